@@ -1,0 +1,122 @@
+"""The exception tree: what went wrong, in whose hands, and so what happens next.
+
+A `ClipError` costs one clip (a row in `failures`, the run goes on). A `UsageError` ends the command
+with exit code 2 before any video is opened, a `NothingToRun` with 4. Anything else is a bug and
+stops the run with its traceback. Messages name the thing, what was found, what was expected and,
+when there is one, the way out.
+"""
+
+
+class MassannotError(Exception):
+    """Everything this project raises on purpose."""
+
+
+class MassannotWarning(UserWarning):
+    """A setting that had no effect, or a result weaker than asked for. Tests turn it into an error."""
+
+
+class UsageError(MassannotError):
+    """The command, recipe or manifest asks for something that cannot be done. Exit code 2."""
+
+
+class BadRecipe(UsageError):
+    """A pipeline in which a stage reads what nobody wrote, or an option that no stage has."""
+
+
+class OtherRecipe(UsageError):
+    """The output folder belongs to a run with another recipe, prompts or weights."""
+
+
+class NothingToRun(MassannotError):
+    """Weights, device or storage are missing, so that no clip could be annotated. Exit code 4."""
+
+
+class MissingWeights(NothingToRun):
+    """Weights that are neither in the cache nor in the named folder, and may not be downloaded."""
+
+
+class BadTable(MassannotError):
+    """A table that breaks its specification: type, null, order, NaN, dangling key."""
+
+
+class NewerTable(BadTable):
+    """A table written by a newer massannot than this one."""
+
+
+class BadMask(MassannotError, ValueError):
+    """A run-length encoding that is malformed or belongs to a picture of another size."""
+
+
+class ClipError(MassannotError):
+    """One clip cannot be annotated: a row in `failures`, and the run continues.
+
+    `reason` is a short, stable word for counting (the `class` column of `failures`).
+    """
+
+    reason = "clip_error"
+
+
+class BadVideo(ClipError):
+    """A file that gives no frames; the subclasses say why."""
+
+    reason = "bad_video"
+
+
+class VideoNotFound(BadVideo):
+    reason = "not_found"
+
+
+class NotAFile(BadVideo):
+    reason = "not_a_file"
+
+
+class EmptyFile(BadVideo):
+    reason = "empty_file"
+
+
+class NotAVideo(BadVideo):
+    reason = "not_a_video"
+
+
+class NoVideoStream(BadVideo):
+    reason = "no_video_stream"
+
+
+class NoFrames(BadVideo):
+    reason = "no_frames"
+
+
+class UnsupportedCodec(BadVideo):
+    reason = "unsupported_codec"
+
+
+class DecoderCrashed(BadVideo):
+    """The decoder process died or went silent; the models stay loaded."""
+
+    reason = "decoder_crashed"
+
+
+class VideoChanged(BadVideo):
+    """Size or modification time differ from what the plan recorded."""
+
+    reason = "video_changed"
+
+
+class SpanOutsideVideo(ClipError):
+    reason = "span_outside_video"
+
+
+class BadQuestion(ClipError):
+    reason = "bad_question"
+
+
+class ModelFailed(ClipError):
+    """A model raised on this clip; the stage's name stands in the failure's row."""
+
+    reason = "model_failed"
+
+
+class BadModelOutput(ModelFailed):
+    """A model answered with another shape, type or range than its protocol promises."""
+
+    reason = "bad_model_output"

@@ -1,0 +1,203 @@
+"""Pipeline: an ordered list of stages, checked when it is built.
+
+A recipe is a function that returns a Pipeline. Describing one costs nothing: weights load in
+`setup`. A stage that reads what nobody wrote is refused in the first second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from massannot.clip import Clip
+from massannot.errors import BadRecipe, ClipError, MassannotError, ModelFailed
+from massannot.protocols import ModelCard
+
+GIVEN = frozenset({"frames", "frames_table", "phrases"})
+"""What every clip has before the first stage: pictures, the `frames` table, and the phrases."""
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A verb: reads some tables and rasters of a clip, writes others.
+
+    A stage is a frozen dataclass of its options and models, so that two equal recipes have equal
+    descriptions. `reads` and `writes` name tables, or the rasters `frames` and `depth`.
+    """
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    @property
+    def name(self) -> str: ...
+
+    def setup(self, *, device: str) -> None: ...
+
+    def process(self, clip: Clip) -> Clip: ...
+
+    def destroy(self) -> None: ...
+
+    def cards(self) -> tuple[ModelCard, ...]: ...
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """Seconds one stage took on one clip: for progress, never for a table."""
+
+    stage: str
+    seconds: float
+
+
+class StageFailed(ClipError):
+    """A stage raised on this clip: which one, and the error it raised (`__cause__`)."""
+
+    def __init__(self, stage: str, error: ClipError):
+        super().__init__(str(error))
+        self.stage = stage
+        self.reason = error.reason
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Stages in order. `name` and `profile` name the recipe in records."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    profile: str = ""
+    notes: tuple[str, ...] = ()
+    """Said in every summary: which answers are oracles', which weights are not for real video."""
+
+    def __post_init__(self) -> None:
+        written = {"frames", "phrases"}
+        for stage in self.stages:
+            missing = [name for name in stage.reads if name not in written]
+            if missing:
+                writers = [s.name for s in self.stages if set(missing) & set(s.writes)]
+                hint = f"; {writers[0]} writes it, but comes later" if writers else ""
+                raise BadRecipe(
+                    f"recipe {self.name}: stage {stage.name} reads {missing}, which no earlier "
+                    f"stage wrote (written so far: {sorted(written)}){hint}"
+                )
+            written |= set(stage.writes)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Tables that a finished clip has, `videos` and `frames` included, sorted by name."""
+        written = {name for stage in self.stages for name in stage.writes} - {"depth"}
+        return tuple(sorted(written | {"videos", "frames"}))
+
+    def setup(self, *, device: str) -> None:
+        for stage in self.stages:
+            stage.setup(device=device)
+
+    def destroy(self) -> None:
+        for stage in self.stages:
+            stage.destroy()
+
+    def process(self, clip: Clip, *, times: list[StageTime] | None = None) -> Clip:
+        """The clip with every stage's tables. Raises StageFailed for a clip that cannot be
+        annotated; anything that is not a ClipError is a bug and rises as it is."""
+        for stage in self.stages:
+            started = time.perf_counter()
+            try:
+                clip = stage.process(clip)
+            except ClipError as error:
+                raise StageFailed(stage.name, error) from error
+            except MassannotError:
+                raise
+            except (ArithmeticError, IndexError, ValueError, RuntimeError, MemoryError) as error:
+                failure = ModelFailed(f"{type(error).__name__}: {error}")
+                raise StageFailed(stage.name, failure) from error
+            if times is not None:
+                times.append(StageTime(stage.name, time.perf_counter() - started))
+        return clip
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides the output, as JSON values: stages, options, models."""
+        return {
+            "recipe": self.name,
+            "profile": self.profile,
+            "stages": [
+                {"stage": stage.name, **{k: _plain(v) for k, v in _options(stage)}}
+                for stage in self.stages
+            ],
+        }
+
+    @property
+    def digest(self) -> str:
+        """blake2b-128 of `describe()`: equal recipes have equal digests."""
+        text = json.dumps(self.describe(), sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def with_option(self, stage_name: str, option: str, value: str) -> Pipeline:
+        """A pipeline with `stage.option=value`, the value read as the option's type.
+
+        Raises BadRecipe naming the stages or options that exist.
+        """
+        names = [stage.name for stage in self.stages]
+        if stage_name not in names:
+            raise BadRecipe(f"no stage {stage_name!r} in recipe {self.name}; stages: {names}")
+        stages = tuple(
+            _with_option(stage, option, value) if stage.name == stage_name else stage
+            for stage in self.stages
+        )
+        return dataclasses.replace(self, stages=stages)
+
+
+def _options(stage: Stage) -> Iterator[tuple[str, Any]]:
+    if not dataclasses.is_dataclass(stage):
+        raise BadRecipe(f"stage {stage.name} is not a dataclass, so its options have no names")
+    for field in dataclasses.fields(stage):
+        if not field.name.startswith("_"):
+            yield field.name, getattr(stage, field.name)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value that names `value`: models become their class and options."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        shown = {
+            f.name: _plain(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if not f.name.startswith("_")
+        }
+        return {"is": type(value).__name__, **shown}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return str(value)
+
+
+def _with_option(stage: Stage, option: str, value: str) -> Stage:
+    current = dict(_options(stage))
+    if option not in current:
+        raise BadRecipe(f"stage {stage.name} has no option {option!r}; options: {sorted(current)}")
+    return dataclasses.replace(stage, **{option: _read(stage, option, current[option], value)})  # type: ignore[type-var]
+
+
+def _read(stage: Stage, option: str, current: Any, text: str) -> Any:
+    """`text` as a value of the option's present type."""
+    words: Sequence[str] = ("true", "1", "on", "yes")
+    try:
+        if isinstance(current, bool):
+            if text.lower() not in (*words, "false", "0", "off", "no"):
+                raise ValueError(text)
+            return text.lower() in words
+        if isinstance(current, int):
+            return int(text)
+        if isinstance(current, float):
+            return float(text)
+        if current is None or isinstance(current, str):
+            return text
+    except ValueError:
+        pass
+    raise BadRecipe(
+        f"{stage.name}.{option}={text!r}: expected a {type(current).__name__} like {current!r}"
+    )

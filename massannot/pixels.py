@@ -1,0 +1,154 @@
+"""Rasters of a clip: decoded pictures and depth, in shared memory, handed on by reference.
+
+Pixels never enter Arrow, Parquet, pickle or Ray. A decoder process writes them once; everybody
+else holds a view. Torch is unknown here: `once` lets a model keep its upload for the clip's life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from multiprocessing import shared_memory
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T")
+
+DepthKind = Literal["metric", "relative", "affine"]
+
+
+class SharedPixels:
+    """uint8 (T, H, W, 3) RGB in POSIX shared memory; the owner unlinks it in `close`.
+
+    The creating side passes `name` (a string) to another process, which attaches with `attach`.
+    """
+
+    def __init__(self, segment: shared_memory.SharedMemory, shape: tuple[int, int, int, int]):
+        self._segment: shared_memory.SharedMemory | None = segment
+        self.name = segment.name
+        self.shape = shape
+        self.array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=segment.buf)
+
+    @classmethod
+    def create(cls, shape: tuple[int, int, int, int]) -> SharedPixels:
+        size = max(1, int(np.prod(shape, dtype=np.int64)))
+        return cls(shared_memory.SharedMemory(create=True, size=size), shape)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def close(self) -> None:
+        """Give the memory back. Views taken before must not be used afterwards."""
+        if self._segment is None:
+            return
+        segment, self._segment = self._segment, None
+        self.array = np.empty((0, 0, 0, 3), np.uint8)
+        try:
+            segment.close()
+        except (
+            BufferError
+        ):  # somebody still holds a view; the name goes now, the pages with the view
+            pass
+        segment.unlink()
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The annotated pictures of one clip, at working size, and where they come from.
+
+    `pixels_THWC` is uint8 RGB, display-rotated. Working coordinates have their origin at the
+    top-left corner like source coordinates, so `source_xy = working_xy * source_from_working`.
+    """
+
+    pixels_THWC: npt.NDArray[np.uint8]
+    video_id: str
+    """Identity of the file's bytes: how an oracle or a recorded model finds its answers."""
+    source_id: str
+    """The user's own id, or the file's name without its ending."""
+    pts: npt.NDArray[np.int64]
+    """(T,) presentation times in units of `time_base`."""
+    t_s: npt.NDArray[np.float64]
+    """(T,) seconds after the stream's first frame."""
+    time_base: Fraction
+    source_width: int
+    source_height: int
+    sample_aspect: Fraction = Fraction(1)
+    """Width of a source pixel over its height."""
+    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = self.pixels_THWC.shape
+        if len(shape) != 4 or shape[3] != 3 or self.pixels_THWC.dtype != np.uint8:
+            raise ValueError(
+                f"frames of {self.source_id}: found {self.pixels_THWC.dtype} {shape}, "
+                "expected uint8 (T, H, W, 3)"
+            )
+        if len(self.pts) != shape[0] or len(self.t_s) != shape[0]:
+            raise ValueError(
+                f"frames of {self.source_id}: {shape[0]} pictures, {len(self.pts)} pts, "
+                f"{len(self.t_s)} t_s; expected the same number"
+            )
+
+    def __len__(self) -> int:
+        return int(self.pixels_THWC.shape[0])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels_THWC.shape[1])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels_THWC.shape[2])
+
+    @property
+    def source_from_working(self) -> npt.NDArray[np.float64]:
+        """(2,) factors for x and y from working to source pixels."""
+        return np.array([self.source_width / self.width, self.source_height / self.height])
+
+    def pixels(self, first: int, end: int) -> npt.NDArray[np.uint8]:
+        """A view of frames first..end (exclusive): (end - first, H, W, 3)."""
+        return self.pixels_THWC[first:end]
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed at most once for these frames: an upload, an embedding."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: T = self._kept[key]
+        return kept
+
+    def forget(self) -> None:
+        """Drop everything `once` kept; the worker calls this when the clip is done."""
+        self._kept.clear()
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMaps:
+    """Depth of every frame at the model's own output size, covering the whole picture.
+
+    A map pixel (i, j) has its centre at ((j + 0.5) / w, (i + 0.5) / h) of the picture. `kind` says
+    what `values` are: metric: z in metres; relative: z up to one factor for the whole clip; affine:
+    INVERSE depth with an unknown factor and offset per frame, from which nothing is lifted.
+    Invalid pixels are NaN.
+    """
+
+    values: npt.NDArray[np.float32]
+    """(T, h, w)."""
+    kind: DepthKind
+    scale: npt.NDArray[np.float32] | None = None
+    """(T,) factor already applied to each frame's z, None: none was fitted."""
+    shift: npt.NDArray[np.float32] | None = None
+    """(T,) offset added after the factor."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.values.dtype != np.float32:
+            raise ValueError(
+                f"depth maps: found {self.values.dtype} {self.values.shape}, expected float32 "
+                "(T, h, w)"
+            )
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])

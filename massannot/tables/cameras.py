@@ -1,0 +1,48 @@
+"""Cameras: the pinhole and its pose in every frame."""
+
+from massannot.tables.spec import (
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    ORIGINS,
+    STRING,
+    Column,
+    Reference,
+    TableSpec,
+    list_of,
+)
+
+SPEC = TableSpec(
+    name="cameras",
+    version=1,
+    key=("clip_id", "frame"),
+    doc="One row per frame.",
+    columns=(
+        Column("clip_id", STRING, "The clip, see clips."),
+        Column("frame", INT32, "0.. within the clip's annotated frames."),
+        Column("fx", FLOAT64, "Focal length in source pixels, x."),
+        Column(
+            "fy",
+            FLOAT64,
+            "Focal length in source pixels, y; differs from fx where pixels are not square.",
+        ),
+        Column("cx", FLOAT64, "Principal point, x, from the left edge."),
+        Column("cy", FLOAT64, "Principal point, y, from the top edge."),
+        Column(
+            "cam_from_world",
+            list_of(FLOAT64),
+            "4x4 row-major rigid transform; world = the clip's first camera.",
+            items=16,
+        ),
+        Column("intrinsics_origin", STRING, "Where fx fy cx cy come from.", one_of=ORIGINS),
+        Column("pose_origin", STRING, "Where the pose comes from.", one_of=ORIGINS),
+        Column(
+            "depth_scale",
+            FLOAT32,
+            "Factor that was applied to this frame's depth; null: none fitted.",
+            nullable=True,
+        ),
+        Column("depth_shift", FLOAT32, "Offset added after the factor.", nullable=True),
+    ),
+    references=(Reference(("clip_id", "frame"), "frames"),),
+)

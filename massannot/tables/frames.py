@@ -1,0 +1,20 @@
+"""Frames: which pictures of the video were annotated. `pts` is the identity in the file;
+`frame` counts within the clip, so the tables' lists are indexed by it."""
+
+from massannot.tables.spec import BOOL, FLOAT64, INT32, INT64, STRING, Column, Reference, TableSpec
+
+SPEC = TableSpec(
+    name="frames",
+    version=1,
+    key=("clip_id", "frame"),
+    doc="One row per annotated frame.",
+    columns=(
+        Column("clip_id", STRING, "The clip, see clips."),
+        Column("frame", INT32, "0.. within the clip's annotated frames."),
+        Column("pts", INT64, "Presentation time stamp in the stream's time base."),
+        Column("t_s", FLOAT64, "(pts - the stream's first pts) * time_base, seconds."),
+        Column("keyframe", BOOL, "The codec could decode this frame alone."),
+        Column("damaged", BOOL, "The decoder marked this frame as corrupt."),
+    ),
+    references=(Reference(("clip_id",), "clips"),),
+)

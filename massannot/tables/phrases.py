@@ -1,0 +1,27 @@
+"""Phrases: what was asked. What was found is in `entities`; a phrase without an entity is a
+result, not a failure."""
+
+from massannot.tables.spec import INT32, STRING, Column, Reference, TableSpec
+
+SPEC = TableSpec(
+    name="phrases",
+    version=1,
+    key=("clip_id", "phrase"),
+    doc="One row per phrase asked for in a clip.",
+    columns=(
+        Column("clip_id", STRING, "The clip, see clips."),
+        Column("phrase", INT32, "0.. within the clip."),
+        Column("text", STRING, "The phrase as given to the detector."),
+        Column(
+            "origin",
+            STRING,
+            "Where it came from.",
+            one_of=("prompt", "entities", "caption", "question", "scene"),
+        ),
+        Column("question_id", STRING, "The question it was taken from.", nullable=True),
+        Column("char_start", INT32, "First character in that text.", nullable=True),
+        Column("char_end", INT32, "End in that text, exclusive.", nullable=True),
+        Column("n_entities", INT32, "Entities found for it."),
+    ),
+    references=(Reference(("clip_id",), "clips"),),
+)

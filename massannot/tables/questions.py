@@ -1,0 +1,30 @@
+"""Questions: everything the manifest said, whether or not its video could be annotated."""
+
+from massannot.tables.spec import FLOAT64, STRING, Column, TableSpec, list_of
+
+SPEC = TableSpec(
+    name="questions",
+    version=1,
+    key=("question_id",),
+    doc="One row per question.",
+    columns=(
+        Column("question_id", STRING, "The manifest's id, or blake2b-128 of the row."),
+        Column("uri", STRING, "The video."),
+        Column("clip_id", STRING, "The clip that answers it; null: it failed.", nullable=True),
+        Column("start_s", FLOAT64, "Start of the span asked about, seconds.", nullable=True),
+        Column("end_s", FLOAT64, "End of the span.", nullable=True),
+        Column("question", STRING, "The question.", nullable=True),
+        Column("answer", STRING, "The answer.", nullable=True),
+        Column("category", STRING, "The manifest's category.", nullable=True),
+        Column("caption", STRING, "The caption.", nullable=True),
+        Column("entities", list_of(STRING), "Phrases named by the manifest.", nullable=True),
+        Column("split", STRING, "train, val, test, ...", nullable=True),
+        Column("license", STRING, "Licence of the video.", nullable=True),
+        Column(
+            "further",
+            STRING,
+            "Every other column of the manifest, as a JSON object.",
+            nullable=True,
+        ),
+    ),
+)
