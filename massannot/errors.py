@@ -12,7 +12,7 @@ class MassannotError(Exception):
 
 
 class MassannotWarning(UserWarning):
-    """A setting that had no effect, or a result weaker than asked for. Tests turn it into an error."""
+    """A setting without effect, or a result weaker than asked for. Tests turn it into an error."""
 
 
 class UsageError(MassannotError):

@@ -18,8 +18,8 @@ from massannot.clip import Clip
 from massannot.errors import BadRecipe, ClipError, MassannotError, ModelFailed
 from massannot.protocols import ModelCard
 
-GIVEN = frozenset({"frames", "frames_table", "phrases"})
-"""What every clip has before the first stage: pictures, the `frames` table, and the phrases."""
+GIVEN = ("frames",)
+"""What every clip has before the first stage: its pictures and the table of the same name."""
 
 
 @runtime_checkable
@@ -73,7 +73,7 @@ class Pipeline:
     """Said in every summary: which answers are oracles', which weights are not for real video."""
 
     def __post_init__(self) -> None:
-        written = {"frames", "phrases"}
+        written = set(GIVEN)
         for stage in self.stages:
             missing = [name for name in stage.reads if name not in written]
             if missing:

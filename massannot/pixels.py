@@ -6,6 +6,7 @@ else holds a view. Torch is unknown here: `once` lets a model keep its upload fo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -47,12 +48,8 @@ class SharedPixels:
             return
         segment, self._segment = self._segment, None
         self.array = np.empty((0, 0, 0, 3), np.uint8)
-        try:
+        with contextlib.suppress(BufferError):  # a view is alive: its pages go when it goes
             segment.close()
-        except (
-            BufferError
-        ):  # somebody still holds a view; the name goes now, the pages with the view
-            pass
         segment.unlink()
 
 

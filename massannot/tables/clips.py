@@ -46,7 +46,8 @@ SPEC = TableSpec(
         Column(
             "scale_type",
             STRING,
-            "Scale of the clip's depth: metric, relative (one unknown factor), affine (unknown factor and offset of inverse depth).",
+            "Of the clip's depth: metric, relative (one unknown factor), affine (unknown factor "
+            "and offset of inverse depth).",
             nullable=True,
             one_of=SCALE_TYPES,
         ),
@@ -65,7 +66,8 @@ SPEC = TableSpec(
         Column(
             "noise_floor",
             FLOAT32,
-            "Median 3D path length a second of background points, which ought to stand still; in scale_type units.",
+            "Median 3D path length a second of background points, which ought to stand still, "
+            "in units of scale_type.",
             nullable=True,
         ),
         Column("noise_floor_p90", FLOAT32, "90th percentile of the same.", nullable=True),

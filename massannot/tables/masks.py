@@ -1,6 +1,7 @@
 """Masks: where an entity is, frame by frame, as COCO run lengths over the source picture.
 
-Overlaps are kept: each entity has its own mask. No row: the propagator was not asked there."""
+Overlaps are kept: each entity has its own mask. No row: the propagator was not asked there.
+"""
 
 from massannot.tables.spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 

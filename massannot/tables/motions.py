@@ -25,7 +25,7 @@ SPEC = TableSpec(
         Column(
             "reference",
             STRING,
-            "Frame of reference: camera: each position in its own frame's camera; world: the clip's first camera.",
+            "camera: each position in its own frame's camera; world: in the clip's first camera.",
             one_of=("camera", "world"),
         ),
         Column(

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from massannot.errors import BadTable, NewerTable
 
 CONVENTIONS = (
-    "pixels: display-rotated source picture, origin at its top-left CORNER, the first pixel's centre "
-    "is (0.5, 0.5), cx and cy likewise; boxes: x0 y0 x1 y1, half-open; camera: OpenCV axes (x right, "
-    "y down, z forward), depth along z; world: the clip's first camera, unless cam_from_world says "
-    "otherwise; time: t_s = (pts - the stream's first pts) * time_base"
+    "pixels: display-rotated source picture, origin at its top-left CORNER, the first pixel's "
+    "centre is (0.5, 0.5), cx and cy likewise; boxes: x0 y0 x1 y1, half-open; camera: OpenCV axes "
+    "(x right, y down, z forward), depth along z; world: the clip's first camera; "
+    "time: t_s = (pts - the stream's first pts) * time_base"
 )
 
 STRING = pa.string()
@@ -60,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Reference:
-    """`columns` of this table must exist as `target_columns` (default: the same names) in `table`."""
+    """`columns` of this table must exist in `table`, as `target_columns` (default: same names)."""
 
     columns: tuple[str, ...]
     table: str
@@ -89,7 +89,7 @@ class TableSpec:
         return tuple(column.name for column in self.columns)
 
     def schema(self) -> pa.Schema:
-        """The Arrow schema, with version, key, conventions and each column's sentence as metadata."""
+        """The Arrow schema; version, key, conventions and each column's sentence as metadata."""
         fields = [
             pa.field(c.name, c.type, nullable=c.nullable, metadata={"doc": c.doc})
             for c in self.columns

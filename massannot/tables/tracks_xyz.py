@@ -33,7 +33,8 @@ SPEC = TableSpec(
         Column(
             "state",
             list_of(STRING),
-            "measured: visible, depth read here; interpolated: hidden or on a depth edge, 1/z between measured neighbours; absent.",
+            "measured: visible, depth read here; interpolated: hidden or on a depth edge, 1/z "
+            "between measured neighbours; absent.",
             items="n_frames",
             one_of=POINT_STATES,
         ),

@@ -12,7 +12,7 @@ SPEC = TableSpec(
         Column(
             "video_id",
             STRING,
-            "blake2b-128 (hex) of the bytes; above 64 MiB of the size and 64 evenly spaced 1 MiB blocks.",
+            "blake2b-128 (hex) of the bytes; above 64 MiB of the size and 64 spaced 1 MiB blocks.",
         ),
         Column("source_id", STRING, "The user's own id of this video.", nullable=True),
         Column("size_bytes", INT64, "Size of the file."),
@@ -44,7 +44,7 @@ SPEC = TableSpec(
         Column(
             "duration_s",
             FLOAT64,
-            "From the first frame's to the last frame's presentation, plus the last frame's duration.",
+            "From the first frame's presentation to the end of the last one.",
             nullable=True,
         ),
         Column(
