@@ -1,9 +1,9 @@
 """Masks as run lengths, in the compressed string form that COCO's tools read and write.
 
-A mask of H x W pixels is walked down its columns, left to right. The lengths of its runs, the first
-one of zeros (and so perhaps 0), are written as numbers in base 32. From the fourth run on, a number
-is the difference to the run two places earlier; its digits go lowest first, five bits in a character
-(48 + digit, plus 32 when another digit follows), and the top bit of the last digit is the sign.
+A mask of H x W pixels is walked down its columns, left to right. The lengths of its runs, the
+first one of zeros (and so perhaps 0), are written as numbers in base 32; from the fourth run on, as
+the difference to the run two places earlier. Digits go lowest first, five bits in a character
+(48 + digit, plus 32 when another digit follows); the top bit of the last digit is the sign.
 
 Unusual: no function but `decode` ever holds a picture. Area, box, overlap and resizing are
 arithmetic on the spans of ones, [start, end) in column-major pixel numbers, so they cost the length
@@ -16,16 +16,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.errors import BadMask
+
 Integers = NDArray[np.int64]
 
-_LONGEST_NUMBER = 8  # base-32 digits: runs below 2^39 pixels, and sums of them that fit in int64
+_LONGEST_NUMBER = 8  # base-32 digits of a number, so that sums of runs stay far inside int64
+_LONGEST_RUN = 2 ** (5 * _LONGEST_NUMBER - 1) - 1
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
     """The string of a mask (H, W). Refuses anything but a two-dimensional bool array."""
     if mask.ndim != 2 or mask.dtype != np.bool_:
         raise ValueError(f"mask: found {mask.dtype} {mask.shape}, expected bool (H, W)")
-    height, width = mask.shape
+    height = mask.shape[0]
     rows = np.flatnonzero(mask.any(axis=1))
     if rows.size == 0:
         return _pack(np.array([mask.size]))
@@ -49,15 +52,14 @@ def decode(counts: str, *, height: int, width: int) -> NDArray[np.bool_]:
     if starts.size == 0:
         return mask
     left, right = int(starts[0]) // height, int(ends[-1] - 1) // height + 1
-    bounds = np.stack([starts, ends], axis=1).ravel()
-    runs = np.diff(bounds, prepend=left * height, append=right * height)
+    runs = np.diff(_alternating(starts, ends), prepend=left * height, append=right * height)
     bits = np.repeat(np.arange(runs.size) % 2 == 1, runs)
     mask[:, left:right] = bits.reshape(right - left, height).T
     return mask
 
 
 def check(counts: str, *, height: int, width: int) -> None:
-    """Nothing, for a well-formed string of height x width pixels; otherwise ValueError."""
+    """Nothing, for a well-formed string of height x width pixels; otherwise BadMask."""
     _checked_runs(counts, height, width)
 
 
@@ -91,8 +93,8 @@ def intersection_area(counts: str, other: str) -> int:
     if starts.size == 0:
         return 0
     # Ones before a pixel: piecewise linear with slopes 0 and 1, so interpolation is exact.
-    edges = np.stack([starts, ends], axis=1).ravel()
-    inside = np.stack([np.zeros_like(starts), ends - starts], axis=1).ravel().cumsum()
+    edges = _alternating(starts, ends)
+    inside = np.cumsum(_alternating(np.zeros_like(starts), ends - starts))
     other_starts, other_ends = _spans(other_runs)
     ones = np.interp(other_ends, edges, inside) - np.interp(other_starts, edges, inside)
     return int(ones.sum())
@@ -123,8 +125,9 @@ def resize_nearest(counts: str, *, height: int, width: int, to_height: int, to_w
 
     source = (2 * np.arange(to_width) + 1) * width // (2 * to_width)
     first = np.searchsorted(column, source, side="left")
-    segment, repeats = _ranges(first, np.searchsorted(column, source, side="right") - first)
-    at = np.repeat(np.arange(to_width), repeats) * to_height
+    n_segments = np.searchsorted(column, source, side="right") - first
+    segment = _ranges(first, n_segments)
+    at = np.repeat(np.arange(to_width), n_segments) * to_height
     return _from_spans(at + y0[segment], at + y1[segment], n_pixels=to_height * to_width)
 
 
@@ -138,17 +141,17 @@ def _column_segments(
 ) -> tuple[Integers, Integers, Integers]:
     """Spans cut where columns end: column, first row, end row of each piece."""
     first = starts // height
-    column, repeats = _ranges(first, (ends - 1) // height + 1 - first)
-    top = column * height
-    y0 = np.maximum(np.repeat(starts, repeats) - top, 0)
-    y1 = np.minimum(np.repeat(ends, repeats) - top, height)
+    n_columns = (ends - 1) // height + 1 - first
+    column = _ranges(first, n_columns)
+    y0 = np.maximum(np.repeat(starts, n_columns) - column * height, 0)
+    y1 = np.minimum(np.repeat(ends, n_columns) - column * height, height)
     return column, y0, y1
 
 
-def _ranges(first: Integers, length: Integers) -> tuple[Integers, Integers]:
-    """first[0], first[0] + 1, ... (length[0] of them), first[1], ... in one array; and length."""
+def _ranges(first: Integers, length: Integers) -> Integers:
+    """first[0], first[0] + 1, ... (length[0] numbers), then first[1], ... in one array."""
     skipped = np.cumsum(length) - length
-    return np.arange(int(length.sum())) + np.repeat(first - skipped, length), length
+    return np.arange(int(length.sum())) + np.repeat(first - skipped, length)
 
 
 def _spans(runs: Integers) -> tuple[Integers, Integers]:
@@ -167,33 +170,38 @@ def _joined(starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
 
 def _from_spans(starts: Integers, ends: Integers, *, n_pixels: int) -> str:
     starts, ends = _joined(starts, ends)
-    bounds = np.stack([starts, ends], axis=1).ravel()
-    runs = np.diff(bounds, prepend=0, append=n_pixels)
+    runs = np.diff(_alternating(starts, ends), prepend=0, append=n_pixels)
     return _pack(runs[:-1] if runs.size > 1 and runs[-1] == 0 else runs)
+
+
+def _alternating(first: Integers, second: Integers) -> Integers:
+    return np.stack([first, second], axis=1).ravel()
 
 
 def _pack(runs: Integers) -> str:
     """The compressed string of run lengths."""
+    if runs.max() > _LONGEST_RUN:
+        raise ValueError(f"mask: found a run of {runs.max()} pixels, at most {_LONGEST_RUN} fit")
     rest = runs.astype(np.int64)
     rest[3:] -= runs[1:-2]
     digits = np.zeros((rest.size, _LONGEST_NUMBER), np.uint8)
     written = np.zeros(digits.shape, np.bool_)
     more = np.ones(rest.size, np.bool_)
-    for place in range(_LONGEST_NUMBER):
+    place = 0
+    while more.any():
         written[:, place] = more
         digit = rest & 31
         rest >>= 5
         more = more & (rest != -(digit >> 4))  # all that is left is the sign that bit 4 repeats
         digits[:, place] = digit + 32 * more + 48
-        if not more.any():
-            return digits[written].tobytes().decode("ascii")
-    raise ValueError(f"mask: a run of {runs.max()} pixels is longer than this form is read with")
+        place += 1
+    return digits[written].tobytes().decode("ascii")
 
 
 def _checked_runs(counts: str, height: int, width: int) -> Integers:
     runs = _runs(counts)
     if runs.sum() != height * width:
-        raise ValueError(
+        raise BadMask(
             f"mask {_quoted(counts)}: found runs of {runs.sum()} pixels, "
             f"expected {height} x {width} = {height * width}"
         )
@@ -201,24 +209,25 @@ def _checked_runs(counts: str, height: int, width: int) -> Integers:
 
 
 def _runs(counts: str) -> Integers:
-    """The run lengths of a compressed string; ValueError where it is malformed."""
-    code = np.frombuffer(counts.encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    """The run lengths of a compressed string; BadMask where it is malformed."""
+    code = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     if code.size == 0 or code.min() < 0 or code.max() > 63:
-        raise ValueError(f"mask {_quoted(counts)}: expected one or more characters from '0' to 'o'")
+        raise BadMask(f"mask {_quoted(counts)}: expected one or more characters from '0' to 'o'")
     last = np.flatnonzero(code < 32)
     if last.size == 0 or last[-1] != code.size - 1:
-        raise ValueError(f"mask {_quoted(counts)}: the string ends in the middle of a number")
+        raise BadMask(f"mask {_quoted(counts)}: the string ends in the middle of a number")
     first = np.r_[0, last[:-1] + 1]
     length = last + 1 - first
     if length.max() > _LONGEST_NUMBER:
-        raise ValueError(f"mask {_quoted(counts)}: a number of {length.max()} digits")
+        raise BadMask(f"mask {_quoted(counts)}: a number of {length.max()} digits")
     place = np.arange(code.size) - np.repeat(first, length)
     runs = np.add.reduceat((code & 31) << (5 * place), first)
     runs -= ((code[last] >> 4) & 1) << (5 * length)
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
-    if runs.min() < 0:
-        raise ValueError(f"mask {_quoted(counts)}: a run of {runs.min()} pixels")
+    impossible = runs[(runs < 0) | (runs > _LONGEST_RUN)]
+    if impossible.size:
+        raise BadMask(f"mask {_quoted(counts)}: a run of {impossible[0]} pixels")
     return runs
 
 
