@@ -118,7 +118,7 @@ class TableSpec:
             )
         n_rows = max((len(values) for values in columns.values()), default=0)
         arrays = [self._array(column, columns.get(column.name), n_rows) for column in self.columns]
-        return self.checked(pa.Table.from_arrays(arrays, schema=self.schema()))
+        return self.checked(pa.Table.from_arrays(arrays, names=list(self.names)))
 
     def from_rows(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """A valid, sorted table from one mapping per row; for small tables."""
@@ -144,8 +144,12 @@ class TableSpec:
 
     def checked(self, table: pa.Table) -> pa.Table:
         """`table` sorted by key, in one chunk, with every cell rule checked. Raises BadTable."""
+        self._check_version(table)
+        self._check_columns(table)
+        for column in self.columns:
+            self._check_cells(column, table[column.name])
         table = self.sorted(table.select(list(self.names)).cast(self.schema()))
-        self.check(table)
+        self._check_key(table)
         return table
 
     def sorted(self, table: pa.Table) -> pa.Table:

@@ -1,0 +1,59 @@
+# Two commands for a new user: `make demo` and `make test`. Everything else is for developers.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread per process: two processes on two cores beat one process on two threads.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo check format test test-slow test-gpu faults bench schemas clean
+
+help:
+	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
+	@echo "make test       install what the tests need and run them"
+	@echo "make check      format, lint, types, import layers, schemas"
+	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
+	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make schemas    write schemas/ from the table declarations"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.*"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[models,dev]"
+	@touch $@
+
+setup: $(VENV)/.installed
+
+demo: setup
+	$(BIN)/massannot demo
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/massannot schemas --check
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu
+
+faults: setup
+	$(BIN)/python -m pytest -m faults
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+schemas: setup
+	$(BIN)/massannot schemas
+
+clean:
+	rm -rf $(VENV) demo-out dist build
