@@ -1,0 +1,100 @@
+"""The pinhole: from camera space to pixels and back.
+
+Intrinsics are four numbers, fx fy cx cy, last in an array (..., 4) whose other axes broadcast
+against those of the points: per-frame intrinsics (T, 4) meet points (T, N, 3) as
+`intrinsics[:, None]`. Camera axes are OpenCV's (x right, y down, z forward).
+
+Unusual: pixels count from the picture's top-left CORNER, so the first pixel's centre is (0.5, 0.5)
+and cx, cy are OpenCV's plus 0.5. Resizing a picture then only multiplies.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+F64 = NDArray[np.float64]
+
+
+class Pinhole(NamedTuple):
+    """Intrinsics of one picture, in its pixels. `np.asarray` of it has shape (4,)."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+
+def pinhole_from_horizontal_fov(
+    fov_deg: float, *, width: int, height: int, sample_aspect: float = 1.0
+) -> Pinhole:
+    """The centred pinhole whose picture spans `fov_deg` degrees from its left to its right edge.
+
+    `sample_aspect` is a pixel's width over its height as displayed, after rotation: where it is not
+    1, the same focal length is fewer of the wide pixels than of the high ones.
+    """
+    if not 0 < fov_deg < 180:
+        raise ValueError(f"field of view: found {fov_deg} degrees, expected more than 0, below 180")
+    if sample_aspect <= 0:
+        raise ValueError(f"sample aspect: found {sample_aspect}, expected a positive number")
+    fx = 0.5 * width / math.tan(math.radians(fov_deg) / 2)
+    return Pinhole(fx, fx * sample_aspect, 0.5 * width, 0.5 * height)
+
+
+def horizontal_fov_deg(intrinsics: ArrayLike, *, width: int) -> F64:
+    """Angle (...) between the picture's left and right edge, in degrees."""
+    fx, _, cx, _ = np.moveaxis(_intrinsics(intrinsics), -1, 0)
+    return np.asarray(np.degrees(np.arctan2(cx, fx) + np.arctan2(width - cx, fx)))
+
+
+def resized_intrinsics(
+    intrinsics: ArrayLike, *, from_size: tuple[int, int], to_size: tuple[int, int]
+) -> F64:
+    """Intrinsics (..., 4) of the same picture stretched from one (width, height) to another."""
+    x, y = to_size[0] / from_size[0], to_size[1] / from_size[1]
+    return _intrinsics(intrinsics) * np.array([x, y, x, y])
+
+
+def project(points_in_cam: ArrayLike, intrinsics: ArrayLike) -> F64:
+    """Pixels (..., 2) of points (..., 3); NaN for points that are not in front of the camera."""
+    points = np.asarray(points_in_cam, np.float64)
+    fx, fy, cx, cy = np.moveaxis(_intrinsics(intrinsics), -1, 0)
+    z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
+    return np.stack([fx * points[..., 0] / z + cx, fy * points[..., 1] / z + cy], axis=-1)
+
+
+def unproject(xy: ArrayLike, z: ArrayLike, intrinsics: ArrayLike) -> F64:
+    """Points (..., 3) in camera space of pixels (..., 2) at depth z (...) along the axis."""
+    pixels, depth = np.asarray(xy, np.float64), np.asarray(z, np.float64)
+    fx, fy, cx, cy = np.moveaxis(_intrinsics(intrinsics), -1, 0)
+    x = (pixels[..., 0] - cx) / fx * depth
+    y = (pixels[..., 1] - cy) / fy * depth
+    return np.stack(np.broadcast_arrays(x, y, depth), axis=-1)
+
+
+def matrix_from_intrinsics(intrinsics: ArrayLike) -> F64:
+    """Matrices (..., 3, 3): pixel * z = matrix @ point, same pixel convention."""
+    fx, fy, cx, cy = np.moveaxis(_intrinsics(intrinsics), -1, 0)
+    matrix = np.zeros((*fx.shape, 3, 3))
+    matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2] = fx, fy, 1
+    matrix[..., 0, 2], matrix[..., 1, 2] = cx, cy
+    return matrix
+
+
+def intrinsics_from_matrix(matrix: ArrayLike) -> F64:
+    """Intrinsics (..., 4) of matrices (..., 3, 3), which must be without skew."""
+    k = np.asarray(matrix, np.float64)
+    intrinsics = np.stack([k[..., 0, 0], k[..., 1, 1], k[..., 0, 2], k[..., 1, 2]], axis=-1)
+    if not np.array_equal(matrix_from_intrinsics(intrinsics), k):
+        raise ValueError(f"camera matrix: found {k.tolist()}, expected [fx 0 cx, 0 fy cy, 0 0 1]")
+    return intrinsics
+
+
+def _intrinsics(intrinsics: ArrayLike) -> F64:
+    array = np.asarray(intrinsics, np.float64)
+    if array.ndim == 0 or array.shape[-1] != 4:
+        raise ValueError(f"intrinsics: found shape {array.shape}, expected (..., 4): fx fy cx cy")
+    return array
