@@ -47,7 +47,7 @@ def inverse(b_from_a: ArrayLike) -> F64:
 
 
 def check_rigid(b_from_a: ArrayLike) -> None:
-    """Nothing for rotations with shifts (..., 4, 4); ValueError with the largest error otherwise."""
+    """Nothing for rotations with shifts (..., 4, 4); otherwise ValueError, saying what is off."""
     matrix = np.asarray(b_from_a, np.float64)
     if matrix.shape[-2:] != (4, 4):
         raise ValueError(f"transform: found shape {matrix.shape}, expected (..., 4, 4)")
@@ -59,10 +59,9 @@ def check_rigid(b_from_a: ArrayLike) -> None:
         raise ValueError(f"transform: rotation times its transpose is off by {stretch:.2g}")
     if (np.linalg.det(turn) < 0).any():
         raise ValueError("transform: found a mirror image, expected a rotation")
-    if not np.array_equal(
-        matrix[..., 3, :], np.broadcast_to([0, 0, 0, 1], matrix[..., 3, :].shape)
-    ):
-        raise ValueError(f"transform: found last row {matrix[..., 3, :]}, expected 0 0 0 1")
+    last_row = matrix[..., 3, :]
+    if (last_row != [0, 0, 0, 1]).any():
+        raise ValueError(f"transform: found last row {last_row.tolist()}, expected 0 0 0 1")
 
 
 def relative_to_first(cam_from_world: ArrayLike) -> F64:
