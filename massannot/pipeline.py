@@ -30,8 +30,11 @@ class Stage(Protocol):
     descriptions. `reads` and `writes` name tables, or the rasters `frames` and `depth`.
     """
 
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+
+    @property
+    def writes(self) -> tuple[str, ...]: ...
 
     @property
     def name(self) -> str: ...

@@ -1,0 +1,59 @@
+"""What every stage inherits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from massannot.clip import Clip
+from massannot.pipeline import Pipeline, Stage
+from massannot.protocols import ModelCard
+from massannot.stages.stage import BaseStage
+
+
+@dataclass
+class Lamp:
+    """A model that remembers what was asked of it."""
+
+    name: str
+    calls: list[str] = field(default_factory=list)
+
+    def setup(self, *, device: str) -> None:
+        self.calls.append(f"setup on {device}")
+
+    def destroy(self) -> None:
+        self.calls.append("destroy")
+
+    def card(self) -> ModelCard:
+        return ModelCard(self.name)
+
+
+@dataclass(frozen=True)
+class TwoLamps(BaseStage):
+    reads: ClassVar[tuple[str, ...]] = ("frames",)
+    left: Lamp
+    right: Lamp
+    brightness: int = 3
+
+    def process(self, clip: Clip) -> Clip:
+        return clip
+
+
+def test_setup_and_destroy_reach_every_model_among_the_fields() -> None:
+    stage = TwoLamps(Lamp("left"), Lamp("right"))
+    stage.setup(device="cpu")
+    stage.destroy()
+    assert stage.left.calls == stage.right.calls == ["setup on cpu", "destroy"]
+
+
+def test_cards_name_every_model_in_the_order_of_the_fields() -> None:
+    assert [card.name for card in TwoLamps(Lamp("a"), Lamp("b")).cards()] == ["a", "b"]
+
+
+def test_a_stage_is_named_after_its_file() -> None:
+    assert TwoLamps(Lamp("a"), Lamp("b")).name == "test_stage"
+
+
+def test_a_stage_fits_the_pipelines_protocol() -> None:
+    stage: Stage = TwoLamps(Lamp("a"), Lamp("b"))
+    assert Pipeline("one", (stage,)).stages == (stage,)
