@@ -1,0 +1,152 @@
+"""The command line: picks a recipe and says where to read and write. The only file with typer.
+
+Heavy imports happen inside the commands, so that --help answers at once. Results go to stdout,
+progress and messages to stderr. Exit codes: 0 done; 1 a bug; 2 usage; 3 too many clips failed;
+4 nothing could run; 75 interrupted, the same command continues; 130 second Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from massannot.errors import MassannotError, NothingToRun, UsageError
+
+MAP = """Where is every named thing in a video, how does it move in 3D, and how sure is that?
+
+One video:   annotate, then report, render
+Many videos: annotate FOLDER -o OUT (a second run continues)
+Look:        inspect, report, render, validate
+Is it right: scenes render, evaluate
+This machine: doctor
+"""
+
+app = typer.Typer(
+    help=MAP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+recipes_app = typer.Typer(help="Recipes: what a run does, step by step.", no_args_is_help=True)
+scenes_app = typer.Typer(help="Rendered clips whose exact truth is known.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes")
+app.add_typer(scenes_app, name="scenes")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def main() -> None:
+    """Run the command; turn our own errors into one message and an exit code."""
+    try:
+        app()
+    except UsageError as error:
+        sys.exit(_complain(error, 2))
+    except NothingToRun as error:
+        sys.exit(_complain(error, 4))
+    except MassannotError as error:
+        sys.exit(_complain(error, 1))
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"massannot: {error}", file=sys.stderr)
+    return code
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("massannot"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def doctor(
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Where output would go.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Is this machine ready? Python, torch and the GPU, memory, disk, codecs, variables."""
+    import dataclasses
+
+    from massannot.doctor import examine
+
+    findings = examine(folder)
+    if as_json:
+        _print_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": " ", "note": "-", "error": "!"}[finding.verdict]
+            way_out = f"\n      {finding.way_out}" if finding.way_out else ""
+            print(f"{mark} {finding.what:<24} {finding.found}{way_out}")
+    if any(finding.verdict == "error" for finding in findings):
+        raise typer.Exit(4)
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Argument(help="Where the JSON Schemas lie.")] = Path("schemas"),
+    check: Annotated[bool, typer.Option("--check", help="Only say whether they differ.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the tables' JSON Schemas into a folder, or check that it holds the present ones."""
+    from massannot.tables import json_schema
+
+    if check:
+        wrong = json_schema.drift(folder)
+        if wrong:
+            raise UsageError(f"{folder}: {'; '.join(wrong)}; run `massannot schemas {folder}`")
+        print(f"{folder}: {len(json_schema.schema_files())} schemas, all present", file=sys.stderr)
+        return
+    changed = json_schema.write(folder)
+    if as_json:
+        _print_json([str(path) for path in changed])
+    else:
+        print("\n".join(map(str, changed)) or f"{folder}: nothing changed")
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: AsJson = False) -> None:
+    """Every recipe with its first sentence."""
+    from massannot import recipe
+
+    rows = {name: recipe.summary(name).split("\n")[0] for name in recipe.names()}
+    if as_json:
+        _print_json(rows)
+    else:
+        for name, sentence in rows.items():
+            print(f"{name:<24} {sentence}")
+
+
+@recipes_app.command("show")
+def recipes_show(name: str, as_json: AsJson = False) -> None:
+    """One recipe: its stages in order, with every option and its present value."""
+    from massannot.recipe import Choice, summary
+
+    described = Choice(recipe=name).build().describe()
+    if as_json:
+        _print_json(described)
+        return
+    print(summary(name), end="\n\n")
+    for stage in described["stages"]:
+        print(stage.pop("stage"))
+        for option, value in stage.items():
+            print(f"    --set {described['recipe']}.{option}={json.dumps(value)}")

@@ -1,0 +1,107 @@
+"""One picture with what was found drawn into it: masks, boxes, labels, trails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from massannot.viewers.palette import INK, entity_rgb
+
+MASK_OPACITY = 0.38
+TRAIL_FRAMES = 24
+"""Frames a trail reaches back: about as long as the eye follows."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnEntity:
+    """One entity in one frame, in the pixels of the drawn picture."""
+
+    entity: int
+    label: str
+    mask: npt.NDArray[np.bool_] | None
+    """(H, W) of the drawn picture, None: absent."""
+    box_xyxy: tuple[float, float, float, float] | None
+    trails_xy: npt.NDArray[np.float32]
+    """(K, N, 2): the last K frames of N points, newest last."""
+    trails_visible: npt.NDArray[np.bool_]
+    """(K, N)."""
+
+
+def draw(picture: npt.NDArray[np.uint8], entities: Sequence[DrawnEntity]) -> Image.Image:
+    """`picture` (H, W, 3) with every entity drawn into it."""
+    canvas = picture.astype(np.float32)
+    for entity in entities:
+        if entity.mask is not None:
+            _tint(canvas, entity.mask, entity_rgb(entity.entity))
+    image = Image.fromarray(canvas.astype(np.uint8))
+    pen = ImageDraw.Draw(image, "RGBA")
+    unit = max(1.0, max(picture.shape[:2]) / 640)
+    for entity in entities:
+        _trails(pen, entity, unit)
+    for entity in entities:
+        _box(pen, entity, unit, image.size)
+    return image
+
+
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _tint(
+    canvas: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], rgb: tuple[int, int, int]
+) -> None:
+    """Mixes the colour into the mask, fully on its outline."""
+    colour = np.array(rgb, np.float32)
+    inner = mask.copy()
+    inner[1:] &= mask[:-1]
+    inner[:-1] &= mask[1:]
+    inner[:, 1:] &= mask[:, :-1]
+    inner[:, :-1] &= mask[:, 1:]
+    canvas[inner] += MASK_OPACITY * (colour - canvas[inner])
+    canvas[mask & ~inner] = colour
+
+
+def _trails(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float) -> None:
+    rgb = entity_rgb(entity.entity)
+    xy, visible = entity.trails_xy, entity.trails_visible
+    count = len(xy)
+    for k in range(1, count):
+        age = (k + 1) / count
+        for point in range(xy.shape[1]):
+            seen = visible[k, point] and visible[k - 1, point]
+            alpha = int((230 if seen else 60) * age**1.5)
+            if np.isfinite(xy[k - 1 : k + 1, point]).all():
+                ends = [tuple(xy[k - 1, point]), tuple(xy[k, point])]
+                pen.line(ends, fill=(*rgb, alpha), width=max(1, round(unit)))
+    if not count:
+        return
+    radius = 1.6 * unit
+    for point in range(xy.shape[1]):
+        x, y = xy[-1, point]
+        if np.isfinite(x) and np.isfinite(y):
+            spot = (x - radius, y - radius, x + radius, y + radius)
+            if visible[-1, point]:
+                pen.ellipse(spot, fill=(*rgb, 255), outline=(0, 0, 0, 160))
+            else:
+                pen.ellipse(spot, outline=(*rgb, 110))
+
+
+def _box(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float, size: tuple[int, int]) -> None:
+    if entity.box_xyxy is None:
+        return
+    rgb = entity_rgb(entity.entity)
+    x0, y0, x1, y1 = entity.box_xyxy
+    pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=(*rgb, 255), width=max(1, round(1.5 * unit)))
+    letters = font(12 * unit)
+    width = pen.textlength(entity.label, font=letters)
+    height = 15 * unit
+    left = min(max(0.0, x0), max(0.0, size[0] - width - 6 * unit))
+    top = y0 - height if y0 >= height else min(y1, size[1] - height)
+    pen.rectangle((left, top, left + width + 6 * unit, top + height), fill=(*rgb, 215))
+    dark = sum(rgb) > 380
+    ink = (10, 10, 12, 255) if dark else (*INK, 255)
+    pen.text((left + 3 * unit, top), entity.label, font=letters, fill=ink)
