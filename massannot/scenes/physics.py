@@ -197,8 +197,8 @@ class _Run:
             self._note(contact, approach)
         pushed = inverse @ rows.T  # (6N, 3C)
         impulse = _gauss_seidel(rows @ pushed, relative, target, friction)
-        speed = (speed + pushed @ impulse).reshape(len(self.bodies), 6)
-        self.velocity, self.spin = speed[:, :3].copy(), speed[:, 3:].copy()
+        after = (speed + pushed @ impulse).reshape(len(self.bodies), 6)
+        self.velocity, self.spin = after[:, :3].copy(), after[:, 3:].copy()
 
     def _surface(self, contact: Contact) -> tuple[float, float]:
         one = self.bodies[contact.first]

@@ -39,7 +39,7 @@ def cast(scene: Scene, frame: int, x: Floats, y: Floats) -> Hits:
     lens = scene.camera.lens
     pose = scene.camera.room_from_cam(scene.t_s(frame))
     right, down = (x - lens.cx) / lens.focal_px, (y - lens.cy) / lens.focal_px
-    # Column by column and not as a matrix product: the bits must not depend on how many rays there are.
+    # Column by column, not a matrix product: the bits must not depend on the number of rays.
     dirs = np.stack([pose[i, 0] * right + pose[i, 1] * down + pose[i, 2] for i in range(3)])
     eye = pose[:3, 3]
     depth, parts = _room(scene, eye, dirs)
@@ -126,6 +126,4 @@ def _towards(dirs: Floats, size: Floats, centre: Floats, bound_m: float) -> Ints
 def _turned_into(rotation: Floats, dirs: Floats) -> Floats:
     """rotation.T @ dirs, without the matrix product's freedom to reorder sums."""
     x, y, z = dirs
-    return np.stack(
-        [rotation[0, i] * x + rotation[1, i] * y + rotation[2, i] * z for i in range(3)]
-    )
+    return np.stack([r[0] * x + r[1] * y + r[2] * z for r in rotation.T])

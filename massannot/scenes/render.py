@@ -42,9 +42,8 @@ class Picture:
 def render(scene: Scene, frame: int) -> Picture:
     """Picture of `frame`; the same bytes alone or in sequence."""
     if not 0 <= frame < scene.n_frames:
-        raise IndexError(
-            f"scene {scene.seed}: found frame {frame}, expected 0..{scene.n_frames - 1}"
-        )
+        last = scene.n_frames - 1
+        raise IndexError(f"scene {scene.seed}: found frame {frame}, expected 0..{last}")
     lens = scene.camera.lens
     x, y = pixel_centres(scene)
     hits = cast(scene, frame, x, y)

@@ -178,9 +178,9 @@ def _meeting(rng: np.random.Generator, names: list[str], stage: Stage) -> list[B
 
 def _hiding(rng: np.random.Generator, names: list[str], stage: Stage) -> list[Body]:
     """A large body in front, at rest, and one that moves behind it from side to side."""
-    screen = Box(tuple(rng.uniform([0.2, 0.14, 0.3], [0.34, 0.22, 0.4])))
-    shapes = {
-        "box": screen,
+    a, b, c = rng.uniform([0.2, 0.14, 0.3], [0.34, 0.22, 0.4])
+    shapes: dict[str, Shape] = {
+        "box": Box((a, b, c)),
         "ball": Ball(rng.uniform(0.3, 0.38)),
         "cylinder": Cylinder(rng.uniform(0.22, 0.3), rng.uniform(0.35, 0.42)),
         "cone": Cone(rng.uniform(0.3, 0.36), rng.uniform(0.7, 0.85)),

@@ -368,7 +368,7 @@ def _length(rows: Floats) -> Floats:
 
 
 def _nearer_root(a: Floats, b: Floats, c: float) -> Floats:
-    """Smaller root of a t^2 - 2 b t + c = 0 where c > 0; as c / (b + sqrt), which cancels nothing."""
+    """Smaller root of a t^2 - 2 b t + c = 0 where c > 0, as c / (b + sqrt): nothing cancels."""
     discriminant = b * b - a * c
     denominator = b + np.sqrt(np.maximum(discriminant, 0))
     hit = (discriminant >= 0) & (denominator > 0)

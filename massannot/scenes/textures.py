@@ -81,10 +81,8 @@ class Skin:
 
     def _pattern(self, p: Floats, grain: Floats) -> Floats:
         if self.style == "checks":
-            product = (
-                np.sin(p[:, 0] * 2.2 + 0.5) * np.sin(p[:, 1] * 2.2) * np.sin(p[:, 2] * 2.2 + 1)
-            )
-            return np.clip(product * 8, -1, 1)
+            waves = np.sin(p * 2.2 + [0.5, 0.0, 1.0])
+            return np.clip(waves[:, 0] * waves[:, 1] * waves[:, 2] * 8, -1, 1)
         if self.style == "stripes":
             return np.clip(np.sin(p @ [1.7, 1.3, 2.6]) * 3, -1, 1)
         if self.style == "spots":

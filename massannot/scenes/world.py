@@ -109,7 +109,7 @@ class Entity:
 
     @property
     def phrase(self) -> str:
-        return f"a {self.colour} {self.shape_name}"
+        return name_of(self.colour, self.shape_name)
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,9 @@ class Scene:
         """Up to `count` names that are nearly true, drawn by the scene's seed: the colour of one
         entity with another shape, or the reverse; never the name of an entity."""
         true = set(self.phrases())
-        near = {
-            f"a {entity.colour} {shape}" for entity in self.entities for shape in SHAPE_NAMES
-        } | {
-            f"a {colour} {entity.shape_name}" for entity in self.entities for colour in COLOUR_NAMES
-        }
+        near = {name_of(entity.colour, shape) for entity in self.entities for shape in SHAPE_NAMES}
+        for entity in self.entities:
+            near |= {name_of(colour, entity.shape_name) for colour in COLOUR_NAMES}
         rng = np.random.default_rng([self.seed, 3])
         return [str(name) for name in rng.permutation(sorted(near - true))[:count]]
 
@@ -196,6 +194,11 @@ def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
     return scene
 
 
+def name_of(colour: str, shape: str) -> str:
+    """What a person would type for it: "a red ball", "an orange cone"."""
+    return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
+
+
 def options_as_json(options: SceneOptions) -> dict[str, str | int | bool | None]:
     """The options as a flat JSON object; `SceneOptions(**object)` reads it back."""
     return asdict(options)
@@ -225,7 +228,7 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
         lens=lens,
         move=move,
         duration_s=duration_s,
-        focus=focus + [0, 0, 0.25],
+        focus=focus + np.array([0, 0, 0.25]),
         distance_m=float(rng.uniform(2.7, 3.4)),
         azimuth=azimuth,
     )
