@@ -1,0 +1,156 @@
+"""TAP-Vid: scores of point tracks in the picture, at 256 x 256.
+
+Source: Doersch et al., TAP-Vid (2022), section 3; the metric of its authors' evaluation. Tracks are
+stretched to 256 x 256 whatever their aspect, so a "pixel" is 1/256 of a side. Unlike TAPVid-3D, the
+query frame itself is never counted: in mode `first` only later frames, in `strided` all others.
+Coordinates count from the corner or from the first pixel's centre, as long as all do alike.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from massannot.evaluate.point_counts import THRESHOLDS, count_points
+
+F64 = NDArray[np.float64]
+QueryMode = Literal["first", "strided"]
+
+EVALUATION_SIDE = 256
+
+
+@overload
+def score(
+    gt_tracks_xy: ArrayLike,
+    gt_visibility: ArrayLike,
+    pred_tracks_xy: ArrayLike,
+    pred_visibility: ArrayLike,
+    queries_xyt: ArrayLike,
+    *,
+    size: tuple[int, int] = ...,
+    query_mode: QueryMode = ...,
+    trackwise: Literal[False] = False,
+) -> dict[str, float]: ...
+@overload
+def score(
+    gt_tracks_xy: ArrayLike,
+    gt_visibility: ArrayLike,
+    pred_tracks_xy: ArrayLike,
+    pred_visibility: ArrayLike,
+    queries_xyt: ArrayLike,
+    *,
+    size: tuple[int, int] = ...,
+    query_mode: QueryMode = ...,
+    trackwise: Literal[True],
+) -> dict[str, F64]: ...
+def score(
+    gt_tracks_xy: ArrayLike,
+    gt_visibility: ArrayLike,
+    pred_tracks_xy: ArrayLike,
+    pred_visibility: ArrayLike,
+    queries_xyt: ArrayLike,
+    *,
+    size: tuple[int, int] = (EVALUATION_SIDE, EVALUATION_SIDE),
+    query_mode: QueryMode = "first",
+    trackwise: bool = False,
+) -> dict[str, float] | dict[str, F64]:
+    """Scores in 0..1 of tracks (T, N, 2) and visibilities (T, N); NaN where nothing is counted.
+
+    `size` is the (width, height) of the picture whose pixels the tracks are in; `queries_xyt`
+    (N, 3) says from which frame each track started (x and y are not read). `trackwise` gives (N,)
+    per score instead of one number. Keys: occlusion_accuracy (also OA), pts_within_1 .. _16 and
+    average_pts_within_thresh (delta_avg), jaccard_1 .. _16 and average_jaccard (AJ).
+    """
+    truth, tracks = np.asarray(gt_tracks_xy, np.float64), np.asarray(pred_tracks_xy, np.float64)
+    visible, said_visible = np.asarray(gt_visibility, bool), np.asarray(pred_visibility, bool)
+    check_shapes(truth, visible, tracks, said_visible, n_coordinates=2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = (tracks - truth) * np.divide(EVALUATION_SIDE, size)
+        squared = np.square(error).sum(axis=-1)
+    counts = count_points(
+        squared < np.square(THRESHOLDS)[:, None, None],
+        gt_visibility=visible,
+        pred_visibility=said_visible,
+        weight=_evaluated(query_frames(queries_xyt, shape=visible.shape), visible, query_mode),
+    )
+    scores = (counts if trackwise else counts.over_tracks()).scores()
+    scores["OA"] = scores["occlusion_accuracy"]
+    scores["delta_avg"] = scores["average_pts_within_thresh"]
+    scores["AJ"] = scores["average_jaccard"]
+    return scores if trackwise else {name: float(value) for name, value in scores.items()}
+
+
+def first_queries(
+    gt_tracks_xy: ArrayLike, gt_visibility: ArrayLike
+) -> tuple[NDArray[np.int64], F64]:
+    """Query mode `first`: each track's first visible point. Tracks never visible have none.
+
+    Returns the track of each query (Q,) and the queries (Q, 3) as x, y, t.
+    """
+    truth, visible = np.asarray(gt_tracks_xy, np.float64), np.asarray(gt_visibility, bool)
+    track = np.flatnonzero(visible.any(axis=0))
+    frame = visible.argmax(axis=0)[track]
+    return track, np.column_stack([truth[frame, track], frame])
+
+
+def strided_queries(
+    gt_tracks_xy: ArrayLike, gt_visibility: ArrayLike, *, stride: int = 5
+) -> tuple[NDArray[np.int64], F64]:
+    """Query mode `strided`: every visible point of frames 0, 5, 10, ..., in order of frames.
+
+    Returns the track of each query (Q,), a track may occur often, and the queries (Q, 3).
+    """
+    truth, visible = np.asarray(gt_tracks_xy, np.float64), np.asarray(gt_visibility, bool)
+    step, track = np.nonzero(visible[::stride])
+    frame = step * stride
+    return track, np.column_stack([truth[frame, track], frame])
+
+
+def query_frames(queries_xyt: ArrayLike, *, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """The rounded frame of each query (N,), for N tracks of T frames: `shape` is (T, N)."""
+    queries = np.asarray(queries_xyt, np.float64)
+    if queries.shape != (shape[1], 3):
+        raise ValueError(f"queries_xyt: found shape {queries.shape}, expected ({shape[1]}, 3)")
+    frame = np.round(queries[:, 2])
+    if not ((frame >= 0) & (frame < shape[0])).all():
+        raise ValueError(
+            f"queries_xyt: found frames {queries[:, 2].min()} to {queries[:, 2].max()}, "
+            f"expected 0 to {shape[0] - 1} in the last column"
+        )
+    return frame.astype(np.int64)
+
+
+def check_shapes(
+    truth: F64,
+    visible: NDArray[np.bool_],
+    tracks: F64,
+    said_visible: NDArray[np.bool_],
+    *,
+    n_coordinates: int,
+) -> None:
+    """ValueError unless tracks are (T, N, n_coordinates) and visibilities (T, N)."""
+    if truth.ndim != 3 or truth.shape[2] != n_coordinates:
+        raise ValueError(
+            f"true tracks: found shape {truth.shape}, expected (T, N, {n_coordinates})"
+        )
+    for name, found, expected in (
+        ("true visibility", visible.shape, truth.shape[:2]),
+        ("predicted tracks", tracks.shape, truth.shape),
+        ("predicted visibility", said_visible.shape, truth.shape[:2]),
+    ):
+        if found != expected:
+            raise ValueError(f"{name}: found shape {found}, expected {expected} as the true tracks")
+
+
+def _evaluated(
+    query_frame: NDArray[np.int64], visible: NDArray[np.bool_], query_mode: QueryMode
+) -> NDArray[np.bool_]:
+    """Which points (T, N) the query mode counts."""
+    frame = np.arange(len(visible))[:, None]
+    if query_mode == "first":
+        return np.asarray(frame > query_frame)
+    if query_mode == "strided":
+        return np.asarray(frame != query_frame)
+    raise ValueError(f"query_mode: found {query_mode!r}, expected 'first' or 'strided'")
