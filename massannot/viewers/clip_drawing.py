@@ -1,0 +1,216 @@
+"""A clip's tables as arrays ready to draw, and one frame of its film put together.
+
+The film's frame: the picture with what was found at left; the same picture's depth at right (only
+where depth maps were stored); below, the view from above and each entity's distance over time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image, ImageDraw
+
+from massannot.geometry import rle
+from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
+from massannot.viewers.palette import FAINT, GRID, INK, PAPER, depth_rgb, entity_rgb
+from massannot.viewers.top_view import TopView
+
+GetTable = Callable[[str], pa.Table]
+"""One clip's rows of a table by name."""
+
+MAIN_LONG_SIDE = 960
+"""The picture's longer side in the film: large enough for labels, small enough to post."""
+PANEL_HEIGHT = 220
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnTracks:
+    """Tracks of one entity: `xy` (T, N, 2) source pixels, `visible` (T, N)."""
+
+    xy: npt.NDArray[np.float32]
+    visible: npt.NDArray[np.bool_]
+
+
+class ClipDrawing:
+    """Draws frame after frame of one clip from its tables; pictures come from outside."""
+
+    def __init__(self, table: GetTable) -> None:
+        clip = table("clips").to_pylist()[0]
+        self.clip_id: str = clip["clip_id"]
+        self.n_frames: int = clip["n_frames"]
+        self.source_size: tuple[int, int] = (clip["source_width"], clip["source_height"])
+        self.t_s = table("frames")["t_s"].to_numpy()
+        self.unit = "m" if clip["scale_type"] == "metric" else "units"
+        self.labels = _labels(table)
+        self._masks = {
+            (row["entity"], row["frame"]): row
+            for row in table("masks").to_pylist()
+            if row["area"] > 0
+        }
+        self._tracks = _tracks(table("tracks_xy"), self.n_frames)
+        self._depth = {row["frame"]: row for row in table("depth_maps").to_pylist()}
+        paths, measured = _paths(table("positions"), self.n_frames)
+        self.main_size = self._main_size()
+        width = self.main_size[0] + (self.main_size[0] // 2 if self._depth else 0)
+        self._top = TopView(paths, measured, self.unit, (width // 2, PANEL_HEIGHT))
+        self._plot_size = (width - width // 2, PANEL_HEIGHT)
+        self._depth_range = self._near_far()
+        self.size = (width + width % 2, self.main_size[1] + PANEL_HEIGHT)
+
+    def _main_size(self) -> tuple[int, int]:
+        width, height = self.source_size
+        scale = MAIN_LONG_SIDE / max(width, height)
+        return (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
+
+    def overlay(self, frame: int, picture: npt.NDArray[np.uint8]) -> Image.Image:
+        """The picture (any size) at film size with boxes, masks, labels and trails."""
+        enlarged = Image.fromarray(picture).resize(self.main_size, Image.Resampling.BICUBIC)
+        return draw(np.asarray(enlarged), [self._entity(e, frame) for e in sorted(self.labels)])
+
+    def frame(self, frame: int, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """One frame of the film: (height, width, 3) of `size`."""
+        canvas = Image.new("RGB", self.size, PAPER)
+        canvas.paste(self.overlay(frame, picture), (0, 0))
+        if self._depth:
+            canvas.paste(self._depth_panel(frame, picture), (self.main_size[0], 0))
+        canvas.paste(self._top.draw(frame), (0, self.main_size[1]))
+        canvas.paste(self._distance_plot(frame), (self._top.size[0], self.main_size[1]))
+        pen = ImageDraw.Draw(canvas)
+        stamp = f"frame {frame}   {self.t_s[frame]:.2f} s"
+        pen.text((9, 7), stamp, font=font(15), fill=PAPER)
+        pen.text((8, 6), stamp, font=font(15), fill=INK)
+        return np.asarray(canvas)
+
+    def _entity(self, entity: int, frame: int) -> DrawnEntity:
+        scale = np.array(self.main_size) / np.array(self.source_size)
+        row = self._masks.get((entity, frame))
+        mask = box = None
+        if row is not None:
+            small = rle.decode(row["counts"], height=row["height"], width=row["width"])
+            mask = np.asarray(
+                Image.fromarray(small).resize(self.main_size, Image.Resampling.NEAREST)
+            )
+            corners = np.array([row["x0"], row["y0"], row["x1"], row["y1"]]) * np.tile(scale, 2)
+            box = (corners[0], corners[1], corners[2], corners[3])
+        tracks = self._tracks.get(entity)
+        if tracks is None:
+            trails = np.zeros((0, 0, 2), np.float32)
+            visible = np.zeros((0, 0), bool)
+        else:
+            first = max(0, frame + 1 - TRAIL_FRAMES)
+            trails = tracks.xy[first : frame + 1] * scale.astype(np.float32)
+            visible = tracks.visible[first : frame + 1]
+        return DrawnEntity(entity, self.labels[entity], mask, box, trails, visible)
+
+    def _near_far(self) -> tuple[float, float]:
+        values = [self.depth(frame) for frame in sorted(self._depth)[:: max(1, self.n_frames // 8)]]
+        known = [v[np.isfinite(v)] for v in values if np.isfinite(v).any()]
+        if not known:
+            return 0.5, 10.0
+        near, far = np.percentile(np.concatenate(known), [2, 98])
+        return float(near), float(max(far, near * 1.01))
+
+    def depth(self, frame: int) -> npt.NDArray[np.float32]:
+        """(h, w) depth of a stored frame, NaN where invalid; inverse depth is inverted."""
+        row = self._depth[frame]
+        stored = np.asarray(Image.open(io.BytesIO(row["png"])), np.float32)
+        value = np.where(stored == 0, np.nan, row["scale"] * stored + row["offset"])
+        if row["encoding"] == "inverse_depth":
+            value = 1 / np.maximum(value, 1e-6)
+        return value.astype(np.float32)
+
+    def _depth_panel(self, frame: int, picture: npt.NDArray[np.uint8]) -> Image.Image:
+        width, height = self.main_size[0] // 2, self.main_size[1] // 2
+        panel = Image.new("RGB", (width, self.main_size[1]), PAPER)
+        plain = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+        panel.paste(plain, (0, 0))
+        if frame in self._depth:
+            near, far = self._depth_range
+            colours = Image.fromarray(depth_rgb(self.depth(frame), near=near, far=far))
+            panel.paste(colours.resize((width, height), Image.Resampling.BILINEAR), (0, height))
+            pen = ImageDraw.Draw(panel)
+            text = f"depth {near:.1f} (light) to {far:.1f} {self.unit}"
+            pen.text((8, height + 6), text, font=font(13), fill=INK)
+        return panel
+
+    def _distance_plot(self, frame: int) -> Image.Image:
+        """Distance along the view of every entity over time, up to this frame."""
+        width, height = self._plot_size
+        image = Image.new("RGB", self._plot_size, PAPER)
+        pen = ImageDraw.Draw(image, "RGBA")
+        pen.line([(0, 0), (0, height)], fill=GRID)
+        pen.text((10, 6), f"distance from the camera, {self.unit}", font=font(12), fill=FAINT)
+        known = [path[:, 2][np.isfinite(path[:, 2])] for path in self._top.paths.values()]
+        if not any(len(k) for k in known):
+            return image
+        low, high = np.concatenate(known).min(), np.concatenate(known).max()
+        low, high = low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3
+        left, right, top, bottom = 44, width - 12, 28, height - 12
+        for share in (0.0, 0.5, 1.0):
+            y = bottom - share * (bottom - top)
+            pen.line([(left, y), (right, y)], fill=GRID)
+            value = low + share * (high - low)
+            pen.text((8, y - 7), f"{value:.2f}", font=font(11), fill=FAINT)
+        x_of = np.linspace(left, right, max(self.n_frames, 2))
+        for entity, path in self._top.paths.items():
+            y_of = bottom - (path[:, 2] - low) / (high - low) * (bottom - top)
+            for k in range(1, frame + 1):
+                if np.isfinite(y_of[k - 1 : k + 1]).all():
+                    alpha = 255 if self._top.measured[entity][k] else 90
+                    ends = [(x_of[k - 1], y_of[k - 1]), (x_of[k], y_of[k])]
+                    pen.line(ends, fill=(*entity_rgb(entity), alpha), width=2)
+        pen.line([(x_of[frame], top), (x_of[frame], bottom)], fill=FAINT)
+        return image
+
+
+def _labels(table: GetTable) -> dict[int, str]:
+    texts = dict(zip(table("phrases")["phrase"].to_pylist(), table("phrases")["text"].to_pylist()))
+    entities = table("entities").to_pylist()
+    count = {p: sum(e["phrase"] == p for e in entities) for p in texts}
+    labels = {}
+    for row in entities:
+        name = texts[row["phrase"]]
+        labels[row["entity"]] = name if count[row["phrase"]] == 1 else f"{name} #{row['entity']}"
+    return labels
+
+
+def _tracks(tracks: pa.Table, n_frames: int) -> dict[int, DrawnTracks]:
+    if not tracks.num_rows:
+        return {}
+    entity = tracks["entity"].to_numpy()
+    x, y, visible = (
+        pc.list_flatten(tracks[name])
+        .to_numpy(zero_copy_only=False)
+        .reshape(tracks.num_rows, n_frames)
+        for name in ("x", "y", "visible")
+    )
+    return {
+        int(e): DrawnTracks(
+            np.stack([x[entity == e], y[entity == e]], axis=-1)
+            .transpose(1, 0, 2)
+            .astype(np.float32),
+            visible[entity == e].T.astype(bool),
+        )
+        for e in np.unique(entity)
+    }
+
+
+def _paths(
+    positions: pa.Table, n_frames: int
+) -> tuple[dict[int, npt.NDArray[np.float32]], dict[int, npt.NDArray[np.bool_]]]:
+    paths: dict[int, npt.NDArray[np.float32]] = {}
+    measured: dict[int, npt.NDArray[np.bool_]] = {}
+    for row in positions.to_pylist():
+        entity = row["entity"]
+        path = paths.setdefault(entity, np.full((n_frames, 3), np.nan, np.float32))
+        seen = measured.setdefault(entity, np.zeros(n_frames, bool))
+        if row["x_world"] is not None:
+            path[row["frame"]] = row["x_world"], row["y_world"], row["z_world"]
+            seen[row["frame"]] = row["state"] == "measured"
+    return paths, measured
