@@ -19,7 +19,8 @@ body { margin: 0 auto; max-width: 1180px; padding: 28px 22px 60px; background: v
        color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 30px 0 10px; }
 a { color: inherit; } p.sub, td.sub, .sub { color: var(--faint); margin: 0; }
-.notes { border-left: 3px solid #e0a100; padding: 6px 12px; margin: 14px 0; background: var(--card); }
+.notes { border-left: 3px solid #e0a100; padding: 6px 12px; margin: 14px 0;
+         background: var(--card); }
 table { border-collapse: collapse; width: 100%; background: var(--card); }
 th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid var(--line);
          vertical-align: top; }
@@ -33,7 +34,8 @@ img, video { max-width: 100%; border-radius: 6px; display: block; }
 .bar { height: 6px; border-radius: 3px; background: var(--line); overflow: hidden; width: 90px; }
 .bar i { display: block; height: 100%; background: var(--good); }
 .bad { color: var(--bad); } pre { background: var(--card); border: 1px solid var(--line);
-       border-radius: 8px; padding: 12px; overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; }
+       border-radius: 8px; padding: 12px; overflow-x: auto;
+       font: 13px/1.45 ui-monospace, monospace; }
 .strip { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
 """
 
