@@ -1,0 +1,74 @@
+"""Files that appear whole or not at all, and survive a power cut once they are there.
+
+`write_once` is the conditional put that everything exactly-once stands on: of two writers of one
+name the first wins, whoever they are. On POSIX that is a hard link, which fails if the name exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def write_once(path: Path, content: bytes) -> bool:
+    """Put `content` under a name that must not exist yet; False: somebody else was first."""
+    with _written_beside(path, content) as written:
+        return link_once(written, path)
+
+
+def write_over(path: Path, content: bytes) -> None:
+    """Put `content` under `path`, whatever was there: readers see the old or the new file."""
+    with _written_beside(path, content) as written:
+        os.replace(written, path)
+        sync_folder(path.parent)
+
+
+def link_once(source: Path, target: Path) -> bool:
+    """Give `source` a second name that must not exist yet; False: it exists. Both names lie in one
+    file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    sync_folder(target.parent)
+    return True
+
+
+def sync(path: Path) -> None:
+    """Wait until the file's bytes are on the disk."""
+    with open(path, "rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's names are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+    """A finished private file in the same folder, gone afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(written, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        yield written
+    finally:
+        written.unlink(missing_ok=True)
