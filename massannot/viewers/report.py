@@ -1,0 +1,248 @@
+"""The report: an index of clips, worst first, and a page per clip; nothing from the network.
+
+For a large dataset the index shows a stratified sample: the worst, some at random, and every
+kind of failure. Pages hold their pictures inside themselves; films are linked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from massannot.motion_profile import profile
+from massannot.viewers import html
+from massannot.viewers.clip_drawing import GetTable
+from massannot.viewers.film import Rendered, paths
+
+MAX_PAGE_BYTES = 25_000_000
+GetClip = Callable[[str], GetTable]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the index says above the clips: from the run's record."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Which answers are not a model's, which weights are not for real video."""
+
+
+def write_report(
+    table: GetTable,
+    clip: GetClip,
+    folder: Path,
+    *,
+    films: Path,
+    heading: Heading,
+    sample: int = 60,
+    seed: int = 0,
+) -> Path:
+    """Write `folder`/index.html and `folder`/clips/*.html; returns the index.
+
+    `table` gives whole tables, `clip(id)` one clip's rows. `films` holds what `film.render` wrote;
+    a clip without a still is listed without a picture. `sample`: clips shown at most.
+    """
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    rows = _worst_first(table)
+    shown = _stratified(rows, sample, seed)
+    cards = []
+    for row in shown:
+        tables = clip(row["clip_id"])
+        made = paths(films, tables)
+        name = f"clips/{row['clip_id']}.html"
+        (folder / name).write_text(_clip_page(row, tables, made, folder / "clips"), "utf-8")
+        cards.append(_card(row, made, name))
+    index = folder / "index.html"
+    index.write_text(_index(table, heading, rows, shown, cards), "utf-8")
+    return index
+
+
+def _worst_first(table: GetTable) -> list[dict[str, Any]]:
+    """Clips with `quality` = their worst entity's; without any entity they come first."""
+    worst: dict[str, float | None] = {}
+    count: Counter[str] = Counter()
+    entities = table("entities").select(["clip_id", "quality"])
+    for clip_id, quality in zip(*(c.to_pylist() for c in entities.columns), strict=True):
+        count[clip_id] += 1
+        known = worst.get(clip_id)
+        if quality is not None and (known is None or quality < known):
+            worst[clip_id] = quality
+    rows = table("clips").to_pylist()
+    for row in rows:
+        row["quality"], row["n_entities"] = worst.get(row["clip_id"]), count[row["clip_id"]]
+    return sorted(rows, key=lambda r: (r["n_entities"] > 0, r["quality"] or 0.0, r["clip_id"]))
+
+
+def _stratified(rows: list[dict[str, Any]], sample: int, seed: int) -> list[dict[str, Any]]:
+    """All rows, or the worst half of the sample and the rest at random, order kept."""
+    if len(rows) <= sample:
+        return rows
+    worst, others = rows[: sample // 2], rows[sample // 2 :]
+    chosen = random.Random(seed).sample(range(len(others)), sample - len(worst))
+    return worst + [others[k] for k in sorted(chosen)]
+
+
+def _index(
+    table: GetTable,
+    heading: Heading,
+    rows: Sequence[dict[str, Any]],
+    shown: Sequence[dict[str, Any]],
+    cards: Sequence[str],
+) -> str:
+    parts = [f"<h1>{html.text(heading.title)}</h1>"]
+    parts += [f"<p class=sub>{html.text(line)}</p>" for line in heading.lines]
+    parts += [f"<div class=notes>{html.text(note)}</div>" for note in heading.notes]
+    parts += ["<h2>Phrases</h2>", _phrases(table("phrases"))]
+    failures = table("failures")
+    if failures.num_rows:
+        parts += ["<h2>Failures</h2>", _failures(failures)]
+    title = f"Clips, worst first ({len(rows)})"
+    if len(shown) < len(rows):
+        title = f"{len(shown)} of {len(rows)} clips: the worst, then some at random"
+    parts += [f"<h2>{title}</h2>", f"<div class=cards>{''.join(_fitting(cards))}</div>"]
+    return html.page(heading.title, parts)
+
+
+def _fitting(cards: Sequence[str]) -> list[str]:
+    """As many cards as a page may hold."""
+    total, kept = 0, []
+    for card in cards:
+        total += len(card)
+        if total > MAX_PAGE_BYTES - 1_000_000:
+            kept.append(f"<p class=sub>{len(cards) - len(kept)} more clips have pages only.</p>")
+            break
+        kept.append(card)
+    return kept
+
+
+def _phrases(phrases: pa.Table) -> str:
+    asked: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    things: Counter[str] = Counter()
+    for row in phrases.select(["text", "n_entities"]).to_pylist():
+        asked[row["text"]] += 1
+        found[row["text"]] += row["n_entities"] > 0
+        things[row["text"]] += row["n_entities"]
+    return html.table(
+        ["phrase", "#clips asked", "#clips found", "#entities"],
+        [
+            [
+                html.text(text) + ("" if found[text] else ' <span class="bad">never found</span>'),
+                str(n),
+                str(found[text]),
+                str(things[text]),
+            ]
+            for text, n in asked.most_common(200)
+        ],
+    )
+
+
+def _failures(failures: pa.Table) -> str:
+    by_class: Counter[tuple[str, str]] = Counter()
+    example: dict[tuple[str, str], str] = {}
+    for row in failures.to_pylist():
+        key = (row["class"], row["stage"])
+        by_class[key] += 1
+        example.setdefault(key, f"{row['uri']}: {row['message']}")
+    return html.table(
+        ["class", "stage", "#clips", "for example"],
+        [
+            [
+                html.text(c),
+                html.text(s),
+                str(n),
+                f"<span class=sub>{html.text(example[c, s])}</span>",
+            ]
+            for (c, s), n in by_class.most_common()
+        ],
+    )
+
+
+def _name(row: dict[str, Any]) -> str:
+    return str(row["source_id"] or Path(row["uri"]).name)
+
+
+def _card(row: dict[str, Any], made: Rendered, link: str) -> str:
+    still = ""
+    if made.still.exists():
+        image = Image.open(made.still)
+        image.thumbnail((480 * 3, 300))
+        still = html.picture(image, alt=f"three frames of {_name(row)}", quality=70)
+    static = {True: "still camera", False: "moving camera", None: "camera unknown"}
+    return (
+        f'<a class=card href="{html.text(link)}">{still}<b>{html.text(_name(row))}</b>'
+        f"<span class=sub>{row['t0_s']:.1f}–{row['t1_s']:.1f} s, {row['n_frames']} frames, "
+        f"{row['n_entities']} entities, {static[row['camera_static']]}</span>"
+        f"{html.quality_bar(row['quality'])}</a>"
+    )
+
+
+def _clip_page(row: dict[str, Any], tables: GetTable, made: Rendered, folder: Path) -> str:
+    parts = [f"<h1>{html.text(_name(row))}</h1>", f"<p class=sub>{html.text(_facts(row))}</p>"]
+    if row["camera_static"] is False:
+        parts.append(
+            "<div class=notes>The camera moves and its pose is not known: motions are relative "
+            "to the camera, not to the world.</div>"
+        )
+    if made.film.exists():
+        parts.append(f"<h2>Film</h2>{_video(made.film, folder)}")
+    if made.still.exists():
+        parts.append(html.picture(Image.open(made.still), alt="first, middle and last frame"))
+    parts += ["<h2>Entities</h2>", _entities(tables)]
+    parts += ["<h2>Motion profile</h2>", f"<pre>{html.text(profile(tables, 'mass-v2'))}</pre>"]
+    parts += ["<h2>The clip's row</h2>", _row_table(row)]
+    parts.append('<p><a href="../index.html">all clips</a></p>')
+    return html.page(_name(row), parts)
+
+
+def _video(film: Path, folder: Path) -> str:
+    import os
+
+    link = html.text(Path(os.path.relpath(film, folder)).as_posix())
+    return f'<video controls loop muted playsinline preload=metadata src="{link}"></video>'
+
+
+def _facts(row: dict[str, Any]) -> str:
+    unit = {"metric": "m", "relative": "units"}.get(row["scale_type"] or "", "")
+    floor = row["noise_floor"]
+    noise = f"; noise floor {floor:.3f} {unit}/s" if floor is not None else ""
+    return (
+        f"{row['uri']}, {row['t0_s']:.2f} to {row['t1_s']:.2f} s, {row['n_frames']} frames of "
+        f"{row['source_width']}x{row['source_height']}, "
+        f"scale {row['scale_type'] or 'unknown'}{noise}"
+    )
+
+
+def _entities(tables: GetTable) -> str:
+    texts = {r["phrase"]: r["text"] for r in tables("phrases").to_pylist()}
+    return html.table(
+        ["#entity", "phrase", "#frames", "#score", "quality", "#fb error, px", "#in mask",
+         "#depth valid", "#points alive", "#mask score"],
+        [
+            [
+                str(r["entity"]),
+                html.text(texts[r["phrase"]]),
+                f"{r['first_frame']}–{r['last_frame']}",
+                html.number(r["score"]),
+                html.quality_bar(r["quality"]),
+                html.number(r["fb_error_px"]),
+                html.number(r["in_mask_share"]),
+                html.number(r["depth_valid_share"]),
+                html.number(r["points_alive_share"]),
+                html.number(r["mask_score"]),
+            ]
+            for r in tables("entities").to_pylist()
+        ],
+    )  # fmt: skip
+
+
+def _row_table(row: dict[str, Any]) -> str:
+    return html.table(["column", "value"], [[html.text(k), html.text(v)] for k, v in row.items()])
