@@ -23,6 +23,7 @@ from massannot.scenes.shapes import Floats, Shape
 
 GRAVITY_M_S2 = 9.81
 STEPS_PER_S = 240
+ROLLING_LOSS_PER_S = 0.12  # share of its speed that a rolling body loses
 
 _SWEEPS = 12
 _SETTLED_M_S = 1e-5
@@ -30,7 +31,6 @@ _BOUNCE_FROM_M_S = 0.25  # slower approaches do not bounce, or nothing would eve
 _EVENT_FROM_M_S = 0.15
 _EVENT_GAP_S = 0.08
 _SLOP_M = 0.0005
-_ROLLING_LOSS_PER_S = 0.12
 _REST_M_S = 0.03
 _REST_S = 0.15
 
@@ -279,15 +279,18 @@ class _Run:
         self.spin[touching] *= scale
 
     def _tire(self, contacts: list[Contact], h: float) -> None:
-        """Rolling resistance, the same for velocity and spin so that a rolling body keeps rolling;
-        and sleep for whoever touches something and hardly moves."""
+        """Rolling resistance for what touches the floor in a point or a line, the same for velocity
+        and spin so that it keeps rolling; sleep for whoever touches something and hardly moves."""
         touching = np.zeros(len(self.bodies), bool)
+        floor_points = np.zeros(len(self.bodies), int)
         for contact in contacts:
             touching[contact.first] = True
             if contact.second != ROOM:
                 touching[contact.second] = True
-        self.velocity[touching] *= 1 - _ROLLING_LOSS_PER_S * h
-        self.spin[touching] *= 1 - _ROLLING_LOSS_PER_S * h
+            floor_points[contact.first] += contact.kind == "floor"
+        rolling = (floor_points == 1) | (floor_points == 2)
+        self.velocity[rolling] *= 1 - ROLLING_LOSS_PER_S * h
+        self.spin[rolling] *= 1 - ROLLING_LOSS_PER_S * h
         rim = np.linalg.norm(self.spin, axis=1) * self.bound
         still = (np.linalg.norm(self.velocity, axis=1) + rim) < _REST_M_S
         asleep = self.resting_s > _REST_S
