@@ -112,10 +112,11 @@ class Skin:
 def draw_skin(rng: np.random.Generator, colour: tuple[int, int, int]) -> Skin:
     """A skin of a named colour: brighter, darker and a little off, but still that colour."""
     base = np.asarray(colour) / 255 * rng.uniform(0.85, 1.1) + rng.normal(0, 0.02, 3)
+    pale = min(colour) > 200  # a white body with dark stripes would be a grey one
     return Skin(
         colour=np.clip(base, 0.02, 1).astype(np.float32),
         style=str(rng.choice(SKIN_STYLES)),
-        contrast=float(rng.uniform(0.18, 0.42)),
+        contrast=float(rng.uniform(0.18, 0.42)) * (0.55 if pale else 1.0),
         scale_per_m=float(rng.uniform(6, 14)),
         lattice=rng.uniform(-1, 1, (_LATTICE,) * 3).astype(np.float32),
         gloss=float(rng.uniform(0.0, 0.55)),
