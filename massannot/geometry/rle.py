@@ -68,14 +68,14 @@ def area(counts: str) -> int:
     return int(_runs(counts)[1::2].sum())
 
 
-def box_xyxy(counts: str, *, height: int, width: int) -> tuple[int, int, int, int]:
+def box_xyxy(counts: str, *, height: int, width: int) -> tuple[int, int, int, int] | None:
     """Smallest (x0, y0, x1, y1) around the mask, half-open, from the picture's top-left corner.
 
-    An empty mask has the empty box (0, 0, 0, 0). Raises as `check` does.
+    None for an empty mask: it has no place. Raises as `check` does.
     """
     starts, ends = _spans(_checked_runs(counts, height, width))
     if starts.size == 0:
-        return 0, 0, 0, 0
+        return None
     x0, x1 = int(starts[0]) // height, int(ends[-1] - 1) // height + 1
     if np.any(starts // height != (ends - 1) // height):  # one turns from the bottom to the top
         return x0, 0, x1, height

@@ -133,7 +133,7 @@ def test_every_mask_comes_back(mask: Mask) -> None:
 @given(PICTURES)
 def test_area_and_box_are_those_of_the_pixels(mask: Mask) -> None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if mask.any() else (0, 0, 0, 0)
+    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if mask.any() else None
     height, width = mask.shape
     counts = rle.encode(mask)
     assert rle.area(counts) == mask.sum()
