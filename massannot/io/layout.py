@@ -3,13 +3,14 @@ is private and holds whatever is not final."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The names below one output folder. Nothing is created here."""
+    """The names below one output folder."""
 
     out: Path
 
@@ -64,6 +65,25 @@ class Layout:
 
     def attempts(self, shard: str) -> list[int]:
         """Numbers of the attempts at a shard that left something, in order."""
-        found = [path.name for path in self.staging.glob(f"{shard}.*")]
-        found += [path.name.removesuffix(".jsonl") for path in self.journals.glob(f"{shard}.*")]
-        return sorted({int(name.rpartition(".")[2]) for name in found})
+        return sorted({attempt for name, attempt in self._attempts(f"{shard}.*") if name == shard})
+
+    def shards_in_staging(self) -> set[str]:
+        """Shards of which attempts have left something."""
+        return {name for name, _ in self._attempts("*")}
+
+    def new_attempt(self, shard: str) -> int:
+        """Reserve the next attempt at a shard by making its folder: two drivers get two numbers."""
+        attempt = max(self.attempts(shard), default=0) + 1
+        while True:
+            try:
+                self.attempt(shard, attempt).mkdir(parents=True)
+            except FileExistsError:
+                attempt += 1
+            else:
+                return attempt
+
+    def _attempts(self, pattern: str) -> Iterator[tuple[str, int]]:
+        for path in (*self.staging.glob(pattern), *self.journals.glob(pattern)):
+            shard, _, attempt = path.name.removesuffix(".jsonl").rpartition(".")
+            if shard and attempt.isdigit():
+                yield shard, int(attempt)

@@ -1,0 +1,146 @@
+"""Commits: a shard is finished when its commit exists, and never before.
+
+A commit names the shard's files with their rows, sizes and hashes; it is put conditionally, so of
+two attempts the first wins and files of two attempts never mix. What is committed is published:
+linked into `data/`, `clips` last. Whoever starts next publishes what is committed and not yet
+there, and withdraws a commit whose files have been damaged in the meantime.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from massannot.errors import MassannotError
+from massannot.io import durable
+from massannot.io.layout import Layout
+
+LAST = "clips"
+"""Published last: a clip seen here is complete in every other table."""
+
+
+class DamagedFile(MassannotError):
+    """A file differs from what its commit says."""
+
+
+@dataclass(frozen=True)
+class CommittedFile:
+    table: str
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FailureCount:
+    reason: str
+    status: str
+    clips: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One finished shard: which attempt, which files, and how its clips ended."""
+
+    shard: str
+    attempt: int
+    clips_done: int
+    failures: tuple[FailureCount, ...]
+    files: tuple[CommittedFile, ...]
+
+
+def put(layout: Layout, commit: Commit) -> bool:
+    """Commit a shard; False: another attempt was first, and this one is void."""
+    text = json.dumps(asdict(commit), indent=1, ensure_ascii=False)
+    return durable.write_once(layout.commit(commit.shard), text.encode())
+
+
+def read(layout: Layout, shard: str) -> Commit:
+    """The commit of a shard. Raises FileNotFoundError when there is none."""
+    values = json.loads(layout.commit(shard).read_bytes())
+    values["failures"] = tuple(FailureCount(**item) for item in values["failures"])
+    values["files"] = tuple(CommittedFile(**item) for item in values["files"])
+    return Commit(**values)
+
+
+def shards(layout: Layout) -> set[str]:
+    """Names of all committed shards: one listing."""
+    return {path.stem for path in layout.commits.glob("*.json")}
+
+
+def publish(layout: Layout, commit: Commit) -> None:
+    """Make a committed shard visible, then drop its staging. Can be repeated.
+
+    Raises DamagedFile before anything further is published when a staged file is not what the
+    commit says.
+    """
+    folder = layout.attempt(commit.shard, commit.attempt)
+    for file in sorted(commit.files, key=lambda file: (file.table == LAST, file.table)):
+        target = layout.published(file.table, commit.shard)
+        if target.exists():
+            continue
+        source = folder / f"{file.table}.parquet"
+        problem = _difference(source, file)
+        if problem:
+            raise DamagedFile(f"shard {commit.shard}: staged {file.table}.parquet {problem}")
+        durable.link_once(source, target)
+    _drop_staging(layout, commit.shard)
+
+
+def recover(layout: Layout) -> tuple[str, ...]:
+    """Publish what is committed and not yet there; returns shards that have to be done again."""
+    withdrawn = []
+    committed = shards(layout)
+    published = {path.stem for path in (layout.data / LAST).glob("*.parquet")}
+    for shard in layout.shards_in_staging() & committed & published:
+        _drop_staging(layout, shard)
+    for shard in sorted(committed - published):
+        commit = read(layout, shard)
+        try:
+            publish(layout, commit)
+        except DamagedFile:
+            _withdraw(layout, commit)
+            withdrawn.append(shard)
+    return tuple(withdrawn)
+
+
+def drop_attempt(layout: Layout, shard: str, attempt: int) -> None:
+    """Remove what an attempt left: its shard is published, or another attempt was first."""
+    shutil.rmtree(layout.attempt(shard, attempt), ignore_errors=True)
+    layout.journal(shard, attempt).unlink(missing_ok=True)
+
+
+def damage(layout: Layout) -> Iterator[str]:
+    """One sentence for each published file that is not what its commit says."""
+    for shard in sorted(shards(layout)):
+        for file in read(layout, shard).files:
+            problem = _difference(layout.published(file.table, shard), file)
+            if problem:
+                yield f"data/{file.table}/{shard}.parquet {problem}"
+
+
+def _difference(path: Path, expected: CommittedFile) -> str | None:
+    if not path.exists():
+        return "is missing"
+    size = path.stat().st_size
+    if size != expected.size_bytes:
+        return f"has {size} bytes, its commit says {expected.size_bytes}"
+    if durable.sha256_of(path) != expected.sha256:
+        return "has other bytes than its commit says"
+    return None
+
+
+def _withdraw(layout: Layout, commit: Commit) -> None:
+    """Undo a commit that cannot be published; the clips' own parts are kept."""
+    layout.published(LAST, commit.shard).unlink(missing_ok=True)
+    for file in commit.files:
+        layout.published(file.table, commit.shard).unlink(missing_ok=True)
+    layout.commit(commit.shard).unlink()
+
+
+def _drop_staging(layout: Layout, shard: str) -> None:
+    for attempt in layout.attempts(shard):
+        drop_attempt(layout, shard, attempt)
