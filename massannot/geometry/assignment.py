@@ -28,8 +28,8 @@ def least_cost_pairs(cost: ArrayLike) -> tuple[Indices, Indices]:
         return row[order], column[order]
     column_of, row_of = np.full(costs.shape[0], -1), np.full(costs.shape[1], -1)
     row_price, column_price = np.zeros(costs.shape[0]), np.zeros(costs.shape[1])
-    for row in range(costs.shape[0]):
-        _enter(row, costs, column_of, row_of, row_price, column_price)
+    for entering in range(costs.shape[0]):
+        _enter(entering, costs, column_of, row_of, row_price, column_price)
     return np.arange(costs.shape[0]), column_of
 
 

@@ -1,0 +1,111 @@
+"""Boxes against truth: overlaps, and average precision where the words must match too.
+
+A found box is right when it overlaps a true box of the same picture and the same text enough, and
+no better-scored box took that one before (each then takes the free true box it overlaps most).
+Average precision is the area under precision over recall, with precision made non-increasing
+(Everingham et al., Pascal VOC, 2010 on; not COCO's 101 points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class TextBoxes:
+    """D boxes: `picture` (D,) any number that names the picture across clips, `text` (D,) compared
+    without regard to case and spacing, `boxes_xyxy` (D, 4), `score` (D,), ignored for the truth."""
+
+    picture: NDArray[np.int64]
+    text: Sequence[str]
+    boxes_xyxy: F64
+    score: F64
+
+    def __post_init__(self) -> None:
+        lengths = len(self.picture), len(self.text), len(self.boxes_xyxy), len(self.score)
+        if len(set(lengths)) != 1:
+            raise ValueError(f"boxes: found {lengths} pictures, texts, boxes and scores")
+
+    def groups(self) -> list[tuple[int, str]]:
+        """What must agree, for each box: the picture and the text."""
+        words = (" ".join(text.casefold().split()) for text in self.text)
+        return list(zip(map(int, self.picture), words))
+
+
+def iou_matrix(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> F64:
+    """Intersection over union (M, N) of half-open boxes (M, 4) and (N, 4); 0 for empty boxes."""
+    boxes = np.reshape(np.asarray(boxes_xyxy, np.float64), (-1, 1, 4))
+    others = np.reshape(np.asarray(others_xyxy, np.float64), (1, -1, 4))
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    inside = _area(low, high)
+    union = _area(boxes[..., :2], boxes[..., 2:]) + _area(others[..., :2], others[..., 2:]) - inside
+    return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
+
+
+def average_precision(found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> float:
+    """AP over all pictures and texts in one ranking; a text nobody asked about lowers it.
+
+    NaN without true boxes.
+    """
+    right = right_boxes(found, truth, iou_threshold=iou_threshold)
+    return _area_under_precision(right, found.score, n_true=len(truth.score))
+
+
+def mean_average_precision(
+    found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
+) -> float:
+    """Mean over the texts of the truth of each one's own AP; NaN without true boxes."""
+    right = right_boxes(found, truth, iou_threshold=iou_threshold)
+    words = np.array([text for _, text in found.groups()], dtype=object)
+    true_words = [text for _, text in truth.groups()]
+    of_texts = [
+        _area_under_precision(
+            right[words == text], found.score[words == text], n_true=true_words.count(text)
+        )
+        for text in sorted(set(true_words))
+    ]
+    return float(np.mean(of_texts)) if of_texts else float("nan")
+
+
+def right_boxes(found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> Bool:
+    """Which of the found boxes (D,) are right, by the rule of this file."""
+    right = np.zeros(len(found.score), np.bool_)
+    of_group, true_of_group = _members(found), _members(truth)
+    for group, members in of_group.items():
+        ranked = members[np.argsort(-found.score[members], kind="stable")]
+        true_boxes = truth.boxes_xyxy[true_of_group.get(group, np.empty(0, np.int64))]
+        overlap = iou_matrix(found.boxes_xyxy[ranked], true_boxes)
+        free = np.ones(len(true_boxes), np.bool_)
+        for box, with_each in zip(ranked, overlap):
+            taken = int(np.where(free, with_each, -1).argmax()) if free.any() else -1
+            if taken >= 0 and with_each[taken] >= iou_threshold:
+                right[box], free[taken] = True, False
+    return right
+
+
+def _members(boxes: TextBoxes) -> dict[tuple[int, str], NDArray[np.int64]]:
+    members: dict[tuple[int, str], list[int]] = {}
+    for box, group in enumerate(boxes.groups()):
+        members.setdefault(group, []).append(box)
+    return {group: np.array(found) for group, found in members.items()}
+
+
+def _area_under_precision(right: Bool, score: F64, *, n_true: int) -> float:
+    if n_true == 0:
+        return float("nan")
+    hits = right[np.argsort(-score, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(best_from_here[hits].sum() / n_true)
+
+
+def _area(low: F64, high: F64) -> F64:
+    return np.asarray(np.maximum(high - low, 0).prod(axis=-1))

@@ -1,0 +1,130 @@
+"""Intervals: known values, coverage where the truth is known, and equal bounds for equal seeds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from massannot.evaluate.intervals import (
+    Interval,
+    bootstrap,
+    mean_difference,
+    mean_over_clips,
+    ratio_over_clips,
+    wilson,
+)
+
+# Wilson's bounds at 95 %, from the closed form evaluated by hand (z = 1.959964).
+SHARES = {
+    "none of ten": (0, 10, 0.0, 0.2775),
+    "five of ten": (5, 10, 0.2366, 0.7634),
+    "all of ten": (10, 10, 0.7225, 1.0),
+    "95 of 100": (95, 100, 0.8882, 0.9785),
+}
+
+
+@pytest.mark.parametrize(("successes", "trials", "low", "high"), SHARES.values(), ids=SHARES.keys())
+def test_a_share_has_wilsons_bounds(successes: int, trials: int, low: float, high: float) -> None:
+    found = wilson(successes, trials)
+    assert (found.value, found.n) == (successes / trials, trials)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_wilsons_bounds_solve_the_score_equation() -> None:
+    """Where the distance to the observed share is z standard errors of the bound itself."""
+    found = wilson(7, 25, level=0.9)
+    for bound in (found.low, found.high):
+        assert abs(bound - 7 / 25) / math.sqrt(bound * (1 - bound) / 25) == pytest.approx(1.644854)
+
+
+def test_no_trials_say_nothing() -> None:
+    found = wilson(0, 0)
+    assert math.isnan(found.value)
+    assert (found.low, found.high, found.n) == (0, 1, 0)
+
+
+def test_more_successes_than_trials_are_refused() -> None:
+    with pytest.raises(ValueError, match="found 3 of 2"):
+        wilson(3, 2)
+
+
+def test_equal_seeds_give_equal_bounds_and_others_do_not() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    assert mean_over_clips(values, seed=7) == mean_over_clips(values, seed=7)
+    assert mean_over_clips(values, seed=7) != mean_over_clips(values, seed=8)
+
+
+def test_the_interval_of_a_mean_covers_it_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    trials = [mean_over_clips(rng.normal(5, 2, 40), seed=i, n_resamples=400) for i in range(400)]
+    covered = sum(trial.low <= 5 <= trial.high for trial in trials)
+    assert 0.90 * 400 <= covered <= 0.98 * 400
+
+
+def test_the_bounds_of_a_mean_are_those_of_the_normal_law_for_many_clips() -> None:
+    values = np.random.default_rng(2).normal(0, 1, 500)
+    found = mean_over_clips(values, seed=0, level=0.9)
+    half = 1.645 * values.std() / math.sqrt(500)
+    assert (found.low, found.high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.1 * half
+    )
+
+
+def test_clips_without_a_value_are_left_out() -> None:
+    known = [0.1, 0.5, 0.9]
+    assert mean_over_clips([*known, np.nan], seed=0) == mean_over_clips(known, seed=0)
+
+
+@pytest.mark.parametrize(("values", "n"), [([], 0), ([0.5], 1), ([0.5, np.nan], 1)])
+def test_fewer_than_two_clips_have_no_bounds(values: list[float], n: int) -> None:
+    found = mean_over_clips(values, seed=0)
+    assert found.n == n
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_pairing_removes_what_clips_share() -> None:
+    rng = np.random.default_rng(3)
+    hardness = rng.normal(0, 10, 60)
+    better, worse = hardness + 1 + rng.normal(0, 0.1, 60), hardness + rng.normal(0, 0.1, 60)
+    found = mean_difference(better, worse, seed=0)
+    assert 0.9 < found.low < 1 < found.high < 1.1
+    assert found.value == pytest.approx((better - worse).mean())
+
+
+def test_a_ratio_weighs_clips_by_what_they_hold() -> None:
+    found = ratio_over_clips([1, 0, 9], [1, 10, 9], seed=0)
+    assert found.value == 0.5
+    assert (found.low, found.high) == (0, 1)  # three times the second clip; never the second clip
+
+
+def test_draws_without_anything_to_count_are_left_out() -> None:
+    found = ratio_over_clips([0, 3], [0, 4], seed=0)
+    assert (found.value, found.low, found.high, found.n) == (0.75, 0.75, 0.75, 2)
+    nothing = ratio_over_clips([0, 0], [0, 0], seed=0)
+    assert all(math.isnan(number) for number in (nothing.value, nothing.low, nothing.high))
+
+
+def test_any_statistic_of_the_drawn_clips_has_an_interval() -> None:
+    values = np.arange(11.0)
+    found = bootstrap(lambda clips: float(np.median(values[clips])), n_clips=11, seed=0)
+    assert found.value == 5
+    assert 1 <= found.low < 5 < found.high <= 9
+    mean = bootstrap(lambda clips: float(values[clips].mean()), n_clips=11, seed=4)
+    assert mean == mean_over_clips(values, seed=4)
+
+
+def test_values_that_do_not_pair_are_refused() -> None:
+    with pytest.raises(ValueError, match="the same clips"):
+        mean_difference([1, 2], [1, 2, 3], seed=0)
+    with pytest.raises(ValueError, match="ratio"):
+        ratio_over_clips([1, 2], [1, 2, 3], seed=0)
+
+
+def test_one_clip_gives_a_value_only() -> None:
+    found = bootstrap(lambda clips: float(len(clips)), n_clips=1, seed=0)
+    assert found.value == 1
+    assert math.isnan(found.low)
+    assert isinstance(found, Interval)
