@@ -1,0 +1,35 @@
+"""Values for the times between two measurements: depth of a point while something hides it.
+
+Unusual: depth is interpolated as 1/z, the quantity that is linear in the picture along a straight
+line in space; before the first and after the last measurement nothing is made up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+def fill_inverse(z: F64, measured: Bool, *, t_s: F64) -> F64:
+    """z (T, N) where `measured`, 1/z linear in t_s (T,) between, NaN before and after."""
+    inverse = np.divide(1.0, z, out=np.full(z.shape, np.nan), where=measured)
+    filled = fill_linear(inverse, measured, t_s=t_s)
+    return np.where(measured, z, 1.0 / filled)
+
+
+def fill_linear(values: F64, measured: Bool, *, t_s: F64) -> F64:
+    """values (T, N) where `measured`, linear in t_s (T,) between, NaN before and after."""
+    n_frames = len(values)
+    frame = np.arange(n_frames)[:, None]
+    before = np.maximum.accumulate(np.where(measured, frame, -1), axis=0)
+    after = np.minimum.accumulate(np.where(measured, frame, n_frames)[::-1], axis=0)[::-1]
+    between = (before >= 0) & (after < n_frames)
+    before, after = np.where(between, before, 0), np.where(between, after, 0)
+    span = t_s[after] - t_s[before]
+    share = np.divide(t_s[frame] - t_s[before], span, out=np.zeros(span.shape), where=span > 0)
+    low = np.take_along_axis(values, before, axis=0)
+    high = np.take_along_axis(values, after, axis=0)
+    return np.where(between, low + share * (high - low), np.nan)
