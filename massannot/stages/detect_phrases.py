@@ -1,0 +1,133 @@
+"""Boxes of every phrase in the key frames, and what was asked: `detections` and `phrases`.
+
+Key frames are 0, 32, 64, .. and the last frame. So each sub-segment of the motion profile starts
+with a detection, and nothing that enters before the end goes unseen; the price is one picture more.
+All key frames go to the detector in one call.
+
+Unusual: the detections written here are undecided (neither `entity` nor `rejected` is set) except
+those beyond the limit a phrase; `propagate_masks` decides. A text asked for twice, by two
+questions, is detected once, for the first of its phrases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.errors import BadModelOutput
+from massannot.geometry.image_coords import clipped_xyxy
+from massannot.protocols import I32, Bool, Detections, PhraseDetector
+from massannot.stages.stage import BaseStage
+
+
+@dataclass(frozen=True)
+class DetectPhrases(BaseStage):
+    """Asks `detector` for the clip's phrases in every `key_every`-th frame."""
+
+    detector: PhraseDetector
+    key_every: int = 32
+    """Frames from one key frame to the next: a sub-segment of the motion profile."""
+    max_per_phrase: int = 10
+    """Boxes kept for a phrase in one frame, best first; the others are recorded as rejected."""
+
+    reads: ClassVar[tuple[str, ...]] = ("frames",)
+    writes: ClassVar[tuple[str, ...]] = ("phrases", "detections")
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with `phrases` and `detections`. Raises BadModelOutput."""
+        clip = clip.with_table("phrases", _phrases_table(clip))
+        texts = list(dict.fromkeys(phrase.text for phrase in clip.phrases))
+        if not texts or not len(clip):
+            return clip.with_table("detections", tables.spec("detections").empty())
+        at = key_frames(len(clip), every=self.key_every)
+        found = self.detector.detect(clip.frames, at=at, phrases=texts)
+        _check(found, at=at, n_phrases=len(texts), model=self.detector.card().name)
+        first_with_text = [[p.text for p in clip.phrases].index(text) for text in texts]
+        return clip.with_table("detections", self._detections_table(clip, found, first_with_text))
+
+    def _detections_table(
+        self, clip: Clip, found: Detections, first_with_text: Sequence[int]
+    ) -> pa.Table:
+        frames = clip.frames
+        boxes = clipped_xyxy(found.boxes_xyxy, width=frames.width, height=frames.height)
+        boxes = (boxes * np.tile(frames.source_from_working, 2)).astype(np.float32)
+        phrase = np.asarray(first_with_text, np.int32)[found.phrase]
+        order = np.lexsort((*boxes.T[::-1], -found.score, phrase, found.frame))
+        frame, phrase, boxes = found.frame[order], phrase[order], boxes[order]
+        rejected = np.full(len(order), None, object)
+        rejected[np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)] = "empty_mask"
+        rejected[_rank(frame, phrase) >= self.max_per_phrase] = "over_phrase_limit"
+        return tables.spec("detections").from_columns(
+            {
+                "clip_id": [clip.clip_id] * len(order),
+                "detection": np.arange(len(order), dtype=np.int32),
+                "frame": frame,
+                "phrase": phrase,
+                **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
+                "score": found.score[order],
+                "rejected": list(rejected),
+            }
+        )
+
+
+def key_frames(n_frames: int, *, every: int) -> tuple[int, ...]:
+    """0, every, 2 * every, .. and the last frame, each once."""
+    return tuple(sorted({*range(0, n_frames, every), n_frames - 1})) if n_frames else ()
+
+
+def _phrases_table(clip: Clip) -> pa.Table:
+    """What was asked; nothing is found yet."""
+    rows = [
+        {
+            "clip_id": clip.clip_id,
+            "phrase": number,
+            "text": phrase.text,
+            "origin": phrase.origin,
+            "question_id": phrase.question_id,
+            "char_start": phrase.char_start,
+            "char_end": phrase.char_end,
+            "n_entities": 0,
+        }
+        for number, phrase in enumerate(clip.phrases)
+    ]
+    spec = tables.spec("phrases")
+    return spec.from_rows(rows) if rows else spec.empty()
+
+
+def _rank(*groups: I32) -> NDArray[np.int64]:
+    """0, 1, 2, .. within each run of rows with equal `groups`."""
+    n_rows = len(groups[0])
+    starts: Bool = np.ones(n_rows, np.bool_)
+    if n_rows > 1:
+        starts[1:] = np.any([group[1:] != group[:-1] for group in groups], axis=0)
+    first = np.maximum.accumulate(np.where(starts, np.arange(n_rows), 0))
+    return np.arange(n_rows) - first
+
+
+def _check(found: Detections, *, at: Sequence[int], n_phrases: int, model: str) -> None:
+    """Refuse what PhraseDetector does not promise."""
+    n = len(found.frame)
+    shapes = [np.shape(a) for a in (found.frame, found.phrase, found.boxes_xyxy, found.score)]
+    if shapes != [(n,), (n,), (n, 4), (n,)]:
+        raise BadModelOutput(f"detector {model}: found {shapes}, expected (D,), (D,), (D, 4), (D,)")
+    if not np.isfinite(found.boxes_xyxy).all() or not np.isfinite(found.score).all():
+        raise BadModelOutput(f"detector {model}: a box or score is NaN or infinite")
+    if not np.isin(found.frame, at).all():
+        frame = found.frame[~np.isin(found.frame, at)][0]
+        raise BadModelOutput(f"detector {model}: a box in frame {frame}, asked for {list(at)}")
+    if n and not 0 <= found.phrase.min() <= found.phrase.max() < n_phrases:
+        raise BadModelOutput(
+            f"detector {model}: phrases {found.phrase.min()}..{found.phrase.max()}, "
+            f"expected 0..{n_phrases - 1}"
+        )
+    if n and not 0 <= found.score.min() <= found.score.max() <= 1:
+        raise BadModelOutput(
+            f"detector {model}: scores {found.score.min()}..{found.score.max()}, expected 0..1"
+        )

@@ -1,0 +1,118 @@
+"""EntityTrack: one thing through the clip, as it is found out; Sighting: one detection of it.
+
+The only mutable values of the stages: `propagate_masks` fills them frame by frame and turns them
+into tables at the end. Regions are in working pixels, FrameMask in source pixels.
+
+Unusual: a track is not a session's object. When the propagator loses a thing and the detector finds
+it again, a new object of the session takes over and the track goes on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from massannot.geometry.appearance import similarity
+from massannot.geometry.region import Region
+from massannot.protocols import F32
+from massannot.stages.frame_mask import FrameMask
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """A detection and the mask its box gives."""
+
+    detection: int
+    """Row of `detections`."""
+    frame: int
+    phrase: int
+    score: float
+    object_id: int
+    """The session's object that the box started."""
+    region: Region
+    look: F32
+    """Descriptor, see geometry/appearance.py."""
+    mask: FrameMask
+
+
+class Start(NamedTuple):
+    """Where an object of the session was prompted: its way back to the clip's start begins here."""
+
+    frame: int
+    object_id: int
+
+
+@dataclass(eq=False)
+class EntityTrack:
+    """A thing: its sightings, its masks so far, the session's object that follows it now."""
+
+    sightings: list[Sighting]
+    starts: list[Start]
+    masks: dict[int, FrameMask] = field(default_factory=dict)
+    object_id: int | None = None
+    """None: nothing follows it any more; only its return revives it."""
+    region: Region | None = None
+    """At the present key frame; None: hidden or absent."""
+    n_unseen: int = 0
+    """Key frames with its mask and with detections, but none of it."""
+
+    @classmethod
+    def begin(cls, sighting: Sighting) -> EntityTrack:
+        track = cls(sightings=[], starts=[])
+        track.resume(sighting)
+        return track
+
+    def resume(self, sighting: Sighting) -> None:
+        """Go on with the object that `sighting` started."""
+        self.sightings.append(sighting)
+        self.starts.append(Start(sighting.frame, sighting.object_id))
+        self.object_id = sighting.object_id
+        self.region = sighting.region
+        self.masks[sighting.frame] = sighting.mask
+
+    def absorb(self, other: EntityTrack) -> None:
+        """Take over a track that turned out to be this one, later."""
+        self.sightings += other.sightings
+        self.starts += other.starts
+        self.object_id = other.object_id
+        self.n_unseen += other.n_unseen
+        for frame, mask in other.masks.items():
+            if mask.area or frame not in self.masks:
+                self.masks[frame] = mask
+
+    @property
+    def phrase(self) -> int:
+        """The phrase with the greatest sum of scores; the earlier one if equal."""
+        votes: dict[int, float] = defaultdict(float)
+        for sighting in self.sightings:
+            votes[sighting.phrase] += sighting.score
+        return min(votes, key=lambda phrase: (-votes[phrase], phrase))
+
+    @property
+    def score(self) -> float:
+        """Best detection score."""
+        return max(sighting.score for sighting in self.sightings)
+
+    @property
+    def visible_frames(self) -> list[int]:
+        """Frames with a mask that is not empty, ascending."""
+        return sorted(frame for frame, mask in self.masks.items() if mask.area)
+
+    def likeness(self, look: F32) -> float:
+        """0..1: how much `look` is like this thing at its most similar sighting."""
+        return max(similarity(sighting.look, look) for sighting in self.sightings)
+
+    def last_seen(self) -> tuple[int, FrameMask]:
+        """The last frame with a mask, and the mask."""
+        frame = self.visible_frames[-1]
+        return frame, self.masks[frame]
+
+
+def box_centre(mask: FrameMask) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """(2,) middle of the box of a mask that is not empty, source pixels."""
+    assert mask.box_xyxy is not None
+    x0, y0, x1, y1 = mask.box_xyxy
+    return np.array([(x0 + x1) / 2, (y0 + y1) / 2])

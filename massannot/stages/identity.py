@@ -1,0 +1,189 @@
+"""Who is who: which detections show one thing, which a known one, which a returned one.
+
+Rules over the sightings and tracks of one key frame, in this order:
+1. `without_duplicates`: boxes of one frame that show the same thing leave the best one.
+2. `known_things`: one-to-one, by the overlap of the detection's mask with the mask that was
+   propagated to this frame; phrase and looks decide where overlap does not.
+3. `returned_things`: what is left, one-to-one, with things out of sight, by looks, size and place.
+Whatever is left then is new, unless it covers a thing that is followed already.
+
+Unusual: a match never replaces a propagated mask, so a box around half of a thing does no harm. The
+phrase is a vote, not a gate: detectors confuse phrases more often than masks confuse things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.geometry.assignment import best_pairs
+from massannot.geometry.region import Region
+from massannot.stages.entity_track import EntityTrack, Sighting, box_centre
+
+Pairs = list[tuple[Sighting, EntityTrack]]
+
+
+@dataclass(frozen=True)
+class IdentityOptions:
+    """What decides who is who; fields of the stage propagate_masks."""
+
+    max_entities: int = 20
+    """Things kept in a clip, by their best detection score."""
+    same_overlap: float = 0.3
+    """Least overlap of a detection's mask with the mask propagated to its frame. Low, since the
+    assignment is one-to-one: the well-known 0.8 loses small, thin and half-hidden things."""
+    duplicate_overlap: float = 0.7
+    """Overlap from which on two detections of a frame are one thing, whatever their phrases."""
+    same_look: float = 0.7
+    """Least likeness (geometry/appearance.py) of a thing that returns."""
+    sure_score: float = 0.5
+    """Detection score that is believed without a second detection."""
+    max_unseen: int = 2
+    """Key frames that do not detect a thing, though its mask is there, after which it is given up
+    unless it was confirmed before."""
+    chance_frames: int = 64
+    """A thing detected once, with a lower score, is believed if it can be seen in at most so many
+    frames: two intervals between key frames, so that it hardly had a second chance."""
+    backward_patience: int = 32
+    """Empty masks after which the way back ends: one interval between key frames."""
+
+
+_NESTED = 0.8
+"""Share of the smaller mask inside the larger: a part of the thing, or a box around several."""
+_SMALLEST_PART = 0.05
+"""Of the larger one's area: less is another thing, or a mask that has run over the picture."""
+_PHRASE_WEIGHT = 0.15
+_LOOK_WEIGHT = 0.15
+_PLACE_WEIGHT = 0.1
+_CLEARLY = 0.1
+"""Difference of looks from which on one of two things is clearly the more similar one."""
+_WIDER, _NARROWER = 2.5, 0.2
+"""Widths that may return, as parts of the greatest one seen; less where something may hide it."""
+_REACH = 0.15
+_REACH_PER_FRAME = 0.03
+"""Of the picture's diagonal: how far a thing may have come while out of sight."""
+_COINCIDE = 0.8
+"""IoU from which on two tracks follow one thing."""
+
+
+def without_duplicates(
+    sightings: Sequence[Sighting], *, options: IdentityOptions
+) -> tuple[list[Sighting], list[Sighting]]:
+    """Kept and duplicate sightings of one frame; the better score is kept."""
+    kept: list[Sighting] = []
+    duplicates: list[Sighting] = []
+    for sighting in sorted(sightings, key=lambda s: (-s.score, s.detection)):
+        covered = any(
+            same_place(
+                sighting.region,
+                other.region,
+                same_phrase=sighting.phrase == other.phrase,
+                overlap=options.duplicate_overlap,
+            )
+            for other in kept
+        )
+        (duplicates if covered else kept).append(sighting)
+    return kept, duplicates
+
+
+def same_place(region: Region, other: Region, *, same_phrase: bool, overlap: float) -> bool:
+    """Whether two masks cover one thing; with one phrase, a part of it or several is enough."""
+    if same_phrase and min(region.area, other.area) >= _SMALLEST_PART * max(
+        region.area, other.area
+    ):
+        return region.nested(other) >= _NESTED or region.overlap(other) >= overlap
+    return region.overlap(other) >= overlap
+
+
+def known_things(
+    sightings: Sequence[Sighting], tracks: Sequence[EntityTrack], *, options: IdentityOptions
+) -> Pairs:
+    """Sightings of things that are in sight and followed, one-to-one."""
+
+    def worth(sighting: Sighting, track: EntityTrack) -> float:
+        assert track.region is not None
+        same_phrase = sighting.phrase == track.phrase
+        if not same_place(
+            sighting.region, track.region, same_phrase=same_phrase, overlap=options.same_overlap
+        ):
+            return np.nan
+        return (
+            sighting.region.overlap(track.region)
+            + _PHRASE_WEIGHT * same_phrase
+            + _LOOK_WEIGHT * track.likeness(sighting.look)
+        )
+
+    return _pairs(sightings, [t for t in tracks if t.region is not None], worth)
+
+
+def returned_things(
+    sightings: Sequence[Sighting],
+    tracks: Sequence[EntityTrack],
+    *,
+    options: IdentityOptions,
+    diagonal: float,
+) -> Pairs:
+    """Sightings of things that were out of sight, one-to-one. `diagonal`: of the source picture."""
+
+    def worth(sighting: Sighting, track: EntityTrack) -> float:
+        look = track.likeness(sighting.look)
+        closest = max(other.likeness(sighting.look) for other in tracks)
+        if look < max(options.same_look, closest - _CLEARLY) or not _size_allows(sighting, track):
+            return np.nan
+        frame, mask = track.last_seen()
+        way = float(np.linalg.norm(box_centre(sighting.mask) - box_centre(mask))) / diagonal
+        if way > _REACH + _REACH_PER_FRAME * abs(sighting.frame - frame):
+            return np.nan
+        other_phrase = sighting.phrase != track.phrase
+        return float(1 + look - _PHRASE_WEIGHT * other_phrase - _PLACE_WEIGHT * way)
+
+    return _pairs(sightings, [t for t in tracks if t.region is None], worth)
+
+
+def coinciding(
+    tracks: Sequence[EntityTrack], *, likeness: Callable[[EntityTrack], float]
+) -> list[tuple[EntityTrack, EntityTrack]]:
+    """Pairs (loser, winner) of tracks that have come to follow one thing.
+
+    The one that looks less like itself has jumped; if equal, the later born. `likeness`: 0..1, of
+    a track's present region to its sightings.
+    """
+    found: list[tuple[EntityTrack, EntityTrack]] = []
+    lost: set[int] = set()
+    for i, first in enumerate(tracks):
+        for j in range(i + 1, len(tracks)):
+            second = tracks[j]
+            if first.region is None or second.region is None or lost & {i, j}:
+                continue
+            if first.region.iou(second.region) < _COINCIDE:
+                continue
+            if likeness(first) < likeness(second) - _CLEARLY:
+                found.append((first, second))
+                lost.add(i)
+            else:
+                found.append((second, first))
+                lost.add(j)
+    return found
+
+
+def _size_allows(sighting: Sighting, track: EntityTrack) -> bool:
+    """Whether it may be as large now as it is; what the picture's edge cuts may look small."""
+    largest = max(mask.area for mask in track.masks.values())
+    ratio = (sighting.mask.area / largest) ** 0.5
+    return ratio <= _WIDER and (ratio >= _NARROWER or sighting.region.touches_border)
+
+
+def _pairs(
+    sightings: Sequence[Sighting],
+    tracks: Sequence[EntityTrack],
+    worth: Callable[[Sighting, EntityTrack], float],
+) -> Pairs:
+    """The one-to-one pairs of greatest total worth; NaN: no pair."""
+    if not sightings or not tracks:
+        return []
+    matrix: NDArray[np.float64] = np.array([[worth(s, t) for t in tracks] for s in sightings])
+    rows, columns = best_pairs(matrix, least=1e-6)
+    return [(sightings[row], tracks[column]) for row, column in zip(rows, columns)]

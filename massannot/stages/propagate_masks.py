@@ -1,0 +1,73 @@
+"""Masks through time and one number for each thing: `masks`, `entities`, and what became of every
+detection.
+
+From key frame to key frame: propagate the masks of all tracks, match the detections with them,
+begin tracks for what is new (entity_following.py, by the rules of identity.py). At the end one pass
+runs backwards, in which every track goes from where it was found to where it first can be seen
+(way_back.py).
+
+Unusual: the session is never reset, and a track without detection lives on. A thing seen once is
+believed if its score is high, or if no other key frame had the chance to contradict. Two passes
+over the pictures are the most that a clip can cost, however many things appear late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+import pyarrow.compute as pc
+
+from massannot.clip import Clip
+from massannot.protocols import MaskPropagator
+from massannot.stages.entity_following import Box, EntityFollowing
+from massannot.stages.entity_rows import with_entities
+from massannot.stages.identity import IdentityOptions
+from massannot.stages.stage import BaseStage
+from massannot.stages.way_back import go_back
+
+
+@dataclass(frozen=True)
+class PropagateMasks(IdentityOptions, BaseStage):
+    """Follows what was detected with `propagator` and decides who is who."""
+
+    _: KW_ONLY
+    propagator: MaskPropagator
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "phrases", "detections")
+    writes: ClassVar[tuple[str, ...]] = ("phrases", "detections", "entities", "masks")
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with its entities, their masks, and every detection decided.
+
+        Raises BadModelOutput.
+        """
+        session = self.propagator.session(clip.frames)
+        following = EntityFollowing(clip.frames, session, options=self)
+        for key, boxes in _undecided(clip):
+            following.go_to(key)
+            following.decide(key, boxes)
+        following.go_to(len(clip) - 1)
+        following.tracks = go_back(
+            clip.frames, session, following.tracks, patience=self.backward_patience
+        )
+        return with_entities(clip, following.believed(), reasons=following.reasons)
+
+
+def _undecided(clip: Clip) -> Iterator[tuple[int, list[Box]]]:
+    """Every frame with detections that nothing speaks against yet, and these, in working pixels."""
+    table = clip.table("detections")
+    table = table.filter(pc.is_null(table["rejected"]))
+    boxes: dict[int, list[Box]] = {}
+    factor_x, factor_y = clip.frames.source_from_working
+    for row in table.to_pylist():
+        xyxy = (
+            row["x0"] / factor_x,
+            row["y0"] / factor_y,
+            row["x1"] / factor_x,
+            row["y1"] / factor_y,
+        )
+        box = Box(row["detection"], row["phrase"], row["score"], xyxy)
+        boxes.setdefault(row["frame"], []).append(box)
+    yield from sorted(boxes.items())
