@@ -122,6 +122,8 @@ class TableSpec:
 
     def from_rows(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """A valid, sorted table from one mapping per row; for small tables."""
+        if not rows:
+            return self.empty()
         names = {name for row in rows for name in row}
         return self.from_columns({name: [row.get(name) for row in rows] for name in names})
 
