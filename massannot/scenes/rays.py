@@ -5,11 +5,15 @@ all ask it. Directions have z = 1 in the camera frame, so the ray parameter IS t
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from massannot.scenes.shapes import Floats, Ints
 from massannot.scenes.world import Scene
+
+Bools: TypeAlias = NDArray[np.bool_]
 
 FLOOR, CEILING, WALL_X, WALL_Y = 0, 1, 2, 4  # walls: + 0 on the negative side, + 1 on the positive
 PARTS_PER_ID = 8
@@ -36,15 +40,9 @@ def pixel_centres(scene: Scene) -> tuple[Floats, Floats]:
 
 def cast(scene: Scene, frame: int, x: Floats, y: Floats) -> Hits:
     """What the camera of `frame` sees at image positions x, y (N,), pixels, corner convention."""
-    lens = scene.camera.lens
-    pose = scene.camera.room_from_cam(scene.t_s(frame))
-    right, down = (x - lens.cx) / lens.focal_px, (y - lens.cy) / lens.focal_px
-    # Column by column, not a matrix product: the bits must not depend on the number of rays.
-    dirs = np.stack([pose[i, 0] * right + pose[i, 1] * down + pose[i, 2] for i in range(3)])
-    eye = pose[:3, 3]
+    eye, dirs, size = _rays(scene, frame, x, y)
     depth, parts = _room(scene, eye, dirs)
     ids = np.zeros(len(x), np.int64)
-    size = right * right + down * down + 1.0
     for i, entity in enumerate(scene.entities):
         centre = scene.motion.position[frame, i] - eye
         near = _towards(dirs, size, centre, entity.body.shape.bound_m)
@@ -68,6 +66,19 @@ def cast(scene: Scene, frame: int, x: Floats, y: Floats) -> Hits:
     return Hits(depth, ids, parts, points, normals, dirs)
 
 
+def silhouette(scene: Scene, frame: int, entity: int, x: Floats, y: Floats) -> Bools:
+    """(N,) whether the ray through x, y would meet the entity if it were alone in the room."""
+    eye, dirs, size = _rays(scene, frame, x, y)
+    shape = scene.entities[entity].body.shape
+    centre = scene.motion.position[frame, entity] - eye
+    near = _towards(dirs, size, centre, shape.bound_m)
+    rotation = scene.motion.rotation[frame, entity]
+    met = np.zeros(len(x), bool)
+    t = shape.intersect(-(centre @ rotation), *_turned_into(rotation, dirs[:, near]))
+    met[near] = np.isfinite(t)
+    return met
+
+
 def in_shadow(scene: Scene, frame: int, points: Floats, light: Floats, *, skip: Ints) -> Ints:
     """Indices of points (3,N) that a body hides from `light` (3,).
 
@@ -87,6 +98,16 @@ def in_shadow(scene: Scene, frame: int, points: Floats, light: Floats, *, skip: 
             t = entity.body.shape.intersect(-(centre @ rotation), *body_dirs)
             dark[near] = t < 1 - 1e-6
     return np.flatnonzero(dark)
+
+
+def _rays(scene: Scene, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+    """Lens (3,), directions (3,N) of camera z component 1, room frame; |direction|^2 (N,)."""
+    lens = scene.camera.lens
+    pose = scene.camera.room_from_cam(scene.t_s(frame))
+    right, down = (x - lens.cx) / lens.focal_px, (y - lens.cy) / lens.focal_px
+    # Column by column, not a matrix product: the bits must not depend on the number of rays.
+    dirs = np.stack([pose[i, 0] * right + pose[i, 1] * down + pose[i, 2] for i in range(3)])
+    return pose[:3, 3], dirs, right * right + down * down + 1.0
 
 
 def _room(scene: Scene, eye: Floats, dirs: Floats) -> tuple[Floats, Ints]:

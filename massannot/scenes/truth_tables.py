@@ -1,0 +1,296 @@
+"""The truth of a clip in the annotator's own tables, so that both are read and compared alike.
+
+Everything is exact: scores are 1, all points are measured, hidden things are absent and not
+guessed. Entities keep the scene's numbers. Tables are in source pixels, like the annotator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.geometry import rle
+from massannot.geometry.motion import first_and_last
+from massannot.geometry.transforms import apply, inverse
+from massannot.scenes.answers import Answers
+from massannot.scenes.shapes import Floats
+from massannot.scenes.tracks import ROOM
+from massannot.scenes.truth import TruePoints, followed_points, visible_surface_centre
+from massannot.scenes.world import Scene
+
+Row = dict[str, Any]
+Array = npt.NDArray[Any]
+
+_AXES = ("x", "y", "z")
+
+
+def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
+    """phrases, entities, detections, masks, cameras, tracks_xy, tracks_xyz, positions, motions,
+    events and segments of a clip of a rendered scene. Raises ModelFailed if it shows another."""
+    answers = Answers.of(scene, clip.frames)
+    masks = _masks(answers, clip)
+    seen = _frames_seen(masks)
+    points = list(followed_points(answers))
+    segments = _segments(clip)
+    positions, motions = _positions_and_motions(answers, clip, points, segments)
+    rows = {
+        "phrases": _phrases(scene, clip, seen),
+        "entities": _entities(clip, seen),
+        "detections": _detections(clip, masks),
+        "masks": masks,
+        "cameras": _cameras(answers, clip),
+        "positions": positions,
+        "motions": motions,
+        "events": _events(scene, clip, seen),
+        "segments": segments,
+    }
+    finished = {name: tables.spec(name).from_rows(found) for name, found in rows.items()}
+    return finished | _tracks(answers, clip, points)
+
+
+def _phrases(scene: Scene, clip: Clip, seen: dict[int, list[int]]) -> list[Row]:
+    return [
+        {
+            "clip_id": clip.clip_id,
+            "phrase": i,
+            "text": text,
+            "origin": "scene",
+            "n_entities": int(i in seen),
+        }
+        for i, text in enumerate(scene.phrases())
+    ]
+
+
+def _entities(clip: Clip, seen: dict[int, list[int]]) -> list[Row]:
+    return [
+        {
+            "clip_id": clip.clip_id,
+            "entity": entity,
+            "phrase": entity,
+            "first_frame": frames[0],
+            "last_frame": frames[-1],
+            "score": 1.0,
+            "quality": 1.0,
+        }
+        for entity, frames in seen.items()
+    ]
+
+
+def _masks(answers: Answers, clip: Clip) -> list[Row]:
+    """A row for every entity that is ever seen, in every frame."""
+    height, width = clip.frames.source_height, clip.frames.source_width
+    size = {"height": answers.height, "width": answers.width}
+    rows: list[Row] = []
+    for entity in range(len(answers.scene.entities)):
+        found = []
+        for frame in range(len(clip)):
+            counts = rle.encode(answers.mask(frame, entity))
+            if (answers.height, answers.width) != (height, width):
+                counts = rle.resize_nearest(counts, **size, to_height=height, to_width=width)
+            area = rle.area(counts)
+            box = rle.box_xyxy(counts, height=height, width=width) or (None,) * 4
+            there = area > 0 or answers.in_picture(frame, entity)
+            found.append(
+                {
+                    "clip_id": clip.clip_id,
+                    "entity": entity,
+                    "frame": frame,
+                    "height": height,
+                    "width": width,
+                    "counts": counts,
+                    "area": area,
+                    **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)),
+                    "score": float(there),
+                    "state": "visible" if area else "occluded" if there else "absent",
+                }
+            )
+        rows += found if any(row["area"] for row in found) else []
+    return rows
+
+
+def _frames_seen(masks: list[Row]) -> dict[int, list[int]]:
+    """Frames in which each entity is visible; entities never seen are left out."""
+    seen: dict[int, list[int]] = {}
+    for row in masks:
+        if row["area"]:
+            seen.setdefault(row["entity"], []).append(row["frame"])
+    return seen
+
+
+def _detections(clip: Clip, masks: list[Row]) -> list[Row]:
+    visible = sorted((r["frame"], r["entity"], i) for i, r in enumerate(masks) if r["area"])
+    return [
+        {
+            "clip_id": clip.clip_id,
+            "detection": number,
+            "frame": frame,
+            "phrase": entity,
+            "entity": entity,
+            **{side: masks[i][side] for side in ("x0", "y0", "x1", "y1")},
+            "score": 1.0,
+        }
+        for number, (frame, entity, i) in enumerate(visible)
+    ]
+
+
+def _cameras(answers: Answers, clip: Clip) -> list[Row]:
+    scale = clip.frames.source_from_working
+    fx, fy, cx, cy = answers.intrinsics() * np.tile(scale, 2)
+    return [
+        {
+            "clip_id": clip.clip_id,
+            "frame": frame,
+            "fx": fx,
+            "fy": fy,
+            "cx": cx,
+            "cy": cy,
+            "cam_from_world": pose.ravel().tolist(),
+            "intrinsics_origin": "given",
+            "pose_origin": "given",
+        }
+        for frame, pose in enumerate(answers.cam_from_world())
+    ]
+
+
+def _segments(clip: Clip) -> list[Row]:
+    return [
+        {
+            "clip_id": clip.clip_id,
+            "segment": number,
+            "first_frame": first,
+            "end_frame": min(first + 32, len(clip)),
+            "kind": "fixed",
+        }
+        for number, first in enumerate(range(0, len(clip), 32))
+    ]
+
+
+def _tracks(answers: Answers, clip: Clip, points: Sequence[TruePoints]) -> dict[str, pa.Table]:
+    n_points = [len(p.query_frame) for p in points]
+    keys = {
+        "clip_id": [clip.clip_id] * sum(n_points),
+        "entity": np.repeat([p.entity for p in points], n_points),
+        "point": np.concatenate([np.arange(n) for n in n_points]),
+    }
+    xy = _by_point([p.tracks.xy for p in points]) * clip.frames.source_from_working
+    xyz = _by_point([p.tracks.xyz_cam for p in points])
+    visible = _by_point([p.tracks.visible for p in points])
+    sure = visible.astype(np.float32)
+    states = np.where(visible, "measured", "absent")
+    xyz = np.where(visible[..., None], xyz, np.nan)
+    in_picture = {
+        **keys,
+        "query_frame": np.concatenate([p.query_frame for p in points]),
+        "x": _lists(xy[..., 0]),
+        "y": _lists(xy[..., 1]),
+        "visible": _lists(visible),
+        "visibility": _lists(sure),
+        "confidence": _lists(np.ones_like(sure)),
+        "fb_error_px": _lists(np.zeros_like(sure)),
+    }
+    in_space = {
+        **keys,
+        "scale_type": ["metric"] * sum(n_points),
+        **{axis: _lists(xyz[..., i]) for i, axis in enumerate(_AXES)},
+        "state": _lists(states),
+    }
+    return {
+        "tracks_xy": tables.spec("tracks_xy").from_columns(in_picture),
+        "tracks_xyz": tables.spec("tracks_xyz").from_columns(in_space),
+    }
+
+
+def _positions_and_motions(
+    answers: Answers, clip: Clip, points: Sequence[TruePoints], segments: list[Row]
+) -> tuple[list[Row], list[Row]]:
+    world_from_cam = inverse(answers.cam_from_world())
+    positions: list[Row] = []
+    motions: list[Row] = []
+    for found in points:
+        if found.entity == ROOM:
+            continue
+        centres = visible_surface_centre(found)
+        in_world = apply(world_from_cam, centres.xyz)
+        for frame in range(len(clip)):
+            there = bool(centres.present[frame])
+            row: Row = {
+                "clip_id": clip.clip_id,
+                "entity": found.entity,
+                "frame": frame,
+                "scale_type": "metric",
+                "n_points": int(centres.n_measured[frame]),
+                "state": "measured" if there else "absent",
+            }
+            if there:
+                row |= {f"{a}_cam": centres.xyz[frame, i] for i, a in enumerate(_AXES)}
+                row |= {f"{a}_world": in_world[frame, i] for i, a in enumerate(_AXES)}
+                row |= {"spread": centres.spread[frame], "sigma": 0.0}
+            positions.append(row)
+        for segment in segments:
+            for reference, path in (("camera", centres.xyz), ("world", in_world)):
+                motion = _motion(clip, path, centres.present, segment)
+                if motion is not None:
+                    key = {"clip_id": clip.clip_id, "entity": found.entity, "reference": reference}
+                    motions.append({**key, **motion})
+    return positions, motions
+
+
+def _motion(clip: Clip, path: Floats, present: npt.NDArray[np.bool_], segment: Row) -> Row | None:
+    ends = first_and_last(present, first=segment["first_frame"], end=segment["end_frame"])
+    if ends is None:
+        return None
+    first, last = ends
+    there = path[first : last + 1][present[first : last + 1]]
+    length = np.linalg.norm(np.diff(there, axis=0), axis=1).sum()
+    row: Row = {
+        "segment": segment["segment"],
+        "scale_type": "metric",
+        "path": float(length),
+        "t0_s": float(clip.frames.t_s[first]),
+        "t1_s": float(clip.frames.t_s[last]),
+        "sigma": 0.0,
+        "quality": 1.0,
+    }
+    for i, axis in enumerate(_AXES):
+        row[f"first_{axis}"], row[f"last_{axis}"] = path[first, i], path[last, i]
+        row[f"motion_{axis}"] = path[last, i] - path[first, i]
+    return row
+
+
+def _events(scene: Scene, clip: Clip, seen: dict[int, list[int]]) -> list[Row]:
+    """Contacts at their exact times, and what comes into or goes out of sight, by frame."""
+    found: list[tuple[float, str, list[int]]] = []
+    start, end = clip.frames.t_s[0], clip.frames.t_s[-1]
+    for event in scene.motion.events:
+        who = [event.first] if event.second is None else [event.first, event.second]
+        if start <= event.t_s <= end and set(who) & set(seen):
+            found.append((event.t_s, f"contact_{event.kind}", who))
+    for entity, frames in seen.items():
+        steps = np.flatnonzero(np.diff(frames) > 1)
+        gone = [frames[i] + 1 for i in steps]
+        gone += [frames[-1] + 1] if frames[-1] + 1 < len(clip) else []
+        come = [frames[i + 1] for i in steps] + ([frames[0]] if frames[0] else [])
+        for kind, when in (("appear", come), ("disappear", gone)):
+            found += [(float(clip.frames.t_s[frame]), kind, [entity]) for frame in when]
+    return [
+        {"clip_id": clip.clip_id, "event": i, "kind": kind, "entities": who, "t_s": t_s}
+        for i, (t_s, kind, who) in enumerate(sorted(found))
+    ]
+
+
+def _by_point(arrays: Sequence[Array]) -> Array:
+    """(T,N,...) arrays, one after the other, as (sum of N, T, ...)."""
+    return np.concatenate([np.moveaxis(array, 1, 0) for array in arrays])
+
+
+def _lists(values: Array) -> pa.Array:
+    """(N,T) as N lists; NaN items become null."""
+    flat = pa.array(values.ravel(), from_pandas=True)
+    offsets = np.arange(values.shape[0] + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
