@@ -82,6 +82,17 @@ def box_xyxy(counts: str, *, height: int, width: int) -> tuple[int, int, int, in
     return x0, int((starts % height).min()), x1, int(((ends - 1) % height).max()) + 1
 
 
+def contains(counts: str, xy: NDArray[np.float64], *, height: int, width: int) -> NDArray[np.bool_]:
+    """Whether the pixels that hold points xy (N, 2) are inside the mask; false for points outside
+    the picture or NaN. Raises as `check` does."""
+    ends = np.cumsum(_checked_runs(counts, height, width))
+    with np.errstate(invalid="ignore"):
+        inside = np.asarray(((xy >= 0) & (xy < [width, height])).all(axis=-1))
+    column, row = np.where(inside[:, None], xy, 0).astype(np.int64).T
+    run = np.searchsorted(ends, column * height + row, side="right")
+    return inside & (run % 2 == 1)
+
+
 def intersection_area(counts: str, other: str) -> int:
     """Number of pixels inside both masks, which must be of one picture size."""
     runs, other_runs = _runs(counts), _runs(other)

@@ -1,0 +1,58 @@
+"""Point tracks in space: `tracks_xy` lifted by depth and camera into `tracks_xyz`.
+
+Background points are lifted like any other. Nothing is lifted from affine depth, whose offset is
+unknown: the table exists and is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.geometry.depth_sampling import EdgeRule, sample_depth
+from massannot.geometry.lifting import lift_tracks
+from massannot.stages.stage import BaseStage
+from massannot.stages.track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
+
+
+@dataclass(frozen=True)
+class LiftTracks(BaseStage):
+    """Lifts all points of a clip at once."""
+
+    edge: EdgeRule = field(default_factory=EdgeRule)
+    """Which readings lie on a depth edge."""
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "tracks_xy", "cameras")
+    writes: ClassVar[tuple[str, ...]] = ("tracks_xyz",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with `tracks_xyz`, in the camera of each frame."""
+        spec, depth = tables.spec("tracks_xyz"), clip.depth
+        if depth is None or depth.kind == "affine":
+            return clip.with_table("tracks_xyz", spec.empty())
+        size = (clip.frames.source_width, clip.frames.source_height)
+        tracks = picture_tracks(clip)
+        intrinsics, _ = camera_arrays(clip)
+        samples = sample_depth(depth.values, tracks.xy, picture_size=size, edge_rule=self.edge)
+        lifted = lift_tracks(
+            tracks.xy,
+            tracks.visible,
+            samples,
+            intrinsics=intrinsics,
+            t_s=clip.frames.t_s,
+            picture_size=size,
+        )
+        n_points = len(tracks.entity)
+        table = spec.from_columns(
+            {
+                "clip_id": [clip.clip_id] * n_points,
+                "entity": tracks.entity,
+                "point": tracks.point,
+                "scale_type": [depth.kind] * n_points,
+                **{axis: float_lists(lifted.xyz[..., i]) for i, axis in enumerate("xyz")},
+                "state": state_lists(lifted.measured, lifted.interpolated),
+            }
+        )
+        return clip.with_table("tracks_xyz", table)

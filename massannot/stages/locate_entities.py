@@ -1,0 +1,121 @@
+"""Where each entity is in each frame: the table `positions`.
+
+The position is the robust centre of the visible surface (geometry/motion.py), in the camera of the
+frame and in the world: p_world = world_from_cam @ p_cam. While something hides the entity its
+interpolated points stand for it, and the row says so. Once it has left the picture it is absent:
+no mask there, and the mask before or after the gap touches the picture's border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.geometry.motion import Centres, surface_centre
+from massannot.geometry.transforms import apply, inverse
+from massannot.stages.stage import BaseStage
+from massannot.stages.track_arrays import (
+    camera_arrays,
+    numbers,
+    point_states,
+    space_tracks,
+    words,
+)
+
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LocateEntities(BaseStage):
+    """One row per entity and frame, present or not."""
+
+    min_points: int = 3
+    """Points that a centre needs: with fewer a single wrong one is the median."""
+    border: float = 0.01
+    """Distance from the picture's border, as a share of its width and height, within which a mask
+    touches it: masks are drawn at the models' smaller size."""
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "entities", "masks", "tracks_xyz", "cameras")
+    writes: ClassVar[tuple[str, ...]] = ("positions",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with `positions`, which has no rows where nothing was lifted."""
+        spec, lifted = tables.spec("positions"), clip.table("tracks_xyz")
+        entities = numbers(clip.table("entities"), "entity").astype(np.int64)
+        if lifted.num_rows == 0 or len(entities) == 0:
+            return clip.with_table("positions", spec.empty())
+        tracks = space_tracks(clip)
+        world_from_cam = inverse(camera_arrays(clip)[1])
+        columns: list[dict[str, Any]] = []
+        for entity in entities:
+            mine = tracks.of(int(entity))
+            gone = _has_left(clip, int(entity), border=self.border)
+            xyz = np.where((gone[:, None] & ~mine.measured)[..., None], np.nan, mine.xyz)
+            centres = surface_centre(xyz, mine.measured, min_points=self.min_points)
+            columns.append(_columns(centres, int(entity), world_from_cam))
+        joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
+        n_rows = len(joined["frame"])
+        table = spec.from_columns(
+            {
+                **{name: values for name, values in joined.items() if name not in _FLAGS},
+                "clip_id": [clip.clip_id] * n_rows,
+                "scale_type": [lifted["scale_type"][0].as_py()] * n_rows,
+                "state": point_states(joined["measured"], joined["present"]),
+            }
+        )
+        return clip.with_table("positions", table)
+
+
+_FLAGS = ("measured", "present")
+
+
+def _columns(centres: Centres, entity: int, world_from_cam: F64) -> dict[str, Any]:
+    world = apply(world_from_cam, centres.xyz)
+    n_frames = len(centres.xyz)
+    return {
+        "entity": np.full(n_frames, entity),
+        "frame": np.arange(n_frames),
+        **{f"{axis}_cam": centres.xyz[:, i] for i, axis in enumerate("xyz")},
+        **{f"{axis}_world": world[:, i] for i, axis in enumerate("xyz")},
+        "spread": centres.spread,
+        "sigma": centres.sigma,
+        "n_points": centres.n_measured,
+        "measured": centres.measured,
+        "present": centres.present,
+    }
+
+
+def _has_left(clip: Clip, entity: int, *, border: float) -> Bool:
+    """(T,) whether the entity is outside the picture, as far as its masks tell."""
+    masks = clip.table("masks")
+    masks = masks.filter(pa.array(numbers(masks, "entity") == entity))
+    frame = numbers(masks, "frame").astype(np.int64)
+    n_frames = len(clip)
+    visible, hidden, touches = (np.zeros(n_frames, np.bool_) for _ in range(3))
+    visible[frame] = words(masks, "state", "visible")
+    hidden[frame] = words(masks, "state", "occluded")
+    touches[frame] = _touches_border(clip, masks, border=border)
+    if not visible.any():
+        return np.zeros(n_frames, np.bool_)
+    number = np.arange(n_frames)
+    before = np.maximum.accumulate(np.where(visible, number, -1))
+    after = np.minimum.accumulate(np.where(visible, number, n_frames)[::-1])[::-1]
+    left = (before >= 0) & touches[before]
+    returns = (after < n_frames) & touches[np.minimum(after, n_frames - 1)]
+    return ~visible & ~hidden & (left | returns)
+
+
+def _touches_border(clip: Clip, masks: pa.Table, *, border: float) -> Bool:
+    """Per row, whether the mask's box comes near an edge of the picture; false for empty masks."""
+    width, height = clip.frames.source_width, clip.frames.source_height
+    x0, y0, x1, y1 = (numbers(masks, name) for name in ("x0", "y0", "x1", "y1"))
+    with np.errstate(invalid="ignore"):
+        across = (x0 <= border * width) | (x1 >= (1 - border) * width)
+        return across | (y0 <= border * height) | (y1 >= (1 - border) * height)

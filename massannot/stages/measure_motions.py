@@ -1,0 +1,160 @@
+"""How far each entity went in each segment: the table `motions`.
+
+For an entity and a segment [first_frame, end_frame), in the camera's frame and in the world's:
+
+    first   position in the segment's first frame that has one, at t0
+    last    position at end_frame, the next segment's first frame; where there is none, in the
+            segment's last frame that has one; at t1
+    motion  last - first
+    path    length of the way between, debiased (geometry/path_length.py); at least |motion|
+    sigma   sqrt(2 u' J u): standard error of |motion|; u its direction, J the variance of a
+            position's noise from frame to frame along each axis, over the whole clip
+    above_noise   path > the 90th percentile of the background points' paths over the same frames
+
+An entity without a position in a segment has no row there. Nothing was lifted: no rows at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.geometry.motion import displacement_sigma, first_and_last
+from massannot.geometry.path_length import jitter, path_length
+from massannot.stages.background_paths import BackgroundPaths, background_paths
+from massannot.stages.stage import BaseStage
+from massannot.stages.track_arrays import numbers, words
+
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+_NOISE_QUANTILE = 0.9
+
+
+@dataclass(frozen=True)
+class MeasureMotions(BaseStage):
+    """One row per entity, segment and frame of reference."""
+
+    min_background_points: int = 8
+    """Background points that must be measured in a segment to say what noise looks like there."""
+
+    reads: ClassVar[tuple[str, ...]] = (
+        "frames",
+        "clips",
+        "segments",
+        "positions",
+        "tracks_xyz",
+        "cameras",
+    )
+    writes: ClassVar[tuple[str, ...]] = ("motions",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with `motions`; `quality` is filled by score_quality."""
+        spec, positions = tables.spec("motions"), clip.table("positions")
+        rows: list[dict[str, Any]] = []
+        if positions.num_rows:
+            static = clip.table("clips")["camera_static"][0].as_py()
+            background = background_paths(clip, camera_static=static)
+            for reference in ("camera", "world"):
+                # A camera that moves carries the background along: its noise is not seen there.
+                still = background if reference == "world" or static else None
+                for course in _courses(positions, reference=reference, t_s=clip.frames.t_s):
+                    rows += self._rows(clip, course, reference, still)
+        common = {"clip_id": clip.clip_id, "scale_type": _scale_type(positions)}
+        table = spec.from_rows([{**common, **row} for row in rows]) if rows else spec.empty()
+        return clip.with_table("motions", table)
+
+    def _rows(
+        self, clip: Clip, course: _Course, reference: str, background: BackgroundPaths | None
+    ) -> list[dict[str, Any]]:
+        """One entity's rows in one frame of reference."""
+        rows = []
+        for segment in clip.table("segments").to_pylist():
+            ends = first_and_last(
+                course.present, first=segment["first_frame"], end=segment["end_frame"]
+            )
+            if ends is None:
+                continue
+            path = course.path(*ends)
+            floor = self._floor(background, *ends)
+            rows.append(
+                {
+                    "entity": course.entity,
+                    "segment": segment["segment"],
+                    "reference": reference,
+                    **course.ends(*ends),
+                    "path": path,
+                    "above_noise": None if floor is None else path > floor,
+                }
+            )
+        return rows
+
+    def _floor(self, background: BackgroundPaths | None, first: int, last: int) -> float | None:
+        """Path that noise alone makes between two frames."""
+        if background is None or first == last:
+            return None
+        length, _ = background.over(first, last + 1)
+        if len(length) < self.min_background_points:
+            return None
+        return float(np.quantile(length, _NOISE_QUANTILE))
+
+
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """One entity's positions through the clip in one frame of reference."""
+
+    entity: int
+    xyz: F64
+    """(T, 3); NaN: absent."""
+    measured: Bool
+    t_s: F64
+
+    @property
+    def present(self) -> Bool:
+        return np.isfinite(self.xyz[:, 0])
+
+    @property
+    def jitter(self) -> F64:
+        """(3,) noise of a position from frame to frame; NaN: too few frames to tell."""
+        return jitter(self.xyz[:, None], self.measured[:, None], t_s=self.t_s)[0]
+
+    def path(self, first: int, last: int) -> float:
+        part = slice(first, last + 1)
+        lengths = path_length(
+            self.xyz[part, None],
+            self.measured[part, None],
+            jitter=self.jitter[None],
+            t_s=self.t_s[part],
+        )
+        return float(lengths[0])
+
+    def ends(self, first: int, last: int) -> dict[str, float]:
+        """The columns about the two ends."""
+        motion = self.xyz[last] - self.xyz[first]
+        parts = {"first": self.xyz[first], "last": self.xyz[last], "motion": motion}
+        return {
+            **{f"{name}_{axis}": p[i] for name, p in parts.items() for i, axis in enumerate("xyz")},
+            "t0_s": float(self.t_s[first]),
+            "t1_s": float(self.t_s[last]),
+            "sigma": displacement_sigma(motion, self.jitter),
+        }
+
+
+def _courses(positions: pa.Table, *, reference: str, t_s: F64) -> list[_Course]:
+    """Every entity's positions; `positions` has one row for each frame of each entity."""
+    names = [f"{axis}_{'cam' if reference == 'camera' else 'world'}" for axis in "xyz"]
+    xyz = np.stack([numbers(positions, name) for name in names], axis=-1)
+    xyz = xyz.reshape(-1, len(t_s), 3)
+    measured = words(positions, "state", "measured").reshape(-1, len(t_s))
+    entities = numbers(positions, "entity").reshape(-1, len(t_s))[:, 0]
+    return [_Course(int(e), xyz[i], measured[i], t_s) for i, e in enumerate(entities)]
+
+
+def _scale_type(positions: pa.Table) -> str | None:
+    return positions["scale_type"][0].as_py() if positions.num_rows else None

@@ -1,0 +1,87 @@
+"""The clip's own row: its span and sizes, what its depth is worth, and how still its background is.
+
+Noise floor: the background ought to stand still in the world, so the 3D path that its points seem
+to walk each second is what this clip's noise alone can look like, measured like any entity's path.
+It is known where the camera stands still, or where its motion was given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
+from massannot.stages.background_paths import background_paths
+from massannot.stages.stage import BaseStage
+from massannot.stages.track_arrays import BACKGROUND, picture_tracks
+
+
+@dataclass(frozen=True)
+class SummarizeClip(BaseStage):
+    """Writes the one row of `clips`."""
+
+    static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
+    """When the camera stands still; the same as in stabilize_depth."""
+    min_points: int = 8
+    """Lifted background points from which a noise floor can be told."""
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "tracks_xy", "tracks_xyz", "cameras")
+    writes: ClassVar[tuple[str, ...]] = ("clips",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with its row."""
+        frames, video = clip.frames, clip.video
+        background = picture_tracks(clip).of(BACKGROUND)
+        motion = camera_motion(
+            background.xy,
+            background.visible,
+            picture_size=(frames.source_width, frames.source_height),
+            rule=self.static_camera,
+        )
+        floor, floor_p90 = self._noise_floor(clip, motion.static)
+        row = {
+            "clip_id": clip.clip_id,
+            "video_id": video.video_id,
+            "uri": video.uri,
+            "source_id": video.source_id,
+            "clip_index": clip.clip_index,
+            "first_pts": clip.first_pts,
+            "end_pts": clip.end_pts,
+            "time_base_num": video.time_base.numerator,
+            "time_base_den": video.time_base.denominator,
+            "t0_s": float(frames.t_s[0]),
+            "t1_s": float(frames.t_s[-1]),
+            "sampling": clip.sampling,
+            "n_frames": len(frames),
+            "source_width": frames.source_width,
+            "source_height": frames.source_height,
+            "working_width": frames.width,
+            "working_height": frames.height,
+            "scale_type": None if clip.depth is None else clip.depth.kind,
+            "camera_static": motion.static,
+            "background_motion_px": _known(motion.displacement_px),
+            "noise_floor": floor,
+            "noise_floor_p90": floor_p90,
+            "micro_batch": clip.micro_batch,
+            "damaged": video.damaged,
+        }
+        return clip.with_table("clips", tables.spec("clips").from_rows([row]))
+
+    def _noise_floor(self, clip: Clip, static: bool | None) -> tuple[float | None, float | None]:
+        """Median and 90th percentile over background points of their path a second."""
+        paths = background_paths(clip, camera_static=static)
+        if paths is None:
+            return None, None
+        length, seconds = paths.over(0, len(clip))
+        if len(length) < self.min_points:
+            return None, None
+        a_second = length / seconds
+        return float(np.median(a_second)), float(np.quantile(a_second, 0.9))
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
