@@ -14,8 +14,25 @@ from pathlib import Path
 from massannot.errors import UsageError
 
 VIDEO_ENDINGS = frozenset(
-    (".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
-    + (".mts", ".ogv", ".ts", ".webm", ".wmv", ".y4m")
+    {
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ogv",
+        ".ts",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    }
 )
 """What counts as a video inside a folder. A file that is named outright may end in anything."""
 
@@ -57,7 +74,7 @@ def _inside(folder: str) -> Iterator[str]:
         found += [os.path.join(parent, name) for name in files if _is_video_name(name)]
     if not found:
         raise UsageError(
-            f"{folder}: no video in this folder (endings looked for: {', '.join(_endings())})"
+            f"{folder}: no video in this folder; looked for {', '.join(sorted(VIDEO_ENDINGS))}"
         )
     yield from sorted(found)
 
@@ -95,7 +112,3 @@ def _listed(path: Path) -> Iterator[str]:
 
 def _is_video_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
-
-
-def _endings() -> list[str]:
-    return sorted(VIDEO_ENDINGS)

@@ -1,0 +1,139 @@
+"""The dataset card, `OUT/README.md`: makes the folder load, table by table, as it lies.
+
+Its YAML head has one `configs:` entry a table, which is all that `datasets`, the Hub and its viewer
+need. Features are stated too, because a table may be empty.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from massannot import tables
+from massannot.io import commits, durable, run_record
+from massannot.io.layout import Layout
+
+DEFAULT_TABLE = "clips"
+
+
+def write_card(layout: Layout, *, license: str | None = None) -> None:
+    """Write the card from the commits and the run's record; nothing when no shard is finished."""
+    rows: Counter[str] = Counter()
+    for shard in commits.shards(layout):
+        for file in commits.read(layout, shard).files:
+            rows[file.table] += file.rows
+    record = run_record.read(layout)
+    if rows and record is not None:
+        text = card_text(dict(sorted(rows.items())), record=record, license=license)
+        durable.write_over(layout.card, text.encode())
+
+
+def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license: str | None) -> str:
+    """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`."""
+    head = [
+        "---",
+        *([f"license: {license}"] if license else []),
+        "task_categories:",
+        "- object-detection",
+        "- video-text-to-text",
+        "configs:",
+        *(line for name in rows for line in _config(name)),
+        "dataset_info:",
+        *(line for name in rows for line in _features(name)),
+        "---",
+    ]
+    return "\n".join(head) + "\n" + _body(rows, record)
+
+
+def _config(name: str) -> list[str]:
+    return [
+        f"- config_name: {name}",
+        f"  data_files: data/{name}/*.parquet",
+        *(["  default: true"] if name == DEFAULT_TABLE else []),
+    ]
+
+
+def _features(name: str) -> list[str]:
+    lines = [f"- config_name: {name}", "  features:"]
+    for column in tables.spec(name).columns:
+        kind = column.type
+        if pa.types.is_list(kind):
+            lines += [f"  - name: {column.name}", f"    list: {_dtype(kind.value_type)}"]
+        else:
+            lines += [f"  - name: {column.name}", f"    dtype: {_dtype(kind)}"]
+    return lines
+
+
+def _dtype(kind: pa.DataType) -> str:
+    names = {pa.float32(): "float32", pa.float64(): "float64"}
+    return names.get(kind, str(kind))
+
+
+def _body(rows: Mapping[str, int], record: run_record.RunRecord) -> str:
+    identity = record.identity
+    return f"""# Perception annotations of {rows.get("videos", 0):,} videos
+
+{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{identity.recipe.get("recipe", "")}`\
+{_of_profile(identity.recipe)}, sampling `{identity.sampling}`{_prompts(identity.prompts)}.
+
+```python
+from datasets import load_dataset
+masks = load_dataset("THIS/FOLDER", "masks", split="train")   # any table below
+
+from massannot import open_dataset
+tracks = open_dataset("THIS/FOLDER").clip(CLIP_ID).tracks()   # numpy: tracks.xyz is (T, N, 3)
+```
+
+| table | rows | one row is |
+|---|---|---|
+{_lines(f"| {name} | {n:,} | {_sentence(name)} |" for name, n in rows.items())}
+
+Every column's meaning, unit and frame of reference stand in the Parquet files' own metadata.
+{_empty([name for name, n in rows.items() if n == 0])}
+## Models
+{_models(record.weights)}
+{_lines(f"* {note}" for note in record.notes)}
+## Made by
+{_lines(_made_by(start) for start in record.starts[-1:])}
+"""
+
+
+def _empty(names: Sequence[str]) -> str:
+    """`datasets` refuses a split without rows unless it streams."""
+    if not names:
+        return ""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"Without rows: {listed}; `load_dataset` wants `streaming=True` for these.\n"
+
+
+def _of_profile(recipe: Mapping[str, object]) -> str:
+    return f" with profile `{recipe['profile']}`" if recipe.get("profile") else ""
+
+
+def _prompts(prompts: Sequence[str]) -> str:
+    return ", asked for " + ", ".join(f"`{text}`" for text in prompts) if prompts else ""
+
+
+def _models(weights: Sequence[run_record.Weights]) -> str:
+    with_weights = [w for w in weights if w.weights]
+    if not with_weights:
+        return "No model with weights took part.\n"
+    return _lines(
+        f"* {w.name}: {w.weights} {w.revision}, licence {w.license or 'not stated'}"
+        for w in with_weights
+    )
+
+
+def _made_by(start: run_record.Start) -> str:
+    installed = ", ".join(f"{name} {version}" for name, version in start.versions.items())
+    return f"`{start.command}`, with {installed}"
+
+
+def _sentence(name: str) -> str:
+    return tables.spec(name).doc.removeprefix("One row per ").rstrip(".")
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)

@@ -1,0 +1,198 @@
+"""Run record: `_run/run.json` says what made this folder, so that nothing else is added to it.
+
+What decides the rows (recipe, options, models, prompts, sampling, weights) is compared at every
+start; another is refused and the difference shown. Commands and versions are kept to read later.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
+from typing import Any
+
+from massannot.errors import OtherRecipe
+from massannot.io import durable
+from massannot.io.layout import Layout
+
+PACKAGES = (
+    "massannot",
+    "numpy",
+    "pyarrow",
+    "av",
+    "torch",
+    "transformers",
+    "opencv-python-headless",
+)
+
+ABSENT = "(none)"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model's card, see protocols.ModelCard."""
+
+    name: str
+    weights: str
+    revision: str
+    sha256: str
+    license: str
+    n_parameters: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides the rows. `recipe` is Pipeline.describe()."""
+
+    recipe: Mapping[str, Any]
+    sampling: str
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a run: the command without credentials, and what was installed."""
+
+    command: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    identity: Identity
+    digest: str
+    """Pipeline.digest."""
+    notes: tuple[str, ...] = ()
+    """Pipeline.notes: which answers are oracles', which weights are not for real video."""
+    weights: tuple[Weights, ...] = ()
+    """Empty until a worker has loaded them."""
+    starts: tuple[Start, ...] = field(default_factory=tuple)
+
+
+def begin(layout: Layout, asked: RunRecord) -> RunRecord:
+    """The folder's record with this start added. Raises OtherRecipe for a folder of another one."""
+    known = read(layout)
+    if known is None:
+        durable.write_once(layout.record, _text(asked))
+        known = read(layout) or asked
+    _refuse_other(layout, _plain(known.identity), _plain(asked.identity), what="recipe")
+    started = replace(known, starts=(*known.starts, this_start()))
+    durable.write_over(layout.record, _text(started))
+    return started
+
+
+def add_weights(layout: Layout, loaded: Sequence[Weights]) -> None:
+    """Record which weights answered. Raises OtherRecipe when earlier shards had others."""
+    known = read(layout)
+    if known is None:
+        raise FileNotFoundError(layout.record)
+    if known.weights:
+        _refuse_other(layout, _by_name(known.weights), _by_name(loaded), what="weights")
+    elif loaded:
+        durable.write_over(layout.record, _text(replace(known, weights=tuple(loaded))))
+
+
+def read(layout: Layout) -> RunRecord | None:
+    """The folder's record; None: it has none."""
+    try:
+        values = json.loads(layout.record.read_bytes())
+    except FileNotFoundError:
+        return None
+    identity = values["identity"]
+    return RunRecord(
+        identity=Identity(identity["recipe"], identity["sampling"], tuple(identity["prompts"])),
+        digest=values["digest"],
+        notes=tuple(values["notes"]),
+        weights=tuple(Weights(**item) for item in values["weights"]),
+        starts=tuple(Start(**item) for item in values["starts"]),
+    )
+
+
+def this_start() -> Start:
+    """The running command and the installed versions."""
+    versions = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return Start(without_credentials(sys.argv), versions)
+
+
+def without_credentials(argv: Sequence[str]) -> str:
+    """The command line with whatever looks like a secret replaced by ***."""
+    words, hide_next = [], False
+    for word in argv:
+        if hide_next:
+            words.append("***")
+            hide_next = False
+            continue
+        word = re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", word)
+        word = re.sub(rf"(?i)([?&;]|^)([\w-]*{_SECRET}[\w-]*)=[^&\s]+", r"\1\2=***", word)
+        word = re.sub(r"\b(hf_[A-Za-z0-9]{8,}|AKIA[A-Z0-9]{12,})\b", "***", word)
+        hide_next = bool(re.fullmatch(rf"(?i)--?[\w-]*{_SECRET}[\w-]*", word))
+        words.append(word)
+    return " ".join(words)
+
+
+_SECRET = r"(?:token|secret|password|passwd|signature|credential|api[-_]?key|access[-_]?key)"
+
+
+def differences(there: Any, asked: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """(name, value there, value asked for) of each leaf of two JSON values that differs."""
+    if isinstance(there, Mapping) and isinstance(asked, Mapping):
+        for key in dict.fromkeys((*there, *asked)):
+            inner = f"{name}.{key}" if name else str(key)
+            yield from differences(there.get(key, ABSENT), asked.get(key, ABSENT), inner)
+    elif isinstance(there, list) and isinstance(asked, list) and _all_maps(there + asked):
+        by_name = [{_name_of(item, n): item for n, item in enumerate(v)} for v in (there, asked)]
+        yield from differences(by_name[0], by_name[1], name)
+    elif there != asked:
+        yield name, _shown(there), _shown(asked)
+
+
+def _refuse_other(layout: Layout, there: Any, asked: Any, *, what: str) -> None:
+    rows = list(differences(there, asked))
+    if not rows:
+        return
+    header = ("what", "there", "asked for")
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+    raise OtherRecipe(
+        f"{layout.out} belongs to a run with another {what}:\n"
+        + "".join(f"  {line}\n" for line in lines)
+        + "repeat it as it was, or choose another output folder"
+    )
+
+
+def _all_maps(items: Sequence[Any]) -> bool:
+    return bool(items) and all(isinstance(item, Mapping) for item in items)
+
+
+def _name_of(item: Mapping[str, Any], number: int) -> str:
+    """What a list's item is called: stages and models have names, others a number."""
+    return str(item.get("stage") or item.get("name") or number)
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _by_name(weights: Sequence[Weights]) -> Mapping[str, Any]:
+    return {item.name: _plain(item) for item in weights}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(asdict(value), ensure_ascii=False))
+
+
+def _text(record: RunRecord) -> bytes:
+    return (json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n").encode()
