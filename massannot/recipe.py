@@ -24,7 +24,9 @@ STEPS = ("detect", "masks", "depth", "tracks", "cameras")
 class Choice:
     """What the user asked for. A recipe takes what it understands and refuses the rest by name."""
 
-    recipe: str
+    recipe: str = "annotate"
+    profile: str = "auto"
+    """Which models and weights, see massannot/models/profiles.py; auto: the shipped ones."""
     scenes: str | None = None
     """Folder written by `massannot scenes render`: where oracles find the truth."""
     oracles: tuple[str, ...] = ()

@@ -1,0 +1,47 @@
+"""Everything named, where it is, how it moves in 3D, and how sure: the whole annotation.
+
+Phrases to boxes at key frames, boxes to masks through time with lasting identities, points on each
+mask tracked and lifted by depth, positions and motions with their errors, and the clip's own noise
+floor from background points that ought to stand still.
+"""
+
+from massannot.chosen_models import cameras, depth, detector, notes, propagator, tracker
+from massannot.stages.score_quality import ScoreQuality
+from massannot.stages.track_points import TrackPoints
+
+from massannot.pipeline import Pipeline
+from massannot.recipe import Choice
+from massannot.stages.detect_phrases import DetectPhrases
+from massannot.stages.estimate_cameras import EstimateCameras
+from massannot.stages.estimate_depth import EstimateDepth
+from massannot.stages.lift_tracks import LiftTracks
+from massannot.stages.locate_entities import LocateEntities
+from massannot.stages.measure_motions import MeasureMotions
+from massannot.stages.propagate_masks import PropagateMasks
+from massannot.stages.split_segments import SplitSegments
+from massannot.stages.stabilize_depth import StabilizeDepth
+from massannot.stages.store_depth import StoreDepth
+from massannot.stages.summarize_clip import SummarizeClip
+
+
+def pipeline(choice: Choice) -> Pipeline:
+    return Pipeline(
+        name="annotate",
+        profile=choice.profile,
+        notes=notes(choice),
+        stages=(
+            SplitSegments(),
+            DetectPhrases(detector(choice)),
+            PropagateMasks(propagator=propagator(choice)),
+            TrackPoints(tracker(choice)),
+            EstimateCameras(cameras(choice)),
+            EstimateDepth(depth(choice)),
+            StabilizeDepth(),
+            *((StoreDepth(),) if choice.depth_maps else ()),
+            LiftTracks(),
+            LocateEntities(),
+            MeasureMotions(),
+            ScoreQuality(),
+            SummarizeClip(),
+        ),
+    )
