@@ -7,10 +7,13 @@ else holds a view. Torch is unknown here: `once` lets a model keep its upload fo
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
+import sys
+import tempfile
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from multiprocessing import shared_memory
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -22,35 +25,56 @@ DepthKind = Literal["metric", "relative", "affine"]
 
 
 class SharedPixels:
-    """uint8 (T, H, W, 3) RGB in POSIX shared memory; the owner unlinks it in `close`.
+    """uint8 (T, H, W, 3) RGB in anonymous shared memory.
 
-    The creating side passes `name` (a string) to another process, which attaches with `attach`.
+    The memory has no name: it is handed to another process as a file descriptor and is gone when
+    the last holder lets go or dies, however it dies. It does not count against /dev/shm, which
+    containers keep at 64 MB.
     """
 
-    def __init__(self, segment: shared_memory.SharedMemory, shape: tuple[int, int, int, int]):
-        self._segment: shared_memory.SharedMemory | None = segment
-        self.name = segment.name
+    def __init__(self, memory: mmap.mmap, shape: tuple[int, int, int, int]) -> None:
+        self._memory: mmap.mmap | None = memory
         self.shape = shape
-        self.array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=segment.buf)
+        self.array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memory)
+
+    @classmethod
+    def attach(cls, descriptor: int, shape: tuple[int, int, int, int]) -> SharedPixels:
+        """The pictures another process wrote into `descriptor`, which is closed here."""
+        try:
+            return cls(mmap.mmap(descriptor, _n_bytes(shape)), shape)
+        finally:
+            os.close(descriptor)
 
     @classmethod
     def create(cls, shape: tuple[int, int, int, int]) -> SharedPixels:
-        size = max(1, int(np.prod(shape, dtype=np.int64)))
-        return cls(shared_memory.SharedMemory(create=True, size=size), shape)
+        """New memory, all zero."""
+        descriptor = anonymous_memory()
+        os.ftruncate(descriptor, _n_bytes(shape))
+        return cls.attach(descriptor, shape)
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return _n_bytes(self.shape)
 
     def close(self) -> None:
-        """Give the memory back. Views taken before must not be used afterwards."""
-        if self._segment is None:
-            return
-        segment, self._segment = self._segment, None
+        """Give the memory back; the pages that a living view shows go when it goes."""
+        memory, self._memory = self._memory, None
         self.array = np.empty((0, 0, 0, 3), np.uint8)
-        with contextlib.suppress(BufferError):  # a view is alive: its pages go when it goes
-            segment.close()
-        segment.unlink()
+        if memory is not None:
+            with contextlib.suppress(BufferError):
+                memory.close()
+
+
+def anonymous_memory() -> int:
+    """A descriptor of memory that grows when written to and has no name in any file system."""
+    if sys.platform == "linux":
+        return os.memfd_create("massannot-pixels", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _n_bytes(shape: tuple[int, int, int, int]) -> int:
+    return max(1, int(np.prod(shape, dtype=np.int64)))
 
 
 @dataclass(frozen=True, eq=False)

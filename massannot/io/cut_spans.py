@@ -1,0 +1,194 @@
+"""Which clips a frame belongs to, decided from its presentation time alone, in exact arithmetic.
+
+Target k of a clip lies k / fps after the clip's start and is taken by the first frame at or after
+it; no frame is taken twice by a clip. All times are rounded DOWN to whole pts units, so that a
+30 fps film whose times a container rounded to milliseconds (0, 33, 67, 100) still gives every
+frame at 30 fps. A span with an end is one clip; one without is cut every `clip_s` of presentation
+time; both are cut again after `max_frames`, where the targets go on without a break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+
+@dataclass(frozen=True)
+class CutRules:
+    """How a video is cut. fps None: every frame is taken."""
+
+    fps: Fraction | None
+    clip_s: Fraction
+    max_frames: int
+
+
+@dataclass(eq=False)
+class Cut:
+    """A clip in the making: `span` is the index of the span it came from."""
+
+    clip_index: int
+    span: int
+    first_pts: int
+    bound_pts: int | None
+    """Where its span or cut ends, exclusive; None: at the end of the video."""
+    last_pts: int
+    n_frames: int = 0
+    end_pts: int | None = None
+    """Exclusive end of the stretch it covers; known when it is finished."""
+
+
+@dataclass(frozen=True)
+class EmptySpan:
+    """A span that no shown frame lies in."""
+
+    clip_index: int
+    span: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one more frame means: cuts that are complete without it, and cuts that take it."""
+
+    finished: tuple[Cut, ...]
+    taking: tuple[Cut, ...]
+
+
+class SpanCutter:
+    """Assigns the frames of a video, in order of time, to the clips of all spans in one pass."""
+
+    def __init__(
+        self,
+        spans: Sequence[tuple[Fraction | None, Fraction | None]],
+        *,
+        rules: CutRules,
+        time_base: Fraction,
+        first_pts: int,
+    ) -> None:
+        """spans: start and end in seconds after the first shown frame, None: open."""
+        order = sorted(
+            range(len(spans)),
+            key=lambda i: (spans[i][0] or 0, spans[i][1] is None, spans[i][1] or 0, i),
+        )
+        self.empty: list[EmptySpan] = []
+        self._n_clips = 0
+        self._cursors = [
+            _Cursor(i, spans[i], rules=rules, time_base=time_base, first_pts=first_pts)
+            for i in order
+        ]
+
+    @property
+    def exhausted(self) -> bool:
+        """No later frame can belong to any span."""
+        return all(cursor.past for cursor in self._cursors)
+
+    def step(self, pts: int, *, other_size: bool = False) -> Step:
+        """The next shown frame. `other_size`: pictures change size here, so clips are cut."""
+        finished: list[Cut] = []
+        taking: list[Cut] = []
+        for cursor in self._cursors:
+            if cursor.past or pts < cursor.start_pts:
+                continue
+            finished += cursor.leave(pts, other_size=other_size)
+            if cursor.end_pts is not None and pts >= cursor.end_pts:
+                cursor.past = True
+                if not cursor.has_clips:
+                    self._give_up(cursor)
+            elif cursor.wants(pts):
+                if cursor.cut is None:
+                    cursor.open(pts, clip_index=self._next_index())
+                taking.append(cursor.take(pts))
+        return Step(tuple(finished), tuple(taking))
+
+    def finish(self, end_pts: int) -> Iterator[Cut]:
+        """The cuts still open when the video ends at `end_pts`."""
+        for cursor in self._cursors:
+            if cursor.cut is not None:
+                bound = cursor.cut.bound_pts
+                yield cursor.close(end_pts if bound is None else min(bound, end_pts))
+            elif not cursor.has_clips and not cursor.past:
+                self._give_up(cursor)
+            cursor.past = True
+
+    def _next_index(self) -> int:
+        self._n_clips += 1
+        return self._n_clips - 1
+
+    def _give_up(self, cursor: _Cursor) -> None:
+        self.empty.append(EmptySpan(self._next_index(), cursor.span))
+
+
+class _Cursor:
+    """One span on its way through the video."""
+
+    def __init__(
+        self,
+        span: int,
+        seconds: tuple[Fraction | None, Fraction | None],
+        *,
+        rules: CutRules,
+        time_base: Fraction,
+        first_pts: int,
+    ) -> None:
+        start_s, end_s = seconds
+        self.span = span
+        self.start_pts = first_pts + floor((start_s or 0) / time_base)
+        self.end_pts = None if end_s is None else first_pts + floor(end_s / time_base)
+        self.cut: Cut | None = None
+        self.has_clips = False
+        self.past = False
+        self._max_frames = rules.max_frames
+        self._step = None if rules.fps is None else 1 / (rules.fps * time_base)
+        self._cut_length = rules.clip_s / time_base if end_s is None else None
+        self._origin = self.start_pts
+        self._bound = self.end_pts
+        self._target = self.start_pts
+        if self._cut_length is not None:
+            self._begin_cut(0)
+
+    def _begin_cut(self, number: int) -> None:
+        """Go to the `number`-th cut of a span without an end: its targets start afresh."""
+        assert self._cut_length is not None
+        self._number = number
+        self._origin = self.start_pts + floor(number * self._cut_length)
+        self._bound = self.start_pts + floor((number + 1) * self._cut_length)
+        self._target = self._origin
+
+    def leave(self, pts: int, *, other_size: bool) -> Iterator[Cut]:
+        """The open cut, if a frame at `pts` cannot belong to it."""
+        if self._bound is not None and pts >= self._bound:
+            if self.cut is not None:
+                yield self.close(self._bound)
+            if self._cut_length is not None:
+                number = floor((pts - self.start_pts) / self._cut_length)
+                begins_next = self.start_pts + floor((number + 1) * self._cut_length)
+                self._begin_cut(number + 1 if pts >= begins_next else number)
+        elif self.cut is not None and other_size:
+            yield self.close(pts)
+        elif self.cut is not None and self.cut.n_frames >= self._max_frames and self.wants(pts):
+            yield self.close(self._target)
+
+    def wants(self, pts: int) -> bool:
+        return pts >= self._target
+
+    def open(self, pts: int, *, clip_index: int) -> None:
+        self.cut = Cut(clip_index, self.span, pts, self._bound, last_pts=pts)
+        self.has_clips = True
+
+    def take(self, pts: int) -> Cut:
+        assert self.cut is not None
+        self.cut.n_frames += 1
+        self.cut.last_pts = pts
+        if self._step is None:
+            self._target = pts + 1
+        else:  # the first k whose target, rounded down, lies after this frame
+            k = ceil((pts - self._origin + 1) / self._step)
+            self._target = self._origin + floor(k * self._step)
+        return self.cut
+
+    def close(self, end_pts: int) -> Cut:
+        assert self.cut is not None
+        cut, self.cut = self.cut, None
+        cut.end_pts = max(end_pts, cut.last_pts + 1)
+        return cut

@@ -1,0 +1,239 @@
+"""ShownFrames: the frames a player would show, in order, each with a time that advances.
+
+Damage is judged per frame:
+* where a packet is corrupt, cannot be decoded, or gives a frame that the decoder marks, frames are
+  left out until the next sound key frame, because they refer to what was lost;
+* where the decoder only complains (of a missing reference, say), frames are kept and carry
+  `suspect` until the next key frame;
+* frames whose time does not advance are left out; containers that count frames instead of storing
+  times (AVI, raw streams) give wrong times after a loss, so reading stops there.
+VP9 and AV1 carry no check sums: damage that still parses is seen by nobody.
+One thread decodes, so that equal files give equal pictures, also where they are damaged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+import av
+import av.logging
+
+from massannot.errors import BadVideo
+
+# Times in these are stored, not counted, so they are right again after a loss.
+_STORED_TIMES = ("mov", "matroska", "mpegts", "mpeg", "flv", "asf", "ogg", "nut", "mxf", "rm")
+_MAX_ERRORS = 256
+"""Packets in a row that cannot be read before the rest is given up."""
+_DEFAULT_RATE = Fraction(25)
+"""Frames a second of a raw stream that neither stores times nor says its rate."""
+_NEVER = -(1 << 63)
+
+
+@dataclass
+class _Trouble:
+    """Frames shown from `since` on are touched, until a key frame shown after `at`."""
+
+    since: int
+    at: int
+
+    def widened(self, since: int, at: int) -> _Trouble:
+        return _Trouble(min(self.since, since), max(self.at, at))
+
+
+class ShownFrames:
+    """Iterate once. Public fields are up to date with the frame last yielded."""
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.video.stream.VideoStream,
+        *,
+        beat: Callable[[], None],
+    ) -> None:
+        self.n_frames = 0
+        self.first_pts = 0
+        self.last_pts = 0
+        self.damaged = False
+        self.suspect = False
+        """The decoder complained since the last key frame: the picture may be wrong."""
+        self._container = container
+        self._stream = stream
+        self._beat = beat
+        formats = container.format.name.split(",")
+        self._stored_times = any(name in _STORED_TIMES for name in formats)
+        self._counted = False
+        self._key_packets: deque[int] = deque(maxlen=64)
+        self._loss: _Trouble | None = None
+        self._doubt: _Trouble | None = None
+        self._last_duration = 0
+        self._last_step = 0
+        self._shortest: int | None = None
+        self._longest = 0
+        self._n_packets = 0
+        self._last_error = ""
+        self._complaints: list[tuple[int, str, str]] = []
+        stream.thread_count = 1
+        stream.thread_type = "NONE"
+
+    @property
+    def variable_rate(self) -> bool | None:
+        """Steps between frames differ by more than one pts unit; None: there is no step."""
+        return None if self._shortest is None else self._longest - self._shortest > 1
+
+    @property
+    def why_nothing(self) -> str:
+        """For the message of a video without frames."""
+        if self._n_packets == 0:
+            return "found no packet of the video stream"
+        last = f" ({self._last_error})" if self._last_error else ""
+        return f"found {self._n_packets} packets, none of which could be shown{last}"
+
+    def end_pts(self, frame_rate: Fraction | None) -> int:
+        """When the last frame stops being shown: its stored duration, else the last step, else
+        one over the frame rate, else one unit."""
+        length = self._last_duration or self._last_step
+        if not length and frame_rate:
+            length = round(1 / (frame_rate * self._stream.time_base))
+        return self.last_pts + max(1, length)
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        av.logging.set_skip_repeated(False)
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.logging.Capture(local=False) as self._complaints:
+                yield from self._advancing()
+        finally:
+            av.logging.set_level(None)
+
+    def _advancing(self) -> Iterator[av.VideoFrame]:
+        for frame in self._decoded():
+            self._beat()
+            if not self._timed(frame):
+                self.damaged = True
+                continue
+            self._judge(frame)
+            if self._loss is not None and frame.pts >= self._loss.since:
+                if not self._stored_times:
+                    return
+                continue
+            if self.n_frames and frame.pts <= self.last_pts:
+                self.damaged = True
+                continue
+            self._note(frame)
+            yield frame
+
+    def _timed(self, frame: av.VideoFrame) -> bool:
+        """Whether the frame has a time. A stream without any is counted at its nominal rate."""
+        if frame.pts is not None and not self._counted:
+            return True
+        if self.n_frames and not self._counted:
+            return False
+        self._counted, self._stored_times = True, False
+        rate = self._stream.average_rate or self._stream.guessed_rate or _DEFAULT_RATE
+        frame.pts = floor(self.n_frames / (rate * self._stream.time_base))
+        return True
+
+    def _judge(self, frame: av.VideoFrame) -> None:
+        """Bring loss and doubt up to this frame."""
+        pts: int = frame.pts
+        if frame.is_corrupt:
+            self._lose(since=pts, at=pts, why="the decoder marked a frame as corrupt")
+        elif frame.key_frame and (pts in self._key_packets or not self._key_packets):
+            if self._loss is not None and pts > self._loss.at and self._stored_times:
+                self._loss = None
+            if self._doubt is not None and pts > self._doubt.at:
+                self._doubt = None
+        elif self.n_frames == 0 and self._doubt is None and self._loss is None:
+            self._doubt = _Trouble(pts, pts)  # begins in the middle of a group of pictures
+        self.suspect = self._doubt is not None and pts >= self._doubt.since
+        if self.suspect:
+            self.damaged = True
+
+    def _note(self, frame: av.VideoFrame) -> None:
+        if self.n_frames == 0:
+            self.first_pts = frame.pts
+        else:
+            step = frame.pts - self.last_pts
+            self._shortest = step if self._shortest is None else min(step, self._shortest)
+            self._longest = max(step, self._longest)
+            self._last_step = step
+        self.n_frames += 1
+        self.last_pts = frame.pts
+        self._last_duration = getattr(frame, "duration", 0) or 0
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Frames as the decoder gives them, with losses and doubts noted on the way."""
+        for packet, unsound in self._packets():
+            since = _first_known(packet.dts, packet.pts)
+            at = _first_known(packet.pts, packet.dts)
+            if packet.is_keyframe and packet.pts is not None:
+                self._key_packets.append(packet.pts)
+            if packet.is_corrupt:
+                self._lose(since=since, at=at, why="a packet is incomplete")
+            elif unsound:
+                self._doubt_from(since, at)
+            self._complaints.clear()
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError as error:
+                self._lose(since=since, at=at, why=str(error.strerror))
+                frames = []
+            if self._complaints:
+                self._last_error = self._complaints[0][2].strip()
+                self._complaints.clear()
+                self._doubt_from(since, at)
+            yield from frames
+
+    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
+        """Packets, and whether the demuxer complained while reading it or what follows it: a
+        packet that runs into damage is only found out by the next."""
+        held: av.Packet | None = None
+        unsound = False
+        n_errors = 0
+        while True:
+            self._complaints.clear()
+            try:
+                for packet in self._container.demux(self._stream):
+                    complained = bool(self._complaints)
+                    if held is not None:
+                        yield held, unsound or complained
+                    held, unsound, n_errors = packet, complained, 0
+                    self._n_packets += packet.size > 0
+                    self._beat()
+                    self._complaints.clear()
+                break
+            except av.error.FFmpegError as error:
+                self._refuse_broken_disk(error)
+                self.damaged = True
+                self._last_error = str(error.strerror)
+                unsound = True
+                n_errors += 1
+                if n_errors > _MAX_ERRORS:
+                    break
+        if held is not None:
+            yield held, unsound
+
+    def _refuse_broken_disk(self, error: av.error.FFmpegError) -> None:
+        """A file that cannot be read is a failure, not a damaged video."""
+        if isinstance(error, OSError) and error.errno == 5:
+            raise BadVideo(f"{self._container.name}: reading failed: {error.strerror}") from error
+
+    def _lose(self, *, since: int, at: int, why: str) -> None:
+        self.damaged = True
+        self._last_error = why
+        self._loss = self._loss.widened(since, at) if self._loss else _Trouble(since, at)
+
+    def _doubt_from(self, since: int, at: int) -> None:
+        self.damaged = True
+        self._doubt = self._doubt.widened(since, at) if self._doubt else _Trouble(since, at)
+
+
+def _first_known(*times: int | None) -> int:
+    """The first time that is known; none: before everything."""
+    return next((time for time in times if time is not None), _NEVER)
