@@ -19,6 +19,7 @@ SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 
 Role = Literal["rest", "roll", "slide", "drop", "bounce", "toss", "rebound"]
 
+_ROLES: tuple[Role, ...] = ("rest", "roll", "slide", "drop", "bounce")
 _TRIES = 30
 
 
@@ -38,15 +39,15 @@ class Stage:
 
 
 def draw_shape(rng: np.random.Generator, name: str) -> Shape:
-    """A body of one of SHAPE_NAMES, between 24 and 85 cm across."""
+    """A body of one of SHAPE_NAMES, between 28 and 94 cm across."""
     if name == "ball":
-        return Ball(rng.uniform(0.15, 0.38))
+        return Ball(rng.uniform(0.17, 0.4))
     if name == "box":
-        a, b, c = rng.uniform(0.13, 0.34, 3)
+        a, b, c = rng.uniform(0.15, 0.36, 3)
         return Box((a, b, c))
     if name == "cylinder":
-        return Cylinder(rng.uniform(0.12, 0.27), rng.uniform(0.15, 0.4))
-    radius = rng.uniform(0.17, 0.34)
+        return Cylinder(rng.uniform(0.14, 0.29), rng.uniform(0.17, 0.42))
+    radius = rng.uniform(0.19, 0.36)
     return Cone(radius, radius * rng.uniform(1.7, 2.6))
 
 
@@ -79,8 +80,7 @@ def _role(rng: np.random.Generator, scenario: Scenario, name: str, *, first: boo
     if scenario in story and (first or rng.random() < 0.6):
         return story[scenario]
     weights = [0.35, 0.2, 0.2, 0.15, 0.1]
-    choice: Role = rng.choice(np.array(["rest", "roll", "slide", "drop", "bounce"]), p=weights)
-    return choice
+    return _ROLES[rng.choice(len(_ROLES), p=weights)]
 
 
 def _placed(

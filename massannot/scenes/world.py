@@ -44,6 +44,7 @@ COLOUR_NAMES = tuple(name for name, _ in COLOURS)
 _RGB = dict(COLOURS)
 _DRAWS = 25
 _CLEARANCE_M = 0.35
+_LAMP_CLEARANCE_M = 0.25  # nearer, and a shadow covers the room
 
 Matrices: TypeAlias = NDArray[np.float64]
 
@@ -214,10 +215,9 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
         walls=(draw_wall(rng), draw_wall(rng)),
         ceiling=float(rng.uniform(0.75, 0.95)),
     )
-    scenario: Scenario = options.scenario or rng.choice(np.array(SCENARIOS))
-    move: CameraMove = options.camera or (
-        "static" if rng.random() < 0.5 else rng.choice(np.array(CAMERA_MOVES[1:]))
-    )
+    scenario = options.scenario or SCENARIOS[rng.integers(len(SCENARIOS))]
+    moving = CAMERA_MOVES[1 + rng.integers(len(CAMERA_MOVES) - 1)]
+    move = options.camera or ("static" if rng.random() < 0.5 else moving)
     azimuth = float(rng.uniform(0, 2 * np.pi))
     lens = pinhole(options.width, options.height, float(rng.uniform(*FIELD_OF_VIEW_DEG)))
     duration_s = options.n_frames / options.fps
@@ -229,7 +229,7 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
         move=move,
         duration_s=duration_s,
         focus=focus + np.array([0, 0, 0.25]),
-        distance_m=float(rng.uniform(2.7, 3.4)),
+        distance_m=float(rng.uniform(2.4, 3.2)),
         azimuth=azimuth,
     )
     right = np.array([-away[1], away[0], 0.0]) * -1
@@ -249,7 +249,7 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
         room=room,
         lamps=_draw_lamps(rng, room),
         ambient=float(rng.uniform(0.34, 0.5)),
-        exposure=float(rng.uniform(0.9, 1.2)),
+        exposure=float(rng.uniform(1.0, 1.3)),
         noise_level=float(rng.uniform(0.5, 4.0)),
         camera=camera,
         entities=entities,
@@ -306,7 +306,7 @@ def _worth_showing(scene: Scene) -> bool:
         pose = scene.cam_from_room(frame)
         centres = scene.motion.position[frame]
         for lamp in scene.lamps:
-            if (np.linalg.norm(centres - lamp.position, axis=1) < bounds + 0.05).any():
+            if (np.linalg.norm(centres - lamp.position, axis=1) < bounds + _LAMP_CLEARANCE_M).any():
                 return False
         x, y, z = (centres @ pose[:3, :3].T + pose[:3, 3]).T
         if (np.sqrt(x * x + y * y + z * z) < bounds + _CLEARANCE_M).any():
