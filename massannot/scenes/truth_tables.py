@@ -31,8 +31,10 @@ _AXES = ("x", "y", "z")
 
 
 def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
-    """phrases, entities, detections, masks, cameras, tracks_xy, tracks_xyz, positions, motions,
-    events and segments of a clip of a rendered scene. Raises ModelFailed if it shows another."""
+    """Every table but `videos` of a clip of a rendered scene; `frames` is the clip's own.
+
+    Raises ModelFailed for a picture that is no frame of the scene.
+    """
     answers = Answers.of(scene, clip.frames)
     masks = _masks(answers, clip)
     seen = _frames_seen(masks)
@@ -40,6 +42,7 @@ def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
     segments = _segments(clip)
     positions, motions = _positions_and_motions(answers, clip, points, segments)
     rows = {
+        "clips": [_clip_row(scene, clip)],
         "phrases": _phrases(scene, clip, seen),
         "entities": _entities(clip, seen),
         "detections": _detections(clip, masks),
@@ -51,7 +54,36 @@ def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
         "segments": segments,
     }
     finished = {name: tables.spec(name).from_rows(found) for name, found in rows.items()}
-    return finished | _tracks(answers, clip, points)
+    return finished | _tracks(answers, clip, points) | {"frames": clip.table("frames")}
+
+
+def _clip_row(scene: Scene, clip: Clip) -> Row:
+    frames, video = clip.frames, clip.video
+    return {
+        "clip_id": clip.clip_id,
+        "video_id": video.video_id,
+        "uri": video.uri,
+        "source_id": video.source_id,
+        "clip_index": clip.clip_index,
+        "first_pts": clip.first_pts,
+        "end_pts": clip.end_pts,
+        "time_base_num": video.time_base.numerator,
+        "time_base_den": video.time_base.denominator,
+        "t0_s": float(frames.t_s[0]),
+        "t1_s": float(frames.t_s[-1]),
+        "sampling": clip.sampling,
+        "n_frames": len(frames),
+        "source_width": frames.source_width,
+        "source_height": frames.source_height,
+        "working_width": frames.width,
+        "working_height": frames.height,
+        "scale_type": "metric",
+        "camera_static": scene.camera.move == "static",
+        "noise_floor": 0.0,
+        "noise_floor_p90": 0.0,
+        "micro_batch": clip.micro_batch,
+        "damaged": video.damaged,
+    }
 
 
 def _phrases(scene: Scene, clip: Clip, seen: dict[int, list[int]]) -> list[Row]:
