@@ -17,18 +17,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from massannot.models.cotracker3_correlation import Templates, correlate, sample_templates
+from massannot.models.cotracker3_correlation import Templates, sample_templates
 from massannot.models.cotracker3_encoder import ImageEncoder
-from massannot.models.cotracker3_features import Features, encode, gathered
+from massannot.models.cotracker3_features import Features, encode_video
 from massannot.models.cotracker3_state import Points, TrackState
+from massannot.models.cotracker3_tokens import (
+    MOTION_CHANNELS,
+    Tokens,
+    TokenWeights,
+    time_embedding,
+)
 from massannot.models.cotracker3_transformer import Mlp, UpdateFormer
 
 STRIDE = 4
-N_FREQUENCIES = 10
-MOTION_CHANNELS = 4 + 8 * N_FREQUENCIES
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class CoTracker3Net(nn.Module):
         self, features: Features, queries: Tensor, *, iters: int = 4
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, from features that were computed before."""
-        points = self._points(queries, features)
+        points = self.points(queries, features)
         n_frames, n_points = features.n_frames, len(points.xy)
         xy = points.xy.new_zeros(n_frames, n_points, 2)
         visibility, confidence = xy.new_zeros(2, n_frames, n_points)
@@ -179,7 +182,7 @@ class CoTracker3Net(nn.Module):
         window. The last window may reach beyond the clip, whose last frame then stands still.
         """
         features = self._encoded(video)
-        points = self._points(queries, features)
+        points = self.points(queries, features)
         predictions = []
         for start, states in self._windows(features, points, iters=iters):
             parts = [by_video(state, features.n_videos) for state in states]
@@ -200,13 +203,12 @@ class CoTracker3Net(nn.Module):
         """The states after each iteration over the frames of `features`; without gradients only
         the last one. Points that have not `arrived` (P,) are tracked with a template of zeros.
         """
-        fixed = self._fixed(features.n_frames)
-        rows = self._chunks(state.xy.device).token_rows
+        rows = self.chunks_on(state.xy.device).token_rows
+        tokens_of = self._tokens(features, points, templates, arrived)
         states = [state]
         for _ in range(iters):
             state = replace(state, xy=state.xy.detach())
-            tokens = self._tokens(features, points, templates, state, arrived, fixed)
-            tokens = tokens.unflatten(1, (features.n_videos, -1))
+            tokens = tokens_of(state).unflatten(1, (features.n_videos, -1))
             change = self.updateformer(tokens, rows=rows).flatten(1, 2).to(state.xy.dtype)
             state = TrackState(
                 state.xy + change[..., :2],
@@ -257,90 +259,76 @@ class CoTracker3Net(nn.Module):
                 f"video of CoTracker3: found height and width {shape[3:]}, expected multiples of "
                 f"{STRIDE}, at least {smallest}; resize it first"
             )
-        levels = self.sizes.correlation_levels
-        parts = video.flatten(0, 1).split(self._chunks(video.device).frames)
-        encoded = [encode(self.fnet, part, n_levels=levels) for part in parts]
-        return gathered(encoded, n_videos=shape[0])
+        return encode_video(
+            self.fnet,
+            video,
+            n_levels=self.sizes.correlation_levels,
+            frames=self.chunks_on(self.device).frames,
+        )
 
-    def _points(self, queries: Tensor, features: Features) -> Points:
-        expected = f"({features.n_videos}, N, 3) as (t, x, y)"
-        if queries.ndim != 3 or len(queries) != features.n_videos or queries.shape[2] != 3:
+    def points(self, queries: Tensor, features: Features) -> Points:
+        """`queries` (B, N, 3) as (t, x, y), checked, with t clamped to the clip."""
+        points = self.points_of(queries, n_videos=features.n_videos)
+        return replace(points, frame=points.frame.clamp(0, features.n_frames - 1))
+
+    def points_of(self, queries: Tensor, *, n_videos: int) -> Points:
+        """`queries` (B, N, 3) as (t, x, y), checked, for a clip whose length is not known."""
+        if queries.ndim != 3 or len(queries) != n_videos or queries.shape[2] != 3:
             raise ValueError(
-                f"queries of CoTracker3: found {tuple(queries.shape)}, expected {expected}"
+                f"queries of CoTracker3: found {tuple(queries.shape)}, expected ({n_videos}, N, 3) "
+                "as (t, x, y)"
             )
         if not queries.is_meta and not bool(torch.isfinite(queries).all()):
             raise ValueError("queries of CoTracker3: found NaN or infinity, expected numbers")
-        weight = self.updateformer.flow_head.weight
-        dtype = torch.promote_types(weight.dtype, torch.float32)
-        return Points.from_queries(queries.to(weight.device, dtype), stride=STRIDE)
-
-    def _chunks(self, device: torch.device) -> CoTracker3Chunks:
-        return self.chunks or CoTracker3Chunks.for_device(device)
-
-    def _fixed(self, n_frames: int) -> _Fixed:
-        """Weights of the input transform, regrouped for the tokens' parts. The last layer of the
-        correlation's perceptron and the input transform follow one another: one matrix for both.
-        """
-        entry, last = self.updateformer.input_transform, self.corr_mlp.fc2
-        n_levels = self.sizes.correlation_levels
-        logits, correlation, motion = entry.weight.split(
-            [2, n_levels * last.out_features, MOTION_CHANNELS], dim=1
-        )
-        per_level = correlation.unflatten(1, (n_levels, -1))
-        mixed = torch.einsum("clo,oh->clh", per_level, last.weight).flatten(1)
-        bias = entry.bias + torch.einsum("clo,o->c", per_level, last.bias)
-        times = at_times(self.time_emb, n_frames).to(entry.weight.dtype)
-        return _Fixed(
-            correlation=mixed,
-            state=torch.cat([logits, motion], dim=1),
-            times=F.linear(times[0], entry.weight, bias),
-        )
+        return Points.from_queries(queries.to(self.device, self.state_dtype), stride=STRIDE)
 
     def _tokens(
-        self,
-        features: Features,
-        points: Points,
-        templates: Templates,
-        state: TrackState,
-        arrived: Tensor | None,
-        fixed: _Fixed,
-    ) -> Tensor:
-        """Tokens (T, P, C) after the input transform."""
+        self, features: Features, points: Points, templates: Templates, arrived: Tensor | None
+    ) -> Tokens:
         height, width = self.sizes.motion_resolution
-        scale = state.xy.new_tensor([width / STRIDE, height / STRIDE])
-        logits = torch.stack([state.visibility, state.confidence], dim=-1)
-        inputs = torch.cat([logits, motion_embedding(state.xy / scale)], dim=-1)
-        tokens = F.linear(inputs.to(fixed.state.dtype), fixed.state) + fixed.times[:, None]
-        size = max(1, self._chunks(tokens.device).correlation_rows // len(tokens))
-        parts = []
-        for first in range(0, tokens.shape[1], size):
-            chunk = slice(first, first + size)
-            xy = state.xy[:, chunk].transpose(0, 1)
-            hidden = []
-            for level, template in enumerate(templates):
-                ours = template[chunk]
-                if arrived is not None:
-                    ours = ours * arrived[chunk, None, None]
-                radius = self.sizes.correlation_radius
-                found = correlate(features, level, xy, ours, points.video_of[chunk], radius=radius)
-                hidden.append(self.corr_mlp.hidden(found))
-            part = F.linear(torch.cat(hidden, dim=-1), fixed.correlation)
-            part = part.view(*xy.shape[:2], -1).transpose(0, 1)
-            if torch.is_grad_enabled():
-                parts.append(part)
-            else:
-                tokens[:, chunk] += part
-        return tokens + torch.cat(parts, dim=1) if parts else tokens
+        return Tokens(
+            features,
+            points,
+            templates,
+            arrived,
+            weights=TokenWeights.of(
+                self.updateformer.input_transform,
+                self.corr_mlp,
+                self.time_emb,
+                n_frames=features.n_frames,
+                n_levels=self.sizes.correlation_levels,
+            ),
+            corr_mlp=self.corr_mlp,
+            motion_scale=points.xy.new_tensor([width / STRIDE, height / STRIDE]),
+            radius=self.sizes.correlation_radius,
+            rows=self.chunks_on(points.xy.device).correlation_rows,
+        )
 
+    def chunks_on(self, device: torch.device) -> CoTracker3Chunks:
+        """How much is worked on at a time there."""
+        return self.chunks or CoTracker3Chunks.for_device(device)
 
-@dataclass(frozen=True, eq=False)
-class _Fixed:
-    """What the tokens are made with and no iteration changes: `correlation` (C, levels*hidden),
-    `state` (C, 2+84), `times` (T, C)."""
+    def compile_blocks(self) -> None:
+        """torch.compile for the parts that do the arithmetic; names of parameters do not change."""
+        former = self.updateformer
+        self.fnet.compile()
+        for blocks in (
+            former.time_blocks,
+            former.space_virtual_blocks,
+            former.space_point2virtual_blocks,
+            former.space_virtual2point_blocks,
+        ):
+            for block in blocks:
+                block.compile(dynamic=True)
 
-    correlation: Tensor
-    state: Tensor
-    times: Tensor
+    @property
+    def device(self) -> torch.device:
+        return self.fnet.conv1.weight.device
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """Of positions and logits: never less than float32, whatever the weights are."""
+        return torch.promote_types(self.fnet.conv1.weight.dtype, torch.float32)
 
 
 def by_video(state: TrackState, n_videos: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -359,30 +347,3 @@ def window_starts(n_frames: int, *, window: int) -> range:
     """
     step = window // 2
     return range(0, max(1, math.ceil(n_frames / step) - 1) * step, step)
-
-
-def time_embedding(n_times: int, width: int) -> Tensor:
-    """(1, n_times, width): sines, then cosines, of width/2 frequencies 10000^(-2i/width)."""
-    half = torch.arange(width // 2, dtype=torch.float64) / (width / 2)
-    angles = torch.arange(n_times, dtype=torch.float64)[:, None] * 10000**-half
-    return torch.cat([angles.sin(), angles.cos()], dim=1).float()[None]
-
-
-def at_times(table: Tensor, n_frames: int) -> Tensor:
-    """The time embedding (1, S, E) stretched to (1, n_frames, E), in no less than float32."""
-    table = table.to(torch.promote_types(table.dtype, torch.float32))
-    if n_frames == table.shape[1]:
-        return table
-    stretched = F.interpolate(table.transpose(1, 2), size=n_frames, mode="linear")
-    return stretched.transpose(1, 2)
-
-
-def motion_embedding(xy: Tensor) -> Tensor:
-    """(T, P, 84) from scaled positions (T, P, 2): differences to the next and the previous frame
-    (zero at the ends), then their sines and cosines at ten octaves."""
-    steps = xy[1:] - xy[:-1]
-    none = torch.zeros_like(xy[:1])
-    z = torch.cat([torch.cat([-steps, none]), torch.cat([none, steps])], dim=-1)
-    octaves = 2.0 ** torch.arange(N_FREQUENCIES, dtype=z.dtype, device=z.device)
-    angles = (z[..., None, :] * octaves[:, None]).flatten(2)
-    return torch.cat([z, angles.sin(), angles.cos()], dim=-1)

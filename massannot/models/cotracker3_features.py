@@ -7,7 +7,7 @@ another `order` over the same maps: nothing is encoded or copied twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,21 +62,26 @@ class Features:
         )
 
 
-def encode(encoder: ImageEncoder, images: Tensor, *, n_levels: int) -> tuple[Tensor, ...]:
-    """Levels (F, W_l, H_l, D) of images (F, 3, H, W) with values 0..255."""
+def encode_video(
+    encoder: ImageEncoder,
+    video: Tensor,
+    *,
+    n_levels: int,
+    frames: int,
+    prepare: Callable[[Tensor], Tensor] = lambda images: images,
+) -> Features:
+    """Features of `video` (B, T, 3, H, W), values 0..255, `frames` pictures at a time, each of
+    which `prepare` may convert or resize first."""
     weight = encoder.conv1.weight
-    maps = encoder(images.to(weight.dtype) / 255 * 2 - 1)
-    levels = [maps]
-    for _ in range(n_levels - 1):
-        levels.append(F.avg_pool2d(levels[-1], 2, stride=2))
-    return tuple(level.permute(0, 3, 2, 1).contiguous() for level in levels)
-
-
-def gathered(parts: Sequence[tuple[Tensor, ...]], *, n_videos: int) -> Features:
-    """Features of B videos from the levels of consecutive runs of their B*F pictures."""
-    levels = tuple(
-        (torch.cat(level) if len(level) > 1 else level[0]).unflatten(0, (n_videos, -1))
-        for level in zip(*parts, strict=True)
+    parts = []
+    for images in video.flatten(0, 1).split(frames):
+        levels = [encoder(prepare(images).to(weight) / 255 * 2 - 1)]
+        while len(levels) < n_levels:
+            levels.append(F.avg_pool2d(levels[-1], 2, stride=2))
+        parts.append([level.permute(0, 3, 2, 1).contiguous() for level in levels])
+    levels = [torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
+    n_videos, n_frames = video.shape[:2]
+    return Features(
+        tuple(level.unflatten(0, (n_videos, n_frames)) for level in levels),
+        torch.arange(n_frames, device=weight.device),
     )
-    n_frames = levels[0].shape[1]
-    return Features(levels, torch.arange(n_frames, device=levels[0].device))

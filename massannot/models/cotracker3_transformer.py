@@ -10,6 +10,7 @@ included) follow the official checkpoints.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -57,32 +58,40 @@ class UpdateFormer(nn.Module):
         `points` (T, B, N, C), after the input transform, is overwritten when no gradient is
         recorded; `rows` tokens are worked on at a time.
         """
-        n_frames, n_videos, n_points = points.shape[:3]
-        for i, over_time in enumerate(self.time_blocks):
-            tracks = points.flatten(1, 2)
-            tracks = _in_chunks(over_time.over_time, tracks, dim=1, size=rows // n_frames)
+        n_frames, n_videos = points.shape[:2]
+        for i in range(len(self.time_blocks)):
+            over_time = partial(self.time_blocks[i], over="time")
+            per_chunk = rows // n_frames
+            tracks = _in_chunks(over_time, points.flatten(1, 2), dim=1, size=per_chunk)
             points = tracks.view_as(points)
             if not self.space_attention:
                 continue
             if i == 0:
-                still = self.virual_tracks[0, :, 0][None]
-                virtual = over_time.over_time(still).repeat(n_frames * n_videos, 1, 1)
+                still = over_time(self.virual_tracks[0, :, 0][None])
+                virtual = still.repeat(n_frames * n_videos, 1, 1)
             else:
                 tracks = virtual.view(n_frames, -1, virtual.shape[-1])
-                tracks = _in_chunks(over_time.over_time, tracks, dim=1, size=rows // n_frames)
+                tracks = _in_chunks(over_time, tracks, dim=1, size=per_chunk)
                 virtual = tracks.view_as(virtual)
             frames = points.flatten(0, 1)
-            virtual = self.space_virtual2point_blocks[i](
-                virtual, frames, context_frames=max(1, rows // n_points)
-            )
-            among_virtual = self.space_virtual_blocks[i].over_space
-            virtual = _in_chunks(among_virtual, virtual, dim=0, size=rows // virtual.shape[1])
-            from_virtual = self.space_point2virtual_blocks[i].reader_of(virtual)
-            frames = _in_chunks(from_virtual, frames, dim=1, size=rows // len(frames))
+            virtual = self._virtual_of(i, virtual, frames, rows=rows)
+            reading = self.space_point2virtual_blocks[i]
+            read = partial(reading, keys_values=reading.keys_values(virtual))
+            frames = _in_chunks(read, frames, dim=1, size=rows // len(frames))
             points = frames.view_as(points)
         weight = torch.cat([self.flow_head.weight, self.vis_conf_head.weight])
         bias = torch.cat([self.flow_head.bias, self.vis_conf_head.bias])
         return F.linear(points, weight, bias)
+
+    def _virtual_of(self, i: int, virtual: Tensor, points: Tensor, *, rows: int) -> Tensor:
+        """Virtual tracks (A, M, C) of A frames after reading the points (A, N, C) of each frame,
+        then one another."""
+        reading, among = self.space_virtual2point_blocks[i], self.space_virtual_blocks[i]
+        size = max(1, rows // points.shape[1])
+        parts = zip(virtual.split(size), points.split(size), strict=True)
+        virtual = torch.cat([reading(ours, reading.keys_values(theirs)) for ours, theirs in parts])
+        among_virtual = partial(among, over="space")
+        return _in_chunks(among_virtual, virtual, dim=0, size=rows // virtual.shape[1])
 
 
 class SelfBlock(nn.Module):
@@ -93,15 +102,8 @@ class SelfBlock(nn.Module):
         self.attn = Attention(width, n_heads)
         self.mlp = Mlp(width, width * mlp_ratio, width, approximate="tanh")
 
-    def over_time(self, x: Tensor) -> Tensor:
-        """Each track (:, i) of `x` (T, R, C) attends over its T tokens."""
-        return self._attended(x, "time")
-
-    def over_space(self, x: Tensor) -> Tensor:
-        """The tokens of each frame of `x` (A, M, C) attend to one another."""
-        return self._attended(x, "space")
-
-    def _attended(self, x: Tensor, over: Over) -> Tensor:
+    def forward(self, x: Tensor, over: Over) -> Tensor:
+        """`x` (T, R, C): each track (:, r) attends over its T tokens, or each frame over its R."""
         normed = _norm(x)
         x = x + self.attn(normed, self.attn.keys_values(normed), over)
         return x + self.mlp(_norm(x))
@@ -116,20 +118,14 @@ class CrossBlock(nn.Module):
         self.cross_attn = Attention(width, n_heads)
         self.mlp = Mlp(width, width * mlp_ratio, width, approximate="tanh")
 
-    def forward(self, x: Tensor, context: Tensor, *, context_frames: int) -> Tensor:
-        """`x` (A, M, C) after reading `context` (A, S, C), so many frames at a time."""
-        parts = zip(x.split(context_frames), context.split(context_frames), strict=True)
-        return torch.cat([self.reader_of(theirs)(ours) for ours, theirs in parts])
+    def keys_values(self, context: Tensor) -> Tensor:
+        """Keys and values (A, S, 2C) of the context (A, S, C)."""
+        return self.cross_attn.keys_values(self.norm_context(context))
 
-    def reader_of(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        """The block as a function of (A, M, C), with keys and values of `context` computed once."""
-        keys_values = self.cross_attn.keys_values(self.norm_context(context))
-
-        def read(x: Tensor) -> Tensor:
-            x = x + self.cross_attn(_norm(x), keys_values, "space")
-            return x + self.mlp(_norm(x))
-
-        return read
+    def forward(self, x: Tensor, keys_values: Tensor) -> Tensor:
+        """`x` (A, M, C) after reading what `keys_values` came from."""
+        x = x + self.cross_attn(_norm(x), keys_values, "space")
+        return x + self.mlp(_norm(x))
 
 
 class Attention(nn.Module):
