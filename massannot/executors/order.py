@@ -1,0 +1,57 @@
+"""Order: all that a worker is told at its start, and the worker that comes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from massannot.executors.progress import Progress, WorkerReady
+from massannot.executors.read_planned import Reader
+from massannot.executors.worker import Worker
+from massannot.io.byte_budget import ByteBudget
+from massannot.io.layout import Layout
+from massannot.io.run_record import Weights
+from massannot.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Order:
+    """Picklable: worker processes build their own pipeline."""
+
+    out: Path
+    number: int
+    device: str
+    build_pipeline: Callable[[], Pipeline]
+    reader: Reader
+    memory_bytes: int
+
+
+def load(order: Order, report: Progress) -> tuple[Pipeline, tuple[Weights, ...]]:
+    """The pipeline, set up, and the cards of its weights."""
+    started = time.perf_counter()
+    pipeline = order.build_pipeline()
+    pipeline.setup(device=order.device)
+    cards = [Weights(**asdict(card)) for stage in pipeline.stages for card in stage.cards()]
+    report(WorkerReady(order.number, order.device, time.perf_counter() - started))
+    return pipeline, tuple(dict.fromkeys(cards))
+
+
+def worker_of(
+    order: Order,
+    pipeline: Pipeline,
+    *,
+    report: Progress,
+    is_stopping: Callable[[], bool],
+) -> Worker:
+    """The worker an order describes."""
+    memory = ByteBudget(order.memory_bytes)
+    return Worker(
+        Layout(order.out),
+        pipeline,
+        lambda video: order.reader(video, memory=memory),
+        report,
+        is_stopping,
+        order.number,
+    )

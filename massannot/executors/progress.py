@@ -1,0 +1,83 @@
+"""Progress: what a run says while it runs, as values. Who listens draws; nothing prints here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from massannot.io.journal import Status
+from massannot.pipeline import StageTime
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker has loaded its models."""
+
+    worker: int
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ShardBegun:
+    worker: int
+    shard: str
+    attempt: int
+    isolated: bool
+
+
+@dataclass(frozen=True)
+class ClipBegun:
+    """From here until ClipDone or ClipFailed the clip is in the worker's hands: what a watchdog
+    measures, and what it names."""
+
+    worker: int
+    uri: str
+    clip_index: int
+
+
+@dataclass(frozen=True)
+class ClipDone:
+    """`waited_s`: seconds the models stood still because no decoded clip was there."""
+
+    worker: int
+    uri: str
+    clip_index: int
+    clip_id: str
+    n_frames: int
+    waited_s: float
+    times: tuple[StageTime, ...]
+
+
+@dataclass(frozen=True)
+class ClipFailed:
+    worker: int
+    uri: str
+    clip_index: int
+    stage: str
+    reason: str
+    message: str
+    status: Status
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    worker: int
+    shard: str
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """A worker process ended unasked; its shard is done again, one clip at a time."""
+
+    worker: int
+    exit_code: int
+    shard: str | None
+
+
+Event = WorkerReady | ShardBegun | ClipBegun | ClipDone | ClipFailed | ShardDone | WorkerDied
+Progress = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """Listens to nothing."""

@@ -1,0 +1,106 @@
+"""RunSummary: how a run stands, in clips. The counts always close."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from massannot.executors.progress import ClipDone, Event
+from massannot.io import commits
+from massannot.io.commits import FailureCount
+from massannot.io.journal import read_past
+from massannot.io.layout import Layout
+from massannot.io.merge_parts import failure_counts, settled_clips
+from massannot.io.plan import Plan, Shard
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """planned = done + failed + quarantined + remaining.
+
+    How many clips a video has is known when it has been read: until then it counts for one clip
+    more than have been seen, or for its planned spans if those are more.
+    """
+
+    planned: int
+    done: int
+    failed: int
+    quarantined: int
+    remaining: int
+    failures: tuple[FailureCount, ...]
+    """Failed and quarantined clips by class, most frequent first."""
+    done_now: int
+    """Clips that this start finished; the rest of `done` was there before."""
+    frames_now: int
+    seconds: float
+    stage_seconds: Mapping[str, float]
+    """Seconds in each stage, summed over clips and workers of this start; `read`: waiting for
+    decoded clips."""
+    interrupted: bool
+    """Stopped on request before everything was settled: the same command continues."""
+
+
+class Tally:
+    """Adds up what this start does, from its progress events."""
+
+    def __init__(self) -> None:
+        self.clips = 0
+        self.frames = 0
+        self.stage_seconds: Counter[str] = Counter()
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, ClipDone):
+            self.clips += 1
+            self.frames += event.n_frames
+            self.stage_seconds["read"] += event.waited_s  # type: ignore[assignment]  # seconds
+            for time in event.times:
+                self.stage_seconds[time.stage] += time.seconds  # type: ignore[assignment]
+
+
+def summarize(
+    layout: Layout, plan: Plan, *, tally: Tally, seconds: float, interrupted: bool
+) -> RunSummary:
+    """How the planned shards stand, read from commits and, where there is none, journals."""
+    committed = commits.shards(layout)
+    done = remaining = 0
+    failures: Counter[tuple[str, str]] = Counter()
+    for shard in plan.shards:
+        if shard.id in committed:
+            commit = commits.read(layout, shard.id)
+            done += commit.clips_done
+            counts = commit.failures
+        else:
+            more_done, more_remaining, counts = _unfinished(layout, shard)
+            done += more_done
+            remaining += more_remaining
+        for count in counts:
+            failures[count.reason, count.status] += count.clips
+    by_status: Counter[str] = Counter()
+    for (_, status), clips in failures.items():
+        by_status[status] += clips
+    failed, quarantined = by_status["failed"], by_status["quarantined"]
+    return RunSummary(
+        planned=done + failed + quarantined + remaining,
+        done=done,
+        failed=failed,
+        quarantined=quarantined,
+        remaining=remaining,
+        failures=tuple(FailureCount(*key, clips) for key, clips in failures.most_common()),
+        done_now=tally.clips,
+        frames_now=tally.frames,
+        seconds=seconds,
+        stage_seconds=dict(tally.stage_seconds),
+        interrupted=interrupted,
+    )
+
+
+def _unfinished(layout: Layout, shard: Shard) -> tuple[int, int, tuple[FailureCount, ...]]:
+    """(done, remaining, failures) of a shard without a commit."""
+    past = read_past(layout, shard.id)
+    remaining = 0
+    for video in shard.videos:
+        if video.uri not in past.videos:
+            settled = len(settled_clips(past, video.uri))
+            remaining += max(1, len(video.spans) - settled)
+    return len(past.finished), remaining, failure_counts(shard, past)

@@ -1,0 +1,102 @@
+"""Merging: the parts of a finished shard become one file a table, with equal bytes whatever the
+attempts and the order in which they were made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from massannot import tables
+from massannot.io.commits import Commit, CommittedFile, FailureCount
+from massannot.io.journal import WHOLE_VIDEO, ClipKey, Finished, Past
+from massannot.io.layout import Layout
+from massannot.io.parquet import write_parquet
+from massannot.io.parts import Part, read_part
+from massannot.io.plan import Shard
+
+OF_SHARD = ("failures", "videos")
+"""Tables that are not made clip by clip; every shard has them."""
+
+
+def merge_parts(
+    layout: Layout, shard: Shard, attempt: int, past: Past, *, table_names: Iterable[str]
+) -> Commit:
+    """Write the shard's tables into the attempt's folder; returns the commit that names them.
+
+    Raises FileNotFoundError when a part has gone, which means that another attempt was first.
+    """
+    folder = layout.attempt(shard.id, attempt)
+    clips = sorted(past.finished.values(), key=lambda clip: clip.clip_id)
+    paths = [past.path_of(clip.part) for clip in clips]
+    files = []
+    for name in sorted({*table_names, *OF_SHARD}):
+        if name == "videos":
+            pieces = iter([_videos(shard, past)])
+        elif name == "failures":
+            pieces = iter([_failures(past)])
+        else:
+            pieces = _of_clips(paths, name)
+        written = write_parquet(folder / f"{name}.parquet", pieces, spec=tables.spec(name))
+        files.append(CommittedFile(name, written.rows, written.size_bytes, written.sha256))
+    return Commit(shard.id, attempt, len(clips), failure_counts(shard, past), tuple(files))
+
+
+def failure_counts(shard: Shard, past: Past) -> tuple[FailureCount, ...]:
+    """How many clips failed, by class. A video that failed as a whole counts for each of its
+    planned spans that nothing else settled, and at least for one."""
+    counts: Counter[tuple[str, str]] = Counter()
+    n_spans = {video.uri: len(video.spans) for video in shard.videos}
+    for clip, failed in past.failed.items():
+        lost = 1
+        if clip.clip_index == WHOLE_VIDEO:
+            lost = max(1, n_spans.get(clip.uri, 1) - len(settled_clips(past, clip.uri)))
+        counts[failed.reason, failed.status] += lost
+    return tuple(FailureCount(*key, n) for key, n in sorted(counts.items()))
+
+
+def settled_clips(past: Past, uri: str) -> set[ClipKey]:
+    """The video's clips that are done or have failed, each by itself."""
+    return {
+        clip
+        for clip in (*past.finished, *past.failed)
+        if clip.uri == uri and clip.clip_index != WHOLE_VIDEO
+    }
+
+
+def _of_clips(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    return (read_part(path, name) for path in paths)
+
+
+def _videos(shard: Shard, past: Past) -> pa.Table:
+    """One row a video that was opened: as it was known at its end, or else at its last clip."""
+    rows = [tables.spec("videos").empty()]
+    for video in shard.videos:
+        read = past.videos.get(video.uri)
+        clips = [clip for clip in past.finished.values() if clip.clip.uri == video.uri]
+        part = read.part if read and read.part else _last(clips)
+        if part is not None:
+            rows.append(read_part(past.path_of(part), "videos"))
+    return tables.spec("videos").checked(pa.concat_tables(rows))
+
+
+def _last(clips: Sequence[Finished]) -> Part | None:
+    return max(clips, key=lambda clip: clip.clip.clip_index).part if clips else None
+
+
+def _failures(past: Past) -> pa.Table:
+    return tables.spec("failures").from_rows(
+        [
+            {
+                "uri": failed.clip.uri,
+                "clip_index": failed.clip.clip_index,
+                "stage": failed.stage,
+                "class": failed.reason,
+                "message": failed.message,
+                "status": failed.status,
+            }
+            for failed in past.failed.values()
+        ]
+    )

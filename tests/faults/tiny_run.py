@@ -1,0 +1,188 @@
+"""A tiny pipeline of real stages over tiny real videos, with faults to order.
+
+The faults are fields that do not belong to the recipe, so that a run with and one without them may
+follow one another in the same folder. Each processed clip leaves a line in `tally`, a file outside
+the run: what was really done, and how often.
+"""
+
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from massannot import tables
+from massannot.clip import Clip, Phrase
+from massannot.errors import ModelFailed
+from massannot.io.encode_film import FilmWriter
+from massannot.io.plan import Plan, deal, seen_now
+from massannot.io.video import Sampling, Span
+from massannot.pipeline import Pipeline
+from massannot.stages.stage import BaseStage
+
+SIDE, SECONDS, FPS = 32, 1, 8
+SAMPLING = Sampling(fps=None, clip_s=0.5)
+CLIPS_PER_VIDEO = 2
+
+
+def write_videos(folder: Path, count: int) -> list[str]:
+    """Films of a square that moves and changes colour, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    uris = []
+    for number in range(count):
+        path = folder / f"v{number:03d}.mp4"
+        with FilmWriter(path, width=SIDE, height=SIDE, fps=Fraction(FPS)) as film:
+            for frame in range(SECONDS * FPS):
+                picture = np.full((SIDE, SIDE, 3), 30 + number, np.uint8)
+                picture[2 * frame : 2 * frame + 8, number % 20 : number % 20 + 8] = 255 - 5 * number
+                film.write(picture)
+        uris.append(str(path))
+    return uris
+
+
+def plan_of(uris: list[str], *, per_shard: int = 3, prompt: str = "square") -> Plan:
+    spans = (Span(phrases=(Phrase(prompt),)),)
+    return deal([seen_now(uri, spans=spans) for uri in uris], per_shard=per_shard)
+
+
+@dataclass(frozen=True)
+class MeasureBrightness(BaseStage):
+    """Writes tracks_xy from the pictures: lists whose numbers depend on every pixel."""
+
+    points: int = 3
+    reads: ClassVar[tuple[str, ...]] = ("frames",)
+    writes: ClassVar[tuple[str, ...]] = ("tracks_xy",)
+
+    def process(self, clip: Clip) -> Clip:
+        means = clip.frames.pixels_THWC.astype(np.float64).mean(axis=(1, 2))  # (T, 3)
+        n = range(self.points)
+        table = tables.spec("tracks_xy").from_columns(
+            {
+                "clip_id": [clip.clip_id] * self.points,
+                "entity": [-1] * self.points,
+                "point": list(n),
+                "query_frame": [0] * self.points,
+                "x": [(means[:, p % 3] / 7).tolist() for p in n],
+                "y": [(means[:, p % 3] / 11).tolist() for p in n],
+                "visible": [(means[:, p % 3] > 40).tolist() for p in n],
+                "visibility": [[0.5] * len(clip) for _ in n],
+                "confidence": [[0.25] * len(clip) for _ in n],
+                "fb_error_px": [[None] * len(clip) for _ in n],
+            }
+        )
+        return clip.with_table("tracks_xy", table)
+
+
+@dataclass(frozen=True)
+class DescribeClip(BaseStage):
+    """Writes the clip's row, and an `events` table that stays empty."""
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "tracks_xy")
+    writes: ClassVar[tuple[str, ...]] = ("clips", "events")
+
+    def process(self, clip: Clip) -> Clip:
+        row = {
+            "clip_id": clip.clip_id,
+            "video_id": clip.video.video_id,
+            "uri": clip.video.uri,
+            "clip_index": clip.clip_index,
+            "first_pts": clip.first_pts,
+            "end_pts": clip.end_pts,
+            "time_base_num": clip.video.time_base.numerator,
+            "time_base_den": clip.video.time_base.denominator,
+            "t0_s": float(clip.frames.t_s[0]),
+            "t1_s": float(clip.frames.t_s[-1]),
+            "sampling": clip.sampling,
+            "n_frames": len(clip),
+            "source_width": clip.frames.source_width,
+            "source_height": clip.frames.source_height,
+            "working_width": clip.frames.width,
+            "working_height": clip.frames.height,
+            "micro_batch": 0,
+            "damaged": clip.video.damaged,
+        }
+        clip = clip.with_table("clips", tables.spec("clips").from_rows([row]))
+        return clip.with_table("events", tables.spec("events").empty())
+
+
+@dataclass(frozen=True)
+class Misbehave(BaseStage):
+    """Does to chosen clips, named `video-stem/clip_index`, what one hopes never to see."""
+
+    _raises: frozenset[str] = frozenset()
+    _kills: frozenset[str] = frozenset()
+    _breaks: frozenset[str] = frozenset()
+    _kills_once: Path | None = None
+    """The first worker that sees this file missing makes it and dies."""
+    _seconds: float = 0.0
+    _tally: Path | None = None
+    reads: ClassVar[tuple[str, ...]] = ("clips",)
+    writes: ClassVar[tuple[str, ...]] = ()
+
+    def process(self, clip: Clip) -> Clip:
+        name = f"{Path(clip.video.uri).stem}/{clip.clip_index}"
+        if name in self._raises:
+            raise ModelFailed(f"{clip.video.uri}: a model had enough of {name}")
+        if name in self._breaks:
+            raise KeyError(f"a bug met {name}")
+        if name in self._kills or self._first_to_come():
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self._seconds)
+        if self._tally is not None:
+            with open(self._tally, "a") as tally:
+                tally.write(f"{name}\n")
+        return clip
+
+    def _first_to_come(self) -> bool:
+        if self._kills_once is None:
+            return False
+        try:
+            self._kills_once.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Builds the pipeline; picklable, as worker processes need it."""
+
+    raises: frozenset[str] = frozenset()
+    kills: frozenset[str] = frozenset()
+    breaks: frozenset[str] = frozenset()
+    kills_once: Path | None = None
+    seconds: float = 0.0
+    tally: Path | None = None
+    points: int = 3
+    more: tuple[BaseStage, ...] = field(default=())
+
+    def __call__(self) -> Pipeline:
+        misbehave = Misbehave(
+            _raises=self.raises,
+            _kills=self.kills,
+            _breaks=self.breaks,
+            _kills_once=self.kills_once,
+            _seconds=self.seconds,
+            _tally=self.tally,
+        )
+        measure = MeasureBrightness(points=self.points)
+        return Pipeline("tiny", (measure, DescribeClip(), misbehave, *self.more))
+
+
+def done(tally: Path) -> Counter[str]:
+    """How often each clip was processed to the end."""
+    return Counter(tally.read_text().split()) if tally.exists() else Counter()
+
+
+def data_files(out: Path) -> dict[str, bytes]:
+    """Every file below `data/`, with its bytes; failures, which promise no bytes, left out."""
+    return {
+        str(path.relative_to(out / "data")): path.read_bytes()
+        for path in sorted((out / "data").rglob("*"))
+        if path.is_file() and path.parent.name != "failures"
+    }
