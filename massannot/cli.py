@@ -150,3 +150,142 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
         print(stage.pop("stage"))
         for option, value in stage.items():
             print(f"    --set {described['recipe']}.{option}={json.dumps(value)}")
+
+
+@app.command()
+def annotate(
+    videos: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs, or @list.txt with a name a line.")
+    ],
+    prompt: Annotated[
+        list[str],
+        typer.Option(
+            "-p", "--prompt", "--text-prompt", help='What to look for; repeatable; also "a . b".'
+        ),
+    ] = [],  # noqa: B006  # typer copies it
+    out: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder of the dataset; runs continue in it.")
+    ] = Path("massannot-out"),
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="Which models: embedded, small, mass, permissive-relative; none: files and "
+            "oracles only; auto: the weights that travel with the package."
+        ),
+    ] = "auto",
+    fps: Annotated[
+        str, typer.Option(help="Annotated frames a second, never above the source; or all.")
+    ] = "10",
+    clip_seconds: Annotated[float, typer.Option(help="Cut longer videos every so often.")] = 20.0,
+    long_side: Annotated[
+        int, typer.Option(help="Models see pictures of at most this size.")
+    ] = 1280,
+    limit: Annotated[int | None, typer.Option(help="Only the first N videos.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; default one a GPU, one on the CPU.")
+    ] = None,
+    hfov: Annotated[
+        float | None, typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.")
+    ] = None,
+    boxes: Annotated[str | None, typer.Option(help="Boxes from a file: COCO JSON.")] = None,
+    masks: Annotated[
+        str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
+    ] = None,
+    depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None,
+    tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None,
+    cameras: Annotated[str | None, typer.Option(help="Intrinsics and poses from a file.")] = None,
+    scenes: Annotated[
+        str | None, typer.Option(help="Folder of rendered scenes, for --oracle.")
+    ] = None,
+    oracle: Annotated[
+        str | None,
+        typer.Option(help="Answered by the scene's truth: detect,masks,depth,tracks,cameras."),
+    ] = None,
+    box_threshold: Annotated[
+        float | None, typer.Option(help="Least score of a box (the profile's own default).")
+    ] = None,
+    text_threshold: Annotated[
+        float | None, typer.Option(help="Least score of a phrase's words.")
+    ] = None,
+    options: Annotated[
+        list[str], typer.Option("--set", help="STAGE.OPTION=VALUE; see `recipes show annotate`.")
+    ] = [],  # noqa: B006
+    weights: Annotated[
+        list[str], typer.Option(help="JOB=HUB_ID or JOB=FOLDER: other weights for one job.")
+    ] = [],  # noqa: B006
+    depth_maps: Annotated[bool, typer.Option(help="Store depth, as the film shows it.")] = True,
+    films: Annotated[bool, typer.Option(help="Render a film per clip and the report.")] = True,
+    max_failed: Annotated[
+        float, typer.Option(help="Share of failed clips above which the exit code is 3.")
+    ] = 0.0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Annotate videos: boxes, masks, tracks, 3D motion; a film per clip and a report.
+
+    The same command continues an interrupted run and does nothing twice.
+    """
+    from massannot import job
+    from massannot.io.video import Sampling
+    from massannot.recipe import Choice
+
+    choice = Choice(
+        profile=profile,
+        scenes=scenes,
+        oracles=tuple(filter(None, (oracle or "").split(","))),
+        boxes=boxes,
+        masks=masks,
+        depth=depth,
+        tracks=tracks,
+        cameras=cameras,
+        hfov_deg=hfov,
+        depth_maps=depth_maps,
+        dtype=dtype,
+        weights=tuple(_pair(text, "--weights JOB=WHERE") for text in weights),
+        options=tuple(_option(text) for text in options),
+        box_threshold=box_threshold,
+        text_threshold=text_threshold,
+    )
+    sampling = Sampling(
+        fps=None if fps == "all" else _number(fps, "--fps"),
+        clip_s=clip_seconds,
+        long_side=long_side,
+    )
+    wanted = job.Job(
+        videos=tuple(videos),
+        prompts=tuple(prompt),
+        out=out,
+        choice=choice,
+        sampling=sampling,
+        device=device,
+        workers=workers,
+        limit=limit,
+        films=films,
+        max_failed=max_failed,
+    )
+    raise typer.Exit(job.run(wanted, quiet=quiet, verbose=verbose, as_json=as_json))
+
+
+def _number(text: str, flag: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{flag} {text}: expected a number, or 'all'") from None
+
+
+def _pair(text: str, form: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise UsageError(f"{text!r}: expected {form}")
+    return left, right
+
+
+def _option(text: str) -> tuple[str, str, str]:
+    name, value = _pair(text, "--set STAGE.OPTION=VALUE")
+    stage, dot, option = name.partition(".")
+    if not (stage and dot and option):
+        raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
+    return stage, option, value

@@ -43,6 +43,9 @@ class Choice:
     """Store depth in the table depth_maps."""
     weights: tuple[tuple[str, str], ...] = ()
     """(model, hub id or folder) pairs that replace the profile's weights."""
+    box_threshold: float | None = None
+    text_threshold: float | None = None
+    """None: the profile's own."""
     dtype: str = "auto"
     options: tuple[tuple[str, str, str], ...] = ()
     """(stage, option, value), as in --set stage.option=value."""
@@ -60,6 +63,10 @@ class Choice:
         for stage, option, value in self.options:
             built = built.with_option(stage, option, value)
         return built
+
+    def asks_truth(self, step: str) -> bool:
+        """Whether the rendered scene's truth does this job."""
+        return step in self.oracles
 
     def asking(self, **changes: object) -> Choice:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]

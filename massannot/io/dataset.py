@@ -54,6 +54,10 @@ class Dataset:
         parts = [read_parquet(path, name=name) for path in self._files_of(name)]
         return tables.spec(name).sorted(pa.concat_tables(parts))
 
+    def table_or_empty(self, name: str) -> pa.Table:
+        """All rows of one table, in key order; none where the dataset has no such table."""
+        return self.table(name) if name in self.names else tables.spec(name).empty()
+
     def shard(self, shard: str) -> dict[str, pa.Table]:
         """Every table of one shard, as it lies, by name; a table without a file is left out."""
         paths = {name: self.layout.published(name, shard) for name in self.names}

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from massannot.motion_profile import profile
+from massannot.motion_profile import motion_profile
 from massannot.viewers import html
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.film import Rendered, paths
@@ -113,7 +113,7 @@ def _index(
 
 def _fitting(cards: Sequence[str]) -> list[str]:
     """As many cards as a page may hold."""
-    total, kept = 0, []
+    total, kept = 0, list[str]()
     for card in cards:
         total += len(card)
         if total > MAX_PAGE_BYTES - 1_000_000:
@@ -197,10 +197,15 @@ def _clip_page(row: dict[str, Any], tables: GetTable, made: Rendered, folder: Pa
     if made.still.exists():
         parts.append(html.picture(Image.open(made.still), alt="first, middle and last frame"))
     parts += ["<h2>Entities</h2>", _entities(tables)]
-    parts += ["<h2>Motion profile</h2>", f"<pre>{html.text(profile(tables, 'mass-v2'))}</pre>"]
+    parts += ["<h2>Motion profile</h2>", f"<pre>{html.text(_profile(tables))}</pre>"]
     parts += ["<h2>The clip's row</h2>", _row_table(row)]
     parts.append('<p><a href="../index.html">all clips</a></p>')
     return html.page(_name(row), parts)
+
+
+def _profile(tables: GetTable) -> str:
+    names = ("clips", "segments", "phrases", "entities", "motions", "positions")
+    return motion_profile({name: tables(name) for name in names}, template="mass-v2")
 
 
 def _video(film: Path, folder: Path) -> str:

@@ -1,0 +1,122 @@
+"""From Python: `massannot.annotate("ball.mp4", prompts=["a ball"])` does what the command does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from massannot.clip import Phrase
+from massannot.errors import UsageError
+from massannot.executors import local
+from massannot.executors.progress import Progress, silent
+from massannot.executors.summary import RunSummary
+from massannot.io import run_record
+from massannot.io.dataset import Dataset, open_dataset
+from massannot.io.plan import Plan, deal, seen_now
+from massannot.io.sources import find_videos
+from massannot.io.video import Sampling, Span
+from massannot.recipe import Choice
+from massannot.viewers.film import render
+from massannot.viewers.pictures import clips_again
+from massannot.viewers.report import Heading, write_report
+
+DEFAULT_OUT = "massannot-out"
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A finished run: `dataset` is None when no clip could be annotated."""
+
+    out: Path
+    run: RunSummary
+    dataset: Dataset | None
+
+
+def phrases_of(prompts: Sequence[str]) -> tuple[Phrase, ...]:
+    """Each prompt is a phrase; "a ball . a hoop ." is two, as Grounding DINO's users write it.
+
+    Raises UsageError for an empty one.
+    """
+    texts = [part.strip() for prompt in prompts for part in _parts(prompt)]
+    empty = [prompt for prompt in prompts if not any(part.strip() for part in _parts(prompt))]
+    if empty:
+        raise UsageError(f"-p {empty[0]!r}: an empty phrase names nothing; give a noun, 'a ball'")
+    return tuple(Phrase(text) for text in dict.fromkeys(texts) if text)
+
+
+def _parts(prompt: str) -> list[str]:
+    return f"{prompt} ".split(" . ")
+
+
+def plan_of(videos: Sequence[str], *, phrases: Sequence[Phrase], limit: int | None = None) -> Plan:
+    """A plan of whole videos, each asked for the same phrases."""
+    spans = (Span(phrases=tuple(phrases)),)
+    return deal([seen_now(uri, spans=spans) for uri in find_videos(videos, limit=limit)])
+
+
+def annotate(
+    videos: str | Path | Sequence[str | Path],
+    *,
+    prompts: Sequence[str],
+    out: str | Path = DEFAULT_OUT,
+    profile: str = "auto",
+    choice: Choice | None = None,
+    sampling: Sampling = Sampling(),
+    device: str = "auto",
+    workers: int | None = None,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Annotated:
+    """Annotate videos into the folder `out`; what it already holds is not done again.
+
+    `videos` are files, folders, globs or @lists. `prompts` name what to look for. `choice` decides
+    everything else a recipe can be asked (see recipe.Choice); without it only `profile` counts.
+    Raises UsageError, NothingToRun; a clip that fails is a row of the table `failures`.
+    """
+    named = [videos] if isinstance(videos, str | Path) else list(videos)
+    phrases = phrases_of(prompts)
+    chosen = choice or Choice(profile=profile)
+    summary = local.run(
+        plan_of([str(v) for v in named], phrases=phrases, limit=limit),
+        chosen.build,
+        out=Path(out),
+        sampling=sampling,
+        workers=workers,
+        device=device,
+        progress=progress,
+    )
+    return Annotated(Path(out), summary, open_dataset(out) if summary.done else None)
+
+
+def films_of(
+    dataset: Dataset, *, clip_ids: Sequence[str] | None = None, each: Callable[[Path], None]
+) -> list[Path]:
+    """Render the overlay films (and stills) of clips into OUT/films; `each` hears of every film."""
+    layout = dataset.layout
+    made = []
+    for clip in clips_again(layout, set(clip_ids if clip_ids is not None else dataset.clip_ids)):
+        pictures = iter(clip.frames.pixels_THWC)
+        rendered = render(dataset.clip(clip.clip_id).table, pictures, layout.out / "films")
+        made.append(rendered.film)
+        each(rendered.film)
+    return made
+
+
+def report_of(dataset: Dataset, *, sample: int = 60, seed: int = 0) -> Path:
+    """Write OUT/report/index.html and a page per clip; returns the index."""
+    record = run_record.read(dataset.layout)
+    heading = Heading(
+        title=f"massannot: {dataset.layout.out.name}",
+        lines=() if record is None else (f"profile {record.identity.recipe.get('profile', '')}",),
+        notes=() if record is None else tuple(record.notes),
+    )
+    return write_report(
+        dataset.table_or_empty,
+        lambda clip_id: dataset.clip(clip_id).table,
+        dataset.layout.out / "report",
+        films=dataset.layout.out / "films",
+        heading=heading,
+        sample=sample,
+        seed=seed,
+    )

@@ -1,0 +1,142 @@
+"""Which model does which job, from what the user chose: a file's answers, the scenes' truth, or
+the profile's weights, in this order. Modules of models are imported only when they are chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from massannot.errors import UsageError
+from massannot.models.profiles import Job, Profile, named
+from massannot.models.weights import Weights
+from massannot.protocols import (
+    CameraEstimator,
+    DepthEstimator,
+    MaskPropagator,
+    PhraseDetector,
+    PointTracker,
+)
+from massannot.recipe import Choice
+
+
+def detector(choice: Choice) -> PhraseDetector:
+    if choice.boxes or (choice.masks and not choice.asks_truth("detect")):
+        from massannot.models.recorded_boxes import RecordedBoxes
+
+        return RecordedBoxes(choice.boxes or str(choice.masks))
+    if choice.asks_truth("detect"):
+        from massannot.models.oracle import OracleDetector
+
+        return OracleDetector(str(choice.scenes))
+    return _of_profile(choice, "detect")  # type: ignore[no-any-return]
+
+
+def propagator(choice: Choice) -> MaskPropagator:
+    if choice.masks:
+        from massannot.models.recorded_masks import RecordedMasks
+
+        return RecordedMasks(choice.masks)
+    if choice.asks_truth("masks"):
+        from massannot.models.oracle import OracleMasks
+
+        return OracleMasks(str(choice.scenes))
+    return _of_profile(choice, "masks")  # type: ignore[no-any-return]
+
+
+def tracker(choice: Choice) -> PointTracker:
+    if choice.tracks:
+        from massannot.models.recorded_tracks import RecordedTracks
+
+        return RecordedTracks(choice.tracks)
+    if choice.asks_truth("tracks"):
+        from massannot.models.oracle import OracleTracker
+
+        return OracleTracker(str(choice.scenes))
+    if choice.profile == "none":
+        from massannot.models.lucas_kanade import LucasKanade
+
+        return LucasKanade()
+    return _of_profile(choice, "tracks")  # type: ignore[no-any-return]
+
+
+def depth(choice: Choice) -> DepthEstimator:
+    if choice.depth:
+        from massannot.models.recorded_depth import RecordedDepth
+
+        return RecordedDepth(choice.depth)
+    if choice.asks_truth("depth"):
+        from massannot.models.oracle import OracleDepth
+
+        return OracleDepth(str(choice.scenes))
+    return _of_profile(choice, "depth")  # type: ignore[no-any-return]
+
+
+def cameras(choice: Choice) -> CameraEstimator:
+    if choice.cameras:
+        from massannot.models.recorded_cameras import RecordedCameras
+
+        return RecordedCameras(choice.cameras)
+    if choice.asks_truth("cameras"):
+        from massannot.models.oracle import OracleCameras
+
+        return OracleCameras(str(choice.scenes))
+    from massannot.models.camera_pinhole import PinholeCamera
+
+    return PinholeCamera(horizontal_fov_deg=choice.hfov_deg)
+
+
+def notes(choice: Choice) -> tuple[str, ...]:
+    """What must be said wherever these results are shown."""
+    said = []
+    if choice.oracles:
+        said.append(
+            f"{', '.join(choice.oracles)}: answered by the rendered scene's truth, not by a model"
+        )
+    profile = _profile(choice)
+    if profile is not None and profile.note and _used(choice, profile):
+        said.append(f"profile {profile.name}: {profile.note}")
+    return tuple(said)
+
+
+def _used(choice: Choice, profile: Profile) -> bool:
+    """Whether any job is left to the profile's weights."""
+    from_file = {
+        "detect": choice.boxes or choice.masks,
+        "masks": choice.masks,
+        "depth": choice.depth,
+        "tracks": choice.tracks,
+    }
+    return any(not from_file[job] and not choice.asks_truth(job) for job in profile.jobs)
+
+
+def _of_profile(choice: Choice, job: Job) -> Any:
+    profile = _profile(choice)
+    if profile is None:
+        flag = {"detect": "--boxes", "masks": "--masks", "depth": "--depth", "tracks": "--tracks"}
+        raise UsageError(
+            f"no model for {job!r}: --profile none needs {flag[job]} FILE (or --scenes FOLDER "
+            f"--oracle {job} on a rendered clip); or choose a profile, see `massannot models list`"
+        )
+    options: dict[str, Any] = {} if choice.dtype == "auto" else {"dtype": choice.dtype}
+    if job == "tracks":
+        options = {}
+    if job == "detect":
+        options |= {
+            name: value
+            for name in ("box_threshold", "text_threshold")
+            if (value := getattr(choice, name)) is not None
+        }
+    for wanted, where in choice.weights:
+        if wanted == job:
+            profile = profile.using(job, Weights(where))
+    return profile.model(job).build(**options)
+
+
+def _profile(choice: Choice) -> Profile | None:
+    if choice.profile == "none":
+        return None
+    return named(default_profile() if choice.profile == "auto" else choice.profile)
+
+
+def default_profile() -> str:
+    """What `auto` means: the smallest official weights."""
+    return "small"

@@ -1,0 +1,148 @@
+"""One `annotate` job, from the user's wishes to an exit code: run, films, report, summary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from massannot import api
+from massannot.chosen_models import notes
+from massannot.console import Watcher
+from massannot.executors.summary import RunSummary
+from massannot.io import run_record
+from massannot.io.dataset import Dataset
+from massannot.io.video import Sampling
+from massannot.recipe import Choice
+from massannot.summary import as_text, facts
+
+DONE, TOO_MANY_FAILED, NOTHING_RAN, INTERRUPTED = 0, 3, 4, 75
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for on the command line."""
+
+    videos: tuple[str, ...]
+    prompts: tuple[str, ...]
+    out: Path
+    choice: Choice
+    sampling: Sampling = Sampling()
+    device: str = "auto"
+    workers: int | None = None
+    limit: int | None = None
+    films: bool = True
+    max_failed: float = 0.0
+
+
+def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> int:
+    """Do the job, print the summary to stdout, and give the exit code of DESIGN: 0, 3, 4 or 75."""
+    with Watcher(quiet=quiet, verbose=verbose) as watcher:
+        watcher.say(_before(job))
+        done = api.annotate(
+            list(job.videos),
+            prompts=job.prompts,
+            out=job.out,
+            choice=job.choice,
+            sampling=job.sampling,
+            device=job.device,
+            workers=job.workers,
+            limit=job.limit,
+            progress=watcher.watch,
+        )
+        films: list[Path] = []
+        report = None
+        if done.dataset is not None and job.films and not done.run.interrupted:
+            watcher.say("drawing films")
+            films = api.films_of(done.dataset, each=lambda film: None)
+            report = api.report_of(done.dataset)
+    code = _exit_code(done.run, job.max_failed)
+    if as_json:
+        print(json.dumps(_as_json(done, films, report, code), indent=2))
+    else:
+        print(_as_text(job, done, films, report))
+    return code
+
+
+def _before(job: Job) -> str:
+    """One line before the first frame: device, profile, what will be looked for."""
+    from massannot.models.device import pick
+
+    texts = [phrase.text for phrase in api.phrases_of(job.prompts)]
+    return (
+        f"profile {job.choice.profile} on {pick(job.device)}; looking for "
+        + (", ".join(map(repr, texts)) or "nothing: give -p")
+        + "".join(f"\nNOTE: {note}" for note in notes(job.choice))
+    )
+
+
+def _exit_code(summary: RunSummary, max_failed: float) -> int:
+    if summary.interrupted:
+        return INTERRUPTED
+    failed = summary.failed + summary.quarantined
+    settled = summary.done + failed
+    if settled and failed / settled > max_failed:
+        return TOO_MANY_FAILED
+    return DONE
+
+
+def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | None) -> str:
+    run = done.run
+    counts = (
+        f"{run.planned} clips planned = {run.done} done + {run.failed} failed + "
+        f"{run.quarantined} quarantined + {run.remaining} remaining"
+    )
+    speed = ""
+    if run.done_now:
+        speed = (
+            f"; {run.done_now} now in {run.seconds:.1f} s, "
+            f"{1000 * run.seconds / max(run.frames_now, 1):.0f} ms a frame"
+        )
+    lines = [counts + speed]
+    if run.interrupted:
+        lines.append("interrupted; the same command continues")
+    lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    if done.dataset is None:
+        return "\n".join(lines)
+    looks = []
+    if films:
+        looks.append(f"films:  {films[0]}" + (f" and {len(films) - 1} more" * (len(films) > 1)))
+    if report is not None:
+        looks.append(f"report: {report}")
+    looks.append(f"tables: {done.out}/data/*/*.parquet (`massannot inspect {done.out}`)")
+    text = as_text(
+        facts(done.dataset),
+        out=done.out,
+        models=_models(done.dataset),
+        notes=notes(job.choice),
+        looks=looks,
+    )
+    return "\n".join([text, *lines])
+
+
+def _models(dataset: Dataset) -> list[str]:
+    """A line a job: which model, whose weights, under which licence."""
+    record = run_record.read(dataset.layout)
+    if record is None:
+        return []
+    shown = []
+    for w in record.weights:
+        source = f" {w.weights}" if w.weights else ""
+        at = f" @ {w.revision[:8]}" if w.revision and w.weights else ""
+        license = f" ({w.license})" if w.license else ""
+        shown.append(f"{w.name}{source}{at}{license}")
+    return list(dict.fromkeys(shown))
+
+
+def _as_json(
+    done: api.Annotated, films: list[Path], report: Path | None, code: int
+) -> dict[str, Any]:
+    return {
+        "out": str(done.out),
+        "exit_code": code,
+        "run": asdict(done.run),
+        "found": facts(done.dataset).as_json() if done.dataset is not None else None,
+        "films": [str(film) for film in films],
+        "report": None if report is None else str(report),
+    }

@@ -1,0 +1,140 @@
+"""The end of a run in a few lines: what was found, in which scale, how noisy, what failed, where
+to look, what to run next. The same facts as JSON for scripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from massannot.io.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class PhraseFound:
+    text: str
+    n_clips: int
+    """Clips in which it was asked for."""
+    n_found: int
+    """Clips in which it was found."""
+    n_entities: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a dataset says about itself."""
+
+    n_clips: int
+    n_frames: int
+    phrases: tuple[PhraseFound, ...]
+    scale_types: Mapping[str, int]
+    intrinsics_origins: Mapping[str, int]
+    n_static: int
+    n_moving: int
+    noise_floor: float | None
+    """Median over clips of the background's 3D path length a second, in the scale's unit."""
+    above_noise: int
+    n_motions: int
+    """Motions in the camera's frame of reference, and how many exceed the noise."""
+    failures: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def facts(dataset: Dataset) -> Facts:
+    """Read the small tables of a dataset."""
+    clips = dataset.table("clips")
+    motions = dataset.table_or_empty("motions")
+    in_camera = [r for r in motions.select(["reference", "above_noise"]).to_pylist()
+                 if r["reference"] == "camera"]  # fmt: skip
+    floors = [f for f in clips["noise_floor"].to_pylist() if f is not None]
+    origins = dataset.table_or_empty("cameras").select(["clip_id", "intrinsics_origin"]).to_pylist()
+    return Facts(
+        n_clips=clips.num_rows,
+        n_frames=sum(clips["n_frames"].to_pylist()),
+        phrases=_phrases(dataset.table_or_empty("phrases")),
+        scale_types=Counter(s or "none" for s in clips["scale_type"].to_pylist()),
+        intrinsics_origins=Counter(
+            {row["clip_id"]: row["intrinsics_origin"] for row in origins}.values()
+        ),
+        n_static=clips["camera_static"].to_pylist().count(True),
+        n_moving=clips["camera_static"].to_pylist().count(False),
+        noise_floor=float(np.median(floors)) if floors else None,
+        above_noise=sum(r["above_noise"] is True for r in in_camera),
+        n_motions=len(in_camera),
+        failures=Counter(dataset.table_or_empty("failures")["class"].to_pylist()),
+    )
+
+
+def as_text(
+    known: Facts, *, out: Path, models: Sequence[str], notes: Sequence[str], looks: Sequence[str]
+) -> str:
+    """The summary for people. `models`: a line a job; `looks`: lines that say where to look."""
+    lines = [*(f"NOTE: {note}" for note in notes), *([""] if notes else [])]
+    lines.append(f"{known.n_clips} clips, {known.n_frames} frames in {out}")
+    for phrase in known.phrases:
+        found = f"{phrase.n_entities} in {phrase.n_found} of {phrase.n_clips} clips"
+        if not phrase.n_entities:
+            found = f"never found in {phrase.n_clips} clips; try another word for it"
+        lines.append(f"  {phrase.text!r}: {found}")
+    lines += [f"models: {line}" for line in models]
+    lines.append(f"scale: {_scale(known)}")
+    lines.append(f"camera: {_camera(known)}")
+    lines.append(f"noise: {_noise(known)}")
+    if known.failures:
+        shown = ", ".join(f"{reason} {n}" for reason, n in sorted(known.failures.items()))
+        lines.append(f"failed: {shown} (table failures)")
+    return "\n".join([*lines, *looks])
+
+
+def _scale(known: Facts) -> str:
+    words = {
+        "metric": "metres, from the depth model",
+        "relative": "one unknown factor per clip; no metres",
+        "affine": "inverse depth with unknown factor and offset: nothing was lifted to 3D",
+        "none": "no depth",
+    }
+    parts = [f"{words[name]} ({n} clips)" for name, n in sorted(known.scale_types.items())]
+    origins = {
+        "given": "field of view given",
+        "assumed": "field of view ASSUMED: a wrong one scales x and y against z (--hfov DEGREES)",
+        "estimated": "field of view estimated",
+    }
+    return "; ".join([*parts, *(origins[o] for o in sorted(known.intrinsics_origins))])
+
+
+def _camera(known: Facts) -> str:
+    unknown = known.n_clips - known.n_static - known.n_moving
+    parts = [f"{known.n_static} clips still", f"{known.n_moving} moving"]
+    if unknown:
+        parts.append(f"{unknown} could not be tested")
+    if known.n_moving:
+        parts.append("motions of moving cameras are in the camera's frame, unless poses were given")
+    return ", ".join(parts)
+
+
+def _noise(known: Facts) -> str:
+    if known.noise_floor is None:
+        return "unknown (too few background points)"
+    unit = "m" if set(known.scale_types) == {"metric"} else "units"
+    return (
+        f"points that ought to stand still move {known.noise_floor:.3f} {unit} a second (median of "
+        f"clips); {known.above_noise} of {known.n_motions} motions are above their clip's noise"
+    )
+
+
+def _phrases(phrases: pa.Table) -> tuple[PhraseFound, ...]:
+    asked: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    things: Counter[str] = Counter()
+    for row in phrases.select(["text", "n_entities"]).to_pylist():
+        asked[row["text"]] += 1
+        found[row["text"]] += row["n_entities"] > 0
+        things[row["text"]] += row["n_entities"]
+    return tuple(PhraseFound(text, n, found[text], things[text]) for text, n in asked.items())
