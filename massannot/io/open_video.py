@@ -101,8 +101,8 @@ def video_stream(path: str, container: av.container.InputContainer) -> av.video.
     stream = (default or streams)[0]
     if stream.codec_context is None:
         raise UnsupportedCodec(
-            f"{path}: found a video stream with tag {_codec_tag(stream)}, for which this FFmpeg "
-            "has no decoder; expected H.264, HEVC, AV1, VP9, MPEG-4, MJPEG ..."
+            f"{path}: found a video stream for whose codec this FFmpeg has no decoder, expected "
+            "H.264, HEVC, AV1, VP9, MPEG-4, MJPEG ..."
         )
     return stream
 
@@ -135,10 +135,3 @@ def header_of(
         duration_s=duration_s if duration_s is None or duration_s >= 0 else None,
         n_frames=stream.frames or None,
     )
-
-
-def _codec_tag(stream: av.stream.Stream) -> str:
-    try:
-        return repr(stream.codec_tag)
-    except (AttributeError, UnicodeDecodeError):
-        return "that is not text"

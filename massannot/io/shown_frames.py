@@ -147,8 +147,8 @@ class ShownFrames:
                 self._loss = None
             if self._doubt is not None and pts > self._doubt.at:
                 self._doubt = None
-        elif self.n_frames == 0 and self._doubt is None and self._loss is None:
-            self._doubt = _Trouble(pts, pts)  # begins in the middle of a group of pictures
+        elif self.n_frames == 0 and all(key > pts for key in self._key_packets):
+            self._doubt_from(pts, pts)  # begins in the middle of a group of pictures
         self.suspect = self._doubt is not None and pts >= self._doubt.since
         if self.suspect:
             self.damaged = True
@@ -191,8 +191,8 @@ class ShownFrames:
             yield from frames
 
     def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
-        """Packets, and whether the demuxer complained while reading it or what follows it: a
-        packet that runs into damage is only found out by the next."""
+        """Packets, and whether something complained of them. What the demuxer says while it reads
+        a packet also concerns the one before, which may have run into the damage."""
         held: av.Packet | None = None
         unsound = False
         n_errors = 0
@@ -202,11 +202,11 @@ class ShownFrames:
                 for packet in self._container.demux(self._stream):
                     complained = bool(self._complaints)
                     if held is not None:
-                        yield held, unsound or complained
+                        yield held, unsound or self._demuxer_complained()
                     held, unsound, n_errors = packet, complained, 0
                     self._n_packets += packet.size > 0
-                    self._beat()
                     self._complaints.clear()
+                    self._beat()
                 break
             except av.error.FFmpegError as error:
                 self._refuse_broken_disk(error)
@@ -218,6 +218,19 @@ class ShownFrames:
                     break
         if held is not None:
             yield held, unsound
+        self._compare_with_index()
+
+    def _demuxer_complained(self) -> bool:
+        name = self._container.format.name
+        return any(who == name for _, who, _ in self._complaints)
+
+    def _compare_with_index(self) -> None:
+        """mp4 and mov say how many packets there are: a file cut off between two is found out."""
+        if "mov" in self._container.format.name:
+            n_promised = len(getattr(self._stream, "index_entries", ()))
+            if self._n_packets < n_promised:
+                self.damaged = True
+                self._last_error = f"{n_promised} frames in the index, {self._n_packets} found"
 
     def _refuse_broken_disk(self, error: av.error.FFmpegError) -> None:
         """A file that cannot be read is a failure, not a damaged video."""
