@@ -6,6 +6,7 @@ cx, cy. The lens stays between CAMERA_HEIGHT_M above the floor: together with th
 this makes metric scale observable in every picture.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -51,12 +52,13 @@ class CameraPath:
     def room_from_cam(self, t_s: float) -> Floats:
         """(4,4) float64."""
         eye, target = self._eye_and_target(t_s)
-        forward = target - eye
-        forward /= np.linalg.norm(forward)
-        right = np.cross(forward, [0.0, 0.0, 1.0])
-        right /= np.linalg.norm(right)
+        x, y, z = (target - eye).tolist()
+        flat = math.hypot(x, y)
+        far = math.hypot(flat, z)
         pose = np.eye(4)
-        pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(forward, right), forward
+        pose[:3, 0] = y / flat, -x / flat, 0.0  # right is level: the camera never rolls
+        pose[:3, 1] = x * z / (flat * far), y * z / (flat * far), -flat / far
+        pose[:3, 2] = x / far, y / far, z / far
         pose[:3, 3] = eye
         return pose
 

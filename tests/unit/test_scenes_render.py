@@ -1,5 +1,11 @@
 """Pictures, depth, ids and tracks of a scene, against a search that never solves an equation."""
 
+import hashlib
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -83,6 +89,59 @@ def test_equal_seeds_give_equal_bytes_and_any_frame_stands_alone() -> None:
         assert getattr(alone, name).tobytes() == getattr(in_sequence[3], name).tobytes()
     other = render(make_scene(4, SMALL), 3)
     assert other.rgb.tobytes() != alone.rgb.tobytes()
+
+
+def test_another_process_gives_the_same_bytes() -> None:
+    code = (
+        "import hashlib; from massannot.scenes.render import render; "
+        "from massannot.scenes.world import SceneOptions, make_scene; "
+        "scene = make_scene(3, SceneOptions(64, 48, 12, 8)); "
+        "digest = hashlib.sha256(render(scene, 11).rgb.tobytes()).hexdigest(); "
+        "print(digest, scene.hard_negatives(9))"
+    )
+    scene = make_scene(3, SMALL)
+    here = hashlib.sha256(render(scene, 11).rgb.tobytes()).hexdigest()
+    expected = f"{here} {scene.hard_negatives(9)}"
+    for hash_seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        found = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        assert found.stdout.strip() == expected
+
+
+def test_a_trainer_needs_numpy_alone() -> None:
+    code = (
+        "import sys; import massannot.scenes.render, massannot.scenes.tracks; "
+        "print(sorted({'torch', 'cv2', 'pyarrow', 'av', 'scipy', 'PIL'} & set(sys.modules)))"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_cameras_axes_are_orthonormal_and_level(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        for t_s in (0.0, 0.37, 1.4):
+            pose = scene.camera.room_from_cam(t_s)
+            assert np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3))
+            assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
+            assert pose[2, 0] == 0  # x is level
+            assert pose[2, 1] < 0  # y is down
+            assert np.allclose(scene.camera.cam_from_room(t_s) @ pose, np.eye(4))
+
+
+@pytest.mark.slow
+def test_a_core_renders_twenty_frames_a_second() -> None:
+    make_scene(0)
+    started = time.process_time()
+    for seed in range(10):
+        scene = make_scene(seed)
+        for frame in range(scene.n_frames):
+            render(scene, frame)
+    assert 480 / (time.process_time() - started) > 20
 
 
 SIZES = [(1, 1), (7, 5), (33, 90), (160, 128), (641, 359)]
