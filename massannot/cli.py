@@ -289,3 +289,142 @@ def _option(text: str) -> tuple[str, str, str]:
     if not (stage and dot and option):
         raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
     return stage, option, value
+
+
+@scenes_app.command("render")
+def scenes_render(
+    out: Annotated[Path, typer.Argument(help="Folder: videos/, scenes/ and the truth in data/.")],
+    seed: Annotated[int, typer.Option(help="First seed; each clip has its own.")] = 0,
+    count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 1,
+    width: Annotated[int, typer.Option(help="Pixels, even.")] = 160,
+    height: Annotated[int, typer.Option(help="Pixels, even.")] = 128,
+    frames: Annotated[int, typer.Option(help="Frames a clip, at most 256.")] = 48,
+    fps: Annotated[int, typer.Option(help="Frames a second.")] = 24,
+    camera: Annotated[
+        str | None, typer.Option(help="How the camera moves; else the seed's.")
+    ] = None,
+    scenario: Annotated[str | None, typer.Option(help="What happens; else the seed's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Render physics clips with exact depth, masks, tracks, cameras and events.
+
+    Metric scale can be seen: floor tiles are 0.5 m. The same seed gives the same bytes.
+    """
+    from massannot.scenes.world import SceneOptions
+    from massannot.scenes.write import write_scenes
+
+    size: dict[str, Any] = {"width": width, "height": height, "n_frames": frames, "fps": fps}
+    try:
+        options = SceneOptions(**size, camera=camera, scenario=scenario)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    records = write_scenes(
+        out,
+        seeds=range(seed, seed + count),
+        options=options,
+        progress=lambda record: print(record.description, file=sys.stderr),
+    )
+    if as_json:
+        _print_json([{"video": str(out / r.video), "seed": r.seed} for r in records])
+    else:
+        print("\n".join(str(out / record.video) for record in records))
+
+
+@app.command()
+def inspect(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    clip: Annotated[str | None, typer.Option(help="One clip by its id (or its beginning).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a dataset holds: tables and rows, clips, or one clip's entities and motion profile."""
+    from massannot import inspecting
+    from massannot.io.dataset import open_dataset
+
+    dataset = open_dataset(out)
+    if clip is not None:
+        view = inspecting.find_clip(dataset, clip)
+        shown = inspecting.clip_json(view) if as_json else inspecting.clip_text(view)
+    else:
+        shown = inspecting.dataset_json(dataset) if as_json else inspecting.dataset_text(dataset)
+    if isinstance(shown, str):
+        print(shown)
+    else:
+        _print_json(shown)
+
+
+@app.command()
+def validate(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")], as_json: AsJson = False
+) -> None:
+    """Check every table against its declaration and against the others; exit code 1 if wrong."""
+    from massannot.io.dataset import open_dataset
+    from massannot.tables.consistency import problems
+
+    dataset = open_dataset(out)
+    wrong = [
+        f"{shard}: {problem}"
+        for shard in dataset.shards
+        for problem in problems(dataset.shard(shard))
+    ]
+    if as_json:
+        _print_json({"tables": list(dataset.names), "problems": wrong})
+    else:
+        print("\n".join(wrong) or f"{out}: {len(dataset.names)} tables, nothing wrong")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    clip: Annotated[list[str], typer.Option(help="Only clips whose id begins so.")] = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Draw a film per clip: boxes, masks, trails, depth, and the 3D paths from above."""
+    from massannot import api, inspecting
+    from massannot.io.dataset import open_dataset
+
+    dataset = open_dataset(out)
+    wanted = [inspecting.find_clip(dataset, c).clip_id for c in clip] or None
+    films = api.films_of(dataset, clip_ids=wanted, each=lambda film: print(film, file=sys.stderr))
+    if as_json:
+        _print_json([str(film) for film in films])
+    else:
+        print("\n".join(map(str, films)))
+    if not films:
+        raise NothingToRun(
+            f"{out}: no clip's video could be read again; are the videos still there?"
+        )
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    sample: Annotated[int, typer.Option("-n", help="Clips shown at most.")] = 60,
+    seed: Annotated[int, typer.Option(help="Which of the others are shown.")] = 0,
+) -> None:
+    """Write a page to look at: worst clips first, one page per clip, failures by class."""
+    from massannot import api
+    from massannot.io.dataset import open_dataset
+
+    print(api.report_of(open_dataset(out), sample=sample, seed=seed))
+
+
+@app.command()
+def evaluate(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    truth: Annotated[Path, typer.Option(help="Folder written by `massannot scenes render`.")],
+    limit: Annotated[int | None, typer.Option(help="Only the first N clips.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score a dataset against the exact truth: every number with its interval and a baseline."""
+    from massannot.evaluate import dataset as scores
+    from massannot.io.dataset import open_dataset
+    from massannot.scenes.record import SceneLibrary
+
+    rows = scores.evaluate(open_dataset(out), SceneLibrary(truth), seed=seed, limit=limit)
+    if as_json:
+        _print_json(scores.as_json(rows))
+    else:
+        print(scores.as_text(rows))
