@@ -67,7 +67,7 @@ class Dataset:
     def clip_ids(self) -> tuple[str, ...]:
         """Every clip, by video and time."""
         clips = self.table("clips").sort_by([("uri", "ascending"), ("clip_index", "ascending")])
-        return tuple(clips["clip_id"].to_pylist())
+        return tuple(dict.fromkeys(clips["clip_id"].to_pylist()))
 
     def clips(self) -> Iterator[ClipView]:
         """Every clip, by video and time."""

@@ -110,10 +110,16 @@ def deal(
     per_shard: int = VIDEOS_PER_SHARD,
     first_number: int = 0,
 ) -> Plan:
-    """A plan with the videos in the given order. A video named several times gets all its spans,
+    """A plan with the videos in the given order, but files of one size beside each other: if they
+    are copies, the worker that has both notices. A video named several times gets all its spans,
     and a span named several times all its phrases."""
-    merged = _merged(videos)
-    shards = [merged[i : i + per_shard] for i in range(0, len(merged), per_shard)]
+    shards: list[list[PlannedVideo]] = []
+    for together in _of_one_size(_merged(videos)):
+        for start in range(0, len(together), per_shard):
+            more = together[start : start + per_shard]
+            if not shards or len(shards[-1]) + len(more) > per_shard:
+                shards.append([])
+            shards[-1] += more
     return Plan(
         tuple(
             Shard(f"{number:06d}", tuple(shard))
@@ -164,6 +170,13 @@ def read_plan(path: Path, *, shard: str | None = None) -> Plan:
         videos = shards.setdefault(row["shard"], {})
         videos[row["video"]] = _with_span(videos.get(row["video"]), row)
     return Plan(tuple(Shard(name, tuple(videos.values())) for name, videos in shards.items()))
+
+
+def _of_one_size(videos: Sequence[PlannedVideo]) -> list[list[PlannedVideo]]:
+    groups: dict[int | str, list[PlannedVideo]] = {}
+    for video in videos:
+        groups.setdefault(video.size_bytes or video.uri, []).append(video)
+    return list(groups.values())
 
 
 def _merged(videos: Iterable[PlannedVideo]) -> list[PlannedVideo]:

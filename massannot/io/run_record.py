@@ -148,8 +148,7 @@ def differences(there: Any, asked: Any, name: str = "") -> Iterator[tuple[str, s
             inner = f"{name}.{key}" if name else str(key)
             yield from differences(there.get(key, ABSENT), asked.get(key, ABSENT), inner)
     elif isinstance(there, list) and isinstance(asked, list) and _all_maps(there + asked):
-        by_name = [{_name_of(item, n): item for n, item in enumerate(v)} for v in (there, asked)]
-        yield from differences(by_name[0], by_name[1], name)
+        yield from differences(_by_place(there), _by_place(asked), name)
     elif there != asked:
         yield name, _shown(there), _shown(asked)
 
@@ -175,9 +174,13 @@ def _all_maps(items: Sequence[Any]) -> bool:
     return bool(items) and all(isinstance(item, Mapping) for item in items)
 
 
-def _name_of(item: Mapping[str, Any], number: int) -> str:
-    """What a list's item is called: stages and models have names, others a number."""
-    return str(item.get("stage") or item.get("name") or number)
+def _by_place(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Items by what they are called, or by their number where that is not theirs alone."""
+    names = [str(item.get("stage") or item.get("name") or "") for item in items]
+    return {
+        name if name and names.count(name) == 1 else f"{name}[{place}]": item
+        for place, (name, item) in enumerate(zip(names, items, strict=True))
+    }
 
 
 def _shown(value: Any) -> str:
