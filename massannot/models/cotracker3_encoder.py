@@ -105,7 +105,7 @@ def _convolve_enlarged(conv: nn.Conv2d, fine: Tensor, coarse: list[Tensor]) -> T
         h, w = small.shape[-2:]
         # (b, out, a) first, so that the sums over columns, then rows, are plain matrix products.
         mix = weight.permute(3, 0, 2, 1).reshape(9 * n_out, -1, 1, 1)
-        mixed = F.conv2d(small, mix).view(n, 3, n_out * 3 * h, w)
+        mixed = F.conv2d(small, mix).reshape(n, 3, n_out * 3 * h, w)
         across = _shifted_enlarging(w, width, like=fine)
         columns.append(
             torch.stack([_sum_of_products(mixed[i], across) for i in range(n)]).view(
@@ -114,8 +114,8 @@ def _convolve_enlarged(conv: nn.Conv2d, fine: Tensor, coarse: list[Tensor]) -> T
         )
         rows.append(_shifted_enlarging(h, height, like=fine).permute(2, 0, 1).flatten(1))
     down = torch.cat(rows, 1).expand(n * n_out, -1, -1)
-    flat = out.view(n * n_out, height, width)
-    return torch.baddbmm(flat, down, torch.cat(columns, 1)).view_as(out)
+    flat = out.reshape(n * n_out, height, width)
+    return torch.baddbmm(flat, down, torch.cat(columns, 1)).view(out.shape)
 
 
 def _sum_of_products(left: Tensor, right: Tensor) -> Tensor:

@@ -75,7 +75,9 @@ def encode_video(
     weight = encoder.conv1.weight
     parts = []
     for images in video.flatten(0, 1).split(frames):
-        levels = [encoder(prepare(images).to(weight) / 255 * 2 - 1)]
+        # Decoded pictures are channels-last views, and in that order convolutions are slower.
+        images = prepare(images).to(weight).contiguous(memory_format=torch.contiguous_format)
+        levels = [encoder(images / 255 * 2 - 1)]
         while len(levels) < n_levels:
             levels.append(F.avg_pool2d(levels[-1], 2, stride=2))
         parts.append([level.permute(0, 3, 2, 1).contiguous() for level in levels])
