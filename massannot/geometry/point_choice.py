@@ -67,3 +67,30 @@ def _parts(pixels: NDArray[np.int64], n_parts: int) -> list[NDArray[np.int64]]:
 def _middle(part: NDArray[np.int64]) -> NDArray[np.int64]:
     distance = ((part - part.mean(axis=0)) ** 2).sum(axis=1)
     return part[np.argmin(distance)]
+
+
+def texture(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) how well a place of an RGB picture (H, W, 3) can be followed: the smaller eigenvalue
+    of the brightness gradient's products in 7 x 7 pixels (Shi and Tomasi 1994)."""
+    light = picture.mean(axis=2, dtype=np.float32)
+    gx, gy = np.zeros_like(light), np.zeros_like(light)
+    gx[:, 1:-1] = light[:, 2:] - light[:, :-2]
+    gy[1:-1] = light[2:] - light[:-2]
+    xx, yy, xy = (_box_sum(product) for product in (gx * gx, gy * gy, gx * gy))
+    smaller = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
+    return smaller.astype(np.float32)
+
+
+def _box_sum(values: NDArray[np.float32], radius: int = 3) -> NDArray[np.float32]:
+    """Sums over (2 radius + 1) squared pixels; beyond the edge lies zero."""
+    for axis in (0, 1):
+        shifted = np.zeros_like(values)
+        size = values.shape[axis]
+        for shift in range(-min(radius, size - 1), min(radius, size - 1) + 1):
+            to = [slice(None)] * 2
+            source = [slice(None)] * 2
+            to[axis] = slice(max(0, shift), size + min(0, shift))
+            source[axis] = slice(max(0, -shift), size + min(0, -shift))
+            shifted[tuple(to)] += values[tuple(source)]
+        values = shifted
+    return values

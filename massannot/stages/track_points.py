@@ -1,0 +1,214 @@
+"""Points of every entity, and of the background, through the clip: `tracks_xy`.
+
+An entity's frames in sight are cut into views of at most 64 frames, anew after every absence, and
+each view gives its share of the points, chosen in the frame with the largest mask. So things that
+come late, return, or turn round have points wherever they are seen. All points go to the tracker in
+one call.
+
+Unusual: 64 points of the background ride along as entity -1, chosen in the first, middle and last
+frame where no entity ever is and where there is texture: on them the camera, the depth and the
+noise are tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.errors import BadModelOutput
+from massannot.geometry import rle
+from massannot.geometry.point_choice import choose_points, texture
+from massannot.protocols import F32, F64, I32, Bool, PointTracker, PointTracks
+from massannot.stages.stage import BaseStage
+from massannot.tables.spec import list_of
+
+BACKGROUND = -1
+
+_VIEW_FRAMES = 64
+_MOST_VIEWS = 8
+_SAME_VIEW_GAP = 2
+"""Frames out of sight that do not end a view."""
+_OPEN_SHARE = 0.2
+"""Of the picture that must lie outside all boxes; with less, only the frame's own masks count."""
+
+
+@dataclass(frozen=True)
+class TrackPoints(BaseStage):
+    """Chooses points and follows them with `tracker`."""
+
+    tracker: PointTracker
+    max_per_entity: int = 64
+    max_per_clip: int = 512
+    """For all entities together; each gets the same share."""
+    n_background: int = 64
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "entities", "masks")
+    writes: ClassVar[tuple[str, ...]] = ("tracks_xy",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with `tracks_xy`. Raises BadModelOutput."""
+        spec = tables.spec("tracks_xy")
+        masks = _InSight.of(clip.table("masks"))
+        entities = clip.table("entities")["entity"].to_pylist()
+        share = min(self.max_per_entity, self.max_per_clip // max(len(entities), 1))
+        chosen = [(BACKGROUND, self._background(clip, masks))]
+        chosen += [(entity, self._of_entity(masks, entity, share)) for entity in entities]
+        queries = np.concatenate([points for _, points in chosen])
+        if not len(queries):
+            return clip.with_table("tracks_xy", spec.empty())
+        owner = np.repeat([entity for entity, _ in chosen], [len(points) for _, points in chosen])
+        number = np.concatenate([np.arange(len(points)) for _, points in chosen])
+
+        working = queries / np.r_[1.0, clip.frames.source_from_working]
+        tracks = self.tracker.track(clip.frames, queries_txy=working)
+        _check(tracks, shape=(len(clip), len(queries)), model=self.tracker.card().name)
+        factor = clip.frames.source_from_working.astype(np.float32)
+        return clip.with_table(
+            "tracks_xy",
+            spec.from_columns(
+                {
+                    "clip_id": [clip.clip_id] * len(queries),
+                    "entity": owner,
+                    "point": number,
+                    "query_frame": queries[:, 0].astype(np.int32),
+                    "x": _lists(tracks.xy[..., 0] * factor[0]),
+                    "y": _lists(tracks.xy[..., 1] * factor[1]),
+                    "visible": _lists(tracks.visible),
+                    "visibility": _lists(tracks.visibility),
+                    "confidence": _lists(tracks.confidence),
+                    "fb_error_px": _lists(tracks.fb_error_px * np.sqrt(factor.prod())),
+                }
+            ),
+        )
+
+    def _of_entity(self, masks: _InSight, entity: int, n_points: int) -> F64:
+        """Queries (N, 3) frame, x, y of an entity, source pixels."""
+        rows = np.flatnonzero(masks.entity == entity)
+        views = _views(masks.frame[rows])
+        parts = []
+        for view, n_of_view in zip(views, _shares(n_points, [len(view) for view in views])):
+            row = rows[view][np.argmax(masks.area[rows[view]])]
+            points = choose_points(masks.mask(row), n_of_view)
+            parts.append(np.c_[np.full(len(points), masks.frame[row]), points])
+        return np.concatenate([np.zeros((0, 3)), *parts])
+
+    def _background(self, clip: Clip, masks: _InSight) -> F64:
+        """Queries (N, 3) outside of the entities, source pixels."""
+        frames = clip.frames
+        last = len(clip) - 1
+        asked = sorted({0, last // 2, last}) if last >= 0 else []
+        ever = masks.boxes_free(frames.height, frames.width, frames.source_from_working)
+        parts = [np.zeros((0, 3))]
+        for frame, n_points in zip(asked, _shares(self.n_background, [1] * len(asked))):
+            free = ever
+            if np.count_nonzero(ever) < _OPEN_SHARE * ever.size:
+                free = masks.free_at(frame, frames.height, frames.width)
+            picture = frames.pixels(frame, frame + 1)[0]
+            points = choose_points(free, n_points, preference=texture(picture))
+            points = points * frames.source_from_working
+            parts.append(np.c_[np.full(len(points), frame), points])
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _InSight:
+    """The masks that are not empty, in columns (M,)."""
+
+    entity: I32
+    frame: I32
+    area: I32
+    boxes: F32
+    counts: list[str]
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _InSight:
+        table = table.filter(pc.greater(table["area"], 0))
+        boxes = [table[name].to_numpy() for name in ("x0", "y0", "x1", "y1")]
+        return cls(
+            entity=table["entity"].to_numpy(),
+            frame=table["frame"].to_numpy(),
+            area=table["area"].to_numpy(),
+            boxes=np.stack(boxes, axis=1),
+            counts=table["counts"].to_pylist(),
+            height=table["height"][0].as_py() if len(table) else 0,
+            width=table["width"][0].as_py() if len(table) else 0,
+        )
+
+    def mask(self, row: int) -> Bool:
+        """(H, W) in source pixels."""
+        return rle.decode(self.counts[row], height=self.height, width=self.width)
+
+    def boxes_free(self, height: int, width: int, source_from_working: F64) -> Bool:
+        """Working pixels (height, width) in no box of any frame."""
+        free = np.ones((height, width), np.bool_)
+        boxes = self.boxes / np.tile(source_from_working, 2)
+        low, high = np.floor(boxes[:, :2]).astype(int), np.ceil(boxes[:, 2:]).astype(int)
+        for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist()):
+            free[y0:y1, x0:x1] = False
+        return free
+
+    def free_at(self, frame: int, height: int, width: int) -> Bool:
+        """Working pixels (height, width) outside of the masks of one frame."""
+        free = np.ones((height, width), np.bool_)
+        for row in np.flatnonzero(self.frame == frame):
+            counts = rle.resize_nearest(
+                self.counts[row],
+                height=self.height,
+                width=self.width,
+                to_height=height,
+                to_width=width,
+            )
+            free &= ~rle.decode(counts, height=height, width=width)
+        return free
+
+
+def _views(frame: I32) -> list[NDArray[np.int64]]:
+    """Positions in `frame` (ascending), cut after absences and every 64 frames; the longest ones,
+    in order of time."""
+    stretches = np.split(np.arange(len(frame)), np.flatnonzero(np.diff(frame) > _SAME_VIEW_GAP) + 1)
+    views = []
+    for stretch in stretches:
+        if len(stretch):
+            views += np.array_split(stretch, -(-len(stretch) // _VIEW_FRAMES))
+    longest = sorted(range(len(views)), key=lambda i: (-len(views[i]), i))[:_MOST_VIEWS]
+    return [views[i] for i in sorted(longest)]
+
+
+def _shares(total: int, weights: list[int]) -> list[int]:
+    """`total` in whole parts, half of it equal, half by weight."""
+    if not weights:
+        return []
+    parts = np.array([0.5 / len(weights) + 0.5 * w / sum(weights) for w in weights])
+    return np.diff(np.floor(np.cumsum(parts) * total + 1e-9), prepend=0).astype(int).tolist()
+
+
+def _lists(values: NDArray[np.float32] | Bool) -> pa.Array:
+    """(T, N) as N lists of T; NaN becomes a null item."""
+    flat = np.ascontiguousarray(values.T).ravel()
+    offsets = np.arange(values.shape[1] + 1, dtype=np.int32) * values.shape[0]
+    items = pa.array(flat, from_pandas=True)
+    return pa.ListArray.from_arrays(pa.array(offsets), items, type=list_of(items.type))
+
+
+def _check(tracks: PointTracks, *, shape: tuple[int, int], model: str) -> None:
+    """Refuse what PointTracker does not promise."""
+    per_point = (tracks.visible, tracks.visibility, tracks.confidence, tracks.fb_error_px)
+    shapes = [tracks.xy.shape, *(values.shape for values in per_point)]
+    if shapes != [(*shape, 2), *[shape] * 4]:
+        raise BadModelOutput(f"tracker {model}: found {shapes}, expected (T, N, ..) = {shape}")
+    if not np.isfinite(tracks.xy).all():
+        raise BadModelOutput(f"tracker {model}: a coordinate is NaN or infinite")
+    for values in (tracks.visibility, tracks.confidence):
+        if not np.all((values >= 0) & (values <= 1)):
+            raise BadModelOutput(
+                f"tracker {model}: probabilities {values.min()}..{values.max()}, expected 0..1"
+            )

@@ -1,0 +1,343 @@
+"""Entities through time: the failures of the well-known scripts, one test each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from massannot.clip import Clip
+from massannot.geometry import rle
+from tests.drawn_world import (
+    BLUE,
+    CYAN,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    DrawnDetector,
+    DrawnMasks,
+    Thing,
+    World,
+    annotated,
+    line,
+    only,
+)
+
+T = 96
+STILL = np.tile([60.0, 60.0], (T, 1))
+
+
+def visible_masks(clip: Clip) -> dict[tuple[int, int], NDArray[np.bool_]]:
+    """(entity, frame): mask, of those that are not empty."""
+    return {
+        (row["entity"], row["frame"]): rle.decode(
+            row["counts"], height=row["height"], width=row["width"]
+        )
+        for row in clip.table("masks").to_pylist()
+        if row["area"]
+    }
+
+
+def entity_of(clip: Clip, world: World, thing: int) -> list[int | None]:
+    """(T,) the entity whose mask equals the thing's in each frame; None: no entity's."""
+    masks = visible_masks(clip)
+    numbers = range(clip.table("entities").num_rows)
+    found: list[int | None] = []
+    for t in range(len(clip)):
+        truth = world.mask(t, thing)
+        same = [n for n in numbers if (n, t) in masks and np.array_equal(masks[n, t], truth)]
+        found.append(same[0] if same else None)
+    return found
+
+
+def reasons(clip: Clip) -> list[str | None]:
+    return clip.table("detections")["rejected"].to_pylist()
+
+
+def assert_annotated_wherever_seen(clip: Clip, world: World, thing: int, entity: int) -> None:
+    seen = world.present()[:, thing]
+    assert entity_of(clip, world, thing) == [entity if s else None for s in seen]
+
+
+def test_every_thing_has_its_exact_masks_boxes_and_one_number() -> None:
+    world = World(
+        [
+            Thing("a ball", RED, 30, line(T, (30, 40), (150, 40))),
+            Thing("a box", BLUE, 24, line(T, (160, 90), (40, 90)), square=True),
+        ]
+    )
+    clip = annotated(world)
+    for thing in range(2):
+        assert_annotated_wherever_seen(clip, world, thing, thing)
+    row = clip.table("masks").to_pylist()[5]
+    assert [row[name] for name in ("x0", "y0", "x1", "y1")] == world.box(5, 0).tolist()
+    assert clip.table("phrases")["n_entities"].to_pylist() == [1, 1]
+    assert reasons(clip) == [None] * 8
+
+
+def test_a_thing_missed_at_a_key_frame_keeps_its_masks_and_number() -> None:
+    world = World([Thing("a ball", RED, 30, line(T, (30, 40), (150, 40)))])
+    clip = annotated(world, detector=DrawnDetector(world, missed=frozenset({(32, 0), (64, 0)})))
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+
+
+def test_a_return_after_forty_frames_away_keeps_the_number() -> None:
+    path = line(T, (60, 60), (60, 60))
+    path[20:60] = np.nan
+    path[60:] = line(36, (150, 60), (100, 60))
+    world = World([Thing("a ball", RED, 30, path), Thing("a box", BLUE, 20, STILL + 40)])
+    clip = annotated(world)
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+
+
+def test_a_return_of_something_that_looks_different_is_a_new_entity() -> None:
+    world = World(
+        [
+            Thing("a ball", RED, 30, only(STILL, 0, 20)),
+            Thing("a ball", GREEN, 30, only(STILL, 60, T)),
+        ]
+    )
+    clip = annotated(world)
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+    assert_annotated_wherever_seen(clip, world, 1, 1)
+
+
+def test_a_return_far_away_after_a_moment_is_a_new_entity() -> None:
+    near, far = np.tile([15.0, 20.0], (T, 1)), np.tile([185.0, 100.0], (T, 1))
+    world = World(
+        [Thing("a ball", RED, 24, only(near, 0, 32)), Thing("a ball", RED, 24, only(far, 32, T))]
+    )
+    assert annotated(world).table("entities").num_rows == 2
+
+
+def test_a_thing_that_appears_at_frame_7_is_annotated_from_frame_7() -> None:
+    world = World([Thing("a ball", RED, 30, only(STILL, 7, T))])
+    clip = annotated(world)
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+    assert clip.table("entities")["first_frame"].to_pylist() == [7]
+
+
+def test_a_thing_found_only_in_the_last_frame_is_followed_back_to_its_first() -> None:
+    world = World([Thing("a ball", RED, 30, only(STILL, 70, T))])
+    clip = annotated(world)
+    assert clip.table("detections")["frame"].to_pylist() == [95]
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+
+
+def test_look_alikes_that_cross_keep_their_numbers() -> None:
+    world = World(
+        [
+            Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
+            Thing("a ball", RED, 30, line(T, (170, 66), (30, 66))),
+        ]
+    )
+    clip = annotated(world, detector=DrawnDetector(world, jitter_px=2))
+    for thing in range(2):
+        assert_annotated_wherever_seen(clip, world, thing, thing)
+
+
+def test_one_number_through_a_full_occlusion() -> None:
+    world = World(
+        [
+            Thing("a ball", ORANGE, 20, line(T, (20, 60), (180, 60))),
+            Thing("a box", GREY, 50, np.tile([100.0, 60.0], (T, 1)), square=True),
+        ]
+    )
+    clip = annotated(world)
+    assert not world.present()[:, 0].all()
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+    assert_annotated_wherever_seen(clip, world, 1, 1)
+
+
+@pytest.mark.parametrize("wrong_px", [1.0, 2.0])
+def test_an_eight_pixel_thing_moving_two_pixels_a_frame_keeps_its_number(wrong_px: float) -> None:
+    x = 10 + np.abs((2.0 * np.arange(T)) % 320 - 160)
+    world = World([Thing("a ball", RED, 8, np.stack([x, np.full(T, 50.5)], axis=1))])
+    clip = annotated(world, detector=DrawnDetector(world, jitter_px=wrong_px))
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+    assert clip.table("entities").num_rows == 1
+
+
+def test_two_boxes_on_one_thing_are_one_entity_and_a_recorded_duplicate() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    clip = annotated(world, detector=DrawnDetector(world, duplicates_share=1.0, jitter_px=1))
+    assert clip.table("entities").num_rows == 1
+    assert sorted(reasons(clip), key=str) == [None] * 4 + ["duplicate"] * 4
+
+
+def test_car_and_truck_on_one_thing_are_one_entity_with_the_better_supported_phrase() -> None:
+    world = World([Thing("a truck", RED, 30, STILL)])
+    ghosts = [(t, 0, tuple(world.box(t, 0)), 0.6) for t in (0, 32, 64, 95)]
+    clip = annotated(
+        world, phrases=["a car", "a truck"], detector=DrawnDetector(world, ghosts=ghosts)
+    )
+    assert clip.table("entities")["phrase"].to_pylist() == [1]
+    assert clip.table("phrases")["n_entities"].to_pylist() == [0, 1]
+
+
+def test_a_phrase_confused_at_one_key_frame_does_not_change_the_entity() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    ghosts = [(32, 1, tuple(world.box(32, 0)), 0.95)]
+    detector = DrawnDetector(world, missed=frozenset({(32, 0)}), ghosts=ghosts)
+    clip = annotated(world, phrases=["a ball", "a box"], detector=detector)
+    assert clip.table("entities")["phrase"].to_pylist() == [0]
+    assert clip.table("detections")["entity"].to_pylist() == [0] * 4
+
+
+def test_overlapping_things_keep_both_masks() -> None:
+    world = World(
+        [
+            Thing("a person", BLUE, 60, STILL, square=True),
+            Thing("a hat", RED, 20, STILL - 10),
+        ]
+    )
+
+    class AmodalMasks(DrawnMasks):
+        """The person's mask goes on under the hat."""
+
+    world.mask = lambda t, k: world._drawn(world.things[k], t)  # type: ignore[method-assign]
+    clip = annotated(world, masks=AmodalMasks(world))
+    masks = visible_masks(clip)
+    assert (masks[0, 10] & masks[1, 10]).sum() == masks[1, 10].sum() > 0
+
+
+def test_no_detection_in_frame_0_loses_nothing() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    clip = annotated(world, detector=DrawnDetector(world, missed=frozenset({(0, 0)})))
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+
+
+def test_no_detection_at_all_gives_empty_tables_and_a_phrase_without_entity() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    clip = annotated(world, detector=DrawnDetector(world, missed_share=1.0))
+    assert [clip.table(n).num_rows for n in ("entities", "masks", "detections")] == [0, 0, 0]
+    assert clip.table("phrases")["n_entities"].to_pylist() == [0]
+
+
+def test_no_phrase_gives_empty_tables() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    clip = annotated(world, phrases=[])
+    assert [clip.table(n).num_rows for n in ("phrases", "entities", "masks")] == [0, 0, 0]
+
+
+def test_a_video_of_one_frame_has_its_entities() -> None:
+    world = World([Thing("a ball", RED, 30, STILL[:1]), Thing("a box", BLUE, 20, STILL[:1] + 40)])
+    clip = annotated(world)
+    assert clip.table("masks").num_rows == clip.table("entities").num_rows == 2
+
+
+@pytest.mark.parametrize("n_frames", [2, 32, 33, 34, 65])
+def test_a_last_segment_of_any_length_is_annotated(n_frames: int) -> None:
+    world = World([Thing("a ball", RED, 30, line(n_frames, (40, 60), (90, 60)))])
+    assert_annotated_wherever_seen(annotated(world), world, 0, 0)
+
+
+def test_a_box_around_nothing_seen_once_is_unconfirmed() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    ghosts = [(32, 0, (120.0, 20.0, 150.0, 50.0), 0.4)]
+    clip = annotated(world, detector=DrawnDetector(world, ghosts=ghosts))
+    assert clip.table("entities").num_rows == 1
+    assert reasons(clip).count("unconfirmed") == 1
+
+
+def test_a_lone_box_is_unconfirmed_also_when_nothing_else_was_ever_detected() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    ghosts = [(32, 0, (120.0, 20.0, 150.0, 50.0), 0.4)]
+    detector = DrawnDetector(world, missed_share=1.0, ghosts=ghosts)
+    assert reasons(annotated(world, detector=detector)) == ["unconfirmed"]
+
+
+def test_a_faint_thing_seen_at_a_single_key_frame_is_believed() -> None:
+    world = World(
+        [Thing("a ball", RED, 30, only(STILL, 20, 50)), Thing("a box", BLUE, 20, STILL + 40)]
+    )
+    clip = annotated(world, detector=DrawnDetector(world, score=0.4))
+    assert_annotated_wherever_seen(clip, world, 0, 1)
+
+
+def test_limits_keep_the_best_scores_and_record_the_rest() -> None:
+    things = [
+        Thing("a ball", RED, 12, np.tile([10.0 + 16 * (i % 12), 20.0 + 20 * (i // 12)], (T, 1)))
+        for i in range(24)
+    ]
+    world = World(things)
+    clip = annotated(world)
+    assert clip.table("entities").num_rows <= 20
+    assert reasons(clip).count("over_phrase_limit") == 4 * 14
+    clip = annotated(World([*things[:6], Thing("a box", BLUE, 12, STILL + 50)]), max_entities=3)
+    kept = clip.table("entities")["score"].to_pylist()
+    left_out = [
+        row["score"]
+        for row in clip.table("detections").to_pylist()
+        if row["rejected"] == "over_entity_limit" and row["frame"] == 0
+    ]
+    assert len(kept) == 3
+    assert min(kept) >= max(left_out)
+
+
+def test_a_mask_that_jumps_onto_another_thing_gives_way_to_that_things_own() -> None:
+    world = World(
+        [
+            Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
+            Thing("a ball", CYAN, 30, line(T, (170, 66), (30, 66))),
+        ]
+    )
+    jumping = DrawnMasks(world, jumps=frozenset({(50, 0, 1)}))
+    clip = annotated(world, masks=jumping)
+    for thing in range(2):
+        assert_annotated_wherever_seen(clip, world, thing, thing)
+
+
+def test_a_propagator_that_finds_a_thing_again_by_itself_is_believed() -> None:
+    path = line(T, (60, 60), (60, 60))
+    path[20:60] = np.nan
+    world = World([Thing("a ball", RED, 30, path)])
+    masks = DrawnMasks(world, stops_when_hidden=False)
+    clip = annotated(world, masks=masks)
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+    states = clip.table("masks")["state"].to_pylist()
+    assert states == ["visible"] * 20 + ["absent"] * 40 + ["visible"] * 36
+
+
+def test_the_order_of_the_detector_does_not_matter() -> None:
+    things = [
+        Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
+        Thing("a ball", RED, 30, line(T, (170, 66), (30, 66))),
+        Thing("a box", BLUE, 24, only(line(T, (160, 90), (40, 90)), 10, 80), square=True),
+    ]
+    world = World(things)
+    plain = annotated(world, detector=DrawnDetector(world))
+    mixed = annotated(world, detector=DrawnDetector(world, shuffled=True))
+    for name in ("entities", "masks", "detections", "phrases"):
+        assert plain.table(name).equals(mixed.table(name))
+
+
+def test_tables_are_in_source_pixels() -> None:
+    things = [Thing("a ball", RED, 30, line(T, (30, 40), (150, 40)))]
+    small, large = annotated(World(things)), annotated(World(things, scale=3))
+    mask = visible_masks(large)[0, 7]
+    assert np.array_equal(mask, np.kron(visible_masks(small)[0, 7], np.ones((3, 3), bool)))
+    for name in ("x0", "y0", "x1", "y1"):
+        for table in ("masks", "detections"):
+            values = large.table(table)[name].to_numpy()
+            assert np.array_equal(values, 3 * small.table(table)[name].to_numpy())
+
+
+def test_a_clip_costs_at_most_two_passes_however_late_things_appear() -> None:
+    T = 256
+    things = [
+        Thing("a ball", RED, 12, only(np.tile([10.0 + 20 * i, 60.0], (T, 1)), 30 * i + 3, T))
+        for i in range(8)
+    ]
+    world = World(things)
+    masks = DrawnMasks(world)
+    annotated(world, masks=masks)
+    assert masks.n_asked <= 2 * T * len(things)
+
+
+def test_the_same_thing_asked_for_by_two_questions_counts_for_both() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    clip = annotated(world, phrases=["a ball", "a box", "a ball"])
+    assert clip.table("phrases")["n_entities"].to_pylist() == [1, 0, 1]
+    assert clip.table("entities")["phrase"].to_pylist() == [0]
