@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 def fill_inverse(z: F64, measured: Bool, *, t_s: F64) -> F64:
@@ -23,13 +24,30 @@ def fill_inverse(z: F64, measured: Bool, *, t_s: F64) -> F64:
 def fill_linear(values: F64, measured: Bool, *, t_s: F64) -> F64:
     """values (T, N) where `measured`, linear in t_s (T,) between, NaN before and after."""
     n_frames = len(values)
-    frame = np.arange(n_frames)[:, None]
-    before = np.maximum.accumulate(np.where(measured, frame, -1), axis=0)
-    after = np.minimum.accumulate(np.where(measured, frame, n_frames)[::-1], axis=0)[::-1]
+    before, after = _neighbours(measured)
     between = (before >= 0) & (after < n_frames)
     before, after = np.where(between, before, 0), np.where(between, after, 0)
     span = t_s[after] - t_s[before]
-    share = np.divide(t_s[frame] - t_s[before], span, out=np.zeros(span.shape), where=span > 0)
+    share = np.divide(t_s[:, None] - t_s[before], span, out=np.zeros(span.shape), where=span > 0)
     low = np.take_along_axis(values, before, axis=0)
     high = np.take_along_axis(values, after, axis=0)
     return np.where(between, low + share * (high - low), np.nan)
+
+
+def hold(values: F64, measured: Bool) -> F64:
+    """values (T, N) where known, elsewhere the last measured one, before the first the first one;
+    NaN where nothing is measured. A guess, for choosing between readings."""
+    n_frames = len(values)
+    before, after = _neighbours(measured)
+    nearest = np.where(before >= 0, before, np.minimum(after, n_frames - 1))
+    held = np.take_along_axis(np.where(measured, values, np.nan), nearest, axis=0)
+    return np.where(np.isfinite(values), values, held)
+
+
+def _neighbours(measured: Bool) -> tuple[Indices, Indices]:
+    """Frame (T, N) of the measurement at or before each, -1: none, and at or after, T: none."""
+    n_frames = len(measured)
+    frame = np.arange(n_frames)[:, None]
+    before = np.maximum.accumulate(np.where(measured, frame, -1), axis=0)
+    after = np.minimum.accumulate(np.where(measured, frame, n_frames)[::-1], axis=0)[::-1]
+    return before, after

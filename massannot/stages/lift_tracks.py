@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.depth_sampling import EdgeRule, sample_depth
+from massannot.geometry.depth_sampling import EdgeRule
 from massannot.geometry.lifting import lift_tracks
 from massannot.stages.stage import BaseStage
 from massannot.stages.track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
@@ -35,14 +35,14 @@ class LiftTracks(BaseStage):
         size = (clip.frames.source_width, clip.frames.source_height)
         tracks = picture_tracks(clip)
         intrinsics, _ = camera_arrays(clip)
-        samples = sample_depth(depth.values, tracks.xy, picture_size=size, edge_rule=self.edge)
         lifted = lift_tracks(
             tracks.xy,
             tracks.visible,
-            samples,
+            depth.values,
             intrinsics=intrinsics,
             t_s=clip.frames.t_s,
             picture_size=size,
+            edge_rule=self.edge,
         )
         n_points = len(tracks.entity)
         table = spec.from_columns(

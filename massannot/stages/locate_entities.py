@@ -1,7 +1,9 @@
 """Where each entity is in each frame: the table `positions`.
 
-The position is the robust centre of the visible surface (geometry/motion.py), in the camera of the
-frame and in the world: p_world = world_from_cam @ p_cam. While something hides the entity its
+The position is the component-wise median of the entity's points that are SEEN in the frame, in the
+camera of the frame and in the world: p_world = world_from_cam @ p_cam. Points on its outline, whose
+depth is only read beside the edge, count too: without them the centre would move away from every
+outline. A row is measured if enough of the points are. While something hides the entity its
 interpolated points stand for it, and the row says so. Once it has left the picture it is absent:
 no mask there, and the mask before or after the gap touches the picture's border.
 """
@@ -23,6 +25,7 @@ from massannot.stages.stage import BaseStage
 from massannot.stages.track_arrays import (
     camera_arrays,
     numbers,
+    picture_tracks,
     point_states,
     space_tracks,
     words,
@@ -42,7 +45,14 @@ class LocateEntities(BaseStage):
     """Distance from the picture's border, as a share of its width and height, within which a mask
     touches it: masks are drawn at the models' smaller size."""
 
-    reads: ClassVar[tuple[str, ...]] = ("frames", "entities", "masks", "tracks_xyz", "cameras")
+    reads: ClassVar[tuple[str, ...]] = (
+        "frames",
+        "entities",
+        "masks",
+        "tracks_xy",
+        "tracks_xyz",
+        "cameras",
+    )
     writes: ClassVar[tuple[str, ...]] = ("positions",)
 
     def process(self, clip: Clip) -> Clip:
@@ -51,15 +61,26 @@ class LocateEntities(BaseStage):
         entities = numbers(clip.table("entities"), "entity").astype(np.int64)
         if lifted.num_rows == 0 or len(entities) == 0:
             return clip.with_table("positions", spec.empty())
-        tracks = space_tracks(clip)
+        tracks, pictures = space_tracks(clip), picture_tracks(clip)
         world_from_cam = inverse(camera_arrays(clip)[1])
         columns: list[dict[str, Any]] = []
         for entity in entities:
             mine = tracks.of(int(entity))
+            seen = pictures.of(int(entity)).visible
             gone = _has_left(clip, int(entity), border=self.border)
-            xyz = np.where((gone[:, None] & ~mine.measured)[..., None], np.nan, mine.xyz)
-            centres = surface_centre(xyz, mine.measured, min_points=self.min_points)
-            columns.append(_columns(centres, int(entity), world_from_cam))
+            xyz = np.where((gone[:, None] & ~seen)[..., None], np.nan, mine.xyz)
+            centres = surface_centre(xyz, seen, min_points=self.min_points)
+            n_points = mine.measured.sum(axis=1)
+            measured = centres.measured & (n_points >= self.min_points)
+            columns.append(
+                {
+                    "entity": np.full(len(clip), entity),
+                    **_columns(centres, world_from_cam),
+                    "n_points": n_points,
+                    "measured": measured,
+                    "present": centres.present,
+                }
+            )
         joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
         n_rows = len(joined["frame"])
         table = spec.from_columns(
@@ -76,19 +97,14 @@ class LocateEntities(BaseStage):
 _FLAGS = ("measured", "present")
 
 
-def _columns(centres: Centres, entity: int, world_from_cam: F64) -> dict[str, Any]:
+def _columns(centres: Centres, world_from_cam: F64) -> dict[str, Any]:
     world = apply(world_from_cam, centres.xyz)
-    n_frames = len(centres.xyz)
     return {
-        "entity": np.full(n_frames, entity),
-        "frame": np.arange(n_frames),
+        "frame": np.arange(len(centres.xyz)),
         **{f"{axis}_cam": centres.xyz[:, i] for i, axis in enumerate("xyz")},
         **{f"{axis}_world": world[:, i] for i, axis in enumerate("xyz")},
         "spread": centres.spread,
         "sigma": centres.sigma,
-        "n_points": centres.n_measured,
-        "measured": centres.measured,
-        "present": centres.present,
     }
 
 
