@@ -110,6 +110,12 @@ class BadQuestion(ClipError):
     reason = "bad_question"
 
 
+class BadPhrase(ClipError):
+    """A phrase that the detector cannot be asked for: empty, too long, with a full stop inside."""
+
+    reason = "bad_phrase"
+
+
 class ModelFailed(ClipError):
     """A model raised on this clip; the stage's name stands in the failure's row."""
 

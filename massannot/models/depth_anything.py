@@ -1,0 +1,165 @@
+"""Depth Anything V2 as a DepthEstimator: every frame on its own, at the network's own output size.
+
+Metric checkpoints answer metres (`metric`), the others inverse depth with an unknown factor and
+offset per frame (`affine`); the checkpoint's configuration says which it is. The picture is resized
+edge to edge, so map pixel (i, j) has its centre at ((j + 0.5) / w, (i + 0.5) / h) of the picture.
+Source: Yang et al. 2024, arXiv:2406.09414, through transformers' port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from massannot.errors import BadModelOutput, UsageError
+from massannot.models.preprocess import (
+    Normalization,
+    normalization_from,
+    processor_config,
+    resized,
+    size_of_multiples,
+)
+from massannot.models.pretrained import (
+    Dtype,
+    InFloat32,
+    load_network,
+    n_parameters,
+    precision,
+)
+from massannot.models.upload import frames_on
+from massannot.models.weights import LocalWeights, Weights, find
+from massannot.pixels import DepthMaps, Frames
+from massannot.protocols import ModelCard
+
+OFFICIAL_SIDE = 518
+"""Shorter side of the network's input: 37 patches of 14, as it was trained."""
+
+
+@dataclass(frozen=True)
+class CanonicalFocal:
+    """A network that was taught depth as one camera would see it: focal length `focal_px` on a
+    picture `width_px` wide. Its answer times (the clip's focal length / this one) is metres."""
+
+    focal_px: float = 150.0
+    width_px: float = 160.0
+
+    def factor(self, focal_px: float, width_px: int) -> float:
+        """Metres per canonical unit for a camera of `focal_px` on a picture `width_px` wide."""
+        return (focal_px / width_px) / (self.focal_px / self.width_px)
+
+
+@dataclass
+class DepthAnything:
+    """Options; `setup` loads the weights."""
+
+    weights: Weights
+    batch: int = 0
+    """Frames per forward pass; 0: one on the CPU, eight on CUDA."""
+    dtype: Dtype = "auto"
+    """auto on CUDA: bfloat16 up to the head, the head in float32."""
+    compile: bool = False
+    """torch.compile: pays after some hundreds of frames of one size."""
+    canonical: CanonicalFocal | None = None
+    focal_px: float = 0.0
+    """Focal length of the clips in pixels of the Frames; only for a canonical network."""
+    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+
+    def setup(self, *, device: str) -> None:
+        """Load weights onto `device`. Raises MissingWeights."""
+        from transformers import DepthAnythingForDepthEstimation
+
+        local = find(self.weights)
+        net = load_network(DepthAnythingForDepthEstimation, local, device=device)
+        count = n_parameters(net)
+        net.head = InFloat32(net.head)
+        config = processor_config(local.folder)
+        self._loaded = _Loaded(
+            net=torch.compile(net) if self.compile else net,
+            metric=net.config.depth_estimation_type == "metric",
+            target=_target(config),
+            multiple=int(config.get("ensure_multiple_of", net.config.patch_size)),
+            keep_aspect=bool(config.get("keep_aspect_ratio", True)),
+            normalize=normalization_from(config),
+            device=device,
+            card=_card(local, count),
+        )
+
+    def destroy(self) -> None:
+        """Give memory back."""
+        self._loaded = None
+
+    def card(self) -> ModelCard:
+        """Which weights these are; complete after `setup`."""
+        if self._loaded is None:
+            return ModelCard("depth_anything", str(self.weights), self.weights.revision)
+        return self._loaded.card
+
+    def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
+        """Depth of every frame, (T, h, w). `focal_px`, in pixels of these frames, replaces the
+        option; only a canonical network needs one. Raises BadModelOutput for NaN or infinity."""
+        loaded = self._ready()
+        factor = self._metres_per_unit(frames, focal_px)
+        height, width = size_of_multiples(
+            frames.height, frames.width, target_height=loaded.target[0],
+            target_width=loaded.target[1], multiple=loaded.multiple, keep_aspect=loaded.keep_aspect,
+        )  # fmt: skip
+        pixels = frames_on(frames, loaded.device)
+        step = self.batch or (8 if loaded.device.startswith("cuda") else 1)
+        values = np.empty((len(frames), height, width), np.float32)
+        for first in range(0, len(frames), step):
+            answer = self._predict(loaded, pixels[first : first + step], height, width) * factor
+            torch.from_numpy(values[first : first + step]).copy_(answer)
+        if not np.isfinite(values).all():
+            raise BadModelOutput(f"depth of {frames.source_id}: found NaN or infinity")
+        return DepthMaps(values, "metric" if loaded.metric else "affine")
+
+    def _predict(
+        self, loaded: _Loaded, pixels_BHWC: torch.Tensor, height: int, width: int
+    ) -> torch.Tensor:
+        with (
+            torch.inference_mode(),
+            precision(self.dtype, device=loaded.device, auto="bfloat16"),
+        ):
+            levels = resized(pixels_BHWC, height=height, width=width, interpolation="bicubic")
+            answer: torch.Tensor = loaded.net(loaded.normalize(levels)).predicted_depth
+        return answer.float()
+
+    def _metres_per_unit(self, frames: Frames, focal_px: float | None) -> float:
+        if self.canonical is None:
+            return 1.0
+        focal = self.focal_px if focal_px is None else focal_px
+        if focal <= 0:
+            raise UsageError(
+                f"depth of {frames.source_id}: {self.weights} was taught at one focal length and "
+                f"needs the clip's, found {focal} pixels; give focal_px"
+            )
+        return self.canonical.factor(focal, frames.width)
+
+    def _ready(self) -> _Loaded:
+        if self._loaded is None:
+            raise RuntimeError("DepthAnything: setup() comes before estimate_depth()")
+        return self._loaded
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    net: Any
+    metric: bool
+    target: tuple[int, int]
+    multiple: int
+    keep_aspect: bool
+    normalize: Normalization
+    device: str
+    card: ModelCard
+
+
+def _target(config: dict[str, Any]) -> tuple[int, int]:
+    size = config.get("size", {})
+    return int(size.get("height", OFFICIAL_SIDE)), int(size.get("width", OFFICIAL_SIDE))
+
+
+def _card(local: LocalWeights, count: int) -> ModelCard:
+    return local.card(name="depth_anything", n_parameters=count)

@@ -1,0 +1,91 @@
+"""A transformers network from local files, ready for inference, and its arithmetic precision.
+
+Unusual: a checkpoint that leaves a parameter at its random start is refused by name (transformers
+only warns), and lower precision is autocast, never a cast of the weights: what must stay float32
+inside a network stays so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal
+
+import torch
+
+from massannot.errors import MissingWeights
+from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""auto: what the adapter's author found tolerable on CUDA; always float32 on the CPU."""
+
+
+def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
+    """`kind` (a transformers model class) with the weights of `local`, in eval mode, on `device`.
+
+    The configuration is config.json beside the weights; code from the repository is never run.
+    Raises MissingWeights when names or shapes do not fit.
+    """
+    try:
+        net, info = kind.from_pretrained(
+            **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise MissingWeights(
+            f"{kind.__name__} from {local.folder}: {type(error).__name__}: {error}"
+        ) from error
+    parameters = {name for name, _ in net.named_parameters()}
+    absent = sorted(set(info["missing_keys"]) & parameters)
+    misfits = sorted(str(key) for key in info.get("mismatched_keys", ()))
+    if absent or misfits:
+        raise MissingWeights(
+            f"{kind.__name__} from {local.folder}: {len(absent)} parameters are not in "
+            f"{[f.name for f in local.files]} (first: {absent[:3]}), {len(misfits)} have another "
+            f"shape (first: {misfits[:3]}); these are the weights of another model"
+        )
+    return net.eval().requires_grad_(False).to(device)
+
+
+def n_parameters(net: torch.nn.Module) -> int:
+    """Counted once each, however often they are shared."""
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def precision(dtype: Dtype, *, device: str, auto: Dtype) -> contextlib.AbstractContextManager[Any]:
+    """Autocast to `dtype`, `auto` standing for "auto" on CUDA; nothing for float32."""
+    wanted: str = dtype
+    if dtype == "auto":
+        wanted = auto if device.startswith("cuda") else "float32"
+    if wanted == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.split(":")[0], dtype=getattr(torch, wanted))
+
+
+class InFloat32(torch.nn.Module):
+    """A part of a network that computes in float32 whatever the autocast around it says: bfloat16
+    keeps 8 bits, so a depth head's last layer would count in steps of 0.4 percent."""
+
+    def __init__(self, inner: torch.nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, features: list[torch.Tensor], *sizes: int) -> torch.Tensor:
+        with torch.autocast(features[0].device.type, enabled=False):
+            answer: torch.Tensor = self.inner([feature.float() for feature in features], *sizes)
+        return answer
+
+
+def _sources(kind: Any, local: LocalWeights) -> dict[str, Any]:
+    """Arguments of from_pretrained: a folder in the hub's layout, or one file with its config."""
+    if local.files[0].name in WEIGHT_FILES or len(local.files) > 1:
+        return {
+            "pretrained_model_name_or_path": local.folder,
+            "local_files_only": True,
+            "dtype": torch.float32,
+        }
+    config = kind.config_class.from_pretrained(local.folder, local_files_only=True)
+    return {
+        "pretrained_model_name_or_path": None,
+        "config": config,
+        "state_dict": read_state(local.files[0]),
+        "dtype": torch.float32,
+    }

@@ -1,0 +1,227 @@
+"""Profiles: which weights do which job, where they come from, under which licence, and what they
+need.
+
+A profile is a description: naming one imports no torch and touches no network. `build` makes one
+adapter, which still loads nothing before its `setup`. Revisions are commits, so a profile means
+the same files next year. Licences are as tagged on the hub when this was written, bytes those of
+the weights file there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from massannot.errors import UsageError
+from massannot.models.weights import Weights
+
+Job = Literal["detect", "masks", "depth", "tracks"]
+
+PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause")
+
+EMBEDDED = Path(__file__).parent.parent / "embedded"
+"""Folder of the weights that travel with the package, one folder per adapter's file name."""
+
+
+@dataclass(frozen=True)
+class ProfileModel:
+    """One job of a profile. `adapter` is "file:class" under massannot/models; `weights` None for
+    a method without weights; `n_bytes` the download; `memory_gb` measured as BENCHMARKS.md says:
+    peak memory of a process with this model alone, float32 on the CPU."""
+
+    job: Job
+    adapter: str
+    weights: Weights | None
+    n_bytes: int = 0
+    memory_gb: float = 0.0
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def license(self) -> str:
+        return "" if self.weights is None else self.weights.license
+
+    def build(self, **options: Any) -> Any:
+        """The adapter with the profile's options, those of the weights' own card.json ("options":
+        thresholds found in training), and `options`, the later winning. Loads no weights."""
+        file, name = self.adapter.split(":")
+        adapter = getattr(importlib.import_module(f"massannot.models.{file}"), name)
+        chosen = dict(self.options) | self._options_of_card() | options
+        return adapter(**chosen) if self.weights is None else adapter(self.weights, **chosen)
+
+    def _options_of_card(self) -> dict[str, Any]:
+        card = None if self.weights is None else Path(self.weights.source) / "card.json"
+        if card is None or not card.is_file():
+            return {}
+        return dict(json.loads(card.read_text()).get("options", {}))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A set of models, and what must be said about it wherever it is used."""
+
+    name: str
+    summary: str
+    models: tuple[ProfileModel, ...]
+    note: str = ""
+
+    def model(self, job: Job) -> ProfileModel:
+        """Raises UsageError for a job that this profile has no model for."""
+        for model in self.models:
+            if model.job == job:
+                return model
+        raise UsageError(f"profile {self.name}: no model for {job!r}; it has {self.jobs}")
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        return tuple(model.job for model in self.models)
+
+    @property
+    def weights(self) -> tuple[Weights, ...]:
+        """What must lie on the machine: the argument of weights.require."""
+        return tuple(model.weights for model in self.models if model.weights is not None)
+
+    @property
+    def restricted(self) -> tuple[ProfileModel, ...]:
+        """Models whose licence is not a permissive one, or unknown."""
+        held = [model for model in self.models if model.weights is not None]
+        return tuple(model for model in held if model.license not in PERMISSIVE)
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(model.n_bytes for model in self.models)
+
+    def using(self, job: Job, weights: Weights) -> Profile:
+        """The same profile with other weights for one job, of the same architecture."""
+        self.model(job)
+        changed = (replace(m, weights=weights) if m.job == job else m for m in self.models)
+        return replace(self, models=tuple(changed))
+
+
+def named(name: str) -> Profile:
+    """Raises UsageError naming the profiles that exist."""
+    for profile in PROFILES:
+        if profile.name == name:
+            return profile
+    raise UsageError(f"no profile {name!r}; profiles: {', '.join(p.name for p in PROFILES)}")
+
+
+def _hub(source: str, revision: str, license: str, file: str = "") -> Weights:
+    return Weights(source, revision, file, license)
+
+
+def _embedded(file: str) -> Weights:
+    return Weights(str(EMBEDDED / file), license="apache-2.0")
+
+
+_DETECT_BASE = ProfileModel(
+    "detect",
+    "grounding_dino:GroundingDino",
+    _hub(
+        "IDEA-Research/grounding-dino-base",
+        "12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
+        "apache-2.0",
+    ),
+    n_bytes=933_400_872,
+)
+_DETECT_TINY = ProfileModel(
+    "detect",
+    "grounding_dino:GroundingDino",
+    _hub(
+        "IDEA-Research/grounding-dino-tiny",
+        "a2bb814dd30d776dcf7e30523b00659f4f141c71",
+        "apache-2.0",
+    ),
+    n_bytes=689_359_096,
+)
+_MASKS_LARGE = ProfileModel(
+    "masks",
+    "sam2_video:Sam2Video",
+    _hub(
+        "facebook/sam2.1-hiera-large",
+        "665f8e2ad61cf5f53d65644ff27c8ee525124610",
+        "apache-2.0",
+    ),
+    n_bytes=897_897_416,
+)
+_MASKS_TINY = ProfileModel(
+    "masks",
+    "sam2_video:Sam2Video",
+    _hub(
+        "facebook/sam2.1-hiera-tiny",
+        "de431c4043854a71d8101e17995dfe596bf101a5",
+        "apache-2.0",
+    ),
+    n_bytes=155_908_064,
+)
+_DEPTH_METRIC_LARGE = ProfileModel(
+    "depth",
+    "depth_anything:DepthAnything",
+    _hub(
+        "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",
+        "d2fc6a93601aabb1139a3bf0ebfcb4e89c67817f",
+        "cc-by-nc-4.0",
+    ),
+    n_bytes=1_341_322_868,
+)
+_DEPTH_METRIC_SMALL = ProfileModel(
+    "depth",
+    "depth_anything:DepthAnything",
+    _hub(
+        "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",
+        "8078d68a9c75a972131914f6afd0c1723be0da7f",
+        "apache-2.0",
+    ),
+    n_bytes=99_173_660,
+)
+_DEPTH_RELATIVE_SMALL = ProfileModel(
+    "depth",
+    "depth_anything:DepthAnything",
+    _hub(
+        "depth-anything/Depth-Anything-V2-Small-hf",
+        "5426e4f0f36572d16453bbda7a8389317b1bef99",
+        "apache-2.0",
+    ),
+    n_bytes=99_173_660,
+)
+_TRACKS_COTRACKER3 = ProfileModel(
+    "tracks",
+    "cotracker3:CoTracker3",
+    _hub("facebook/cotracker3", "main", "cc-by-nc-4.0", file="scaled_offline.pth"),
+    n_bytes=101_890_938,
+)
+_TRACKS_LUCAS_KANADE = ProfileModel("tracks", "lucas_kanade:LucasKanade", None)
+
+PROFILES: Sequence[Profile] = (
+    Profile(
+        "mass",
+        "the paper's stack at its full size; wants a GPU",
+        (_DETECT_BASE, _MASKS_LARGE, _DEPTH_METRIC_LARGE, _TRACKS_COTRACKER3),
+        note="depth and tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+    ),
+    Profile(
+        "small",
+        "the smallest official sizes; a laptop will do",
+        (_DETECT_TINY, _MASKS_TINY, _DEPTH_METRIC_SMALL, _TRACKS_COTRACKER3),
+        note="tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+    ),
+    Profile(
+        "permissive-relative",
+        "only permissively tagged weights; depth is relative, so nothing is in metres",
+        (_DETECT_BASE, _MASKS_LARGE, _DEPTH_RELATIVE_SMALL, _TRACKS_LUCAS_KANADE),
+    ),
+    Profile(
+        "embedded",
+        "tiny models of the same architectures, shipped in the package",
+        (
+            ProfileModel("detect", "grounding_dino:GroundingDino", _embedded("grounding_dino")),
+            ProfileModel("masks", "sam2_video:Sam2Video", _embedded("sam2_video")),
+            ProfileModel("depth", "depth_anything:DepthAnything", _embedded("depth_anything")),
+            _TRACKS_LUCAS_KANADE,
+        ),
+        note="these weights know only this project's rendered scenes: a demonstration and a ruler",
+    ),
+)

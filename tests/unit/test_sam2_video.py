@@ -1,0 +1,359 @@
+"""SAM 2 through time: transformers' own session number for number, with bounded memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+from massannot.models.sam2_video import Sam2Session, Sam2Video
+from massannot.models.weights import Weights
+from massannot.pixels import Frames
+from massannot.protocols import FrameMasks, MaskPropagator, MaskSession
+from tests.tiny_models import frames_of, noise_frames, tiny_sam2
+
+SIDE = 128
+HEIGHT, WIDTH = 90, 140
+BOXES = {1: (20, 20, 60, 70), 2: (70, 10, 130, 80), 7: (5, 50, 40, 85)}
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_sam2(tmp_path_factory.mktemp("masks"), side=SIDE)
+
+
+def model(folder: Path, **options: Any) -> Sam2Video:
+    masks = Sam2Video(Weights(str(folder)), **options)
+    masks.setup(device="cpu")
+    return masks
+
+
+def box(object_id: int) -> np.ndarray:
+    return np.array(BOXES[object_id], np.float32)
+
+
+class Official:
+    """The library's inference session over the same pictures, prepared by PIL."""
+
+    def __init__(self, folder: Path, frames: Frames):
+        self.net = transformers.Sam2VideoModel.from_pretrained(folder).eval()
+        pictures = [
+            np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+            for p in frames.pixels_THWC
+        ]
+        values = ((np.stack(pictures) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
+        self.session = Sam2VideoInferenceSession(
+            torch.from_numpy(values).float(), HEIGHT, WIDTH, dtype=torch.float32
+        )
+
+    def add_box(self, object_id: int, frame: int, box_xyxy: np.ndarray) -> None:
+        scale = np.array([SIDE / WIDTH, SIDE / HEIGHT] * 2)
+        corners = torch.tensor(box_xyxy * scale - 0.5, dtype=torch.float32).reshape(1, 1, 2, 2)
+        index = self.session.obj_id_to_idx(object_id)
+        self.session.add_point_inputs(
+            index, frame, {"point_coords": corners, "point_labels": torch.tensor([[[2, 3]]])}
+        )
+        self._run(object_id, frame)
+
+    def add_mask(self, object_id: int, frame: int, mask: np.ndarray) -> None:
+        full = torch.from_numpy(mask)[None, None].float()
+        small = torch.nn.functional.interpolate(full, (SIDE, SIDE), mode="bilinear", antialias=True)
+        index = self.session.obj_id_to_idx(object_id)
+        self.session.add_mask_inputs(index, frame, (small >= 0.5).float())
+        self._run(object_id, frame)
+
+    def _run(self, object_id: int, frame: int) -> None:
+        self.session.obj_with_new_inputs = [object_id]
+        self.net(self.session, frame_idx=frame)
+
+    def propagate(self, first: int, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per frame: mask logits at working size (K, H, W), score (K,)."""
+        answers = []
+        for frame in range(first, end, 1 if end >= first else -1):
+            out = self.net(self.session, frame_idx=frame, reverse=end < first)
+            up = torch.nn.functional.interpolate(
+                out.pred_masks.float(), (HEIGHT, WIDTH), mode="bilinear"
+            )
+            answers.append((up[:, 0].numpy(), out.object_score_logits[:, 0].sigmoid().numpy()))
+        return answers
+
+
+def assert_same(found: list[FrameMasks], wanted: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Masks but for pixels whose logit is next to nothing; scores to what one grey level does."""
+    assert len(found) == len(wanted)
+    for mine, (logits, scores) in zip(found, wanted):
+        sure = np.abs(logits) > 0.02
+        assert sure.mean() > 0.9
+        np.testing.assert_array_equal(mine.masks[sure], (logits > 0)[sure])
+        np.testing.assert_allclose(mine.score, scores, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "first", "end"),
+    [(0, 0, 9), (8, 8, -1), (4, 4, 9), (0, 3, 9)],
+    ids=["forwards", "backwards", "from the middle", "starting after the prompt"],
+)
+def test_boxes_are_followed_as_transformers_follows_them(
+    folder: Path, prompt: int, first: int, end: int
+) -> None:
+    frames = noise_frames(9, HEIGHT, WIDTH)
+    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    for object_id in BOXES:
+        mine.add_box(object_id, frame=prompt, box_xyxy=box(object_id))
+    for object_id in BOXES:  # one object a session: theirs cannot prompt a second one on its own
+        theirs.add_box(object_id, prompt, box(object_id))
+        theirs.session.frames_tracked_per_obj[theirs.session.obj_id_to_idx(object_id)] = {}
+    assert_same(list(mine.propagate(first=first, end=end)), theirs.propagate(first, end))
+
+
+def test_a_mask_is_followed_as_transformers_follows_it(folder: Path) -> None:
+    frames = noise_frames(6, HEIGHT, WIDTH)
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    mask[20:70, 30:90] = True
+    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    mine.add_mask(3, frame=0, mask=mask)
+    theirs.add_mask(3, 0, mask)
+    found = list(mine.propagate(first=0, end=6))
+    np.testing.assert_array_equal(found[0].masks[0], mask)
+    assert_same(found[1:], theirs.propagate(1, 6))
+
+
+def test_one_grey_level_is_all_that_the_comparison_forgives(folder: Path) -> None:
+    frames = noise_frames(4, HEIGHT, WIDTH)
+    swapped = frames_of(np.ascontiguousarray(frames.pixels_THWC[..., ::-1]))
+    right, wrong = (run(model(folder).session(f), [1]) for f in (frames, swapped))
+    assert max(np.abs(a.score - b.score).max() for a, b in zip(right, wrong)) > 4e-3
+
+
+def run(session: Sam2Session, objects: list[int], *, end: int = 4) -> list[FrameMasks]:
+    for object_id in objects:
+        session.add_box(object_id, frame=0, box_xyxy=box(object_id))
+    return list(session.propagate(first=0, end=end))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"object_batch": 1}, {"encode_batch": 3}, {"encode_batch": 4, "object_batch": 2}],
+    ids=["one object a pass", "frames in threes", "both"],
+)
+def test_batches_of_any_size_say_the_same(folder: Path, options: dict[str, int]) -> None:
+    frames = noise_frames(8, HEIGHT, WIDTH)
+    plain = run(model(folder).session(frames), list(BOXES), end=8)
+    other = run(model(folder, **options).session(frames), list(BOXES), end=8)
+    for a, b in zip(plain, other):
+        assert (a.masks != b.masks).mean() < 1e-3
+        np.testing.assert_allclose(a.score, b.score, atol=1e-4)
+
+
+def test_an_object_added_later_changes_nothing_for_the_others(folder: Path) -> None:
+    frames = noise_frames(10, HEIGHT, WIDTH)
+    alone = run(model(folder).session(frames), [1], end=10)
+    session = model(folder).session(frames)
+    run(session, [1], end=5)
+    session.add_box(2, frame=5, box_xyxy=box(2))
+    rest = list(session.propagate(first=5, end=10))
+    for a, b in zip(alone[5:], rest):
+        assert b.objects.tolist() == [1, 2]
+        assert (a.masks[0] != b.masks[0]).mean() < 1e-3
+        np.testing.assert_allclose(a.score[0], b.score[0], atol=1e-4)
+
+
+def test_only_the_objects_asked_for_are_followed(folder: Path) -> None:
+    frames = noise_frames(8, HEIGHT, WIDTH)
+    session = model(folder).session(frames)
+    for object_id in (1, 2, 7):
+        session.add_box(object_id, frame=4, box_xyxy=box(object_id))
+    back = list(session.propagate(first=4, end=-1, objects=[7, 1]))
+    assert [b.frame for b in back] == [4, 3, 2, 1, 0]
+    assert all(b.objects.tolist() == [7, 1] for b in back)
+    alone = model(folder).session(frames)
+    alone.add_box(7, frame=4, box_xyxy=box(7))
+    for a, b in zip(alone.propagate(first=4, end=-1), back):
+        assert (a.masks[0] != b.masks[0]).mean() < 1e-3
+
+
+def test_a_removed_object_is_gone_and_the_others_stay(folder: Path) -> None:
+    session = model(folder).session(noise_frames(6, HEIGHT, WIDTH))
+    run(session, [1, 2], end=3)
+    session.remove(1)
+    assert [m.objects.tolist() for m in session.propagate(first=3, end=6)] == [[2]] * 3
+    with pytest.raises(ValueError, match=r"objects \[1\]: never added; known: \[2\]"):
+        list(session.propagate(first=3, end=4, objects=[1]))
+
+
+def test_a_prompt_between_two_frames_is_heeded_from_the_next_one_on(folder: Path) -> None:
+    session = model(folder).session(noise_frames(6, HEIGHT, WIDTH))
+    session.add_box(1, frame=0, box_xyxy=box(1))
+    seen = []
+    for masks in session.propagate(first=0, end=6):
+        seen.append(masks.objects.tolist())
+        if masks.frame == 2:
+            session.add_box(2, frame=2, box_xyxy=box(2))
+    assert seen == [[1]] * 3 + [[1, 2]] * 3
+
+
+def test_memory_does_not_grow_with_the_clip(folder: Path) -> None:
+    held = held_bytes(folder, n_frames=120)
+    assert held[119] == held[40]
+    assert held[40] > held[0]
+
+
+@pytest.mark.slow
+def test_two_thousand_frames_take_the_memory_of_forty(folder: Path) -> None:
+    import resource
+
+    held = held_bytes(folder, n_frames=300)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    long = held_bytes(folder, n_frames=2000)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert long[1999] == held[40]
+    assert (after - before) * 1024 < 40e6 + 2000 * 45 * 70 * 3  # the pictures, and little else
+
+
+def held_bytes(folder: Path, *, n_frames: int) -> list[int]:
+    pixels = np.resize(noise_frames(7, 45, 70).pixels_THWC, (n_frames, 45, 70, 3))
+    session = model(folder).session(frames_of(pixels))
+    for object_id in BOXES:
+        session.add_box(object_id, frame=0, box_xyxy=box(object_id) / 2)
+    return [session.n_bytes_held for _ in session.propagate(first=0, end=n_frames)]
+
+
+class Encoder(torch.nn.Module):
+    """The image encoder, counting the frames it is shown."""
+
+    def __init__(self, inner: torch.nn.Module):
+        super().__init__()
+        self.inner, self.frames = inner, 0
+
+    def forward(self, values: torch.Tensor, **options: Any) -> Any:
+        self.frames += len(values)
+        return self.inner(values, **options)
+
+
+@pytest.mark.parametrize("encode_batch", [1, 4])
+def test_frames_are_read_when_needed_and_only_once(folder: Path, encode_batch: int) -> None:
+    masks = model(folder, encode_batch=encode_batch)
+    encoder = masks._loaded.net.vision_encoder = Encoder(masks._loaded.net.vision_encoder)
+    session = masks.session(noise_frames(30, HEIGHT, WIDTH))
+    assert encoder.frames == 0
+    for object_id in BOXES:
+        session.add_box(object_id, frame=0, box_xyxy=box(object_id))
+    assert encoder.frames == encode_batch
+    list(session.propagate(first=0, end=8))
+    assert encoder.frames == 8
+
+
+def test_a_box_prompt_is_corner_origin(folder: Path) -> None:
+    """The place that the network is told is the box's corner, edge to edge: what its encoder adds
+    for pixel centres is taken off before."""
+    masks = model(folder)
+    told: list[torch.Tensor] = []
+    embedding = masks._loaded.net.prompt_encoder.shared_embedding
+    embedding.register_forward_pre_hook(lambda _, args: told.append(args[0].clone()))
+    masks.session(noise_frames(1, HEIGHT, WIDTH)).add_box(
+        1, frame=0, box_xyxy=np.array([0, 9, 140, 81], np.float32)
+    )
+    corners = told[0][0, 0, :2] / SIDE * torch.tensor([WIDTH, HEIGHT])
+    np.testing.assert_allclose(corners, [[0, 9], [140, 81]], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("box_xyxy", "columns", "rows"),
+    [
+        ((0, 0, 140, 90), range(32), range(32)),
+        ((35, 45, 70, 90), range(8, 16), range(16, 32)),
+        ((4.375 * 2.4, 0, 4.375 * 2.6, 2.8125), range(2, 3), range(1)),
+        ((4.375 * 2.6, 0, 4.375 * 3.4, 2.8125), range(0), range(1)),
+    ],
+    ids=["whole picture", "a quarter", "holds a pixel's centre", "holds none"],
+)
+def test_a_dense_box_covers_the_pixels_whose_centres_it_holds(
+    folder: Path, box_xyxy: tuple[float, ...], columns: range, rows: range
+) -> None:
+    session = model(folder, box_as_mask=True).session(noise_frames(1, HEIGHT, WIDTH))
+    dense = session._box_mask(np.array(box_xyxy, np.float32))[0, 0].numpy()
+    wanted = np.full((32, 32), -4.0, np.float32)
+    wanted[np.ix_(list(rows), list(columns))] = 4
+    np.testing.assert_array_equal(dense, wanted)
+
+
+def test_a_dense_box_changes_the_answer(folder: Path) -> None:
+    frames = noise_frames(1, HEIGHT, WIDTH)
+    plain, dense = (
+        model(folder, box_as_mask=b).session(frames).add_box(1, frame=0, box_xyxy=box(1))
+        for b in (False, True)
+    )
+    assert plain.shape == dense.shape == (HEIGHT, WIDTH)
+    assert (plain != dense).any()
+
+
+def test_low_resolution_masks_land_where_they_are(folder: Path) -> None:
+    """A disk known in corner coordinates keeps its centre to a twentieth of a pixel."""
+    session = model(folder).session(noise_frames(1, HEIGHT, WIDTH))
+    x, y = (np.arange(32) + 0.5) * WIDTH / 32, (np.arange(32) + 0.5) * HEIGHT / 32
+    inside = 25 - np.hypot(x[None] - 61.3, y[:, None] - 40.7)
+    mask = session._upsampled(torch.from_numpy(inside.astype(np.float32))[None, None])[0].numpy()
+    rows, columns = np.nonzero(mask)
+    assert columns.mean() + 0.5 == pytest.approx(61.3, abs=0.05)
+    assert rows.mean() + 0.5 == pytest.approx(40.7, abs=0.05)
+    assert mask.sum() == pytest.approx(np.pi * 25**2, rel=0.01)
+
+
+def test_a_mask_thinner_than_the_networks_pixels_is_still_seen(folder: Path) -> None:
+    frames = noise_frames(1, 900, 1400)
+    mask = np.zeros((900, 1400), np.bool_)
+    mask[450, 700] = True
+    session = model(folder).session(frames)
+    session.add_mask(1, frame=0, mask=mask)
+    session.add_mask(2, frame=0, mask=np.zeros_like(mask))
+    (masks,) = session.propagate(first=0, end=1)
+    assert masks.score.round(3).tolist() == [1.0, 0.0]
+    assert masks.masks.sum((1, 2)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (lambda s: s.add_box(1, frame=3, box_xyxy=box(1)), "frame 3: the clip has frames 0..2"),
+        (lambda s: s.add_mask(1, frame=0, mask=np.zeros((4, 4), np.bool_)), r"found \(4, 4\)"),
+        (lambda s: s.remove(9), r"objects \[9\]: never added"),
+        (lambda s: list(s.propagate(first=2, end=5)), "frame 3"),
+    ],
+    ids=["no such frame", "mask of another size", "unknown object", "past the end"],
+)
+def test_what_cannot_be_asked_is_refused(folder: Path, call: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        call(model(folder).session(noise_frames(3, HEIGHT, WIDTH)))
+
+
+def test_an_empty_session_yields_empty_frames(folder: Path) -> None:
+    session = model(folder).session(noise_frames(2, HEIGHT, WIDTH))
+    found = list(session.propagate(first=0, end=2))
+    assert [f.masks.shape for f in found] == [(0, HEIGHT, WIDTH)] * 2
+
+
+def test_one_frame_is_a_clip(folder: Path) -> None:
+    assert len(run(model(folder).session(noise_frames(1, HEIGHT, WIDTH)), [1], end=1)) == 1
+
+
+def test_a_second_prompt_of_an_object_is_remembered_beside_the_first(folder: Path) -> None:
+    session = model(folder).session(noise_frames(6, HEIGHT, WIDTH))
+    run(session, [1], end=4)
+    again = session.add_box(1, frame=2, box_xyxy=box(2))
+    (masks,) = session.propagate(first=2, end=3)
+    np.testing.assert_array_equal(masks.masks[0], again)
+    assert len(list(session.propagate(first=3, end=6))) == 3
+
+
+def test_it_is_a_mask_propagator(folder: Path) -> None:
+    masks = model(folder)
+    assert isinstance(masks, MaskPropagator)
+    assert isinstance(masks.session(noise_frames(1, HEIGHT, WIDTH)), MaskSession)
+    assert masks.card().n_parameters > 100_000
