@@ -55,8 +55,10 @@ class _Oracle:
     def _answers(self, frames: Frames) -> Answers:
         if self._library is None:
             raise RuntimeError("oracle: setup() was not called")
-        scene = self._library.scene(frames.video_id)
-        return frames.once(("oracle", self.scenes), lambda: Answers.of(scene, frames))
+        library = self._library
+        return frames.once(
+            ("oracle", self.scenes), lambda: Answers.of(library.scene(frames.video_id), frames)
+        )
 
     def _rng(self, frames: Frames, *path: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, int(frames.video_id[:12], 16), *path])
