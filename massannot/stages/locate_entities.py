@@ -3,7 +3,7 @@
 The position is the component-wise median of the entity's points that are SEEN in the frame, in the
 camera of the frame and in the world: p_world = world_from_cam @ p_cam. Points on its outline, whose
 depth is only read beside the edge, count too: without them the centre would move away from every
-outline. A row is measured if enough of the points are. While something hides the entity its
+outline. A row is measured if at least half of the points seen are. While something hides the entity its
 interpolated points stand for it, and the row says so. Once it has left the picture it is absent:
 no mask there, and the mask before or after the gap touches the picture's border.
 """
@@ -71,13 +71,13 @@ class LocateEntities(BaseStage):
             xyz = np.where((gone[:, None] & ~seen)[..., None], np.nan, mine.xyz)
             centres = surface_centre(xyz, seen, min_points=self.min_points)
             n_points = mine.measured.sum(axis=1)
-            measured = centres.measured & (n_points >= self.min_points)
+            enough = np.maximum(self.min_points, 0.5 * centres.n_measured)
             columns.append(
                 {
                     "entity": np.full(len(clip), entity),
                     **_columns(centres, world_from_cam),
                     "n_points": n_points,
-                    "measured": measured,
+                    "measured": centres.measured & (n_points >= enough),
                     "present": centres.present,
                 }
             )
