@@ -80,6 +80,9 @@ class Worker:
 
         `isolated`: one clip in flight and no other, so that a death has one suspect.
         """
+        if self.layout.commit(shard.id).exists():
+            commits.publish(self.layout, commits.read(self.layout, shard.id))
+            return "lost"
         attempt = self.layout.new_attempt(shard.id)
         self.report(ShardBegun(self.number, shard.id, attempt, isolated))
         try:
@@ -93,7 +96,8 @@ class Worker:
             if not self.layout.commit(shard.id).exists():
                 raise
             end = "lost"  # whoever was first has cleaned up
-        if end == "lost":
+        if end == "lost":  # whoever was first may have died before the shard was published
+            commits.publish(self.layout, commits.read(self.layout, shard.id))
             commits.drop_attempt(self.layout, shard.id, attempt)
         return end
 

@@ -84,6 +84,8 @@ def publish(layout: Layout, commit: Commit) -> None:
             continue
         source = folder / f"{file.table}.parquet"
         problem = _difference(source, file)
+        if problem and target.exists():
+            continue  # somebody else published it meanwhile, and dropped the staging
         if problem:
             raise DamagedFile(f"shard {commit.shard}: staged {file.table}.parquet {problem}")
         durable.link_once(source, target)

@@ -1,0 +1,102 @@
+"""Starting a run in another process, watching its folder from outside, and killing it there."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from massannot.io import commits
+from massannot.io.journal import Begun, Finished, read_journal
+from massannot.io.layout import Layout
+
+PHASES = ("decode", "model", "part", "commit", "publish")
+
+
+def start(out: Path, videos: Path, tally: Path, *, workers: int) -> subprocess.Popen:
+    """The run as a process."""
+    arguments = [str(out), str(videos), str(tally), str(workers)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.run_tiny", *arguments],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+
+
+def phase_of(layout: Layout) -> str | None:
+    """What some worker is doing, read from the folder alone; None: nothing has begun."""
+    committed = commits.shards(layout)
+    busy = sorted(layout.shards_in_staging(), reverse=True)
+    for shard in busy:
+        attempt = layout.attempts(shard)
+        if shard in committed:
+            return "publish"
+        if not attempt:
+            continue
+        names = [path.name for path in layout.attempt(shard, attempt[-1]).glob("*")]
+        names += [path.name for path in layout.attempt(shard, attempt[-1]).glob(".*")]
+        if any("parquet" in name for name in names):
+            return "commit"
+        if any(name.endswith(".tmp") for name in names):
+            return "part"
+        journal = layout.journal(shard, attempt[-1])
+        events = list(read_journal(journal)) if journal.exists() else []
+        return "model" if events and isinstance(events[-1], Begun) else "decode"
+    return None
+
+
+def finished_clips(layout: Layout) -> set[str]:
+    """Clips whose end is in a journal or that are published, as tiny_run names them."""
+    clips = set()
+    for shard in layout.shards_in_staging():
+        for attempt in layout.attempts(shard):
+            path = layout.journal(shard, attempt)
+            for event in read_journal(path) if path.exists() else ():
+                if isinstance(event, Finished):
+                    clips.add((event.clip.uri, event.clip.clip_index))
+    for path in (layout.data / "clips").glob("*.parquet"):
+        rows = pq.read_table(path, columns=["uri", "clip_index"]).to_pylist()
+        clips |= {(row["uri"], row["clip_index"]) for row in rows}
+    return {f"{Path(uri).stem}/{index}" for uri, index in clips}
+
+
+def kill_in(
+    process: subprocess.Popen, layout: Layout, phase: str | None, *, whom: str, delay_s: float
+) -> str | None:
+    """After `delay_s` of work, and once the folder shows `phase` (None: whatever it shows), SIGKILL
+    the driver or one of its workers. Returns the phase that was seen; None: the run had ended."""
+    begun_at = None
+    while process.poll() is None:
+        try:
+            seen = phase_of(layout)
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue  # the folder changes while it is read
+        time.sleep(0.005 if seen is None else 0.0003)
+        if seen is None:
+            continue
+        begun_at = begun_at or time.monotonic()
+        if time.monotonic() - begun_at >= delay_s and phase in (None, seen):
+            victims = [process.pid] if whom == "driver" else children(process.pid)
+            if victims:
+                kill(random.Random(delay_s).choice(victims))
+                return seen
+    return None
+
+
+def children(pid: int) -> list[int]:
+    """Processes started by `pid`."""
+    try:
+        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
