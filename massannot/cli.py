@@ -285,7 +285,7 @@ def _pair(text: str, form: str) -> tuple[str, str]:
 
 def _option(text: str) -> tuple[str, str, str]:
     name, value = _pair(text, "--set STAGE.OPTION=VALUE")
-    stage, dot, option = name.partition(".")
+    stage, dot, option = name.partition(".")  # the option may have dots of its own
     if not (stage and dot and option):
         raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
     return stage, option, value

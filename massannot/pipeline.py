@@ -179,28 +179,39 @@ def _plain(value: Any) -> Any:
 
 
 def _with_option(stage: Stage, option: str, value: str) -> Stage:
-    current = dict(_options(stage))
-    if option not in current:
-        raise BadRecipe(f"stage {stage.name} has no option {option!r}; options: {sorted(current)}")
-    return dataclasses.replace(stage, **{option: _read(stage, option, current[option], value)})  # type: ignore[type-var]
+    changed: Stage = _replaced(stage, option.split("."), value, f"stage {stage.name}")
+    return changed
 
 
-def _read(stage: Stage, option: str, current: Any, text: str) -> Any:
+def _replaced(owner: Any, path: Sequence[str], text: str, where: str) -> Any:
+    """`owner` with the field at the end of `path` read from `text`; models and rules have fields
+    of their own, as in lift_tracks.edge.relative_jump."""
+    names = [f.name for f in dataclasses.fields(owner) if not f.name.startswith("_") and f.init]
+    if path[0] not in names:
+        raise BadRecipe(f"{where} has no option {path[0]!r}; options: {sorted(names)}")
+    current, inner = getattr(owner, path[0]), f"{where}.{path[0]}"
+    if len(path) > 1:
+        if not dataclasses.is_dataclass(current):
+            raise BadRecipe(f"{inner} has no options of its own")
+        new = _replaced(current, path[1:], text, inner)
+    else:
+        new = _read(inner, current, text)
+    return dataclasses.replace(owner, **{path[0]: new})
+
+
+def _read(where: str, current: Any, text: str) -> Any:
     """`text` as a value of the option's present type."""
-    words: Sequence[str] = ("true", "1", "on", "yes")
+    truths, untruths = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
     try:
         if isinstance(current, bool):
-            if text.lower() not in (*words, "false", "0", "off", "no"):
-                raise ValueError(text)
-            return text.lower() in words
-        if isinstance(current, int):
+            if text.lower() in truths + untruths:
+                return text.lower() in truths
+        elif isinstance(current, int):
             return int(text)
-        if isinstance(current, float):
+        elif isinstance(current, float):
             return float(text)
-        if current is None or isinstance(current, str):
+        elif current is None or isinstance(current, str):
             return text
     except ValueError:
         pass
-    raise BadRecipe(
-        f"{stage.name}.{option}={text!r}: expected a {type(current).__name__} like {current!r}"
-    )
+    raise BadRecipe(f"{where}={text!r}: expected a {type(current).__name__} like {current!r}")

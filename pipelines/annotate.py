@@ -39,9 +39,9 @@ def pipeline(choice: Choice) -> Pipeline:
             StabilizeDepth(),
             *((StoreDepth(),) if choice.depth_maps else ()),
             LiftTracks(),
+            SummarizeClip(),
             LocateEntities(),
             MeasureMotions(),
             ScoreQuality(),
-            SummarizeClip(),
         ),
     )
