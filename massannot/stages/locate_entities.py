@@ -3,9 +3,9 @@
 The position is the component-wise median of the entity's points that are SEEN in the frame, in the
 camera of the frame and in the world: p_world = world_from_cam @ p_cam. Points on its outline, whose
 depth is only read beside the edge, count too: without them the centre would move away from every
-outline. A row is measured if at least half of the points seen are. While something hides the entity its
-interpolated points stand for it, and the row says so. Once it has left the picture it is absent:
-no mask there, and the mask before or after the gap touches the picture's border.
+outline. A row is measured if at least half of the points seen are. While something hides the entity
+its interpolated points stand for it, and the row says so. Once it has left the picture it is
+absent: no mask there, and the mask before or after the gap touches the picture's border.
 """
 
 from __future__ import annotations

@@ -1,0 +1,73 @@
+"""Quality in 0..1: how likely a position is within 2 % of its distance from the truth.
+
+A logistic function of parts that a video shows by itself. Its weights were fitted on rendered
+scenes whose oracles were made wrong in many ways (tests/bench/calibrate_quality.py prints them). A
+wrong scale of the whole clip, or a wrong field of view, shows in none of the parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, isfinite, log10
+
+GOOD_ERROR = 0.02
+"""Error, as a share of the distance from the camera, up to which a position counts as right."""
+
+
+@dataclass(frozen=True)
+class QualityParts:
+    """What is known of an entity over some frames; None: unknown, which neither helps nor harms."""
+
+    fb_error: float | None = None
+    """Median forward-backward error of its points, as a share of the picture's diagonal."""
+    in_mask_share: float | None = None
+    """Share of visible points that lie inside the mask."""
+    depth_valid_share: float | None = None
+    """Share of visible points whose depth was measured."""
+    points_alive_share: float | None = None
+    """Share of (point, visible-mask frame) pairs in which the point is visible."""
+    mask_score: float | None = None
+    """Mean mask score over visible frames."""
+    jitter: float | None = None
+    """Noise of the position from frame to frame, as a share of its distance from the camera."""
+
+
+def quality(parts: QualityParts) -> float:
+    """The probability, from the parts that are known."""
+    evidence = _BIAS + sum(
+        weight * value
+        for weight, value in zip(_WEIGHTS, features(parts), strict=True)
+        if value is not None
+    )
+    return 1.0 / (1.0 + exp(-evidence))
+
+
+def features(parts: QualityParts) -> tuple[float | None, ...]:
+    """One number a part, zero where nothing is wrong; None: unknown."""
+    return (
+        _times(parts.fb_error, 100.0),
+        _missing(parts.in_mask_share),
+        _missing(parts.depth_valid_share),
+        _missing(parts.points_alive_share),
+        _missing(parts.mask_score),
+        _decades(parts.jitter),
+    )
+
+
+_BIAS = 4.0
+_WEIGHTS = (-2.0, -6.0, -2.0, -1.0, -3.0, -2.5)
+_STILL = 1e-4
+"""Jitter, as a share of the distance, below which less of it means nothing."""
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None or not isfinite(value) else factor * value
+
+
+def _missing(share: float | None) -> float | None:
+    return None if share is None or not isfinite(share) else 1.0 - share
+
+
+def _decades(value: float | None) -> float | None:
+    """Powers of ten above _STILL."""
+    return None if value is None or not isfinite(value) else log10(max(value, _STILL) / _STILL)
