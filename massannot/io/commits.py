@@ -74,21 +74,21 @@ def shards(layout: Layout) -> set[str]:
 def publish(layout: Layout, commit: Commit) -> None:
     """Make a committed shard visible, then drop its staging. Can be repeated.
 
-    Raises DamagedFile before anything further is published when a staged file is not what the
-    commit says.
+    Raises DamagedFile, and publishes nothing, when a staged file is not what the commit says.
     """
     folder = layout.attempt(commit.shard, commit.attempt)
-    for file in sorted(commit.files, key=lambda file: (file.table == LAST, file.table)):
-        target = layout.published(file.table, commit.shard)
-        if target.exists():
-            continue
-        source = folder / f"{file.table}.parquet"
-        problem = _difference(source, file)
-        if problem and target.exists():
-            continue  # somebody else published it meanwhile, and dropped the staging
-        if problem:
+    todo = [f for f in commit.files if not layout.published(f.table, commit.shard).exists()]
+    for file in todo:
+        problem = _difference(folder / f"{file.table}.parquet", file)
+        if problem and not layout.published(file.table, commit.shard).exists():
             raise DamagedFile(f"shard {commit.shard}: staged {file.table}.parquet {problem}")
-        durable.link_once(source, target)
+    for file in sorted(todo, key=lambda file: file.table == LAST):
+        target = layout.published(file.table, commit.shard)
+        try:
+            durable.link_once(folder / f"{file.table}.parquet", target)
+        except FileNotFoundError:  # somebody else published the shard and dropped its staging
+            if not target.exists():
+                raise
     _drop_staging(layout, commit.shard)
 
 
