@@ -10,7 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from massannot.scenes.physics import Body, turned
-from massannot.scenes.shapes import Ball, Box, Cone, Cylinder, Floats, Shape
+from massannot.scenes.revolved import Cone, Cylinder
+from massannot.scenes.shapes import Ball, Box, Floats, Shape
 
 Scenario = Literal[
     "rolling", "sliding", "falling", "bouncing", "colliding", "occluding", "leaving", "mixed"

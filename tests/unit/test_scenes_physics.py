@@ -12,7 +12,8 @@ from massannot.scenes.physics import (
     room_planes,
     simulate,
 )
-from massannot.scenes.shapes import Ball, Box, Cone, Cylinder, Shape
+from massannot.scenes.revolved import Cone, Cylinder
+from massannot.scenes.shapes import Ball, Box, Shape
 from massannot.scenes.world import SceneOptions, make_scene
 
 PLANES = room_planes(4, 4, 6)

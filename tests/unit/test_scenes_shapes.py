@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from massannot.scenes.shapes import Ball, Box, Cone, Cylinder, Shape
+from massannot.scenes.revolved import Cone, Cylinder
+from massannot.scenes.shapes import Ball, Box, Shape
 
 SHAPES: dict[str, Shape] = {
     "ball": Ball(0.3),
