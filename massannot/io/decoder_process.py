@@ -28,6 +28,8 @@ from massannot.pixels import SharedPixels
 
 _HEADER = 8
 _BEAT_S = 0.5
+_START_S = 60.0
+"""What a process may need to start on a busy machine, before it says its first word."""
 _PROGRAM = """
 import sys
 from massannot.io.decoder_process import serve
@@ -113,13 +115,14 @@ class DecoderProcess:
         it never started.
         """
         while True:
-            self._socket.settimeout(silence_s)
+            patience_s = silence_s if self._greeted else max(silence_s, _START_S)
+            self._socket.settimeout(patience_s)
             try:
                 message, descriptor = _receive(self._socket)
             except TimeoutError:
                 self.kill()
                 raise DecoderCrashed(
-                    f"{self._path}: the decoder process gave no sign of life for {silence_s:g} s, "
+                    f"{self._path}: the decoder process gave no sign of life for {patience_s:g} s, "
                     "expected one every half second; it was ended"
                 ) from None
             except (EOFError, OSError) as error:

@@ -37,6 +37,8 @@ _MATRICES = {
     9: ("bt2020nc", Colorspace.BT2020),
 }
 _UNSAID = (2, 3)
+_EXPANDED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
+"""Limited-range grey to full range."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Look:
     """Counter-clockwise quarter turns for display."""
     mirrored: bool
     """Left and right are swapped, before turning."""
+    grey: bool = False
 
     @property
     def rotation(self) -> int:
@@ -74,7 +77,7 @@ def look_of(frame: av.VideoFrame) -> Look:
         )
     range_said = int(frame.color_range)
     full = range_said == _FULL_RANGE or (range_said == 0 and (grey or name.startswith("yuvj")))
-    return Look(_MATRICES[said][0], full, turns, mirrored)
+    return Look(_MATRICES[said][0], full, turns, mirrored, grey)
 
 
 def working_size(width: int, height: int, *, long_side: int) -> tuple[int, int]:
@@ -118,6 +121,8 @@ class ToRGB:
                 f"found pixel format {frame.format.name}, which cannot become RGB: {error}"
             ) from error
         picture = np.asarray(rgb.to_ndarray(), np.uint8)
+        if look.grey and not look.full_range:  # swscale takes every grey for full range
+            picture = _EXPANDED[picture]
         if look.mirrored:
             picture = picture[:, ::-1]
         return np.ascontiguousarray(np.rot90(picture, look.quarter_turns))
