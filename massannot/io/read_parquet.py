@@ -64,4 +64,7 @@ def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Tabl
     missing = [column for column in spec.names if column not in table.column_names]
     if missing:
         raise BadTable(f"table {spec.name}: columns {missing} are missing")
-    return table.select(list(spec.names)).cast(spec.schema())
+    try:
+        return table.select(list(spec.names)).cast(spec.schema())
+    except ValueError as error:  # other types, or nulls where none may be
+        raise BadTable(f"table {spec.name}: {error}") from error
