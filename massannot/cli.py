@@ -428,3 +428,21 @@ def evaluate(
         _print_json(scores.as_json(rows))
     else:
         print(scores.as_text(rows))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--output", help="Where everything goes.")] = Path(
+        "demo-out"
+    ),
+    seed: Annotated[int | None, typer.Option(help="Another scene.")] = None,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Let the scene answer instead of the shipped models.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Render a physics clip, annotate it, draw it, and compare with the exact truth. No network."""
+    from massannot import demo as demonstration
+
+    number = demonstration.SEED if seed is None else seed
+    raise typer.Exit(demonstration.run(out, seed=number, truth=truth, as_json=as_json))

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from massannot.viewers.palette import INK, entity_rgb
 
-MASK_OPACITY = 0.38
+MASK_OPACITY = 0.22
 TRAIL_FRAMES = 24
 """Frames a trail reaches back: about as long as the eye follows."""
 

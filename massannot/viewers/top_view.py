@@ -36,15 +36,15 @@ class TopView:
         return image
 
     def _fit(self) -> tuple[float, float, float]:
-        """Pixels a unit, and the world x and z of the lower left corner; the camera is in view."""
+        """Pixels a unit, and the world x and z of the lower left corner."""
         known = [path[np.isfinite(path).all(axis=1)] for path in self.paths.values()]
-        points = np.concatenate([*known, np.zeros((1, 3))])
+        points = np.concatenate(known) if any(len(k) for k in known) else np.zeros((1, 3))
         low, high = points.min(axis=0), points.max(axis=0)
         width, height = self.size[0] - 24, self.size[1] - 40
         span_x, span_z = max(high[0] - low[0], 0.5) * 1.15, max(high[2] - low[2], 0.5) * 1.1
         scale = min(width / span_x, height / span_z)
-        middle = (low[0] + high[0]) / 2
-        return scale, middle - self.size[0] / 2 / scale, low[2] - 12 / scale
+        middle_x, middle_z = (low[0] + high[0]) / 2, (low[2] + high[2]) / 2
+        return scale, middle_x - self.size[0] / 2 / scale, middle_z - height / 2 / scale
 
     def _place(
         self, xz: npt.NDArray[np.float32], scale: float, x_left: float, z_low: float
@@ -65,7 +65,7 @@ class TopView:
         camera = self._place(np.zeros((1, 2), np.float32), scale, x_left, z_low)[0]
         left, right = (camera[0] - 9, camera[1] - 14), (camera[0] + 9, camera[1] - 14)
         pen.polygon([tuple(camera), left, right], outline=INK)
-        text = f"from above, grid {step:g} {self.unit}"
+        text = f"from above (camera below), grid {step:g} {self.unit}"
         pen.text((8, 6), text, font=font(12), fill=FAINT)
 
     def _path(
