@@ -200,20 +200,13 @@ def _from_path(weights: Weights) -> LocalWeights:
 
 def _from_cache(weights: Weights) -> LocalWeights | None:
     """What the hub's cache holds complete at this revision; an interrupted download does not."""
-    hub = _hub(weights)
-    try:
-        folder = Path(
-            hub.snapshot_download(weights.source, revision=weights.revision, local_files_only=True)
-        )
-    except (hub.errors.LocalEntryNotFoundError, ValueError):
+    name = weights.file or "config.json"
+    cached = _hub(weights).try_to_load_from_cache(weights.source, name, revision=weights.revision)
+    if not isinstance(cached, str):  # None, or a marker that the repository has no such file
         return None
-    if weights.file:
-        files: tuple[Path, ...] = (folder / weights.file,)
-        complete = files[0].is_file()
-    else:
-        files = _weight_files(folder)
-        complete = bool(files) and (folder / "config.json").is_file()
-    return LocalWeights(weights, folder, files, folder.name) if complete else None
+    folder = Path(cached.removesuffix(name))
+    files = (Path(cached),) if weights.file else _weight_files(folder)
+    return LocalWeights(weights, folder, files, folder.name) if files else None
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:

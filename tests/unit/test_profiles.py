@@ -1,0 +1,87 @@
+"""Profiles are descriptions: cheap to list, honest about licences, whole in what they name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from massannot.errors import UsageError
+from massannot.models.profiles import PERMISSIVE, PROFILES, ProfileModel, named
+from massannot.models.weights import Weights
+
+
+def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:
+    code = """
+    import sys
+    from massannot.models.profiles import PROFILES
+    [str(weights) for profile in PROFILES for weights in profile.weights]
+    heavy = ("torch", "transformers", "huggingface_hub", "cv2")
+    print([name for name in heavy if name in sys.modules])
+    """
+    code = textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_profile_does_every_job_once() -> None:
+    for profile in PROFILES:
+        assert sorted(profile.jobs) == ["depth", "detect", "masks", "tracks"], profile.name
+
+
+def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year() -> None:
+    loose = [
+        str(w)
+        for profile in PROFILES
+        for w in profile.weights
+        if w.on_hub and len(w.revision) != 40 and w.source != "facebook/cotracker3"
+    ]
+    assert loose == []
+
+
+@pytest.mark.parametrize(
+    ("name", "restricted"),
+    [
+        ("mass", {"depth", "tracks"}),
+        ("small", {"tracks"}),
+        ("permissive-relative", set()),
+        ("embedded", set()),
+    ],
+)
+def test_what_is_not_permissive_is_said(name: str, restricted: set[str]) -> None:
+    profile = named(name)
+    assert {model.job for model in profile.restricted} == restricted
+    for model in profile.restricted:
+        assert model.license in profile.note
+    assert all(
+        m.license in PERMISSIVE for m in profile.models if m not in profile.restricted and m.weights
+    )
+
+
+def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(UsageError, match="no profile 'big'; profiles: mass, small, permissive"):
+        named("big")
+
+
+def test_weights_can_be_replaced_for_one_job(tmp_path: Path) -> None:
+    profile = named("small").using("depth", Weights(str(tmp_path)))
+    assert profile.model("depth").weights == Weights(str(tmp_path))
+    assert profile.model("masks") == named("small").model("masks")
+
+
+def test_building_an_adapter_loads_nothing() -> None:
+    adapter = named("small").model("detect").build(box_threshold=0.2)
+    assert adapter.box_threshold == 0.2
+    assert adapter.card().weights.startswith("IDEA-Research/grounding-dino-tiny")
+
+
+def test_thresholds_found_in_training_come_from_the_weights_card(tmp_path: Path) -> None:
+    card = {"options": {"box_threshold": 0.11, "readout": "encoder", "top_k": 5}}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    model = ProfileModel("detect", "grounding_dino:GroundingDino", Weights(str(tmp_path)))
+    adapter = model.build(top_k=7)
+    assert (adapter.box_threshold, adapter.readout, adapter.top_k) == (0.11, "encoder", 7)
