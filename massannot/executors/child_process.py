@@ -42,6 +42,13 @@ class ChildProcess:
         with contextlib.suppress(OSError):  # it has died: `_bury` finds out
             self.connection.send(message)
 
+    def last_words(self) -> str:
+        """The last line of its log: after a crash, often the reason."""
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(errors="replace").splitlines()
+            return lines[-1] if lines else "it said nothing"
+        return "its log cannot be read"
+
     def join(self) -> None:
         """Wait for the end of a worker that was told to stop."""
         with contextlib.suppress(subprocess.TimeoutExpired):

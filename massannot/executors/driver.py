@@ -24,8 +24,8 @@ from massannot.io.plan import Shard
 
 DEATHS_OUTSIDE_CLIPS = 3
 """A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
-DEATHS_BEFORE_READY = 2
-"""Models that cannot be loaded will not load the third time either."""
+DEATHS_BEFORE_READY = 3
+"""Models that could not be loaded so often in a row will not load the next time either."""
 
 
 class WorkerBroke(RuntimeError):
@@ -109,6 +109,7 @@ class Driver:
             case Loaded(weights):
                 run_record.add_weights(self._layout, weights)
                 process.ready = True
+                self._deaths_before_ready = 0
             case ShardEnded(shard, end):
                 work, process.work = process.work, None
                 if end != "interrupted":
@@ -144,8 +145,9 @@ class Driver:
             self._deaths_before_ready += 1
             if self._deaths_before_ready >= DEATHS_BEFORE_READY:
                 raise NothingToRun(
-                    f"worker {process.order.number} died while it loaded its models "
-                    f"(exit code {process.exit_code}); see {process.log}"
+                    f"worker {process.order.number} died {DEATHS_BEFORE_READY} times while it "
+                    f"loaded its models (exit code {process.exit_code}: {process.last_words()}); "
+                    f"see {process.log}"
                 )
 
     def _record_death(self, process: ChildProcess, work: Work) -> None:
@@ -156,5 +158,6 @@ class Driver:
             if read_past(self._layout, shard).deaths_elsewhere >= DEATHS_OUTSIDE_CLIPS:
                 raise MassannotError(
                     f"shard {shard}: its worker died {DEATHS_OUTSIDE_CLIPS} times with no clip in "
-                    f"hand (exit code {process.exit_code}); see {process.log}"
+                    f"hand (exit code {process.exit_code}: {process.last_words()}); "
+                    f"see {process.log}"
                 )

@@ -2,7 +2,9 @@
 
 import filecmp
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -246,7 +248,9 @@ def test_a_recipe_without_clips_is_refused_before_anything_is_written(uris, tmp_
 
 
 def test_workers_that_cannot_load_their_models_end_the_run(uris, tmp_path):
-    with pytest.raises(NothingToRun, match="died while it loaded its models"):
+    with pytest.raises(
+        NothingToRun, match=r"died 3 times while it loaded its models \(exit code 7: no GPU today\)"
+    ):
         annotate(uris, tmp_path / "out", tiny=Tiny(more=(DieInSetup(),)), workers=1)
 
 
@@ -261,6 +265,6 @@ class DieInSetup(tiny_run.DescribeClip):
     """A stage whose process ends while it loads."""
 
     def setup(self, *, device: str) -> None:
-        import os
-
+        sys.stderr.write("no GPU today\n")
+        sys.stderr.flush()
         os._exit(7)
