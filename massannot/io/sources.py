@@ -100,7 +100,7 @@ def _listed(path: Path) -> Iterator[str]:
     for number, name in enumerate(wanted, start=1):
         if name.startswith("@"):
             raise UsageError(f"@{path}, entry {number}: a list cannot name another list: {name}")
-        source = name if "://" in name else os.path.join(path.parent, name)
+        source = name if "://" in name else str(path.parent / name)
         if not (os.path.exists(source) or glob.has_magic(source) or "://" in source):
             yield source
             continue

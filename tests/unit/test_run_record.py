@@ -1,0 +1,101 @@
+"""A folder remembers what made it, refuses anything else, and keeps no secret."""
+
+import dataclasses
+
+import pytest
+
+from massannot.errors import OtherRecipe
+from massannot.io import run_record
+from massannot.io.layout import Layout
+from massannot.io.run_record import Identity, RunRecord, Weights, differences, without_credentials
+
+RECIPE = {
+    "recipe": "annotate",
+    "profile": "small",
+    "stages": [
+        {"stage": "detect", "box_threshold": 0.35, "detector": {"is": "Dino", "size": "tiny"}},
+        {"stage": "track", "points": 64},
+    ],
+}
+RECORD = RunRecord(Identity(RECIPE, "10", ("ball",)), "digest")
+TRACKER = Weights("CoTracker3", "hub/id", "abc", "0" * 64, "CC-BY-NC", 25)
+
+
+def other_recipe(**changes) -> RunRecord:
+    return dataclasses.replace(RECORD, identity=dataclasses.replace(RECORD.identity, **changes))
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        pytest.param(
+            other_recipe(prompts=("ball", "hoop")), r'prompts +\["ball"\] +\["ball", "ho', id="p"
+        ),
+        pytest.param(other_recipe(sampling="all"), r"sampling +10 +all", id="sampling"),
+        pytest.param(
+            other_recipe(
+                recipe={**RECIPE, "stages": [{**RECIPE["stages"][0], "box_threshold": 0.5},
+                                             RECIPE["stages"][1]]}
+            ),
+            r"recipe\.stages\.detect\.box_threshold +0\.35 +0\.5",
+            id="an option",
+        ),
+        pytest.param(
+            other_recipe(recipe={**RECIPE, "stages": RECIPE["stages"][:1]}),
+            r"recipe\.stages\.track +\{.*\} +\(none\)",
+            id="a stage less",
+        ),
+    ],
+)  # fmt: skip
+def test_another_recipe_is_refused_with_the_difference(tmp_path, asked, line):
+    layout = Layout(tmp_path)
+    run_record.begin(layout, RECORD)
+    before = layout.record.read_bytes()
+    with pytest.raises(OtherRecipe, match=line):
+        run_record.begin(layout, asked)
+    assert layout.record.read_bytes() == before
+
+
+def test_the_same_recipe_is_welcome_again_and_each_start_is_kept(tmp_path):
+    layout = Layout(tmp_path)
+    run_record.begin(layout, RECORD)
+    assert len(run_record.begin(layout, RECORD).starts) == 2
+    found = run_record.read(layout)
+    assert (found.identity, found.digest) == (RECORD.identity, "digest")
+
+
+def test_other_weights_are_refused(tmp_path):
+    layout = Layout(tmp_path)
+    run_record.begin(layout, RECORD)
+    run_record.add_weights(layout, [TRACKER])
+    run_record.add_weights(layout, [TRACKER])
+    with pytest.raises(
+        OtherRecipe, match=r"another weights:\n.*\n  CoTracker3\.sha256 +0000.*1111"
+    ):
+        run_record.add_weights(layout, [dataclasses.replace(TRACKER, sha256="1" * 64)])
+    assert run_record.read(layout).weights == (TRACKER,)
+
+
+def test_a_folder_without_a_run_has_no_record(tmp_path):
+    assert run_record.read(Layout(tmp_path)) is None
+
+
+def test_equal_values_do_not_differ():
+    assert list(differences(RECIPE, RECIPE)) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["massannot", "a.mp4", "-p", "ball"], "massannot a.mp4 -p ball"),
+        (["run", "--token", "s3cret", "x"], "run --token *** x"),
+        (["run", "--hf-token=s3cret"], "run --hf-token=***"),
+        (["HF_TOKEN=s3cret"], "HF_TOKEN=***"),
+        (["https://user:pw@host/x"], "https://***@host/x"),
+        (["https://b/x?X-Amz-Signature=abc&y=1"], "https://b/x?X-Amz-Signature=***&y=1"),
+        (["hf_abcdefghij0123456789"], "***"),
+        (["AKIAABCDEFGHIJKLMNOP"], "***"),
+    ],
+)
+def test_credentials_do_not_reach_the_record(argv, shown):
+    assert without_credentials(argv) == shown

@@ -1,0 +1,79 @@
+"""What a user types becomes a list of videos, in an order that names alone decide."""
+
+import os
+
+import pytest
+
+from massannot.errors import UsageError
+from massannot.io.sources import find_videos
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.mp4", "a.MOV", "notes.txt", ".hidden.mp4", "deep/er/c.webm", ".git/d.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    os.symlink(tmp_path / "b.mp4", tmp_path / "deep" / "link.mp4")
+    (tmp_path / "list.txt").write_text("\ufeffb.mp4\n\n# a comment\ndeep/er\ngone.mp4\n")
+    (tmp_path / "nothing.txt").write_text("# only a comment\n")
+    (tmp_path / "nested.txt").write_text("@list.txt\n")
+    (tmp_path / "picture.bin").write_bytes(b"\xff\xfe\x00\xd8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        pytest.param(["b.mp4"], ["b.mp4"], id="a file"),
+        pytest.param(["notes.txt"], ["notes.txt"], id="a file named outright may end in anything"),
+        pytest.param(["deep"], ["deep/er/c.webm", "deep/link.mp4"], id="a folder and below"),
+        pytest.param(["."], ["./a.MOV", "./b.mp4", "./deep/er/c.webm"], id="not what is hidden"),
+        pytest.param(["*.m*"], ["b.mp4"], id="a glob, as the shell would"),
+        pytest.param(["**/*.webm"], ["deep/er/c.webm"], id="a deep glob"),
+        pytest.param(["@list.txt"], ["b.mp4", "deep/er/c.webm", "gone.mp4"], id="a list"),
+        pytest.param(
+            ["b.mp4", "./b.mp4", "."], ["b.mp4", "./a.MOV", "./deep/er/c.webm"], id="once"
+        ),
+        pytest.param(["a.MOV", "deep/link.mp4", "b.mp4"], ["a.MOV", "deep/link.mp4"], id="a link"),
+        pytest.param(["file with [brackets].mp4"], ["file with [brackets].mp4"], id="a name"),
+    ],
+)
+def test_sources_become_videos(folder, sources, expected):
+    (folder / "file with [brackets].mp4").write_bytes(b"x")
+    if "." in sources:
+        expected = [*expected, "./file with [brackets].mp4"]
+    elif sources == ["*.m*"]:
+        expected = [*expected, "file with [brackets].mp4"]
+    assert list(find_videos(sources)) == expected
+
+
+def test_a_list_elsewhere_names_files_beside_itself(folder, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    first, *_ = find_videos([f"@{folder}/list.txt"])
+    assert first == f"{folder}/b.mp4"
+
+
+def test_limit_takes_the_first(folder):
+    assert find_videos(["."], limit=2) == ("./a.MOV", "./b.mp4")
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        pytest.param([], "no video was named", id="nothing"),
+        pytest.param(["gone.mp4"], "gone.mp4: no such file", id="a file that is not there"),
+        pytest.param(["empty"], r"empty: no video in this folder; looked for \.3gp", id="empty"),
+        pytest.param(["*.xyz"], "matches no file", id="a glob that matches nothing"),
+        pytest.param(["s3://b/c.mp4"], "only local files", id="an address"),
+        pytest.param(["@gone.txt"], "@gone.txt: cannot be read", id="a list that is not there"),
+        pytest.param(["@nothing.txt"], "names no video", id="a list without videos"),
+        pytest.param(["@nested.txt"], "entry 1: a list cannot name another", id="a list of lists"),
+        pytest.param(["@picture.bin"], "cannot be read as a list", id="not a text"),
+    ],
+)
+def test_what_is_wrong_is_named(folder, sources, says):
+    with pytest.raises(UsageError, match=says):
+        find_videos(sources)
