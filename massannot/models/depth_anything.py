@@ -8,7 +8,9 @@ Source: Yang et al. 2024, arXiv:2406.09414, through transformers' port.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from massannot.models.pretrained import (
     precision,
 )
 from massannot.models.upload import frames_on
-from massannot.models.weights import LocalWeights, Weights, find
+from massannot.models.weights import Weights, find
 from massannot.pixels import DepthMaps, Frames
 from massannot.protocols import ModelCard
 
@@ -63,6 +65,7 @@ class DepthAnything:
     compile: bool = False
     """torch.compile: pays after some hundreds of frames of one size."""
     canonical: CanonicalFocal | None = None
+    """None: as "canonical" in the weights' card.json says, if it does."""
     focal_px: float = 0.0
     """Focal length of the clips in pixels of the Frames; only for a canonical network."""
     _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
@@ -83,8 +86,9 @@ class DepthAnything:
             multiple=int(config.get("ensure_multiple_of", net.config.patch_size)),
             keep_aspect=bool(config.get("keep_aspect_ratio", True)),
             normalize=normalization_from(config),
+            canonical=self.canonical or _canonical_of_card(local.folder),
             device=device,
-            card=_card(local, count),
+            card=local.card(name="depth_anything", n_parameters=count),
         )
 
     def destroy(self) -> None:
@@ -101,7 +105,7 @@ class DepthAnything:
         """Depth of every frame, (T, h, w). `focal_px`, in pixels of these frames, replaces the
         option; only a canonical network needs one. Raises BadModelOutput for NaN or infinity."""
         loaded = self._ready()
-        factor = self._metres_per_unit(frames, focal_px)
+        factor = self._metres_per_unit(loaded.canonical, frames, focal_px)
         height, width = size_of_multiples(
             frames.height, frames.width, target_height=loaded.target[0],
             target_width=loaded.target[1], multiple=loaded.multiple, keep_aspect=loaded.keep_aspect,
@@ -127,8 +131,10 @@ class DepthAnything:
             answer: torch.Tensor = loaded.net(loaded.normalize(levels)).predicted_depth
         return answer.float()
 
-    def _metres_per_unit(self, frames: Frames, focal_px: float | None) -> float:
-        if self.canonical is None:
+    def _metres_per_unit(
+        self, canonical: CanonicalFocal | None, frames: Frames, focal_px: float | None
+    ) -> float:
+        if canonical is None:
             return 1.0
         focal = self.focal_px if focal_px is None else focal_px
         if focal <= 0:
@@ -136,7 +142,7 @@ class DepthAnything:
                 f"depth of {frames.source_id}: {self.weights} was taught at one focal length and "
                 f"needs the clip's, found {focal} pixels; give focal_px"
             )
-        return self.canonical.factor(focal, frames.width)
+        return canonical.factor(focal, frames.width)
 
     def _ready(self) -> _Loaded:
         if self._loaded is None:
@@ -152,6 +158,7 @@ class _Loaded:
     multiple: int
     keep_aspect: bool
     normalize: Normalization
+    canonical: CanonicalFocal | None
     device: str
     card: ModelCard
 
@@ -161,5 +168,7 @@ def _target(config: dict[str, Any]) -> tuple[int, int]:
     return int(size.get("height", OFFICIAL_SIDE)), int(size.get("width", OFFICIAL_SIDE))
 
 
-def _card(local: LocalWeights, count: int) -> ModelCard:
-    return local.card(name="depth_anything", n_parameters=count)
+def _canonical_of_card(folder: Path) -> CanonicalFocal | None:
+    card = folder / "card.json"
+    said = json.loads(card.read_text()).get("canonical") if card.is_file() else None
+    return None if said is None else CanonicalFocal(**said)

@@ -23,8 +23,8 @@ Job = Literal["detect", "masks", "depth", "tracks"]
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause")
 
-EMBEDDED = Path(__file__).parent.parent / "embedded"
-"""Folder of the weights that travel with the package, one folder per adapter's file name."""
+EMBEDDED = Path(__file__).parent.parent / "weights" / "embedded"
+"""The weights that travel with the package, one folder per adapter's file name."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ _DEPTH_RELATIVE_SMALL = ProfileModel(
 )
 _TRACKS_COTRACKER3 = ProfileModel(
     "tracks",
-    "cotracker3:CoTracker3",
+    "cotracker3_tracker:CoTracker3Tracker",
     _hub("facebook/cotracker3", "main", "cc-by-nc-4.0", file="scaled_offline.pth"),
     n_bytes=101_890_938,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,15 @@ def test_a_canonical_network_is_scaled_by_the_focal_length(folder: Path) -> None
     np.testing.assert_allclose(
         canonical.estimate_depth(frames, focal_px=300.0).values, plain, rtol=1e-6
     )
+
+
+def test_the_weights_card_may_say_that_they_are_canonical(tmp_path: Path) -> None:
+    frames, folder = noise_frames(1, 120, 160), tiny_depth(tmp_path)
+    plain = model(folder).estimate_depth(frames).values
+    card = {"canonical": {"focal_px": 150.0, "width_px": 160.0}}
+    (folder / "card.json").write_text(json.dumps(card))
+    found = model(folder).estimate_depth(frames, focal_px=300.0).values
+    np.testing.assert_allclose(found, plain * 2, rtol=1e-6)
 
 
 def test_a_canonical_network_without_a_focal_length_is_refused(folder: Path) -> None:

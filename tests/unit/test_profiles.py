@@ -73,6 +73,12 @@ def test_weights_can_be_replaced_for_one_job(tmp_path: Path) -> None:
     assert profile.model("masks") == named("small").model("masks")
 
 
+def test_every_adapter_of_every_profile_can_be_built() -> None:
+    for profile in PROFILES:
+        for model in profile.models:
+            assert model.build().card().name, (profile.name, model.job)
+
+
 def test_building_an_adapter_loads_nothing() -> None:
     adapter = named("small").model("detect").build(box_threshold=0.2)
     assert adapter.box_threshold == 0.2
