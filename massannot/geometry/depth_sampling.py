@@ -34,10 +34,10 @@ class EdgeRule:
     edge it is the distance of the two surfaces. On scenes of 160x128 pixels with exact depth, no
     reading that is kept is 5 cm wrong; with 0.01 one in 100,000 is."""
     roughness: float = 4.0
-    """Rough maps bend everywhere: up to so many times the clip's median bend is no edge."""
-    max_spread: float = 0.3
+    """Rough maps bend everywhere: up to so many times the maps' median bend is no edge."""
+    max_spread: float = 0.5
     """Largest minus smallest 1/z of the 3x3 pixels. Networks smear an edge over several pixels, as
-    a steep ramp without a bend; floors get this steep only within seven map rows of the horizon."""
+    a steep ramp without a bend; floors get this steep only within four map rows of the horizon."""
 
 
 DEFAULT_EDGE_RULE = EdgeRule()
@@ -80,7 +80,29 @@ def sample_depth(
     inverse = bilinear(window)
     known = window.inside & np.isfinite(window.inverse_z[1, 1]) & (inverse > 0)
     z = 1.0 / np.where(known, inverse, np.nan)
-    return DepthSamples(z=z, known=known, edge=known & _on_edge(window.inverse_z, z, edge_rule))
+    max_bend = max(edge_rule.max_bend, edge_rule.roughness * usual_bend(depth_Thw))
+    edge = known & (
+        (_bend(window.inverse_z) > max_bend) | (_spread(window.inverse_z) > edge_rule.max_spread)
+    )
+    return DepthSamples(z=z, known=known, edge=edge)
+
+
+def usual_bend(depth_Thw: F32) -> float:
+    """Median bend of maps (T, h, w), from a grid of 24x24 pixels in up to eight of them."""
+    n_frames, height, width = depth_Thw.shape
+    frame = np.unique(np.linspace(0, n_frames - 1, min(8, n_frames)).astype(np.int64))
+    x = np.linspace(1, width - 1, min(24, width))
+    y = np.linspace(1, height - 1, min(24, height))
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    window = read_windows(
+        depth_Thw,
+        np.broadcast_to(frame[:, None], (len(frame), len(grid))),
+        np.broadcast_to(grid, (len(frame), *grid.shape)),
+        picture_size=(width, height),
+    )
+    bend = _bend(window.inverse_z)
+    known = bend[np.isfinite(bend)]
+    return float(np.median(known)) if known.size else 0.0
 
 
 class Windows(NamedTuple):
@@ -138,8 +160,8 @@ def bilinear(window: Windows) -> F64:
     return np.where(total >= 0.5, weighted / np.where(total >= 0.5, total, 1.0), np.nan)
 
 
-def _on_edge(inverse_33: F64, z: F64, rule: EdgeRule) -> Bool:
-    """Whether 1/z bends or spreads too much around the middle; invalid pixels say nothing."""
+def _bend(inverse_33: F64) -> F64:
+    """Largest second difference (...) of 1/z through the middle, as a share of the middle."""
     middle = inverse_33[1, 1]
     opposite = (
         inverse_33[0, 1] + inverse_33[2, 1],
@@ -147,13 +169,13 @@ def _on_edge(inverse_33: F64, z: F64, rule: EdgeRule) -> Bool:
         inverse_33[0, 0] + inverse_33[2, 2],
         inverse_33[0, 2] + inverse_33[2, 0],
     )
-    bend = np.fmax.reduce([np.abs(pair - 2 * middle) for pair in opposite]) * z
-    nine = inverse_33.reshape(9, *z.shape)
-    spread = (np.fmax.reduce(nine, axis=0) - np.fmin.reduce(nine, axis=0)) * z
-    usual = np.median(bend[np.isfinite(bend)]) if np.isfinite(bend).any() else 0.0
-    with np.errstate(invalid="ignore"):
-        too_bent = bend > max(rule.max_bend, rule.roughness * float(usual))
-        return np.asarray(too_bent | (spread > rule.max_spread))
+    return np.asarray(np.fmax.reduce([np.abs(pair - 2 * middle) for pair in opposite]) / middle)
+
+
+def _spread(inverse_33: F64) -> F64:
+    """Largest minus smallest 1/z (...) of the nine, as a share of the middle."""
+    nine = inverse_33.reshape(9, *inverse_33.shape[2:])
+    return (np.fmax.reduce(nine, axis=0) - np.fmin.reduce(nine, axis=0)) / inverse_33[1, 1]
 
 
 def _check_shapes(depth_Thw: F32, xy: F64) -> None:

@@ -2,14 +2,14 @@
 
 A sum of |p(t+1) - p(t)| counts jitter as travel: a step of true length d, seen with noise of
 standard deviation s along each axis at both ends, has a mean length of about d + 2 s^2 / d (47 %
-too long at s = d / 2), and something that stands still seems to walk. So the noise is measured
-from the track itself (`jitter`), and each step counts as follows, with S the covariance of a step's
-noise and d its local mean length, d^2 = mean |step|^2 - tr S over five steps:
+too long at s = d / 2), and something that stands still seems to walk. So the noise is measured from
+the track itself (`jitter`), and each step is seen through the narrowest window of 1, 5 or 15 steps
+in which it stands out. With m the mean step in the window and S the covariance of m's noise:
 
-    d^2 above (1.5)^2 tr S:  |step| - (tr S - u' S u) / (2 d), u the local direction
-    otherwise:               |mean of five steps|, its own noise tr S / 25 taken off
-
-The first keeps every turn and bounce, the second keeps slow drifts and lets jitter cancel.
+    m stands out     where mean |m|^2 - tr S over a wider window exceeds (2)^2 tr S
+    one step         |m| - (tr S - u' S u) / (2 d), with u the direction, d^2 = |m|^2 - tr S, both
+                     averaged over five steps: every turn and bounce is kept
+    five, fifteen    sqrt(|m|^2 - tr S): jitter cancels; what stands still stays
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from massannot.geometry.time_gaps import fill_linear
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-WINDOW = 5
-"""Steps that are taken together: long enough to average noise, short against a bounce."""
-CLEAR_STEP = 1.5
-"""A step is told from noise when it is this many times longer than the noise of a step."""
+WINDOWS = ((1, 13), (5, 15), (15, 25))
+"""Steps in a window, and in the wider one that decides whether it stands out. Five and fifteen
+steps are 0.5 and 1.5 s at 10 frames a second: a bounce that drowns in noise is lost anyway."""
+CLEAR = 2.0
+"""A mean step stands out when it is this many times longer than its noise: with 1.5 a third of the
+static tracks seem to move somewhere, with 3 slow turns are cut short."""
+_LOCAL = 5
 _TRIM = 2.5
 _TAILS = _TRIM * exp(-_TRIM * _TRIM / 2) * sqrt(2 / pi) / erf(_TRIM / sqrt(2))
 _TRIMMED_SIGMA = sqrt(1 - _TAILS)
@@ -82,21 +85,50 @@ def path_length(xyz: F64, measured: Bool, *, jitter: F64, t_s: F64) -> F64:
 
 def _step_lengths(step: F64, exists: Bool, variance: F64) -> F64:
     """Debiased length (T - 1, N) of each step (T - 1, N, 3)."""
-    total = variance.sum(axis=-1)
-    n_steps = np.maximum(_windowed(exists.astype(np.float64)), 1)
-    mean_step = _windowed(step) / n_steps[..., None]
-    mean_total = _windowed(total) / n_steps
-    smooth = np.sqrt(np.maximum((mean_step**2).sum(axis=-1) - mean_total / n_steps**2, 0))
-    square = np.maximum(_windowed((step**2).sum(axis=-1)) / n_steps - mean_total, 0)
-    local = np.sqrt(np.maximum(square, smooth**2))
-
-    norm = np.linalg.norm(mean_step, axis=-1, keepdims=True)
-    along = np.divide(mean_step, norm, out=np.zeros(step.shape), where=norm > 0)
-    across = total - (along**2 * variance).sum(axis=-1)
-    bias = np.divide(across, 2 * local, out=np.zeros(local.shape), where=local > 0)
-    clear = local**2 > CLEAR_STEP**2 * mean_total
-    length = np.where(clear, np.linalg.norm(step, axis=-1) - bias, smooth)
+    length = np.zeros(exists.shape)
+    decided = ~exists
+    for window, wide in WINDOWS:
+        mean, noise = _mean_step(step, exists, variance, window)
+        square, total = (mean**2).sum(axis=-1), noise.sum(axis=-1)
+        moving = _averaged(np.where(exists, square - total, 0.0), exists, wide)
+        clear = moving > CLEAR**2 * total
+        if window == 1:
+            bias, sure = _single_step_bias(step, exists, variance)
+            found = np.sqrt(square) - bias
+            clear &= sure
+        else:
+            found = np.sqrt(np.maximum(square - total, 0))
+        length = np.where(decided, length, found)
+        decided = decided | clear
     return np.where(exists, length, 0.0)
+
+
+def _single_step_bias(step: F64, exists: Bool, variance: F64) -> tuple[F64, Bool]:
+    """What noise adds to |step| on average, and where this is known: not near a stop."""
+    total = variance.sum(axis=-1)
+    mean, noise = _mean_step(step, exists, variance, _LOCAL)
+    along_path = (mean**2).sum(axis=-1) - noise.sum(axis=-1)
+    any_way = _averaged(np.where(exists, (step**2).sum(axis=-1) - total, 0.0), exists, _LOCAL)
+    local_square = np.maximum(np.maximum(any_way, along_path), 0)
+    norm = np.linalg.norm(mean, axis=-1, keepdims=True)
+    direction = np.divide(mean, norm, out=np.zeros(step.shape), where=norm > 0)
+    across = total - (direction**2 * variance).sum(axis=-1)
+    local = 2 * np.sqrt(local_square)
+    bias = np.divide(across, local, out=np.zeros(total.shape), where=local > 0)
+    return bias, np.asarray(local_square >= 0.5 * CLEAR**2 * total)
+
+
+def _mean_step(step: F64, exists: Bool, variance: F64, window: int) -> tuple[F64, F64]:
+    """Mean (T - 1, N, 3) of the steps around each, and the variance of its noise. The noise of
+    steps that follow each other cancels but for the two ends."""
+    n_steps = np.maximum(_windowed(exists.astype(np.float64), window), 1)[..., None]
+    return _windowed(step, window) / n_steps, _windowed(variance, window) / n_steps**3
+
+
+def _averaged(values: F64, exists: Bool, window: int) -> F64:
+    """Mean of values (T - 1, N) over the steps around each that exist."""
+    n_steps = np.maximum(_windowed(exists.astype(np.float64), window), 1)
+    return _windowed(values, window) / n_steps
 
 
 def _ends_distance(joined: F64, present: Bool, noisy: F64, variance: F64) -> F64:
@@ -110,9 +142,11 @@ def _ends_distance(joined: F64, present: Bool, noisy: F64, variance: F64) -> F64
     return np.where(last > first, np.sqrt(np.maximum(squared, 0)), 0.0)
 
 
-def _windowed(values: F64) -> F64:
-    """Sum over the WINDOW items around each along the first axis, fewer at both ends."""
-    half = WINDOW // 2
+def _windowed(values: F64, window: int) -> F64:
+    """Sum over the `window` items around each along the first axis, fewer at both ends."""
+    if window == 1:
+        return values
+    half = window // 2
     padded = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
     item = np.arange(len(values))
     return padded[np.minimum(item + half + 1, len(values))] - padded[np.maximum(item - half, 0)]
