@@ -60,6 +60,8 @@ def camera_motion(
 ) -> CameraMotion:
     """Background points xy (T, N, 2) in pixels of a picture (width, height), `visible` (T, N)."""
     usable = np.asarray(visible & np.isfinite(xy).all(axis=-1))
+    if not usable.any():
+        return CameraMotion(None, float("nan"))
     start_frame = usable.argmax(axis=0)
     start = xy[start_frame, np.arange(xy.shape[1])]
     later = usable & (np.arange(len(xy))[:, None] > start_frame)
