@@ -73,8 +73,9 @@ def fit_background(z: F64, known: Bool, *, rule: BackgroundFitRule = DEFAULT_RUL
         return by_scale
     shifted_scale, shift = _fit_scale_and_shift(z, known, scale, reference)
     by_both = plain._replace(scale=shifted_scale, shift=shift)
-    gain = 1 - _error(z, known, by_both) / max(_error(z, known, by_scale), 1e-12)
-    return by_both if rule.kind == "scale_and_shift" or gain >= rule.min_gain else by_scale
+    left = _error(z, known, by_scale)
+    gains = _error(z, known, by_both) <= (1 - rule.min_gain) * left and left > _NEGLIGIBLE
+    return by_both if rule.kind == "scale_and_shift" or gains else by_scale
 
 
 def _fit_scale(z: F64, known: Bool) -> tuple[F64, F64]:
@@ -156,3 +157,5 @@ def _error(z: F64, known: Bool, fit: BackgroundFit) -> float:
 
 _ITERATIONS = 30
 _CONVERGED = 1e-7
+_NEGLIGIBLE = 1e-5
+"""Relative deviation that nothing needs to explain: float32 depth rounds at 1e-7."""
