@@ -1,0 +1,71 @@
+"""A rendered world to annotate: two still clips and a moving one, written once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from massannot import api
+from massannot.io.video import Sampling
+from massannot.recipe import STEPS, Choice
+from massannot.scenes.record import SceneLibrary
+from massannot.scenes.world import SceneOptions
+from massannot.scenes.write import write_scenes
+
+SIZE = {"width": 160, "height": 128, "n_frames": 24}
+ALL_FRAMES = Sampling(fps=None)
+ONE = "videos/scene-11.mp4"
+FINER = 6
+FINE_DEPTH = (
+    ("estimate_depth", "model.height", str(FINER * 128)),
+    ("estimate_depth", "model.width", str(FINER * 160)),
+)
+"""Depth six times finer than the picture: what is left is lifting's own error."""
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> SceneLibrary:
+    """A folder of scenes."""
+    folder = tmp_path_factory.mktemp("world")
+    write_scenes(folder, seeds=[11, 12], options=SceneOptions(**SIZE, camera="static"))
+    write_scenes(folder, seeds=[13], options=SceneOptions(**SIZE, camera="pan"))
+    return SceneLibrary(folder)
+
+
+def names_of(world: SceneLibrary) -> list[str]:
+    """Every name in the world, once."""
+    scenes = [record.make() for record in world.records.values()]
+    return sorted({name for scene in scenes for name in scene.phrases()})
+
+
+def annotate(
+    world: SceneLibrary,
+    out: Path,
+    *options: tuple[str, str, str],
+    videos: str = "videos",
+    workers: int = 0,
+) -> api.Annotated:
+    """Everything answered by the truth, every frame annotated."""
+    choice = Choice(profile="none", scenes=str(world.folder), oracles=STEPS, options=options)
+    return api.annotate(
+        str(world.folder / videos),
+        prompts=names_of(world),
+        out=out,
+        choice=choice,
+        sampling=ALL_FRAMES,
+        workers=workers,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="session")
+def exact(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> api.Annotated:
+    """The world annotated by oracles that are right, with fine depth."""
+    return annotate(world, tmp_path_factory.mktemp("exact") / "out", *FINE_DEPTH)
+
+
+@pytest.fixture(scope="session")
+def plain(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> api.Annotated:
+    """One clip annotated by oracles that are right, depth as fine as the picture."""
+    return annotate(world, tmp_path_factory.mktemp("plain") / "out", videos=ONE)
