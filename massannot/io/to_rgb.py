@@ -120,7 +120,9 @@ class ToRGB:
             raise UnsupportedCodec(
                 f"found pixel format {frame.format.name}, which cannot become RGB: {error}"
             ) from error
-        picture = np.asarray(rgb.to_ndarray(), np.uint8)
+        lines = np.frombuffer(rgb.planes[0], np.uint8)  # type: ignore[call-overload]
+        lines = lines.reshape(height, -1)
+        picture = lines[:, : 3 * width].reshape(height, width, 3)  # a copy only if lines are padded
         if look.grey and not look.full_range:  # swscale takes every grey for full range
             picture = _EXPANDED[picture]
         if look.mirrored:

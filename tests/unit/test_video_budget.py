@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -56,8 +57,9 @@ def test_of_two_readers_that_wait_for_each_other_one_goes_on() -> None:
     first = waits(budget, 50, reader=A)
     second = threading.Thread(target=budget.acquire, args=(50,), kwargs={"reader": B}, daemon=True)
     second.start()
-    first.join(timeout=10)
-    second.join(timeout=0.1)
+    deadline = time.monotonic() + 10
+    while first.is_alive() and second.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert [first.is_alive(), second.is_alive()].count(False) == 1
     for reader in (A, B):
         budget.give_back(reader=reader)

@@ -1,0 +1,203 @@
+"""read_clips: spans, ids and what rides along, in one pass over the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from massannot.clip import Clip, Phrase
+from massannot.errors import SpanOutsideVideo, UsageError, VideoNotFound
+from massannot.io.byte_budget import ByteBudget
+from massannot.io.video import Sampling, Span, VideoEnd, probe, read_clips, release
+from massannot.io.video_identity import clip_id, video_id
+from tests.unit.make_videos import HEIGHT, WIDTH, Film, read_number
+
+FRAME_BYTES = HEIGHT * WIDTH * 3
+ALL = Sampling(fps=None)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty frames at 25 frames a second: 2.4 s."""
+    return Film().write(tmp_path_factory.mktemp("films") / "film.mp4")
+
+
+def numbers(clip: Clip) -> list[int | None]:
+    return [read_number(shown) for shown in clip.frames.pixels_THWC]
+
+
+def read(
+    path: Path, spans: Sequence[Span] = (Span(),), sampling: Sampling = Sampling()
+) -> tuple[list[Clip], VideoEnd]:
+    *clips, end = read_clips(str(path), spans=spans, sampling=sampling)
+    assert isinstance(end, VideoEnd)
+    return [clip for clip in clips if isinstance(clip, Clip)], end
+
+
+def test_ten_frames_a_second_are_the_default(film: Path) -> None:
+    clips, _ = read(film)
+    expected = sorted({-(-k * 25 // 10) for k in range(24)})  # the first frame at or after k / 10 s
+    assert numbers(clips[0]) == expected
+    assert clips[0].sampling == "10"
+
+
+def test_overlapping_spans_come_from_one_pass_with_what_rides_along(film: Path) -> None:
+    phrases = (Phrase("a ball", origin="question", question_id="q", char_start=0, char_end=6),)
+    spans = (Span(1.0, 2.0, phrases, "late"), Span(0.5, 1.5, (), "early"), Span(2.0, 2.2))
+    clips, end = read(film, spans, ALL)
+    assert [numbers(clip) for clip in clips] == [
+        list(range(13, 38)),  # 0.5 s lies between frames 12 and 13
+        list(range(25, 50)),
+        list(range(50, 55)),
+    ]
+    assert [clip.frames.source_id for clip in clips] == ["early", "late", "film"]
+    assert [clip.phrases for clip in clips] == [(), phrases, ()]
+    assert [clip.clip_index for clip in clips] == [0, 1, 2]
+    assert end.video.n_frames is None  # nobody needed the last frames
+    assert end.video.duration_s is None
+
+
+def test_ids_are_those_of_content_and_span(film: Path) -> None:
+    (clip,), end = read(film, (Span(0.4, 0.8),), ALL)
+    with open(film, "rb") as file:
+        assert end.video.video_id == clip.video.video_id == video_id(file)
+    assert clip.video.time_base == Fraction(1, 12800)
+    assert clip.clip_id == clip_id(
+        end.video.video_id,
+        first_pts=10 * 512,
+        end_pts=20 * 512,
+        time_base=Fraction(1, 12800),
+        sampling="all",
+    )
+    table = clip.table("frames").to_pydict()
+    assert table["clip_id"] == [clip.clip_id] * 10
+    assert table["pts"] == [n * 512 for n in range(10, 20)]
+    assert table["t_s"] == [float(Fraction(n, 25)) for n in range(10, 20)]
+    assert table["keyframe"] == [False] * 10
+
+
+def test_reading_twice_gives_equal_clips(film: Path) -> None:
+    spans = (Span(), Span(0.3, 1.7))
+    (first, _), (second, _) = read(film, spans), read(film, spans)
+    for a, b in zip(first, second, strict=True):
+        assert a.clip_id == b.clip_id
+        assert a.table("frames").equals(b.table("frames"))
+        assert (a.frames.pixels_THWC == b.frames.pixels_THWC).all()
+
+
+def test_a_cut_and_the_equal_span_are_the_same_clip(film: Path) -> None:
+    cuts, _ = read(film, sampling=Sampling(clip_s=0.8))
+    (as_span,), _ = read(film, (Span(0.8, 1.6),))
+    assert len(cuts) == 3
+    assert cuts[1].clip_id == as_span.clip_id
+
+
+def test_a_span_past_the_end_fails_alone(film: Path) -> None:
+    clips, end = read(film, (Span(60.0, 70.0), Span(0.0, 0.2)), ALL)
+    assert [numbers(clip) for clip in clips] == [[0, 1, 2, 3, 4]]
+    ((index, error),) = end.failures
+    assert index == 1
+    assert isinstance(error, SpanOutsideVideo)
+    assert "no frame between 60 s and 70 s (the last is shown at 2.36 s)" in str(error)
+
+
+def test_the_end_says_what_only_the_end_knows(film: Path) -> None:
+    clips, end = read(film)
+    assert (end.video.n_frames, end.video.duration_s, end.video.variable_rate) == (60, 2.4, False)
+    unknown = dataclasses.replace(end.video, n_frames=None, duration_s=None, variable_rate=None)
+    assert clips[0].video == unknown
+    assert (end.video.codec, end.video.pixel_format) == ("h264", "yuv420p")
+    assert (end.video.rotation, end.video.sample_aspect) == (0, Fraction(1))
+
+
+def test_a_header_is_read_without_decoding(film: Path) -> None:
+    header = probe(str(film))
+    assert (header.codec, header.width, header.height) == ("h264", WIDTH, HEIGHT)
+    assert (header.n_frames, header.duration_s, header.frame_rate) == (60, 2.4, Fraction(25))
+    assert header.size_bytes == film.stat().st_size
+    with pytest.raises(VideoNotFound):
+        probe(str(film) + ".gone")
+
+
+def test_file_addresses_are_paths_and_others_are_refused(film: Path) -> None:
+    assert probe(f"file://{film}") == probe(str(film))
+    with pytest.raises(UsageError, match="found an address of s3, expected a local file"):
+        probe("s3://bucket/film.mp4")
+
+
+BAD = [{"fps": 0.0}, {"fps": float("nan")}, {"clip_s": -1.0}, {"max_frames": 0}, {"long_side": 0}]
+
+
+@pytest.mark.parametrize("options", BAD, ids=str)
+def test_a_sampling_that_cannot_be_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="expected numbers above 0"):
+        Sampling(**options)  # type: ignore[arg-type]
+
+
+def test_released_pictures_are_gone_and_counts_stay(film: Path) -> None:
+    budget = ByteBudget()
+    clip = next(read_clips(str(film), memory=budget))
+    assert isinstance(clip, Clip)
+    held = budget.held_bytes
+    release(clip)
+    release(clip)
+    assert budget.held_bytes == held - 24 * FRAME_BYTES
+    assert len(clip.frames) == 24
+    assert not clip.frames.pixels_THWC.any()
+
+
+def test_a_clip_that_nobody_refers_to_is_released(film: Path) -> None:
+    budget = ByteBudget()
+    found = list(read_clips(str(film), memory=budget))
+    assert budget.held_bytes == 24 * FRAME_BYTES
+    found.clear()
+    gc.collect()
+    assert budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("limit", [1, 10 * FRAME_BYTES, 25 * FRAME_BYTES])
+def test_any_budget_lets_overlapping_spans_through(film: Path, limit: int) -> None:
+    """Also one that is smaller than a clip, and spans that are all in the making at once."""
+    spans = [Span(0.04 * i, 0.04 * i + 1.0) for i in range(6)]
+    budget, seen = ByteBudget(limit), []
+    for item in read_clips(str(film), spans=spans, sampling=ALL, memory=budget):
+        if isinstance(item, Clip):
+            seen.append(numbers(item))
+            release(item)
+    assert seen == [list(range(i, i + 25)) for i in range(6)]
+    assert budget.held_bytes == 0
+
+
+def test_decoding_waits_for_the_budget_and_goes_on_after_a_release(film: Path) -> None:
+    budget = ByteBudget(25 * FRAME_BYTES)
+    reader = read_clips(str(film), sampling=Sampling(fps=None, max_frames=20), memory=budget)
+    first = next(reader)
+    assert isinstance(first, Clip)
+    found: list[Clip | VideoEnd] = []
+    thread = threading.Thread(target=lambda: found.append(next(reader)), daemon=True)
+    thread.start()
+    thread.join(timeout=0.3)
+    assert not found
+    release(first)
+    thread.join(timeout=20)
+    (second,) = found
+    assert isinstance(second, Clip)
+    assert numbers(second) == list(range(20, 40))
+    release(second)
+    reader.close()  # type: ignore[attr-defined]
+    assert budget.held_bytes == 0
+
+
+def test_the_next_clip_is_decoded_while_the_caller_works(film: Path) -> None:
+    budget = ByteBudget()
+    reader = read_clips(str(film), sampling=Sampling(fps=None, max_frames=20), memory=budget)
+    clip = next(reader)
+    assert isinstance(clip, Clip)
+    assert budget.held_bytes >= 40 * FRAME_BYTES  # this one, and leave for one more
+    reader.close()  # type: ignore[attr-defined]
