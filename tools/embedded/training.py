@@ -1,0 +1,138 @@
+"""The loop that every embedded model is trained by: steps, schedule, curve, checkpoints.
+
+The learning rate rises, stays, and falls to nothing over the last `cooldown` steps, so a run may be
+resumed with more steps as long as it has not begun to fall. A stop (by the clock, or SIGTERM) saves
+weights, optimizer and averaged weights first.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When to do what, in steps; `stop_after_s` is the only clock and only ever stops."""
+
+    steps: int
+    cooldown: int
+    lr: float
+    warmup: int = 100
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    log_every: int = 50
+    validate_every: int = 500
+    average: float = 0.0
+    """Decay of the averaged weights; 0: none."""
+    stop_after_s: float = 1e9
+
+    def rate(self, step: int) -> float:
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = min(1.0, max(0.01, (self.steps - step) / max(self.cooldown, 1)))
+        return self.lr * rise * fall
+
+
+def train(
+    net: torch.nn.Module,
+    loss_of: Callable[[int], tuple[torch.Tensor, dict[str, float]]],
+    validate: Callable[[], dict[str, float]],
+    *,
+    schedule: Schedule,
+    run: Path,
+) -> bool:
+    """Train `net` in place, resuming from `run` if it holds a checkpoint. True: all steps done.
+
+    `loss_of(step)` draws a batch (seeded by the step, so that a resumed run draws others) and
+    returns the loss and its parts.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    optimizer = _optimizer(net, schedule)
+    step = _resume(net, optimizer, run)
+    stopped = _on_sigterm()
+    began, seen, sums = time.monotonic(), time.process_time(), {}
+    minutes = _minutes_so_far(run)
+    while step < schedule.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step) * group["factor"]
+        loss, parts = loss_of(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), schedule.clip)
+        if torch.isfinite(norm):  # one bad batch must not end the run
+            optimizer.step()
+        step += 1
+        for name, value in {"loss": loss.item(), "norm": norm.item(), **parts}.items():
+            sums.setdefault(name, []).append(value)
+        out_of_time = time.monotonic() - began > schedule.stop_after_s or stopped()
+        if step % schedule.log_every == 0 or step in (1, 5):
+            means = {k: round(sum(v) / len(v), 4) for k, v in sums.items()}
+            spent = minutes + (time.process_time() - seen) / 60
+            _write(run, {"step": step, "cpu_min": round(spent, 2), **means})
+            sums = {}
+        if step % schedule.validate_every == 0 or step == schedule.steps or out_of_time:
+            spent = minutes + (time.process_time() - seen) / 60
+            save(net, optimizer, step, spent, run)
+            net.eval()
+            with torch.no_grad():
+                scores = validate()
+            net.train()
+            _write(run, {"step": step, "cpu_min": round(spent, 2), "validation": scores})
+        if out_of_time:
+            return False
+    return True
+
+
+def save(net: torch.nn.Module, optimizer: Any, step: int, minutes: float, run: Path) -> None:
+    """Whole or not at all."""
+    part = run / "checkpoint.part"
+    state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    torch.save({**state, "cpu_min": minutes}, part)
+    part.rename(run / "checkpoint.pt")
+
+
+def _optimizer(net: torch.nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    matrices = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": schedule.weight_decay, "factor": 1.0},
+        {"params": others, "weight_decay": 0.0, "factor": 1.0},
+    ]
+    return torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98), foreach=True)
+
+
+def _resume(net: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Path) -> int:
+    path = run / "checkpoint.pt"
+    if not path.is_file():
+        return 0
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    net.load_state_dict(held["net"])
+    optimizer.load_state_dict(held["optimizer"])
+    return int(held["step"])
+
+
+def _minutes_so_far(run: Path) -> float:
+    path = run / "checkpoint.pt"
+    if not path.is_file():
+        return 0.0
+    return float(torch.load(path, map_location="cpu", weights_only=True)["cpu_min"])
+
+
+def _on_sigterm() -> Callable[[], bool]:
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    return lambda: bool(asked)
+
+
+def _write(run: Path, row: dict[str, Any]) -> None:
+    line = json.dumps(row)
+    print(line, flush=True)
+    with (run / "curve.jsonl").open("a") as file:
+        file.write(line + "\n")

@@ -1,0 +1,78 @@
+"""Train one embedded model on rendered scenes: `train_embedded.py MODEL --data DIR --run DIR`.
+
+Not part of the installed tool. A run is resumed by giving the same folder again; the curve lies in
+`curve.jsonl`, the state in `checkpoint.pt`. `export_embedded.py` turns it into shipped weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import importlib
+
+import numpy as np
+import torch
+
+from tools.embedded.pool import Pool
+from tools.embedded.render_data import Shots
+from tools.embedded.training import Schedule, train
+
+MODELS = ("depth", "segmentation", "detection", "tracking")
+LOOK_AGAIN_EVERY = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--validation", type=Path, required=True, help="a file of rendered scenes")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--cooldown", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--validate-every", type=int, default=500)
+    parser.add_argument("--stop-after", type=float, default=1e9, help="seconds; saves first")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    module = importlib.import_module(f"tools.embedded.{args.model}")
+    net = module.network().to(args.device).train()
+    print(f"{args.model}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
+    pool = Pool(args.data, kinds=getattr(module, "KINDS", ("stills", "clips"))).look()
+    held = Pool(args.data)
+    held.add(Shots.load(args.validation))
+    print(f"{len(pool.frames)} pictures of {len(pool.scenes)} scenes", flush=True)
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        if step % LOOK_AGAIN_EVERY == 0:
+            pool.look()
+        rng = np.random.default_rng([args.seed, step])
+        drawn = module.batch(pool, rng, args.batch, step)
+        placed = [x.to(args.device) if hasattr(x, "to") else x for x in drawn]
+        return module.loss(net, *placed)
+
+    schedule = Schedule(
+        steps=args.steps,
+        cooldown=args.cooldown,
+        lr=args.lr,
+        validate_every=args.validate_every,
+        stop_after_s=args.stop_after,
+    )
+    done = train(net, loss_of, lambda: module.validate(net, held), schedule=schedule, run=args.run)
+    print("done" if done else "stopped", flush=True)
+
+
+if __name__ == "__main__":
+    main()
