@@ -70,10 +70,9 @@ class Grant:
 
 @dataclass(frozen=True)
 class Broken:
-    """The job ended with an error of the clip, or with a bug (`trace` is not empty)."""
+    """The job ended with this error."""
 
-    error: ClipError | None
-    trace: str = ""
+    error: ClipError
 
 
 class DecoderProcess:
@@ -89,7 +88,11 @@ class DecoderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+                    "OPENBLAS_NUM_THREADS": "1",  # numpy would start one per core, for nothing
+                },
             )
         self._socket = ours
         self.n_jobs = 0
@@ -138,11 +141,13 @@ class DecoderProcess:
     def kill(self) -> None:
         """End the process at once; harmless if it has ended."""
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in a dead file system
+            self._process.wait(timeout=5)
         self._socket.close()
         self._log.close()
 
     def _send(self, message: object) -> None:
+        self._socket.settimeout(_START_S)
         try:
             _send(self._socket, message)
         except OSError as error:
@@ -185,12 +190,18 @@ def _answer(job: DecodeJob | ProbeJob, outbox: _Wire) -> object:
     try:
         return probe(job.path) if isinstance(job, ProbeJob) else decode(job, outbox)
     except ClipError as error:
-        error.__cause__ = None
         return Broken(type(error)(str(error)))
     except (EOFError, BrokenPipeError):
         raise
-    except Exception:
-        return Broken(None, traceback.format_exc())
+    except Exception as error:  # nobody knows what files can do to a codec's binding
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return Broken(
+            DecoderCrashed(
+                f"{job.path}: found {type(error).__name__}: {error} (in {where.name}, "
+                f"{os.path.basename(where.filename)}:{where.lineno}), expected frames or the "
+                "reason why there are none"
+            )
+        )
 
 
 class _Wire:
@@ -239,7 +250,6 @@ class _Wire:
 def _send(wire: socket.socket, message: object, descriptor: int | None = None) -> None:
     payload = pickle.dumps(message)
     header = len(payload).to_bytes(_HEADER, "little")
-    wire.settimeout(None)
     if descriptor is None:
         wire.sendall(header + payload)
     else:
@@ -252,9 +262,14 @@ def _receive(wire: socket.socket) -> tuple[Any, int | None]:
     header, descriptors, _, _ = socket.recv_fds(wire, _HEADER, 1)
     if not header:
         raise EOFError
-    wire.settimeout(wire.gettimeout() or None)
-    header += _exactly(wire, _HEADER - len(header))
-    message = pickle.loads(_exactly(wire, int.from_bytes(header, "little")))
+    try:
+        wire.settimeout(wire.gettimeout() or None)
+        header += _exactly(wire, _HEADER - len(header))
+        message = pickle.loads(_exactly(wire, int.from_bytes(header, "little")))
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
     return message, descriptors[0] if descriptors else None
 
 

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 
@@ -74,6 +75,11 @@ class Span:
     end_s: float | None = None
     phrases: tuple[Phrase, ...] = ()
     source_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for time_s in (self.start_s, self.end_s):
+            if time_s is not None and not isfinite(time_s):
+                raise UsageError(f"span: found {self.start_s} to {self.end_s} s, expected numbers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +157,7 @@ def read_clips(
             else:
                 assert isinstance(message, Broken)
                 finished = True
-                if message.error is not None:
-                    raise message.error
-                raise RuntimeError(f"{uri}: a bug in the decoder process:\n{message.trace}")
+                raise message.error
     finally:
         reader.budget.give_back(reader=reader)
         _POOL.give_back(process, reusable=finished)
@@ -172,9 +176,7 @@ def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
     if isinstance(answer, Header):
         return answer
     assert isinstance(answer, Broken)
-    if answer.error is not None:
-        raise answer.error
-    raise RuntimeError(f"{uri}: a bug in the decoder process:\n{answer.trace}")
+    raise answer.error
 
 
 def release(clip: Clip) -> None:
