@@ -66,19 +66,23 @@ class CoTracker3Chunks:
     Defaults for a CPU keep a chunk in its cache; on a GPU `for_device` takes larger ones.
     """
 
-    frames: int = 1
-    """Pictures encoded at a time."""
+    pixels: int = 384 * 512
+    """Of the pictures encoded at a time; at least one picture."""
     correlation_rows: int = 240
     """Point-frames correlated at a time: 32 kB each."""
     token_rows: int = 960
     """Tokens in the transformer at a time: 10 kB each."""
+
+    def frames(self, height: int, width: int) -> int:
+        """Pictures encoded at a time."""
+        return max(1, self.pixels // (height * width))
 
     @classmethod
     def for_device(cls, device: torch.device) -> CoTracker3Chunks:
         """The defaults of a kind of device; never its free memory."""
         if device.type == "cpu":
             return cls()
-        return cls(frames=8, correlation_rows=16_384, token_rows=65_536)
+        return cls(pixels=8 * cls.pixels, correlation_rows=16_384, token_rows=65_536)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +267,7 @@ class CoTracker3Net(nn.Module):
             self.fnet,
             video,
             n_levels=self.sizes.correlation_levels,
-            frames=self.chunks_on(self.device).frames,
+            frames=self.chunks_on(self.device).frames(*shape[3:]),
         )
 
     def points(self, queries: Tensor, features: Features) -> Points:

@@ -7,7 +7,7 @@ another `order` over the same maps: nothing is encoded or copied twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -73,17 +73,38 @@ def encode_video(
     """Features of `video` (B, T, 3, H, W), values 0..255, `frames` pictures at a time, each of
     which `prepare` may convert or resize first."""
     weight = encoder.conv1.weight
-    parts = []
-    for images in video.flatten(0, 1).split(frames):
-        # Decoded pictures are channels-last views, and in that order convolutions are slower.
-        images = prepare(images).to(weight).contiguous(memory_format=torch.contiguous_format)
-        levels = [encoder(images / 255 * 2 - 1)]
-        while len(levels) < n_levels:
-            levels.append(F.avg_pool2d(levels[-1], 2, stride=2))
-        parts.append([level.permute(0, 3, 2, 1).contiguous() for level in levels])
-    levels = [torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
+    images = video.flatten(0, 1)
+    parts = (
+        _levels(encoder, prepare(part).to(weight), n_levels=n_levels)
+        for part in images.split(frames)
+    )
     n_videos, n_frames = video.shape[:2]
+    levels = _joined(parts, n_images=len(images))
     return Features(
         tuple(level.unflatten(0, (n_videos, n_frames)) for level in levels),
         torch.arange(n_frames, device=weight.device),
     )
+
+
+def _levels(encoder: ImageEncoder, images: Tensor, *, n_levels: int) -> list[Tensor]:
+    # Decoded pictures are channels-last views, and in that order convolutions are slower.
+    images = images.contiguous(memory_format=torch.contiguous_format)
+    levels = [encoder(images / 255 * 2 - 1)]
+    while len(levels) < n_levels:
+        levels.append(F.avg_pool2d(levels[-1], 2, stride=2))
+    return [level.permute(0, 3, 2, 1).contiguous() for level in levels]
+
+
+def _joined(parts: Iterator[list[Tensor]], *, n_images: int) -> list[Tensor]:
+    """Levels of all images; without gradients no two copies of them exist at any time."""
+    if torch.is_grad_enabled():
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+    joined: list[Tensor] = []
+    done = 0
+    for part in parts:
+        if not joined:
+            joined = [level.new_empty(n_images, *level.shape[1:]) for level in part]
+        for whole, level in zip(joined, part, strict=True):
+            whole[done : done + len(level)] = level
+        done += len(part[0])
+    return joined

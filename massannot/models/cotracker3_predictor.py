@@ -89,7 +89,7 @@ class CoTracker3Predictor:
             self.net.fnet,
             video,
             n_levels=self.net.sizes.correlation_levels,
-            frames=self.net.chunks_on(self.net.device).frames,
+            frames=self.net.chunks_on(self.net.device).frames(*self.conventions.resize_to),
             prepare=self._resized,
         )
         return EncodedClip(features, *video.shape[-2:])

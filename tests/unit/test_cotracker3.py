@@ -129,7 +129,7 @@ def test_chunks_of_any_size_give_the_same_tracks() -> None:
     video, queries = clip(20, points=9)
     whole, *_ = net(video, queries)
     for rows in (1, 47, 100):
-        net.chunks = CoTracker3Chunks(frames=3, correlation_rows=rows, token_rows=rows)
+        net.chunks = CoTracker3Chunks(pixels=5000, correlation_rows=rows, token_rows=rows)
         torch.testing.assert_close(net(video, queries)[0], whole, atol=PIXELS, rtol=0)
 
 
