@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from tools.embedded.pool import Pool
-from tools.embedded.render_data import Shots
 from tools.embedded.training import Schedule, train
 
 MODELS = ("depth", "segmentation", "detection", "tracking")
@@ -32,7 +31,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True, help="a file of rendered scenes")
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        required=True,
+        help="rendered scenes: a file, or a folder of files",
+    )
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--cooldown", type=int, required=True)
@@ -50,10 +54,11 @@ def main() -> None:
     module = importlib.import_module(f"tools.embedded.{args.model}")
     net = module.network().to(args.device).train()
     print(f"{args.model}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
-    pool = Pool(args.data, kinds=getattr(module, "KINDS", ("stills", "clips"))).look()
-    held = Pool(args.data)
-    held.add(Shots.load(args.validation))
-    print(f"{len(pool.frames)} pictures of {len(pool.scenes)} scenes", flush=True)
+    pool_of = getattr(module, "pool_of", Pool)
+    pool, held = pool_of(args.data).look(), pool_of(args.data)
+    for path in [args.validation] if args.validation.is_file() else args.validation.glob("*.npz"):
+        held.add_file(path)
+    print(pool, flush=True)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         if step % LOOK_AGAIN_EVERY == 0:

@@ -29,8 +29,14 @@ class Pool:
             if path.name in self._seen or not path.name.startswith(self._kinds):
                 continue
             self._seen.add(path.name)
-            self.add(Shots.load(path))
+            self.add_file(path)
         return self
+
+    def add_file(self, path: Path) -> None:
+        self.add(Shots.load(path))
+
+    def __str__(self) -> str:
+        return f"{len(self.frames)} pictures of {len(self.scenes)} scenes"
 
     def add(self, shots: Shots) -> None:
         for row in range(len(shots.rgb)):
