@@ -322,15 +322,15 @@ def _positions(clip: ClipTruth) -> list[Score]:
 
 def same_points(clip: ClipTruth, entity: int) -> F64:
     """(T, 3) true centre by the annotator's definition over the annotator's own points: the
-    component-wise median of the points that it saw and lifted in each frame."""
+    component-wise median of the points that it measured in each frame."""
     _, queries = _queries(clip)
     tracks = clip.view.tracks()
     mine = tracks.entity == entity
     truth = clip.answers.tracks(queries[mine])
-    seen = (tracks.visible[:, mine] & (tracks.state[:, mine] != "absent"))[..., None]
-    xyz = np.where(seen, truth.xyz_cam, np.nan)
+    measured = (tracks.state[:, mine] == "measured")[..., None]
+    xyz = np.where(measured, truth.xyz_cam, np.nan)
     centres = np.full((clip.n_frames, 3), np.nan)
-    known = seen.any(axis=(1, 2))
+    known = measured.any(axis=(1, 2))
     centres[known] = np.nanmedian(xyz[known], axis=1)
     return centres
 

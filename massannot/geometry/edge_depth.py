@@ -5,8 +5,8 @@ parted at the largest gap of 1/z; the point's side is the one nearer to the dept
 last, or is next, measured. A plane through that side is read at the point; where the side is no
 plane, its pixel closest to the earlier depth stands for it.
 
-Such a reading is good enough for the middle of many points, and without it the centre of what is
-seen would move away from every outline; it is not good enough to be called a measurement.
+One reading in a thousand is from the wrong side and some are extrapolated where a surface turns
+away: good enough for the middle of many points, not good enough to be called a measurement.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where an entity is and how far it went: the centre of its visible surface, and displacement.
 
-A centre is the component-wise median of the points seen in a frame: half the points may sit on
+A centre is the component-wise median of the points measured in a frame: half the points may sit on
 something else before it leaves the object. It is the centre of what is SEEN, not of the body, and
 it shifts when other parts come into view. (Path lengths: path_length.py.)
 """
@@ -30,18 +30,18 @@ class Centres(NamedTuple):
     """(T,) standard error of the centre: 1.2533 / sqrt(n) * sqrt(sum over axes of s^2), with s
     = 1.4826 median |p - c|, the points' own scatter along an axis."""
     n_measured: Indices
-    """(T,) points seen."""
+    """(T,) points measured."""
     measured: Bool
-    """(T,) the centre is the median of points seen."""
+    """(T,) the centre is the median of measured points."""
     present: Bool
-    """(T,) there is a centre, if only of interpolated points."""
+    """(T,) there is a centre, if only of other points."""
 
 
 def surface_centre(xyz: F64, measured: Bool, *, min_points: int) -> Centres:
-    """Centre in each frame of points xyz (T, N, 3), NaN where absent, seen where `measured` (T, N).
+    """Centre in each frame of points xyz (T, N, 3), NaN where absent, `measured` (T, N).
 
-    Frames with fewer than `min_points` points seen take the median of all that are present, hidden
-    ones included; with fewer than `min_points` present there is no centre.
+    Frames with fewer than `min_points` measured points take the median of all that are present;
+    with fewer than `min_points` present there is no centre.
     """
     known = np.isfinite(xyz).all(axis=-1)
     n_measured = (measured & known).sum(axis=1)

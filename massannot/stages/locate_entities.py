@@ -1,11 +1,11 @@
 """Where each entity is in each frame: the table `positions`.
 
-The position is the component-wise median of the entity's points that are SEEN in the frame, in the
-camera of the frame and in the world: p_world = world_from_cam @ p_cam. Points on its outline, whose
-depth is only read beside the edge, count too: without them the centre would move away from every
-outline. A row is measured if at least half of the points seen are. While something hides the entity
-its interpolated points stand for it, and the row says so. Once it has left the picture it is
-absent: no mask there, and the mask before or after the gap touches the picture's border.
+The position is the component-wise median of the entity's points that are MEASURED in the frame, in
+the camera of the frame and in the world: p_world = world_from_cam @ p_cam. Where too few are
+measured, the points that are at least seen stand for them (a small thing is all outline, and depth
+on an outline is no measurement), and while something hides the entity its interpolated points; the
+row says interpolated. Once the entity has left the picture it is absent: no mask there, and the
+mask before or after the gap touches the picture's border.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from massannot.geometry.motion import Centres, surface_centre
 from massannot.geometry.transforms import apply, inverse
 from massannot.stages.stage import BaseStage
 from massannot.stages.track_arrays import (
+    SpaceTracks,
     camera_arrays,
     numbers,
     picture_tracks,
@@ -65,19 +66,15 @@ class LocateEntities(BaseStage):
         world_from_cam = inverse(camera_arrays(clip)[1])
         columns: list[dict[str, Any]] = []
         for entity in entities:
-            mine = tracks.of(int(entity))
-            seen = pictures.of(int(entity)).visible
             gone = _has_left(clip, int(entity), border=self.border)
-            xyz = np.where((gone[:, None] & ~seen)[..., None], np.nan, mine.xyz)
-            centres = surface_centre(xyz, seen, min_points=self.min_points)
-            n_points = mine.measured.sum(axis=1)
-            enough = np.maximum(self.min_points, 0.5 * centres.n_measured)
+            centres = self._centres(
+                tracks.of(int(entity)), pictures.of(int(entity)).visible, gone=gone
+            )
             columns.append(
                 {
                     "entity": np.full(len(clip), entity),
                     **_columns(centres, world_from_cam),
-                    "n_points": n_points,
-                    "measured": centres.measured & (n_points >= enough),
+                    "measured": centres.measured,
                     "present": centres.present,
                 }
             )
@@ -93,6 +90,15 @@ class LocateEntities(BaseStage):
         )
         return clip.with_table("positions", table)
 
+    def _centres(self, points: SpaceTracks, visible: Bool, *, gone: Bool) -> Centres:
+        """One entity's centres; `visible` (T, N) points, `gone` (T,) frames."""
+        seen = visible & np.isfinite(points.xyz[..., 0])
+        too_few = points.measured.sum(axis=1) < self.min_points
+        seen_instead = too_few & (seen.sum(axis=1) >= self.min_points)
+        left_out = (seen_instead | gone)[:, None] & ~seen
+        xyz = np.where(left_out[..., None], np.nan, points.xyz)
+        return surface_centre(xyz, points.measured, min_points=self.min_points)
+
 
 _FLAGS = ("measured", "present")
 
@@ -105,6 +111,7 @@ def _columns(centres: Centres, world_from_cam: F64) -> dict[str, Any]:
         **{f"{axis}_world": world[:, i] for i, axis in enumerate("xyz")},
         "spread": centres.spread,
         "sigma": centres.sigma,
+        "n_points": centres.n_measured,
     }
 
 
