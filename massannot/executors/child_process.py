@@ -7,8 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from massannot.executors.messages import Work
 from massannot.executors.order import Order
@@ -22,10 +25,15 @@ class ChildProcess:
         self.order = order
         self.log = Layout(order.out).logs / f"worker-{order.number}.log"
         self.ready = False
+        """Its models are loaded."""
         self.silent = False
         """Its end of the connection is closed."""
-        self.work: Work | None = None
+        self.wants_more = False
+        """It has read all that it was given."""
+        self.work: deque[Work] = deque()
+        """What it was given and has not ended; the first of it is in its hands."""
         self.attempt: int | None = None
+        """Number of the attempt in its hands; None: it has not begun."""
         self.connection, self._popen = _start(self.log)
         self.say(order)
 
@@ -34,9 +42,24 @@ class ChildProcess:
         """Minus the signal's number where one ended it."""
         return self._popen.wait()
 
-    def begin(self, work: Work) -> None:
-        self.work, self.attempt = work, None
+    def give(self, work: Work) -> None:
+        """Something to do, or to read while it does what it has."""
+        self.wants_more = False
+        self.work.append(work)
         self.say(work)
+
+    def ended(self) -> Work:
+        """The first of its work is off its hands."""
+        self.attempt = None
+        return self.work.popleft()
+
+    def messages(self) -> Iterator[Any]:
+        """All that it has said since; notices its end."""
+        try:
+            while self.connection.poll():
+                yield self.connection.recv()
+        except (EOFError, OSError):
+            self.silent = True
 
     def say(self, message: object) -> None:
         with contextlib.suppress(OSError):  # it has died: `_bury` finds out

@@ -13,7 +13,7 @@ from typing import Any
 
 from massannot.errors import MassannotError, NothingToRun
 from massannot.executors.child_process import ChildProcess
-from massannot.executors.messages import Broken, Loaded, ShardEnded, Stop, Work
+from massannot.executors.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.executors.order import Order, load, worker_of
 from massannot.executors.progress import Progress, ShardBegun, ShardDone, WorkerDied
 from massannot.executors.stop_signals import StopSignals
@@ -24,7 +24,7 @@ from massannot.io.plan import Shard
 
 DEATHS_OUTSIDE_CLIPS = 3
 """A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
-DEATHS_BEFORE_READY = 3
+DEATHS_BEFORE_WORK = 3
 """Models that could not be loaded so often in a row will not load the next time either."""
 
 
@@ -49,7 +49,7 @@ class Driver:
         self._signals = signals
         self._report = report
         self._processes: list[ChildProcess] = []
-        self._deaths_before_ready = 0
+        self._deaths_before_work = 0
 
     def run_here(self) -> None:
         """One worker in this process; a clip that kills it kills the run."""
@@ -60,12 +60,19 @@ class Driver:
             pipeline,
             report=self._report,
             is_stopping=lambda: self._signals.stopping,
+            wants_more=lambda: None,
         )
-        while self._todo and not self._signals.stopping:
-            shard = self._todo.popleft().shard
-            if worker.work(shard) != "interrupted":
-                self._report(ShardDone(0, shard.id))
-        pipeline.destroy()
+        try:
+            while self._todo and not self._signals.stopping:
+                shard = self._todo.popleft().shard
+                worker.announce(shard)
+                if self._todo:
+                    worker.announce(self._todo[0].shard)
+                if worker.work(shard) != "interrupted":
+                    self._report(ShardDone(0, shard.id))
+        finally:
+            worker.close()
+            pipeline.destroy()
 
     def run(self) -> None:
         """Worker processes, never more than there are shards."""
@@ -84,13 +91,18 @@ class Driver:
                 process.kill()
 
     def _feed(self) -> bool:
-        """Give idle workers their next shard; False: nobody works and nothing is left to do."""
-        for process in self._processes:
-            if self._signals.stopping:
+        """Give out shards; False: nobody works and nothing is left to do."""
+        if self._signals.stopping:
+            for process in self._processes:
                 process.say(Stop())
-            elif process.ready and process.work is None and self._todo:
-                process.begin(self._todo.popleft())
-        busy = any(process.work is not None for process in self._processes)
+        else:
+            for process in self._processes:
+                if process.ready and not process.work and self._todo:
+                    process.give(self._todo.popleft())
+            for process in self._processes:
+                if process.wants_more and self._todo and not self._todo[0].isolated:
+                    process.give(self._todo.popleft())
+        busy = any(process.work for process in self._processes)
         return busy or (bool(self._todo) and not self._signals.stopping)
 
     def _listen(self) -> None:
@@ -98,29 +110,28 @@ class Driver:
         heard = {process.connection: process for process in self._processes}
         for connection in wait(list(heard), timeout=0.2):
             process = heard[connection]  # type: ignore[index]  # connections in, connections out
-            try:
-                while process.connection.poll():
-                    self._hear(process, process.connection.recv())
-            except (EOFError, OSError):
-                process.silent = True
+            for message in process.messages():
+                self._hear(process, message)
 
     def _hear(self, process: ChildProcess, message: Any) -> None:
         match message:
             case Loaded(weights):
                 run_record.add_weights(self._layout, weights)
                 process.ready = True
-                self._deaths_before_ready = 0
+            case WantsMore():
+                process.wants_more = True
             case ShardEnded(shard, end):
-                work, process.work = process.work, None
+                work = process.ended()
                 if end != "interrupted":
                     self._report(ShardDone(process.order.number, shard))
-                elif work is not None and not self._signals.stopping:
+                elif not self._signals.stopping:
                     self._todo.appendleft(work)  # somebody else asked that worker to stop
             case Broken(error, trace):
                 log = process.log
                 raise error or WorkerBroke(f"worker {process.order.number} ({log}):\n{trace}")
             case ShardBegun(attempt=attempt):
                 process.attempt = attempt
+                self._deaths_before_work = 0
                 self._report(message)
             case _:
                 self._report(message)
@@ -134,18 +145,22 @@ class Driver:
                 self._processes.append(ChildProcess(process.order))
 
     def _mourn(self, process: ChildProcess) -> None:
-        if process.work is None and process.exit_code == 0:
+        """Take back what it was given: what it had begun goes to the next one isolated."""
+        begun = process.work[0] if process.attempt is not None else None
+        self._todo.extendleft(reversed(process.work))
+        if process.exit_code == 0:
             return  # it was asked to stop
-        shard = process.work.shard.id if process.work else None
-        self._report(WorkerDied(process.order.number, process.exit_code, shard))
-        if process.work is not None:
-            self._record_death(process, process.work)
-            self._todo.appendleft(Work(process.work.shard, isolated=True))
-        elif not process.ready:
-            self._deaths_before_ready += 1
-            if self._deaths_before_ready >= DEATHS_BEFORE_READY:
+        self._report(
+            WorkerDied(process.order.number, process.exit_code, begun.shard.id if begun else None)
+        )
+        if begun is not None:
+            self._todo[0] = Work(begun.shard, isolated=True)
+            self._record_death(process, begun)
+        else:
+            self._deaths_before_work += 1
+            if self._deaths_before_work >= DEATHS_BEFORE_WORK:
                 raise NothingToRun(
-                    f"worker {process.order.number} died {DEATHS_BEFORE_READY} times while it "
+                    f"worker {process.order.number} died {DEATHS_BEFORE_WORK} times while it "
                     f"loaded its models (exit code {process.exit_code}: {process.last_words()}); "
                     f"see {process.log}"
                 )

@@ -32,6 +32,11 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class WantsMore:
+    """Everything given has been read: another shard could be read while this one is worked on."""
+
+
+@dataclass(frozen=True)
 class ShardEnded:
     shard: str
     end: ShardEnd

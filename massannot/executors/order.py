@@ -44,14 +44,16 @@ def worker_of(
     *,
     report: Progress,
     is_stopping: Callable[[], bool],
+    wants_more: Callable[[], None],
 ) -> Worker:
     """The worker an order describes."""
     memory = ByteBudget(order.memory_bytes)
     return Worker(
         Layout(order.out),
         pipeline,
-        lambda video: order.reader(video, memory=memory),
-        report,
-        is_stopping,
-        order.number,
+        read=lambda video: order.reader(video, memory=memory),
+        report=report,
+        is_stopping=is_stopping,
+        wants_more=wants_more,
+        number=order.number,
     )

@@ -1,7 +1,8 @@
 """Prefetch: the next clips are decoded while the models work on this one.
 
-One thread walks the shard's videos in order. It is bounded in bytes, not in clips: the reader asks
-its ByteBudget for memory, and waits until the worker has released a clip.
+One thread walks a shard's videos in order, the next shard's when it has read them all. It is
+bounded in bytes, not in clips: the reader asks its ByteBudget for memory, and waits until the
+worker has released a clip.
 """
 
 from __future__ import annotations
@@ -53,17 +54,28 @@ def read_in_turn(
 
 
 class Prefetch:
-    """The same items, read ahead in a thread. Leaving the `with` block releases what was read and
-    not taken."""
+    """The same items, read ahead in a thread that begins at once, or when `after` has read all of
+    its own; only then it asks which videos. Leaving the `with` block releases what was read and not
+    taken."""
 
-    def __init__(self, videos: Sequence[tuple[int, PlannedVideo]], read: Read):
-        self._items = read_in_turn(videos, read)
+    def __init__(
+        self,
+        videos: Callable[[], Sequence[tuple[int, PlannedVideo]]],
+        read: Read,
+        *,
+        after: Prefetch | None = None,
+        at_end: Callable[[], None] = lambda: None,
+    ):
+        self._videos = videos
+        self._read = read
+        self._after = after
+        self._at_end = at_end
         self._queue: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._read_ahead, name="prefetch", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,7 +83,6 @@ class Prefetch:
         while self._thread.is_alive() or not self._queue.empty():
             with contextlib.suppress(queue.Empty):
                 _release(self._queue.get(timeout=0.05))
-        self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
         while (item := self._queue.get()) is not None:
@@ -80,12 +91,15 @@ class Prefetch:
             yield item
 
     def _read_ahead(self) -> None:
+        if self._after is not None:
+            self._after._thread.join()
+            self._after = None
         try:
-            with contextlib.closing(self._items):
-                for item in self._items:
+            with contextlib.closing(read_in_turn(self._videos(), self._read)) as items:
+                while not self._left.is_set() and (item := next(items, None)):
                     self._queue.put(item)
-                    if self._left.is_set():
-                        return
+            if not self._left.is_set():
+                self._at_end()
         except BaseException as error:  # a bug: it rises where the items are taken
             self._queue.put(error)
         finally:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import pyarrow as pa
@@ -63,30 +64,72 @@ class KilledProcess(ClipError):
     reason = "killed_process"
 
 
-@dataclass(frozen=True)
 class Worker:
-    """A pipeline that has been set up, and where its results go."""
+    """A pipeline that has been set up, and where its results go.
 
-    layout: Layout
-    pipeline: Pipeline
-    read: Read
-    report: Progress
-    is_stopping: Callable[[], bool]
-    """Asked between clips: the clip in hand is always finished."""
-    number: int = 0
+    `is_stopping` is asked between clips: the clip in hand is always finished. `wants_more` is
+    called, in another thread, when everything announced has been read: time to announce more.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        pipeline: Pipeline,
+        *,
+        read: Read,
+        report: Progress,
+        is_stopping: Callable[[], bool],
+        wants_more: Callable[[], None],
+        number: int = 0,
+    ):
+        self.layout = layout
+        self.pipeline = pipeline
+        self.read = read
+        self.report = report
+        self.is_stopping = is_stopping
+        self.number = number
+        self._wants_more = wants_more
+        self._ahead: dict[str, Prefetch] = {}
+        self._last: Prefetch | None = None
+        self._announcing = threading.Lock()
+
+    def announce(self, shard: Shard) -> None:
+        """Read `shard` as soon as all that was announced before has been read; `work` follows."""
+        with self._announcing:
+            if shard.id not in self._ahead:
+                self._last = self._ahead[shard.id] = Prefetch(
+                    lambda: unread(shard, read_past(self.layout, shard.id)),
+                    self.read,
+                    after=self._last,
+                    at_end=self._wants_more,
+                )
+
+    def close(self) -> None:
+        """Release what was read and never worked on."""
+        for ahead in self._ahead.values():
+            ahead.__exit__()
+        self._ahead.clear()
 
     def work(self, shard: Shard, *, isolated: bool = False) -> ShardEnd:
         """Annotate what is not settled yet, then commit and publish the shard.
 
         `isolated`: one clip in flight and no other, so that a death has one suspect.
         """
+        with contextlib.ExitStack() as stack:
+            items = None
+            if not isolated:
+                self.announce(shard)
+                items = iter(stack.enter_context(self._ahead.pop(shard.id)))
+            return self._work_once(shard, items)
+
+    def _work_once(self, shard: Shard, ahead: Iterator[Item] | None) -> ShardEnd:
         if self.layout.commit(shard.id).exists():
             commits.publish(self.layout, commits.read(self.layout, shard.id))
             return "lost"
         attempt = self.layout.new_attempt(shard.id)
-        self.report(ShardBegun(self.number, shard.id, attempt, isolated))
+        self.report(ShardBegun(self.number, shard.id, attempt, isolated=ahead is None))
         try:
-            end = self._work(shard, attempt, isolated=isolated)
+            end = self._work(shard, attempt, ahead)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NothingToRun(
@@ -101,11 +144,11 @@ class Worker:
             commits.drop_attempt(self.layout, shard.id, attempt)
         return end
 
-    def _work(self, shard: Shard, attempt: int, *, isolated: bool) -> ShardEnd:
+    def _work(self, shard: Shard, attempt: int, ahead: Iterator[Item] | None) -> ShardEnd:
         past = read_past(self.layout, shard.id)
         with Journal(self.layout.journal(shard.id, attempt)) as journal:
             annotation = _Annotation(self, shard, attempt, past, journal)
-            if not annotation.run(isolated=isolated):
+            if not annotation.run(ahead):
                 return "interrupted"
         commit = merge_parts(self.layout, shard, attempt, past, table_names=self.pipeline.tables)
         if not commits.put(self.layout, commit):
@@ -125,38 +168,27 @@ class _Annotation:
         self._journal = journal
         self._clip_ids = {clip.clip_id: clip.clip for clip in past.finished.values()}
 
-    def run(self, *, isolated: bool) -> bool:
-        """False: asked to stop before everything was settled."""
-        todo = [
-            (number, video)
-            for number, video in enumerate(self._shard.videos)
-            if not self._is_read(video) and not self._quarantined(ClipKey(video.uri, WHOLE_VIDEO))
-        ]
-        with self._items(todo, isolated=isolated) as items:
+    def run(self, ahead: Iterator[Item] | None) -> bool:
+        """Settle every clip; False: asked to stop before. Without `ahead` nothing is read ahead."""
+        for video in self._shard.videos:
+            self._quarantined(ClipKey(video.uri, WHOLE_VIDEO))
+        waiting_since = time.perf_counter()
+        for item in ahead or self._in_turn():
+            waited_s = time.perf_counter() - waiting_since
+            if self._worker.is_stopping():
+                _release(item)
+                return False
+            self._settle(item, waited_s)
             waiting_since = time.perf_counter()
-            for item in items:
-                waited_s = time.perf_counter() - waiting_since
-                if self._worker.is_stopping():
-                    _release(item)
-                    return False
-                self._settle(item, waited_s)
-                waiting_since = time.perf_counter()
-        return not self._worker.is_stopping() or all(map(self._is_read, self._shard.videos))
+        return not unread(self._shard, self._past)
 
-    @contextlib.contextmanager
-    def _items(
-        self, todo: Sequence[tuple[int, PlannedVideo]], *, isolated: bool
-    ) -> Iterator[Iterator[Item]]:
-        if isolated:
-            # A death while the reader itself runs is the video's, not the clip's before it.
-            yield read_in_turn(
-                todo,
-                self._worker.read,
-                before=lambda video: self._journal.write(Begun(ClipKey(video.uri, WHOLE_VIDEO))),
-            )
-        else:
-            with Prefetch(todo, self._worker.read) as ahead:
-                yield iter(ahead)
+    def _in_turn(self) -> Iterator[Item]:
+        """A death while the reader itself runs is the video's, not the clip's before it."""
+        return read_in_turn(
+            unread(self._shard, self._past),
+            self._worker.read,
+            before=lambda video: self._journal.write(Begun(ClipKey(video.uri, WHOLE_VIDEO))),
+        )
 
     def _settle(self, item: Item, waited_s: float) -> None:
         match item.content:
@@ -231,13 +263,8 @@ class _Annotation:
         self._journal.write(read)
         self._past.videos[item.video.uri] = read
 
-    def _is_read(self, video: PlannedVideo) -> bool:
-        """Read to its end, and every clip it gave is settled."""
-        read = self._past.videos.get(video.uri)
-        return read is not None and len(settled_clips(self._past, video.uri)) >= read.n_clips
-
     def _quarantined(self, key: ClipKey) -> bool:
-        if self._past.deaths[key] < DEATHS_TO_BLAME:
+        if self._past.deaths[key] < DEATHS_TO_BLAME or self._past.is_settled(key):
             return False
         what = "reading it" if key.clip_index == WHOLE_VIDEO else "it in hand"
         error = KilledProcess(
@@ -265,6 +292,17 @@ class _Annotation:
                 self._worker.number, key.uri, key.clip_index, stage, error.reason, message, status
             )
         )
+
+
+def unread(shard: Shard, past: Past) -> list[tuple[int, PlannedVideo]]:
+    """Videos, with their places in the shard, that have not been read to their end or of which a
+    clip is not settled (any more)."""
+    return [
+        (number, video)
+        for number, video in enumerate(shard.videos)
+        if video.uri not in past.videos
+        or len(settled_clips(past, video.uri)) < past.videos[video.uri].n_clips
+    ]
 
 
 def without_host_paths(message: str, *, uri: str) -> str:

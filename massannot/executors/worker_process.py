@@ -16,12 +16,14 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 from massannot.errors import MassannotError
-from massannot.executors.messages import Broken, Loaded, ShardEnded, Stop, Work
+from massannot.executors.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.executors.order import Order, load, worker_of
+from massannot.executors.worker import Worker
 
 LOG = logging.getLogger(__name__)
 
@@ -32,34 +34,59 @@ def serve(connection: Connection) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    messages: queue.SimpleQueue[Work | Stop] = queue.SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(connection, messages, stopping), daemon=True)
-    listener.start()
+    line = _Line(connection)
     try:
-        pipeline, weights = load(order, connection.send)
-        connection.send(Loaded(weights))
-        worker = worker_of(order, pipeline, report=connection.send, is_stopping=stopping.is_set)
-        while isinstance(message := messages.get(), Work) and not stopping.is_set():
-            end = worker.work(message.shard, isolated=message.isolated)
-            connection.send(ShardEnded(message.shard.id, end))
+        pipeline, weights = load(order, line.send)
+        worker = worker_of(
+            order,
+            pipeline,
+            report=line.send,
+            is_stopping=stopping.is_set,
+            wants_more=lambda: line.send(WantsMore()),
+        )
+        line.send(Loaded(weights))
+        for work in line.listen(worker, stopping):
+            end = worker.work(work.shard, isolated=work.isolated)
+            line.send(ShardEnded(work.shard.id, end))
+        worker.close()
         pipeline.destroy()
     except Exception as error:
         LOG.exception("worker %d stops", order.number)
-        connection.send(Broken(_to_raise_again(error), traceback.format_exc()))
+        line.send(Broken(_to_raise_again(error), traceback.format_exc()))
 
 
-def _listen(
-    connection: Connection, messages: queue.SimpleQueue[Work | Stop], stopping: threading.Event
-) -> None:
-    """Hear the driver while the models work. Without a driver nobody would commit: end."""
-    while True:
-        try:
-            message: Any = connection.recv()
-        except (EOFError, OSError):
-            os._exit(1)
-        if isinstance(message, Stop):
-            stopping.set()
-        messages.put(message)
+class _Line:
+    """The connection, heard in a thread while the models work, and spoken into by several."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+        self._speaking = threading.Lock()
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+
+    def send(self, message: object) -> None:
+        with self._speaking:
+            self._connection.send(message)
+
+    def listen(self, worker: Worker, stopping: threading.Event) -> Iterator[Work]:
+        """What is to be done, until told to stop."""
+        threading.Thread(target=self._hear, args=(worker, stopping), daemon=True).start()
+        while (work := self._work.get()) is not None and not stopping.is_set():
+            yield work
+
+    def _hear(self, worker: Worker, stopping: threading.Event) -> None:
+        """Without a driver nobody would commit: end at once."""
+        while True:
+            try:
+                message: Any = self._connection.recv()
+            except (EOFError, OSError):
+                os._exit(1)
+            if isinstance(message, Stop):
+                stopping.set()
+                self._work.put(None)
+            else:
+                if not message.isolated:
+                    worker.announce(message.shard)
+                self._work.put(message)
 
 
 def _to_raise_again(error: Exception) -> MassannotError | None:

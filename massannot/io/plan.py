@@ -26,7 +26,9 @@ from massannot.io.video import Span
 from massannot.tables.spec import FLOAT64, INT32, INT64, STRING, Column, TableSpec, list_of
 
 VIDEOS_PER_SHARD = 16
-"""Few enough that a kill before the commit costs little, many enough that files stay few."""
+"""Few enough that a worker is never long alone at the end, many enough that files stay few."""
+SHARDS_WANTED = 16
+"""Small plans have smaller shards, until there are so many: enough for a machine full of GPUs."""
 
 SPEC = TableSpec(
     name="plan",
@@ -107,14 +109,17 @@ def seen_now(uri: str, **known: Any) -> PlannedVideo:
 def deal(
     videos: Iterable[PlannedVideo],
     *,
-    per_shard: int = VIDEOS_PER_SHARD,
+    per_shard: int | None = None,
     first_number: int = 0,
 ) -> Plan:
     """A plan with the videos in the given order, but files of one size beside each other: if they
     are copies, the worker that has both notices. A video named several times gets all its spans,
     and a span named several times all its phrases."""
+    merged = _merged(videos)
+    if per_shard is None:  # a function of the plan alone: shards decide the files
+        per_shard = min(VIDEOS_PER_SHARD, -(-len(merged) // SHARDS_WANTED))
     shards: list[list[PlannedVideo]] = []
-    for together in _of_one_size(_merged(videos)):
+    for together in _of_one_size(merged):
         for start in range(0, len(together), per_shard):
             more = together[start : start + per_shard]
             if not shards or len(shards[-1]) + len(more) > per_shard:
