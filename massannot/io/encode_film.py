@@ -15,9 +15,9 @@ from types import TracebackType
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_EXACT = 0x4 | 0x40000 | 0x80000  # swscale's bicubic | accurate_rnd | bitexact
 _AVCOL_BT709, _AVCOL_SMPTE170M, _AVCOL_LIMITED = 1, 6, 1
 
 

@@ -92,12 +92,12 @@ def open_container(path: str) -> av.container.InputContainer:
 
 def video_stream(path: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
     """The stream to read: the default one, else the first. Raises NoVideoStream and others."""
-    pictures = int(av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails)
-    streams = [s for s in container.streams.video if not int(s.disposition) & pictures]
+    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
         raise NoVideoStream(f"{path}: found {', '.join(kinds)}, expected a video stream")
-    default = [s for s in streams if int(s.disposition) & int(av.stream.Disposition.default)]
+    default = [s for s in streams if s.disposition & av.stream.Disposition.default]
     stream = (default or streams)[0]
     if stream.codec_context is None:
         raise UnsupportedCodec(

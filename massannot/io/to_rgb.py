@@ -14,27 +14,23 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from massannot.errors import UnsupportedCodec
 
 HD_LINES = 720
-_FLAGS = (
-    Interpolation.AREA
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.BITEXACT
-)
+# swscale's area | accurate_rnd | full_chroma_int | bitexact; PyAV names them from 18 on
+_FLAGS = 0x20 | 0x40000 | 0x2000 | 0x80000
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _RGB_MATRIX = 0  # AVCOL_SPC_RGB
-# AVColorSpace number: name in the tables, swscale's matrix. 2 and 3 say nothing.
+# AVColorSpace number: name in the tables, swscale's number of it. 2 and 3 say nothing.
 _MATRICES = {
-    1: ("bt709", Colorspace.ITU709),
-    4: ("fcc", Colorspace.FCC),
-    5: ("bt470bg", Colorspace.ITU601),
-    6: ("smpte170m", Colorspace.ITU601),
-    7: ("smpte240m", Colorspace.SMPTE240M),
-    9: ("bt2020nc", Colorspace.BT2020),
+    1: ("bt709", 1),
+    4: ("fcc", 4),
+    5: ("bt470bg", 5),
+    6: ("smpte170m", 5),
+    7: ("smpte240m", 7),
+    9: ("bt2020nc", 9),
 }
 _UNSAID = (2, 3)
 _EXPANDED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)

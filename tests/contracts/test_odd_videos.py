@@ -74,7 +74,7 @@ def turned(degrees: float, **flips: bool) -> Callable[[Path], Path]:
         return stored[:, ::-1] if flips.get("hflip") else stored
 
     def setup(stream: object) -> None:
-        stream.set_display_rotation(-degrees, **flips)  # type: ignore[attr-defined]
+        make.turn_for_display(stream, -degrees, **flips)
 
     return film("turned.mp4", draw=draw, setup=setup)
 

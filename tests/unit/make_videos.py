@@ -150,6 +150,13 @@ def need_encoder(codec: str) -> None:
         pytest.skip(f"this PyAV cannot encode {codec}")
 
 
+def turn_for_display(stream: Any, degrees: float, **flips: bool) -> None:
+    """Write a display matrix: `degrees` counter-clockwise, and then `hflip` or `vflip`."""
+    if not hasattr(av.video.stream.VideoStream, "set_display_rotation"):
+        pytest.skip("this PyAV cannot write a display matrix (18 can)")
+    stream.set_display_rotation(degrees, **flips)
+
+
 def _write_sound(container: Any, stream: Any, *, seconds: float) -> None:
     for i in range(int(seconds * 16000 / 1024)):
         frame = av.AudioFrame.from_ndarray(

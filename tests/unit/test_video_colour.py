@@ -14,7 +14,7 @@ import pytest
 from massannot.clip import Clip
 from massannot.io.to_rgb import ToRGB, working_size
 from massannot.io.video import Sampling, VideoEnd, read_clips
-from tests.unit.make_videos import Film, picture, read_number
+from tests.unit.make_videos import Film, picture, read_number, turn_for_display
 
 COLOURS = np.array(
     [
@@ -149,7 +149,7 @@ def test_pictures_are_turned_and_mirrored_for_display(
         pixel_format="rgb24",
         draw=store,
         sample_aspect=Fraction(4, 3),
-        setup=lambda stream: stream.set_display_rotation(-degrees, hflip=mirrored),
+        setup=lambda stream: turn_for_display(stream, -degrees, hflip=mirrored),
     ).write(tmp_path / "a.mov")
     clip, end = read(tmp_path / "a.mov")
     assert np.array_equal(clip.frames.pixels_THWC[0], shown)
