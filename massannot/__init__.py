@@ -1,1 +1,25 @@
 """massannot: where every named thing in a video is, how it moves in 3D, and how sure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from massannot.api import annotate as annotate
+    from massannot.io.dataset import open_dataset as open_dataset
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "annotate", "open_dataset"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported on first use: `import massannot` costs nothing."""
+    if name == "annotate":
+        from massannot.api import annotate
+
+        return annotate
+    if name == "open_dataset":
+        from massannot.io.dataset import open_dataset
+
+        return open_dataset
+    raise AttributeError(f"module 'massannot' has no attribute {name!r}")

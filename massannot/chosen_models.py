@@ -27,7 +27,7 @@ def detector(choice: Choice) -> PhraseDetector:
         from massannot.models.oracle import OracleDetector
 
         return OracleDetector(str(choice.scenes))
-    return _of_profile(choice, "detect")  # type: ignore[no-any-return]
+    return _of_profile(choice, "detect")
 
 
 def propagator(choice: Choice) -> MaskPropagator:
@@ -39,7 +39,7 @@ def propagator(choice: Choice) -> MaskPropagator:
         from massannot.models.oracle import OracleMasks
 
         return OracleMasks(str(choice.scenes))
-    return _of_profile(choice, "masks")  # type: ignore[no-any-return]
+    return _of_profile(choice, "masks")
 
 
 def tracker(choice: Choice) -> PointTracker:
@@ -55,7 +55,7 @@ def tracker(choice: Choice) -> PointTracker:
         from massannot.models.lucas_kanade import LucasKanade
 
         return LucasKanade()
-    return _of_profile(choice, "tracks")  # type: ignore[no-any-return]
+    return _of_profile(choice, "tracks")
 
 
 def depth(choice: Choice) -> DepthEstimator:
@@ -67,7 +67,7 @@ def depth(choice: Choice) -> DepthEstimator:
         from massannot.models.oracle import OracleDepth
 
         return OracleDepth(str(choice.scenes))
-    return _of_profile(choice, "depth")  # type: ignore[no-any-return]
+    return _of_profile(choice, "depth")
 
 
 def cameras(choice: Choice) -> CameraEstimator:

@@ -64,9 +64,9 @@ def _print_json(value: Any) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from massannot import __version__
 
-        print(version("massannot"))
+        print(__version__)
         raise typer.Exit
 
 

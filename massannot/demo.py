@@ -59,9 +59,7 @@ def prompts_of(scene: Scene) -> tuple[str, ...]:
 
 def _choice(scenes: Path, *, truth: bool) -> Choice:
     if not truth and default_profile() == "embedded":
-        return Choice(
-            profile="embedded", scenes=str(scenes), oracles=("cameras",), depth_maps=True
-        )
+        return Choice(profile="embedded", scenes=str(scenes), oracles=("cameras",), depth_maps=True)
     return Choice(
         profile="none",
         scenes=str(scenes),

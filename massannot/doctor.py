@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from massannot import __version__
+
 PACKAGES = ("numpy", "pyarrow", "av", "pillow", "torch", "transformers", "opencv-python-headless",
             "ray", "rerun-sdk", "obstore")  # fmt: skip
 VARIABLES = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES",
@@ -33,7 +35,7 @@ class Finding:
 def examine(folder: Path) -> list[Finding]:
     """Findings about this machine; `folder` is where output would go."""
     return [
-        Finding("massannot", f"{importlib.metadata.version('massannot')} in {_home()}"),
+        Finding("massannot", f"{__version__} in {_home()}"),
         Finding("python", f"{platform.python_version()} ({sys.executable})"),
         Finding("system", f"{platform.platform()}, {os.cpu_count()} CPUs"),
         _memory(),

@@ -6,9 +6,6 @@ floor from background points that ought to stand still.
 """
 
 from massannot.chosen_models import cameras, depth, detector, notes, propagator, tracker
-from massannot.stages.score_quality import ScoreQuality
-from massannot.stages.track_points import TrackPoints
-
 from massannot.pipeline import Pipeline
 from massannot.recipe import Choice
 from massannot.stages.detect_phrases import DetectPhrases
@@ -18,10 +15,12 @@ from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
+from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
 from massannot.stages.store_depth import StoreDepth
 from massannot.stages.summarize_clip import SummarizeClip
+from massannot.stages.track_points import TrackPoints
 
 
 def pipeline(choice: Choice) -> Pipeline:

@@ -27,9 +27,9 @@ from massannot.models.preprocess import (
 from massannot.models.pretrained import (
     Dtype,
     InFloat32,
+    inference,
     load_network,
     n_parameters,
-    precision,
 )
 from massannot.models.upload import frames_on
 from massannot.models.weights import Weights, find
@@ -123,10 +123,7 @@ class DepthAnything:
     def _predict(
         self, loaded: _Loaded, pixels_BHWC: torch.Tensor, height: int, width: int
     ) -> torch.Tensor:
-        with (
-            torch.inference_mode(),
-            precision(self.dtype, device=loaded.device, auto="bfloat16"),
-        ):
+        with inference(self.dtype, device=loaded.device, auto="bfloat16"):
             levels = resized(pixels_BHWC, height=height, width=width, interpolation="bicubic")
             answer: torch.Tensor = loaded.net(loaded.normalize(levels)).predicted_depth
         return answer.float()

@@ -26,7 +26,7 @@ from massannot.models.preprocess import (
     resized,
     size_with_shortest_edge,
 )
-from massannot.models.pretrained import Dtype, load_network, n_parameters, precision
+from massannot.models.pretrained import Dtype, inference, load_network, n_parameters
 from massannot.models.prompts import STOP, Prompt, prompts_of
 from massannot.models.upload import frames_on
 from massannot.models.weights import Weights, find
@@ -140,10 +140,7 @@ class GroundingDino:
         self, loaded: _Loaded, values_BCHW: torch.Tensor, prompt: Prompt
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ids = torch.tensor(prompt.ids, device=loaded.device).expand(len(values_BCHW), -1)
-        with (
-            torch.inference_mode(),
-            precision(self.dtype, device=loaded.device, auto="float32"),
-        ):
+        with inference(self.dtype, device=loaded.device, auto="float32"):
             out = loaded.net(
                 pixel_values=values_BCHW,
                 input_ids=ids,

@@ -7,6 +7,7 @@ two passes. Half-pixel throughout: edges meet edges, so corner-origin coordinate
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import dataclass
@@ -35,9 +36,8 @@ class Normalization:
 
     def __call__(self, levels_BCHW: torch.Tensor) -> torch.Tensor:
         """float32 (B, 3, h, w) from levels 0..255."""
-        mean = levels_BCHW.new_tensor(self.mean)[:, None, None]
-        std = levels_BCHW.new_tensor(self.std)[:, None, None]
-        return (levels_BCHW * self.rescale - mean) / std
+        device = levels_BCHW.device
+        return (levels_BCHW * self.rescale - _column(self.mean, device)) / _column(self.std, device)
 
 
 def resized(
@@ -117,6 +117,13 @@ def normalization_from(config: dict[str, Any]) -> Normalization:
         _triple(config.get("image_std", IMAGENET_STD)),
         float(config.get("rescale_factor", 1 / 255)),
     )
+
+
+@functools.cache
+def _column(values: Triple, device: torch.device) -> torch.Tensor:
+    """(3, 1, 1), sent to a device once: on CUDA each upload would wait for the stream."""
+    with torch.inference_mode(False):  # kept beyond this call, so fit for training too
+        return torch.tensor(values, device=device)[:, None, None]
 
 
 def _triple(values: Any) -> Triple:

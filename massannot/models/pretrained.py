@@ -8,11 +8,12 @@ inside a network stays so.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 
-from massannot.errors import MissingWeights
+from massannot.errors import MissingWeights, UsageError
 from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -52,12 +53,21 @@ def n_parameters(net: torch.nn.Module) -> int:
 
 def precision(dtype: Dtype, *, device: str, auto: Dtype) -> contextlib.AbstractContextManager[Any]:
     """Autocast to `dtype`, `auto` standing for "auto" on CUDA; nothing for float32."""
-    wanted: str = dtype
-    if dtype == "auto":
+    wanted = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(dtype, dtype)
+    if wanted == "auto":
         wanted = auto if device.startswith("cuda") else "float32"
+    if wanted not in ("float32", "bfloat16", "float16"):
+        raise UsageError(f"dtype {dtype!r}: expected auto, float32, bfloat16 or float16")
     if wanted == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.split(":")[0], dtype=getattr(torch, wanted))
+
+
+@contextlib.contextmanager
+def inference(dtype: Dtype, *, device: str, auto: Dtype) -> Iterator[None]:
+    """No gradients, in the given precision."""
+    with torch.inference_mode(), precision(dtype, device=device, auto=auto):
+        yield
 
 
 class InFloat32(torch.nn.Module):

@@ -17,9 +17,14 @@ import torch
 import transformers
 
 from massannot.errors import UsageError
+from massannot.models.cotracker3 import CoTracker3Net
 from massannot.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from massannot.models.profiles import Profile
 from massannot.models.prompts import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.models.weights import Weights
+
+COTRACKER3 = "facebook/cotracker3"
+"""The one repository that is not in transformers' layout: two pickles of tensors."""
 
 MASK = 103
 WORDS = """
@@ -39,28 +44,42 @@ class Architecture:
     has_tokenizer: bool = False
 
 
+def write_profile(profile: Profile, hub_cache: Path, *, seed: int = 0) -> None:
+    """Every hub model of a profile inside `hub_cache` (HF_HOME/hub), so that the profile runs
+    offline. Gigabytes for the full sizes."""
+    for weights in profile.weights:
+        if weights.on_hub:
+            write_cache(weights, hub_cache, seed=seed)
+
+
 def write_cache(weights: Weights, hub_cache: Path, *, seed: int = 0) -> Path:
-    """A repository inside `hub_cache` (HF_HOME/hub), at the revision that `weights` names, so that
-    it is found offline. Returns the snapshot's folder."""
+    """A repository inside `hub_cache`, at the revision that `weights` names (a made-up commit for a
+    branch). Returns the snapshot's folder. Raises UsageError, see write_repository."""
     repository = hub_cache / f"models--{weights.source.replace('/', '--')}"
-    snapshot = repository / "snapshots" / weights.revision
-    write_repository(weights.source, snapshot, seed=seed)
+    is_commit = len(weights.revision) == 40
+    commit = weights.revision if is_commit else "0" * 40
+    snapshot = write_repository(weights.source, repository / "snapshots" / commit, seed=seed)
     (repository / "refs").mkdir(parents=True, exist_ok=True)
-    (repository / "refs" / "main").write_text(weights.revision)
+    (repository / "refs" / ("main" if is_commit else weights.revision)).write_text(commit)
     return snapshot
 
 
 def write_repository(hub_id: str, folder: Path, *, seed: int = 0) -> Path:
     """The files of `hub_id` with random weights, in `folder`. Raises UsageError for an id whose
     sizes are not known here."""
-    if hub_id not in ARCHITECTURES:
-        raise UsageError(f"no sizes for {hub_id!r}; known: {', '.join(sorted(ARCHITECTURES))}")
-    known = ARCHITECTURES[hub_id]
+    known = sorted([*ARCHITECTURES, COTRACKER3])
+    if hub_id not in known:
+        raise UsageError(f"no sizes for {hub_id!r}; known: {', '.join(known)}")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    write_network(known.network(), folder, processor=known.processor())
-    if known.has_tokenizer:
-        write_tokenizer(folder)
+    if hub_id == COTRACKER3:
+        for online, name in ((False, "scaled_offline.pth"), (True, "scaled_online.pth")):
+            torch.save(CoTracker3Net(online=online).state_dict(), folder / name)
+    else:
+        architecture = ARCHITECTURES[hub_id]
+        write_network(architecture.network(), folder, processor=architecture.processor())
+        if architecture.has_tokenizer:
+            write_tokenizer(folder)
     (folder / "README.md").write_text(
         f"---\nlicense: other\n---\nRandom weights in the shape of {hub_id} (seed {seed}); they "
         "know nothing.\n"

@@ -9,6 +9,7 @@ Source: Ravi et al. 2024, arXiv:2408.00714, through transformers' port.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +20,10 @@ import torch.nn.functional as F
 
 from massannot.errors import BadModelOutput
 from massannot.models.preprocess import Normalization, normalization_from, processor_config
-from massannot.models.pretrained import Dtype, load_network, n_parameters, precision
+from massannot.models.pretrained import Dtype, inference, load_network, n_parameters
 from massannot.models.sam2_features import ClipFeatures, FrameFeatures
 from massannot.models.sam2_memory import MemoryInput, MemoryReader, Moment, ObjectMemory
+from massannot.models.sam2_prompts import box_corners, box_logits, squared_mask
 from massannot.models.upload import frames_on
 from massannot.models.weights import Weights, find
 from massannot.pixels import Frames
@@ -113,13 +115,17 @@ class Sam2Session(MaskSession):
     def add_box(self, object_id: int, *, frame: int, box_xyxy: F32) -> Bool:
         """Prompt a new object; returns its mask (H, W) in that frame."""
         self._check_frame(frame)
+        size = {"width": self._frames.width, "height": self._frames.height}
+        corners = box_corners(box_xyxy, **size, side=self._image_size)
+        grid = self._net.prompt_encoder.mask_input_size
+        dense = box_logits(box_xyxy, **size, grid=grid) if self._options.box_as_mask else None
         with self._inference():
             seen = self._features[frame]
             decoded = self._decode(
                 _as_map(seen.coarse + self._net.no_memory_embedding, self._net),
                 seen.finer,
-                corners=self._corners(box_xyxy),
-                dense=self._box_mask(box_xyxy) if self._options.box_as_mask else None,
+                corners=self._on_device(corners),
+                dense=None if dense is None else self._on_device(dense),
             )
             moment = self._moment(seen, decoded, given=True)[0]
             moment.mask_low = decoded.mask_low[0, 0]
@@ -285,12 +291,7 @@ class Sam2Session(MaskSession):
 
     def _as_decoded(self, seen: FrameFeatures, mask: Bool) -> _Decoded:
         """A given mask in the place of the decoder's answer; the pointer still comes from it."""
-        size = (self._image_size, self._image_size)
-        full = torch.from_numpy(mask).to(self._device)[None, None].float()
-        smooth = F.interpolate(full, size, mode="bilinear", antialias=True)
-        # A mask thinner than the network's pixels keeps its strongest pixel.
-        inside = (smooth >= smooth.amax().clamp(max=0.5)) & (smooth > 0)
-        square = inside.to(smooth.dtype)
+        square = squared_mask(self._on_device(mask), side=self._image_size)
         decoded = self._decode_given(seen, self._net.mask_downsample(square))
         there = square.flatten(1).any(dim=1)
         pointer = torch.where(there[:, None], decoded, self._net.no_object_pointer.float())
@@ -343,31 +344,16 @@ class Sam2Session(MaskSession):
             and fits
         )
 
-    def _corners(self, box_xyxy: F32) -> torch.Tensor:
-        """(1, 1, 2, 2) in the network's pixels, minus the half that its encoder adds: a corner of
-        ours is the edge of a pixel, one of its own the centre."""
-        scale = np.array([self._image_size / self._frames.width] * 2)
-        scale[1] = self._image_size / self._frames.height
-        corners = np.asarray(box_xyxy, np.float64).reshape(2, 2) * scale - 0.5
-        return torch.from_numpy(corners.astype(np.float32)).to(self._device)[None, None]
-
-    def _box_mask(self, box_xyxy: F32) -> torch.Tensor:
-        """(1, 1, h', w') logits: +4 where a pixel's centre lies in the box, -4 elsewhere."""
-        rows, columns = self._net.prompt_encoder.mask_input_size
-        x = (np.arange(columns) + 0.5) * self._frames.width / columns
-        y = (np.arange(rows) + 0.5) * self._frames.height / rows
-        x0, y0, x1, y1 = np.asarray(box_xyxy, np.float64)
-        inside = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
-        logits = np.where(inside, np.float32(4), np.float32(-4))
-        return torch.from_numpy(logits).to(self._device)[None, None]
-
     def _upsampled(self, mask_low_B1HW: torch.Tensor) -> torch.Tensor:
         """bool (B, H, W) at working size: logits are resized edge to edge, then cut at 0."""
         size = (self._frames.height, self._frames.width)
         return F.interpolate(mask_low_B1HW.float(), size, mode="bilinear")[:, 0] > 0
 
-    def _inference(self) -> _Inference:
-        return _Inference(self._options.dtype, self._device)
+    def _on_device(self, values: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(values).to(self._device)
+
+    def _inference(self) -> AbstractContextManager[None]:
+        return inference(self._options.dtype, device=self._device, auto="bfloat16")
 
     def _check_frame(self, frame: int) -> None:
         if not 0 <= frame < len(self._frames):
@@ -377,24 +363,6 @@ class Sam2Session(MaskSession):
         unknown = [i for i in ids if i not in self._objects]
         if unknown:
             raise ValueError(f"objects {unknown}: never added; known: {sorted(self._objects)}")
-
-
-class _Inference:
-    """No gradients, and the session's precision."""
-
-    def __init__(self, dtype: Dtype, device: str):
-        self._contexts = (
-            torch.inference_mode(),
-            precision(dtype, device=device, auto="bfloat16"),
-        )
-
-    def __enter__(self) -> None:
-        for context in self._contexts:
-            context.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        for context in reversed(self._contexts):
-            context.__exit__(*error)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class IdentityOptions:
     assignment is one-to-one: the well-known 0.8 loses small, thin and half-hidden things."""
     duplicate_overlap: float = 0.7
     """Overlap from which on two detections of a frame are one thing, whatever their phrases."""
-    same_look: float = 0.7
+    same_look: float = 0.75
     """Least likeness (geometry/appearance.py) of a thing that returns."""
     sure_score: float = 0.5
     """Detection score that is believed without a second detection."""
@@ -60,8 +60,9 @@ _LOOK_WEIGHT = 0.15
 _PLACE_WEIGHT = 0.1
 _CLEARLY = 0.1
 """Difference of looks from which on one of two things is clearly the more similar one."""
-_WIDER, _NARROWER = 2.5, 0.2
-"""Widths that may return, as parts of the greatest one seen; less where something may hide it."""
+_SIZE_WEIGHT = 0.05
+_MOST_DOUBLINGS = 2.0
+"""Of the width, or halvings, against the greatest width seen."""
 _REACH = 0.15
 _REACH_PER_FRAME = 0.03
 """Of the picture's diagonal: how far a thing may have come while out of sight."""
@@ -131,14 +132,18 @@ def returned_things(
     def worth(sighting: Sighting, track: EntityTrack) -> float:
         look = track.likeness(sighting.look)
         closest = max(other.likeness(sighting.look) for other in tracks)
-        if look < max(options.same_look, closest - _CLEARLY) or not _size_allows(sighting, track):
+        size = abs(_doublings(sighting, track))
+        if size > _MOST_DOUBLINGS or look < closest - _CLEARLY:
+            return np.nan
+        if look - _SIZE_WEIGHT * size < options.same_look:
             return np.nan
         frame, mask = track.last_seen()
         way = float(np.linalg.norm(box_centre(sighting.mask) - box_centre(mask))) / diagonal
         if way > _REACH + _REACH_PER_FRAME * abs(sighting.frame - frame):
             return np.nan
         other_phrase = sighting.phrase != track.phrase
-        return float(1 + look - _PHRASE_WEIGHT * other_phrase - _PLACE_WEIGHT * way)
+        against = _SIZE_WEIGHT * size + _PHRASE_WEIGHT * other_phrase + _PLACE_WEIGHT * way
+        return 1 + look - against
 
     return _pairs(sightings, [t for t in tracks if t.region is None], worth)
 
@@ -169,11 +174,12 @@ def coinciding(
     return found
 
 
-def _size_allows(sighting: Sighting, track: EntityTrack) -> bool:
-    """Whether it may be as large now as it is; what the picture's edge cuts may look small."""
+def _doublings(sighting: Sighting, track: EntityTrack) -> float:
+    """How often its width is twice the greatest one seen, negative for halvings; none of these
+    where the picture's edge may hide the rest."""
     largest = max(mask.area for mask in track.masks.values())
-    ratio = (sighting.mask.area / largest) ** 0.5
-    return ratio <= _WIDER and (ratio >= _NARROWER or sighting.region.touches_border)
+    doublings = 0.5 * float(np.log2(sighting.mask.area / largest))
+    return 0.0 if doublings < 0 and sighting.region.touches_border else doublings
 
 
 def _pairs(
