@@ -106,6 +106,22 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     assert max(used[200:]) <= max(used[50:200])
 
 
+def test_following_waits_for_the_device_only_to_read_the_masks(tmp_path: Path) -> None:
+    masks = on("cuda:0", Sam2Video(Weights(str(tiny_sam2(tmp_path)))))
+    session = masks.session(noise_frames(12, 90, 140))
+    for object_id, box in BOXES.items():
+        session.add_box(object_id, frame=0, box_xyxy=np.array(box, np.float32))
+    list(session.propagate(first=0, end=9))  # constants are on the device by now
+    memories = list(session._objects.values())
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with session._inference():
+            for frame in (9, 10, 11):
+                session._track(frame, memories, False)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_a_compiled_network_answers_alike(tmp_path: Path) -> None:
     weights, frames = Weights(str(tiny_depth(tmp_path))), noise_frames(4, 120, 160)
     plain, compiled = (

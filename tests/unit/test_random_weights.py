@@ -19,6 +19,7 @@ from massannot.models.prompts import CLS, SEP, STOP, UNKNOWN
 from massannot.models.random_weights import (
     ARCHITECTURES,
     write_cache,
+    write_profile,
     write_repository,
     write_tokenizer,
 )
@@ -57,6 +58,23 @@ def test_the_larger_files_are_those_of_the_hub_to_the_byte(tmp_path: Path, hub_i
 
 
 @pytest.mark.slow
+def test_a_whole_profile_is_found_offline(tmp_path: Path) -> None:
+    write_profile(named("small"), tmp_path / "hub")
+    code = """if True:
+        from massannot.models.profiles import named
+        from massannot.models.weights import require
+        profile = named("small")
+        print(*(found.n_bytes for found in require(profile.weights)))
+        tracks = profile.model("tracks").build()
+        tracks.setup(device="cpu")
+        print(tracks.card().license)
+    """
+    bytes_found, licence = asked_offline(code, tmp_path).splitlines()
+    assert len(bytes_found.split()) == 4
+    assert licence == "cc-by-nc-4.0"
+
+
+@pytest.mark.slow
 def test_the_detectors_parameters_are_those_of_the_hub(tmp_path: Path) -> None:
     """Its published file also holds window indices, which today's network computes itself."""
     folder = write_repository("IDEA-Research/grounding-dino-tiny", tmp_path)
@@ -86,15 +104,20 @@ def test_a_profile_finds_them_offline_at_the_revision_it_pins(tmp_path: Path) ->
         found = find(named("permissive-relative").model("depth").weights)
         print(found.revision, found.n_bytes)
     """
+    assert asked_offline(code, tmp_path).split() == [weights.revision, str(PUBLISHED[SMALLEST])]
+
+
+def asked_offline(code: str, hf_home: Path) -> str:
+    """What `code` prints in a process that may not ask the hub."""
     environment = os.environ | {
-        "HF_HOME": str(tmp_path),
+        "HF_HOME": str(hf_home),
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
-    assert done.stdout.split() == [weights.revision, str(PUBLISHED[SMALLEST])]
+    return done.stdout
 
 
 def test_the_tokenizer_has_berts_marks_and_spells_what_it_does_not_know(tmp_path: Path) -> None:
