@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,24 +53,22 @@ class World:
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
         T = len(self.things[0].path)
-        wall = 150 + np.kron(
-            rng.integers(-35, 36, (-(-self.height // 4), -(-self.width // 4))), np.ones((4, 4))
-        )
+        blocks = rng.integers(-35, 36, (-(-self.height // 4), -(-self.width // 4)))
+        wall = 150 + np.kron(blocks, np.ones((4, 4), np.int16))
         wall = np.repeat(wall[: self.height, : self.width, None], 3, axis=2)
+        noise = rng.integers(-4, 5, (8, *wall.shape), dtype=np.int16)
         pixels = np.empty((T, self.height, self.width, 3), np.uint8)
         skins = [rng.integers(-18, 19, (64, 64, 1)) for _ in self.things]
-        self._boxes: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+        self._masks: dict[tuple[int, int], Bool] = {}
         for t in range(T):
-            picture = wall.copy()
+            picture = wall + noise[t % 8]
             for thing, skin in zip(self.things, skins):
-                mask = self._drawn(thing, t)
-                if mask.any():
-                    rows, columns = np.nonzero(mask)
+                rows, columns = np.nonzero(self._drawn(thing, t))
+                if rows.size:
                     cx, cy = np.floor(thing.path[t]).astype(int)
                     shade = skin[(rows - cy) % 64, (columns - cx) % 64]
                     picture[rows, columns] = np.array(thing.rgb) + shade
-            noise = rng.integers(-4, 5, picture.shape)
-            pixels[t] = np.clip(picture + noise, 0, 255).astype(np.uint8)
+            pixels[t] = picture.clip(0, 255)
         self.frames = Frames(
             pixels_THWC=pixels,
             video_id=f"{self.seed:032x}",
@@ -82,25 +81,32 @@ class World:
         )
 
     def _drawn(self, thing: Thing, t: int) -> Bool:
-        centre = thing.path[t]
-        if not np.isfinite(centre).all():
-            return np.zeros((self.height, self.width), np.bool_)
-        y, x = np.mgrid[: self.height, : self.width] + 0.5
-        dx, dy = np.abs(x - centre[0]), np.abs(y - centre[1])
+        mask = np.zeros((self.height, self.width), np.bool_)
+        if not np.isfinite(thing.path[t]).all():
+            return mask
+        x, y = thing.path[t]
+        around = thing.size / 2 + 1
+        x0, x1 = max(0, int(x - around)), max(0, int(x + around) + 1)
+        y0, y1 = max(0, int(y - around)), max(0, int(y + around) + 1)
+        window = mask[y0:y1, x0:x1]
+        dx = np.abs(np.arange(window.shape[1]) + x0 + 0.5 - x)[None]
+        dy = np.abs(np.arange(window.shape[0]) + y0 + 0.5 - y)[:, None]
         if thing.square:
-            return (dx <= thing.size / 2) & (dy <= thing.size / 2)
-        return dx**2 + dy**2 <= (thing.size / 2) ** 2
+            window[:] = (dx <= thing.size / 2) & (dy <= thing.size / 2)
+        else:
+            window[:] = dx**2 + dy**2 <= (thing.size / 2) ** 2
+        return mask
 
     def mask(self, t: int, k: int) -> Bool:
         """What is seen of thing `k` in frame `t`."""
-        return self.frames.once(("mask", t, k), lambda: self._visible(t, k))
+        if (t, k) not in self._masks:
+            mask = self._drawn(self.things[k], t)
+            for other in self.things[k + 1 :]:
+                mask &= ~self._drawn(other, t)
+            self._masks[t, k] = mask
+        return self._masks[t, k]
 
-    def _visible(self, t: int, k: int) -> Bool:
-        mask = self._drawn(self.things[k], t)
-        for other in self.things[k + 1 :]:
-            mask &= ~self._drawn(other, t)
-        return mask
-
+    @cached_property
     def present(self) -> Bool:
         """(T, K) whether anything is seen of each thing."""
         T, K = len(self.frames), len(self.things)
@@ -144,6 +150,8 @@ class DrawnDetector(DrawnModel):
     ghosts: Sequence[tuple[int, int, tuple[float, float, float, float], float]] = ()
     """(frame, phrase, box, score) of boxes around nothing."""
     seed: int = 0
+    given: set[tuple[int, int]] = field(default_factory=set)
+    """(frame, thing) that had a box."""
 
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
         rng = np.random.default_rng(self.seed)
@@ -155,6 +163,7 @@ class DrawnDetector(DrawnModel):
                 confused = rng.random() < self.wrong_phrase_share
                 if lost or self.world.mask(t, k).sum() < self.min_area:
                     continue
+                self.given.add((t, k))
                 wanted = [i for i, phrase in enumerate(phrases) if phrase == thing.phrase]
                 if confused:
                     wanted = [int(rng.integers(len(phrases)))]
@@ -202,7 +211,7 @@ class DrawnSession:
         assert object_id not in self.objects
         world = self.model.world
         overlaps = [
-            box_iou(world.box(frame, k), box_xyxy) if world.mask(frame, k).any() else 0.0
+            box_iou(world.box(frame, k), box_xyxy) if world.present[frame, k] else 0.0
             for k in range(len(world.things))
         ]
         best = int(np.argmax(overlaps)) if max(overlaps, default=0) > 0.3 else -1
@@ -236,7 +245,7 @@ class DrawnSession:
             mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
             return mask
         between = range(min(frame, prompted), max(frame, prompted) + 1)
-        hidden = any(not world.mask(t, thing).any() for t in between)
+        hidden = not world.present[between.start : between.stop, thing].all()
         if hidden and self.model.stops_when_hidden and not self.model.wakes:
             return np.zeros((world.height, world.width), np.bool_)
         for at, from_thing, other in self.model.jumps:

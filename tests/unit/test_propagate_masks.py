@@ -56,7 +56,7 @@ def reasons(clip: Clip) -> list[str | None]:
 
 
 def assert_annotated_wherever_seen(clip: Clip, world: World, thing: int, entity: int) -> None:
-    seen = world.present()[:, thing]
+    seen = world.present[:, thing]
     assert entity_of(clip, world, thing) == [entity if s else None for s in seen]
 
 
@@ -145,7 +145,7 @@ def test_one_number_through_a_full_occlusion() -> None:
         ]
     )
     clip = annotated(world)
-    assert not world.present()[:, 0].all()
+    assert not world.present[:, 0].all()
     assert_annotated_wherever_seen(clip, world, 0, 0)
     assert_annotated_wherever_seen(clip, world, 1, 1)
 
