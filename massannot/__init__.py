@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from massannot.version import __version__
+
 if TYPE_CHECKING:
     from massannot.api import annotate as annotate
     from massannot.io.dataset import open_dataset as open_dataset
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "annotate", "open_dataset"]
 
 

@@ -64,7 +64,7 @@ def _print_json(value: Any) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from massannot import __version__
+        from massannot.version import __version__
 
         print(__version__)
         raise typer.Exit

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from massannot import __version__
+from massannot.version import __version__
 
 PACKAGES = ("numpy", "pyarrow", "av", "pillow", "torch", "transformers", "opencv-python-headless",
             "ray", "rerun-sdk", "obstore")  # fmt: skip
