@@ -105,33 +105,32 @@ def plain_features(state: State, video: Tensor) -> list[Tensor]:
     return levels
 
 
-def plain_neighbourhood(maps: Tensor, xy: Tensor) -> Tensor:
-    """(M, 49, D) samples of `maps` (M, D, H, W) around `xy` (M, 2), x slow, y fast."""
+def plain_neighbourhood(maps: Tensor, frame: Tensor, xy: Tensor) -> Tensor:
+    """(M, 49, D) samples of `maps` (T, D, H, W) around `xy` (M, 2) in `frame` (M,), x slow."""
     samples = []
     for dx in range(-3, 4):
         for dy in range(-3, 4):
-            samples.append(plain_sample(maps, xy[:, 0] + dx, xy[:, 1] + dy))
+            samples.append(plain_sample(maps, frame, xy[:, 0] + dx, xy[:, 1] + dy))
     return torch.stack(samples, 1)
 
 
-def plain_sample(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def plain_sample(maps: Tensor, frame: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Bilinear samples (M, D), positions clamped into the map."""
     _, _, height, width = maps.shape
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
-    x0, y0 = x.floor().clamp(max=max(width - 2, 0)), y.floor().clamp(max=max(height - 2, 0))
+    x0, y0 = x.floor(), y.floor()
     fx, fy = (x - x0)[:, None], (y - y0)[:, None]
     x0, y0 = x0.long(), y0.long()
     x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
-    m = torch.arange(len(maps))
-    top = maps[m, :, y0, x0] * (1 - fx) + maps[m, :, y0, x1] * fx
-    bottom = maps[m, :, y1, x0] * (1 - fx) + maps[m, :, y1, x1] * fx
+    top = maps[frame, :, y0, x0] * (1 - fx) + maps[frame, :, y0, x1] * fx
+    bottom = maps[frame, :, y1, x0] * (1 - fx) + maps[frame, :, y1, x1] * fx
     return top * (1 - fy) + bottom * fy
 
 
 def plain_template(maps: Tensor, level: int, queries: Tensor) -> Tensor:
     """(N, 49, D): the neighbourhood of each query in its own frame."""
     frames = queries[:, 0].long().clamp(0, len(maps) - 1)
-    return plain_neighbourhood(maps[frames], queries[:, 1:] / 4 / 2**level)
+    return plain_neighbourhood(maps, frames, queries[:, 1:] / 4 / 2**level)
 
 
 def plain_iterations(
@@ -163,12 +162,11 @@ def plain_iterations(
 
 def plain_correlation(state: State, maps: Tensor, template: Tensor, xy: Tensor) -> Tensor:
     """(T, N, 256) from maps (T, D, H, W), templates (N, 49, D) and positions (T, N, 2)."""
-    found = []
-    for t in range(len(xy)):
-        n_points = xy.shape[1]
-        around = plain_neighbourhood(maps[t].expand(n_points, -1, -1, -1), xy[t])
-        found.append(torch.einsum("nad,nbd->nab", around, template).flatten(1))
-    hidden = F.gelu(linear(state, "corr_mlp.fc1", torch.stack(found)))
+    n_frames, n_points = xy.shape[:2]
+    frame = torch.arange(n_frames).repeat_interleave(n_points)
+    around = plain_neighbourhood(maps, frame, xy.flatten(0, 1))
+    products = torch.einsum("tnad,nbd->tnab", around.unflatten(0, (n_frames, n_points)), template)
+    hidden = F.gelu(linear(state, "corr_mlp.fc1", products.flatten(2)))
     return linear(state, "corr_mlp.fc2", hidden)
 
 
