@@ -110,10 +110,8 @@ def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
     span = f"{_number(clip['t0_s'])} s to {_number(clip['t1_s'])} s of the video"
     lines = [
         f"  Units: {unit}",
-        (
-            f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; <x, y, z> is right, down, "
-            "forward; a position is the centre of the visible surface"
-        ),
+        f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; <x, y, z> is right, down, forward",
+        "  Position: centre of the visible surface",
         f"  Time: {span}, {clip['n_frames']} frames",
         f"  Camera: {camera}",
     ]
