@@ -1,0 +1,192 @@
+"""Manifests: videos, spans and questions in a CSV, JSON, JSONL or Parquet file.
+
+Columns are `video, id, start_s, end_s, caption, entities, question, answer, category, split,
+license`; only `video` is needed, and every other column is carried through. A relative video path
+is relative to the manifest. `entities` is a list, or a text with ; or | or commas between.
+
+One bad row of many is a failure with a name, not a wrong command: it stays in `questions`, is asked
+of no clip, and the rest goes on. A row that stands there twice counts once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from massannot.errors import BadPhrase, BadQuestion, ClipError, SpanOutsideVideo, UsageError
+from massannot.io.manifest_cells import Cells, read_cells
+from massannot.io.question import Problem, Question
+
+TEXTS = ("question", "answer", "category", "caption", "split", "license")
+KNOWN = frozenset({"video", "id", "start_s", "end_s", "entities", *TEXTS})
+
+
+class DuplicateId(ClipError):
+    """Another row has this id and says something else."""
+
+    reason = "duplicate_id"
+
+
+class NoVideoNamed(ClipError):
+    """A row without a video."""
+
+    reason = "no_video"
+
+
+def read_manifests(paths: Sequence[str]) -> tuple[Question, ...]:
+    """The rows of all manifests, in order of id; the same whether they stand in one file or two.
+
+    Raises UsageError for a file that is no manifest and for a video at an address.
+    """
+    rows = [question for path in paths for question in _questions(Path(path))]
+    return tuple(sorted(_with_own_ids(rows), key=lambda q: q.question_id))
+
+
+def _questions(path: Path) -> list[Question]:
+    rows = read_cells(path)
+    asks = any("question" in row for row in rows)
+    return [_question(row, path, number, asks=asks) for number, row in enumerate(rows, start=1)]
+
+
+def _question(cells: Cells, path: Path, number: int, *, asks: bool) -> Question:
+    where = f"{path.name}, row {number}"
+    further = {name: cells[name] for name in sorted(cells) if name not in KNOWN}
+    question = Question(
+        question_id=_text(cells.get("id")) or _hash(cells),
+        uri=_uri(cells, path, where),
+        source_id=_text(cells.get("id")),
+        further=json.dumps(further, ensure_ascii=False, default=_plain) if further else None,
+        **{name: _text(cells.get(name)) for name in TEXTS},  # type: ignore[arg-type]
+    )
+    try:
+        if "video" not in cells:
+            raise NoVideoNamed(f"{where}: names no video")
+        question = replace(question, entities=_entities(cells.get("entities"), where))
+        start_s, end_s = (_seconds(cells, name, where) for name in ("start_s", "end_s"))
+        question = replace(question, start_s=start_s, end_s=end_s)
+        if (start_s or 0) < 0 or (end_s is not None and end_s <= (start_s or 0)):
+            raise SpanOutsideVideo(
+                f"{where}: found a span of {start_s} to {end_s} s, expected 0 <= start_s < end_s"
+            )
+        if asks and question.question is None:
+            raise BadQuestion(f"{where}: the question is null, though this manifest asks some")
+    except ClipError as error:
+        return replace(question, problem=Problem(error.reason, str(error)))
+    return question
+
+
+def _with_own_ids(rows: Sequence[Question]) -> list[Question]:
+    """Equal rows once; of different rows with one id the first keeps it, the others are failures
+    under a name of their own."""
+    kept: dict[str, Question] = {}
+    for question in rows:
+        first = kept.get(question.question_id)
+        if first is None:
+            kept[question.question_id] = question
+        elif _without_row_number(first) != _without_row_number(question):
+            own = f"{question.question_id} ({_digest(question.to_json())[:12]})"
+            message = f"id {question.question_id!r} belongs to another row too; ids name one row"
+            problem = question.problem or Problem(DuplicateId.reason, message)
+            kept[own] = replace(question, question_id=own, problem=problem)
+    return list(kept.values())
+
+
+def _without_row_number(question: Question) -> Question:
+    problem = question.problem and replace(question.problem, message="")
+    return replace(question, problem=problem)
+
+
+def _uri(cells: Cells, path: Path, where: str) -> str:
+    """A row that names no video is its own: reading it fails, and says so."""
+    name = _text(cells.get("video"))
+    if name is None:
+        return f"{where}: no video"
+    if "://" in name:
+        raise UsageError(
+            f"{path}, {where.rpartition(', ')[2]}: {name}: only local files can be read; download "
+            "it, or mount it"
+        )
+    return os.path.normpath(path.parent / name)
+
+
+def _entities(value: Any, where: str) -> tuple[str, ...] | None:
+    """Phrases as the user wrote them. Raises BadPhrase for one that no detector can be asked for,
+    whatever its vocabulary."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _list_in(value)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadPhrase(f"{where}: found entities {value!r}, expected a list of texts")
+    phrases = tuple(dict.fromkeys(re.sub(r"[\s.]+$", "", text.strip()) for text in value))
+    for phrase in phrases:
+        if not phrase:
+            raise BadPhrase(f"{where}: found an empty entity, expected a noun phrase")
+        if "." in phrase or "?" in phrase:
+            raise BadPhrase(
+                f"{where}: entity {phrase!r}: found {'.' if '.' in phrase else '?'!r} inside, "
+                "which separates phrases; write it without, or as two entities"
+            )
+    return phrases
+
+
+def _list_in(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return [part for part in re.split(r"[;|,]|\s\.\s", text) if part.strip(" .")]
+
+
+def _seconds(cells: Cells, name: str, where: str) -> float | None:
+    value = cells.get(name)
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise BadQuestion(f"{where}: found {name} {value!r}, expected seconds")
+    return seconds + 0.0  # -0.0 is 0.0
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text: what is not text is written as JSON."""
+    if value is None or isinstance(value, str):
+        return value.strip() if value else None
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _hash(cells: Cells) -> str:
+    """The id of a row that has none: blake2b-128 of what it says, whatever kind of file says it."""
+    said = {name: _text(cells[name]) for name in sorted(cells)}
+    for name in ("start_s", "end_s"):
+        if name in cells:
+            try:
+                said[name] = repr(float(cells[name]))
+            except (TypeError, ValueError):
+                continue
+    return _digest(json.dumps(said, ensure_ascii=False))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What Parquet holds and JSON does not."""
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)

@@ -1,0 +1,61 @@
+"""Question: one row of a manifest, as the table `questions` keeps it.
+
+A row without a question (a caption, or entities alone) is kept all the same. A row that cannot be
+used has a `problem`: it is asked of no clip, and becomes a row of `failures`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row cannot be used."""
+
+    reason: str
+    """A short, stable word for counting: the `class` in `failures`."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a manifest says in one row; `uri` is the video as this machine finds it."""
+
+    question_id: str
+    uri: str
+    source_id: str | None = None
+    """The manifest's own id, if it gave one."""
+    start_s: float | None = None
+    end_s: float | None = None
+    question: str | None = None
+    answer: str | None = None
+    category: str | None = None
+    caption: str | None = None
+    entities: tuple[str, ...] | None = None
+    split: str | None = None
+    license: str | None = None
+    further: str | None = None
+    """Every other column, as a JSON object."""
+    problem: Problem | None = None
+
+    def row(self, *, clip_ids: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The row of `questions`, answered by these clips in the order of time."""
+        values = asdict(self)
+        del values["source_id"], values["problem"]
+        clip_id = clip_ids[0] if clip_ids else None
+        return {**values, "clip_id": clip_id, "clip_ids": list(clip_ids) or None}
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Question:
+        values = json.loads(text)
+        if values["entities"] is not None:
+            values["entities"] = tuple(values["entities"])
+        if values["problem"] is not None:
+            values["problem"] = Problem(**values["problem"])
+        return cls(**values)

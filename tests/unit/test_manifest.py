@@ -1,0 +1,160 @@
+"""Manifests of four kinds say the same; a bad row has a name and the others go on."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from massannot.errors import UsageError
+from massannot.io.manifest import read_manifests
+from massannot.io.question import Question
+
+ROWS = [
+    {
+        "video": "v/a.mp4",
+        "id": "q1",
+        "start_s": 1.5,
+        "end_s": 3.0,
+        "question": "Does the ball rise?",
+        "answer": "no, it falls",
+        "category": "physics",
+        "entities": "ball; hoop",
+        "license": "CC0",
+        "Human Score": "4",
+    },
+    {"video": "b.mp4", "id": "q2", "question": "What?", "caption": "a cat", "split": "test"},
+]
+
+
+def write(folder: Path, ending: str, rows: list[dict[str, object]], name: str = "m") -> str:
+    path = folder / f"{name}.{ending}"
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    if ending == "csv":
+        quoted = [[str(row.get(n, "")).replace('"', '""') for n in names] for row in rows]
+        lines = [",".join(f'"{cell}"' for cell in cells) for cells in [names, *quoted]]
+        path.write_text("\ufeff" + "\r\n".join(lines) + "\r\n", encoding="utf-8")
+    elif ending == "json":
+        path.write_text(json.dumps({"data": rows}))
+    elif ending == "jsonl":
+        path.write_text("\n\n".join(json.dumps(row) for row in rows))
+    else:
+        pq.write_table(pa.table({n: [row.get(n) for row in rows] for n in names}), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
+def test_four_kinds_of_file_say_the_same(tmp_path: Path, ending: str) -> None:
+    assert read_manifests([write(tmp_path, ending, ROWS)]) == (
+        Question(
+            question_id="q1",
+            uri=str(tmp_path / "v/a.mp4"),
+            source_id="q1",
+            start_s=1.5,
+            end_s=3.0,
+            question="Does the ball rise?",
+            answer="no, it falls",
+            category="physics",
+            entities=("ball", "hoop"),
+            license="CC0",
+            further='{"human score": "4"}',
+        ),
+        Question(
+            question_id="q2",
+            uri=str(tmp_path / "b.mp4"),
+            source_id="q2",
+            question="What?",
+            caption="a cat",
+            split="test",
+        ),
+    )
+
+
+def test_a_row_without_an_id_has_the_same_one_in_every_kind_of_file(tmp_path: Path) -> None:
+    rows = [{k: v for k, v in row.items() if k != "id"} for row in ROWS]
+    kinds = ("csv", "json", "jsonl", "parquet")
+    found = [read_manifests([write(tmp_path, kind, rows)]) for kind in kinds]
+    ids = [[question.question_id for question in questions] for questions in found]
+    assert ids == [ids[0]] * 4
+    assert len(set(ids[0])) == 2
+
+
+def test_one_manifest_or_two_in_any_order_say_the_same(tmp_path: Path) -> None:
+    both = write(tmp_path, "csv", ROWS, "both")
+    first, second = (write(tmp_path, "csv", [row], f"m{n}") for n, row in enumerate(ROWS))
+    expected = read_manifests([both])
+    assert read_manifests([second, first]) == read_manifests([first, second]) == expected
+    assert read_manifests([both, first]) == expected  # a row that stands there twice counts once
+
+
+BAD = [
+    ({"question": None}, "bad_question", "a null question"),
+    ({"start_s": -1}, "span_outside_video", "a span before the video"),
+    ({"start_s": 3, "end_s": 3}, "span_outside_video", "an empty span"),
+    ({"end_s": "soon"}, "bad_question", "a time that is none"),
+    ({"start_s": 0, "end_s": "inf"}, "bad_question", "an endless time"),
+    ({"video": None}, "no_video", "no video"),
+    ({"entities": ["ball", " "]}, "bad_phrase", "an empty entity"),
+    ({"entities": "a ball.a hoop"}, "bad_phrase", "a full stop inside"),
+    ({"entities": "what?"}, "bad_phrase", "a question mark inside"),
+    ({"entities": 7}, "bad_phrase", "entities that are no texts"),
+    ({"id": "good"}, "duplicate_id", "an id taken"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [pytest.param(c, reason, id=why) for c, reason, why in BAD]
+)
+def test_a_bad_row_has_a_name_and_the_rest_goes_on(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    good = {"video": "a.mp4", "id": "good", "question": "Good?"}
+    path = write(tmp_path, "json", [good, {"video": "a.mp4", "id": "x", "question": "X?"} | change])
+    found = {q.question_id: q for q in read_manifests([path])}
+    assert len(found) == 2
+    problem_of = {key: q.problem and q.problem.reason for key, q in found.items()}
+    assert problem_of.pop("good") is None
+    assert list(problem_of.values()) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("ball, hoop", ("ball", "hoop"), id="commas"),
+        pytest.param("ball . hoop .", ("ball", "hoop"), id="as Grounding DINO's users write it"),
+        pytest.param('["a ball", "hoop, net"]', ("a ball", "hoop, net"), id="a JSON list"),
+        pytest.param("ball|ball", ("ball",), id="named twice"),
+        pytest.param("ボール", ("ボール",), id="any letters: the detector decides"),
+    ],
+)
+def test_entities_in_one_text(tmp_path: Path, text: str, expected: tuple[str, ...]) -> None:
+    path = write(tmp_path, "json", [{"video": "a.mp4", "entities": text}])
+    assert read_manifests([path])[0].entities == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        pytest.param("m.csv", "file,question\na.mp4,why\n", "'video'", id="no column video"),
+        pytest.param("m.csv", "video,question\na.mp4,why,now\n", "line 2", id="too many cells"),
+        pytest.param("m.csv", "video,Video\na,b\n", "twice", id="a column twice"),
+        pytest.param("m.json", "{", "not JSON", id="not JSON"),
+        pytest.param("m.json", '"a.mp4"', "expected a list", id="not a list"),
+        pytest.param("m.jsonl", '{"video": "a"}\n[1]', "line 2", id="a line that is no object"),
+        pytest.param("m.parquet", "PAR1", "cannot be read", id="not Parquet"),
+        pytest.param("m.csv", "video\ns3://b/a.mp4\n", "row 1", id="an address"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_refused(
+    tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=says):
+        read_manifests([str(tmp_path / name)])
+
+
+def test_a_question_survives_its_json(tmp_path: Path) -> None:
+    rows = [*ROWS, {"video": "c.mp4", "id": "q3"}]  # the last one has a null question
+    for question in read_manifests([write(tmp_path, "json", rows)]):
+        assert Question.from_json(question.to_json()) == question
