@@ -22,6 +22,7 @@ _FRAMES_OF_REFERENCE = {
     "camera": "the camera of each position's own frame",
     "world": "the camera of the first frame",
 }
+_AXES = "<x, y, z> is right, down, forward"
 
 
 def motion_profile(
@@ -110,7 +111,7 @@ def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
     span = f"{_number(clip['t0_s'])} s to {_number(clip['t1_s'])} s of the video"
     lines = [
         f"  Units: {unit}",
-        f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; <x, y, z> is right, down, forward",
+        f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; {_AXES}",
         "  Position: centre of the visible surface",
         f"  Time: {span}, {clip['n_frames']} frames",
         f"  Camera: {camera}",
