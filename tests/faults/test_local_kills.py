@@ -163,3 +163,17 @@ def test_a_second_ctrl_c_ends_the_run_at_once(videos, tmp_path):
     process.communicate(timeout=20)
     assert process.returncode in (1, -signal.SIGINT)  # KeyboardInterrupt left the program
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(3))
+def test_two_drivers_on_one_folder_make_one_dataset(videos, undisturbed, tmp_path, seed):
+    layout, tally = Layout(tmp_path / "out"), tmp_path / "tally"
+    first = killing.start(layout.out, videos, tally, workers=1)
+    time.sleep(random.Random(seed).uniform(0, 0.5))
+    second = killing.start(layout.out, videos, tally, workers=1)
+    for driver in (first, second):
+        assert finish(driver)["done"] == N_CLIPS
+    assert data_files(layout.out) == data_files(undisturbed)
+    assert list(damage(layout)) == []
+    assert layout.shards_in_staging() == set()
