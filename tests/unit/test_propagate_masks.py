@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry import rle
+from massannot.pixels import Frames
 from tests.drawn_world import (
     BLUE,
     CYAN,
@@ -17,12 +18,15 @@ from tests.drawn_world import (
     RED,
     DrawnDetector,
     DrawnMasks,
+    DrawnSession,
     Thing,
     World,
     annotated,
     line,
     only,
 )
+
+Mask = NDArray[np.bool_]
 
 T = 96
 STILL = np.tile([60.0, 60.0], (T, 1))
@@ -341,3 +345,55 @@ def test_the_same_thing_asked_for_by_two_questions_counts_for_both() -> None:
     clip = annotated(world, phrases=["a ball", "a box", "a ball"])
     assert clip.table("phrases")["n_entities"].to_pylist() == [1, 0, 1]
     assert clip.table("entities")["phrase"].to_pylist() == [0]
+
+
+def test_a_box_around_several_tracked_things_begins_nothing() -> None:
+    things = [Thing("a ball", RED, 20, np.add(STILL, [30 * i, 0])) for i in range(3)]
+    world = World(things)
+    ghosts = [(t, 0, (45.0, 45.0, 135.0, 75.0), 0.6) for t in (32, 64)]
+    clip = annotated(world, detector=DrawnDetector(world, ghosts=ghosts))
+    assert clip.table("entities").num_rows == 3
+    assert reasons(clip).count("duplicate") == 2
+
+
+def test_a_box_around_a_part_of_a_thing_confirms_it() -> None:
+    world = World([Thing("a ball", RED, 40, STILL)])
+
+    class PartMasks(DrawnMasks):
+        """A box around the left half gives the left half."""
+
+        def session(self, frames: Frames) -> DrawnSession:
+            return PartSession(self)
+
+    class PartSession(DrawnSession):
+        def add_box(self, object_id: int, *, frame: int, box_xyxy: NDArray[np.float64]) -> Mask:
+            mask = super().add_box(object_id, frame=frame, box_xyxy=box_xyxy)
+            mask[:, int(box_xyxy[2]) :] = False
+            return mask
+
+    halves = [(t, 0, (40.0, 40.0, 60.0, 80.0), 0.4) for t in (32, 64, 95)]
+    later = frozenset((t, 0) for t in (32, 64, 95))
+    detector = DrawnDetector(world, missed=later, ghosts=halves)
+    clip = annotated(world, detector=detector, masks=PartMasks(world))
+    assert clip.table("detections")["entity"].to_pylist() == [0] * 4
+    assert_annotated_wherever_seen(clip, world, 0, 0)
+
+
+def test_a_detector_that_answers_everywhere_meets_the_limits() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    rng = np.random.default_rng(0)
+    ghosts = []
+    for t in (0, 32, 64, 95):
+        for phrase in range(3):
+            for _ in range(40):
+                x, y = rng.uniform(0, [180, 100])
+                w, h = rng.uniform(4, 80, 2)
+                ghosts.append((t, phrase, (x, y, x + w, y + h), float(rng.random())))
+    detector = DrawnDetector(world, ghosts=ghosts)
+    clip = annotated(world, phrases=["a ball", "b", "c"], detector=detector)
+    assert clip.table("entities").num_rows == 20
+    table = clip.table("detections").to_pylist()
+    assert len(table) == 4 * 121
+    assert all((row["entity"] is None) == (row["rejected"] is not None) for row in table)
+    kept = [(r["frame"], r["phrase"]) for r in table if r["rejected"] != "over_phrase_limit"]
+    assert max(kept.count(key) for key in set(kept)) == 10
