@@ -19,7 +19,7 @@ from massannot.scenes.seeds import HELD_OUT_SEEDS, TEST_SEEDS
 from massannot.scenes.world import Scene, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
 
-SEED = TEST_SEEDS.start + 3
+SEED = TEST_SEEDS.start + 2
 WIDTH, HEIGHT = 320, 256
 
 

@@ -25,7 +25,7 @@ table { border-collapse: collapse; width: 100%; background: var(--card); }
 th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid var(--line);
          vertical-align: top; }
 th { font-weight: 600; color: var(--faint); font-size: 13px; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 img, video { max-width: 100%; border-radius: 6px; display: block; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
@@ -62,7 +62,10 @@ def page(title: str, parts: Iterable[str]) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; cells are HTML already. A head that starts with '#' is a column of numbers."""
     numeric = [head.startswith("#") for head in heads]
-    top = "".join(f"<th>{text(head.lstrip('#'))}</th>" for head in heads)
+    top = "".join(
+        f"<th{' class=n' if n else ''}>{text(head.lstrip('#'))}</th>"
+        for n, head in zip(numeric, heads, strict=True)
+    )
     lines = [
         "<tr>"
         + "".join(
