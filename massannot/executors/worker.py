@@ -180,7 +180,10 @@ class _Annotation:
                 return False
             self._settle(item, waited_s)
             waiting_since = time.perf_counter()
-        return not unread(self._shard, self._past)
+        left = unread(self._shard, self._past)
+        if left and not self._worker.is_stopping():
+            raise RuntimeError(f"{left[0][1].uri}: its reader ended without a VideoEnd or an error")
+        return not left
 
     def _in_turn(self) -> Iterator[Item]:
         """A death while the reader itself runs is the video's, not the clip's before it."""

@@ -7,10 +7,13 @@ name the first wins, whoever they are. On POSIX that is a hard link, which fails
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from massannot.errors import NothingToRun
 
 
 def write_once(path: Path, content: bytes) -> bool:
@@ -28,12 +31,19 @@ def write_over(path: Path, content: bytes) -> None:
 
 def link_once(source: Path, target: Path) -> bool:
     """Give `source` a second name that must not exist yet; False: it exists. Both names lie in one
-    file system."""
+    file system. Raises NothingToRun where it knows no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
+            raise
+        raise NothingToRun(
+            f"{target.parent}: found a file system without hard links ({error.strerror}), expected "
+            "one on which the first of two writers can win; choose a folder on another disk"
+        ) from error
     sync_folder(target.parent)
     return True
 
