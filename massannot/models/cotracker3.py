@@ -303,7 +303,7 @@ class CoTracker3Net(nn.Module):
                 n_levels=self.sizes.correlation_levels,
             ),
             corr_mlp=self.corr_mlp,
-            motion_scale=points.xy.new_tensor([width / STRIDE, height / STRIDE]),
+            motion_scale=(width / STRIDE, height / STRIDE),
             radius=self.sizes.correlation_radius,
             rows=self.chunks_on(points.xy.device).correlation_rows,
         )

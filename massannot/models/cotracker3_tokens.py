@@ -56,7 +56,7 @@ class Tokens:
     """Tokens of the points in one window, as a function of the state.
 
     Points that have not `arrived` (P,) have a template of zeros; None: all have. `motion_scale`
-    (2,) in level-0 units; `rows` point-frames are correlated at a time.
+    (width, height) in level-0 units; `rows` point-frames are correlated at a time.
     """
 
     features: Features
@@ -65,14 +65,15 @@ class Tokens:
     arrived: Tensor | None
     weights: TokenWeights
     corr_mlp: Mlp
-    motion_scale: Tensor
+    motion_scale: tuple[float, float]
     radius: int
     rows: int
 
     def __call__(self, state: TrackState) -> Tensor:
         """(T, P, C), after the input layer."""
         logits = torch.stack([state.visibility, state.confidence], dim=-1)
-        inputs = torch.cat([logits, motion_embedding(state.xy / self.motion_scale)], dim=-1)
+        x, y = state.xy[..., 0] / self.motion_scale[0], state.xy[..., 1] / self.motion_scale[1]
+        inputs = torch.cat([logits, motion_embedding(torch.stack([x, y], dim=-1))], dim=-1)
         tokens = F.linear(inputs.to(self.weights.state.dtype), self.weights.state)
         tokens = tokens + self.weights.times[:, None]
         n_frames, n_points = tokens.shape[:2]

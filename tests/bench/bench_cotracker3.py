@@ -85,9 +85,9 @@ def reuse() -> None:
     print("|---|---|---|---|---|")
     for n_points in (16, 100):
         row(
-            "forward and backward, 24 frames",
+            "forward and backward, 8 frames",
             n_points,
-            *forward_and_backward(network(), pictures(24), queries(n_points, 24)),
+            *forward_and_backward(network(), pictures(8), queries(n_points, 8)),
         )
         row(
             "streaming, a step of 8 frames",
