@@ -54,6 +54,13 @@ class CoTracker3Sizes:
     motion_resolution: tuple[int, int] = (384, 512)
     """(H, W) by which motion is scaled, whatever the size of the video."""
 
+    def __post_init__(self) -> None:
+        if self.width % self.n_heads or self.token_dim % 2:
+            raise ValueError(
+                f"sizes of CoTracker3: found width {self.width} for {self.n_heads} heads and tokens "
+                f"of {self.token_dim}, expected a multiple and an even number"
+            )
+
     @property
     def token_dim(self) -> int:
         return 2 + self.correlation_levels * self.correlation_dim + MOTION_CHANNELS
@@ -165,7 +172,8 @@ class CoTracker3Net(nn.Module):
         n_frames, n_points = features.n_frames, len(points.xy)
         xy = points.xy.new_zeros(n_frames, n_points, 2)
         visibility, confidence = xy.new_zeros(2, n_frames, n_points)
-        for start, states in self._windows(features, points, iters=iters):
+        windows = self._windows(features, points, iters=iters) if n_points else ()
+        for start, states in windows:
             final = states[-1]
             stop = min(start + len(final.xy), n_frames)
             xy[start:stop] = final.xy[: stop - start]

@@ -8,7 +8,6 @@ config.json beside it, for what shapes do not tell (heads, the scale of motion).
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ def config_of_shapes(state: Mapping[str, Tensor]) -> CoTracker3Config:
             correlation_hidden=correlation_hidden,
             correlation_dim=correlation_dim,
             width=width,
-            n_heads=max(1, math.ceil(width / HEAD_WIDTH)),
+            n_heads=width // HEAD_WIDTH if width % HEAD_WIDTH == 0 else 1,
             mlp_ratio=shape["updateformer.time_blocks.0.mlp.fc1.weight"][0] // width,
             n_layers=sum(
                 entry.startswith("updateformer.time_blocks.") and entry.endswith("mlp.fc1.bias")

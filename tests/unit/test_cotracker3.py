@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from cotracker3_plain import plain_offline, plain_online
@@ -148,6 +150,21 @@ def test_chunks_of_any_size_give_the_same_tracks() -> None:
     for rows in (1, 47, 100):
         net.chunks = CoTracker3Chunks(pixels=5000, correlation_rows=rows, token_rows=rows)
         torch.testing.assert_close(net(video, queries)[0], whole, atol=PIXELS, rtol=0)
+
+
+@pytest.mark.parametrize("online", [False, True], ids=["offline", "online"])
+def test_no_queries_give_no_tracks(online: bool) -> None:
+    video, queries = clip(4)
+    tracks, visibility, _ = network(online=online, sizes=TINY)(video, queries[:, :0])
+    assert (tracks.shape, visibility.shape) == ((1, 4, 0, 2), (1, 4, 0))
+
+
+def test_without_space_attention_points_do_not_see_one_another() -> None:
+    net = network(sizes=replace(TINY, space_attention=False))
+    video, queries = clip(6, points=4)
+    together, *_ = net(video, queries)
+    alone, *_ = net(video, queries[:, 2:3])
+    torch.testing.assert_close(together[:, :, 2:3], alone, atol=PIXELS, rtol=0)
 
 
 def test_training_predictions_end_at_the_inference_result_and_reach_every_parameter() -> None:
