@@ -13,9 +13,12 @@ from massannot.executors.progress import Progress, silent
 from massannot.executors.summary import RunSummary
 from massannot.io import run_record
 from massannot.io.dataset import Dataset, open_dataset
-from massannot.io.plan import Plan, deal, seen_now
+from massannot.io.join_questions import planned_videos
+from massannot.io.manifest import read_manifests
+from massannot.io.manifest_cells import is_manifest
+from massannot.io.plan import Plan, deal
 from massannot.io.sources import find_videos
-from massannot.io.video import Sampling, Span
+from massannot.io.video import Sampling
 from massannot.recipe import Choice
 from massannot.viewers.film import render
 from massannot.viewers.pictures import clips_again
@@ -49,16 +52,22 @@ def _parts(prompt: str) -> list[str]:
     return f"{prompt} ".split(" . ")
 
 
-def plan_of(videos: Sequence[str], *, phrases: Sequence[Phrase], limit: int | None = None) -> Plan:
-    """A plan of whole videos, each asked for the same phrases."""
-    spans = (Span(phrases=tuple(phrases)),)
-    return deal([seen_now(uri, spans=spans) for uri in find_videos(videos, limit=limit)])
+def plan_of(sources: Sequence[str], *, phrases: Sequence[Phrase], limit: int | None = None) -> Plan:
+    """A plan of whole videos, each asked for the same phrases, and of what manifests ask besides.
+
+    Raises UsageError for a source that is not there, gives no video, or is no manifest.
+    """
+    manifests = [source for source in sources if is_manifest(source)]
+    others = [source for source in sources if not is_manifest(source)]
+    named = find_videos(others) if others or not manifests else ()
+    videos = planned_videos(named, read_manifests(manifests), prompts=phrases)
+    return deal(videos[:limit])
 
 
 def annotate(
     videos: str | Path | Sequence[str | Path],
     *,
-    prompts: Sequence[str],
+    prompts: Sequence[str] = (),
     out: str | Path = DEFAULT_OUT,
     profile: str = "auto",
     choice: Choice | None = None,
@@ -70,8 +79,10 @@ def annotate(
 ) -> Annotated:
     """Annotate videos into the folder `out`; what it already holds is not done again.
 
-    `videos` are files, folders, globs or @lists. `prompts` name what to look for. `choice` decides
-    everything else a recipe can be asked (see recipe.Choice); without it only `profile` counts.
+    `videos` are files, folders, globs, @lists or manifests (see io/manifest.py), which also say
+    what to look for in their own videos. `prompts` name what to look for everywhere. `choice`
+    decides everything else a recipe can be asked (see recipe.Choice); without it only `profile`
+    counts.
     Raises UsageError, NothingToRun; a clip that fails is a row of the table `failures`.
     """
     named = [videos] if isinstance(videos, str | Path) else list(videos)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from massannot.console import Watcher
 from massannot.executors.summary import RunSummary
 from massannot.io import run_record
 from massannot.io.dataset import Dataset
+from massannot.io.manifest_cells import is_manifest
 from massannot.io.video import Sampling
 from massannot.recipe import Choice
 from massannot.summary import as_text, facts
@@ -57,9 +59,11 @@ def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool =
             watcher.say("drawing films")
             films = api.films_of(done.dataset, each=lambda film: None)
             report = api.report_of(done.dataset)
-    code = _exit_code(done.run, job.max_failed)
+    asked = questions_of(done.dataset)
+    code = _exit_code(done.run, asked, job.max_failed)
     if as_json:
-        print(json.dumps(_as_json(done, films, report, code), indent=2))
+        found = {**_as_json(done, films, report, code), "questions": asdict(asked)}
+        print(json.dumps(found, indent=2))
     else:
         print(_as_text(job, done, films, report))
     return code
@@ -69,17 +73,41 @@ def _before(job: Job) -> str:
     """One line before the first frame: device, profile, what will be looked for."""
     from massannot.models.device import pick
 
+    asked = [f"what {video} asks for" for video in job.videos if is_manifest(video)]
     texts = [phrase.text for phrase in api.phrases_of(job.prompts)]
     return (
         f"profile {job.choice.profile} on {pick(job.device)}; looking for "
-        + (", ".join(map(repr, texts)) or "nothing: give -p")
+        + (", ".join([*map(repr, texts), *asked]) or "nothing: give -p")
         + "".join(f"\nNOTE: {note}" for note in notes(job.choice))
     )
 
 
-def _exit_code(summary: RunSummary, max_failed: float) -> int:
+@dataclass(frozen=True)
+class Questions:
+    """What became of a manifest's rows."""
+
+    asked: int = 0
+    answered: int = 0
+    """There is a clip; not that anything was found in it."""
+    bad: dict[str, int] = field(default_factory=dict)
+    """Rows that could not be asked, by class."""
+
+
+def questions_of(dataset: Dataset | None) -> Questions:
+    """The counts of a dataset; all zero where no manifest took part."""
+    if dataset is None:
+        return Questions()
+    clip_ids = dataset.table_or_empty("questions")["clip_id"]
+    failures = dataset.table_or_empty("failures").to_pylist()
+    bad = Counter(row["class"] for row in failures if row["stage"].startswith("question "))
+    return Questions(len(clip_ids), len(clip_ids) - clip_ids.null_count, dict(bad.most_common()))
+
+
+def _exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
     if summary.interrupted:
         return INTERRUPTED
+    if asked.asked and sum(asked.bad.values()) / asked.asked > max_failed:
+        return TOO_MANY_FAILED
     failed = summary.failed + summary.quarantined
     settled = summary.done + failed
     if settled and failed / settled > max_failed:
@@ -105,6 +133,10 @@ def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | No
     lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
     if done.dataset is None:
         return "\n".join(lines)
+    asked = questions_of(done.dataset)
+    if asked.asked:
+        lines.append(f"{asked.asked} questions, {asked.answered} with a clip to answer them")
+        lines += [f"failed: {count} questions x {reason}" for reason, count in asked.bad.items()]
     looks = []
     if films:
         looks.append(f"films:  {films[0]}" + (f" and {len(films) - 1} more" * (len(films) > 1)))

@@ -17,7 +17,7 @@ from massannot.io.parquet import write_parquet
 from massannot.io.parts import Part, read_part
 from massannot.io.plan import Shard
 
-OF_SHARD = ("failures", "videos")
+OF_SHARD = ("failures", "questions", "videos")
 """Tables that are not made clip by clip; every shard has them."""
 
 
@@ -36,7 +36,9 @@ def merge_parts(
         if name == "videos":
             pieces = iter([_videos(shard, past)])
         elif name == "failures":
-            pieces = iter([_failures(past)])
+            pieces = iter([_failures(shard, past)])
+        elif name == "questions":
+            pieces = iter([_questions(shard, past)])
         else:
             pieces = _of_clips(paths, name)
         written = write_parquet(folder / f"{name}.parquet", pieces, spec=tables.spec(name))
@@ -86,9 +88,53 @@ def _last(clips: Sequence[Finished]) -> Part | None:
     return max(clips, key=lambda clip: clip.clip.clip_index).part if clips else None
 
 
-def _failures(past: Past) -> pa.Table:
+def _questions(shard: Shard, past: Past) -> pa.Table:
+    """Every question about the shard's videos, with the clips that answer it."""
+    asked = {
+        video.uri: [question for span in video.spans for question in span.questions]
+        for video in shard.videos
+    }
+    clips_of: dict[str, list[str]] = {}
+    for clip in sorted(past.finished.values(), key=lambda clip: clip.clip.clip_index):
+        if any(question.problem is None for question in asked.get(clip.clip.uri, ())):
+            for question_id in _asked_of(past.path_of(clip.part)):
+                clips_of.setdefault(question_id, []).append(clip.clip_id)
+    rows = [
+        question.row(clip_ids=tuple(clips_of.get(question.question_id, ())))
+        for questions in asked.values()
+        for question in questions
+    ]
+    return tables.spec("questions").from_rows(rows)
+
+
+def _asked_of(path: Path) -> list[str]:
+    """Ids of the questions about a clip; a span that nobody asked about has none."""
+    try:
+        ids: list[str] = read_part(path, "questions")["question_id"].to_pylist()
+    except KeyError:
+        return []
+    return ids
+
+
+def _failures(shard: Shard, past: Past) -> pa.Table:
+    """Clips and videos that failed, and questions that could not be asked."""
+    bad = [
+        {
+            "uri": video.uri,
+            "clip_index": WHOLE_VIDEO,
+            "stage": f"question {question.question_id}",
+            "class": question.problem.reason,
+            "message": question.problem.message,
+            "status": "failed",
+        }
+        for video in shard.videos
+        for span in video.spans
+        for question in span.questions
+        if question.problem is not None
+    ]
     return tables.spec("failures").from_rows(
-        [
+        bad
+        + [
             {
                 "uri": failed.clip.uri,
                 "clip_index": failed.clip.clip_index,

@@ -21,6 +21,7 @@ from massannot.errors import OtherRecipe
 from massannot.io import durable
 from massannot.io.layout import Layout
 from massannot.io.parquet import write_parquet
+from massannot.io.question import Question
 from massannot.io.read_parquet import upgraded
 from massannot.io.video import Span
 from massannot.tables.spec import FLOAT64, INT32, INT64, STRING, Column, TableSpec, list_of
@@ -53,6 +54,7 @@ SPEC = TableSpec(
         Column("question_id", list_of(STRING), "The question it was taken from."),
         Column("char_start", list_of(INT32), "First character in that text."),
         Column("char_end", list_of(INT32), "End in that text, exclusive."),
+        Column("question", list_of(STRING), "Questions about the span, as JSON.", nullable=True),
     ),
 )
 
@@ -198,7 +200,10 @@ def _merged_spans(spans: Sequence[Span]) -> tuple[Span, ...]:
     for span in spans:
         known = merged.setdefault((span.start_s, span.end_s), span)
         phrases = dict.fromkeys((*known.phrases, *span.phrases))
-        merged[span.start_s, span.end_s] = dataclasses.replace(known, phrases=tuple(phrases))
+        questions = dict.fromkeys((*known.questions, *span.questions))
+        merged[span.start_s, span.end_s] = dataclasses.replace(
+            known, phrases=tuple(phrases), questions=tuple(questions)
+        )
     return tuple(merged.values())
 
 
@@ -215,7 +220,8 @@ def _refuse_changed(layout: Layout, asked: Plan, known: Mapping[str, PlannedVide
 def _spoken(spans: Sequence[Span]) -> str:
     def one(span: Span) -> str:
         start, end = span.start_s or 0, "the end" if span.end_s is None else f"{span.end_s:g} s"
-        return f"{start:g} s to {end} {[phrase.text for phrase in span.phrases]}"
+        asked = f" and {len(span.questions)} questions" if span.questions else ""
+        return f"{start:g} s to {end} {[phrase.text for phrase in span.phrases]}{asked}"
 
     return "; ".join(map(one, spans[:3])) + ("; ..." if len(spans) > 3 else "") or "no spans"
 
@@ -258,6 +264,7 @@ def _of_span(span: Span | None) -> Mapping[str, Any]:
         "question_id": [phrase.question_id for phrase in phrases],
         "char_start": [phrase.char_start for phrase in phrases],
         "char_end": [phrase.char_end for phrase in phrases],
+        "question": [question.to_json() for question in span.questions] if span else None,
     }
 
 
@@ -269,5 +276,6 @@ def _with_span(video: PlannedVideo | None, row: Mapping[str, Any]) -> PlannedVid
         return video
     lists = ("text", "origin", "question_id", "char_start", "char_end")
     phrases = tuple(Phrase(*values) for values in zip(*(row[n] for n in lists), strict=True))
-    span = Span(row["start_s"], row["end_s"], phrases, row["span_source_id"])
+    questions = tuple(Question.from_json(text) for text in row["question"] or ())
+    span = Span(row["start_s"], row["end_s"], phrases, row["span_source_id"], questions)
     return dataclasses.replace(video, spans=(*video.spans, span))

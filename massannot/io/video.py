@@ -29,6 +29,7 @@ from massannot.io.cut_spans import CutRules
 from massannot.io.decoder_process import Broken, DecoderProcess, Need, ProbeJob
 from massannot.io.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.io.open_video import Header
+from massannot.io.question import Question
 from massannot.io.video_identity import clip_id
 from massannot.pixels import Frames, SharedPixels
 
@@ -75,6 +76,7 @@ class Span:
     end_s: float | None = None
     phrases: tuple[Phrase, ...] = ()
     source_id: str | None = None
+    questions: tuple[Question, ...] = ()
 
     def __post_init__(self) -> None:
         for time_s in (self.start_s, self.end_s):
@@ -333,8 +335,19 @@ def _clip(
             source_height=decoded.source_height,
             sample_aspect=video.sample_aspect,
         ),
-        tables=MappingProxyType({"frames": _frames_table(identity, decoded, t_s)}),
+        tables=MappingProxyType(
+            {
+                "frames": _frames_table(identity, decoded, t_s),
+                **_questions_table(identity, span),
+            }
+        ),
     )
+
+
+def _questions_table(identity: str, span: Span) -> dict[str, pa.Table]:
+    """Which questions this clip answers, where there are any."""
+    rows = [q.row(clip_ids=(identity,)) for q in span.questions if q.problem is None]
+    return {"questions": tables.spec("questions").from_rows(rows)} if rows else {}
 
 
 def _frames_table(identity: str, decoded: DecodedClip, t_s: np.ndarray) -> pa.Table:

@@ -11,7 +11,11 @@ SPEC = TableSpec(
     columns=(
         Column("uri", STRING, "The video."),
         Column("clip_index", INT32, "0.. within the video; -1: the whole video."),
-        Column("stage", STRING, "What was being done: read, or a stage's name."),
+        Column(
+            "stage",
+            STRING,
+            "What was being done: read, or a stage's name; or the question that cannot be asked.",
+        ),
         Column("class", STRING, "A short, stable word for counting."),
         Column(
             "message",

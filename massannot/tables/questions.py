@@ -26,5 +26,11 @@ SPEC = TableSpec(
             "Every other column of the manifest, as a JSON object.",
             nullable=True,
         ),
+        Column(
+            "clip_ids",
+            list_of(STRING),
+            "Every clip of the span, in order of time, where it was cut; clip_id is the first.",
+            nullable=True,
+        ),
     ),
 )

@@ -1,0 +1,137 @@
+"""Questions become spans and phrases, and find their clips again, in one manifest or several."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from massannot import api
+from massannot.clip import Phrase
+from massannot.executors import local
+from massannot.executors.summary import RunSummary
+from massannot.io.dataset import Dataset, open_dataset
+from massannot.io.join_questions import planned_videos
+from massannot.io.plan import deal, read_plan, write_plan
+from massannot.io.question import Problem, Question
+from massannot.io.video import Span
+from massannot.tables import consistency
+from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
+
+PROMPT = Phrase("net")
+FIRST = Question("q1", "a.mp4", question="Does the ball pass the hoop?", entities=("Ball",))
+SECOND = Question("q2", "a.mp4", question="Is the ball red?", caption="a hoop and a cat")
+LATER = Question("q3", "a.mp4", start_s=1.0, end_s=2.0, question="Where is the dog?")
+BAD = Question("q0", "a.mp4", problem=Problem("bad_question", "it is null"))
+
+
+def test_a_clip_is_asked_for_the_union_of_its_questions_in_the_order_of_origins() -> None:
+    (video,) = planned_videos([], [SECOND, LATER, FIRST], prompts=[PROMPT])
+    assert video.spans == (
+        Span(
+            phrases=(
+                Phrase("Ball", "entities", "q1", 0, 4),
+                PROMPT,
+                Phrase("hoop", "caption", "q2", 2, 6),
+                Phrase("cat", "caption", "q2", 13, 16),
+                Phrase("Ball", "question", "q1", 9, 13),
+                Phrase("hoop", "question", "q1", 23, 27),
+                Phrase("Ball", "question", "q2", 7, 11),
+            ),
+            questions=(FIRST, SECOND),
+        ),
+        Span(1.0, 2.0, (PROMPT, Phrase("dog", "question", "q3", 13, 16)), questions=(LATER,)),
+    )
+
+
+def test_a_question_with_a_problem_rides_along_and_asks_for_nothing() -> None:
+    (video,) = planned_videos([], [BAD, LATER], prompts=[])
+    (span,) = video.spans
+    assert span.questions == (LATER, BAD)
+    assert [phrase.question_id for phrase in span.phrases] == ["q3"]
+
+
+def test_an_id_is_the_spans_where_the_row_asks_nothing() -> None:
+    captioned = Question("c1", "a.mp4", source_id="c1", caption="a cat")
+    asking = Question("q1", "b.mp4", source_id="q1", question="Where is the cat?")
+    videos = planned_videos([], [captioned, asking], prompts=[])
+    assert [video.spans[0].source_id for video in videos] == ["c1", None]
+
+
+def test_a_video_named_outright_and_in_a_manifest_is_one_video(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
+    linked = Question("q1", str(tmp_path / "link.mp4"), question="Where is the dog?")
+    (video,) = planned_videos([str(tmp_path / "a.mp4")], [linked], prompts=[PROMPT])
+    assert video.uri == str(tmp_path / "a.mp4")
+    assert [question.uri for question in video.spans[0].questions] == [video.uri]
+
+
+def test_a_plan_keeps_its_questions(tmp_path: Path) -> None:
+    plan = deal(planned_videos(["b.mp4"], [FIRST, BAD, LATER], prompts=[PROMPT]))
+    write_plan(tmp_path / "plan.parquet", plan)
+    assert read_plan(tmp_path / "plan.parquet") == plan
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSummary, Dataset]:
+    """Two films of one second, cut every half, with good questions and bad ones."""
+    folder = tmp_path_factory.mktemp("asked")
+    write_videos(folder / "videos", 2)
+    rows = [
+        {"video": "videos/v000.mp4", "id": "whole", "question": "Where is the square?"},
+        {"video": "videos/v000.mp4", "id": "half", "start_s": 0.5, "end_s": 1, "question": "Why?"},
+        {"video": "videos/v001.mp4", "id": "late", "start_s": 5, "end_s": 6, "question": "When?"},
+        {"video": "videos/v001.mp4", "id": "null", "answer": "42"},
+        {"video": "videos/gone.mp4", "id": "gone", "question": "Who?"},
+        {"id": "nowhere", "question": "Where?"},
+        {"video": "videos/v001.mp4", "id": "half", "question": "Another?"},
+    ]
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    plan = api.plan_of([str(folder / "m.jsonl")], phrases=[])
+    summary = local.run(plan, Tiny(), out=folder / "out", sampling=SAMPLING, workers=0)
+    return summary, open_dataset(folder / "out")
+
+
+def test_every_question_knows_its_clips(asked: tuple[RunSummary, Dataset]) -> None:
+    dataset = asked[1]
+    clips = {
+        c["clip_id"]: (Path(c["uri"]).stem, c["t0_s"]) for c in dataset.table("clips").to_pylist()
+    }
+    questions = dataset.table("questions").to_pylist()
+    found = {
+        q["question_id"].split(" ")[0]: [clips[c] for c in q["clip_ids"] or []] for q in questions
+    }
+    assert len(questions) == 7
+    assert {key: found[key] for key in ("whole", "late", "null", "gone", "nowhere")} == {
+        "whole": [("v000", 0.0), ("v000", 0.5)],
+        "late": [],
+        "null": [],
+        "gone": [],
+        "nowhere": [],
+    }
+    for q in questions:
+        assert q["clip_id"] == (q["clip_ids"] or [None])[0]
+
+
+def test_what_could_not_be_asked_or_read_is_a_failure_with_a_name(
+    asked: tuple[RunSummary, Dataset],
+) -> None:
+    summary, dataset = asked
+    failures = dataset.table("failures").to_pylist()
+    found = {(Path(row["uri"]).name, row["stage"].split(" (")[0], row["class"]) for row in failures}
+    assert found == {
+        ("v000.mp4", "read", "duplicate_video"),  # `half` is the second cut of `whole`
+        ("v001.mp4", "read", "span_outside_video"),
+        ("v001.mp4", "question null", "bad_question"),
+        ("v001.mp4", "question half", "duplicate_id"),
+        ("gone.mp4", "read", "not_found"),
+        ("m.jsonl, row 6: no video", "read", "not_found"),
+        ("m.jsonl, row 6: no video", "question nowhere", "no_video"),
+    }
+    settled = summary.done + summary.failed + summary.quarantined + summary.remaining
+    assert summary.planned == settled
+
+
+def test_the_dataset_is_sound(asked: tuple[RunSummary, Dataset]) -> None:
+    for shard in asked[1].shards:
+        consistency.check(asked[1].shard(shard))
