@@ -57,8 +57,8 @@ class CoTracker3Sizes:
     def __post_init__(self) -> None:
         if self.width % self.n_heads or self.token_dim % 2:
             raise ValueError(
-                f"sizes of CoTracker3: found width {self.width} for {self.n_heads} heads and tokens "
-                f"of {self.token_dim}, expected a multiple and an even number"
+                f"sizes of CoTracker3: width {self.width} for {self.n_heads} heads, tokens of "
+                f"{self.token_dim}; expected a multiple, and an even number"
             )
 
     @property
