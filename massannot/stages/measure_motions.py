@@ -16,7 +16,9 @@ An entity without a position in a segment has no row there. Nothing was lifted: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,17 +63,22 @@ class MeasureMotions(BaseStage):
         if positions.num_rows:
             static = clip.table("clips")["camera_static"][0].as_py()
             background = background_paths(clip, camera_static=static)
+            floor = cache(partial(self._floor, background))
             for reference in ("camera", "world"):
                 # A camera that moves carries the background along: its noise is not seen there.
-                still = background if reference == "world" or static else None
+                known = floor if reference == "world" or static else _unknown
                 for course in _courses(positions, reference=reference, t_s=clip.frames.t_s):
-                    rows += self._rows(clip, course, reference, still)
+                    rows += self._rows(clip, course, reference, known)
         common = {"clip_id": clip.clip_id, "scale_type": _scale_type(positions)}
         table = spec.from_rows([{**common, **row} for row in rows]) if rows else spec.empty()
         return clip.with_table("motions", table)
 
     def _rows(
-        self, clip: Clip, course: _Course, reference: str, background: BackgroundPaths | None
+        self,
+        clip: Clip,
+        course: _Course,
+        reference: str,
+        floor_between: Callable[[int, int], float | None],
     ) -> list[dict[str, Any]]:
         """One entity's rows in one frame of reference."""
         rows = []
@@ -82,7 +89,7 @@ class MeasureMotions(BaseStage):
             if ends is None:
                 continue
             path = course.path(*ends)
-            floor = self._floor(background, *ends)
+            floor = floor_between(*ends)
             rows.append(
                 {
                     "entity": course.entity,
@@ -105,6 +112,10 @@ class MeasureMotions(BaseStage):
         return float(np.quantile(length, _NOISE_QUANTILE))
 
 
+def _unknown(first: int, last: int) -> None:
+    """The noise floor where nobody can tell."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Course:
     """One entity's positions through the clip in one frame of reference."""
@@ -119,7 +130,7 @@ class _Course:
     def present(self) -> Bool:
         return np.isfinite(self.xyz[:, 0])
 
-    @property
+    @cached_property
     def jitter(self) -> F64:
         """(3,) noise of a position from frame to frame; NaN: too few frames to tell."""
         return jitter(self.xyz[:, None], self.measured[:, None], t_s=self.t_s)[0]
