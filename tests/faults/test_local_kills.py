@@ -102,7 +102,7 @@ class Siege:
         return self.process
 
 
-@pytest.mark.parametrize("whom", ["driver", "worker"])
+@pytest.mark.parametrize("whom", ["driver", pytest.param("worker", marks=pytest.mark.faults)])
 def test_a_run_killed_in_every_phase_ends_as_if_nothing_had_been(
     videos, undisturbed, tmp_path, whom
 ):
