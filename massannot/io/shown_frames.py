@@ -7,7 +7,8 @@ Damage is judged per frame:
   `suspect` until the next key frame;
 * frames whose time does not advance are left out; containers that count frames instead of storing
   times (AVI, raw streams) give wrong times after a loss, so reading stops there.
-VP9 and AV1 carry no check sums: damage that still parses is seen by nobody.
+No codec but FFV1 carries check sums: damage that still parses, as in VP9 and AV1 it mostly does, is
+seen by nobody.
 One thread decodes, so that equal files give equal pictures, also where they are damaged.
 """
 
@@ -22,12 +23,10 @@ from math import floor
 import av
 import av.logging
 
-from massannot.errors import BadVideo
+from massannot.io.judged_packets import Complaints, JudgedPackets, Verdict, packets_are_missing
 
 # Times in these are stored, not counted, so they are right again after a loss.
 _STORED_TIMES = ("mov", "matroska", "mpegts", "mpeg", "flv", "asf", "ogg", "nut", "mxf", "rm")
-_MAX_ERRORS = 256
-"""Packets in a row that cannot be read before the rest is given up."""
 _DEFAULT_RATE = Fraction(25)
 """Frames a second of a raw stream that neither stores times nor says its rate."""
 _NEVER = -(1 << 63)
@@ -57,7 +56,7 @@ class ShownFrames:
         self.n_frames = 0
         self.first_pts = 0
         self.last_pts = 0
-        self.damaged = False
+        self._damaged = False
         self.suspect = False
         """The decoder complained since the last key frame: the picture may be wrong."""
         self._container = container
@@ -69,15 +68,21 @@ class ShownFrames:
         self._key_packets: deque[int] = deque(maxlen=64)
         self._loss: _Trouble | None = None
         self._doubt: _Trouble | None = None
+        self._are_missing: bool | None = None
         self._last_duration = 0
         self._last_step = 0
         self._shortest: int | None = None
         self._longest = 0
-        self._n_packets = 0
         self._last_error = ""
-        self._complaints: list[tuple[int, str, str]] = []
+        self._complaints: Complaints = []
+        self._packets: JudgedPackets
         stream.thread_count = 1
         stream.thread_type = "NONE"
+
+    @property
+    def damaged(self) -> bool:
+        """Something was left out or is doubtful so far."""
+        return self._damaged or self._packets.damaged
 
     @property
     def variable_rate(self) -> bool | None:
@@ -87,10 +92,11 @@ class ShownFrames:
     @property
     def why_nothing(self) -> str:
         """For the message of a video without frames."""
-        if self._n_packets == 0:
+        if self._packets.n_packets == 0:
             return "found no packet of the video stream"
-        last = f" ({self._last_error})" if self._last_error else ""
-        return f"found {self._n_packets} packets, none of which could be shown{last}"
+        error = self._last_error or self._packets.last_error
+        last = f" ({error})" if error else ""
+        return f"found {self._packets.n_packets} packets, none of which could be shown{last}"
 
     def end_pts(self, frame_rate: Fraction | None) -> int:
         """When the last frame stops being shown: its stored duration, else the last step, else
@@ -105,6 +111,9 @@ class ShownFrames:
         av.logging.set_level(av.logging.ERROR)
         try:
             with av.logging.Capture(local=False) as self._complaints:
+                self._packets = JudgedPackets(
+                    self._container, self._stream, complaints=self._complaints, beat=self._beat
+                )
                 yield from self._advancing()
         finally:
             av.logging.set_level(None)
@@ -113,7 +122,7 @@ class ShownFrames:
         for frame in self._decoded():
             self._beat()
             if not self._timed(frame):
-                self.damaged = True
+                self._damaged = True
                 continue
             self._judge(frame)
             if self._loss is not None and frame.pts >= self._loss.since:
@@ -121,7 +130,7 @@ class ShownFrames:
                     return
                 continue
             if self.n_frames and frame.pts <= self.last_pts:
-                self.damaged = True
+                self._damaged = True
                 continue
             self._note(frame)
             yield frame
@@ -151,7 +160,7 @@ class ShownFrames:
             self._doubt_from(pts, pts)  # begins in the middle of a group of pictures
         self.suspect = self._doubt is not None and pts >= self._doubt.since
         if self.suspect:
-            self.damaged = True
+            self._damaged = True
 
     def _note(self, frame: av.VideoFrame) -> None:
         if self.n_frames == 0:
@@ -167,84 +176,49 @@ class ShownFrames:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Frames as the decoder gives them, with losses and doubts noted on the way."""
-        for packet, unsound in self._packets():
+        for packet, verdict in self._packets:
             since = _first_known(packet.dts, packet.pts)
             at = _first_known(packet.pts, packet.dts)
             if packet.is_keyframe and packet.pts is not None:
                 self._key_packets.append(packet.pts)
-            if packet.is_corrupt:
+            if verdict is Verdict.BROKEN:
                 self._lose(since=since, at=at, why="a packet is incomplete")
-            elif unsound:
+            elif verdict is Verdict.DOUBTFUL:
                 self._doubt_from(since, at)
+            yield from self._decode(packet, since=since, at=at)
+        yield from self._decode(None, since=_NEVER, at=_NEVER)
+
+    def _decode(self, packet: av.Packet | None, *, since: int, at: int) -> list[av.VideoFrame]:
+        """The frames that come out when `packet` goes in; None: those still inside."""
+        self._complaints.clear()
+        frames: list[av.VideoFrame] = []
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError as error:
+            self._lose(since=since, at=at, why=str(error.strerror))
+        if self._complaints:
+            self._last_error = self._complaints[0][2].strip()
             self._complaints.clear()
-            try:
-                frames = packet.decode()
-            except av.error.EOFError:
-                return
-            except av.error.FFmpegError as error:
-                self._lose(since=since, at=at, why=str(error.strerror))
-                frames = []
-            if self._complaints:
-                self._last_error = self._complaints[0][2].strip()
-                self._complaints.clear()
-                self._doubt_from(since, at)
-            yield from frames
-
-    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
-        """Packets, and whether something complained of them. What the demuxer says while it reads
-        a packet also concerns the one before, which may have run into the damage."""
-        held: av.Packet | None = None
-        unsound = False
-        n_errors = 0
-        while True:
-            self._complaints.clear()
-            try:
-                for packet in self._container.demux(self._stream):
-                    complained = bool(self._complaints)
-                    if held is not None:
-                        yield held, unsound or self._demuxer_complained()
-                    held, unsound, n_errors = packet, complained, 0
-                    self._n_packets += packet.size > 0
-                    self._complaints.clear()
-                    self._beat()
-                break
-            except av.error.FFmpegError as error:
-                self._refuse_broken_disk(error)
-                self.damaged = True
-                self._last_error = str(error.strerror)
-                unsound = True
-                n_errors += 1
-                if n_errors > _MAX_ERRORS:
-                    break
-        if held is not None:
-            yield held, unsound
-        self._compare_with_index()
-
-    def _demuxer_complained(self) -> bool:
-        name = self._container.format.name
-        return any(who == name for _, who, _ in self._complaints)
-
-    def _compare_with_index(self) -> None:
-        """mp4 and mov say how many packets there are: a file cut off between two is found out."""
-        if "mov" in self._container.format.name:
-            n_promised = len(getattr(self._stream, "index_entries", ()))
-            if self._n_packets < n_promised:
-                self.damaged = True
-                self._last_error = f"{n_promised} frames in the index, {self._n_packets} found"
-
-    def _refuse_broken_disk(self, error: av.error.FFmpegError) -> None:
-        """A file that cannot be read is a failure, not a damaged video."""
-        if isinstance(error, OSError) and error.errno == 5:
-            raise BadVideo(f"{self._container.name}: reading failed: {error.strerror}") from error
+            self._doubt_from(since, at)
+        return frames
 
     def _lose(self, *, since: int, at: int, why: str) -> None:
-        self.damaged = True
+        self._damaged = True
         self._last_error = why
         self._loss = self._loss.widened(since, at) if self._loss else _Trouble(since, at)
 
     def _doubt_from(self, since: int, at: int) -> None:
-        self.damaged = True
+        self._damaged = True
         self._doubt = self._doubt.widened(since, at) if self._doubt else _Trouble(since, at)
+        if not self._stored_times and self._packets_missing():
+            self._lose(since=since, at=at, why="frames are missing, so later times are unknown")
+
+    def _packets_missing(self) -> bool:
+        if self._are_missing is None:
+            self._are_missing = packets_are_missing(self._container, self._stream.index)
+        return self._are_missing
 
 
 def _first_known(*times: int | None) -> int:

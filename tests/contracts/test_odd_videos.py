@@ -180,6 +180,7 @@ ROWS = [
     Row("frames missing that others refer to", lambda d: make.without_packets(good(d, options={**GOP20, "bf": "2"}), d / "b.mp4", range(28, 31)), Gives([*range(27), *range(40, 60)], damaged=True, marked=10, variable=True)),
     Row("TS with a hole after frame 29: two packets before count as incomplete", lambda d: make.cut_out(good(d, "a.ts"), d / "b.ts", packets=range(30, 32)), Gives([*range(28), *range(40, 60)], damaged=True, variable=True)),
     Row("MPEG-4 in AVI, frame 30 overwritten", lambda d: make.overwritten(good(d, "a.avi", codec="mpeg4"), d / "b.avi", [30]), Gives(up_to(30), damaged=True)),
+    Row("AVI with a hole: times after it are unknown", lambda d: make.cut_out(good(d, "a.avi", codec="mpeg4"), d / "b.avi", packets=range(30, 33)), Gives(up_to(30), damaged=True)),
     Row("MJPEG in AVI, frame 30 overwritten", lambda d: make.overwritten(good(d, "a.avi", codec="mjpeg", pixel_format="yuvj420p", options={}), d / "b.avi", [30], skip=300), Gives([*range(30), *range(31, 60)], damaged=True, marked=1)),
     Row("HEVC, frame 30 overwritten", lambda d: make.overwritten(good(d, codec="libx265", options={"x265-params": "log-level=none:keyint=20:min-keyint=20:bframes=0:scenecut=0:open-gop=0"}), d / "b.mp4", [30]), Gives([*range(30), *range(40, 60)], damaged=True, variable=True)),
     Row("mp4 without its index", lambda d: make.cut_off(good(d, muxer={}), d / "b.mp4", before_packet=31), errors.NotAVideo, says="moov atom not found"),

@@ -182,7 +182,7 @@ def sound_with_cover(path: Path) -> Path:
         sound = container.add_stream("aac", rate=16000)
         cover = container.add_stream("png", rate=1)
         cover.width, cover.height, cover.pix_fmt = WIDTH, HEIGHT, "rgb24"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         frame = av.VideoFrame.from_ndarray(picture(0), format="rgb24")
         frame.pts = 0
         for packet in [*cover.encode(frame), *cover.encode(None)]:
