@@ -29,8 +29,10 @@ Gray = NDArray[np.uint8]
 class LucasKanade:
     """Options; nothing is loaded but OpenCV, in `setup`."""
 
-    window_px: int = 15
-    """Side of the patch that is followed. Smaller ones lose flat places, larger ones mix things."""
+    window_px: int = 0
+    """Side of the patch that is followed. Smaller ones lose flat places, larger ones mix things.
+    0: by the picture's width, from 9 for 400 pixels and less to 15 for 630 and more; on rendered
+    scenes of 160x128, 15 has 1.6 times the median error of 9."""
     levels: int = 3
     """Halvings of the picture: steps of up to about window_px / 2 * 2 ** levels are found."""
     max_miss_px: float = 1.0
@@ -96,12 +98,13 @@ class LucasKanade:
 
     def _flow(self, gray: Gray, next_gray: Gray, xy: F32) -> tuple[F32, Bool]:
         """Where points (M, 2) go from one picture to the next, and whether they were found."""
+        window = self.window_px or min(max(2 * (gray.shape[1] // 90) + 1, 9), 15)
         moved, status, _ = _opencv().calcOpticalFlowPyrLK(
             gray,
             next_gray,
             center_from_corner(xy).astype(np.float32)[:, None],
             None,
-            winSize=(self.window_px, self.window_px),
+            winSize=(window, window),
             maxLevel=self.levels,
         )
         return corner_from_center(moved[:, 0]).astype(np.float32), status[:, 0] == 1

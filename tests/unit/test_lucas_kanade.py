@@ -96,7 +96,7 @@ def test_a_covered_point_is_lost() -> None:
             Thing("a box", GREY, 60, line(T, (-40, 60), (100, 60)), square=True),
         ]
     )
-    tracks = tracked(world.frames, [(0, 100.5, 60.5), (0, 180.5, 20.5)])
+    tracks = tracked(world.frames, [(0, 100.5, 60.5), (0, 180.0, 20.0)])
     assert tracks.visible[0].all()
     assert tracks.visible[-1].tolist() == [False, True]
 
