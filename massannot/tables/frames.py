@@ -14,7 +14,12 @@ SPEC = TableSpec(
         Column("pts", INT64, "Presentation time stamp in the stream's time base."),
         Column("t_s", FLOAT64, "(pts - the stream's first pts) * time_base, seconds."),
         Column("keyframe", BOOL, "The codec could decode this frame alone."),
-        Column("damaged", BOOL, "The decoder marked this frame as corrupt."),
+        Column(
+            "damaged",
+            BOOL,
+            "The decoder complained since the last key frame: the picture may be wrong. Frames "
+            "known to be wrong are left out.",
+        ),
     ),
     references=(Reference(("clip_id",), "clips"),),
 )
