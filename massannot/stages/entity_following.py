@@ -24,6 +24,7 @@ from massannot.stages.identity import (
     IdentityOptions,
     Pairs,
     coinciding,
+    has_jumped,
     known_things,
     returned_things,
     same_place,
@@ -169,15 +170,23 @@ class EntityFollowing:
         If the loser's own thing is elsewhere, its return will be found by its looks.
         """
         picture = self._frames.pixels(key, key + 1)[0]
-
-        def likeness(track: EntityTrack) -> float:
-            return track.likeness(describe(picture, track.region)) if track.region else 0.0
-
-        for loser, winner in coinciding(self.tracks, likeness=likeness):
-            frame = key
-            while _together(loser.masks.get(frame), winner.masks.get(frame)):
+        for first, second in coinciding(self.tracks):
+            if first.region is None or second.region is None:  # one has lost to a third already
+                continue
+            met = key
+            while _together(first.masks.get(met - 1), second.masks.get(met - 1)):
+                met -= 1
+            loser = second
+            if has_jumped(
+                first,
+                second,
+                met=met,
+                like_itself=first.likeness(describe(picture, first.region)),
+                other_like_itself=second.likeness(describe(picture, second.region)),
+            ):
+                loser = first
+            for frame in range(met, key + 1):
                 del loser.masks[frame]
-                frame -= 1
             loser.object_id = loser.region = None
             if not loser.visible_frames:
                 self._drop(loser, "duplicate")

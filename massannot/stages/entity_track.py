@@ -110,6 +110,14 @@ class EntityTrack:
         frame = self.visible_frames[-1]
         return frame, self.masks[frame]
 
+    def step_at(self, frame: int) -> float:
+        """Source pixels between the mask's box in `frame` and in the frame before; 0 where one of
+        them is not there."""
+        before, here = self.masks.get(frame - 1), self.masks.get(frame)
+        if before is None or here is None or not before.area or not here.area:
+            return 0.0
+        return float(np.linalg.norm(box_centre(here) - box_centre(before)))
+
 
 def box_centre(mask: FrameMask) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """(2,) middle of the box of a mask that is not empty, source pixels."""

@@ -68,6 +68,8 @@ _REACH_PER_FRAME = 0.03
 """Of the picture's diagonal: how far a thing may have come while out of sight."""
 _COINCIDE = 0.8
 """IoU from which on two tracks follow one thing."""
+_JUMP = 0.25
+"""Of a thing's width: how much further it moves in one frame when its mask jumps."""
 
 
 def without_duplicates(
@@ -148,30 +150,32 @@ def returned_things(
     return _pairs(sightings, [t for t in tracks if t.region is None], worth)
 
 
-def coinciding(
-    tracks: Sequence[EntityTrack], *, likeness: Callable[[EntityTrack], float]
-) -> list[tuple[EntityTrack, EntityTrack]]:
-    """Pairs (loser, winner) of tracks that have come to follow one thing.
-
-    The one that looks less like itself has jumped; if equal, the later born. `likeness`: 0..1, of
-    a track's present region to its sightings.
-    """
-    found: list[tuple[EntityTrack, EntityTrack]] = []
-    lost: set[int] = set()
+def coinciding(tracks: Sequence[EntityTrack]) -> list[tuple[EntityTrack, EntityTrack]]:
+    """Pairs of tracks, the earlier born first, that have come to follow one thing."""
+    found = []
     for i, first in enumerate(tracks):
-        for j in range(i + 1, len(tracks)):
-            second = tracks[j]
-            if first.region is None or second.region is None or lost & {i, j}:
+        for second in tracks[i + 1 :]:
+            if first.region is None or second.region is None:
                 continue
-            if first.region.iou(second.region) < _COINCIDE:
-                continue
-            if likeness(first) < likeness(second) - _CLEARLY:
+            if first.region.iou(second.region) >= _COINCIDE:
                 found.append((first, second))
-                lost.add(i)
-            else:
-                found.append((second, first))
-                lost.add(j)
     return found
+
+
+def has_jumped(
+    track: EntityTrack,
+    other: EntityTrack,
+    *,
+    met: int,
+    like_itself: float,
+    other_like_itself: float,
+) -> bool:
+    """Whether it is `track` that came over to the thing of `other`, in frame `met`, not the other
+    way round: the one that looks less like itself now; if equal, the one that moved further in that
+    frame; if equal, `other`, the later born. Likenesses 0..1, to the own sightings."""
+    if abs(like_itself - other_like_itself) > _CLEARLY:
+        return like_itself < other_like_itself
+    return track.step_at(met) > other.step_at(met) + _JUMP * track.masks[met].area ** 0.5
 
 
 def _doublings(sighting: Sighting, track: EntityTrack) -> float:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry import rle
 from massannot.pixels import Frames
+from massannot.protocols import FrameMasks
+from massannot.stages.propagate_masks import PropagateMasks
 from tests.drawn_world import (
     BLUE,
     CYAN,
@@ -22,6 +29,7 @@ from tests.drawn_world import (
     Thing,
     World,
     annotated,
+    clip_of,
     line,
     only,
 )
@@ -280,14 +288,18 @@ def test_limits_keep_the_best_scores_and_record_the_rest() -> None:
     assert min(kept) >= max(left_out)
 
 
-def test_a_mask_that_jumps_onto_another_thing_gives_way_to_that_things_own() -> None:
+@pytest.mark.parametrize(("other", "jump"), [(CYAN, 0), (CYAN, 1), (RED, 0), (RED, 1)])
+def test_a_mask_that_jumps_onto_another_thing_gives_way_to_that_things_own(
+    other: tuple[int, int, int], jump: int
+) -> None:
+    """Also between look-alikes: the one that jumped moved further."""
     world = World(
         [
             Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
-            Thing("a ball", CYAN, 30, line(T, (170, 66), (30, 66))),
+            Thing("a ball", other, 30, line(T, (170, 66), (30, 66))),
         ]
     )
-    jumping = DrawnMasks(world, jumps=frozenset({(50, 0, 1)}))
+    jumping = DrawnMasks(world, jumps=frozenset({(56, jump, 1 - jump)}))
     clip = annotated(world, masks=jumping)
     for thing in range(2):
         assert_annotated_wherever_seen(clip, world, thing, thing)
@@ -397,3 +409,71 @@ def test_a_detector_that_answers_everywhere_meets_the_limits() -> None:
     assert all((row["entity"] is None) == (row["rejected"] is not None) for row in table)
     kept = [(r["frame"], r["phrase"]) for r in table if r["rejected"] != "over_phrase_limit"]
     assert max(kept.count(key) for key in set(kept)) == 10
+
+
+class Endless:
+    """A square that crosses an empty picture; nothing is held but what is asked for."""
+
+    def session(self, frames: Frames) -> Endless:
+        return self
+
+    def add_box(self, object_id: int, *, frame: int, box_xyxy: NDArray[np.float64]) -> Mask:
+        return self._mask(frame)
+
+    def add_mask(self, object_id: int, *, frame: int, mask: Mask) -> None: ...
+
+    def remove(self, object_id: int) -> None: ...
+
+    def propagate(
+        self, *, first: int, end: int, objects: Sequence[int] | None = None
+    ) -> Iterator[FrameMasks]:
+        for frame in range(first, end, 1 if end >= first else -1):
+            asked = np.array(objects, np.int32)
+            masks = np.repeat(self._mask(frame)[None], len(asked), axis=0)
+            yield FrameMasks(frame, asked, masks, np.ones(len(asked), np.float32))
+
+    def _mask(self, frame: int) -> Mask:
+        mask = np.zeros((360, 640), np.bool_)
+        mask[100:200, frame % 500 : frame % 500 + 100] = True
+        return mask
+
+
+def peak_bytes(n_frames: int) -> int:
+    frames = Frames(
+        pixels_THWC=np.broadcast_to(np.uint8(90), (n_frames, 360, 640, 3)),
+        video_id="0" * 32,
+        source_id="endless",
+        pts=np.arange(n_frames),
+        t_s=np.arange(n_frames) / 10,
+        time_base=Fraction(1, 10),
+        source_width=640,
+        source_height=360,
+    )
+    clip = clip_of(frames, ["a box"])
+    clip = clip.with_table("phrases", tables.spec("phrases").from_rows([PHRASE]))
+    clip = clip.with_table("detections", tables.spec("detections").from_rows([DETECTION]))
+    tracemalloc.start()
+    PropagateMasks(propagator=Endless()).process(clip)  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+PHRASE = {"clip_id": "c" * 32, "phrase": 0, "text": "a box", "origin": "prompt", "n_entities": 0}
+DETECTION = {
+    "clip_id": "c" * 32,
+    "detection": 0,
+    "frame": 0,
+    "phrase": 0,
+    "x0": 0.0,
+    "y0": 100.0,
+    "x1": 100.0,
+    "y1": 200.0,
+    "score": 0.9,
+}
+
+
+def test_memory_hardly_grows_with_the_clips_length() -> None:
+    """A mask of 640x360 is 230 kB; what is kept of it, its run lengths, is less than 4 kB."""
+    short, long = peak_bytes(50), peak_bytes(200)
+    assert long - short < 150 * 4_000
