@@ -51,11 +51,12 @@ class Official:
         ]
         values = ((np.stack(pictures) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
         self.session = Sam2VideoInferenceSession(
-            torch.from_numpy(values).float(), HEIGHT, WIDTH, dtype=torch.float32
+            torch.from_numpy(values).float(), frames.height, frames.width, dtype=torch.float32
         )
+        self.size = frames.height, frames.width
 
     def add_box(self, object_id: int, frame: int, box_xyxy: np.ndarray) -> None:
-        scale = np.array([SIDE / WIDTH, SIDE / HEIGHT] * 2)
+        scale = SIDE / np.array(self.size[::-1] * 2)
         corners = torch.tensor(box_xyxy * scale - 0.5, dtype=torch.float32).reshape(1, 1, 2, 2)
         index = self.session.obj_id_to_idx(object_id)
         self.session.add_point_inputs(
@@ -79,9 +80,7 @@ class Official:
         answers = []
         for frame in range(first, end, 1 if end >= first else -1):
             out = self.net(self.session, frame_idx=frame, reverse=end < first)
-            up = torch.nn.functional.interpolate(
-                out.pred_masks.float(), (HEIGHT, WIDTH), mode="bilinear"
-            )
+            up = torch.nn.functional.interpolate(out.pred_masks.float(), self.size, mode="bilinear")
             answers.append((up[:, 0].numpy(), out.object_score_logits[:, 0].sigmoid().numpy()))
         return answers
 
@@ -98,13 +97,20 @@ def assert_same(found: list[FrameMasks], wanted: list[tuple[np.ndarray, np.ndarr
 
 @pytest.mark.parametrize(
     ("prompt", "first", "end"),
-    [(0, 0, 9), (8, 8, -1), (4, 4, 9), (0, 3, 9)],
-    ids=["forwards", "backwards", "from the middle", "starting after the prompt"],
+    [(0, 0, 9), (8, 8, -1), (4, 4, 9), (0, 3, 9), (4, 1, 4), (4, 7, 4)],
+    ids=[
+        "forwards",
+        "backwards",
+        "from the middle",
+        "starting after the prompt",
+        "forwards before the prompt",
+        "backwards after the prompt",
+    ],
 )
 def test_boxes_are_followed_as_transformers_follows_them(
     folder: Path, prompt: int, first: int, end: int
 ) -> None:
-    frames = noise_frames(9, HEIGHT, WIDTH)
+    frames = noise_frames(9, SIDE, SIDE)  # no resize: a grey level may tip which mask is best
     mine, theirs = model(folder).session(frames), Official(folder, frames)
     for object_id in BOXES:
         mine.add_box(object_id, frame=prompt, box_xyxy=box(object_id))
@@ -112,6 +118,28 @@ def test_boxes_are_followed_as_transformers_follows_them(
         theirs.add_box(object_id, prompt, box(object_id))
         theirs.session.frames_tracked_per_obj[theirs.session.obj_id_to_idx(object_id)] = {}
     assert_same(list(mine.propagate(first=first, end=end)), theirs.propagate(first, end))
+
+
+def test_pictures_of_another_shape_are_read_as_transformers_reads_them(folder: Path) -> None:
+    frames = noise_frames(2, HEIGHT, WIDTH)
+    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    for object_id in BOXES:
+        mine.add_box(object_id, frame=0, box_xyxy=box(object_id))
+        theirs.add_box(object_id, 0, box(object_id))
+    assert_same(list(mine.propagate(first=0, end=1)), theirs.propagate(0, 1))
+
+
+@pytest.mark.parametrize("at_most", [-1, 1, 2], ids=["all prompts", "one", "two"])
+def test_several_prompts_of_an_object_are_remembered_as_configured(
+    tmp_path: Path, at_most: int
+) -> None:
+    folder = tiny_sam2(tmp_path, side=SIDE, max_cond_frame_num=at_most)
+    frames = noise_frames(9, SIDE, SIDE)
+    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    for frame in (0, 4, 7):
+        mine.add_box(1, frame=frame, box_xyxy=box(1))
+        theirs.add_box(1, frame, box(1))
+    assert_same(list(mine.propagate(first=0, end=9)), theirs.propagate(0, 9))
 
 
 def test_a_mask_is_followed_as_transformers_follows_it(folder: Path) -> None:
