@@ -16,12 +16,12 @@ from massannot.io.dataset import Dataset, open_dataset
 from massannot.io.join_questions import planned_videos
 from massannot.io.manifest import read_manifests
 from massannot.io.manifest_cells import is_manifest
+from massannot.io.pictures_again import clips_again
 from massannot.io.plan import Plan, deal
 from massannot.io.sources import find_videos
 from massannot.io.video import Sampling
 from massannot.recipe import Choice
 from massannot.viewers.film import render
-from massannot.viewers.pictures import clips_again
 from massannot.viewers.report import Heading, write_report
 
 DEFAULT_OUT = "massannot-out"

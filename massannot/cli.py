@@ -21,6 +21,7 @@ MAP = """Where is every named thing in a video, how does it move in 3D, and how 
 One video:   annotate, then report, render
 Many videos: annotate FOLDER -o OUT (a second run continues)
 Look:        inspect, report, render, validate
+Take along:  export
 Is it right: scenes render, evaluate
 This machine: doctor
 """
@@ -107,16 +108,19 @@ def schemas(
     check: Annotated[bool, typer.Option("--check", help="Only say whether they differ.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the tables' JSON Schemas into a folder, or check that it holds the present ones."""
+    """Write the JSON Schemas of tables and exports, or check that a folder has the present ones."""
+    from massannot.exporters import mass_bench
     from massannot.tables import json_schema
 
+    more = {mass_bench.SCHEMA_FILE: mass_bench.schema_text()}
     if check:
-        wrong = json_schema.drift(folder)
+        wrong = json_schema.drift(folder, more=more)
         if wrong:
             raise UsageError(f"{folder}: {'; '.join(wrong)}; run `massannot schemas {folder}`")
-        print(f"{folder}: {len(json_schema.schema_files())} schemas, all present", file=sys.stderr)
+        n_schemas = len(json_schema.schema_files()) + len(more)
+        print(f"{folder}: {n_schemas} schemas, all present", file=sys.stderr)
         return
-    changed = json_schema.write(folder)
+    changed = json_schema.write(folder, more=more)
     if as_json:
         _print_json([str(path) for path in changed])
     else:
@@ -155,7 +159,11 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
 @app.command()
 def annotate(
     videos: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs, or @list.txt with a name a line.")
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, @list.txt with a name a line, or a manifest: .csv .json "
+            ".jsonl .parquet with columns video, question, entities and more."
+        ),
     ],
     prompt: Annotated[
         list[str],
@@ -408,6 +416,54 @@ def report(
     from massannot.io.dataset import open_dataset
 
     print(api.report_of(open_dataset(out), sample=sample, seed=seed))
+
+
+@app.command()
+def export(
+    target: Annotated[
+        list[str],
+        typer.Argument(help="FORMAT OUT DEST: what, of which dataset, into which folder."),
+    ] = [],  # noqa: B006
+    list_formats: Annotated[bool, typer.Option("--list", help="Every format.")] = False,
+    min_quality: Annotated[
+        float | None, typer.Option(help="Leave out entities of lower or unknown quality, 0..1.")
+    ] = None,
+    profile_template: Annotated[
+        str | None, typer.Option(help="mass-bench: only mass-v1 or mass-v2; else both.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset in another format: mass-bench, coco, csv, tapvid3d, tapip3d."""
+    from massannot import exporting
+    from massannot.io.dataset import open_dataset
+
+    if list_formats:
+        summaries = {name: exporting.summary(name) for name in exporting.names()}
+        if as_json:
+            _print_json(summaries)
+        else:
+            print("\n".join(summaries.values()))
+        return
+    if len(target) != 3:
+        raise UsageError(f"export {' '.join(target)}: expected FORMAT OUT DEST, or --list")
+    name, out, folder = target
+    exporter = exporting.exporter(name)
+    more: dict[str, Any] = {}
+    if profile_template is not None:
+        if name != "mass-bench" or profile_template not in ("mass-v1", "mass-v2"):
+            raise UsageError(
+                f"--profile-template {profile_template} with {name}: expected mass-v1 or mass-v2 "
+                "with mass-bench"
+            )
+        more["profile_template"] = profile_template
+    written = exporter.export(open_dataset(out), Path(folder), min_quality=min_quality, **more)
+    for sentence in written.left_out:
+        print(f"left out: {sentence}", file=sys.stderr)
+    if as_json:
+        files = [str(path) for path in written.files]
+        _print_json({"files": files, "left_out": list(written.left_out)})
+    else:
+        print("\n".join(map(str, written.files)))
 
 
 @app.command()

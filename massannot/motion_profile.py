@@ -44,7 +44,7 @@ def motion_profile(
         raise ValueError(
             f"motion profile: found {tables['clips'].num_rows} clips, expected the tables of one"
         )
-    names = _entity_names(tables)
+    names = entity_names(tables)
     motions: dict[int, list[dict[str, Any]]] = {}
     for row in tables["motions"].to_pylist():
         if row["reference"] == reference and _is_good(row["quality"], min_quality):
@@ -124,7 +124,7 @@ def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
     return lines
 
 
-def _entity_names(tables: Mapping[str, pa.Table]) -> dict[int, str]:
+def entity_names(tables: Mapping[str, pa.Table]) -> dict[int, str]:
     """The phrase each entity answers, numbered where several do."""
     texts = {row["phrase"]: row["text"] for row in tables["phrases"].to_pylist()}
     entities = {row["entity"]: texts[row["phrase"]] for row in tables["entities"].to_pylist()}

@@ -133,8 +133,9 @@ def _phrases(phrases: pa.Table) -> tuple[PhraseFound, ...]:
     asked: Counter[str] = Counter()
     found: Counter[str] = Counter()
     things: Counter[str] = Counter()
-    for row in phrases.select(["text", "n_entities"]).to_pylist():
+    once = phrases.group_by(["clip_id", "text"], use_threads=False)  # two questions, one text
+    for row in once.aggregate([("n_entities", "max")]).to_pylist():
         asked[row["text"]] += 1
-        found[row["text"]] += row["n_entities"] > 0
-        things[row["text"]] += row["n_entities"]
+        found[row["text"]] += row["n_entities_max"] > 0
+        things[row["text"]] += row["n_entities_max"]
     return tuple(PhraseFound(text, n, found[text], things[text]) for text, n in asked.items())

@@ -134,9 +134,12 @@ def _mask_counts(masks: pa.Table) -> Iterator[str]:
 
 
 def _entity_counts(phrases: pa.Table, entities: pa.Table) -> Iterator[str]:
-    counted = entities.group_by(["clip_id", "phrase"]).aggregate([("entity", "count")])
-    keys = ["clip_id", "phrase"]
-    found = phrases.select([*keys, "n_entities"]).join(counted, keys=keys)
+    """Entities are those of the phrase's text: two questions may ask for the same."""
+    texts = phrases.select(["clip_id", "phrase", "text"])
+    named = entities.select(["clip_id", "phrase", "entity"]).join(texts, ["clip_id", "phrase"])
+    counted = named.group_by(["clip_id", "text"]).aggregate([("entity", "count")])
+    asked = phrases.select(["clip_id", "phrase", "text", "n_entities"])
+    found = asked.join(counted, keys=["clip_id", "text"])
     n_rows = pc.fill_null(found["entity_count"], 0)
     for row in _where(pc.not_equal(n_rows, found["n_entities"]))[:1]:
         yield (

@@ -7,13 +7,17 @@ when a generated file differs from what lies in `schemas/`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from massannot import tables
 from massannot.tables.spec import CONVENTIONS, Column, TableSpec
+
+NO_MORE: Mapping[str, str] = MappingProxyType({})
 
 
 def schema_files() -> dict[str, str]:
@@ -25,9 +29,10 @@ def file_name(spec: TableSpec) -> str:
     return f"{spec.name}.v{spec.version}.json"
 
 
-def drift(folder: Path) -> list[str]:
-    """What differs between `folder` and the declarations, one sentence a file; empty: nothing."""
-    expected = schema_files()
+def drift(folder: Path, *, more: Mapping[str, str] = NO_MORE) -> list[str]:
+    """What differs between `folder` and the declarations, one sentence a file; empty: nothing.
+    `more`: file name to text of schemas that are generated elsewhere."""
+    expected = {**schema_files(), **more}
     found = {
         path.name for path in folder.glob("*.json") if path.name.split(".")[0] in tables.names()
     }
@@ -41,11 +46,11 @@ def drift(folder: Path) -> list[str]:
     return wrong
 
 
-def write(folder: Path) -> list[Path]:
+def write(folder: Path, *, more: Mapping[str, str] = NO_MORE) -> list[Path]:
     """Write every schema into `folder`; returns the paths that changed."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = []
-    for name, text in schema_files().items():
+    for name, text in {**schema_files(), **more}.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
@@ -68,6 +73,20 @@ def text_of(spec: TableSpec) -> str:
         "x-references": [{"columns": list(r.columns), "table": r.table} for r in spec.references],
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def row_schema(name: str, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """A row of table `name` as an object, for formats that hold such rows; without the columns'
+    sentences, which stand in the table's own schema."""
+    columns = [c for c in tables.spec(name).columns if c.name not in without]
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [c.name for c in columns],
+        "properties": {
+            c.name: {k: v for k, v in _property(c).items() if k != "description"} for c in columns
+        },
+    }
 
 
 def _property(column: Column) -> dict[str, Any]:

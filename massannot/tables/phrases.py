@@ -21,7 +21,7 @@ SPEC = TableSpec(
         Column("question_id", STRING, "The question it was taken from.", nullable=True),
         Column("char_start", INT32, "First character in that text.", nullable=True),
         Column("char_end", INT32, "End in that text, exclusive.", nullable=True),
-        Column("n_entities", INT32, "Entities found for it."),
+        Column("n_entities", INT32, "Entities found for its text; two phrases may have one text."),
     ),
     references=(Reference(("clip_id",), "clips"),),
 )

@@ -1,0 +1,112 @@
+"""csv: where each entity is, frame by frame, for spreadsheets and plotting; one file a clip.
+
+`t_s` is seconds of the video; `x y z` are in the camera of their frame (right, down, forward), in
+metres where `scale_type` is metric; `visible`: part of its mask is seen. `speed` is the distance
+between the neighbouring frames' centres over their time, in the world where it is known: noise
+makes it too large, never too small; `motions` has path lengths without that. An empty cell is
+unknown. The columns after `speed` are the rest of the table `positions`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from massannot import tables
+from massannot.errors import UsageError
+from massannot.exporting import Exported
+from massannot.io.clip_view import ClipView
+from massannot.io.dataset import Dataset
+from massannot.io.kept_rows import good_entities, rows_of_entities, short_rows
+from massannot.motion_profile import entity_names
+
+TABLES = ("positions",)
+
+_CAMERA = {"x": "x_cam", "y": "y_cam", "z": "z_cam"}
+_FIRST = ("clip_id", "entity", "name", "frame", "t_s", *_CAMERA, "visible", "quality", "speed")
+_REST = tuple(
+    name for name in tables.spec("positions").names if name not in {*_FIRST, *_CAMERA.values()}
+)
+
+
+def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
+    """Write a file a clip into `folder`; `min_quality` leaves out entities of lower or unknown
+    quality. A clip without positions gives a file without rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for view in dataset.clips():
+        path = folder / f"{Path(view.row['uri']).stem}-{view.clip_id}.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*_FIRST, *_REST], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(_rows(view, good_entities(view, min_quality=min_quality)))
+        files.append(path)
+    return Exported(tuple(files))
+
+
+def load(folder: Path) -> dict[str, pa.Table]:
+    """The table `positions`. Raises UsageError for files that are not from here."""
+    spec = tables.spec("positions")
+    name_of = {column: name for name, column in _CAMERA.items()}
+    types = {name_of.get(column.name, column.name): column.type for column in spec.columns}
+    wanted = pacsv.ConvertOptions(
+        column_types=types, include_columns=list(types), strings_can_be_null=True
+    )
+    parts = [spec.empty()]
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            found = pacsv.read_csv(path, convert_options=wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{path}: not as `massannot export csv` writes it: {error}") from error
+        parts.append(found.rename_columns(list(spec.names)).cast(spec.schema()))
+    if len(parts) == 1:
+        raise UsageError(f"{folder}: holds no .csv")
+    return {"positions": spec.checked(pa.concat_tables(parts))}
+
+
+def _rows(view: ClipView, entities: set[int]) -> list[dict[str, Any]]:
+    names = entity_names({name: view.table(name) for name in ("phrases", "entities")})
+    quality = {row["entity"]: row["quality"] for row in short_rows(view.table("entities"))}
+    t_s = view.table("frames")["t_s"].to_pylist()
+    seen = {
+        (row["entity"], row["frame"]): row["area"] > 0 and row["state"] == "visible"
+        for row in view.table("masks").select(["entity", "frame", "area", "state"]).to_pylist()
+    }
+    speeds = _speeds(view, t_s)
+    return [
+        {
+            **{name: row[name] for name in ("clip_id", "entity", "frame", *_REST)},
+            **{name: row[column] for name, column in _CAMERA.items()},
+            "name": names[row["entity"]],
+            "t_s": t_s[row["frame"]],
+            "visible": {True: "true", False: "false", None: ""}[
+                seen.get((row["entity"], row["frame"]))
+            ],
+            "quality": quality[row["entity"]],
+            "speed": speeds.get((row["entity"], row["frame"])),
+        }
+        for row in short_rows(rows_of_entities(view, "positions", entities))
+    ]
+
+
+def _speeds(view: ClipView, t_s: Sequence[float]) -> Mapping[tuple[int, int], float]:
+    """(entity, frame) to units of length a second; without a neighbour on both sides: none."""
+    found = view.positions()
+    place: npt.NDArray[np.float64] = found.xyz_world.astype(np.float64)
+    if np.isnan(place).all():
+        place = found.xyz_cam.astype(np.float64)
+    times = np.asarray(t_s)
+    speeds = {}
+    for frame in range(1, len(times) - 1):
+        step = np.linalg.norm(place[frame + 1] - place[frame - 1], axis=-1)
+        for entity, distance in zip(found.entity.tolist(), step.tolist(), strict=True):
+            if np.isfinite(distance):
+                speeds[entity, frame] = round(distance / (times[frame + 1] - times[frame - 1]), 6)
+    return speeds

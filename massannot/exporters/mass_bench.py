@@ -1,0 +1,289 @@
+"""mass-bench: one line of JSON a question, with everything that was seen for it.
+
+The files of MASS-Bench (arXiv 2511.18373) are unreleased: this is this project's own definition of
+what the paper describes, "visual detections and grounding over sub-segments, as well as
+full-sequence 3D motion tracking of entities". `questions.jsonl` holds the question, its answer and
+category, and for each clip of its span: phrases, entities, detections, masks and motions by
+sub-segment, point tracks in the picture and in space and positions over the whole clip, cameras,
+and the motion profile as text. `mass-bench.v1.json` beside it is the JSON Schema of a line.
+
+A line stands alone: a clip that answers two questions is in both their lines, each with the
+entities that its own phrases (and -p) asked for. Floats are the shortest decimals that read back as
+the same float32. A question that no clip answers has no clips and is there all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from massannot import tables
+from massannot.errors import UsageError
+from massannot.exporting import Exported
+from massannot.io.clip_view import ClipView
+from massannot.io.dataset import Dataset
+from massannot.io.join_questions import texts_of
+from massannot.io.kept_rows import good_entities, rows_of_entities, short_rows
+from massannot.motion_profile import Template, entity_names, motion_profile
+from massannot.tables.json_schema import row_schema
+
+VERSION = 1
+FILE = "questions.jsonl"
+SCHEMA_FILE = f"mass-bench.v{VERSION}.json"
+
+OF_SEGMENT = ("detections", "masks", "motions")
+OF_CLIP = ("frames", "phrases", "entities", "cameras", "positions")
+TRACKS = ("tracks_xy", "tracks_xyz")
+TABLES = ("questions", "clips", "segments", *OF_CLIP, *OF_SEGMENT, *TRACKS)
+
+TEMPLATES: tuple[Template, ...] = ("mass-v1", "mass-v2")
+
+
+def export(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    min_quality: float | None = None,
+    profile_template: Template | None = None,
+) -> Exported:
+    """Write FILE and its schema into `folder`.
+
+    `min_quality` leaves out entities, and in the profile motions, of lower or unknown quality.
+    `profile_template`: only this one of the two. Raises UsageError for a dataset without questions.
+    """
+    questions = dataset.table_or_empty("questions")
+    if not questions.num_rows:
+        raise UsageError(
+            f"{dataset.layout.out} holds no question, expected some; annotate a manifest "
+            "with a column 'question'"
+        )
+    templates = TEMPLATES if profile_template is None else (profile_template,)
+    clip = lru_cache(maxsize=8)(dataset.clip)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = (folder / FILE, folder / SCHEMA_FILE)
+    with files[0].open("w", encoding="utf-8", newline="\n") as lines:
+        for row in questions.to_pylist():
+            clips = [
+                _clip(clip(clip_id), row["question_id"], min_quality, templates)
+                for clip_id in row["clip_ids"] or ()
+            ]
+            line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}
+            lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+    files[1].write_text(schema_text(), encoding="utf-8")
+    return Exported(files)
+
+
+def load(folder: Path) -> dict[str, pa.Table]:
+    """The tables of all lines. Raises UsageError for a folder that holds none, or newer ones."""
+    path = folder / FILE
+    rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {name: {} for name in TABLES}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        found = json.loads(line)
+        if (found.get("format"), found.get("version")) != ("mass-bench", VERSION):
+            raise UsageError(
+                f"{path}, line {number}: found {found.get('format')} version "
+                f"{found.get('version')}, expected mass-bench version {VERSION}"
+            )
+        for name, row in _rows_of(found):
+            spec = tables.spec(name)
+            row = {column: row.get(column) for column in spec.names}
+            rows[name][tuple(row[column] for column in spec.key)] = row
+    return {name: tables.spec(name).from_rows(list(found.values())) for name, found in rows.items()}
+
+
+def _clip(
+    view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
+) -> dict[str, Any]:
+    """What one clip says about one question."""
+    phrases = _asked(view, question_id)
+    asked = set(phrases["phrase"].to_pylist())
+    all_entities = _of_phrases(view.table("entities"), asked)
+    entities = good_entities(view, min_quality=min_quality)
+    entities &= set(all_entities["entity"].to_pylist())
+    found = {name: rows_of_entities(view, name, entities) for name in ("masks", "motions", *TRACKS)}
+    found["entities"] = rows_of_entities(view, "entities", entities)
+    found["positions"] = rows_of_entities(view, "positions", entities)
+    found["detections"] = _of_detections(view.table("detections"), asked, entities)
+    found["phrases"], found["frames"] = phrases, view.table("frames")
+    found["cameras"] = view.table("cameras")
+    of_profile = {
+        "clips": view.table("clips"),
+        "segments": view.table("segments"),
+        "phrases": phrases,
+        "entities": all_entities,
+        "motions": found["motions"],
+        "positions": found["positions"],
+    }
+    names = entity_names(of_profile)
+    return {
+        **_without_clip(view.table("clips"))[0],
+        "clip_id": view.clip_id,
+        **{name: _without_clip(found[name]) for name in OF_CLIP},
+        "names": {str(entity): names[entity] for entity in sorted(entities)},
+        "segments": _segments(view, found),
+        "tracks": _tracks(found["tracks_xy"], found["tracks_xyz"]),
+        "motion_profile": {
+            template: motion_profile(of_profile, template=template, min_quality=min_quality)
+            for template in templates
+        },
+    }
+
+
+def _asked(view: ClipView, question_id: str) -> pa.Table:
+    """The clip's phrases that say what this question asks for, whoever asked first."""
+    phrases = view.table("phrases")
+    wanted = texts_of(question_id, phrases.to_pylist())
+    return phrases.filter(pc.is_in(phrases["text"], value_set=pa.array(sorted(wanted))))
+
+
+def _of_phrases(table: pa.Table, phrases: set[int]) -> pa.Table:
+    wanted = pa.array(sorted(phrases), table["phrase"].type)
+    return table.filter(pc.is_in(table["phrase"], value_set=wanted))
+
+
+def _of_detections(table: pa.Table, phrases: set[int], entities: set[int]) -> pa.Table:
+    """Boxes of the phrases: those of the entities, and the rejected ones with their reason."""
+    found = _of_phrases(table, phrases)
+    wanted = pa.array(sorted(entities), found["entity"].type)
+    kept = pc.is_in(found["entity"], value_set=wanted)
+    return found.filter(pc.or_(kept, pc.is_null(found["entity"])))
+
+
+def _segments(view: ClipView, found: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+    """Each sub-segment with what was seen in its frames. Raises UsageError when there are none."""
+    segments = _without_clip(view.table("segments"))
+    if not segments:
+        raise UsageError(f"clip {view.clip_id} has no segments, expected sub-segments of a clip")
+    for segment in segments:
+        for name in OF_SEGMENT:
+            segment[name] = _without_clip(found[name].filter(_inside(found[name], segment)))
+    return segments
+
+
+def _inside(table: pa.Table, segment: Mapping[str, Any]) -> pa.ChunkedArray:
+    if "segment" in table.column_names:
+        return pc.equal(table["segment"], segment["segment"])
+    after = pc.greater_equal(table["frame"], segment["first_frame"])
+    return pc.and_(after, pc.less(table["frame"], segment["end_frame"]))
+
+
+def _tracks(in_picture: pa.Table, in_space: pa.Table) -> list[dict[str, Any]]:
+    """Each point's path in the picture and, where it was lifted, in space."""
+    lifted = {(row["entity"], row["point"]): row for row in _without_clip(in_space)}
+    return [
+        {
+            "entity": row.pop("entity"),
+            "point": row.pop("point"),
+            "xy": row,
+            "xyz": _without(lifted.get(key), "entity", "point"),
+        }
+        for row in _without_clip(in_picture)
+        for key in [(row["entity"], row["point"])]
+    ]
+
+
+def _without(row: Mapping[str, Any] | None, *names: str) -> dict[str, Any] | None:
+    return None if row is None else {name: row[name] for name in row if name not in names}
+
+
+def _without_clip(table: pa.Table) -> list[dict[str, Any]]:
+    return short_rows(table.drop_columns(["clip_id"]))
+
+
+def _rows_of(line: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(table, row) of everything in a line; what is no column is left to the caller to drop."""
+    rows: list[tuple[str, dict[str, Any]]] = [("questions", dict(line))]
+    for clip in line["clips"]:
+        own = {"clip_id": clip["clip_id"]}
+        rows.append(("clips", clip))
+        rows += [(name, row | own) for name in OF_CLIP for row in clip[name]]
+        for segment in clip["segments"]:
+            rows.append(("segments", segment | own))
+            rows += [(name, row | own) for name in OF_SEGMENT for row in segment[name]]
+        for track in clip["tracks"]:
+            key = own | {"entity": track["entity"], "point": track["point"]}
+            rows.append(("tracks_xy", track["xy"] | key))
+            if track["xyz"] is not None:
+                rows.append(("tracks_xyz", track["xyz"] | key))
+    return rows
+
+
+def schema_text() -> str:
+    """JSON Schema of a line; generated, like those of the tables it is made of."""
+    return json.dumps(_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _schema() -> dict[str, Any]:
+    segment = _object(
+        row_schema("segments", without=("clip_id",)),
+        {name: _list(row_schema(name, without=("clip_id",))) for name in OF_SEGMENT},
+    )
+    key = ("clip_id", "entity", "point")
+    tracked = row_schema("tracks_xy")["properties"]
+    track = _object(
+        {"properties": {name: tracked[name] for name in ("entity", "point")}},
+        {
+            "xy": row_schema("tracks_xy", without=key),
+            "xyz": {**row_schema("tracks_xyz", without=key), "type": ["object", "null"]},
+        },
+    )
+    texts = {name: {"type": "string"} for name in TEMPLATES}
+    clip = _object(
+        row_schema("clips"),
+        {
+            **{name: _list(row_schema(name, without=("clip_id",))) for name in OF_CLIP},
+            "names": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "What the motion profile calls each entity.",
+            },
+            "segments": _list(segment),
+            "tracks": _list(track),
+            "motion_profile": {
+                "type": "object",
+                "properties": texts,
+                "additionalProperties": False,
+                "description": "The clip's motions as text, by template.",
+            },
+        },
+    )
+    line = _object(
+        row_schema("questions"),
+        {
+            "format": {"const": "mass-bench"},
+            "version": {"const": VERSION},
+            "clips": _list(clip),
+        },
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mass-bench",
+        "description": "One line a question. This project's own definition: the files of MASS-Bench"
+        " (arXiv 2511.18373) are unreleased. Columns mean what schemas/<table>.v<N>.json says.",
+        "x-version": VERSION,
+        **line,
+    }
+
+
+def _object(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {**row["properties"], **more}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(properties),
+        "properties": properties,
+    }
+
+
+def _list(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": dict(item)}

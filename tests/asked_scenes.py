@@ -1,0 +1,70 @@
+"""Two rendered scenes, annotated by the truth for the questions of manifests: small and exact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from massannot import api
+from massannot.io.dataset import Dataset
+from massannot.io.video import Sampling
+from massannot.recipe import STEPS, Choice
+from massannot.scenes.record import SceneLibrary
+from massannot.scenes.world import SceneOptions
+from massannot.scenes.write import write_scenes
+
+OPTIONS = SceneOptions(width=96, height=80, n_frames=12, fps=24, n_bodies=2, camera="pan")
+SEEDS = (3, 4)
+
+
+def write_world(folder: Path) -> SceneLibrary:
+    """The scenes as films with their truth."""
+    write_scenes(folder, seeds=SEEDS, options=OPTIONS)
+    return SceneLibrary(folder)
+
+
+def questions_about(world: SceneLibrary) -> list[dict[str, Any]]:
+    """Two questions a scene: one names the first thing, the other asks about all of them."""
+    rows = []
+    for record in world.records.values():
+        names = record.make().phrases()
+        common = {"video": record.video, "split": "test", "category": "motion"}
+        rows += [
+            {
+                **common,
+                "id": f"one-{record.seed}",
+                "question": "Does it move?",
+                "answer": "yes",
+                "entities": names[:1],
+            },
+            {
+                **common,
+                "id": f"all-{record.seed}",
+                "question": "Which is faster?",
+                "entities": names,
+                "asked by": "nobody",
+            },
+        ]
+    return rows
+
+
+def annotate(
+    world: SceneLibrary, out: Path, manifests: Sequence[Sequence[dict[str, Any]]]
+) -> Dataset:
+    """The dataset of the scenes that these manifests, written beside the films, ask about."""
+    paths = []
+    for number, rows in enumerate(manifests):
+        paths.append(world.folder / f"{out.name}-{number}.jsonl")
+        paths[-1].write_text("\n".join(map(json.dumps, rows)))
+    done = api.annotate(
+        paths,
+        out=out,
+        choice=Choice(profile="none", scenes=str(world.folder), oracles=STEPS, depth_maps=True),
+        sampling=Sampling(fps=None),
+        workers=0,
+        device="cpu",
+    )
+    assert done.dataset is not None
+    return done.dataset
