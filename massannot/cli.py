@@ -37,7 +37,9 @@ app = typer.Typer(
 recipes_app = typer.Typer(help="Recipes: what a run does, step by step.", no_args_is_help=True)
 scenes_app = typer.Typer(help="Rendered clips whose exact truth is known.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
+models_app = typer.Typer(help="Profiles and their weights.", no_args_is_help=True)
 app.add_typer(scenes_app, name="scenes")
+app.add_typer(models_app, name="models")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -502,3 +504,74 @@ def demo(
 
     number = demonstration.SEED if seed is None else seed
     raise typer.Exit(demonstration.run(out, seed=number, truth=truth, as_json=as_json))
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """Every profile: which weights do which job, their licence, size and memory."""
+    from massannot.models.profiles import PROFILES
+
+    if as_json:
+        _print_json([_profile_json(profile) for profile in PROFILES])
+        return
+    for profile in PROFILES:
+        print(f"{profile.name}: {profile.summary}")
+        if profile.note:
+            print(f"  NOTE: {profile.note}")
+        for model in profile.models:
+            source = "no weights" if model.weights is None else str(model.weights)
+            size = f"{model.n_bytes / 2**20:.0f} MiB" if model.n_bytes else ""
+            memory = f"{model.memory_gb:.1f} GB memory" if model.memory_gb else ""
+            shown = ", ".join(filter(None, (model.license, size, memory)))
+            print(f"  {model.job:<8}{source}" + (f"  ({shown})" if shown else ""))
+
+
+@models_app.command("check")
+def models_check(profile: str, as_json: AsJson = False) -> None:
+    """Are a profile's weights on this machine? Exit code 4 when some are missing."""
+    from massannot.models.profiles import named
+    from massannot.models.weights import require
+
+    found = require(named(profile).weights, download=False)
+    rows = [{"weights": str(w.wanted), "path": str(w.path)} for w in found]
+    if as_json:
+        _print_json(rows)
+    else:
+        print("\n".join(f"{row['weights']}  {row['path']}" for row in rows) or "needs no weights")
+
+
+@models_app.command("download")
+def models_download(profile: str) -> None:
+    """Bring a profile's weights into the Hugging Face cache (HF_HOME), with progress."""
+    from massannot.models.profiles import named
+    from massannot.models.weights import require
+
+    for local in require(named(profile).weights):
+        print(local.path)
+
+
+@models_app.command("init-random", hidden=True)
+def models_init_random(profile: str, cache: Path, seed: int = 0) -> None:
+    """Write full-size models with random weights into a hub cache: for tests without a network."""
+    from massannot.models.profiles import named
+    from massannot.models.random_weights import write_profile
+
+    write_profile(named(profile), cache, seed=seed)
+
+
+def _profile_json(profile: Any) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "summary": profile.summary,
+        "note": profile.note,
+        "models": [
+            {
+                "job": model.job,
+                "weights": None if model.weights is None else str(model.weights),
+                "license": model.license,
+                "n_bytes": model.n_bytes,
+                "memory_gb": model.memory_gb,
+            }
+            for model in profile.models
+        ],
+    }

@@ -23,6 +23,8 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
     Videos that cannot be read any more are left out.
     """
     missing = set(wanted)
+    if not missing:
+        return
     for uri, spans, sampling in _planned(layout):
         if not missing:
             return

@@ -67,9 +67,9 @@ class RecordedObjects:
 
     def _of_json(self, frames: Frames) -> RecordedVideo:
         wanted = {frames.source_id, frames.video_id}
-        for video in self._videos:
-            if wanted & set(video.names):
-                return video
+        named = [video for video in self._videos if wanted & set(video.names)]
+        if named:  # where a file has a video's clips one by one, the one with most of these frames
+            return max(named, key=lambda video: len({*(video.pts or ())} & {*frames.pts.tolist()}))
         if len(self._videos) == 1 and all(name.isdigit() for name in self._videos[0].names):
             return self._videos[0]  # one video that has but a number for a name
         names = sorted({name for video in self._videos for name in video.names})
