@@ -92,20 +92,33 @@ def notes(choice: Choice) -> tuple[str, ...]:
             f"{', '.join(choice.oracles)}: answered by the rendered scene's truth, not by a model"
         )
     profile = _profile(choice)
-    if profile is not None and profile.note and _used(choice, profile):
+    if profile is not None and profile.note and _left_to(choice, profile):
         said.append(f"profile {profile.name}: {profile.note}")
     return tuple(said)
 
 
-def _used(choice: Choice, profile: Profile) -> bool:
-    """Whether any job is left to the profile's weights."""
+def needed_weights(choice: Choice) -> tuple[Weights, ...]:
+    """What must lie on the machine for this choice: files and oracles need none."""
+    profile = _profile(choice)
+    if profile is None:
+        return ()
+    left = _left_to(choice, profile)
+    for job, where in choice.weights:
+        if job in left:
+            profile = profile.using(job, Weights(where))
+    found = (profile.model(job).weights for job in left)
+    return tuple(weights for weights in found if weights is not None)
+
+
+def _left_to(choice: Choice, profile: Profile) -> tuple[Job, ...]:
+    """The jobs that the profile's weights do."""
     from_file = {
         "detect": choice.boxes or choice.masks,
         "masks": choice.masks,
         "depth": choice.depth,
         "tracks": choice.tracks,
     }
-    return any(not from_file[job] and not choice.asks_truth(job) for job in profile.jobs)
+    return tuple(job for job in profile.jobs if not from_file[job] and not choice.asks_truth(job))
 
 
 def _of_profile(choice: Choice, job: Job) -> Any:

@@ -533,7 +533,7 @@ def models_check(profile: str, as_json: AsJson = False) -> None:
     from massannot.models.weights import require
 
     found = require(named(profile).weights, download=False)
-    rows = [{"weights": str(w.wanted), "path": str(w.path)} for w in found]
+    rows = [{"weights": str(w.wanted), "path": str(w.folder)} for w in found]
     if as_json:
         _print_json(rows)
     else:
@@ -547,7 +547,7 @@ def models_download(profile: str) -> None:
     from massannot.models.weights import require
 
     for local in require(named(profile).weights):
-        print(local.path)
+        print(local.folder)
 
 
 @models_app.command("init-random", hidden=True)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from massannot import api
-from massannot.chosen_models import notes
+from massannot.chosen_models import needed_weights, notes
 from massannot.console import Watcher
 from massannot.executors.summary import RunSummary
 from massannot.io import run_record
 from massannot.io.dataset import Dataset
 from massannot.io.manifest_cells import is_manifest
 from massannot.io.video import Sampling
+from massannot.models.weights import require
 from massannot.recipe import Choice
 from massannot.summary import as_text, facts
 
@@ -41,6 +42,7 @@ class Job:
 def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> int:
     """Do the job, print the summary to stdout, and give the exit code of DESIGN: 0, 3, 4 or 75."""
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
+        require(needed_weights(job.choice))
         watcher.say(_before(job))
         done = api.annotate(
             list(job.videos),
