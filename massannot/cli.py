@@ -180,7 +180,7 @@ def annotate(
         str,
         typer.Option(
             help="Which models: embedded, small, mass, permissive-relative; none: files and "
-            "oracles only; auto: the weights that travel with the package."
+            "oracles only; auto: small. See `massannot models list`."
         ),
     ] = "auto",
     fps: Annotated[
