@@ -138,7 +138,6 @@ def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | No
     asked = questions_of(done.dataset)
     if asked.asked:
         lines.append(f"{asked.asked} questions, {asked.answered} with a clip to answer them")
-        lines += [f"failed: {count} questions x {reason}" for reason, count in asked.bad.items()]
     looks = []
     if films:
         looks.append(f"films:  {films[0]}" + (f" and {len(films) - 1} more" * (len(films) > 1)))

@@ -1,12 +1,12 @@
-"""tapip3d: pictures, depth and point tracks in the npz that TAPIP3D's and SpatialTrackerV2's
-viewers open, one a clip.
+"""tapip3d: pictures, depth and tracks as TAPIP3D's and SpatialTrackerV2's viewers open them.
 
-Their keys and conventions: `video` (T, 3, H, W) in 0..1, `depths` (T, H, W) with 0 where invalid,
-`intrinsics` (T, 3, 3) of that picture size with whole numbers at pixel centres, `extrinsics`
-(T, 4, 4) world to camera, `coords` (T, N, 3) in the world, `visibs` (T, N), `query_points` (N, 4)
-as t, x, y, z in the world. World is the clip's first camera. The pictures are as large as the depth
-that was stored (the table `depth_maps`), or LONG_SIDE without it, and depth is then 0 everywhere.
-`coords_cam`, `state`, `entity`, `point`, `scale_type` and `clip_id` are ours and ignored there.
+One npz a clip. Their keys and conventions: `video` (T, 3, H, W) in 0..1, `depths` (T, H, W) with 0
+where invalid, `intrinsics` (T, 3, 3) of that picture size with whole numbers at pixel centres,
+`extrinsics` (T, 4, 4) world to camera, `coords` (T, N, 3) in the world, `visibs` (T, N),
+`query_points` (N, 4) as t, x, y, z in the world. World is the clip's first camera. The pictures are
+as large as the depth that was stored (the table `depth_maps`), or LONG_SIDE without it, and depth
+is then 0 everywhere. `coords_cam`, `state`, `entity`, `point`, `scale_type` and `clip_id` are ours
+and ignored there.
 """
 
 from __future__ import annotations

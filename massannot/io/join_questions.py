@@ -2,8 +2,11 @@
 
 The answer depends on the questions alone, never on the manifests they came in: spans are ordered by
 time, questions by id, phrases by origin (entities, then -p, captions, questions) and question. Each
-question keeps phrases of its own, with their places in its text; one that is spelled differently
-elsewhere takes the first spelling, so that the detector is asked once.
+question keeps phrases of its own, with their places in its text; one that differs from an earlier
+one in case or article alone takes the earlier spelling, so that the detector is asked once.
+
+Two spans that turn out to hold the very same frames (0 to the end, and the whole video) are known
+to be one only when the video is read: the later one fails as `duplicate_video`.
 """
 
 from __future__ import annotations
@@ -86,8 +89,12 @@ def _phrases(questions: Sequence[Question], prompts: Sequence[Phrase]) -> Iterat
     wanted += [p for question in asking for p in _found(question, "question", question.question)]
     spelling: dict[str, str] = {}
     for phrase in dict.fromkeys(wanted):
-        plain = " ".join(phrase.text.casefold().split())
-        yield replace(phrase, text=spelling.setdefault(plain, phrase.text))
+        yield replace(phrase, text=spelling.setdefault(_plain(phrase.text), phrase.text))
+
+
+def _plain(text: str) -> str:
+    words = text.casefold().split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
 
 
 def _named(question: Question) -> Iterator[Phrase]:

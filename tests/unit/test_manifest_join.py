@@ -1,12 +1,14 @@
 """Questions become spans and phrases, and find their clips again, in one manifest or several."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from massannot import api
-from massannot.clip import Phrase
+from massannot.clip import Clip, Phrase
 from massannot.executors import local
 from massannot.executors.summary import RunSummary
 from massannot.io.dataset import Dataset, open_dataset
@@ -14,11 +16,13 @@ from massannot.io.join_questions import planned_videos
 from massannot.io.plan import deal, read_plan, write_plan
 from massannot.io.question import Problem, Question
 from massannot.io.video import Span
+from massannot.models.prompts import UNKNOWN, prompts_of
+from massannot.stages.stage import BaseStage
 from massannot.tables import consistency
 from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
 
 PROMPT = Phrase("net")
-FIRST = Question("q1", "a.mp4", question="Does the ball pass the hoop?", entities=("Ball",))
+FIRST = Question("q1", "a.mp4", question="Does the ball pass the hoop?", entities=("A Ball",))
 SECOND = Question("q2", "a.mp4", question="Is the ball red?", caption="a hoop and a cat")
 LATER = Question("q3", "a.mp4", start_s=1.0, end_s=2.0, question="Where is the dog?")
 BAD = Question("q0", "a.mp4", problem=Problem("bad_question", "it is null"))
@@ -29,13 +33,13 @@ def test_a_clip_is_asked_for_the_union_of_its_questions_in_the_order_of_origins(
     assert video.spans == (
         Span(
             phrases=(
-                Phrase("Ball", "entities", "q1", 0, 4),
+                Phrase("A Ball", "entities", "q1", 0, 6),
                 PROMPT,
                 Phrase("hoop", "caption", "q2", 2, 6),
                 Phrase("cat", "caption", "q2", 13, 16),
-                Phrase("Ball", "question", "q1", 9, 13),
+                Phrase("A Ball", "question", "q1", 9, 13),
                 Phrase("hoop", "question", "q1", 23, 27),
-                Phrase("Ball", "question", "q2", 7, 11),
+                Phrase("A Ball", "question", "q2", 7, 11),
             ),
             questions=(FIRST, SECOND),
         ),
@@ -70,6 +74,41 @@ def test_a_plan_keeps_its_questions(tmp_path: Path) -> None:
     plan = deal(planned_videos(["b.mp4"], [FIRST, BAD, LATER], prompts=[PROMPT]))
     write_plan(tmp_path / "plan.parquet", plan)
     assert read_plan(tmp_path / "plan.parquet") == plan
+
+
+@dataclass(frozen=True)
+class ReadPrompts(BaseStage):
+    """Reads the clip's phrases as a detector of ASCII words and at most 16 tokens does."""
+
+    reads: ClassVar[tuple[str, ...]] = ("clips",)
+    writes: ClassVar[tuple[str, ...]] = ()
+
+    def process(self, clip: Clip) -> Clip:
+        prompts_of([phrase.text for phrase in clip.phrases], _tokens, limit=16)
+        return clip
+
+
+def _tokens(text: str) -> list[int]:
+    return [2000 + len(word) if word.isascii() else UNKNOWN for word in text.split()]
+
+
+def test_a_phrase_that_the_detector_lacks_words_for_fails_its_clip_by_name(tmp_path: Path) -> None:
+    films = write_videos(tmp_path, 4)
+    entities = [["red square"], ["ボール"], ["very " * 20 + "long square"], ["square", "ball"]]
+    rows = [{"video": film, "entities": named} for film, named in zip(films, entities, strict=True)]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    plan = api.plan_of([str(tmp_path / "m.json")], phrases=[])
+    build = Tiny(more=(ReadPrompts(),))
+    local.run(plan, build, out=tmp_path / "out", sampling=SAMPLING, workers=0)
+    dataset = open_dataset(tmp_path / "out")
+    assert {Path(uri).stem for uri in dataset.table("clips")["uri"].to_pylist()} == {"v000", "v003"}
+    failures = dataset.table("failures").to_pylist()
+    assert {(Path(row["uri"]).stem, row["class"]) for row in failures} == {
+        ("v001", "bad_phrase"),
+        ("v002", "bad_phrase"),
+    }
+    assert any("'ボール'" in row["message"] for row in failures)
+    assert any("22 tokens, expected at most 13" in row["message"] for row in failures)
 
 
 @pytest.fixture(scope="module")
