@@ -14,11 +14,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from massannot.geometry.appearance import similarity
 from massannot.geometry.region import Region
 from massannot.protocols import F32
 from massannot.stages.frame_mask import FrameMask
+
+_RECENT_FRAMES = 48
+_FITTED_FRAMES = 16
+_NEARLY_WHOLE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +115,21 @@ class EntityTrack:
         frame = self.visible_frames[-1]
         return frame, self.masks[frame]
 
+    def expected_at(self, frame: int) -> NDArray[np.float64]:
+        """(2,) where its centre would be at constant velocity, source pixels.
+
+        The velocity is that before it was hidden in part: of the last frames whose mask is nearly
+        as large as the largest one of the last seconds.
+        """
+        seen = self.visible_frames[-_RECENT_FRAMES:]
+        largest = max(self.masks[t].area for t in seen)
+        whole = [t for t in seen if self.masks[t].area >= _NEARLY_WHOLE * largest][-_FITTED_FRAMES:]
+        centres = np.array([box_centre(self.masks[t]) for t in whole])
+        if len(whole) < 2:
+            return centres[-1]
+        _, level = np.polyfit(np.array(whole) - frame, centres, 1)
+        return level
+
     def step_at(self, frame: int) -> float:
         """Source pixels between the mask's box in `frame` and in the frame before; 0 where one of
         them is not there."""
@@ -119,7 +139,7 @@ class EntityTrack:
         return float(np.linalg.norm(box_centre(here) - box_centre(before)))
 
 
-def box_centre(mask: FrameMask) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def box_centre(mask: FrameMask) -> NDArray[np.float64]:
     """(2,) middle of the box of a mask that is not empty, source pixels."""
     assert mask.box_xyxy is not None
     x0, y0, x1, y1 = mask.box_xyxy

@@ -5,7 +5,8 @@ Rules over the sightings and tracks of one key frame, in this order:
 2. `known_things`: one-to-one, by the overlap of the detection's mask with the mask that was
    propagated to this frame; phrase and looks decide where overlap does not.
 3. `returned_things`: what is left, one-to-one, with things out of sight, by looks, size and place.
-Whatever is left then is new, unless it covers a thing that is followed already.
+Whatever is left then is new, unless it covers a thing that is followed already. At the clip's end
+`joined_fragments` asks the third question once more, with all that was seen since.
 
 Unusual: a match never replaces a propagated mask, so a box around half of a thing does no harm. The
 phrase is a vote, not a gate: detectors confuse phrases more often than masks confuse things.
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 
 from massannot.geometry.assignment import best_pairs
 from massannot.geometry.region import Region
+from massannot.protocols import F32
 from massannot.stages.entity_track import EntityTrack, Sighting, box_centre
+from massannot.stages.frame_mask import FrameMask
 
 Pairs = list[tuple[Sighting, EntityTrack]]
 
@@ -132,22 +135,86 @@ def returned_things(
     """Sightings of things that were out of sight, one-to-one. `diagonal`: of the source picture."""
 
     def worth(sighting: Sighting, track: EntityTrack) -> float:
-        look = track.likeness(sighting.look)
-        closest = max(other.likeness(sighting.look) for other in tracks)
-        size = abs(_doublings(sighting, track))
-        if size > _MOST_DOUBLINGS or look < closest - _CLEARLY:
-            return np.nan
-        if look - _SIZE_WEIGHT * size < options.same_look:
-            return np.nan
-        frame, mask = track.last_seen()
-        way = float(np.linalg.norm(box_centre(sighting.mask) - box_centre(mask))) / diagonal
-        if way > _REACH + _REACH_PER_FRAME * abs(sighting.frame - frame):
-            return np.nan
-        other_phrase = sighting.phrase != track.phrase
-        against = _SIZE_WEIGHT * size + _PHRASE_WEIGHT * other_phrase + _PLACE_WEIGHT * way
-        return 1 + look - against
+        return _return_worth(
+            track,
+            tracks,
+            look=sighting.look,
+            size=_doublings(track, sighting.mask, cut_off=sighting.region.touches_border),
+            frame=sighting.frame,
+            mask=sighting.mask,
+            same_phrase=sighting.phrase == track.phrase,
+            options=options,
+            diagonal=diagonal,
+        )
 
     return _pairs(sightings, [t for t in tracks if t.region is None], worth)
+
+
+def joined_fragments(
+    tracks: Sequence[EntityTrack], *, options: IdentityOptions, diagonal: float
+) -> list[EntityTrack]:
+    """The tracks, where one ended before another began and both are one thing, as one.
+
+    A thing that returns may show too little of itself to be known at once. Here it is judged by its
+    largest sighting, where `returned_things` had but the first.
+    """
+
+    def worth(later: EntityTrack, earlier: EntityTrack) -> float:
+        first = later.visible_frames[0]
+        if earlier.visible_frames[-1] >= first:
+            return np.nan
+        best = max(later.sightings, key=lambda s: s.region.area)
+        return _return_worth(
+            earlier,
+            [track for track in tracks if track is not later],
+            look=best.look,
+            size=_doublings(earlier, best.mask, cut_off=best.region.touches_border),
+            frame=first,
+            mask=later.masks[first],
+            same_phrase=later.phrase == earlier.phrase,
+            options=options,
+            diagonal=diagonal,
+        )
+
+    seen = [track for track in tracks if track.visible_frames]
+    if not seen:
+        return list(tracks)
+    matrix = np.array([[worth(later, earlier) for earlier in seen] for later in seen])
+    pairs = [(seen[row], seen[column]) for row, column in zip(*best_pairs(matrix, least=1e-6))]
+    gone = set()
+    for later, earlier in sorted(pairs, key=lambda pair: -pair[0].visible_frames[0]):
+        earlier.absorb(later)
+        gone.add(id(later))
+    return [track for track in tracks if id(track) not in gone]
+
+
+def _return_worth(
+    track: EntityTrack,
+    tracks: Sequence[EntityTrack],
+    *,
+    look: F32,
+    size: float,
+    frame: int,
+    mask: FrameMask,
+    same_phrase: bool,
+    options: IdentityOptions,
+    diagonal: float,
+) -> float:
+    """How well `track`, one of `tracks`, comes back as `mask` in `frame`; NaN: it cannot be."""
+    likeness = track.likeness(look)
+    closest = max(other.likeness(look) for other in tracks)
+    if abs(size) > _MOST_DOUBLINGS or likeness < closest - _CLEARLY:
+        return np.nan
+    if likeness - _SIZE_WEIGHT * abs(size) < options.same_look:
+        return np.nan
+    last, last_mask = track.last_seen()
+    here = box_centre(mask)
+    way = float(np.linalg.norm(here - box_centre(last_mask))) / diagonal
+    if way > _REACH + _REACH_PER_FRAME * abs(frame - last):
+        return np.nan
+    aside = float(np.linalg.norm(here - track.expected_at(frame))) / diagonal
+    against = _SIZE_WEIGHT * abs(size) + _PHRASE_WEIGHT * (not same_phrase)
+    return 1 + likeness - against - _PLACE_WEIGHT * (way + min(aside, 1.0))
 
 
 def coinciding(tracks: Sequence[EntityTrack]) -> list[tuple[EntityTrack, EntityTrack]]:
@@ -178,12 +245,12 @@ def has_jumped(
     return track.step_at(met) > other.step_at(met) + _JUMP * track.masks[met].area ** 0.5
 
 
-def _doublings(sighting: Sighting, track: EntityTrack) -> float:
-    """How often its width is twice the greatest one seen, negative for halvings; none of these
-    where the picture's edge may hide the rest."""
-    largest = max(mask.area for mask in track.masks.values())
-    doublings = 0.5 * float(np.log2(sighting.mask.area / largest))
-    return 0.0 if doublings < 0 and sighting.region.touches_border else doublings
+def _doublings(track: EntityTrack, mask: FrameMask, *, cut_off: bool) -> float:
+    """How often the mask's width is twice the greatest one seen, negative for halvings; none of
+    these where the picture's edge may hide the rest."""
+    largest = max(known.area for known in track.masks.values())
+    doublings = 0.5 * float(np.log2(mask.area / largest))
+    return 0.0 if doublings < 0 and cut_off else doublings
 
 
 def _pairs(

@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
+import numpy as np
 import pyarrow.compute as pc
 
 from massannot.clip import Clip
 from massannot.protocols import MaskPropagator
 from massannot.stages.entity_following import Box, EntityFollowing
 from massannot.stages.entity_rows import with_entities
-from massannot.stages.identity import IdentityOptions
+from massannot.stages.identity import IdentityOptions, joined_fragments
 from massannot.stages.stage import BaseStage
 from massannot.stages.way_back import go_back
 
@@ -49,9 +50,9 @@ class PropagateMasks(IdentityOptions, BaseStage):
             following.go_to(key)
             following.decide(key, boxes)
         following.go_to(len(clip) - 1)
-        following.tracks = go_back(
-            clip.frames, session, following.tracks, patience=self.backward_patience
-        )
+        tracks = go_back(clip.frames, session, following.tracks, patience=self.backward_patience)
+        diagonal = float(np.hypot(clip.frames.source_width, clip.frames.source_height))
+        following.tracks = joined_fragments(tracks, options=self, diagonal=diagonal)
         return with_entities(clip, following.believed(), reasons=following.reasons)
 
 

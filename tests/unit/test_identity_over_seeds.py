@@ -28,7 +28,7 @@ from tests.drawn_world import (
     only,
 )
 
-T = 160
+T = 128
 SEEDS = range(32)
 LOOK_ALIKES = (0, 1)
 NAMES = ("look-alike", "look-alike", "leaves", "late", "tiny", "hidden", "screen")
