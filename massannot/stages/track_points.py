@@ -35,6 +35,7 @@ _VIEW_FRAMES = 64
 _MOST_VIEWS = 8
 _SAME_VIEW_GAP = 2
 """Frames out of sight that do not end a view."""
+_TEXTURE_WIDTH = 480
 _OPEN_SHARE = 0.2
 """Of the picture that must lie outside all boxes; with less, only the frame's own masks count."""
 
@@ -111,7 +112,7 @@ class TrackPoints(BaseStage):
             if np.count_nonzero(ever) < _OPEN_SHARE * ever.size:
                 free = masks.free_at(frame, frames.height, frames.width)
             picture = frames.pixels(frame, frame + 1)[0]
-            points = choose_points(free, n_points, preference=texture(picture))
+            points = choose_points(free, n_points, preference=_texture(picture))
             points = points * frames.source_from_working
             parts.append(np.c_[np.full(len(points), frame), points])
         return np.concatenate(parts)
@@ -169,6 +170,13 @@ class _InSight:
             )
             free &= ~rle.decode(counts, height=height, width=width)
         return free
+
+
+def _texture(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) texture of a picture; of a large one, of every few pixels in each direction."""
+    step = max(1, picture.shape[1] // _TEXTURE_WIDTH)
+    coarse = texture(picture[::step, ::step])
+    return coarse.repeat(step, 0).repeat(step, 1)[: picture.shape[0], : picture.shape[1]]
 
 
 def _views(frame: I32) -> list[NDArray[np.int64]]:
