@@ -153,8 +153,7 @@ class PlaneWorld:
         """What is told of depth: nearest surface at each map pixel's centre."""
         x = (np.arange(MAP[0]) + 0.5) * SOURCE[0] / MAP[0]
         y = (np.arange(MAP[1]) + 0.5) * SOURCE[1] / MAP[1]
-        xy = np.stack(np.meshgrid(x, y), axis=-1)
-        maps = np.stack([self._depth_at(xy, frame) for frame in range(self.n_frames)])
+        maps = np.stack([self._depth_at(x, y, frame) for frame in range(self.n_frames)])
         if self.flicker is not None:
             maps = maps * self.flicker[:, None, None]
         if self.kind == "affine":
@@ -165,20 +164,21 @@ class PlaneWorld:
         """(T, 3) the board's centre in each frame's camera."""
         return np.asarray(apply(self.poses, self.paths[board]))
 
-    def _depth_at(self, xy: np.ndarray, frame: int) -> np.ndarray:
-        """z (...) of the nearest surface at xy (..., 2)."""
-        z = _wall_depth(xy, self.poses[frame])
+    def _depth_at(self, x: np.ndarray, y: np.ndarray, frame: int) -> np.ndarray:
+        """(H, W) z of the nearest surface at columns x (W,) and rows y (H,)."""
+        z = _wall_depth(np.stack(np.meshgrid(x, y), axis=-1), self.poses[frame])
         for board in range(len(self.paths)):
             if frame not in self.hidden.get(board, ()):
-                inside = self._inside(xy, board, frame)
+                inside = self._inside(x, y, board, frame)
                 z = np.where(inside, np.minimum(z, self.board_in_cam(board)[frame, 2]), z)
         return z
 
-    def _inside(self, xy: np.ndarray, board: int, frame: int) -> np.ndarray:
+    def _inside(self, x: np.ndarray, y: np.ndarray, board: int, frame: int) -> np.ndarray:
+        """(H, W) whether pixels at columns x (W,) and rows y (H,) show the board."""
         centre = self.board_in_cam(board)[frame]
-        middle = project(centre, ANAMORPHIC)
-        half = ANAMORPHIC[:2] * self.half_size / centre[2]
-        return np.asarray((np.abs(xy - middle) < half).all(axis=-1))
+        (middle_x, middle_y) = project(centre, ANAMORPHIC)
+        half_x, half_y = ANAMORPHIC[:2] * self.half_size / centre[2]
+        return np.logical_and.outer(np.abs(y - middle_y) < half_y, np.abs(x - middle_x) < half_x)
 
     def _cameras(self) -> Cameras:
         working = resized_intrinsics(ANAMORPHIC, from_size=SOURCE, to_size=WORKING)
@@ -187,8 +187,7 @@ class PlaneWorld:
     def _tables(self) -> dict[str, object]:
         clip_id, n_boards = "c0" * 16, len(self.paths)
         rng = np.random.default_rng(0)
-        x, y = np.meshgrid(np.arange(SOURCE[0]) + 0.5, np.arange(SOURCE[1]) + 0.5)
-        picture = np.stack([x, y], axis=-1)
+        x, y = np.arange(SOURCE[0]) + 0.5, np.arange(SOURCE[1]) + 0.5
         masks, tracks = [], []
         for board in range(n_boards):
             offset = np.zeros((20, 3))
@@ -196,7 +195,7 @@ class PlaneWorld:
             offset -= np.median(offset, axis=0)
             path = self.board_in_cam(board)
             for frame in range(self.n_frames):
-                mask = self._inside(picture, board, frame)
+                mask = self._inside(x, y, board, frame)
                 mask &= frame not in self.hidden.get(board, ())
                 masks.append(_mask_row(mask, board, frame))
             xyz = path[:, None] + offset
