@@ -87,17 +87,38 @@ def annotate(
     """
     named = [videos] if isinstance(videos, str | Path) else list(videos)
     phrases = phrases_of(prompts)
-    chosen = choice or Choice(profile=profile)
-    summary = local.run(
+    return annotate_plan(
         plan_of([str(v) for v in named], phrases=phrases, limit=limit),
-        chosen.build,
+        choice=choice or Choice(profile=profile),
         out=Path(out),
         sampling=sampling,
         workers=workers,
         device=device,
         progress=progress,
     )
-    return Annotated(Path(out), summary, open_dataset(out) if summary.done else None)
+
+
+def annotate_plan(
+    plan: Plan,
+    *,
+    choice: Choice,
+    out: Path,
+    sampling: Sampling = Sampling(),
+    device: str = "auto",
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Annotated:
+    """Annotate what is planned; see `annotate`."""
+    summary = local.run(
+        plan,
+        choice.build,
+        out=out,
+        sampling=sampling,
+        workers=workers,
+        device=device,
+        progress=progress,
+    )
+    return Annotated(out, summary, open_dataset(out) if summary.done else None)
 
 
 def films_of(

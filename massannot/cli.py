@@ -8,7 +8,10 @@ progress and messages to stderr. Exit codes: 0 done; 1 a bug; 2 usage; 3 too man
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +21,14 @@ from massannot.errors import MassannotError, NothingToRun, UsageError
 
 MAP = """Where is every named thing in a video, how does it move in 3D, and how sure is that?
 
-One video:   annotate, then report, render
-Many videos: annotate FOLDER -o OUT (a second run continues)
-Look:        inspect, report, render, validate
-Take along:  export
-Is it right: scenes render, evaluate
-This machine: doctor
+\b
+See it work:   massannot demo
+One video:     massannot annotate ball.mp4 -p "a red ball" -o out
+Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
+Look:          inspect, report, render, validate
+Take along:    export
+Is it right:   scenes render, then evaluate
+This machine:  doctor, models list
 """
 
 app = typer.Typer(
@@ -47,18 +52,38 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 def main() -> None:
     """Run the command; turn our own errors into one message and an exit code."""
     try:
-        app()
+        app(prog_name="massannot")
     except UsageError as error:
         sys.exit(_complain(error, 2))
     except NothingToRun as error:
         sys.exit(_complain(error, 4))
     except MassannotError as error:
         sys.exit(_complain(error, 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        sys.exit(_complain(_misplaced(error), 2))
+    except RuntimeError as error:
+        if type(error).__name__ != "WorkerBroke":  # by name: --help must not import executors
+            raise
+        sys.exit(_complain(error, 1))
 
 
 def _complain(error: Exception, code: int) -> int:
     print(f"massannot: {error}", file=sys.stderr)
     return code
+
+
+def _misplaced(error: OSError) -> UsageError:
+    """What the system refuses about a path of the user's; a path deeper down is still his."""
+    expected = {
+        PermissionError: "expected a place that may be read and written",
+        FileExistsError: "expected a folder, or a name that is free",
+    }.get(type(error), "expected a folder where a file is")
+    return UsageError(f"{error.filename}: {error.strerror}; {expected}; choose another folder")
 
 
 def _print_json(value: Any) -> None:
@@ -87,7 +112,12 @@ def doctor(
     folder: Annotated[Path, typer.Option("-o", "--output", help="Where output would go.")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Is this machine ready? Python, torch and the GPU, memory, disk, codecs, variables."""
+    """Is this machine ready? Python, torch and the GPU, memory, disk, codecs, variables.
+
+    \b
+    massannot doctor -o /data/out
+    massannot doctor --json > doctor.json
+    """
     import dataclasses
 
     from massannot.doctor import examine
@@ -120,7 +150,10 @@ def schemas(
         if wrong:
             raise UsageError(f"{folder}: {'; '.join(wrong)}; run `massannot schemas {folder}`")
         n_schemas = len(json_schema.schema_files()) + len(more)
-        print(f"{folder}: {n_schemas} schemas, all present", file=sys.stderr)
+        if as_json:
+            _print_json({"schemas": n_schemas, "different": []})
+        else:
+            print(f"{folder}: {n_schemas} schemas, all present")
         return
     changed = json_schema.write(folder, more=more)
     if as_json:
@@ -144,7 +177,11 @@ def recipes_list(as_json: AsJson = False) -> None:
 
 @recipes_app.command("show")
 def recipes_show(name: str, as_json: AsJson = False) -> None:
-    """One recipe: its stages in order, with every option and its present value."""
+    """One recipe: its stages in order, with every option and its present value.
+
+    \b
+    massannot recipes show annotate
+    """
     from massannot.recipe import Choice, summary
 
     described = Choice(recipe=name).build().describe()
@@ -153,9 +190,21 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
         return
     print(summary(name), end="\n\n")
     for stage in described["stages"]:
-        print(stage.pop("stage"))
-        for option, value in stage.items():
-            print(f"    --set {described['recipe']}.{option}={json.dumps(value)}")
+        name = stage.pop("stage")
+        print(name)
+        for option, value in _settable(stage):
+            print(f"    --set {name}.{option}={value}")
+
+
+def _settable(options: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """The names that --set takes, with their present values; models have options of their own."""
+    for option, value in options.items():
+        if isinstance(value, dict):
+            yield from _settable(value, f"{above}{option}.")
+        elif option == "is":
+            yield above.rstrip("."), f"({value}: chosen by --profile, files and oracles)"
+        else:
+            yield above + option, value if isinstance(value, str) else json.dumps(value)
 
 
 @app.command()
@@ -186,18 +235,21 @@ def annotate(
     fps: Annotated[
         str, typer.Option(help="Annotated frames a second, never above the source; or all.")
     ] = "10",
-    clip_seconds: Annotated[float, typer.Option(help="Cut longer videos every so often.")] = 20.0,
+    clip_seconds: Annotated[
+        float, typer.Option(help="Cut longer videos every so often.", min=0.01)
+    ] = 20.0,
     long_side: Annotated[
-        int, typer.Option(help="Models see pictures of at most this size.")
+        int, typer.Option(help="Models see pictures of at most this size.", min=16)
     ] = 1280,
-    limit: Annotated[int | None, typer.Option(help="Only the first N videos.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N videos.", min=1)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
     workers: Annotated[
-        int | None, typer.Option(help="Processes; default one a GPU, one on the CPU.")
+        int | None, typer.Option(help="Processes; default one a GPU, one on the CPU.", min=1)
     ] = None,
     hfov: Annotated[
-        float | None, typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.")
+        float | None,
+        typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.", min=1, max=179),
     ] = None,
     boxes: Annotated[str | None, typer.Option(help="Boxes from a file: COCO JSON.")] = None,
     masks: Annotated[
@@ -214,10 +266,11 @@ def annotate(
         typer.Option(help="Answered by the scene's truth: detect,masks,depth,tracks,cameras."),
     ] = None,
     box_threshold: Annotated[
-        float | None, typer.Option(help="Least score of a box (the profile's own default).")
+        float | None,
+        typer.Option(help="Least score of a box (the profile's own default).", min=0, max=1),
     ] = None,
     text_threshold: Annotated[
-        float | None, typer.Option(help="Least score of a phrase's words.")
+        float | None, typer.Option(help="Least score of a phrase's words.", min=0, max=1)
     ] = None,
     options: Annotated[
         list[str], typer.Option("--set", help="STAGE.OPTION=VALUE; see `recipes show annotate`.")
@@ -228,7 +281,8 @@ def annotate(
     depth_maps: Annotated[bool, typer.Option(help="Store depth, as the film shows it.")] = True,
     films: Annotated[bool, typer.Option(help="Render a film per clip and the report.")] = True,
     max_failed: Annotated[
-        float, typer.Option(help="Share of failed clips above which the exit code is 3.")
+        float,
+        typer.Option(help="Share of failed clips above which the exit code is 3.", min=0, max=1),
     ] = 0.0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")] = False,
@@ -237,6 +291,14 @@ def annotate(
     """Annotate videos: boxes, masks, tracks, 3D motion; a film per clip and a report.
 
     The same command continues an interrupted run and does nothing twice.
+
+    \b
+    massannot annotate ball.mp4 -p "a red ball" -p "a blue box" -o out
+    massannot annotate videos/ -p "a ball . a hoop" -o out --profile mass --fps 5
+    massannot annotate ball.mp4 -p ball -o out --profile none \\
+        --boxes boxes.json --masks masks.json --depth depth.npz
+    massannot annotate scenes/videos -p "a red ball" -o out --profile none \\
+        --scenes scenes --oracle detect,masks,depth,cameras
     """
     from massannot import job
     from massannot.io.video import Sampling
@@ -260,7 +322,7 @@ def annotate(
         text_threshold=text_threshold,
     )
     sampling = Sampling(
-        fps=None if fps == "all" else _number(fps, "--fps"),
+        fps=None if fps == "all" else _rate(fps),
         clip_s=clip_seconds,
         long_side=long_side,
     )
@@ -279,11 +341,14 @@ def annotate(
     raise typer.Exit(job.run(wanted, quiet=quiet, verbose=verbose, as_json=as_json))
 
 
-def _number(text: str, flag: str) -> float:
+def _rate(text: str) -> float:
     try:
-        return float(text)
+        rate = float(text)
     except ValueError:
-        raise UsageError(f"{flag} {text}: expected a number, or 'all'") from None
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise UsageError(f"--fps {text}: expected frames a second above 0, or all")
+    return rate
 
 
 def _pair(text: str, form: str) -> tuple[str, str]:
@@ -319,6 +384,10 @@ def scenes_render(
     """Render physics clips with exact depth, masks, tracks, cameras and events.
 
     Metric scale can be seen: floor tiles are 0.5 m. The same seed gives the same bytes.
+
+    \b
+    massannot scenes render scenes --seed 7 --count 2
+    massannot scenes render scenes --scenario falling --camera static
     """
     from massannot.scenes.world import SceneOptions
     from massannot.scenes.write import write_scenes
@@ -346,7 +415,12 @@ def inspect(
     clip: Annotated[str | None, typer.Option(help="One clip by its id (or its beginning).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a dataset holds: tables and rows, clips, or one clip's entities and motion profile."""
+    """What a dataset holds: tables and rows, clips, or one clip's entities and motion profile.
+
+    \b
+    massannot inspect out
+    massannot inspect out --clip 7c6a
+    """
     from massannot import inspecting
     from massannot.io.dataset import open_dataset
 
@@ -366,16 +440,16 @@ def inspect(
 def validate(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")], as_json: AsJson = False
 ) -> None:
-    """Check every table against its declaration and against the others; exit code 1 if wrong."""
+    """Check every table against its declaration and against the others; exit code 1 if wrong.
+
+    \b
+    massannot validate out
+    """
     from massannot.io.dataset import open_dataset
-    from massannot.tables.consistency import problems
+    from massannot.io.validate import problems
 
     dataset = open_dataset(out)
-    wrong = [
-        f"{shard}: {problem}"
-        for shard in dataset.shards
-        for problem in problems(dataset.shard(shard))
-    ]
+    wrong = list(problems(dataset))
     if as_json:
         _print_json({"tables": list(dataset.names), "problems": wrong})
     else:
@@ -390,7 +464,11 @@ def render(
     clip: Annotated[list[str], typer.Option(help="Only clips whose id begins so.")] = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Draw a film per clip: boxes, masks, trails, depth, and the 3D paths from above."""
+    """Draw a film per clip: boxes, masks, trails, depth, and the 3D paths from above.
+
+    \b
+    massannot render out --clip 7c6a
+    """
     from massannot import api, inspecting
     from massannot.io.dataset import open_dataset
 
@@ -399,25 +477,41 @@ def render(
     films = api.films_of(dataset, clip_ids=wanted, each=lambda film: print(film, file=sys.stderr))
     if as_json:
         _print_json([str(film) for film in films])
-    else:
+    elif films:
         print("\n".join(map(str, films)))
+    n_wanted = len(set(wanted or dataset.clip_ids))
     if not films:
         raise NothingToRun(
-            f"{out}: no clip's video could be read again; are the videos still there?"
+            f"{out}: none of {n_wanted} clips' videos could be read again, which a film needs; "
+            f"put them back where `massannot inspect {out}` says they were"
+        )
+    if len(films) < n_wanted:
+        print(
+            f"{n_wanted - len(films)} of {n_wanted} clips have no film: their videos are gone",
+            file=sys.stderr,
         )
 
 
 @app.command()
 def report(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
-    sample: Annotated[int, typer.Option("-n", help="Clips shown at most.")] = 60,
+    sample: Annotated[int, typer.Option("-n", help="Clips shown at most.", min=1)] = 60,
     seed: Annotated[int, typer.Option(help="Which of the others are shown.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a page to look at: worst clips first, one page per clip, failures by class."""
+    """Write a page to look at: worst clips first, one page per clip, failures by class.
+
+    \b
+    massannot report out -n 200
+    """
     from massannot import api
     from massannot.io.dataset import open_dataset
 
-    print(api.report_of(open_dataset(out), sample=sample, seed=seed))
+    index = api.report_of(open_dataset(out), sample=sample, seed=seed)
+    if as_json:
+        _print_json({"report": str(index)})
+    else:
+        print(index)
 
 
 @app.command()
@@ -435,7 +529,12 @@ def export(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a dataset in another format: mass-bench, coco, csv, tapvid3d, tapip3d."""
+    """Write a dataset in another format: mass-bench, coco, csv, tapvid3d, tapip3d.
+
+    \b
+    massannot export coco out coco-out
+    massannot export --list
+    """
     from massannot import exporting
     from massannot.io.dataset import open_dataset
 
@@ -472,11 +571,15 @@ def export(
 def evaluate(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     truth: Annotated[Path, typer.Option(help="Folder written by `massannot scenes render`.")],
-    limit: Annotated[int | None, typer.Option(help="Only the first N clips.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Only the first N clips.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Score a dataset against the exact truth: every number with its interval and a baseline."""
+    """Score a dataset against the exact truth: every number with its interval and a baseline.
+
+    \b
+    massannot evaluate out --truth scenes --json > scores.json
+    """
     from massannot.evaluate import dataset as scores
     from massannot.io.dataset import open_dataset
     from massannot.scenes.record import SceneLibrary
@@ -499,7 +602,12 @@ def demo(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Render a physics clip, annotate it, draw it, and compare with the exact truth. No network."""
+    """Render a physics clip, annotate it, draw it, and compare with the exact truth. No network.
+
+    \b
+    massannot demo
+    massannot demo --truth -o demo-out
+    """
     from massannot import demo as demonstration
 
     number = demonstration.SEED if seed is None else seed
@@ -541,13 +649,20 @@ def models_check(profile: str, as_json: AsJson = False) -> None:
 
 
 @models_app.command("download")
-def models_download(profile: str) -> None:
-    """Bring a profile's weights into the Hugging Face cache (HF_HOME), with progress."""
+def models_download(profile: str, as_json: AsJson = False) -> None:
+    """Bring a profile's weights into the Hugging Face cache (HF_HOME), with progress.
+
+    \b
+    massannot models download small
+    """
     from massannot.models.profiles import named
     from massannot.models.weights import require
 
-    for local in require(named(profile).weights):
-        print(local.folder)
+    folders = [str(local.folder) for local in require(named(profile).weights)]
+    if as_json:
+        _print_json(folders)
+    else:
+        print("\n".join(folders) or "needs no weights")
 
 
 @models_app.command("init-random", hidden=True)

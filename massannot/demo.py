@@ -42,14 +42,17 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
         choice=choice,
         sampling=Sampling(fps=None),
     )
-    code = job.run(wanted, as_json=as_json)
-    if code == job.DONE:
+    outcome = job.do(wanted)
+    rows = []
+    if outcome.code == job.DONE:
         rows = scores.evaluate(open_dataset(wanted.out), SceneLibrary(scenes))
-        if as_json:
-            print(json.dumps(scores.as_json(rows), indent=2))
-        else:
+    if as_json:
+        print(json.dumps({**outcome.as_json, "scores": scores.as_json(rows)}, indent=2))
+    else:
+        print(outcome.text)
+        if rows:
             _print_scores(rows, seed=seed)
-    return code
+    return outcome.code
 
 
 def prompts_of(scene: Scene) -> tuple[str, ...]:

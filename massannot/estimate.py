@@ -40,7 +40,7 @@ def sentence(
     uris: Sequence[str], sampling: Sampling, *, profile: str, device: str, workers: int
 ) -> str:
     """'3 videos, about 600 frames, about 12 minutes' as far as it is known."""
-    parts = [f"{len(uris)} videos"]
+    parts = [f"{len(uris)} video" + "s" * (len(uris) != 1)]
     n_frames = frames_ahead(uris, sampling)
     if n_frames is not None:
         parts.append(f"about {n_frames} frames")

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from massannot import api
-from massannot.chosen_models import needed_weights, notes
+from massannot import api, estimate
+from massannot.chosen_models import default_profile, needed_weights, notes
 from massannot.console import Watcher
+from massannot.errors import UsageError
 from massannot.executors.summary import RunSummary
 from massannot.io import run_record
 from massannot.io.dataset import Dataset
+from massannot.io.layout import Layout
 from massannot.io.manifest_cells import is_manifest
+from massannot.io.plan import Plan
 from massannot.io.video import Sampling
+from massannot.models.device import pick
 from massannot.models.weights import require
 from massannot.recipe import Choice
-from massannot.summary import as_text, facts
+from massannot.summary import as_text, counted, facts
 
 DONE, TOO_MANY_FAILED, NOTHING_RAN, INTERRUPTED = 0, 3, 4, 75
 
@@ -39,20 +44,40 @@ class Job:
     max_failed: float = 0.0
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """A job that is over, told twice: for people and for scripts."""
+
+    code: int
+    text: str
+    as_json: dict[str, Any]
+
+
 def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> int:
     """Do the job, print the summary to stdout, and give the exit code of DESIGN: 0, 3, 4 or 75."""
+    outcome = do(job, quiet=quiet, verbose=verbose)
+    if as_json:
+        print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))
+    else:
+        print(outcome.text)
+    return outcome.code
+
+
+def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
+    """The job itself. Progress goes to stderr, nothing to stdout."""
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
+        device = _device(job.device)
+        plan = _plan(job)
+        job.choice.build()  # what cannot be built is said before anything is promised
         require(needed_weights(job.choice))
-        watcher.say(_before(job))
-        done = api.annotate(
-            list(job.videos),
-            prompts=job.prompts,
+        watcher.say(_before(job, plan, device))
+        done = api.annotate_plan(
+            plan,
             out=job.out,
             choice=job.choice,
             sampling=job.sampling,
             device=job.device,
             workers=job.workers,
-            limit=job.limit,
             progress=watcher.watch,
         )
         films: list[Path] = []
@@ -63,23 +88,44 @@ def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool =
             report = api.report_of(done.dataset)
     asked = questions_of(done.dataset)
     code = _exit_code(done.run, asked, job.max_failed)
-    if as_json:
-        found = {**_as_json(done, films, report, code), "questions": asdict(asked)}
-        print(json.dumps(found, indent=2))
-    else:
-        print(_as_text(job, done, films, report))
-    return code
+    found = {**_as_json(done, films, report, code), "questions": asdict(asked)}
+    return Outcome(code, _as_text(job, done, films, report), found)
 
 
-def _before(job: Job) -> str:
-    """One line before the first frame: device, profile, what will be looked for."""
-    from massannot.models.device import pick
+def _device(wish: str) -> str:
+    if wish not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d+", wish):
+        raise UsageError(f"--device {wish}: expected auto, cpu, cuda or cuda:N")
+    return pick(wish)
 
+
+def _plan(job: Job) -> Plan:
+    """What to read and what to look for. Raises UsageError when that is nothing."""
+    plan = api.plan_of(job.videos, phrases=api.phrases_of(job.prompts), limit=job.limit)
+    if not any(span.phrases for video in plan.videos for span in video.spans):
+        raise UsageError(
+            "nothing to look for: found no -p and no manifest that names entities; say what, "
+            'for example -p "a ball"'
+        )
+    return plan
+
+
+def _before(job: Job, plan: Plan, device: str) -> str:
+    """Before the first frame: profile, device, what will be looked for, how long it may take."""
+    profile = default_profile() if job.choice.profile == "auto" else job.choice.profile
     asked = [f"what {video} asks for" for video in job.videos if is_manifest(video)]
     texts = [phrase.text for phrase in api.phrases_of(job.prompts)]
+    ahead = estimate.sentence(
+        [video.uri for video in plan.videos],
+        job.sampling,
+        profile=profile,
+        device=device,
+        workers=job.workers or 1,
+    )
+    known = ", less what is there already" if Layout(job.out).run.is_dir() else ""
     return (
-        f"profile {job.choice.profile} on {pick(job.device)}; looking for "
-        + (", ".join([*map(repr, texts), *asked]) or "nothing: give -p")
+        f"profile {profile} on {device}; looking for "
+        + ", ".join([*map(repr, texts), *asked])
+        + f"\nahead: {ahead}{known}"
         + "".join(f"\nNOTE: {note}" for note in notes(job.choice))
     )
 
@@ -120,7 +166,7 @@ def _exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
 def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | None) -> str:
     run = done.run
     counts = (
-        f"{run.planned} clips planned = {run.done} done + {run.failed} failed + "
+        f"{counted(run.planned, 'clip')} planned = {run.done} done + {run.failed} failed + "
         f"{run.quarantined} quarantined + {run.remaining} remaining"
     )
     speed = ""

@@ -44,6 +44,7 @@ class Facts:
     failures: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
+        """JSON values. The counts are plain dicts: asdict() counts a Counter's pairs anew."""
         return asdict(self)
 
 
@@ -59,16 +60,16 @@ def facts(dataset: Dataset) -> Facts:
         n_clips=clips.num_rows,
         n_frames=sum(clips["n_frames"].to_pylist()),
         phrases=_phrases(dataset.table_or_empty("phrases")),
-        scale_types=Counter(s or "none" for s in clips["scale_type"].to_pylist()),
-        intrinsics_origins=Counter(
-            {row["clip_id"]: row["intrinsics_origin"] for row in origins}.values()
+        scale_types=dict(Counter(s or "none" for s in clips["scale_type"].to_pylist())),
+        intrinsics_origins=dict(
+            Counter({row["clip_id"]: row["intrinsics_origin"] for row in origins}.values())
         ),
         n_static=clips["camera_static"].to_pylist().count(True),
         n_moving=clips["camera_static"].to_pylist().count(False),
         noise_floor=float(np.median(floors)) if floors else None,
         above_noise=sum(r["above_noise"] is True for r in in_camera),
         n_motions=len(in_camera),
-        failures=Counter(dataset.table_or_empty("failures")["class"].to_pylist()),
+        failures=dict(Counter(dataset.table_or_empty("failures")["class"].to_pylist())),
     )
 
 
@@ -77,11 +78,12 @@ def as_text(
 ) -> str:
     """The summary for people. `models`: a line a job; `looks`: lines that say where to look."""
     lines = [*(f"NOTE: {note}" for note in notes), *([""] if notes else [])]
-    lines.append(f"{known.n_clips} clips, {known.n_frames} frames in {out}")
+    lines.append(f"{counted(known.n_clips, 'clip')}, {known.n_frames} frames in {out}")
     for phrase in known.phrases:
-        found = f"{phrase.n_entities} in {phrase.n_found} of {phrase.n_clips} clips"
+        clips = counted(phrase.n_clips, "clip")
+        found = f"{phrase.n_entities} in {phrase.n_found} of {clips}"
         if not phrase.n_entities:
-            found = f"never found in {phrase.n_clips} clips; try another word for it"
+            found = f"never found in {clips}; try another word for it"
         lines.append(f"  {phrase.text!r}: {found}")
     lines += [f"models: {line}" for line in models]
     lines.append(f"scale: {_scale(known)}")
@@ -93,6 +95,11 @@ def as_text(
     return "\n".join([*lines, *looks])
 
 
+def counted(n: int, thing: str) -> str:
+    """'1 clip', '2 clips'."""
+    return f"{n} {thing}" + "s" * (n != 1)
+
+
 def _scale(known: Facts) -> str:
     words = {
         "metric": "metres, from the depth model",
@@ -100,7 +107,9 @@ def _scale(known: Facts) -> str:
         "affine": "inverse depth with unknown factor and offset: nothing was lifted to 3D",
         "none": "no depth",
     }
-    parts = [f"{words[name]} ({n} clips)" for name, n in sorted(known.scale_types.items())]
+    parts = [
+        f"{words[name]} ({counted(n, 'clip')})" for name, n in sorted(known.scale_types.items())
+    ]
     origins = {
         "given": "field of view given",
         "assumed": "field of view ASSUMED: a wrong one scales x and y against z (--hfov DEGREES)",
@@ -111,7 +120,7 @@ def _scale(known: Facts) -> str:
 
 def _camera(known: Facts) -> str:
     unknown = known.n_clips - known.n_static - known.n_moving
-    parts = [f"{known.n_static} clips still", f"{known.n_moving} moving"]
+    parts = [f"{counted(known.n_static, 'clip')} still", f"{known.n_moving} moving"]
     if unknown:
         parts.append(f"{unknown} could not be tested")
     if known.n_moving:

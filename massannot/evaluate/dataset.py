@@ -49,7 +49,7 @@ def evaluate(
     if not views:
         raise UsageError(
             f"{dataset.layout.out}: none of its {len(dataset.clip_ids)} clips shows a scene of "
-            f"{scenes.folder}"
+            f"{scenes.folder}; expected the folder whose videos were annotated"
         )
     usual = usual_depth_m(views, scenes)
     values: dict[tuple[str, str], list[Score]] = defaultdict(list)
