@@ -126,6 +126,7 @@ _DETECT_BASE = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=933_400_872,
+    memory_gb=2.7,
 )
 _DETECT_TINY = ProfileModel(
     "detect",
@@ -136,6 +137,7 @@ _DETECT_TINY = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=689_359_096,
+    memory_gb=2.4,
 )
 _MASKS_LARGE = ProfileModel(
     "masks",
@@ -146,6 +148,7 @@ _MASKS_LARGE = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=897_897_416,
+    memory_gb=2.0,
 )
 _MASKS_TINY = ProfileModel(
     "masks",
@@ -156,6 +159,7 @@ _MASKS_TINY = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=155_908_064,
+    memory_gb=1.5,
 )
 _DEPTH_METRIC_LARGE = ProfileModel(
     "depth",
@@ -166,6 +170,7 @@ _DEPTH_METRIC_LARGE = ProfileModel(
         "cc-by-nc-4.0",
     ),
     n_bytes=1_341_322_868,
+    memory_gb=2.8,
 )
 _DEPTH_METRIC_SMALL = ProfileModel(
     "depth",
@@ -176,6 +181,7 @@ _DEPTH_METRIC_SMALL = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=99_173_660,
+    memory_gb=1.0,
 )
 _DEPTH_RELATIVE_SMALL = ProfileModel(
     "depth",
@@ -186,6 +192,7 @@ _DEPTH_RELATIVE_SMALL = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=99_173_660,
+    memory_gb=1.0,
 )
 _TRACKS_COTRACKER3 = ProfileModel(
     "tracks",
