@@ -77,7 +77,7 @@ class Expected:
         null is the field's default; a column of another name is not looked at, since a dataset has
         columns of its own. `problem_type` may be Video-R1's. Raises BadQuestion.
         """
-        given = {name: row[name] for name in _FIELDS if row.get(name) is not None}
+        given = {name: row[name] for name in COLUMNS if row.get(name) is not None}
         missing = [name for name in ("problem_type", "solution") if name not in given]
         if missing:
             raise BadQuestion(f"question: found no {' and no '.join(missing)}, expected both")
@@ -97,7 +97,8 @@ class Expected:
         return found[1] if found else self.solution
 
 
-_FIELDS = tuple(each.name for each in fields(Expected) if each.init)
+# What a trainer's row may say of the answer.
+COLUMNS = tuple(each.name for each in fields(Expected) if each.init)
 
 # How Video-R1 names its problems, as kind and reward.
 _VIDEO_R1: Mapping[str, tuple[Kind, str | None]] = {
