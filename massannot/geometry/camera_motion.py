@@ -26,8 +26,8 @@ class StaticCameraRule:
 
     max_motion: float = 0.002
     """Root mean square of the field over the picture, as a share of its longer side: 2.6 pixels of
-    1280. Trackers and video codecs drift by about one; a pan across a tenth of the picture gives
-    fifty times as much."""
+    1280. A pan across a tenth of the picture gives fifty times as much; still scenes seen with a
+    pixel of noise at 160 stay below."""
     max_sigmas: float = 4.0
     """The same in standard errors of the field: noise of few or bad points is not motion."""
     min_points: int = 8

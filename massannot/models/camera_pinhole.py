@@ -26,7 +26,7 @@ from massannot.protocols import Cameras, ModelCard
 F64 = NDArray[np.float64]
 
 ASSUMED_FOV_DEG = 60.0
-"""A phone's main camera held upright to sideways spans 50 to 70 degrees; a webcam about 60."""
+"""Between a webcam's and a phone's main camera, held sideways, which span 55 to 70 degrees."""
 
 
 @dataclass(frozen=True)
