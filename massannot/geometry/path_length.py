@@ -29,9 +29,9 @@ WINDOWS = ((1, 13), (5, 15), (15, 25))
 """Steps in a window, and in the wider one that decides whether it stands out. Five and fifteen
 steps are 0.5 and 1.5 s at 10 frames a second: a bounce that drowns in noise is lost anyway."""
 CLEAR = 2.0
-"""A mean step stands out when it is this many times longer than its noise. With 1.5, a walk of 0.3
-m/s seen 24 times a second with 3 cm of noise along the view comes out 3 % too long, with 2 it is 1 %;
-a circle of 0.3 m in 3 s at 10 a second loses 4 % instead of 3."""
+"""A mean step stands out when it is this many times longer than its noise. With 1.5, a walk of
+0.3 m/s seen 24 times a second with 3 cm of noise along the view comes out 3 % too long, with 2 it
+is 1 %; a circle of 0.3 m in 3 s at 10 a second loses 4 % instead of 3."""
 _LOCAL = 5
 _TRIM = 2.5
 _TAILS = _TRIM * exp(-_TRIM * _TRIM / 2) * sqrt(2 / pi) / erf(_TRIM / sqrt(2))
