@@ -630,7 +630,8 @@ def models_list(as_json: AsJson = False) -> None:
             source = "no weights" if model.weights is None else str(model.weights)
             size = f"{model.n_bytes / 2**20:.0f} MiB" if model.n_bytes else ""
             memory = f"{model.memory_gb:.1f} GB memory" if model.memory_gb else ""
-            shown = ", ".join(filter(None, (model.license, size, memory)))
+            license = model.license or ("no licence tag" if model.weights else "")
+            shown = ", ".join(filter(None, (license, size, memory)))
             print(f"  {model.job:<8}{source}" + (f"  ({shown})" if shown else ""))
 
 

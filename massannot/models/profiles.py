@@ -178,7 +178,7 @@ _DEPTH_METRIC_SMALL = ProfileModel(
     _hub(
         "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",
         "8078d68a9c75a972131914f6afd0c1723be0da7f",
-        "apache-2.0",
+        "",  # the metric cards are reported to carry no tag; what is downloaded is read for one
     ),
     n_bytes=99_173_660,
     memory_gb=1.0,
