@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -386,26 +384,3 @@ def test_a_reward_says_its_definition_and_source_under_its_name(path: Path) -> N
     assert text.startswith(f"{path.stem}: ")
     assert "Source: " in text
     assert callable(rewards.reward(path.stem))
-
-
-FRESH = "import sys; import {}; print(*sorted(sys.modules))"
-
-
-def modules_after(what: str) -> set[str]:
-    code = FRESH.format(what)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
-def test_importing_the_trainers_package_imports_nothing_else() -> None:
-    ours = {name for name in modules_after("massannot.rft") if name.startswith("massannot")}
-    assert ours == {"massannot", "massannot.version", "massannot.rft"}
-
-
-def test_every_reward_needs_the_standard_library_only() -> None:
-    all_of_them = ", ".join(f"massannot.rft.rewards.{name}" for name in rewards.names())
-    found = {name.partition(".")[0] for name in modules_after(all_of_them)}
-    before = {name.partition(".")[0] for name in modules_after("sys")}
-    assert found - before - sys.stdlib_module_names == {"massannot"}
-    parts = {name.split(".")[1] for name in modules_after(all_of_them) if "massannot." in name}
-    assert parts == {"errors", "rft", "version"}

@@ -261,6 +261,15 @@ def test_what_all_of_a_group_earn_makes_no_difference_to_it(
         assert found == pytest.approx(plain, abs=1e-6)
 
 
+@pytest.mark.parametrize("scaling", ["group", "batch", "none"])
+@pytest.mark.parametrize("epsilon", [0.0, 1e-4])
+def test_equal_rewards_give_exactly_no_advantage(scaling: Scaling, epsilon: float) -> None:
+    for size in range(1, 40):
+        for value in (0.1, 1.3, 2.3, 1 / 3):
+            found = advantages([[value] * size], scaling=scaling, epsilon=epsilon)
+            assert found == [[0.0] * size]
+
+
 def test_a_single_completion_has_no_advantage() -> None:
     assert advantages([[1.0]], scaling="group") == [[0.0]]
 

@@ -1,0 +1,56 @@
+"""The trainer's side stands alone: it costs nothing to import and never reaches the annotator."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import massannot.rft
+
+FOLDER = Path(massannot.rft.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(FOLDER.parents[1]).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__"
+)
+ON_THE_STANDARD_LIBRARY = ("answers", "units", "expected", "completion", "rewards", "tgrpo")
+
+
+def modules_after(*names: str) -> set[str]:
+    """What a fresh interpreter holds after it imported these."""
+    code = f"import sys, {', '.join(names)}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=FOLDER.parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_trainers_package_imports_nothing_else() -> None:
+    ours = {name for name in modules_after("massannot.rft") if name.startswith("massannot")}
+    assert ours == {"massannot", "massannot.version", "massannot.rft"}
+
+
+@pytest.mark.parametrize("layer", ["models", "stages", "executors"])
+def test_no_file_of_the_trainer_reaches_the_annotator(layer: str) -> None:
+    """Nor does anything that it imports."""
+    assert len(MODULES) > 20
+    assert not {name for name in modules_after(*MODULES) if name.startswith(f"massannot.{layer}")}
+
+
+def test_rewards_and_adapters_need_the_standard_library_only() -> None:
+    """So that they can be imported beside verl or vLLM, whatever those pin."""
+    ours = [
+        name
+        for name in MODULES
+        if name.split(".")[2] in (*ON_THE_STANDARD_LIBRARY, "adapters", "prompts")
+    ]
+    found = {name.partition(".")[0] for name in modules_after(*ours)}
+    before = {name.partition(".")[0] for name in modules_after("os")}
+    assert found - before - sys.stdlib_module_names == {"massannot"}
