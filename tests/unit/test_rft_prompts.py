@@ -36,6 +36,8 @@ PROFILE = PROFILES["mass-v1"]
 FRAMES = [(0, 0.0), (20, 2.0), (40, 4.0)]
 SEGMENTS = ("  Video Segment 1: Frame 0...31", "  Video Segment 2: Frame 32...63")
 
+SEGMENTS_OF_4 = tuple(f"  Video Segment {i + 1}: Frame {32 * i}...{32 * i + 31}" for i in range(4))
+
 
 def question(**changes: Any) -> Question:
     given: dict[str, Any] = {
@@ -179,6 +181,20 @@ def test_the_budget_is_kept_by_dropping_what_is_least_needed(
     assert list(prompt.dropped) == dropped
     assert prompt.n_tokens is not None
     assert prompt.n_tokens <= n_tokens
+
+
+@pytest.mark.parametrize(
+    ("frames", "farthest"),
+    [((0, 31), SEGMENTS_OF_4[3]), ((96, 127), SEGMENTS_OF_4[0]), ((40, 41), SEGMENTS_OF_4[3])],
+    ids=["asked about the start", "about the end", "about the second"],
+)
+def test_the_segment_farthest_from_the_frames_asked_about_goes_first(
+    frames: tuple[int, int], farthest: str
+) -> None:
+    profile = "Motion Profile\n" + "".join(f"{title}\n" for title in SEGMENTS_OF_4)
+    full = lines(profile) + 5
+    prompt = build_prompt(question(frames=frames), profile=profile, budget=budget(full - 1))
+    assert prompt.dropped == (Dropped("segment", farthest),)
 
 
 @pytest.mark.parametrize("template", ["mass-v1", "mass-v2"])

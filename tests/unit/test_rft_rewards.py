@@ -49,6 +49,7 @@ WORTH: list[tuple[str, Expected, str, float]] = [
     ("numeric", METRES, "2.5", 1.0),
     ("numeric", METRES, "1.5 m", 1.0),
     ("numeric", METRES, "250 cm", 1.0),
+    ("numeric", Expected("number", "0.3 m", unit="m"), "37.5 cm", 1.0),  # 0.375 - 0.3 > 0.075
     ("numeric", METRES, "2.51", 0.0),
     ("numeric", METRES, "1.49", 0.0),
     ("numeric", METRES, "2 s", 0.0),
