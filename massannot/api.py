@@ -12,8 +12,9 @@ from massannot.executors import local
 from massannot.executors.progress import Progress, silent
 from massannot.executors.summary import RunSummary
 from massannot.io import run_record
-from massannot.io.dataset import Dataset, open_dataset
+from massannot.io.dataset import Dataset
 from massannot.io.join_questions import planned_videos
+from massannot.io.layout import Layout
 from massannot.io.manifest import read_manifests
 from massannot.io.manifest_cells import is_manifest
 from massannot.io.pictures_again import clips_again
@@ -118,7 +119,8 @@ def annotate_plan(
         device=device,
         progress=progress,
     )
-    return Annotated(out, summary, open_dataset(out) if summary.done else None)
+    dataset = Dataset(Layout(out))  # an interrupted run may have published nothing yet
+    return Annotated(out, summary, dataset if dataset.names else None)
 
 
 def films_of(

@@ -97,6 +97,32 @@ def notes(choice: Choice) -> tuple[str, ...]:
     return tuple(said)
 
 
+def without_effect(choice: Choice) -> tuple[str, ...]:
+    """A sentence for each setting that changes nothing, because somebody else does that job."""
+    profile = _profile(choice)
+    left = _left_to(choice, profile) if profile is not None else ()
+    said = [
+        f"--weights {job}=... has no effect: the profile's model does not do that job here"
+        for job, _ in choice.weights
+        if job not in left
+    ]
+    if "detect" not in left:
+        thresholds = {
+            "--box-threshold": choice.box_threshold,
+            "--text-threshold": choice.text_threshold,
+        }
+        said += [
+            f"{flag} has no effect: no model of a profile detects here"
+            for flag, value in thresholds.items()
+            if value is not None
+        ]
+    if choice.dtype != "auto" and not left:
+        said.append("--dtype has no effect: no model of a profile takes part")
+    if choice.hfov_deg is not None and (choice.cameras or choice.asks_truth("cameras")):
+        said.append("--hfov has no effect: cameras are given")
+    return tuple(said)
+
+
 def needed_weights(choice: Choice) -> tuple[Weights, ...]:
     """What must lie on the machine for this choice: files and oracles need none."""
     profile = _profile(choice)

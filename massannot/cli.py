@@ -78,12 +78,15 @@ def _complain(error: Exception, code: int) -> int:
 
 
 def _misplaced(error: OSError) -> UsageError:
-    """What the system refuses about a path of the user's; a path deeper down is still his."""
-    expected = {
-        PermissionError: "expected a place that may be read and written",
-        FileExistsError: "expected a folder, or a name that is free",
-    }.get(type(error), "expected a folder where a file is")
-    return UsageError(f"{error.filename}: {error.strerror}; {expected}; choose another folder")
+    """What the system refuses about a path of the user's, or about one below it."""
+    path = Path(str(error.filename))
+    file = next((p for p in (path, *path.parents) if p.is_file()), path)
+    if isinstance(error, PermissionError):
+        return UsageError(
+            f"{path}: {error.strerror}; expected a place that may be read and written; choose "
+            "another folder, or change who may use it"
+        )
+    return UsageError(f"{file}: found a file, expected a folder; choose another name")
 
 
 def _print_json(value: Any) -> None:
@@ -191,7 +194,8 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
     print(summary(name), end="\n\n")
     for stage in described["stages"]:
         name = stage.pop("stage")
-        print(name)
+        models = [v["is"] for v in stage.values() if isinstance(v, dict)]
+        print(name + (f"  ({', '.join(models)})" if models else ""))
         for option, value in _settable(stage):
             print(f"    --set {name}.{option}={value}")
 
@@ -199,10 +203,12 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
 def _settable(options: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """The names that --set takes, with their present values; models have options of their own."""
     for option, value in options.items():
+        if isinstance(value, dict) and value.get("is") == "Weights":
+            continue  # --weights JOB=WHERE says these
         if isinstance(value, dict):
             yield from _settable(value, f"{above}{option}.")
         elif option == "is":
-            yield above.rstrip("."), f"({value}: chosen by --profile, files and oracles)"
+            continue  # the model's name: --profile, files and oracles choose it
         else:
             yield above + option, value if isinstance(value, str) else json.dumps(value)
 
@@ -369,12 +375,12 @@ def _option(text: str) -> tuple[str, str, str]:
 @scenes_app.command("render")
 def scenes_render(
     out: Annotated[Path, typer.Argument(help="Folder: videos/, scenes/ and the truth in data/.")],
-    seed: Annotated[int, typer.Option(help="First seed; each clip has its own.")] = 0,
+    seed: Annotated[int, typer.Option(help="First seed; each clip has its own.", min=0)] = 0,
     count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 1,
-    width: Annotated[int, typer.Option(help="Pixels, even.")] = 160,
-    height: Annotated[int, typer.Option(help="Pixels, even.")] = 128,
-    frames: Annotated[int, typer.Option(help="Frames a clip, at most 256.")] = 48,
-    fps: Annotated[int, typer.Option(help="Frames a second.")] = 24,
+    width: Annotated[int, typer.Option(help="Pixels, even.", min=16)] = 160,
+    height: Annotated[int, typer.Option(help="Pixels, even.", min=16)] = 128,
+    frames: Annotated[int, typer.Option(help="Frames a clip.", min=1, max=256)] = 48,
+    fps: Annotated[int, typer.Option(help="Frames a second.", min=1)] = 24,
     camera: Annotated[
         str | None, typer.Option(help="How the camera moves; else the seed's.")
     ] = None,
@@ -546,7 +552,8 @@ def export(
             print("\n".join(summaries.values()))
         return
     if len(target) != 3:
-        raise UsageError(f"export {' '.join(target)}: expected FORMAT OUT DEST, or --list")
+        found = " ".join(target) or "nothing"
+        raise UsageError(f"export: found {found}, expected FORMAT OUT DEST, or --list")
     name, out, folder = target
     exporter = exporting.exporter(name)
     more: dict[str, Any] = {}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from massannot import api, estimate
-from massannot.chosen_models import default_profile, needed_weights, notes
+from massannot.chosen_models import default_profile, needed_weights, notes, without_effect
 from massannot.console import Watcher
 from massannot.errors import UsageError
 from massannot.executors.summary import RunSummary
@@ -55,7 +57,11 @@ class Outcome:
 
 def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> int:
     """Do the job, print the summary to stdout, and give the exit code of DESIGN: 0, 3, 4 or 75."""
-    outcome = do(job, quiet=quiet, verbose=verbose)
+    before = signal.signal(signal.SIGTERM, _end_between_clips)  # the executor's own goes first
+    try:
+        outcome = do(job, quiet=quiet, verbose=verbose)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if as_json:
         print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))
     else:
@@ -63,9 +69,17 @@ def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool =
     return outcome.code
 
 
+def _end_between_clips(number: int, frame: object) -> None:
+    """SIGTERM while nothing runs: before the workers, or while films are drawn."""
+    print("interrupted; the same command continues", file=sys.stderr)
+    sys.exit(INTERRUPTED)
+
+
 def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
     """The job itself. Progress goes to stderr, nothing to stdout."""
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
+        if job.out.exists() and not job.out.is_dir():
+            raise UsageError(f"-o {job.out}: found a file, expected a folder; choose another name")
         device = _device(job.device)
         plan = _plan(job)
         job.choice.build()  # what cannot be built is said before anything is promised
@@ -127,6 +141,7 @@ def _before(job: Job, plan: Plan, device: str) -> str:
         + ", ".join([*map(repr, texts), *asked])
         + f"\nahead: {ahead}{known}"
         + "".join(f"\nNOTE: {note}" for note in notes(job.choice))
+        + "".join(f"\nwarning: {sentence}" for sentence in without_effect(job.choice))
     )
 
 

@@ -19,6 +19,8 @@ from massannot.pipeline import Pipeline
 STEPS = ("detect", "masks", "depth", "tracks", "cameras")
 """The jobs whose answers may come from a file or, on rendered scenes, from the truth."""
 
+DTYPES = ("auto", "fp32", "bf16", "fp16")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -54,6 +56,12 @@ class Choice:
         unknown = sorted(set(self.oracles) - set(STEPS))
         if unknown:
             raise UsageError(f"--oracle {','.join(unknown)}: expected some of {', '.join(STEPS)}")
+        jobs = STEPS[:4]  # nobody's weights estimate cameras
+        for job, _ in self.weights:
+            if job not in jobs:
+                raise UsageError(f"--weights {job}=...: expected one of {', '.join(jobs)}")
+        if self.dtype not in DTYPES:
+            raise UsageError(f"--dtype {self.dtype}: expected one of {', '.join(DTYPES)}")
         if self.oracles and self.scenes is None:
             raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
 

@@ -1,0 +1,197 @@
+"""What the command line answers: a row a case, with its exit code and words of its message."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from massannot import cli
+from massannot.scenes.world import SceneOptions
+from massannot.scenes.write import write_scenes
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, "-c", "from massannot.cli import main; main()"]
+TRUTH = "--profile none --scenes scenes --oracle detect,masks,depth,tracks,cameras --no-films"
+BALL = f"annotate ball.mp4 -p ball -o new {TRUTH}"
+
+COMMANDS = [
+    ("-h", 0, "One video:     massannot annotate"),
+    ("--version", 0, "0."),
+    ("annotate -h", 0, "--oracle detect,masks,depth,cameras"),
+    ("frobnicate", 2, "No such command 'frobnicate'"),
+    ("annotate", 2, "Missing argument"),
+    (f"annotate nosuch.mp4 -p ball -o new {TRUTH}", 2, "nosuch.mp4: no such file"),
+    (f"annotate empty -p ball -o new {TRUTH}", 2, "no video in this folder"),
+    (f"annotate ball.mp4 -o new {TRUTH}", 2, "nothing to look for"),
+    (f"annotate ball.mp4 -p '' -o new {TRUTH}", 2, "an empty phrase"),
+    (f"annotate ball.mp4 -p ball -o a_file {TRUTH}", 2, "a_file: found a file, expected a folder"),
+    (f"annotate ball.mp4 -p box -o out {TRUTH}", 2, "another recipe"),
+    ("annotate ball.mp4 -p ball -o new --profile nope", 2, "profiles: mass"),
+    ("annotate ball.mp4 -p ball -o new --profile none", 2, "--boxes FILE"),
+    ("annotate ball.mp4 -p ball -o new --oracle detect", 2, "--scenes FOLDER"),
+    ("annotate ball.mp4 -p ball -o new --scenes scenes --oracle eyes", 2, "expected some of"),
+    (f"{BALL} --fps fast", 2, "--fps fast: expected"),
+    (f"{BALL} --fps -3", 2, "--fps -3: expected"),
+    (f"{BALL} --limit 0", 2, "--limit"),
+    (f"{BALL} --max-failed 7", 2, "--max-failed"),
+    (f"{BALL} --hfov 400", 2, "--hfov"),
+    (f"{BALL} --device banana", 2, "expected auto, cpu, cuda or cuda:N"),
+    (f"{BALL} --device cuda:77", 4, "use --device cpu"),
+    (f"{BALL} --dtype fp7", 2, "expected one of auto, fp32"),
+    (f"{BALL} --weights eyes=big", 2, "expected one of detect"),
+    (f"{BALL} --set length", 2, "STAGE.OPTION=VALUE"),
+    (f"{BALL} --set nobody.length=3", 2, "no stage 'nobody'"),
+    (f"{BALL} --set lift_tracks.nothing=3", 2, "no option 'nothing'"),
+    (f"{BALL} --set split_segments.length=long", 2, "split_segments"),
+    ("annotate ball.mp4 -p ball -o new --profile small", 4, "massannot models download"),
+    (f"annotate text.mp4 -p ball -o failed {TRUTH}", 3, "not_a_video"),
+    ("inspect nosuch", 2, "holds no dataset"),
+    ("inspect out --clip zzz", 2, "expected one"),
+    ("validate out", 0, "nothing wrong"),
+    ("evaluate out --truth empty", 2, "holds no scenes"),
+    ("evaluate out --truth other", 2, "expected the folder whose videos were annotated"),
+    ("scenes render new --width 97", 2, "expected even sizes"),
+    ("scenes render new --count -1", 2, "--count"),
+    ("scenes render new --seed -1", 2, "--seed"),
+    ("scenes render new --camera banana", 2, "static"),
+    ("scenes render a_file", 2, "a_file: found a file, expected a folder"),
+    ("export", 2, "expected FORMAT OUT DEST"),
+    ("export nope out new", 2, "formats: coco"),
+    ("recipes show nope", 2, "recipes: annotate"),
+    ("recipes show annotate", 0, "--set split_segments.length=32"),
+    ("models check nope", 2, "profiles: mass"),
+]
+
+AS_JSON = [
+    "annotate text.mp4 ball.mp4 -p ball -o mixed --max-failed 1 " + TRUTH,
+    "inspect out",
+    "validate out",
+    "report out",
+    "evaluate out --truth scenes",
+    "doctor",
+    "recipes list",
+    "recipes show annotate",
+    "models list",
+    "export csv out csv",
+    "schemas schemas",
+    "schemas --check schemas",
+]
+
+
+def started(command: str, folder: Path) -> subprocess.Popen[str]:
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    env["HF_HOME"] = str(folder / "no-weights-here")
+    return subprocess.Popen(
+        [*PROGRAM, *shlex.split(command)],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command, in this very process: no second spent on starts."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HF_HOME", str(folder / "no-weights-here"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "no-weights-here"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(sys, "argv", ["massannot", *shlex.split(command)])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, err = capfd.readouterr()
+    return int(end.value.code or 0), out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ball.mp4 with its scene, the dataset `out` of it, and things that are no videos."""
+    folder = tmp_path_factory.mktemp("words")
+    tiny = SceneOptions(width=64, height=48, n_frames=4)
+    (record,) = write_scenes(folder / "scenes", seeds=[3], options=tiny)
+    write_scenes(folder / "other", seeds=[4], options=tiny)
+    (folder / "ball.mp4").write_bytes((folder / "scenes" / record.video).read_bytes())
+    (folder / "text.mp4").write_text("hello")
+    (folder / "a_file").write_text("hello")
+    (folder / "empty").mkdir()
+    process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q", folder)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "'ball': 1 in 1 of 1 clip" in out
+    assert err == "", "with -q nothing but the result"
+    return folder
+
+
+@pytest.mark.parametrize(("command", "code", "words"), COMMANDS, ids=[c[0] for c in COMMANDS])
+def test_a_command_ends_with_its_code_and_says_why(
+    command: str,
+    code: int,
+    words: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    found, out, err = said(command, folder, monkeypatch, capfd)
+    assert (found, words in out + err) == (code, True), out + err
+    assert "Traceback" not in err
+    assert not (folder / "new").exists(), "what is refused leaves nothing behind"
+
+
+@pytest.mark.parametrize("command", AS_JSON)
+def test_with_json_stdout_is_one_json_document(
+    command: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = said(f"{command} --json", folder, monkeypatch, capfd)
+    assert code == 0, err
+    assert json.loads(out)
+
+
+def test_rendered_scenes_are_listed_as_json(folder: Path) -> None:
+    process = started("scenes render again --width 64 --height 48 --frames 2 --json", folder)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert json.loads(out) == [{"video": "again/videos/scene-0.mp4", "seed": 0}]
+
+
+def test_a_damaged_dataset_is_not_called_valid(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "out", folder / "damaged")
+    (masks,) = (folder / "damaged" / "data" / "masks").glob("*.parquet")
+    masks.write_bytes(b"junk")
+    code, out, _ = said("validate damaged", folder, monkeypatch, capfd)
+    assert code == 1
+    assert "data/masks/" in out
+
+
+def test_an_asked_end_is_75_and_the_same_command_continues(folder: Path) -> None:
+    command = f"annotate ball.mp4 -p ball -o stopped {TRUTH}"
+    process = started(command, folder)
+    while not (folder / "stopped" / "_run" / "run.json").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 75, err
+    assert "the same command continues" in out + err
+    again = started(command, folder)
+    out, err = again.communicate(timeout=300)
+    assert again.returncode == 0, err
+    assert "1 clip planned = 1 done" in out
