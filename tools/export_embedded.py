@@ -38,6 +38,9 @@ ADAPTERS = {
     "segmentation": "sam2_video",
     "depth": "depth_anything",
 }
+CHECK_CLIPS = 3
+"""Few enough for a test, which holds the weights to these figures."""
+
 NOTE = (
     "These weights know only this project's rendered scenes: figures say nothing about real video."
 )
@@ -49,13 +52,14 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder of all three")
     parser.add_argument("--clips", type=int, default=16, help="validation clips to measure on")
+    parser.add_argument("--remark", default="", help="what happened to this run, for its card")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     module = importlib.import_module(f"tools.embedded.{args.model}")
     held = torch.load(args.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     net = module.network()
-    net.load_state_dict(held["net"])
+    net.load_state_dict(held.get("average", held["net"]))
     folder = args.out / ADAPTERS[args.model]
     part = args.out / f".{folder.name}.part"
     shutil.rmtree(part, ignore_errors=True)
@@ -69,6 +73,7 @@ def main() -> None:
         measured, args.model
     )
     options, scores = measure(part, clips)
+    _, few = measure(part, clips[:CHECK_CLIPS])
     card = {
         "name": folder.name,
         "license": "apache-2.0",
@@ -82,6 +87,7 @@ def main() -> None:
             "cpu_minutes": round(held["cpu_min"], 1),
             "seeds": f"from {TRAINING_SEEDS.start}; never {HELD_OUT_SEEDS.start}.."
             f"{HELD_OUT_SEEDS.stop - 1}",
+            "remark": args.remark,
             "curve": _curve(args.run),
         },
         "validation": {
@@ -89,7 +95,9 @@ def main() -> None:
             "frames": measured.CLIP_FRAMES,
             **scores,
         },
+        "check": {"clips": CHECK_CLIPS, **few},
     }
+    (part / "model.safetensors").chmod(0o644)
     (part / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

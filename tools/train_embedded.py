@@ -75,7 +75,14 @@ def main() -> None:
         validate_every=args.validate_every,
         stop_after_s=args.stop_after,
     )
-    done = train(net, loss_of, lambda: module.validate(net, held), schedule=schedule, run=args.run)
+    done = train(
+        net,
+        loss_of,
+        lambda: module.validate(net, held),
+        schedule=schedule,
+        run=args.run,
+        rate_factor=getattr(module, "rate_factor", lambda name: 1.0),
+    )
     print("done" if done else "stopped", flush=True)
 
 

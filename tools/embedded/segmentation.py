@@ -32,7 +32,8 @@ HIDDEN = 128
 MEMORY_CHANNELS = 64
 IMAGE_STEPS = 700
 CLIP_FRAMES = 6
-OBJECTS = 3
+OBJECTS = 6
+"""Of one picture: what differs between them is all that teaches the memory."""
 SMALLEST_PROMPT_PX = 25
 BOX_JITTER = 0.04
 NORMALIZE = Normalization()
@@ -74,9 +75,47 @@ def network() -> transformers.Sam2VideoModel:
     drawn_afresh(net)
     for layer in net.memory_encoder.memory_fuser.layers:
         layer.scale.data.fill_(0.1)  # left at zero by transformers, whatever the option says
+    _quiet_memory(net)
+    align_memory(net)
     places = net.prompt_encoder.shared_embedding.positional_embedding
     places.copy_(net.shared_image_embedding.positional_embedding)  # drawn twice, meant as one
     return net
+
+
+def _quiet_memory(net: Any) -> None:
+    """Memories and pointers near unit size. Drawn like the rest they come out fifteen times larger:
+    attention to them is saturated, no gradient reaches its keys, and every object gets the same
+    mask for as long as one cares to train. The mask must weigh as much in them as the picture."""
+    for part, factor in (
+        (net.memory_encoder.feature_projection, 0.25),
+        (net.memory_encoder.projection, 0.2),
+        (net.object_pointer_proj.proj_out, 0.1),
+    ):
+        part.weight.data *= factor
+        part.bias.data *= factor
+
+
+@torch.no_grad()
+def align_memory(net: Any, *, gain: float = 1.0, spread: float = 3.7) -> None:
+    """Queries and keys of the memory attention start as the same projection of the same features,
+    so attention begins where a place looks as it did, and rotary positions make that the
+    neighbourhood. From random projections the mask in the memory is not found in hundreds of steps:
+    all objects of a picture get one mask. `spread`: the features' size, which a norm takes away."""
+    encoder = net.memory_encoder
+    seen = encoder.projection.weight[:, :, 0, 0] @ encoder.feature_projection.weight[:, :, 0, 0]
+    for layer in net.memory_attention.layers:
+        attention = layer.cross_attn_image
+        turn = torch.linalg.qr(torch.randn(HIDDEN, MEMORY_CHANNELS))[0] * gain
+        attention.k_proj.weight.copy_(turn)
+        attention.q_proj.weight.copy_(turn @ seen * spread)
+        attention.k_proj.bias.zero_()
+        attention.q_proj.bias.zero_()
+
+
+def rate_factor(name: str) -> float:
+    """The memory path starts when the rest is already good, and learns faster."""
+    late = ("memory", "pointer", "occlusion", "temporal", "mask_downsample")
+    return 1.0 if any(part in name for part in late) else 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +143,11 @@ class Drawn:
 
 
 def batch(pool: Pool, rng: np.random.Generator, size: int, step: int) -> tuple[Drawn]:
-    """`size` pictures; in the second part, mostly half as many clips of CLIP_FRAMES."""
-    if step < IMAGE_STEPS or rng.random() < 0.25:
+    """`size` pictures; in the second part, mostly half as many clips of up to CLIP_FRAMES."""
+    if step < IMAGE_STEPS or rng.random() < 0.1:
         return (_draw(pool, rng, size, frames=1, as_mask=rng.random() < 0.1),)
-    return (_draw(pool, rng, size // 2, frames=CLIP_FRAMES, as_mask=rng.random() < 0.3),)
+    frames = int(rng.choice([2, 2, 2, 3, 4, CLIP_FRAMES]))
+    return (_draw(pool, rng, size // 2, frames=frames, as_mask=rng.random() < 0.3),)
 
 
 def _draw(pool: Pool, rng: np.random.Generator, size: int, *, frames: int, as_mask: bool) -> Drawn:

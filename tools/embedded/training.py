@@ -30,8 +30,8 @@ class Schedule:
     clip: float = 1.0
     log_every: int = 50
     validate_every: int = 500
-    average: float = 0.0
-    """Decay of the averaged weights; 0: none."""
+    average: float = 0.993
+    """Decay, per step, of the averaged weights, which are what is validated and exported."""
     stop_after_s: float = 1e9
 
     def rate(self, step: int) -> float:
@@ -47,6 +47,7 @@ def train(
     *,
     schedule: Schedule,
     run: Path,
+    rate_factor: Callable[[str], float] = lambda name: 1.0,
 ) -> bool:
     """Train `net` in place, resuming from `run` if it holds a checkpoint. True: all steps done.
 
@@ -54,8 +55,9 @@ def train(
     returns the loss and its parts.
     """
     run.mkdir(parents=True, exist_ok=True)
-    optimizer = _optimizer(net, schedule)
+    optimizer = _optimizer(net, schedule, rate_factor)
     step = _resume(net, optimizer, run)
+    average = _average_so_far(net, run)
     stopped = _on_sigterm()
     began, seen, sums = time.monotonic(), time.process_time(), {}
     minutes = _minutes_so_far(run)
@@ -69,6 +71,7 @@ def train(
         if torch.isfinite(norm):  # one bad batch must not end the run
             optimizer.step()
         step += 1
+        _follow(average, net, min(schedule.average, step / (step + 10)))
         for name, value in {"loss": loss.item(), "norm": norm.item(), **parts}.items():
             sums.setdefault(name, []).append(value)
         out_of_time = time.monotonic() - began > schedule.stop_after_s or stopped()
@@ -79,33 +82,70 @@ def train(
             sums = {}
         if step % schedule.validate_every == 0 or step == schedule.steps or out_of_time:
             spent = minutes + (time.process_time() - seen) / 60
-            save(net, optimizer, step, spent, run)
+            save(net, average, optimizer, step, spent, run)
+            own = {name: value.clone() for name, value in net.state_dict().items()}
+            net.load_state_dict(average)
             net.eval()
             with torch.no_grad():
                 scores = validate()
             net.train()
+            net.load_state_dict(own)
             _write(run, {"step": step, "cpu_min": round(spent, 2), "validation": scores})
         if out_of_time:
             return False
     return True
 
 
-def save(net: torch.nn.Module, optimizer: Any, step: int, minutes: float, run: Path) -> None:
+def save(
+    net: torch.nn.Module,
+    average: dict[str, torch.Tensor],
+    optimizer: Any,
+    step: int,
+    minutes: float,
+    run: Path,
+) -> None:
     """Whole or not at all."""
     part = run / "checkpoint.part"
     state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    torch.save({**state, "cpu_min": minutes}, part)
+    torch.save({**state, "average": average, "cpu_min": minutes}, part)
     part.rename(run / "checkpoint.pt")
 
 
-def _optimizer(net: torch.nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    matrices = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
+def _optimizer(
+    net: torch.nn.Module, schedule: Schedule, rate_factor: Callable[[str], float]
+) -> torch.optim.Optimizer:
+    """AdamW without decay on vectors; one group per rate factor and kind."""
+    members: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            key = rate_factor(name), parameter.ndim > 1
+            members.setdefault(key, []).append(parameter)
     groups = [
-        {"params": matrices, "weight_decay": schedule.weight_decay, "factor": 1.0},
-        {"params": others, "weight_decay": 0.0, "factor": 1.0},
+        {
+            "params": parameters,
+            "weight_decay": schedule.weight_decay if is_matrix else 0.0,
+            "factor": factor,
+        }
+        for (factor, is_matrix), parameters in sorted(
+            members.items(), key=lambda m: (-m[0][0], not m[0][1])
+        )
     ]
     return torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98), foreach=True)
+
+
+def _average_so_far(net: torch.nn.Module, run: Path) -> dict[str, torch.Tensor]:
+    path = run / "checkpoint.pt"
+    held = torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
+    start: dict[str, torch.Tensor] = held.get("average") or net.state_dict()
+    now = net.state_dict()
+    return {name: value.detach().clone().to(now[name].device) for name, value in start.items()}
+
+
+@torch.no_grad()
+def _follow(average: dict[str, torch.Tensor], net: torch.nn.Module, decay: float) -> None:
+    now = net.state_dict()
+    floats = [name for name, value in now.items() if value.is_floating_point()]
+    torch._foreach_lerp_([average[n] for n in floats], [now[n] for n in floats], 1 - decay)
 
 
 def _resume(net: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Path) -> int:
@@ -114,7 +154,10 @@ def _resume(net: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Path) -
         return 0
     held = torch.load(path, map_location="cpu", weights_only=True)
     net.load_state_dict(held["net"])
-    optimizer.load_state_dict(held["optimizer"])
+    try:
+        optimizer.load_state_dict(held["optimizer"])
+    except ValueError:  # other groups than before: the averages start anew
+        print(f"{run}: the optimizer's state does not fit and is left behind", flush=True)
     return int(held["step"])
 
 
