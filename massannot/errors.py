@@ -126,3 +126,7 @@ class BadModelOutput(ModelFailed):
     """A model answered with another shape, type or range than its protocol promises."""
 
     reason = "bad_model_output"
+
+
+class WorkerBroke(MassannotError):
+    """A bug rose in a worker process; the message holds its traceback."""

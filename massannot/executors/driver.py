@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
-from massannot.errors import MassannotError, NothingToRun
+from massannot.errors import MassannotError, NothingToRun, WorkerBroke
 from massannot.executors.child_process import ChildProcess
 from massannot.executors.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.executors.order import Order, load, worker_of
@@ -26,10 +26,6 @@ DEATHS_OUTSIDE_CLIPS = 3
 """A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
 DEATHS_BEFORE_WORK = 3
 """Models that could not be loaded so often in a row will not load the next time either."""
-
-
-class WorkerBroke(RuntimeError):
-    """A bug rose in a worker process; the message holds its traceback."""
 
 
 class Driver:

@@ -1,0 +1,55 @@
+"""The command line: picks a recipe and says where to read and write. The only folder with typer.
+
+Heavy imports happen inside the commands, so that --help answers at once. Results go to stdout,
+progress and messages to stderr. Exit codes: 0 done; 1 a bug; 2 usage; 3 too many clips failed;
+4 nothing could run; 75 interrupted, the same command continues; 130 second Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from massannot.cli import annotate, dataset, machine, truth
+from massannot.cli.app import app
+from massannot.errors import MassannotError, NothingToRun, UsageError
+
+__all__ = ["annotate", "dataset", "machine", "main", "truth"]  # importing them adds the commands
+
+
+def main() -> None:
+    """Run the command; turn our own errors into one message and an exit code."""
+    try:
+        app(prog_name="massannot")
+    except UsageError as error:
+        sys.exit(_complain(error, 2))
+    except NothingToRun as error:
+        sys.exit(_complain(error, 4))
+    except MassannotError as error:
+        sys.exit(_complain(error, 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        sys.exit(_complain(_misplaced(error), 2))
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"massannot: {error}", file=sys.stderr)
+    return code
+
+
+def _misplaced(error: OSError) -> UsageError:
+    """What the system refuses about a path of the user's, or about one below it."""
+    path = Path(str(error.filename))
+    file = next((p for p in (path, *path.parents) if p.is_file()), path)
+    if isinstance(error, PermissionError):
+        return UsageError(
+            f"{path}: {error.strerror}; expected a place that may be read and written; choose "
+            "another folder, or change who may use it"
+        )
+    return UsageError(f"{file}: found a file, expected a folder; choose another name")

@@ -1,0 +1,195 @@
+"""Commands about this machine and this installation: doctor, models, recipes, schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from massannot.cli.app import AsJson, app, models_app, print_json, recipes_app
+from massannot.errors import UsageError
+
+
+@app.command()
+def doctor(
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Where output would go.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Is this machine ready? Python, torch and the GPU, memory, disk, codecs, variables.
+
+    \b
+    massannot doctor -o /data/out
+    massannot doctor --json > doctor.json
+    """
+    import dataclasses
+
+    from massannot.doctor import examine
+
+    findings = examine(folder)
+    if as_json:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": " ", "note": "-", "error": "!"}[finding.verdict]
+            way_out = f"\n      {finding.way_out}" if finding.way_out else ""
+            print(f"{mark} {finding.what:<24} {finding.found}{way_out}")
+    if any(finding.verdict == "error" for finding in findings):
+        raise typer.Exit(4)
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Argument(help="Where the JSON Schemas lie.")] = Path("schemas"),
+    check: Annotated[bool, typer.Option("--check", help="Only say whether they differ.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the JSON Schemas of tables and exports, or check that a folder has the present ones."""
+    from massannot.exporters import mass_bench
+    from massannot.tables import json_schema
+
+    more = {mass_bench.SCHEMA_FILE: mass_bench.schema_text()}
+    if check:
+        wrong = json_schema.drift(folder, more=more)
+        if wrong:
+            raise UsageError(f"{folder}: {'; '.join(wrong)}; run `massannot schemas {folder}`")
+        n_schemas = len(json_schema.schema_files()) + len(more)
+        if as_json:
+            print_json({"schemas": n_schemas, "different": []})
+        else:
+            print(f"{folder}: {n_schemas} schemas, all present")
+        return
+    changed = json_schema.write(folder, more=more)
+    if as_json:
+        print_json([str(path) for path in changed])
+    else:
+        print("\n".join(map(str, changed)) or f"{folder}: nothing changed")
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: AsJson = False) -> None:
+    """Every recipe with its first sentence."""
+    from massannot import recipe
+
+    rows = {name: recipe.summary(name).split("\n")[0] for name in recipe.names()}
+    if as_json:
+        print_json(rows)
+    else:
+        for name, sentence in rows.items():
+            print(f"{name:<24} {sentence}")
+
+
+@recipes_app.command("show")
+def recipes_show(name: str, as_json: AsJson = False) -> None:
+    """One recipe: its stages in order, with every option and its present value.
+
+    \b
+    massannot recipes show annotate
+    """
+    from massannot.recipe import Choice, summary
+
+    described = Choice(recipe=name).build().describe()
+    if as_json:
+        print_json(described)
+        return
+    print(summary(name), end="\n\n")
+    for stage in described["stages"]:
+        name = stage.pop("stage")
+        models = [v["is"] for v in stage.values() if isinstance(v, dict)]
+        print(name + (f"  ({', '.join(models)})" if models else ""))
+        for option, value in _settable(stage):
+            print(f"    --set {name}.{option}={value}")
+
+
+def _settable(options: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """The names that --set takes, with their present values; models have options of their own."""
+    for option, value in options.items():
+        if isinstance(value, dict) and value.get("is") == "Weights":
+            continue  # --weights JOB=WHERE says these
+        if isinstance(value, dict):
+            yield from _settable(value, f"{above}{option}.")
+        elif option == "is":
+            continue  # the model's name: --profile, files and oracles choose it
+        else:
+            yield above + option, value if isinstance(value, str) else json.dumps(value)
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """Every profile: which weights do which job, their licence, size and memory."""
+    from massannot.models.profiles import PROFILES
+
+    if as_json:
+        print_json([_profile_json(profile) for profile in PROFILES])
+        return
+    for profile in PROFILES:
+        print(f"{profile.name}: {profile.summary}")
+        if profile.note:
+            print(f"  NOTE: {profile.note}")
+        for model in profile.models:
+            source = "no weights" if model.weights is None else str(model.weights)
+            size = f"{model.n_bytes / 2**20:.0f} MiB" if model.n_bytes else ""
+            memory = f"{model.memory_gb:.1f} GB memory" if model.memory_gb else ""
+            license = model.license or ("no licence tag" if model.weights else "")
+            shown = ", ".join(filter(None, (license, size, memory)))
+            print(f"  {model.job:<8}{source}" + (f"  ({shown})" if shown else ""))
+
+
+@models_app.command("check")
+def models_check(profile: str, as_json: AsJson = False) -> None:
+    """Are a profile's weights on this machine? Exit code 4 when some are missing."""
+    from massannot.models.profiles import named
+    from massannot.models.weights import require
+
+    found = require(named(profile).weights, download=False)
+    rows = [{"weights": str(w.wanted), "path": str(w.folder)} for w in found]
+    if as_json:
+        print_json(rows)
+    else:
+        print("\n".join(f"{row['weights']}  {row['path']}" for row in rows) or "needs no weights")
+
+
+@models_app.command("download")
+def models_download(profile: str, as_json: AsJson = False) -> None:
+    """Bring a profile's weights into the Hugging Face cache (HF_HOME), with progress.
+
+    \b
+    massannot models download small
+    """
+    from massannot.models.profiles import named
+    from massannot.models.weights import require
+
+    folders = [str(local.folder) for local in require(named(profile).weights)]
+    if as_json:
+        print_json(folders)
+    else:
+        print("\n".join(folders) or "needs no weights")
+
+
+@models_app.command("init-random", hidden=True)
+def models_init_random(profile: str, cache: Path, seed: int = 0) -> None:
+    """Write full-size models with random weights into a hub cache: for tests without a network."""
+    from massannot.models.profiles import named
+    from massannot.models.random_weights import write_profile
+
+    write_profile(named(profile), cache, seed=seed)
+
+
+def _profile_json(profile: Any) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "summary": profile.summary,
+        "note": profile.note,
+        "models": [
+            {
+                "job": model.job,
+                "weights": None if model.weights is None else str(model.weights),
+                "license": model.license,
+                "n_bytes": model.n_bytes,
+                "memory_gb": model.memory_gb,
+            }
+            for model in profile.models
+        ],
+    }
