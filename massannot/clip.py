@@ -81,6 +81,31 @@ class Clip:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def read_columns(self) -> dict[str, str | int | float | bool | None]:
+        """The columns of `clips` that are known once the clip is read, whatever is found in it."""
+        frames, video = self.frames, self.video
+        return {
+            "clip_id": self.clip_id,
+            "video_id": video.video_id,
+            "uri": video.uri,
+            "source_id": video.source_id,
+            "clip_index": self.clip_index,
+            "first_pts": self.first_pts,
+            "end_pts": self.end_pts,
+            "time_base_num": video.time_base.numerator,
+            "time_base_den": video.time_base.denominator,
+            "t0_s": float(frames.t_s[0]),
+            "t1_s": float(frames.t_s[-1]),
+            "sampling": self.sampling,
+            "n_frames": len(frames),
+            "source_width": frames.source_width,
+            "source_height": frames.source_height,
+            "working_width": frames.width,
+            "working_height": frames.height,
+            "micro_batch": self.micro_batch,
+            "damaged": video.damaged,
+        }
+
     @property
     def rasters(self) -> frozenset[str]:
         """Names of the rasters present, as stages declare them in `reads`."""

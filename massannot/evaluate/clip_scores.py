@@ -6,7 +6,6 @@ comparisons are made in source pixels and metres at the very frames that were an
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from massannot.evaluate import boxes, depth, identity, masks, tapvid, tapvid3d
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
 from massannot.io.clip_view import ClipView
+from massannot.io.stored_depth import stored_values
 from massannot.scenes.answers import Answers
 from massannot.scenes.truth import body_centres
 from massannot.scenes.world import Scene
@@ -173,8 +173,7 @@ def _depth(clip: ClipTruth) -> list[Score]:
 
 def stored_depth(row: dict[str, Any]) -> npt.NDArray[np.float32]:
     """(h, w) depth of a row of depth_maps, NaN where invalid."""
-    stored = np.asarray(Image.open(io.BytesIO(row["png"])), np.float64)
-    value = np.where(stored == 0, np.nan, row["scale"] * stored + row["offset"])
+    value = stored_values(row)
     if row["encoding"] == "inverse_depth":
         value = 1 / np.where(value > 0, value, np.nan)
     return value.astype(np.float32)
@@ -286,14 +285,10 @@ def surface_centres(clip: ClipTruth, true: int) -> F64:
     centres = np.full((clip.n_frames, 3), np.nan)
     for frame in np.flatnonzero(clip.present[:, true]):
         rows, columns = np.nonzero(clip.answers.mask(int(frame), true))
-        z = _depth_at(clip.answers, int(frame), clip.height, clip.width)[rows, columns]
+        z = clip.answers.depth_m(int(frame), height=clip.height, width=clip.width)[rows, columns]
         points = np.stack([(columns + 0.5 - cx) / fx * z, (rows + 0.5 - cy) / fy * z, z])
         centres[frame] = np.median(points, axis=1)
     return centres
-
-
-def _depth_at(answers: Answers, frame: int, height: int, width: int) -> npt.NDArray[np.float32]:
-    return answers.depth_m(frame, height=height, width=width)
 
 
 def _positions(clip: ClipTruth) -> list[Score]:

@@ -58,31 +58,12 @@ def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
 
 
 def _clip_row(scene: Scene, clip: Clip) -> Row:
-    frames, video = clip.frames, clip.video
     return {
-        "clip_id": clip.clip_id,
-        "video_id": video.video_id,
-        "uri": video.uri,
-        "source_id": video.source_id,
-        "clip_index": clip.clip_index,
-        "first_pts": clip.first_pts,
-        "end_pts": clip.end_pts,
-        "time_base_num": video.time_base.numerator,
-        "time_base_den": video.time_base.denominator,
-        "t0_s": float(frames.t_s[0]),
-        "t1_s": float(frames.t_s[-1]),
-        "sampling": clip.sampling,
-        "n_frames": len(frames),
-        "source_width": frames.source_width,
-        "source_height": frames.source_height,
-        "working_width": frames.width,
-        "working_height": frames.height,
+        **clip.read_columns(),
         "scale_type": "metric",
         "camera_static": scene.camera.move == "static",
         "noise_floor": 0.0,
         "noise_floor_p90": 0.0,
-        "micro_batch": clip.micro_batch,
-        "damaged": video.damaged,
     }
 
 

@@ -34,7 +34,7 @@ class SummarizeClip(BaseStage):
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with its row."""
-        frames, video = clip.frames, clip.video
+        frames = clip.frames
         background = picture_tracks(clip).of(BACKGROUND)
         motion = camera_motion(
             background.xy,
@@ -44,30 +44,12 @@ class SummarizeClip(BaseStage):
         )
         floor, floor_p90 = self._noise_floor(clip, motion.static)
         row = {
-            "clip_id": clip.clip_id,
-            "video_id": video.video_id,
-            "uri": video.uri,
-            "source_id": video.source_id,
-            "clip_index": clip.clip_index,
-            "first_pts": clip.first_pts,
-            "end_pts": clip.end_pts,
-            "time_base_num": video.time_base.numerator,
-            "time_base_den": video.time_base.denominator,
-            "t0_s": float(frames.t_s[0]),
-            "t1_s": float(frames.t_s[-1]),
-            "sampling": clip.sampling,
-            "n_frames": len(frames),
-            "source_width": frames.source_width,
-            "source_height": frames.source_height,
-            "working_width": frames.width,
-            "working_height": frames.height,
+            **clip.read_columns(),
             "scale_type": None if clip.depth is None else clip.depth.kind,
             "camera_static": motion.static,
             "background_motion_px": _known(motion.displacement_px),
             "noise_floor": floor,
             "noise_floor_p90": floor_p90,
-            "micro_batch": clip.micro_batch,
-            "damaged": video.damaged,
         }
         return clip.with_table("clips", tables.spec("clips").from_rows([row]))
 

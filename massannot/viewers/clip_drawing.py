@@ -6,7 +6,6 @@ where depth maps were stored); below, the view from above and each entity's dist
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from PIL import Image, ImageDraw
 
 from massannot.geometry import rle
+from massannot.io.stored_depth import stored_values
 from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
 from massannot.viewers.palette import FAINT, GRID, INK, PAPER, depth_rgb, entity_rgb
 from massannot.viewers.top_view import TopView
@@ -119,8 +119,7 @@ class ClipDrawing:
     def depth(self, frame: int) -> npt.NDArray[np.float32]:
         """(h, w) depth of a stored frame, NaN where invalid; inverse depth is inverted."""
         row = self._depth[frame]
-        stored = np.asarray(Image.open(io.BytesIO(row["png"])), np.float32)
-        value = np.where(stored == 0, np.nan, row["scale"] * stored + row["offset"])
+        value = stored_values(row)
         if row["encoding"] == "inverse_depth":
             value = 1 / np.maximum(value, 1e-6)
         return value.astype(np.float32)
