@@ -19,6 +19,7 @@ import importlib
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from tools.embedded.pool import Pool
 from tools.embedded.training import Schedule, train
@@ -38,6 +39,10 @@ def main() -> None:
         help="rendered scenes: a file, or a folder of files",
     )
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument(
+        "--start-from", type=Path, help="shipped weights (a folder) to begin a new run with"
+    )
+    parser.add_argument("--first-step", type=int, default=0, help="what a new run counts from")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--cooldown", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
@@ -53,6 +58,8 @@ def main() -> None:
     torch.manual_seed(args.seed)
     module = importlib.import_module(f"tools.embedded.{args.model}")
     net = module.network().to(args.device).train()
+    if args.start_from:
+        net.load_state_dict(load_file(args.start_from / "model.safetensors", device=args.device))
     print(f"{args.model}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
     pool_of = getattr(module, "pool_of", Pool)
     pool, held = pool_of(args.data).look(), pool_of(args.data)
@@ -81,6 +88,7 @@ def main() -> None:
         lambda: module.validate(net, held),
         schedule=schedule,
         run=args.run,
+        first_step=args.first_step,
         rate_factor=getattr(module, "rate_factor", lambda name: 1.0),
     )
     print("done" if done else "stopped", flush=True)

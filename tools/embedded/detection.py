@@ -9,6 +9,7 @@ starts near it. Duplicates go by suppression when the network is used.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ WORD_ID = {word: FIRST_WORD_ID + i for i, word in enumerate(WORDS)}
 MOST_PHRASES = 7
 
 NORMALIZE = Normalization()
+pool_of = partial(Pool, depth=False)
 
 
 def network() -> transformers.GroundingDinoForObjectDetection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ SMALLEST_AREA_PX = 12
 class Pool:
     """Scenes of both kinds: `scenes[i]` is (Shots, row). Bodies are found by their ids."""
 
-    def __init__(self, folder: Path, *, kinds: tuple[str, ...] = ("stills", "clips")) -> None:
+    def __init__(
+        self, folder: Path, *, kinds: tuple[str, ...] = ("stills", "clips"), depth: bool = True
+    ) -> None:
+        """`depth` False: depth maps, a third of the memory, are not kept."""
         self._folder = folder
+        self._depth = depth
         self._kinds = kinds
         self._seen: set[str] = set()
         self.scenes: list[tuple[Shots, int]] = []
@@ -33,7 +38,10 @@ class Pool:
         return self
 
     def add_file(self, path: Path) -> None:
-        self.add(Shots.load(path))
+        shots = Shots.load(path)
+        if not self._depth:
+            shots = replace(shots, depth_m=shots.depth_m[:0])
+        self.add(shots)
 
     def __str__(self) -> str:
         return f"{len(self.frames)} pictures of {len(self.scenes)} scenes"

@@ -9,6 +9,7 @@ not gated by the object score while training: the gate has no gradient.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ OBJECTS = 6
 SMALLEST_PROMPT_PX = 25
 BOX_JITTER = 0.04
 NORMALIZE = Normalization()
+pool_of = partial(Pool, depth=False)
 
 
 def network() -> transformers.Sam2VideoModel:

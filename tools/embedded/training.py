@@ -34,8 +34,10 @@ class Schedule:
     """Decay, per step, of the averaged weights, which are what is validated and exported."""
     stop_after_s: float = 1e9
 
-    def rate(self, step: int) -> float:
-        rise = min(1.0, (step + 1) / self.warmup)
+    def rate(self, step: int, begin: int = 0) -> float:
+        """At `step` of a run that began, or was resumed, at `begin`: the optimizer's averages are
+        warmed up again."""
+        rise = min(1.0, (step - begin + 1) / self.warmup)
         fall = min(1.0, max(0.01, (self.steps - step) / max(self.cooldown, 1)))
         return self.lr * rise * fall
 
@@ -47,23 +49,25 @@ def train(
     *,
     schedule: Schedule,
     run: Path,
+    first_step: int = 0,
     rate_factor: Callable[[str], float] = lambda name: 1.0,
 ) -> bool:
-    """Train `net` in place, resuming from `run` if it holds a checkpoint. True: all steps done.
+    """Train `net` in place, resuming from `run` if it holds a checkpoint, else counting from
+    `first_step`. True: all steps done.
 
     `loss_of(step)` draws a batch (seeded by the step, so that a resumed run draws others) and
     returns the loss and its parts.
     """
     run.mkdir(parents=True, exist_ok=True)
     optimizer = _optimizer(net, schedule, rate_factor)
-    step = _resume(net, optimizer, run)
+    step = begin = _resume(net, optimizer, run) or first_step
     average = _average_so_far(net, run)
     stopped = _on_sigterm()
     began, seen, sums = time.monotonic(), time.process_time(), {}
     minutes = _minutes_so_far(run)
     while step < schedule.steps:
         for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step) * group["factor"]
+            group["lr"] = schedule.rate(step, begin) * group["factor"]
         loss, parts = loss_of(step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
