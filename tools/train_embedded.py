@@ -19,7 +19,6 @@ import importlib
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from tools.embedded.pool import Pool
 from tools.embedded.training import Schedule, train
@@ -57,9 +56,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     module = importlib.import_module(f"tools.embedded.{args.model}")
-    net = module.network().to(args.device).train()
+    net = module.network()
     if args.start_from:
-        net.load_state_dict(load_file(args.start_from / "model.safetensors", device=args.device))
+        net = type(net).from_pretrained(args.start_from, dtype=torch.float32)
+    net.to(args.device).train()
     print(f"{args.model}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
     pool_of = getattr(module, "pool_of", Pool)
     pool, held = pool_of(args.data).look(), pool_of(args.data)
