@@ -12,11 +12,19 @@ import signal
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, dataset, machine, truth
+from massannot.cli import annotate, dataset, machine, questions, rft, truth
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
-__all__ = ["annotate", "dataset", "machine", "main", "truth"]  # importing them adds the commands
+__all__ = [  # importing them adds the commands
+    "annotate",
+    "dataset",
+    "machine",
+    "main",
+    "questions",
+    "rft",
+    "truth",
+]
 
 
 def main() -> None:
