@@ -129,8 +129,9 @@ class PointTracker(Model, Protocol):
 
 @runtime_checkable
 class DepthEstimator(Model, Protocol):
-    def estimate_depth(self, frames: Frames) -> DepthMaps:
-        """Depth of every frame, see DepthMaps for the kinds."""
+    def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
+        """Depth of every frame, see DepthMaps for the kinds. `focal_px` in pixels of the Frames,
+        along x: only a network taught for one lens needs it."""
 
 
 CameraOrigin = Literal["given", "assumed", "estimated"]

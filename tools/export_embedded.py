@@ -14,6 +14,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import importlib
 
 import torch
 
+from massannot.models.depth_anything import CanonicalFocal
 from massannot.models.random_weights import (
     depth_anything_processor,
     grounding_dino_processor,
@@ -79,6 +81,7 @@ def main() -> None:
         "license": "apache-2.0",
         "note": NOTE,
         "options": options,
+        **({"canonical": asdict(CanonicalFocal())} if args.model == "depth" else {}),
         "parameters": sum(p.numel() for p in net.parameters()),
         "sha256": hashlib.sha256((part / "model.safetensors").read_bytes()).hexdigest(),
         "scene_version": SCENE_VERSION,

@@ -227,7 +227,7 @@ class OracleDepth(_Oracle):
     kind: DepthKind = "metric"
     """affine: inverse depth, with the frame's factor and an offset of its own."""
 
-    def estimate_depth(self, frames: Frames) -> DepthMaps:
+    def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
         """See protocols.DepthEstimator."""
         answers = self._answers(frames)
         size = (self.height or frames.height, self.width or frames.width)

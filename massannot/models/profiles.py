@@ -13,7 +13,6 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from massannot.errors import UsageError
@@ -22,9 +21,6 @@ from massannot.models.weights import Weights
 Job = Literal["detect", "masks", "depth", "tracks"]
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause")
-
-EMBEDDED = Path(__file__).parent.parent / "weights" / "embedded"
-"""The weights that travel with the package, one folder per adapter's file name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class ProfileModel:
         return adapter(**chosen) if self.weights is None else adapter(self.weights, **chosen)
 
     def _options_of_card(self) -> dict[str, Any]:
-        card = None if self.weights is None else Path(self.weights.source) / "card.json"
+        card = None if self.weights is None else self.weights.path / "card.json"
         if card is None or not card.is_file():
             return {}
         return dict(json.loads(card.read_text()).get("options", {}))
@@ -114,7 +110,7 @@ def _hub(source: str, revision: str, license: str, file: str = "") -> Weights:
 
 
 def _embedded(file: str) -> Weights:
-    return Weights(str(EMBEDDED / file), license="apache-2.0")
+    return Weights(f"embedded/{file}", license="apache-2.0")
 
 
 _DETECT_BASE = ProfileModel(

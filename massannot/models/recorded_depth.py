@@ -59,7 +59,7 @@ class RecordedDepth:
     def card(self) -> ModelCard:
         return ModelCard("recorded_depth", weights=self.path)
 
-    def estimate_depth(self, frames: Frames) -> DepthMaps:
+    def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
         """See protocols.DepthEstimator; frames without a record are unknown everywhere.
 
         Raises ModelFailed when the file does not fit the clip.

@@ -31,6 +31,10 @@ DESCRIPTIONS = (
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """In the order of preference: a pickle only where there is nothing better."""
 
+SHIPPED = Path(__file__).parent.parent / "weights"
+"""Weights that travel with the package: "embedded/x" is a folder in here, so that a run's record
+says the same on every machine."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _CHECKPOINT_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
@@ -60,8 +64,16 @@ class Weights:
             _HUB_ID.fullmatch(self.source) is not None
             and not self.source.startswith((".", "~"))
             and not self.source.endswith(_CHECKPOINT_ENDINGS)
-            and not Path(self.source).exists()
+            and not self.path.exists()
         )
+
+    @property
+    def path(self) -> Path:
+        """Where a source that is no hub id lies; shipped weights win over a folder of that name."""
+        shipped = SHIPPED / self.source
+        if self.source.startswith("embedded/") and shipped.is_dir():
+            return shipped
+        return Path(self.source).expanduser()
 
 
 @dataclass(frozen=True)
@@ -180,7 +192,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def _from_path(weights: Weights) -> LocalWeights:
-    path = Path(weights.source).expanduser()
+    path = weights.path
     if path.is_dir() and weights.file:
         path = path / weights.file
     if path.is_file():

@@ -2,7 +2,8 @@
 
 Unusual: what cannot be a depth (zero, negative, infinite) becomes NaN here, so that everybody after
 this stage knows one kind of invalid. Maps stay at the model's output size; lifting converts
-coordinates instead of resizing depth, which would smear its edges.
+coordinates instead of resizing depth, which would smear its edges. The model hears the focal
+length: a network that learned depth for one lens is right for another only through it.
 """
 
 from __future__ import annotations
@@ -26,19 +27,25 @@ class EstimateDepth(BaseStage):
 
     model: DepthEstimator
 
-    reads: ClassVar[tuple[str, ...]] = ("frames",)
+    reads: ClassVar[tuple[str, ...]] = ("frames", "cameras")
     writes: ClassVar[tuple[str, ...]] = ("depth",)
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with depth. Raises BadModelOutput for another number of maps than frames, and for
         depth that is nowhere valid."""
-        depth = self.model.estimate_depth(clip.frames)
+        depth = self.model.estimate_depth(clip.frames, focal_px=_focal_px(clip))
         if len(depth) != len(clip):
             raise BadModelOutput(
                 f"depth of {clip.frames.source_id}: found {len(depth)} maps, expected one for each "
                 f"of {len(clip)} frames"
             )
         return clip.with_depth(_without_impossible(depth, source_id=clip.frames.source_id))
+
+
+def _focal_px(clip: Clip) -> float:
+    """In working pixels along x; the median over frames, because depth models hear one number."""
+    fx = np.median(clip.table("cameras")["fx"].to_numpy())
+    return float(fx / clip.frames.source_from_working[0])
 
 
 def _without_impossible(depth: DepthMaps, *, source_id: str) -> DepthMaps:

@@ -45,6 +45,7 @@ class Told:
 
     depth: DepthMaps
     cameras: Cameras
+    heard_focal_px: float | None = None
 
     def setup(self, *, device: str) -> None: ...
 
@@ -53,7 +54,8 @@ class Told:
     def card(self) -> ModelCard:
         return ModelCard("told")
 
-    def estimate_depth(self, frames: Frames) -> DepthMaps:
+    def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
+        self.heard_focal_px = focal_px
         return self.depth
 
     def estimate_cameras(self, frames: Frames) -> Cameras:

@@ -12,7 +12,8 @@ import pytest
 
 from massannot.errors import UsageError
 from massannot.models.profiles import PERMISSIVE, PROFILES, ProfileModel, named
-from massannot.models.weights import Weights
+from massannot.models.weights import SHIPPED, Weights, find
+from massannot.recipe import Choice
 
 
 def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:
@@ -91,3 +92,21 @@ def test_thresholds_found_in_training_come_from_the_weights_card(tmp_path: Path)
     model = ProfileModel("detect", "grounding_dino:GroundingDino", Weights(str(tmp_path)))
     adapter = model.build(top_k=7)
     assert (adapter.box_threshold, adapter.readout, adapter.top_k) == (0.11, "encoder", 7)
+
+
+def test_two_installations_of_the_embedded_profile_describe_one_recipe() -> None:
+    described = json.dumps(Choice(profile="embedded").build().describe())
+    assert '"embedded/grounding_dino"' in described
+    assert str(Path(__file__).parents[2]) not in described
+
+
+def test_shipped_weights_are_found_whatever_lies_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "embedded" / "depth_anything").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    shipped = named("embedded").model("depth").weights
+    assert shipped is not None
+    assert not shipped.on_hub
+    assert find(shipped).folder == SHIPPED / "embedded" / "depth_anything"
+    assert find(shipped).card(name="x", n_parameters=1).weights == "embedded/depth_anything"

@@ -34,7 +34,7 @@ def cameras() -> Cameras:
 def told_depth(values: np.ndarray, kind: DepthKind = "metric") -> Clip:
     """A clip after a depth model that answered so."""
     told = Told(DepthMaps(values.astype(np.float32, copy=False), kind), cameras())
-    return EstimateDepth(told).process(world().clip())
+    return EstimateDepth(told).process(EstimateCameras(told).process(world().clip()))
 
 
 IMPOSSIBLE = [
@@ -65,6 +65,12 @@ def test_possible_depth_is_handed_on_without_a_copy() -> None:
     depth = told_depth(values).depth
     assert depth is not None
     assert depth.values is values
+
+
+def test_the_model_hears_the_focal_length_in_the_pixels_that_it_sees() -> None:
+    told = Told(DepthMaps(np.ones((N_FRAMES, 4, 5), np.float32), "metric"), cameras())
+    EstimateDepth(told).process(EstimateCameras(told).process(world().clip()))
+    assert told.heard_focal_px == ANAMORPHIC[0] / 2
 
 
 def test_another_number_of_maps_is_refused() -> None:
