@@ -1,26 +1,36 @@
 """Driver: feeds shards to workers, hears them, replaces the dead and finds who is to blame.
 
 A worker that dies is replaced and its shard done again one clip at a time (see
-worker.DEATHS_TO_BLAME). Nothing here knows how a clip is annotated.
+worker.DEATHS_TO_BLAME); one whose clip hangs is killed, and the clip has failed; one that is lost
+with its machine blames nobody. Nothing here knows how a clip is annotated, or where workers run.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing.connection import wait
 from typing import Any
 
 from massannot.errors import MassannotError, NothingToRun, WorkerBroke
-from massannot.executors.child_process import ChildProcess
 from massannot.executors.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.executors.order import Order, load, worker_of
-from massannot.executors.progress import Progress, ShardBegun, ShardDone, WorkerDied
+from massannot.executors.progress import (
+    ClipBegun,
+    ClipDone,
+    ClipFailed,
+    Progress,
+    ShardBegun,
+    ShardDone,
+    WorkerDied,
+)
 from massannot.executors.stop_signals import StopSignals
+from massannot.executors.watchdog import Hung, Patience, Watchdog
+from massannot.executors.worker_handle import WorkerHandle, Workplace
 from massannot.io import run_record
-from massannot.io.journal import Died, Journal, read_past
+from massannot.io.journal import ClipKey, Died, Failed, Journal, read_past
 from massannot.io.layout import Layout
-from massannot.io.plan import Shard
+from massannot.io.plan_folder import PlannedShard
 
 DEATHS_OUTSIDE_CLIPS = 3
 """A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
@@ -34,17 +44,22 @@ class Driver:
     def __init__(
         self,
         layout: Layout,
-        todo: Sequence[Shard],
+        todo: Sequence[PlannedShard],
         orders: Sequence[Order],
         signals: StopSignals,
         report: Progress,
+        workplace: Workplace[Any],
+        patience: Patience,
     ):
         self._layout = layout
         self._todo = deque(Work(shard, isolated=False) for shard in todo)
         self._orders = orders
         self._signals = signals
         self._report = report
-        self._processes: list[ChildProcess] = []
+        self._workplace = workplace
+        self._patience = patience
+        self._watchdog = Watchdog(patience)
+        self._workers: list[WorkerHandle] = []
         self._deaths_before_work = 0
 
     def run_here(self) -> None:
@@ -71,104 +86,151 @@ class Driver:
             pipeline.destroy()
 
     def run(self) -> None:
-        """Worker processes, never more than there are shards."""
+        """Workers, never more than there are shards."""
         try:
             for order in self._orders[: len(self._todo)]:
-                self._processes.append(ChildProcess(order))
+                self._workers.append(self._workplace.start(order))
             while self._feed():
                 self._listen()
+                self._stop_hung()
                 self._bury()
-            for process in self._processes:
-                process.say(Stop())
-            for process in self._processes:
-                process.join()
+            for worker in self._workers:
+                worker.say(Stop())
+            for worker in self._workers:
+                worker.join()
         finally:
-            for process in self._processes:
-                process.kill()
+            for worker in self._workers:
+                worker.kill()
 
     def _feed(self) -> bool:
-        """Give out shards; False: nobody works and nothing is left to do."""
+        """Give out shards; False: nobody works and nothing is left to do, or time is up."""
         if self._signals.stopping:
-            for process in self._processes:
-                process.say(Stop())
+            for worker in self._workers:
+                worker.say(Stop())
+            if time.monotonic() - self._signals.since > self._patience.grace_s:
+                return False
         else:
-            for process in self._processes:
-                if process.ready and not process.work and self._todo:
-                    process.give(self._todo.popleft())
-            for process in self._processes:
-                if process.wants_more and self._todo and not self._todo[0].isolated:
-                    process.give(self._todo.popleft())
-        busy = any(process.work for process in self._processes)
+            for worker in self._workers:
+                if worker.ready and not worker.work and self._todo:
+                    worker.give(self._todo.popleft())
+            for worker in self._workers:
+                if worker.wants_more and self._todo and not self._todo[0].isolated:
+                    worker.give(self._todo.popleft())
+        busy = any(worker.work for worker in self._workers)
         return busy or (bool(self._todo) and not self._signals.stopping)
 
     def _listen(self) -> None:
         """Hear every worker out. A dead one is heard to its last message first."""
-        heard = {process.connection: process for process in self._processes}
-        for connection in wait(list(heard), timeout=0.2):
-            process = heard[connection]  # type: ignore[index]  # connections in, connections out
-            for message in process.messages():
-                self._hear(process, message)
+        self._workplace.wait(self._workers, timeout_s=0.2)
+        for worker in self._workers:
+            for message in worker.messages():
+                self._hear(worker, message)
 
-    def _hear(self, process: ChildProcess, message: Any) -> None:
+    def _hear(self, worker: WorkerHandle, message: Any) -> None:
         match message:
             case Loaded(weights):
                 run_record.add_weights(self._layout, weights)
-                process.ready = True
+                worker.ready = True
             case WantsMore():
-                process.wants_more = True
+                worker.wants_more = True
             case ShardEnded(shard, end):
-                work = process.ended()
+                work = worker.ended()
                 if end != "interrupted":
-                    self._report(ShardDone(process.order.number, shard))
+                    self._report(ShardDone(worker.order.number, shard))
                 elif not self._signals.stopping:
                     self._todo.appendleft(work)  # somebody else asked that worker to stop
             case Broken(error, trace):
-                log = process.log
-                raise error or WorkerBroke(f"worker {process.order.number} ({log}):\n{trace}")
+                log = worker.log
+                raise error or WorkerBroke(f"worker {worker.order.number} ({log}):\n{trace}")
+            case ClipBegun():
+                self._watchdog.begun(message)
+                self._report(message)
+            case ClipDone(number):
+                self._watchdog.done(number)
+                self._report(message)
+            case ClipFailed(number):
+                self._watchdog.forget(number)
+                self._report(message)
             case ShardBegun(attempt=attempt):
-                process.attempt = attempt
+                worker.attempt = attempt
                 self._deaths_before_work = 0
                 self._report(message)
             case _:
                 self._report(message)
 
+    def _stop_hung(self) -> None:
+        """Kill workers whose clip takes far too long; their shards go on without that clip."""
+        for hung in self._watchdog.overdue():
+            for worker in [w for w in self._workers if w.order.number == hung.clip.worker]:
+                self._workers.remove(worker)
+                worker.kill()
+                self._watchdog.forget(worker.order.number)
+                self._record_hung(worker, hung)
+                self._todo.extendleft(reversed(worker.work))
+                self._replace(worker)
+
     def _bury(self) -> None:
         """Put what dead workers had in hand first in line, isolated, and start new ones."""
-        for process in [p for p in self._processes if p.silent]:
-            self._processes.remove(process)
-            self._mourn(process)
-            if self._todo and not self._signals.stopping:
-                self._processes.append(ChildProcess(process.order))
+        for worker in [w for w in self._workers if w.silent]:
+            self._workers.remove(worker)
+            self._watchdog.forget(worker.order.number)
+            self._mourn(worker)
+            worker.kill()
+            self._replace(worker)
 
-    def _mourn(self, process: ChildProcess) -> None:
-        """Take back what it was given: what it had begun goes to the next one isolated."""
-        begun = process.work[0] if process.attempt is not None else None
-        self._todo.extendleft(reversed(process.work))
-        if process.exit_code == 0:
+    def _replace(self, worker: WorkerHandle) -> None:
+        if self._todo and not self._signals.stopping:
+            self._workers.append(self._workplace.start(worker.order))
+
+    def _mourn(self, worker: WorkerHandle) -> None:
+        """Take back what it was given: what it had begun goes to the next one isolated, unless
+        the worker was lost with its machine."""
+        exit_code = worker.exit_code
+        begun = worker.work[0] if worker.attempt is not None else None
+        self._todo.extendleft(reversed(worker.work))
+        if exit_code == 0:
             return  # it was asked to stop
-        self._report(
-            WorkerDied(process.order.number, process.exit_code, begun.shard.id if begun else None)
-        )
+        self._report(WorkerDied(worker.order.number, exit_code, begun.shard.id if begun else None))
+        if exit_code is None:
+            return
         if begun is not None:
             self._todo[0] = Work(begun.shard, isolated=True)
-            self._record_death(process, begun)
+            self._record_death(worker, begun, exit_code)
         else:
             self._deaths_before_work += 1
             if self._deaths_before_work >= DEATHS_BEFORE_WORK:
                 raise NothingToRun(
-                    f"worker {process.order.number} died {DEATHS_BEFORE_WORK} times while it "
-                    f"loaded its models (exit code {process.exit_code}: {process.last_words()}); "
-                    f"see {process.log}"
+                    f"worker {worker.order.number} died {DEATHS_BEFORE_WORK} times while it "
+                    f"loaded its models (exit code {exit_code}: {worker.last_words()}); "
+                    f"see {worker.log}"
                 )
 
-    def _record_death(self, process: ChildProcess, work: Work) -> None:
+    def _record_death(self, worker: WorkerHandle, work: Work, exit_code: int) -> None:
         shard = work.shard.id
-        if process.attempt is not None and not self._layout.commit(shard).exists():
-            with Journal(self._layout.journal(shard, process.attempt)) as journal:
-                journal.write(Died(work.isolated, process.exit_code))
+        if worker.attempt is not None and not self._layout.commit(shard).exists():
+            with Journal(self._layout.journal(shard, worker.attempt)) as journal:
+                journal.write(Died(work.isolated, exit_code))
             if read_past(self._layout, shard).deaths_elsewhere >= DEATHS_OUTSIDE_CLIPS:
                 raise MassannotError(
                     f"shard {shard}: its worker died {DEATHS_OUTSIDE_CLIPS} times with no clip in "
-                    f"hand (exit code {process.exit_code}: {process.last_words()}); "
-                    f"see {process.log}"
+                    f"hand (exit code {exit_code}: {worker.last_words()}); "
+                    f"see {worker.log}"
                 )
+
+    def _record_hung(self, worker: WorkerHandle, hung: Hung) -> None:
+        """The row of a clip that was stopped, unless it ended at the last moment."""
+        clip = ClipKey(hung.clip.uri, hung.clip.clip_index)
+        shard = worker.work[0].shard.id
+        if worker.attempt is None or self._layout.commit(shard).exists():
+            return
+        if read_past(self._layout, shard).is_settled(clip):
+            return
+        message = f"stopped: not done within {hung.allowed_s:.0f} s"
+        failed = Failed(clip, "process", "hung", message, "failed")
+        with Journal(self._layout.journal(shard, worker.attempt)) as journal:
+            journal.write(failed)
+        self._report(
+            ClipFailed(
+                worker.order.number, clip.uri, clip.clip_index, "process", "hung", message, "failed"
+            )
+        )

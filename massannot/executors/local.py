@@ -7,20 +7,24 @@ refused. What earlier runs committed is published before anything else happens.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from massannot.errors import BadRecipe
+from massannot.executors.child_process import ChildProcesses
 from massannot.executors.driver import Driver
 from massannot.executors.order import Order
 from massannot.executors.progress import Event, Progress, silent
 from massannot.executors.read_planned import Reader, ReadPlanned
 from massannot.executors.stop_signals import StopSignals
 from massannot.executors.summary import RunSummary, Tally, summarize
+from massannot.executors.watchdog import Patience
 from massannot.io import commits, run_record
+from massannot.io.adopt_plan import adopt
 from massannot.io.card import write_card
 from massannot.io.layout import Layout
-from massannot.io.plan import Plan, Shard, adopt
+from massannot.io.plan import Plan
+from massannot.io.plan_folder import PlannedShard
 from massannot.io.run_record import Identity, RunRecord
 from massannot.io.video import Sampling
 from massannot.models.device import pick, torch_state
@@ -43,6 +47,7 @@ def run(
     progress: Progress = silent,
     license: str | None = None,
     reader: Reader | None = None,
+    patience: Patience = Patience(),
 ) -> RunSummary:
     """Annotate everything in `plan` that `out` does not hold yet.
 
@@ -56,17 +61,25 @@ def run(
     if "clips" not in pipeline.tables:
         raise BadRecipe(f"recipe {pipeline.name} writes no table 'clips'; add summarize_clip")
     run_record.begin(layout, _record(pipeline, plan, sampling))
-    plan = adopt(layout, plan)
+    shards = adopt(layout, plan)
     commits.recover(layout)
     tally = Tally()
-    todo = _dearest_first(layout, plan)
+    todo = _dearest_first(layout, shards)
     signals = StopSignals()
     if todo:
         orders = [
             Order(out, number, name, build_pipeline, reader or ReadPlanned(sampling), memory_bytes)
             for number, name in enumerate(_devices(device, workers))
         ]
-        driver = Driver(layout, todo, orders, signals, _both(tally.add, progress))
+        driver = Driver(
+            layout,
+            todo,
+            orders,
+            signals,
+            _both(tally.add, progress),
+            ChildProcesses(),
+            patience,
+        )
         with signals:
             if workers == 0:
                 driver.run_here()
@@ -75,10 +88,10 @@ def run(
     write_card(layout, license=license)
     return summarize(
         layout,
-        plan,
+        shards,
         tally=tally,
         seconds=time.monotonic() - started,
-        interrupted=signals.stopping and bool(_dearest_first(layout, plan)),
+        interrupted=signals.stopping and bool(_dearest_first(layout, shards)),
     )
 
 
@@ -97,10 +110,10 @@ def _record(pipeline: Pipeline, plan: Plan, sampling: Sampling) -> RunRecord:
     )
 
 
-def _dearest_first(layout: Layout, plan: Plan) -> list[Shard]:
+def _dearest_first(layout: Layout, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
     """Shards without a commit. The longest go first, so that none is left alone at the end."""
     committed = commits.shards(layout)
-    todo = [shard for shard in plan.shards if shard.id not in committed]
+    todo = [shard for shard in shards if shard.id not in committed]
     return sorted(todo, key=lambda shard: (-shard.cost, shard.id))
 
 

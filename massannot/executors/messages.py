@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from massannot.errors import MassannotError
 from massannot.executors.worker import ShardEnd
-from massannot.io.plan import Shard
+from massannot.io.plan_folder import PlannedShard
 from massannot.io.run_record import Weights
 
 
 @dataclass(frozen=True)
 class Work:
-    shard: Shard
+    shard: PlannedShard
     isolated: bool
 
 

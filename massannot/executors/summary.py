@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from massannot.executors.progress import ClipDone, Event
@@ -12,7 +12,7 @@ from massannot.io.commits import FailureCount
 from massannot.io.journal import read_past
 from massannot.io.layout import Layout
 from massannot.io.merge_parts import failure_counts, settled_clips
-from massannot.io.plan import Plan, Shard
+from massannot.io.plan_folder import PlannedShard, read_shard
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,25 @@ class Tally:
 
 
 def summarize(
-    layout: Layout, plan: Plan, *, tally: Tally, seconds: float, interrupted: bool
+    layout: Layout,
+    shards: Sequence[PlannedShard],
+    *,
+    tally: Tally,
+    seconds: float,
+    interrupted: bool,
 ) -> RunSummary:
     """How the planned shards stand, read from commits and, where there is none, journals."""
-    committed = commits.shards(layout)
+    committed, begun = commits.shards(layout), layout.shards_in_staging()
     done = remaining = 0
     failures: Counter[tuple[str, str]] = Counter()
-    for shard in plan.shards:
+    for shard in shards:
         if shard.id in committed:
             commit = commits.read(layout, shard.id)
             done += commit.clips_done
             counts = commit.failures
+        elif shard.id not in begun:
+            remaining += shard.n_spans
+            continue
         else:
             more_done, more_remaining, counts = _unfinished(layout, shard)
             done += more_done
@@ -95,9 +103,9 @@ def summarize(
     )
 
 
-def _unfinished(layout: Layout, shard: Shard) -> tuple[int, int, tuple[FailureCount, ...]]:
+def _unfinished(layout: Layout, begun: PlannedShard) -> tuple[int, int, tuple[FailureCount, ...]]:
     """(done, remaining, failures) of a shard without a commit."""
-    past = read_past(layout, shard.id)
+    shard, past = read_shard(begun), read_past(layout, begun.id)
     remaining = 0
     for video in shard.videos:
         if video.uri not in past.videos:

@@ -39,6 +39,7 @@ from massannot.io.layout import Layout
 from massannot.io.merge_parts import merge_parts, settled_clips
 from massannot.io.parts import write_part
 from massannot.io.plan import PlannedVideo, Shard
+from massannot.io.plan_folder import PlannedShard, read_shard
 from massannot.io.video import VideoEnd, release
 from massannot.io.video_row import video_row
 from massannot.pipeline import Pipeline, StageFailed, StageTime
@@ -93,12 +94,12 @@ class Worker:
         self._last: Prefetch | None = None
         self._announcing = threading.Lock()
 
-    def announce(self, shard: Shard) -> None:
+    def announce(self, shard: PlannedShard) -> None:
         """Read `shard` as soon as all that was announced before has been read; `work` follows."""
         with self._announcing:
             if shard.id not in self._ahead:
                 self._last = self._ahead[shard.id] = Prefetch(
-                    lambda: unread(shard, read_past(self.layout, shard.id)),
+                    lambda: unread(read_shard(shard), read_past(self.layout, shard.id)),
                     self.read,
                     after=self._last,
                     at_end=self._wants_more,
@@ -110,7 +111,7 @@ class Worker:
             ahead.__exit__()
         self._ahead.clear()
 
-    def work(self, shard: Shard, *, isolated: bool = False) -> ShardEnd:
+    def work(self, shard: PlannedShard, *, isolated: bool = False) -> ShardEnd:
         """Annotate what is not settled yet, then commit and publish the shard.
 
         `isolated`: one clip in flight and no other, so that a death has one suspect.
@@ -120,7 +121,7 @@ class Worker:
             if not isolated:
                 self.announce(shard)
                 items = iter(stack.enter_context(self._ahead.pop(shard.id)))
-            return self._work_once(shard, items)
+            return self._work_once(read_shard(shard), items)
 
     def _work_once(self, shard: Shard, ahead: Iterator[Item] | None) -> ShardEnd:
         if self.layout.commit(shard.id).exists():
@@ -175,7 +176,7 @@ class _Annotation:
         waiting_since = time.perf_counter()
         for item in ahead or self._in_turn():
             waited_s = time.perf_counter() - waiting_since
-            if self._worker.is_stopping():
+            if self._worker.is_stopping() and not isinstance(item.content, VideoEnd):
                 _release(item)
                 return False
             self._settle(item, waited_s)
@@ -221,7 +222,8 @@ class _Annotation:
             )
             return
         self._journal.write(Begun(key))
-        self._worker.report(ClipBegun(self._worker.number, key.uri, key.clip_index))
+        cost = float(clip.frames.pixels_THWC.size)
+        self._worker.report(ClipBegun(self._worker.number, key.uri, key.clip_index, cost))
         times: list[StageTime] = []
         try:
             done = self._worker.pipeline.process(clip, times=times)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 from massannot.clip import Clip
 from massannot.errors import ClipError, UsageError
-from massannot.io import plan, run_record
+from massannot.io import adopt_plan, run_record
 from massannot.io.layout import Layout
 from massannot.io.read_parquet import read_parquet
 from massannot.io.video import Sampling, Span, read_clips, release
@@ -44,8 +44,9 @@ def _planned(layout: Layout) -> Iterator[tuple[str, tuple[Span, ...], Sampling]]
     record = run_record.read(layout)
     if record is not None:
         sampling = _sampling(record.identity.sampling)
-        for video in plan.stored(layout).videos:
-            yield video.uri, video.spans or (Span(),), sampling
+        for shard in adopt_plan.stored(layout):
+            for video in shard.videos:
+                yield video.uri, video.spans or (Span(),), sampling
         return
     videos: dict[tuple[str, str], list[Span]] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):

@@ -13,7 +13,8 @@ from massannot.executors import local
 from massannot.executors.summary import RunSummary
 from massannot.io.dataset import Dataset, open_dataset
 from massannot.io.join_questions import planned_videos
-from massannot.io.plan import deal, read_plan, write_plan
+from massannot.io.plan import deal
+from massannot.io.plan_folder import read_shards, write_once
 from massannot.io.question import Problem, Question
 from massannot.io.video import Span
 from massannot.models.prompts import UNKNOWN, prompts_of
@@ -72,8 +73,8 @@ def test_a_video_named_outright_and_in_a_manifest_is_one_video(tmp_path: Path) -
 
 def test_a_plan_keeps_its_questions(tmp_path: Path) -> None:
     plan = deal(planned_videos(["b.mp4"], [FIRST, BAD, LATER], prompts=[PROMPT]))
-    write_plan(tmp_path / "plan.parquet", plan)
-    assert read_plan(tmp_path / "plan.parquet") == plan
+    write_once(tmp_path / "plan", plan.shards)
+    assert tuple(read_shards(tmp_path / "plan")) == plan.shards
 
 
 @dataclass(frozen=True)

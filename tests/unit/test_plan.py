@@ -1,20 +1,17 @@
 """A plan deals videos into shards, survives the disk, and a folder keeps to its own."""
 
+from collections.abc import Iterable
+
+import pyarrow.parquet as pq
 import pytest
 
 from massannot.clip import Phrase
 from massannot.errors import OtherRecipe
+from massannot.io import adopt_plan
+from massannot.io.adopt_plan import adopt, stored
 from massannot.io.layout import Layout
-from massannot.io.plan import (
-    Plan,
-    PlannedVideo,
-    adopt,
-    deal,
-    read_plan,
-    seen_now,
-    stored,
-    write_plan,
-)
+from massannot.io.plan import Plan, PlannedVideo, Shard, deal, seen_now
+from massannot.io.plan_folder import read_shard, read_shards, shard_table, write_once
 from massannot.io.video import Span
 
 BALL, HOOP = Phrase("ball"), Phrase("hoop", "question", "q1", 3, 7)
@@ -23,13 +20,17 @@ BALL, HOOP = Phrase("ball"), Phrase("hoop", "question", "q1", 3, 7)
 def videos(count: int, *, first: int = 0) -> list[PlannedVideo]:
     spans = (Span(phrases=(BALL,)), Span(1.0, 2.5, (BALL, HOOP), "mine"))
     return [
-        PlannedVideo(f"v{n}.mp4", spans, f"id{n}", 100 + n, 5, "CC0")
+        PlannedVideo(f"v{n}.mp4", spans, f"id{n}", 100 + n, 5, "CC0", cost=100.0 + n)
         for n in range(first, first + count)
     ]
 
 
 def uris(plan: Plan) -> list[list[str]]:
-    return [[video.uri for video in shard.videos] for shard in plan.shards]
+    return names(plan.shards)
+
+
+def names(shards: Iterable[Shard]) -> list[list[str]]:
+    return [[video.uri for video in shard.videos] for shard in shards]
 
 
 def test_shards_hold_videos_in_the_given_order():
@@ -60,14 +61,43 @@ def test_a_plan_comes_back_from_disk(tmp_path):
     plan = deal(
         [*videos(5), PlannedVideo("bare.mp4"), PlannedVideo("gone", (Span(),))], per_shard=2
     )
-    write_plan(tmp_path / "plan.parquet", plan)
-    assert read_plan(tmp_path / "plan.parquet") == plan
-    assert read_plan(tmp_path / "plan.parquet", shard="000001").shards == plan.shards[1:2]
+    assert write_once(tmp_path / "plan", plan.shards)
+    assert tuple(read_shards(tmp_path / "plan")) == plan.shards
+    table = shard_table(tmp_path / "plan")
+    assert tuple(read_shard(planned) for planned in table) == plan.shards
+    assert [(s.id, s.cost, s.n_spans) for s in table] == [
+        ("000000", 201.0, 4),
+        ("000001", 205.0, 4),
+        ("000002", 104.0, 3),
+        ("000003", 0.0, 1),
+    ]
+
+
+def test_a_worker_reads_the_rows_of_its_own_shard_and_few_others(tmp_path):
+    plan = deal(videos(9000), per_shard=60)
+    write_once(tmp_path / "plan", plan.shards)
+    groups = pq.ParquetFile(tmp_path / "plan" / "videos.parquet").metadata
+    shards_of = [
+        {groups.row_group(n).column(0).statistics.min, groups.row_group(n).column(0).statistics.max}
+        for n in range(groups.num_row_groups)
+    ]
+    assert len(shards_of) > 2
+    assert not set.intersection(*shards_of), "a shard lies in one row group"
+    assert read_shard(shard_table(tmp_path / "plan")[77]) == plan.shards[77]
 
 
 def test_an_empty_plan_comes_back_from_disk(tmp_path):
-    write_plan(tmp_path / "plan.parquet", Plan(()))
-    assert read_plan(tmp_path / "plan.parquet") == Plan(())
+    write_once(tmp_path / "plan", [])
+    assert list(read_shards(tmp_path / "plan")) == []
+    assert shard_table(tmp_path / "plan") == ()
+
+
+def test_of_two_plans_for_one_folder_the_first_is_kept_whole(tmp_path):
+    first, second = deal(videos(3)), deal(videos(5))
+    assert write_once(tmp_path / "plan", first.shards)
+    assert not write_once(tmp_path / "plan", second.shards)
+    assert tuple(read_shards(tmp_path / "plan")) == first.shards
+    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
 
 
 def test_a_file_is_planned_with_its_size_and_one_that_is_not_there_without(tmp_path):
@@ -80,21 +110,22 @@ def test_a_folder_keeps_its_shards_whatever_is_asked_next(tmp_path):
     layout = Layout(tmp_path)
     first = adopt(layout, deal(videos(4), per_shard=2))
     again = adopt(layout, deal(videos(4), per_shard=3))
-    assert first == again == stored(layout)
+    assert first == again == adopt_plan.shard_table(layout)
+    assert names(stored(layout)) == [["v0.mp4", "v1.mp4"], ["v2.mp4", "v3.mp4"]]
 
 
 def test_new_videos_get_new_shards(tmp_path):
     layout = Layout(tmp_path)
     adopt(layout, deal(videos(3), per_shard=2))
     more = adopt(layout, deal(videos(5), per_shard=2))
-    assert uris(more) == [["v0.mp4", "v1.mp4"], ["v2.mp4"], ["v3.mp4", "v4.mp4"]]
-    assert [shard.id for shard in more.shards] == ["000000", "000001", "000002"]
+    assert names(map(read_shard, more)) == [["v0.mp4", "v1.mp4"], ["v2.mp4"], ["v3.mp4", "v4.mp4"]]
+    assert [shard.id for shard in more] == ["000000", "000001", "000002"]
 
 
 def test_only_shards_that_were_asked_for_are_worked_on(tmp_path):
     layout = Layout(tmp_path)
     adopt(layout, deal(videos(4), per_shard=2))
-    assert uris(adopt(layout, deal(videos(1)))) == [["v0.mp4", "v1.mp4"]]
+    assert names(map(read_shard, adopt(layout, deal(videos(1))))) == [["v0.mp4", "v1.mp4"]]
 
 
 def test_a_video_with_other_phrases_is_refused(tmp_path):

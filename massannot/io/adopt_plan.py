@@ -1,0 +1,72 @@
+"""An output folder keeps its plan, so that the same command, later or with more videos, continues.
+
+`_run/plan/` holds a plan folder for each time that videos were added, named after its first shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from massannot.errors import OtherRecipe
+from massannot.io import plan_folder
+from massannot.io.layout import Layout
+from massannot.io.plan import Plan, PlannedVideo, Shard, deal
+from massannot.io.plan_folder import PlannedShard
+from massannot.io.video import Span
+
+
+def adopt(layout: Layout, asked: Plan) -> tuple[PlannedShard, ...]:
+    """The folder's own shards of the videos asked for; new videos get shards of their own.
+
+    Raises OtherRecipe when the folder holds a video with other spans or phrases.
+    """
+    wanted = {video.uri: video for video in asked.videos}
+    while True:
+        kept = shard_table(layout)
+        known, with_wanted = set[str](), set[str]()
+        for shard in stored(layout):
+            for video in shard.videos:
+                if video.uri in wanted:
+                    _refuse_changed(layout, wanted[video.uri], video)
+                    known.add(video.uri)
+                    with_wanted.add(shard.id)
+        new = [video for video in wanted.values() if video.uri not in known]
+        if not new:
+            return tuple(shard for shard in kept if shard.id in with_wanted)
+        per_shard = max(len(shard.videos) for shard in asked.shards)
+        more = deal(new, per_shard=per_shard, first_number=len(kept))
+        # Another driver may have been first: then its plan is read and this one tried again.
+        plan_folder.write_once(layout.plans / f"{len(kept):06d}", more.shards)
+
+
+def shard_table(layout: Layout) -> tuple[PlannedShard, ...]:
+    """Every shard of the folder's plan, without its videos; none where it has no plan yet."""
+    return tuple(shard for folder in _folders(layout) for shard in plan_folder.shard_table(folder))
+
+
+def stored(layout: Layout) -> Iterator[Shard]:
+    """Every shard of the folder's plan; none where it has no plan yet."""
+    for folder in _folders(layout):
+        yield from plan_folder.read_shards(folder)
+
+
+def _folders(layout: Layout) -> list[Path]:
+    return sorted(path for path in layout.plans.glob("[0-9]*") if path.is_dir())
+
+
+def _refuse_changed(layout: Layout, asked: PlannedVideo, there: PlannedVideo) -> None:
+    if there.spans != asked.spans:
+        raise OtherRecipe(
+            f"{layout.out} holds {asked.uri} with {_spoken(there.spans)}, asked for is "
+            f"{_spoken(asked.spans)}; choose another output folder"
+        )
+
+
+def _spoken(spans: Sequence[Span]) -> str:
+    def one(span: Span) -> str:
+        start, end = span.start_s or 0, "the end" if span.end_s is None else f"{span.end_s:g} s"
+        asked = f" and {len(span.questions)} questions" if span.questions else ""
+        return f"{start:g} s to {end} {[phrase.text for phrase in span.phrases]}{asked}"
+
+    return "; ".join(map(one, spans[:3])) + ("; ..." if len(spans) > 3 else "") or "no spans"
