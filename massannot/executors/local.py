@@ -31,6 +31,7 @@ from massannot.models.device import pick, torch_state
 from massannot.pipeline import Pipeline
 
 DEFAULT_SAMPLING = Sampling()
+DEFAULT_PATIENCE = Patience()
 MEMORY_BYTES = 2 * 2**30
 """Decoded pictures a worker may hold: three of the largest clips (708 MB), many usual ones."""
 
@@ -47,7 +48,7 @@ def run(
     progress: Progress = silent,
     license: str | None = None,
     reader: Reader | None = None,
-    patience: Patience = Patience(),
+    patience: Patience = DEFAULT_PATIENCE,
 ) -> RunSummary:
     """Annotate everything in `plan` that `out` does not hold yet.
 

@@ -34,6 +34,8 @@ class ClipBegun:
     worker: int
     uri: str
     clip_index: int
+    cost: float
+    """Frames x pixels: clips of equal cost should take equally long."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class WorkerDied:
     """A worker process ended unasked; its shard is done again, one clip at a time."""
 
     worker: int
-    exit_code: int
+    exit_code: int | None
+    """Minus the signal's number where one ended it; None: it was lost with its machine."""
     shard: str | None
 
 

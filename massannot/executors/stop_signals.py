@@ -1,23 +1,33 @@
-"""StopSignals: SIGTERM and Ctrl-C ask a run to stop after the clip in hand."""
+"""StopSignals: SIGTERM, SIGUSR1 and Ctrl-C ask a run to stop after the clips in hand."""
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from typing import Any
+
+ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""SIGUSR1: what Slurm sends ahead of time with --signal=B:USR1@120."""
 
 
 class StopSignals:
-    """Inside the `with` block SIGTERM and the first Ctrl-C set `stopping`; the second Ctrl-C is a
+    """Inside the `with` block these signals set `stopping`; the second Ctrl-C is a
     KeyboardInterrupt. Does nothing outside the main thread: Python delivers no signals there."""
 
     def __init__(self) -> None:
-        self.stopping = False
+        self.since = math.inf
+        """When the first one came, on time.monotonic's clock."""
         self._before: list[tuple[int, Any]] = []
+
+    @property
+    def stopping(self) -> bool:
+        return self.since < math.inf
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in ASK_TO_STOP:
                 self._before.append((number, signal.signal(number, self._heard)))
 
     def __exit__(self, *_: object) -> None:
@@ -27,4 +37,4 @@ class StopSignals:
     def _heard(self, number: int, frame: object) -> None:
         if self.stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.stopping = True
+        self.since = min(self.since, time.monotonic())

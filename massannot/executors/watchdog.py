@@ -1,0 +1,83 @@
+"""Watchdog: which clip is taking far too long, measured against the clips before it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from massannot.executors.progress import ClipBegun
+
+REMEMBERED = 1001
+"""Clips whose times make the running median: enough to be steady, few enough to follow a change."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a run waits for what may never come."""
+
+    hung_after_s: float = 120.0
+    """A clip may always take so long: disks have bad minutes."""
+    hung_factor: float = 10.0
+    """And so many times what clips of its size usually take."""
+    first_clip_s: float = 3600.0
+    """While no clip is finished nothing is usual: the largest models on a CPU take so long."""
+    grace_s: float = 30.0
+    """After a signal, for the clip in hand: Slurm and Kubernetes give 30 s before they kill."""
+
+
+@dataclass(frozen=True)
+class Hung:
+    """A clip that has taken longer than it may."""
+
+    clip: ClipBegun
+    seconds: float
+    allowed_s: float
+
+
+@dataclass(frozen=True)
+class _InHand:
+    clip: ClipBegun
+    since: float
+
+
+class Watchdog:
+    """Hears when clips begin and end; says which of those in hand are overdue."""
+
+    def __init__(self, patience: Patience, *, clock: Callable[[], float] = time.monotonic):
+        self._patience = patience
+        self._clock = clock
+        self._in_hand: dict[int, _InHand] = {}
+        self._seconds_per_cost: deque[float] = deque(maxlen=REMEMBERED)
+
+    def begun(self, clip: ClipBegun) -> None:
+        self._in_hand[clip.worker] = _InHand(clip, self._clock())
+
+    def done(self, worker: int) -> None:
+        """The worker's clip is finished: its time counts."""
+        held = self._in_hand.pop(worker, None)
+        if held is not None:
+            self._seconds_per_cost.append((self._clock() - held.since) / held.clip.cost)
+
+    def forget(self, worker: int) -> None:
+        """The worker's clip failed, or the worker is gone: its time says nothing."""
+        self._in_hand.pop(worker, None)
+
+    def overdue(self) -> list[Hung]:
+        """Clips in hand for longer than they may be."""
+        now, least_s = self._clock(), self._patience.hung_after_s
+        late = [held for held in self._in_hand.values() if now - held.since > least_s]
+        if not late:
+            return []
+        usual_s = statistics.median(self._seconds_per_cost) if self._seconds_per_cost else None
+        found = [Hung(h.clip, now - h.since, self._allowed_s(h.clip, usual_s)) for h in late]
+        return [hung for hung in found if hung.seconds > hung.allowed_s]
+
+    def _allowed_s(self, clip: ClipBegun, usual_s: float | None) -> float:
+        """`usual_s`: seconds per cost."""
+        patience = self._patience
+        if usual_s is None:
+            return max(patience.hung_after_s, patience.first_clip_s)
+        return max(patience.hung_after_s, patience.hung_factor * usual_s * clip.cost)
