@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from massannot.chosen_models import pinned, pins_of
 from massannot.clip import Phrase
 from massannot.errors import UsageError
 from massannot.executors import local
@@ -112,7 +113,7 @@ def annotate_plan(
     """Annotate what is planned; see `annotate`."""
     summary = local.run(
         plan,
-        choice.build,
+        as_begun(choice, out).build,
         out=out,
         sampling=sampling,
         workers=workers,
@@ -121,6 +122,14 @@ def annotate_plan(
     )
     dataset = Dataset(Layout(out))  # an interrupted run may have published nothing yet
     return Annotated(out, summary, dataset if dataset.names else None)
+
+
+def as_begun(choice: Choice, out: Path) -> Choice:
+    """`choice` with every model of a hub at the commit that `out` was begun with, or else at the
+    present one: workers ask the hub nothing, and a branch that moves on does not end a run.
+    Raises MissingWeights."""
+    record = run_record.read(Layout(out))
+    return pinned(choice, known={} if record is None else pins_of(record.identity.recipe))
 
 
 def films_of(

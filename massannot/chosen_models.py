@@ -3,11 +3,13 @@ the profile's weights, in this order. Modules of models are imported only when t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from massannot.errors import UsageError
 from massannot.models.profiles import Job, Profile, named
-from massannot.models.weights import Weights
+from massannot.models.weights import Weights, pin
 from massannot.protocols import (
     CameraEstimator,
     DepthEstimator,
@@ -128,12 +130,32 @@ def needed_weights(choice: Choice) -> tuple[Weights, ...]:
     profile = _profile(choice)
     if profile is None:
         return ()
-    left = _left_to(choice, profile)
-    for job, where in choice.weights:
-        if job in left:
-            profile = profile.using(job, Weights(where))
-    found = (profile.model(job).weights for job in left)
+    found = (_weights(choice, profile, job) for job in _left_to(choice, profile))
     return tuple(weights for weights in found if weights is not None)
+
+
+def pinned(choice: Choice, *, known: Mapping[str, str] | None = None) -> Choice:
+    """The choice with a commit for every branch or tag of a hub, so that it means the same files on
+    every worker, and later too, and no worker asks the hub. `known`: hub id to what an earlier
+    start pinned. Raises MissingWeights when the hub cannot say."""
+    revisions = dict(choice.revisions)
+    for weights in needed_weights(choice):
+        if weights.on_hub and not weights.is_pinned:
+            earlier = (known or {}).get(weights.source)
+            revisions[weights.source] = earlier or pin(weights).revision
+    return choice.asking(revisions=tuple(sorted(revisions.items())))
+
+
+def pins_of(described: Any) -> dict[str, str]:
+    """Hub id to revision in a Pipeline's description, as a run's record holds it."""
+    if isinstance(described, Mapping):
+        if described.get("is") == "Weights":
+            return {described["source"]: described["revision"]}
+        described = list(described.values())
+    found: dict[str, str] = {}
+    for value in described if isinstance(described, list | tuple) else ():
+        found |= pins_of(value)
+    return found
 
 
 def _left_to(choice: Choice, profile: Profile) -> tuple[Job, ...]:
@@ -164,10 +186,19 @@ def _of_profile(choice: Choice, job: Job) -> Any:
             for name in ("box_threshold", "text_threshold")
             if (value := getattr(choice, name)) is not None
         }
+    weights = _weights(choice, profile, job)
+    model = profile.model(job) if weights is None else profile.using(job, weights).model(job)
+    return model.build(**options)
+
+
+def _weights(choice: Choice, profile: Profile, job: Job) -> Weights | None:
+    """The profile's or those that the user named instead, at the revision that was pinned."""
+    weights = profile.model(job).weights
     for wanted, where in choice.weights:
         if wanted == job:
-            profile = profile.using(job, Weights(where))
-    return profile.model(job).build(**options)
+            weights = Weights.named(where)
+    commit = None if weights is None else dict(choice.revisions).get(weights.source)
+    return weights if weights is None or commit is None else replace(weights, revision=commit)
 
 
 def _profile(choice: Choice) -> Profile | None:

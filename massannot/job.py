@@ -83,12 +83,13 @@ def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
         device = _device(job.device)
         plan = _plan(job)
         job.choice.build()  # what cannot be built is said before anything is promised
-        require(needed_weights(job.choice))
+        choice = api.as_begun(job.choice, job.out)
+        require(needed_weights(choice))
         watcher.say(_before(job, plan, device))
         done = api.annotate_plan(
             plan,
             out=job.out,
-            choice=job.choice,
+            choice=choice,
             sampling=job.sampling,
             device=job.device,
             workers=job.workers,

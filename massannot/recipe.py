@@ -45,6 +45,8 @@ class Choice:
     """Store depth in the table depth_maps."""
     weights: tuple[tuple[str, str], ...] = ()
     """(model, hub id or folder) pairs that replace the profile's weights."""
+    revisions: tuple[tuple[str, str], ...] = ()
+    """(hub id, commit) pairs: what branches and tags meant when the run was planned."""
     box_threshold: float | None = None
     text_threshold: float | None = None
     """None: the profile's own."""

@@ -53,6 +53,14 @@ class Weights:
     file: str = ""
     license: str = ""
 
+    @classmethod
+    def named(cls, where: str) -> Weights:
+        """What a user wrote: a folder, a file, or a hub id, which may end in @REVISION."""
+        source, at, revision = where.rpartition("@")
+        if at and source and revision and cls(source).on_hub and not Path(where).exists():
+            return cls(source, revision)
+        return cls(where)
+
     def __str__(self) -> str:
         path = f"{self.source}/{self.file}" if self.file else self.source
         return f"{path}@{self.revision[:12]}" if self.on_hub else path
@@ -66,6 +74,11 @@ class Weights:
             and not self.source.endswith(_CHECKPOINT_ENDINGS)
             and not self.path.exists()
         )
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a commit, which always means the same files."""
+        return _COMMIT.fullmatch(self.revision) is not None
 
     @property
     def path(self) -> Path:
@@ -154,15 +167,16 @@ def require(wanted: Iterable[Weights], *, download: bool = True) -> tuple[LocalW
 
 def pin(weights: Weights) -> Weights:
     """The same weights with the branch or tag replaced by its commit, so that a plan means the
-    same files on every worker. Asks the hub once; offline, the cache. Raises MissingWeights."""
-    if not weights.on_hub or _COMMIT.fullmatch(weights.revision):
+    same files on every worker: the commit that lies complete in the cache, which `find` would take,
+    else what the hub says now. Raises MissingWeights."""
+    if not weights.on_hub or weights.is_pinned:
         return weights
+    cached = _from_cache(weights)
+    if cached is not None:
+        return replace(weights, revision=cached.revision)
     hub = _hub(weights)
     if hub.constants.HF_HUB_OFFLINE:
-        cached = _from_cache(weights)
-        if cached is None:
-            raise MissingWeights(f"weights {weights}: not in the cache, and HF_HUB_OFFLINE is set")
-        return replace(weights, revision=cached.revision)
+        raise MissingWeights(f"weights {weights}: not in the cache, and HF_HUB_OFFLINE is set")
     info = _asked(
         weights, lambda: hub.HfApi().model_info(weights.source, revision=weights.revision)
     )

@@ -104,6 +104,33 @@ def test_a_pinned_plan_is_read_offline(tmp_path: Path, hub: Hub) -> None:
     assert ask(tmp_path, code, hub=None, HF_HUB_OFFLINE="1") == [f"{COMMIT} {COMMIT}"]
 
 
+def test_what_is_pinned_and_there_asks_the_hub_nothing(tmp_path: Path, hub: Hub) -> None:
+    ask(tmp_path, "find(pin(W))", hub=hub)
+    hub.requests.clear()
+    again = "print(find(replace(W, revision='c' * 40)).revision)"
+    assert ask(tmp_path, again, hub=hub) == [COMMIT]
+    assert hub.requests == []
+
+
+def test_a_plan_pins_every_model_of_a_hub_that_it_needs(tmp_path: Path, hub: Hub) -> None:
+    """The recipe names commits, and a folder begun with an earlier commit keeps that one."""
+    code = f"""
+    from massannot.chosen_models import pinned, pins_of
+    from massannot.recipe import Choice
+    files = dict(masks="masks.json", tracks="tracks.npz")
+    asked = Choice(profile="small", weights=(("depth", {REPO!r}),), **files)
+    def described(choice): print(pins_of(choice.build().describe()))
+    described(asked)
+    described(pinned(asked))
+    described(pinned(asked, known={{{REPO!r}: "e" * 40}}))
+    described(pinned(pinned(asked), known={{{REPO!r}: "e" * 40}}))
+    tagged = Choice(profile="small", weights=(("depth", "{REPO}@{COMMIT}"),), **files)
+    described(pinned(tagged, known={{{REPO!r}: "e" * 40}}))
+    """
+    pins = [{REPO: revision} for revision in ("main", COMMIT, "e" * 40, COMMIT, COMMIT)]
+    assert ask(tmp_path, code, hub=hub) == [str(pin) for pin in pins]
+
+
 def test_an_interrupted_download_is_not_taken_for_weights(tmp_path: Path, hub: Hub) -> None:
     code = """
     f = find(W)
