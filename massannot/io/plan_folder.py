@@ -106,9 +106,9 @@ def read_shards(folder: Path) -> Iterator[Shard]:
 def shard_table(folder: Path) -> tuple[PlannedShard, ...]:
     """Every shard without its videos."""
     found = upgraded(pq.read_table(folder / SHARDS), spec=SHARDS_SPEC, upgrades={})
-    columns = (found[name].to_pylist() for name in ("shard", "cost", "n_spans"))
+    ids, costs, spans = (found[name].to_pylist() for name in ("shard", "cost", "n_spans"))
     where = str(folder)
-    return tuple(PlannedShard(*values, where) for values in zip(*columns, strict=True))
+    return tuple(PlannedShard(*row, where) for row in zip(ids, costs, spans, strict=True))
 
 
 def write_once(folder: Path, shards: Iterable[Shard]) -> bool:

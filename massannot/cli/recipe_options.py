@@ -1,0 +1,160 @@
+"""The flags that decide what a run writes, shared by the commands that begin one.
+
+Unusual: a command takes them as one value, `asked: RecipeOptions`; `takes_recipe` shows typer its
+fields as flags of the command's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from massannot.errors import UsageError
+
+if TYPE_CHECKING:
+    from massannot.io.video import Sampling
+    from massannot.recipe import Choice
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """What to look for, with which models, in which pictures."""
+
+    prompt: Annotated[
+        list[str],
+        typer.Option(
+            "-p", "--prompt", "--text-prompt", help='What to look for; repeatable; also "a . b".'
+        ),
+    ] = field(default_factory=list)
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="Which models: embedded, small, mass, permissive-relative; none: files and "
+            "oracles only; auto: small. See `massannot models list`."
+        ),
+    ] = "auto"
+    fps: Annotated[
+        str, typer.Option(help="Annotated frames a second, never above the source; or all.")
+    ] = "10"
+    clip_seconds: Annotated[
+        float, typer.Option(help="Cut longer videos every so often.", min=0.01)
+    ] = 20.0
+    long_side: Annotated[
+        int, typer.Option(help="Models see pictures of at most this size.", min=16)
+    ] = 1280
+    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto"
+    hfov: Annotated[
+        float | None,
+        typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.", min=1, max=179),
+    ] = None
+    boxes: Annotated[str | None, typer.Option(help="Boxes from a file: COCO JSON.")] = None
+    masks: Annotated[
+        str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
+    ] = None
+    depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None
+    tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None
+    cameras: Annotated[str | None, typer.Option(help="Intrinsics and poses from a file.")] = None
+    scenes: Annotated[str | None, typer.Option(help="Folder of rendered scenes, for --oracle.")] = (
+        None
+    )
+    oracle: Annotated[
+        str | None,
+        typer.Option(help="Answered by the scene's truth: detect,masks,depth,tracks,cameras."),
+    ] = None
+    box_threshold: Annotated[
+        float | None,
+        typer.Option(help="Least score of a box (the profile's own default).", min=0, max=1),
+    ] = None
+    text_threshold: Annotated[
+        float | None, typer.Option(help="Least score of a phrase's words.", min=0, max=1)
+    ] = None
+    options: Annotated[
+        list[str], typer.Option("--set", help="STAGE.OPTION=VALUE; see `recipes show annotate`.")
+    ] = field(default_factory=list)
+    weights: Annotated[
+        list[str], typer.Option(help="JOB=HUB_ID or JOB=FOLDER: other weights for one job.")
+    ] = field(default_factory=list)
+
+    def choice(self, *, depth_maps: bool) -> Choice:
+        from massannot.recipe import Choice
+
+        return Choice(
+            profile=self.profile,
+            scenes=self.scenes,
+            oracles=tuple(filter(None, (self.oracle or "").split(","))),
+            boxes=self.boxes,
+            masks=self.masks,
+            depth=self.depth,
+            tracks=self.tracks,
+            cameras=self.cameras,
+            hfov_deg=self.hfov,
+            depth_maps=depth_maps,
+            dtype=self.dtype,
+            weights=tuple(_pair(text, "--weights JOB=WHERE") for text in self.weights),
+            options=tuple(_option(text) for text in self.options),
+            box_threshold=self.box_threshold,
+            text_threshold=self.text_threshold,
+        )
+
+    def sampling(self) -> Sampling:
+        from massannot.io.video import Sampling
+
+        fps = None if self.fps == "all" else _rate(self.fps)
+        return Sampling(fps=fps, clip_s=self.clip_seconds, long_side=self.long_side)
+
+
+def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with a flag for each field of RecipeOptions in place of its parameter `asked`."""
+    hints = get_type_hints(RecipeOptions, include_extras=True)
+    flags = [
+        inspect.Parameter(
+            option.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=option.default if option.default_factory is MISSING else [],
+            annotation=hints[option.name],
+        )
+        for option in fields(RecipeOptions)
+    ]
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    place = [parameter.name for parameter in own].index("asked")
+    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    shown = [*named[:place], *flags, *named[place + 1 :]]
+
+    @functools.wraps(command)
+    def with_flags(**given: Any) -> None:
+        asked = RecipeOptions(**{option.name: given.pop(option.name) for option in flags})
+        command(asked=asked, **given)
+
+    with_flags.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    with_flags.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return with_flags
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise UsageError(f"--fps {text}: expected frames a second above 0, or all")
+    return rate
+
+
+def _pair(text: str, form: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise UsageError(f"{text!r}: expected {form}")
+    return left, right
+
+
+def _option(text: str) -> tuple[str, str, str]:
+    name, value = _pair(text, "--set STAGE.OPTION=VALUE")
+    stage, dot, option = name.partition(".")  # the option may have dots of its own
+    if not (stage and dot and option):
+        raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
+    return stage, option, value
