@@ -1,8 +1,9 @@
 """Manifests: videos, spans and questions in a CSV, JSON, JSONL or Parquet file.
 
 Columns are `video, id, start_s, end_s, caption, entities, question, answer, category, split,
-license`; only `video` is needed, and every other column is carried through. A relative video path
-is relative to the manifest. `entities` is a list, or a text with ; or | or commas between.
+license`, and `io.answer_cells.ANSWER_COLUMNS`; only `video` is needed, and every other column is
+carried through. A relative video path is relative to the manifest. `entities` is a list, or a text
+with ; or | or commas between.
 
 One bad row of many is a failure with a name, not a wrong command: it stays in `questions`, is asked
 of no clip, and the rest goes on. A row that stands there twice counts once.
@@ -22,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from massannot.errors import BadPhrase, BadQuestion, ClipError, SpanOutsideVideo, UsageError
+from massannot.io.answer_cells import ANSWER_COLUMNS, answer_cells
 from massannot.io.manifest_cells import Cells, read_cells
 from massannot.io.question import Problem, Question
 
 TEXTS = ("question", "answer", "category", "caption", "split", "license")
-KNOWN = frozenset({"video", "id", "start_s", "end_s", "entities", *TEXTS})
+KNOWN = frozenset({"video", "id", "start_s", "end_s", "entities", *TEXTS, *ANSWER_COLUMNS})
 
 
 class DuplicateId(ClipError):
@@ -70,6 +72,7 @@ def _question(cells: Cells, path: Path, number: int, *, asks: bool) -> Question:
         if "video" not in cells:
             raise NoVideoNamed(f"{where}: names no video")
         question = replace(question, entities=_entities(cells.get("entities"), where))
+        question = replace(question, **answer_cells(cells, where=where))
         start_s, end_s = (_seconds(cells, name, where) for name in ("start_s", "end_s"))
         question = replace(question, start_s=start_s, end_s=end_s)
         if (start_s or 0) < 0 or (end_s is not None and end_s <= (start_s or 0)):

@@ -40,6 +40,18 @@ class Question:
     further: str | None = None
     """Every other column, as a JSON object."""
     problem: Problem | None = None
+    problem_type: str | None = None
+    """This and what follows is about the answer, see rft/expected.py."""
+    options: tuple[str, ...] | None = None
+    unit: str | None = None
+    tolerance: float | None = None
+    tolerance_abs: float | None = None
+    accuracy: str | None = None
+    evidence_times_s: tuple[float, ...] | None = None
+    evidence_boxes: tuple[float, ...] | None = None
+    """t, x0, y0, x1, y1, one box after the other."""
+    entity_spans: tuple[int | None, ...] | None = None
+    """Start and end in the question for each of `entities`; None: not named there."""
 
     def row(self, *, clip_ids: tuple[str, ...] = ()) -> dict[str, Any]:
         """The row of `questions`, answered by these clips in the order of time."""
@@ -54,8 +66,12 @@ class Question:
     @classmethod
     def from_json(cls, text: str) -> Question:
         values = json.loads(text)
-        if values["entities"] is not None:
-            values["entities"] = tuple(values["entities"])
+        for name in _TUPLES:
+            if values.get(name) is not None:
+                values[name] = tuple(values[name])
         if values["problem"] is not None:
             values["problem"] = Problem(**values["problem"])
         return cls(**values)
+
+
+_TUPLES = ("entities", "options", "evidence_times_s", "evidence_boxes", "entity_spans")

@@ -1,6 +1,6 @@
 """Questions: everything the manifest said, whether or not its video could be annotated."""
 
-from massannot.tables.spec import FLOAT64, STRING, Column, TableSpec, list_of
+from massannot.tables.spec import FLOAT64, INT32, STRING, Column, TableSpec, list_of
 
 SPEC = TableSpec(
     name="questions",
@@ -30,6 +30,38 @@ SPEC = TableSpec(
             "clip_ids",
             list_of(STRING),
             "Every clip of the span, in order of time, where it was cut; clip_id is the first.",
+            nullable=True,
+        ),
+        Column(
+            "problem_type",
+            STRING,
+            "multiple_choice, number, yes_no, clock, interval, text, or what Video-R1 calls it.",
+            nullable=True,
+        ),
+        Column("options", list_of(STRING), "What there is to choose from.", nullable=True),
+        Column(
+            "unit", STRING, "That the question asks for, and a bare number is in.", nullable=True
+        ),
+        Column("tolerance", FLOAT64, "Share of the true value allowed as error.", nullable=True),
+        Column("tolerance_abs", FLOAT64, "Error allowed, in `unit`.", nullable=True),
+        Column("accuracy", STRING, "The reward that judges the answer.", nullable=True),
+        Column(
+            "evidence_times_s",
+            list_of(FLOAT64),
+            "When what answers the question is to be seen.",
+            nullable=True,
+        ),
+        Column(
+            "evidence_boxes",
+            list_of(FLOAT64),
+            "t_s, x0, y0, x1, y1 in pixels, one box after the other.",
+            nullable=True,
+        ),
+        Column(
+            "entity_spans",
+            list_of(INT32),
+            "First character in the question and end of each of `entities`, one after the other; "
+            "null items: not named there.",
             nullable=True,
         ),
     ),

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from massannot import tables
 from massannot.errors import UsageError
 from massannot.io.manifest import read_manifests
 from massannot.io.question import Question
@@ -100,6 +101,11 @@ BAD = [
     ({"entities": "what?"}, "bad_phrase", "a question mark inside"),
     ({"entities": 7}, "bad_phrase", "entities that are no texts"),
     ({"id": "good"}, "duplicate_id", "an id taken"),
+    ({"options": 7}, "bad_question", "options that are no list"),
+    ({"tolerance": "some"}, "bad_question", "a tolerance that is no number"),
+    ({"unit": 3}, "bad_question", "a unit that is no text"),
+    ({"evidence_boxes": [[1, 2, 3]]}, "bad_question", "a box without its corners"),
+    ({"entity_spans": [1]}, "bad_question", "a span without an end"),
 ]
 
 
@@ -152,6 +158,36 @@ def test_a_file_that_is_no_manifest_is_refused(
     (tmp_path / name).write_text(content)
     with pytest.raises(UsageError, match=says):
         read_manifests([str(tmp_path / name)])
+
+
+def test_what_is_said_of_the_answer_is_typed_the_same_in_every_kind_of_file(
+    tmp_path: Path,
+) -> None:
+    said: dict[str, object] = {
+        "video": "a.mp4",
+        "id": "q",
+        "question": "How far does the ball roll?",
+        "problem_type": "number",
+        "options": '["1 m", "2; 3 m"]',
+        "unit": "m",
+        "tolerance": 0.1,
+        "tolerance_abs": 0.05,
+        "accuracy": "numeric",
+        "evidence_times_s": "[0.5, 1]",
+        "evidence_boxes": "[[0.5, 1, 2, 3, 4], [1, 5, 6, 7, 8]]",
+        "entity_spans": "[13, 17, null, null]",
+    }
+    for kind in ("csv", "json", "jsonl", "parquet"):
+        (found,) = read_manifests([write(tmp_path, kind, [said])])
+        assert found.problem is None
+        row = tables.spec("questions").from_rows([found.row()]).to_pylist()[0]
+        assert row["problem_type"] == "number"
+        assert row["options"] == ["1 m", "2; 3 m"]
+        assert (row["unit"], row["tolerance"], row["tolerance_abs"]) == ("m", 0.1, 0.05)
+        assert (row["accuracy"], row["evidence_times_s"]) == ("numeric", [0.5, 1.0])
+        assert row["evidence_boxes"] == [0.5, 1.0, 2.0, 3.0, 4.0, 1.0, 5.0, 6.0, 7.0, 8.0]
+        assert row["entity_spans"] == [13, 17, None, None]
+        assert Question.from_json(found.to_json()) == found
 
 
 def test_a_question_survives_its_json(tmp_path: Path) -> None:
