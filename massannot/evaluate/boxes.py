@@ -56,7 +56,7 @@ def average_precision(found: TextBoxes, truth: TextBoxes, *, iou_threshold: floa
     NaN without true boxes.
     """
     right = right_boxes(found, truth, iou_threshold=iou_threshold)
-    return _area_under_precision(right, found.score, n_true=len(truth.score))
+    return area_under_precision(right, found.score, n_true=len(truth.score))
 
 
 def mean_average_precision(
@@ -67,7 +67,7 @@ def mean_average_precision(
     words = np.array([text for _, text in found.groups()], dtype=object)
     true_words = [text for _, text in truth.groups()]
     of_texts = [
-        _area_under_precision(
+        area_under_precision(
             right[words == text], found.score[words == text], n_true=true_words.count(text)
         )
         for text in sorted(set(true_words))
@@ -77,18 +77,25 @@ def mean_average_precision(
 
 def right_boxes(found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> Bool:
     """Which of the found boxes (D,) are right, by the rule of this file."""
-    right = np.zeros(len(found.score), np.bool_)
+    return np.asarray(true_box_of(found, truth, iou_threshold=iou_threshold) >= 0)
+
+
+def true_box_of(
+    found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
+) -> NDArray[np.int64]:
+    """(D,) the true box that each found box is right about; -1 for those that are wrong."""
+    true_box = np.full(len(found.score), -1, np.int64)
     of_group, true_of_group = _members(found), _members(truth)
     for group, members in of_group.items():
         ranked = members[np.argsort(-found.score[members], kind="stable")]
-        true_boxes = truth.boxes_xyxy[true_of_group.get(group, np.empty(0, np.int64))]
-        overlap = iou_matrix(found.boxes_xyxy[ranked], true_boxes)
-        free = np.ones(len(true_boxes), np.bool_)
+        of_truth = true_of_group.get(group, np.empty(0, np.int64))
+        overlap = iou_matrix(found.boxes_xyxy[ranked], truth.boxes_xyxy[of_truth])
+        free = np.ones(len(of_truth), np.bool_)
         for box, with_each in zip(ranked, overlap):
             taken = int(np.where(free, with_each, -1).argmax()) if free.any() else -1
             if taken >= 0 and with_each[taken] >= iou_threshold:
-                right[box], free[taken] = True, False
-    return right
+                true_box[box], free[taken] = of_truth[taken], False
+    return true_box
 
 
 def _members(boxes: TextBoxes) -> dict[tuple[int, str], NDArray[np.int64]]:
@@ -98,7 +105,8 @@ def _members(boxes: TextBoxes) -> dict[tuple[int, str], NDArray[np.int64]]:
     return {group: np.array(found) for group, found in members.items()}
 
 
-def _area_under_precision(right: Bool, score: F64, *, n_true: int) -> float:
+def area_under_precision(right: Bool, score: F64, *, n_true: int) -> float:
+    """AP of boxes (D,) of which it is known which are right; NaN without true boxes."""
     if n_true == 0:
         return float("nan")
     hits = right[np.argsort(-score, kind="stable")]

@@ -50,14 +50,26 @@ class Score:
 class ClipTruth:
     """A clip beside the truth of its scene."""
 
-    def __init__(self, view: ClipView, scene: Scene, *, usual_depth_m: float):
-        """`usual_depth_m`: the one depth that the constant baseline answers everywhere."""
+    def __init__(
+        self,
+        view: ClipView,
+        scene: Scene,
+        *,
+        usual_depth_m: float,
+        same_clip: ClipTruth | None = None,
+    ):
+        """`usual_depth_m`: the one depth that the constant baseline answers everywhere.
+        `same_clip`: the same clip annotated otherwise, whose truth need not be cast again."""
         row = view.row
         self.view, self.scene, self.usual_depth_m = view, scene, usual_depth_m
         self.height, self.width = int(row["source_height"]), int(row["source_width"])
-        self.answers = Answers(
-            scene, scene_frames(view, scene), self.height, self.width, np.ones(2)
+        self.answers: Answers = (
+            same_clip.answers
+            if same_clip is not None
+            else Answers(scene, scene_frames(view, scene), self.height, self.width, np.ones(2))
         )
+        self.surfaces: dict[int, F64] = {} if same_clip is None else same_clip.surfaces
+        """What `surface_centres` found, by true entity."""
         self.n_frames = len(view)
 
     @cached_property
@@ -113,6 +125,13 @@ class ClipTruth:
         """True entities whose name was among the phrases."""
         wanted = {_plain(text) for text in self.view.phrases}
         return [k for k, name in enumerate(self.scene.phrases()) if _plain(name) in wanted]
+
+    @cached_property
+    def asked_js(self) -> dict[int, float]:
+        """Mean J of each asked entity that is seen at all, 0 where nothing was found for it."""
+        found_for = dict(self.pairs)
+        js = {k: self.mean_j(k, found_for.get(k)) for k in self.asked}
+        return {k: j for k, j in js.items() if not np.isnan(j)}
 
     def mean_j(self, true: int, found: int | None) -> float:
         """Mean J over the frames in which either is seen."""
@@ -207,8 +226,7 @@ def _boxes(clip: ClipTruth) -> list[Score]:
 
 def _masks(clip: ClipTruth) -> list[Score]:
     found_for = dict(clip.pairs)
-    js = {k: clip.mean_j(k, found_for.get(k)) for k in clip.asked}
-    known = {k: j for k, j in js.items() if not np.isnan(j)}
+    known = clip.asked_js
     paired = [j for k, j in known.items() if k in found_for]
     fs, copied = [], []
     for k in known:
@@ -281,14 +299,37 @@ def _tracks(clip: ClipTruth) -> list[Score]:
 
 def surface_centres(clip: ClipTruth, true: int) -> F64:
     """(T, 3) component-wise median of the visible surface, every pixel of it; NaN where hidden."""
+    if true in clip.surfaces:
+        return clip.surfaces[true]
     fx, fy, cx, cy = clip.answers.intrinsics()
-    centres = np.full((clip.n_frames, 3), np.nan)
+    centres = clip.surfaces[true] = np.full((clip.n_frames, 3), np.nan)
     for frame in np.flatnonzero(clip.present[:, true]):
         rows, columns = np.nonzero(clip.answers.mask(int(frame), true))
         z = clip.answers.depth_m(int(frame), height=clip.height, width=clip.width)[rows, columns]
         points = np.stack([(columns + 0.5 - cx) / fx * z, (rows + 0.5 - cy) / fy * z, z])
         centres[frame] = np.median(points, axis=1)
     return centres
+
+
+def found_position_errors_m(clip: ClipTruth) -> tuple[list[float], list[float]]:
+    """Of asked entities whose mean J is above FOUND_J: distance of every measured position from
+    the visible surface's true centre, and of the true centre's ray at the usual depth."""
+    found = clip.view.positions()
+    column = {int(entity): m for m, entity in enumerate(found.entity)}
+    errors, flat = [], []
+    for true, entity in clip.pairs:
+        if clip.asked_js.get(true, 0.0) <= FOUND_J or entity not in column:
+            continue
+        if found.scale_type != "metric":
+            continue
+        measured = found.state[:, column[entity]] == "measured"
+        truth = surface_centres(clip, true)
+        xyz = found.xyz_cam[:, column[entity]].astype(np.float64)
+        usual = truth / truth[:, 2:] * clip.usual_depth_m
+        known = measured & np.isfinite(truth[:, 0])
+        errors += np.linalg.norm(xyz - truth, axis=1)[known].tolist()
+        flat += np.linalg.norm(usual - truth, axis=1)[known].tolist()
+    return errors, flat
 
 
 def _positions(clip: ClipTruth) -> list[Score]:

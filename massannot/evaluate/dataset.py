@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,10 @@ import numpy as np
 from massannot.errors import UsageError
 from massannot.evaluate.clip_scores import ClipTruth, Score, score_clip
 from massannot.evaluate.intervals import Interval, mean_over_clips
-from massannot.io.clip_view import ClipView
 from massannot.io.dataset import Dataset
 from massannot.scenes.answers import Answers
 from massannot.scenes.record import SceneLibrary
+from massannot.scenes.world import Scene
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def evaluate(
             f"{dataset.layout.out}: none of its {len(dataset.clip_ids)} clips shows a scene of "
             f"{scenes.folder}; expected the folder whose videos were annotated"
         )
-    usual = usual_depth_m(views, scenes)
+    usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
     values: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for view in views:
         clip = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual)
@@ -69,11 +69,10 @@ def evaluate(
     ]
 
 
-def usual_depth_m(views: list[ClipView], scenes: SceneLibrary) -> float:
+def usual_depth_m(scenes: Iterable[Scene]) -> float:
     """The median true depth over the first frames of all clips: what the constant baseline says."""
     samples = []
-    for view in views:
-        scene = scenes.scene(view.row["video_id"])
+    for scene in scenes:
         first = Answers(scene, (0,), scene.options.height, scene.options.width, np.ones(2))
         samples.append(first.depth_m(0, height=32, width=40))
     return float(np.median(np.stack(samples)))
