@@ -59,7 +59,8 @@ def _refuse_changed(layout: Layout, asked: PlannedVideo, there: PlannedVideo) ->
     if there.spans != asked.spans:
         raise OtherRecipe(
             f"{layout.out} holds {asked.uri} with {_spoken(there.spans)}, asked for is "
-            f"{_spoken(asked.spans)}; choose another output folder"
+            f"{_spoken(asked.spans)}; a video is annotated once for all that is asked of it: give "
+            "all phrases and manifests in one command, into a new folder"
         )
 
 

@@ -63,7 +63,8 @@ class DecodedClip:
     """A finished clip; its pictures travel as a descriptor of (n, height, width, 3) uint8."""
 
     clip_index: int
-    span: int
+    spans: tuple[int, ...]
+    """More than one where several spans hold the very same frames."""
     first_pts: int
     end_pts: int
     pts: tuple[int, ...]
@@ -268,16 +269,24 @@ class _Decoding:
         return max(1, min(rules.max_frames, int(seconds * header.time_base * rate) + 1))
 
     def _finish(self, cuts: tuple[Cut, ...], shown: ShownFrames) -> None:
+        """Hand over finished clips. Cuts of several spans that hold the same frames end together;
+        they are one clip."""
+        twins: dict[tuple[int, int, tuple[int, ...]], list[Cut]] = {}
         for cut in cuts:
-            making = self.making.pop(cut.clip_index)
             assert cut.end_pts is not None
+            pts = tuple(self.making[cut.clip_index].pts)
+            twins.setdefault((cut.first_pts, cut.end_pts, pts), []).append(cut)
+        for (first_pts, end_pts, pts), (cut, *others) in twins.items():
+            for other in others:
+                self._drop(other)
+            making = self.making.pop(cut.clip_index)
             self.outbox.unreserve(making.reserved - making.used)
             clip = DecodedClip(
                 clip_index=cut.clip_index,
-                span=cut.span,
-                first_pts=cut.first_pts,
-                end_pts=cut.end_pts,
-                pts=tuple(making.pts),
+                spans=(cut.span, *(other.span for other in others)),
+                first_pts=first_pts,
+                end_pts=end_pts,
+                pts=pts,
                 keyframes=tuple(making.keyframes),
                 damaged_frames=tuple(making.damaged),
                 source_width=making.source_size[0],
@@ -290,6 +299,11 @@ class _Decoding:
                 self.outbox.clip(clip, making.descriptor)
             finally:
                 os.close(making.descriptor)
+
+    def _drop(self, cut: Cut) -> None:
+        making = self.making.pop(cut.clip_index)
+        self.outbox.unreserve(making.reserved)
+        os.close(making.descriptor)
 
     def _ending(self, cutter: SpanCutter, shown: ShownFrames, *, stopped_early: bool) -> Ending:
         failures = []

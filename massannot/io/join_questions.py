@@ -6,7 +6,7 @@ question keeps phrases of its own, with their places in its text; one that diffe
 one in case or article alone takes the earlier spelling, so that the detector is asked once.
 
 Two spans that turn out to hold the very same frames (0 to the end, and the whole video) are known
-to be one only when the video is read: the later one fails as `duplicate_video`.
+to be one only when the video is read; then they are one clip (see span.united).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from massannot.clip import Phrase, PhraseOrigin
 from massannot.io.noun_phrases import noun_phrases
 from massannot.io.plan import PlannedVideo, seen_now
 from massannot.io.question import Question
-from massannot.io.video import Span
+from massannot.io.span import Span, in_order
 
 Seconds = tuple[float | None, float | None]
 
@@ -63,7 +63,7 @@ def _spans(
     return tuple(
         Span(
             *seconds,
-            phrases=tuple(_phrases(asking, prompts)),
+            phrases=_phrases(asking, prompts),
             source_id=_source_id(asking),
             questions=tuple(asking),
         )
@@ -81,20 +81,14 @@ def _source_id(questions: Sequence[Question]) -> str | None:
     return ids.pop() if len(ids) == 1 else None
 
 
-def _phrases(questions: Sequence[Question], prompts: Sequence[Phrase]) -> Iterator[Phrase]:
-    asking = [question for question in questions if question.problem is None]
-    wanted = [phrase for question in asking for phrase in _named(question)]
-    wanted += prompts
-    wanted += [p for question in asking for p in _found(question, "caption", question.caption)]
-    wanted += [p for question in asking for p in _found(question, "question", question.question)]
-    spelling: dict[str, str] = {}
-    for phrase in dict.fromkeys(wanted):
-        yield replace(phrase, text=spelling.setdefault(_plain(phrase.text), phrase.text))
-
-
-def _plain(text: str) -> str:
-    words = text.casefold().split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
+def _phrases(questions: Sequence[Question], prompts: Sequence[Phrase]) -> tuple[Phrase, ...]:
+    wanted = list(prompts)
+    for question in questions:
+        if question.problem is None:
+            wanted += _named(question)
+            wanted += _found(question, "caption", question.caption)
+            wanted += _found(question, "question", question.question)
+    return in_order(wanted)
 
 
 def _named(question: Question) -> Iterator[Phrase]:

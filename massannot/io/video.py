@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,14 +21,15 @@ import numpy as np
 import pyarrow as pa
 
 from massannot import tables
-from massannot.clip import Clip, Phrase, Video
+from massannot.clip import Clip, Video
 from massannot.errors import ClipError, UsageError, VideoNotFound
 from massannot.io.byte_budget import ByteBudget
 from massannot.io.cut_spans import CutRules
 from massannot.io.decoder_process import Broken, DecoderProcess, Need, ProbeJob
 from massannot.io.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.io.open_video import Header
-from massannot.io.question import Question
+from massannot.io.span import Span as Span
+from massannot.io.span import united
 from massannot.io.video_identity import clip_id
 from massannot.pixels import Frames, SharedPixels
 
@@ -65,23 +65,6 @@ class Sampling:
     def name(self) -> str:
         """How frames are chosen, as in the table `clips`: 'all' or frames a second."""
         return "all" if self.fps is None else _decimal(self.fps)
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of a video, in seconds after its first frame. With an end it is one clip; without
-    it is cut every `Sampling.clip_s`. Phrases and ids ride along untouched."""
-
-    start_s: float | None = None
-    end_s: float | None = None
-    phrases: tuple[Phrase, ...] = ()
-    source_id: str | None = None
-    questions: tuple[Question, ...] = ()
-
-    def __post_init__(self) -> None:
-        for time_s in (self.start_s, self.end_s):
-            if time_s is not None and not isfinite(time_s):
-                raise UsageError(f"span: found {self.start_s} to {self.end_s} s, expected numbers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +127,8 @@ def read_clips(
                 assert opened is not None
                 assert pixels is not None
                 video = _video(uri, opened, source_id, license, damaged=message.damaged_so_far)
-                clip = _clip(message, pixels, video, spans[message.span], sampling)
+                span = united([spans[index] for index in message.spans])
+                clip = _clip(message, pixels, video, span, sampling)
                 reader.hand_over(clip.frames, pixels)
                 if reader.budget.try_acquire(pixels.nbytes, reader=reader):
                     process.grant(pixels.nbytes)  # so that it goes on while the caller works
