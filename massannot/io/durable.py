@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,15 +19,26 @@ from massannot.errors import NothingToRun
 
 def write_once(path: Path, content: bytes) -> bool:
     """Put `content` under a name that must not exist yet; False: somebody else was first."""
-    with _written_beside(path, content) as written:
+    with private_file(path) as written:
+        _write(written, content)
         return link_once(written, path)
 
 
 def write_over(path: Path, content: bytes) -> None:
     """Put `content` under `path`, whatever was there: readers see the old or the new file."""
-    with _written_beside(path, content) as written:
+    with private_file(path) as written:
+        _write(written, content)
         os.replace(written, path)
         sync_folder(path.parent)
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Copy a file to `target`, on whatever disk: readers see the old or the new one, whole."""
+    with private_file(target) as written:
+        shutil.copyfile(source, written)
+        sync(written)
+        os.replace(written, target)
+        sync_folder(target.parent)
 
 
 def link_once(source: Path, target: Path) -> bool:
@@ -70,15 +82,18 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
-    """A finished private file in the same folder, gone afterwards."""
+def private_file(path: Path) -> Iterator[Path]:
+    """A name in the same folder that nobody else uses; what is left under it at the end goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(written, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
         yield written
     finally:
         written.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
