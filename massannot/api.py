@@ -20,6 +20,7 @@ from massannot.io.manifest import read_manifests
 from massannot.io.manifest_cells import is_manifest
 from massannot.io.pictures_again import clips_again
 from massannot.io.plan import Plan, deal
+from massannot.io.plan_folder import PlanFolder
 from massannot.io.sources import find_videos
 from massannot.io.video import Sampling
 from massannot.recipe import Choice
@@ -101,7 +102,7 @@ def annotate(
 
 
 def annotate_plan(
-    plan: Plan,
+    plan: Plan | PlanFolder,
     *,
     choice: Choice,
     out: Path,

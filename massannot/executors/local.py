@@ -24,7 +24,7 @@ from massannot.io.adopt_plan import adopt
 from massannot.io.card import write_card
 from massannot.io.layout import Layout
 from massannot.io.plan import Plan
-from massannot.io.plan_folder import PlannedShard
+from massannot.io.plan_folder import PlanFolder, PlannedShard
 from massannot.io.run_record import Identity, RunRecord
 from massannot.io.video import Sampling
 from massannot.models.device import pick, torch_state
@@ -37,7 +37,7 @@ MEMORY_BYTES = 2 * 2**30
 
 
 def run(
-    plan: Plan,
+    plan: Plan | PlanFolder,
     build_pipeline: Callable[[], Pipeline],
     *,
     out: Path,
@@ -96,19 +96,9 @@ def run(
     )
 
 
-def _record(pipeline: Pipeline, plan: Plan, sampling: Sampling) -> RunRecord:
-    prompts = dict.fromkeys(
-        phrase.text
-        for video in plan.videos
-        for span in video.spans
-        for phrase in span.phrases
-        if phrase.origin == "prompt"
-    )
-    return RunRecord(
-        Identity(pipeline.describe(), str(sampling), tuple(prompts)),
-        pipeline.digest,
-        notes=pipeline.notes,
-    )
+def _record(pipeline: Pipeline, plan: Plan | PlanFolder, sampling: Sampling) -> RunRecord:
+    identity = Identity(pipeline.describe(), str(sampling), plan.prompts)
+    return RunRecord(identity, pipeline.digest, notes=pipeline.notes)
 
 
 def _dearest_first(layout: Layout, shards: Sequence[PlannedShard]) -> list[PlannedShard]:

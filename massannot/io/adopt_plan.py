@@ -9,18 +9,45 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from massannot.errors import OtherRecipe
-from massannot.io import plan_folder
+from massannot.io import durable, plan_folder
 from massannot.io.layout import Layout
 from massannot.io.plan import Plan, PlannedVideo, Shard, deal
-from massannot.io.plan_folder import PlannedShard
+from massannot.io.plan_folder import PlanFolder, PlannedShard
 from massannot.io.video import Span
 
+FIRST = f"{0:06d}"
 
-def adopt(layout: Layout, asked: Plan) -> tuple[PlannedShard, ...]:
-    """The folder's own shards of the videos asked for; new videos get shards of their own.
 
-    Raises OtherRecipe when the folder holds a video with other spans or phrases.
+def adopt(layout: Layout, asked: Plan | PlanFolder) -> tuple[PlannedShard, ...]:
+    """The shards to be done, as the folder's own plan has them from now on.
+
+    Raises OtherRecipe when the folder holds another plan, or a video with other spans or phrases.
     """
+    if isinstance(asked, PlanFolder):
+        return asked.share_of(_adopt_whole(layout, asked.folder))
+    return _adopt_videos(layout, asked)
+
+
+def _adopt_whole(layout: Layout, folder: Path) -> tuple[PlannedShard, ...]:
+    """A finished plan is taken as it is, into a folder that has none or this very one."""
+    plan_folder.copy_once(folder, layout.plans / FIRST)
+    kept = _folders(layout)
+    same = [durable.sha256_of(path / plan_folder.VIDEOS) for path in (folder, *kept)]
+    if len(kept) != 1 or same[0] != same[1]:
+        raise OtherRecipe(
+            f"{layout.out} belongs to another plan than {folder}: found {_counted(kept)}, expected "
+            f"{_counted([folder])}; choose another output folder"
+        )
+    return plan_folder.shard_table(kept[0])
+
+
+def _counted(folders: Sequence[Path]) -> str:
+    shards = [shard for folder in folders for shard in plan_folder.shard_table(folder)]
+    return f"{len(shards)} shards with {sum(shard.n_spans for shard in shards)} planned spans"
+
+
+def _adopt_videos(layout: Layout, asked: Plan) -> tuple[PlannedShard, ...]:
+    """The folder's own shards of the videos asked for; new videos get shards of their own."""
     wanted = {video.uri: video for video in asked.videos}
     while True:
         kept = shard_table(layout)

@@ -58,6 +58,12 @@ class Plan:
     def videos(self) -> Iterator[PlannedVideo]:
         return (video for shard in self.shards for video in shard.videos)
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What every video is asked for, in the order in which it was first said."""
+        phrases = (p for video in self.videos for span in video.spans for p in span.phrases)
+        return tuple(dict.fromkeys(p.text for p in phrases if p.origin == "prompt"))
+
 
 def seen_now(uri: str, **known: Any) -> PlannedVideo:
     """A PlannedVideo with the file's present size and time of change. Its cost is its size, which

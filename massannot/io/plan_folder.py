@@ -6,9 +6,11 @@ deals out work holds the second alone; who gets a shard reads its few rows of th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,22 @@ class PlannedShard:
     """The plan's folder."""
 
 
+@dataclass(frozen=True)
+class PlanFolder:
+    """A plan that was made before, or one of `of` equal shares of it, for job arrays."""
+
+    folder: Path
+    prompts: tuple[str, ...] = ()
+    share: int = 0
+    of: int = 1
+
+    def share_of(self, table: Sequence[PlannedShard]) -> tuple[PlannedShard, ...]:
+        """Every so-many-th shard, the dearest first, so that the shares cost about the same."""
+        return tuple(
+            sorted(table, key=lambda shard: (-shard.cost, shard.id))[self.share :: self.of]
+        )
+
+
 def read_shard(planned: PlannedShard) -> Shard:
     """The shard with its videos. Reads one row group."""
     path = Path(planned.where) / VIDEOS
@@ -113,20 +131,41 @@ def shard_table(folder: Path) -> tuple[PlannedShard, ...]:
 
 def write_once(folder: Path, shards: Iterable[Shard]) -> bool:
     """Put a plan into a folder that must not exist yet; False: somebody else was first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    written = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
+    with _beside(folder) as written:
         write_tables(written, shards)
-        try:
-            os.rename(written, folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            return False
-        durable.sync_folder(folder.parent)
-        return True
+        return _rename_once(written, folder)
+
+
+def copy_once(source: Path, folder: Path) -> bool:
+    """The same with a plan that lies elsewhere."""
+    with _beside(folder) as written:
+        written.mkdir()
+        for name in (VIDEOS, SHARDS):
+            shutil.copyfile(source / name, written / name)
+            durable.sync(written / name)
+        return _rename_once(written, folder)
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A private name in the same place, gone afterwards."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    written = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield written
     finally:
         shutil.rmtree(written, ignore_errors=True)
+
+
+def _rename_once(written: Path, folder: Path) -> bool:
+    try:
+        os.rename(written, folder)
+    except OSError:  # a folder that holds something is never replaced
+        if not folder.exists():
+            raise
+        return False
+    durable.sync_folder(folder.parent)
+    return True
 
 
 def write_tables(folder: Path, shards: Iterable[Shard]) -> None:

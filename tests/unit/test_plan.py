@@ -11,7 +11,13 @@ from massannot.io import adopt_plan
 from massannot.io.adopt_plan import adopt, stored
 from massannot.io.layout import Layout
 from massannot.io.plan import Plan, PlannedVideo, Shard, deal, seen_now
-from massannot.io.plan_folder import read_shard, read_shards, shard_table, write_once
+from massannot.io.plan_folder import (
+    PlanFolder,
+    read_shard,
+    read_shards,
+    shard_table,
+    write_once,
+)
 from massannot.io.video import Span
 
 BALL, HOOP = Phrase("ball"), Phrase("hoop", "question", "q1", 3, 7)
@@ -133,3 +139,28 @@ def test_a_video_with_other_phrases_is_refused(tmp_path):
     adopt(layout, deal([PlannedVideo("v", (Span(phrases=(BALL,)),))]))
     with pytest.raises(OtherRecipe, match=r"holds v with .*\['ball'\], asked for is .*\['hoop'\]"):
         adopt(layout, deal([PlannedVideo("v", (Span(phrases=(HOOP,)),))]))
+
+
+def test_a_finished_plan_is_taken_as_it_is_and_another_one_refused(tmp_path):
+    plan = deal(videos(7), per_shard=2)
+    write_once(tmp_path / "plan", plan.shards)
+    write_once(tmp_path / "other", deal(videos(6), per_shard=2).shards)
+    layout = Layout(tmp_path / "out")
+    for _ in range(2):
+        taken = adopt(layout, PlanFolder(tmp_path / "plan"))
+        assert sorted(shard.id for shard in taken) == [shard.id for shard in plan.shards]
+    assert tuple(stored(layout)) == plan.shards
+    with pytest.raises(OtherRecipe, match=r"found 4 shards with 14 .* expected 3 shards with 12"):
+        adopt(layout, PlanFolder(tmp_path / "other"))
+    adopt(Layout(tmp_path / "grown"), deal(videos(2)))
+    with pytest.raises(OtherRecipe, match="another plan"):
+        adopt(Layout(tmp_path / "grown"), PlanFolder(tmp_path / "plan"))
+
+
+def test_the_shares_of_a_job_array_are_the_whole_plan_and_cost_about_the_same(tmp_path):
+    write_once(tmp_path / "plan", deal(videos(64), per_shard=4).shards)
+    whole = shard_table(tmp_path / "plan")
+    shares = [PlanFolder(tmp_path / "plan", share=i, of=3).share_of(whole) for i in range(3)]
+    assert sorted(s.id for share in shares for s in share) == [shard.id for shard in whole]
+    costs = [sum(shard.cost for shard in share) for share in shares]
+    assert max(costs) - min(costs) <= max(shard.cost for shard in whole)
