@@ -144,7 +144,7 @@ def test_a_store_that_stays_silent_ends_the_command(server, monkeypatch):
 def test_a_bucket_that_is_not_there_is_said_at_once(server):
     store = store_of("s3://no-such-bucket/x")
     for call in (store.get, store.list, lambda uri: store.put(uri, b"x")):
-        with pytest.raises(StoreRefused, match="s3://no-such-bucket/x: .*bucket"):
+        with pytest.raises(StoreRefused, match=r"s3://no-such-bucket/x: .*bucket"):
             list(call("s3://no-such-bucket/x") or ())
 
 
@@ -172,7 +172,7 @@ def test_an_address_of_another_kind_is_refused(uri):
 
 def test_no_message_names_a_credential(server, monkeypatch):
     monkeypatch.setattr(object_store, "_MAX_RETRIES", 0)
-    monkeypatch.setattr(object_store, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(object_store, "FIRST_PATIENCE_S", 0.0)
     store = object_store.ObjectStore("s3", "bucket")
     for code in (400, 401, 403, 500):
         server.fail(code)
