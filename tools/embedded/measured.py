@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from tools.embedded.pool import SMALLEST_AREA_PX, boxes_and_areas
 CLIP_FRAMES = 25
 KEY_FRAMES = (0, 8, 16, 24)
 N_PHRASES = 6
+LEAST_SHOWN_PX = 25
+"""An object that shows less than this is neither prompted nor scored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ def detection(folder: Path, clips: Sequence[TrueClip]) -> tuple[dict[str, Any], 
             nms_iou=0.5,
         )  # fmt: skip
         detector.setup(device="cpu")
-        found, truth = _detected(detector, clips)
+        found, truth = detected(detector, clips)
         scores[f"AP50_{readout}"] = round(average_precision(found, truth), 4)
         if readout == "decoder" or scores["AP50_encoder"] > scores["AP50_decoder"]:
             best = {"readout": readout, **_threshold(found, truth)}  # type: ignore[dict-item]
@@ -123,20 +125,21 @@ def detection(folder: Path, clips: Sequence[TrueClip]) -> tuple[dict[str, Any], 
     return options, scores | best
 
 
-def phrases_of(clip: TrueClip) -> list[str]:
+def phrases_of(scene: Scene) -> list[str]:
     """The true names and hard negatives, six together, in an order drawn by the seed."""
-    true = clip.scene.phrases()
-    texts = true + clip.scene.hard_negatives(max(0, N_PHRASES - len(true)))
-    order = np.random.default_rng([clip.scene.seed, 21]).permutation(len(texts))
+    true = scene.phrases()
+    texts = true + scene.hard_negatives(max(0, N_PHRASES - len(true)))
+    order = np.random.default_rng([scene.seed, 21]).permutation(len(texts))
     return [texts[i] for i in order]
 
 
-def _detected(detector: GroundingDino, clips: Sequence[TrueClip]) -> tuple[TextBoxes, TextBoxes]:
+def detected(detector: GroundingDino, clips: Sequence[TrueClip]) -> tuple[TextBoxes, TextBoxes]:
+    """What a detector finds in the key frames when asked for `phrases_of`, and what is there."""
     found: list[tuple[int, str, np.ndarray, float]] = []
     truth: list[tuple[int, str, np.ndarray, float]] = []
     for number, clip in enumerate(clips):
         clip.frames.forget()
-        texts = phrases_of(clip)
+        texts = phrases_of(clip.scene)
         answer = detector.detect(clip.frames, at=KEY_FRAMES, phrases=texts)
         rows = zip(answer.frame, answer.phrase, answer.boxes_xyxy, answer.score)
         found += [(100 * number + int(f), texts[p], box, float(s)) for f, p, box, s in rows]
@@ -156,7 +159,7 @@ def _mean_boxes(truth: TextBoxes, clips: Sequence[TrueClip]) -> TextBoxes:
             (100 * number + t, text, mean, 1.0)
             for number, clip in enumerate(clips)
             for t in KEY_FRAMES
-            for text in phrases_of(clip)
+            for text in phrases_of(clip.scene)
         ]
     )
 
@@ -197,35 +200,45 @@ def segmentation(
     rows: list[dict[str, float]] = []
     for clip in clips:
         clip.frames.forget()
-        boxes, areas = boxes_and_areas(clip.pictures[0].ids)
-        bodies = np.flatnonzero(areas >= 25)
-        session, given = propagator.session(clip.frames), propagator.session(clip.frames)
-        for body in bodies:
-            session.add_box(int(body), frame=0, box_xyxy=boxes[body])
-            given.add_mask(int(body), frame=0, mask=clip.pictures[0].ids == body + 1)
-        if not len(bodies):
-            continue
-        both = zip(
-            session.propagate(first=0, end=CLIP_FRAMES), given.propagate(first=0, end=CLIP_FRAMES)
-        )
-        for by_box, by_mask in both:
-            t = by_box.frame
-            for n, body in enumerate(by_box.objects):
-                true = clip.pictures[t].ids == body + 1
-                row: dict[str, float] = {}
-                if t:
-                    row["presence"] = float((by_box.score[n] > 0.5) == true.any())
-                    row["presence_always"] = float(true.any())
-                if t in KEY_FRAMES and true.sum() >= 25:
-                    row[f"J{t}"] = _jaccard(by_box.masks[n], true)
-                    if t:
-                        row[f"J{t}_mask_prompt"] = _jaccard(by_mask.masks[n], true)
-                        row[f"J{t}_copied"] = _jaccard(clip.pictures[0].ids == body + 1, true)
-                    else:
-                        row["J0_filled_box"] = _jaccard(_filled(boxes[body], true.shape), true)
-                rows.append(row)
+        rows += mask_rows(propagator, clip)
+        by_mask = mask_rows(propagator, clip, prompt="mask")
+        rows += [{f"{n}_mask_prompt": row[n] for n in _LATER if n in row} for row in by_mask]
     names = sorted({name for row in rows for name in row})
     return {"box_as_mask": True}, _means([{n: r.get(n, np.nan) for n in names} for r in rows])
+
+
+_LATER = tuple(f"J{t}" for t in KEY_FRAMES[1:])
+
+
+def mask_rows(
+    propagator: Sam2Video, clip: TrueClip, *, prompt: Literal["box", "mask"] = "box"
+) -> list[dict[str, float]]:
+    """A row per object and frame: J in key frames in which the object shows, beside a filled box
+    or the copied true mask of frame 0; later also whether the object score is right."""
+    session = propagator.session(clip.frames)
+    boxes, areas = boxes_and_areas(clip.pictures[0].ids)
+    for body in np.flatnonzero(areas >= LEAST_SHOWN_PX):
+        if prompt == "box":
+            session.add_box(int(body), frame=0, box_xyxy=boxes[body])
+        else:
+            session.add_mask(int(body), frame=0, mask=clip.pictures[0].ids == body + 1)
+    rows: list[dict[str, float]] = []
+    for answer in session.propagate(first=0, end=CLIP_FRAMES):
+        t = answer.frame
+        for n, body in enumerate(answer.objects):
+            true = clip.pictures[t].ids == body + 1
+            row: dict[str, float] = {}
+            if t:
+                row["presence"] = float((answer.score[n] > 0.5) == true.any())
+                row["presence_always"] = float(true.any())
+            if t in KEY_FRAMES and true.sum() >= LEAST_SHOWN_PX:
+                row[f"J{t}"] = _jaccard(answer.masks[n], true)
+                if t:
+                    row[f"J{t}_copied"] = _jaccard(clip.pictures[0].ids == body + 1, true)
+                else:
+                    row["J0_filled_box"] = _jaccard(_filled(boxes[body], true.shape), true)
+            rows.append(row)
+    return rows
 
 
 def _filled(box_xyxy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,0 +1,295 @@
+"""What the shipped weights do on test clips, one JSON-able record a clip and question.
+
+The films are read as a user's are. `whole` is the pipeline of `--profile embedded` from text, and
+the same with single jobs done by the scene's truth; the others ask one model alone. What is true of
+the lens is told (`cameras`), unless a record says "no truth at all". Records are what
+`accuracy.py` makes tables of.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from massannot import tables
+from massannot.clip import Clip, Phrase
+from massannot.evaluate import tapvid
+from massannot.evaluate.boxes import true_box_of
+from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
+from massannot.io.clip_view import ClipView
+from massannot.io.video import Sampling, Span, read_clips, release
+from massannot.models.grounding_dino import GroundingDino
+from massannot.models.lucas_kanade import LucasKanade
+from massannot.models.profiles import named
+from massannot.models.sam2_video import Sam2Video
+from massannot.pipeline import Stage
+from massannot.protocols import PointTracker
+from massannot.recipe import STEPS, Choice
+from massannot.scenes.answers import Answers
+from massannot.scenes.record import SceneLibrary
+from massannot.scenes.render import render
+from massannot.scenes.world import Scene
+from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of
+
+Record: TypeAlias = dict[str, Any]
+
+LOW_THRESHOLD = 0.03
+"""Average precision wants the whole ranking, not what the profile would keep."""
+POINTS_PER_ENTITY, POINTS_ELSEWHERE = 16, 32
+
+STAGE_OF = {
+    "detect": "detect_phrases",
+    "masks": "propagate_masks",
+    "tracks": "track_points",
+    "cameras": "estimate_cameras",
+    "depth": "estimate_depth",
+}
+LENS_TOLD = ("cameras",)
+REPLACED: Mapping[str, tuple[str, ...]] = {
+    "the lens alone": LENS_TOLD,
+    "lens, boxes": ("cameras", "detect"),
+    "lens, masks": ("cameras", "masks"),
+    "lens, boxes and masks": ("cameras", "detect", "masks"),
+    "lens, tracks": ("cameras", "tracks"),
+    "lens, depth": ("cameras", "depth"),
+    "everything": STEPS,
+    "nothing (60 degrees assumed)": (),
+}
+"""Which jobs the truth does, by what the table calls it."""
+
+
+class Ruler:
+    """Models and pipelines over one folder of rendered test scenes."""
+
+    def __init__(self, folder: Path, *, usual_depth_m: float):
+        self.scenes = SceneLibrary(folder)
+        self._folder = folder
+        self._usual_depth_m = usual_depth_m
+        self._of_seed = {record.seed: record for record in self.scenes.records.values()}
+
+    def scene(self, seed: int) -> Scene:
+        return self.scenes.scene(self._of_seed[seed].video_id)
+
+    def clip(self, seed: int, phrases: tuple[str, ...] = ()) -> Clip:
+        """The film's one clip, every frame."""
+        span = Span(phrases=tuple(Phrase(text) for text in phrases))
+        film = self._folder / self._of_seed[seed].video
+        found = next(read_clips(str(film), spans=(span,), sampling=Sampling(fps=None)))
+        assert isinstance(found, Clip)
+        return found
+
+    def true_clip(self, seed: int, clip: Clip) -> TrueClip:
+        """The film's frames and the truth of the first of them."""
+        scene = self.scene(seed)
+        return TrueClip(scene, clip.frames, [render(scene, k) for k in range(CLIP_FRAMES)])
+
+    @cached_property
+    def detector(self) -> GroundingDino:
+        low = {"box_threshold": LOW_THRESHOLD, "text_threshold": LOW_THRESHOLD}
+        return _ready(named("embedded").model("detect").build(**low))
+
+    @cached_property
+    def threshold(self) -> float:
+        """From which score on the profile keeps a box."""
+        return float(named("embedded").model("detect").build().box_threshold)
+
+    @cached_property
+    def propagator(self) -> Sam2Video:
+        return _ready(named("embedded").model("masks").build())
+
+    @cached_property
+    def tracker(self) -> LucasKanade:
+        return _ready(named("embedded").model("tracks").build())
+
+    @cached_property
+    def stages(self) -> dict[bool, dict[str, Stage]]:
+        """The stages by name: of the profile, and (True) with every job done by the truth."""
+        told = {"scenes": str(self._folder), "depth_maps": True}
+        choices = {False: Choice(profile="embedded", **told), True: Choice(oracles=STEPS, **told)}
+        built = {truth: choice.build() for truth, choice in choices.items()}
+        for pipeline in built.values():
+            pipeline.setup(device="cpu")
+        return {truth: {s.name: s for s in pipeline.stages} for truth, pipeline in built.items()}
+
+    def detection(self, seed: int) -> Record:
+        """Boxes of six two-word phrases in four frames: which are right, and the true ones."""
+        clip = self.clip(seed)
+        try:
+            return detection_record(self.detector, self.true_clip(seed, clip), self.threshold)
+        finally:
+            release(clip)
+
+    def masks(self, seed: int) -> Record:
+        """J of objects prompted by their true box in frame 0."""
+        clip = self.clip(seed)
+        try:
+            return mask_record(self.propagator, self.true_clip(seed, clip))
+        finally:
+            release(clip)
+
+    def tracks(self, seed: int) -> Record:
+        """Points of frame 0, on things and elsewhere, followed through the clip."""
+        clip = self.clip(seed)
+        try:
+            return track_record(self.tracker, clip, self.scene(seed))
+        finally:
+            release(clip)
+
+    def whole(self, seed: int) -> Record:
+        """From text to positions."""
+        clip = self._asked(seed)
+        try:
+            started = time.process_time()
+            done = self._annotated(clip, LENS_TOLD, {})
+            cpu_s = time.process_time() - started
+            return {"cpu_s": round(cpu_s, 2), **self._scored(self._truth(seed, done))}
+        finally:
+            release(clip)
+
+    def replaced(self, seed: int) -> Record:
+        """The same with each of REPLACED."""
+        clip, done_before, first = self._asked(seed), {}, None
+        try:
+            record = {}
+            for name, truth_for in REPLACED.items():
+                done = self._annotated(clip, truth_for, done_before)
+                truth = self._truth(seed, done, same_clip=first)
+                first = first or truth
+                record[name] = self._scored(truth, briefly=True)
+            return record
+        finally:
+            release(clip)
+
+    def _asked(self, seed: int) -> Clip:
+        return self.clip(seed, tuple(phrases_of(self.scene(seed))))
+
+    def _annotated(
+        self, clip: Clip, truth_for: tuple[str, ...], done: dict[tuple[bool, ...], Clip]
+    ) -> Clip:
+        """The clip after all stages; what `done` holds after equal first stages is not repeated."""
+        by_truth = {STAGE_OF[job] for job in truth_for}
+        path: tuple[bool, ...] = ()
+        for name in self.stages[False]:
+            path = (*path, name in by_truth)
+            if path not in done:
+                done[path] = self.stages[name in by_truth][name].process(clip)
+            clip = done[path]
+        return clip
+
+    def _truth(self, seed: int, clip: Clip, *, same_clip: ClipTruth | None = None) -> ClipTruth:
+        view = ClipView(
+            clip.clip_id, lambda name, _: clip.tables.get(name, tables.spec(name).empty())
+        )
+        return ClipTruth(
+            view, self.scene(seed), usual_depth_m=self._usual_depth_m, same_clip=same_clip
+        )
+
+    def _scored(self, truth: ClipTruth, *, briefly: bool = False) -> Record:
+        errors, flat = found_position_errors_m(truth)
+        record: Record = {
+            "js": _rounded(list(truth.asked_js.values())),
+            "position_errors_m": _rounded(errors),
+            "position_errors_usual_depth_m": _rounded(flat),
+            **_absent(truth),
+        }
+        if not briefly:
+            record["scores"] = {
+                f"{s.stage} {s.metric}": [_json(s.value), _json(s.baseline)]
+                for s in score_clip(truth)
+            }
+        return record
+
+
+def detection_record(detector: GroundingDino, clip: TrueClip, threshold: float) -> Record:
+    """Of one clip: `right` and `score` of every box found; `edge_offset_px`, the mean over the four
+    edges of found minus true, of right boxes above the threshold; true boxes, phrases asked."""
+    found, truth = detected(detector, [clip])
+    true_box = true_box_of(found, truth)
+    kept = (true_box >= 0) & (found.score > threshold)
+    offsets = (found.boxes_xyxy[kept] - truth.boxes_xyxy[true_box[kept]]).mean(axis=1)
+    return {
+        "right": (true_box >= 0).tolist(),
+        "score": _rounded(found.score.tolist()),
+        "edge_offset_px": _rounded(offsets.tolist()),
+        "true": [
+            [int(picture), text, _rounded(box.tolist())]
+            for picture, text, box in zip(truth.picture, truth.text, truth.boxes_xyxy, strict=True)
+        ],
+        "asked": phrases_of(clip.scene),
+    }
+
+
+def mask_record(propagator: Sam2Video, clip: TrueClip) -> Record:
+    """Of one clip: the scores of `mask_rows` by name, without those of the object score."""
+    lists: dict[str, list[float]] = {}
+    for row in mask_rows(propagator, clip):
+        for name, value in row.items():
+            if name.startswith("J"):
+                lists.setdefault(name, []).append(round(value, 4))
+    return lists
+
+
+def track_record(tracker: PointTracker, clip: Clip, scene: Scene) -> Record:
+    """Of one clip: TAP-Vid's scores, and those of points said to stand still and be visible."""
+    answers = Answers.of(scene, clip.frames)
+    queries = _queries_txy(answers, scene.seed)
+    found, truth = tracker.track(clip.frames, queries_txy=queries), answers.tracks(queries)
+    size = (clip.frames.width, clip.frames.height)
+    queries_xyt = queries[:, [1, 2, 0]]
+    still = np.broadcast_to(queries[None, :, 1:], found.xy.shape)
+    always = np.ones_like(found.visible)
+    moved = tapvid.score(truth.xy, truth.visible, found.xy, found.visible, queries_xyt, size=size)
+    static = tapvid.score(truth.xy, truth.visible, still, always, queries_xyt, size=size)
+    names = ("AJ", "delta_avg", "OA")
+    return {n: round(moved[n], 4) for n in names} | {
+        f"{n}_static": round(static[n], 4) for n in names
+    }
+
+
+def _queries_txy(answers: Answers, seed: int) -> np.ndarray:
+    """(N, 3) centres of pixels of frame 0, drawn by the seed: some of every entity, some beside."""
+    rng, ids = np.random.default_rng([seed, 31]), answers.ids(0)
+    chosen = []
+    for part in range(len(answers.scene.entities) + 1):
+        at = np.argwhere(ids == part)
+        count = min(len(at), POINTS_PER_ENTITY if part else POINTS_ELSEWHERE)
+        chosen.append(rng.choice(at, count, replace=False, axis=0))
+    rows, columns = np.concatenate(chosen).T
+    return np.stack([np.zeros(len(rows)), columns + 0.5, rows + 0.5], axis=1)
+
+
+def _absent(truth: ClipTruth) -> Record:
+    """Phrases that name nothing in the scene, and how many of them found something."""
+    there = {text.lower() for text in truth.scene.phrases()}
+    rows = truth.view.table("phrases").to_pylist()
+    absent = [row for row in rows if row["text"].lower() not in there]
+    return {"absent": len(absent), "absent_found": sum(row["n_entities"] > 0 for row in absent)}
+
+
+def _ready(model: Any) -> Any:
+    model.setup(device="cpu")
+    return model
+
+
+def _rounded(values: list[Any]) -> list[float]:
+    return [round(float(value), 4) for value in values]
+
+
+def _json(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 5)
+
+
+Measure: TypeAlias = Callable[[Ruler, int], Record]
+MEASURES: Mapping[str, tuple[Measure, tuple[str, ...]]] = {
+    "tracks": (Ruler.tracks, ()),
+    "detection": (Ruler.detection, ("grounding_dino",)),
+    "masks": (Ruler.masks, ("sam2_video",)),
+    "whole": (Ruler.whole, ("grounding_dino", "sam2_video", "depth_anything")),
+    "replaced": (Ruler.replaced, ("grounding_dino", "sam2_video", "depth_anything")),
+}
+"""Each question, and the weights whose change makes its records old."""

@@ -1,0 +1,107 @@
+"""The accuracy of `--profile embedded` on test scenes, measured and written down.
+
+    python tools/measure_accuracy.py --work DIR              # 64 clips; README and accuracy.json
+    python tools/measure_accuracy.py --work DIR --part 1/2   # half of the clips, nothing written
+
+Scenes and one record a clip and question are kept in DIR, under the weights that gave them: what
+was interrupted goes on, what other weights answered is asked again. Change of other code is not
+noticed: take another DIR. Takes about half a minute of CPU a clip, most of it for the attribution.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from massannot.evaluate import accuracy
+from massannot.evaluate.dataset import usual_depth_m
+from massannot.io.durable import write_over
+from massannot.scenes.seeds import TEST_SEEDS
+from massannot.scenes.world import SCENE_VERSION, SceneOptions, make_scene
+from massannot.scenes.write import write_scenes
+from tools.embedded import accuracy_lines
+from tools.embedded.ruler import MEASURES, Record, Ruler
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- accuracy: made by tools/measure_accuracy.py -->", "<!-- end of accuracy -->"
+N_CLIPS = 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="folder for scenes and records")
+    parser.add_argument("--clips", type=int, default=N_CLIPS, help="of the test scenes")
+    parser.add_argument("--replaced", type=int, default=24, help="clips for the attribution")
+    parser.add_argument("--part", default="1/1", help="I/N: only every Nth clip, from the Ith")
+    parser.add_argument("--show", action="store_true", help="print the tables, write nothing")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    seeds = TEST_SEEDS[: args.clips]
+    part, parts = map(int, args.part.split("/"))
+    records = _records(args.work, seeds[part - 1 :: parts], set(seeds[: args.replaced]))
+    if parts > 1:
+        return
+    found = accuracy.Accuracy(
+        scene_version=SCENE_VERSION,
+        seeds=f"{seeds[0]}..{seeds[-1]}",
+        n_frames=SceneOptions().n_frames,
+        weights=accuracy.shipped_weights(),
+        cpu_s_per_clip=accuracy_lines.cpu_s_per_clip(records["whole"]),
+        lines=accuracy_lines.lines(records),
+        replaced=accuracy_lines.replaced(records["replaced"]),
+    )
+    if not args.show:
+        write_over(accuracy.FILE, found.to_json().encode())
+        write_readme(accuracy.read())
+    print(accuracy.as_markdown(found))
+
+
+def write_readme(found: accuracy.Accuracy) -> None:
+    """Replace what stands between the markers."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(
+        f"{before}{BEGIN}\n\n{accuracy.as_markdown(found)}\n\n{END}{after}", encoding="utf-8"
+    )
+
+
+def _records(work: Path, seeds: range, replaced: set[int]) -> dict[str, list[Record]]:
+    """By question, over the clips; `replaced` are those that the attribution is made on."""
+    scenes = work / "scenes"
+    missing = [seed for seed in seeds if not (scenes / "scenes" / f"scene-{seed}.json").is_file()]
+    write_scenes(scenes, seeds=missing, progress=lambda record: _say(record.description))
+    usual = usual_depth_m(make_scene(seed) for seed in TEST_SEEDS[:N_CLIPS])
+    ruler = Ruler(scenes, usual_depth_m=usual)
+    weights = accuracy.shipped_weights()
+    records: dict[str, list[Record]] = {name: [] for name in MEASURES}
+    for seed in seeds:
+        for name, (measure, by) in MEASURES.items():
+            if name == "replaced" and seed not in replaced:
+                continue
+            key = hashlib.sha256("".join(weights[model] for model in by).encode()).hexdigest()[:12]
+            path = work / "records" / f"{name}-{key}" / f"{seed}.json"
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_over(path, json.dumps(measure(ruler, seed)).encode())
+                _say(f"{seed} {name}")
+            records[name].append(json.loads(path.read_text()))
+    return records
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
