@@ -82,6 +82,28 @@ def profile_blocks(text: str) -> ProfileBlocks:
     return ProfileBlocks(tuple(header), tuple(segments))
 
 
+def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> ProfileBlocks:
+    """Clips that follow one another as one profile: frames and segments are counted on, and a line
+    of the headers that differs between clips is there for each.
+
+    `lengths`: frames of each clip.
+    Raises BadQuestion where the clips' units differ: numbers of one would be read as the other's.
+    """
+    units = {line for each in profiles for line in each.header if line.startswith("  Units:")}
+    if len(units) > 1:
+        raise BadQuestion(f"motion profile: found {sorted(units)} in one span, expected one unit")
+    headers = dict.fromkeys(line for each in profiles for line in each.header)
+    segments: list[SegmentBlock] = []
+    n_frames = 0
+    for profile, length in zip(profiles, lengths, strict=True):
+        for each in profile.segments:
+            first, last = each.first_frame + n_frames, each.last_frame + n_frames
+            title = f"  Video Segment {len(segments) + 1}: Frame {first}...{last}"
+            segments.append(SegmentBlock(title, first, last, each.entities))
+        n_frames += length
+    return ProfileBlocks(tuple(headers), tuple(segments))
+
+
 def _with_line(segment: SegmentBlock, line: str) -> SegmentBlock:
     entity = re.fullmatch(r"    \* Entity: (.+)", line)
     if entity:

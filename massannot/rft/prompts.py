@@ -20,6 +20,16 @@ from massannot.rft.profile_blocks import ProfileBlocks, profile_blocks
 from massannot.rft.units import unit
 
 
+class PromptTooLong(BadQuestion):
+    """More tokens than allowed, with all that may be dropped gone."""
+
+    reason = "prompt_too_long"
+
+    def __init__(self, message: str, *, n_tokens: int) -> None:
+        super().__init__(message)
+        self.n_tokens = n_tokens
+
+
 @dataclass(frozen=True)
 class TextPart:
     text: str
@@ -56,13 +66,11 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many tokens a prompt may have, counted as the model's own processor counts them."""
+    """How many tokens a prompt may have."""
 
     n_tokens: int
-    count_tokens: Callable[[str], int]
-    tokens_per_image: int
-    reserved: int = 0
-    """For what a chat template adds."""
+    count: Callable[[Prompt], int]
+    """As the model's own processor counts, with its images and all that a chat template adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +84,7 @@ class Prompt:
     """With its options and how to answer."""
     dropped: tuple[Dropped, ...] = ()
     n_tokens: int | None = None
-    """With everything that Budget knows of; None: not counted."""
+    """As Budget counts; None: not counted."""
 
     @property
     def parts(self) -> list[TextPart | ImagePart]:
@@ -103,6 +111,13 @@ class Prompt:
         texts = [image if isinstance(part, ImagePart) else part.text for part in self.parts]
         return "\n".join(texts)
 
+    def film_text(self, *, video: str = "<video>") -> str:
+        """One string with one placeholder for all frames, whose times are told before it: not every
+        model is told them, and those that are count from the film's own beginning."""
+        times = ", ".join(f"{t_s:.2f}" for t_s in self.times_s)
+        shown = [f"Frames at {times} s:", video] if self.frames else []
+        return "\n".join([*shown, *filter(None, [self.profile]), self.question])
+
     def shuffled(self, order: Sequence[int], *, segments: Sequence[int] | None = None) -> Prompt:
         """Frames, and with `segments` the profile's segments, in another order; times stay."""
         profile = self.profile
@@ -123,7 +138,7 @@ def build_prompt(
     `frames`: (frame, seconds) in order of time; none: a blind prompt. `profile`: what
     `motion_profile` wrote, of either template. Raises BadQuestion, naming the question, for frames
     out of order, an entity asked about without a line in the profile, a text with an image's
-    placeholder in it, and a prompt that does not fit with all droppable pieces gone.
+    placeholder in it; PromptTooLong for a prompt that does not fit with all droppable pieces gone.
     """
     times = [t_s for _, t_s in frames]
     if any(later <= earlier for earlier, later in pairwise(times)):
@@ -150,13 +165,14 @@ def _within(
     """Pieces dropped one by one, the least needed first, until the prompt fits."""
     queue = _droppable(question, blocks) if blocks else []
     dropped: list[Dropped] = []
-    while (n_tokens := _count(prompt, budget)) > budget.n_tokens:
+    while (n_tokens := budget.count(prompt)) > budget.n_tokens:
         if blocks is None or not queue:
-            raise _refusal(
-                question,
-                f"found {n_tokens} tokens with {len(prompt.frames)} frames"
-                + (f" and {len(dropped)} pieces of the profile dropped" if dropped else ""),
-                f"at most {budget.n_tokens}; raise the budget or show fewer or smaller frames",
+            gone = f" and {len(dropped)} pieces of the profile dropped" if dropped else ""
+            raise PromptTooLong(
+                f"question {question.question_id}: found {n_tokens} tokens with "
+                f"{len(prompt.frames)} frames{gone}, expected at most {budget.n_tokens}; raise the "
+                "budget or show fewer or smaller frames",
+                n_tokens=n_tokens,
             )
         piece = queue.pop(0)
         drop = blocks.without_entity if piece.what == "entity" else blocks.without_segment
@@ -199,12 +215,6 @@ def _is_asked(name: str, question: Question) -> bool:
 def _answers(name: str, phrase: str) -> bool:
     """Whether an entity of the profile is what the phrase asked for: itself, or numbered."""
     return re.fullmatch(rf"{re.escape(phrase)}(?: \d+)?", name) is not None
-
-
-def _count(prompt: Prompt, budget: Budget) -> int:
-    text = prompt.text(image="")
-    images = len(prompt.frames) * budget.tokens_per_image
-    return budget.count_tokens(text) + images + budget.reserved
 
 
 def _asked(question: Question) -> str:

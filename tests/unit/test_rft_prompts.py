@@ -53,9 +53,13 @@ def lines(text: str) -> int:
     return text.count("\n") + 1
 
 
-def budget(n_tokens: int, **changes: int) -> Budget:
+def budget(n_tokens: int, *, reserved: int = 0) -> Budget:
     """A token a line, ten an image."""
-    return Budget(n_tokens=n_tokens, count_tokens=lines, tokens_per_image=10, **changes)
+
+    def count(prompt: Prompt) -> int:
+        return lines(prompt.text(image="")) + 10 * len(prompt.frames) + reserved
+
+    return Budget(n_tokens=n_tokens, count=count)
 
 
 HOW = (

@@ -1,0 +1,109 @@
+"""How many tokens a prompt has for one model: its own tokenizer and chat template, and what its
+family makes of pictures of one size.
+
+Needs transformers, but neither torchvision nor the model: a picture's tokens follow from its size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from massannot.errors import UsageError
+from massannot.rft.model_family import ModelFamily, Size
+from massannot.rft.prompts import Prompt
+
+Media = Literal["images", "video"]
+
+
+def token_counter(
+    folder: Path, *, family: ModelFamily, size: Size, media: Media
+) -> Callable[[Prompt], int]:
+    """Counts prompts whose pictures were resized to `size`, as images or as one video.
+
+    `folder` holds the model's tokenizer and chat template, and preferably its
+    preprocessor_config.json. Raises UsageError where it does not, or where the processor would
+    resize pictures of this size once more.
+    """
+    _check_pictures_stay(folder, family=family, size=size)
+    tokenizer = _tokenizer(folder)
+
+    def count_text(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def count(prompt: Prompt) -> int:
+        written = tokenizer.apply_chat_template(
+            _messages(prompt, media), tokenize=False, add_generation_prompt=True
+        )
+        n_tokens = count_text(written)
+        of_picture = family.n_tokens(size)
+        if not prompt.frames:
+            return n_tokens
+        if media == "images":  # the template writes one token for each
+            return n_tokens + len(prompt.frames) * (of_picture - 1)
+        n_steps = len(prompt.frames) // 2  # two frames are seen as one
+        times = _times_written(prompt, family)
+        around = sum(count_text(each) + 2 for each in times) - (2 if times else 0)
+        return n_tokens - 1 + n_steps * of_picture + around
+
+    return count
+
+
+def _messages(prompt: Prompt, media: Media) -> list[dict[str, Any]]:
+    """What verl makes of a text with placeholders."""
+    text = prompt.text(image="\0") if media == "images" else prompt.film_text(video="\0")
+    part = {"type": "image" if media == "images" else "video"}
+    content: list[dict[str, str]] = []
+    for place, piece in enumerate(text.split("\0")):
+        content += [part] * (place > 0) + ([{"type": "text", "text": piece}] if piece else [])
+    return [{"role": "user", "content": content}]
+
+
+def _times_written(prompt: Prompt, family: ModelFamily) -> list[str]:
+    """Qwen3-VL writes a time before every two frames, with the marks of a video around each."""
+    if not family.thousandths:
+        return []
+    times = [t_s - prompt.times_s[0] for t_s in prompt.times_s]
+    return [f"<{(t0 + t1) / 2:.1f} seconds>" for t0, t1 in list(pairwise(times))[::2]]
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise UsageError(
+            '--processor: counting tokens needs transformers; pip install "massannot[rft]"'
+        ) from error
+    if not folder.is_dir():
+        raise UsageError(f"--processor {folder}: no such folder; expected a model's, downloaded")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--processor {folder}: found no tokenizer: {error}") from error
+    if not tokenizer.chat_template:
+        raise UsageError(f"--processor {folder}: found a tokenizer without a chat template")
+    return tokenizer
+
+
+def _check_pictures_stay(folder: Path, *, family: ModelFamily, size: Size) -> None:
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    factor = found.get("patch_size", 0) * found.get("merge_size", 0)
+    if factor and factor != family.factor:
+        raise UsageError(
+            f"{path}: found {factor} pixels a token's side, expected {family.factor} for "
+            f"{family.name}; choose another --model-family"
+        )
+    limits = found.get("size") or {}
+    least = found.get("min_pixels") or limits.get("shortest_edge") or 0
+    most = found.get("max_pixels") or limits.get("longest_edge") or float("inf")
+    if not least <= size[0] * size[1] <= most:
+        raise UsageError(
+            f"{path}: pictures of {size[0]}x{size[1]} would be resized again: the processor wants "
+            f"{least} to {most} pixels; choose another --max-pixels"
+        )

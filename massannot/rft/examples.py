@@ -1,0 +1,243 @@
+"""Examples: a dataset's questions as any trainer wants them, before a format writes them its way.
+
+Bad questions are left out by name and the rest goes on; a wrong setting ends the export.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from massannot.errors import BadQuestion, UsageError
+from massannot.io.dataset import Dataset
+from massannot.motion_profile import Template
+from massannot.rft.asked import Asked, Row, Shot, asked, expected_of
+from massannot.rft.count_tokens import Media, token_counter
+from massannot.rft.expected import Expected
+from massannot.rft.model_family import ModelFamily, Size, family
+from massannot.rft.prompts import Budget, Prompt, PromptTooLong, build_prompt
+
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+SplitBy = Literal["video_id", "split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """How questions become examples."""
+
+    model_family: str = "qwen2_5_vl"
+    frames: int = 16
+    """At most so many a question, evenly spaced: Video-R1 trains on 16."""
+    max_pixels: int | None = None
+    """Of a picture; None: the family's."""
+    media: Media | None = None
+    """None: what the format does best."""
+    split_by: SplitBy = "video_id"
+    """All questions about a video together, or as the manifest's column `split` says."""
+    val: float = 0.0
+    """Share of the videos held out. A video stays where it is when others join."""
+    profile_template: Template | Literal["none"] = "mass-v2"
+    processor: Path | None = None
+    """Folder of the model whose tokenizer counts."""
+    max_tokens: int | None = None
+    """Of a prompt: whole pieces of the profile are dropped to stay within."""
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "--model-family": family(self.model_family) is None,
+            "--frames": self.frames < 0,
+            "--media": self.media not in (None, "images", "video"),
+            "--split-by": self.split_by not in get_args(SplitBy),
+            "--val": not 0 <= self.val < 1,
+            "--profile-template": self.profile_template not in ("mass-v1", "mass-v2", "none"),
+            "--max-tokens": self.max_tokens is not None and self.max_tokens < 1,
+        }
+        for option in [option for option, is_wrong in wrong.items() if is_wrong]:
+            found = getattr(self, option[2:].replace("-", "_"))
+            raise UsageError(f"{option}: found {found!r}, expected {_EXPECTED[option]}")
+        if self.max_tokens is not None and self.processor is None:
+            raise UsageError(
+                "--max-tokens: tokens are counted by the model's own tokenizer; name its folder "
+                "with --processor"
+            )
+        if self.val and self.split_by == "split":
+            raise UsageError("--val goes with --split-by video_id: the manifest says it otherwise")
+
+    @property
+    def family(self) -> ModelFamily:
+        return family(self.model_family)
+
+    @property
+    def template(self) -> Template | None:
+        return None if self.profile_template == "none" else self.profile_template
+
+
+_EXPECTED = {
+    "--model-family": "a family",
+    "--frames": "0 or more",
+    "--media": "images or video",
+    "--split-by": "video_id or split",
+    "--val": "a share of at least 0 and below 1",
+    "--profile-template": "mass-v1, mass-v2 or none",
+    "--max-tokens": "1 or more",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    row: Row
+    """Of the table `questions`, as the annotator wrote it."""
+    question: str
+    """The bare question, with boxes as the family writes them."""
+    expected: Expected
+    prompt: Prompt
+    shots: tuple[Shot, ...]
+    """The frame at each place of the prompt."""
+    span: tuple[Shot, ...]
+    """Every annotated frame of the question's clips."""
+    size: Size
+    """(width, height) of its pictures."""
+    video_id: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class Examples:
+    found: tuple[Example, ...]
+    left_out: tuple[str, ...] = field(default=())
+    """A sentence for each question that became none."""
+
+
+def examples(
+    dataset: Dataset, options: TrainingData, *, media: Media, min_quality: float | None = None
+) -> Examples:
+    """Every question of the dataset, by id. Raises UsageError for a dataset without questions, and
+    for settings that fit no question."""
+    rows = dataset.table_or_empty("questions").to_pylist()
+    if not rows:
+        raise UsageError(
+            f"{dataset.layout.out} holds no question, expected some; annotate a manifest "
+            "with a column 'question'"
+        )
+    clips = dataset.table("clips")
+    video_of = dict(zip(clips["clip_id"].to_pylist(), clips["video_id"].to_pylist(), strict=True))
+    counter = _counters(options, media)
+    found: list[Example] = []
+    left_out: list[str] = []
+    too_long: list[int] = []
+    for row in rows:
+        try:
+            about = _asked(dataset, row, options, min_quality)
+            found.append(_example(about, row, options, media, counter, video_of))
+        except PromptTooLong as error:
+            too_long.append(error.n_tokens)
+        except BadQuestion as error:
+            left_out.append(str(error))
+    if too_long:
+        raise UsageError(
+            f"--max-tokens {options.max_tokens}: {len(too_long)} of {len(rows)} prompts stay "
+            f"longer, the longest has {max(too_long)} tokens, and the trainer would drop them; "
+            "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
+        )
+    return Examples(tuple(found), tuple(left_out))
+
+
+def _asked(dataset: Dataset, row: Row, options: TrainingData, min_quality: float | None) -> Asked:
+    """With every box in its text and answer as the family writes it."""
+    about = asked(dataset, row, template=options.template, min_quality=min_quality)
+    source = about.source_size
+    resized = options.family.resized(source, max_pixels=options.max_pixels)
+
+    def text(value: str | None) -> str | None:
+        return value and options.family.text(value, source=source, resized=resized)
+
+    flat = row["evidence_boxes"] or []
+    boxes: list[float] = []
+    for t, *box in (flat[start : start + 5] for start in range(0, len(flat), 5)):
+        x0, y0, x1, y1 = box
+        boxes += [t, *options.family.box((x0, y0, x1, y1), source=source, resized=resized)]
+    written = {
+        **row,
+        "question": text(row["question"]),
+        "answer": text(row["answer"]),
+        "options": row["options"] and [text(option) for option in row["options"]],
+        "evidence_boxes": boxes or None,
+    }
+    if written == row:
+        return about
+    return asked(dataset, written, template=options.template, min_quality=min_quality)
+
+
+def _example(
+    about: Asked,
+    row: Row,
+    options: TrainingData,
+    media: Media,
+    counter: Callable[[Size], Callable[[Prompt], int]] | None,
+    video_of: Mapping[str, str],
+) -> Example:
+    expected = expected_of(about.row)
+    size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
+    frames = about.frames(options.frames)
+    if media == "video" and frames:
+        frames = about.frames(min(len(about.shots), options.frames) // 2 * 2)
+        if not frames:
+            raise BadQuestion(
+                f"question {row['question_id']}: found {len(about.shots)} frames, expected at "
+                "least 2 for a video"
+            )
+    budget = None
+    if counter is not None:
+        budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
+    prompt = build_prompt(about.question, frames=frames, profile=about.profile, budget=budget)
+    video_id = video_of[about.shots[0].clip_id]
+    return Example(
+        row=row,
+        question=about.question.text,
+        expected=expected,
+        prompt=prompt,
+        shots=tuple(about.shots[place] for place in prompt.frames),
+        span=about.shots,
+        size=size,
+        video_id=video_id,
+        split=_split(row, video_id, options),
+    )
+
+
+_NO_LIMIT = 1 << 62
+_SPLIT_NAMES: Mapping[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+}
+
+
+def _counters(
+    options: TrainingData, media: Media
+) -> Callable[[Size], Callable[[Prompt], int]] | None:
+    """A counter for each size of pictures."""
+    folder = options.processor
+    if folder is None:
+        return None
+    return cache(lambda size: token_counter(folder, family=options.family, size=size, media=media))
+
+
+def _split(row: Row, video_id: str, options: TrainingData) -> Split:
+    if options.split_by == "split":
+        said: Any = (row["split"] or "train").strip().casefold()
+        if said not in _SPLIT_NAMES:
+            raise BadQuestion(
+                f"question {row['question_id']}: found split {said!r}, which is neither to train "
+                f"on nor to validate with; expected one of {', '.join(_SPLIT_NAMES)}"
+            )
+        return _SPLIT_NAMES[said]
+    digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
+    return "val" if int.from_bytes(digest) < options.val * 2**64 else "train"
