@@ -48,6 +48,7 @@ class Driver:
         orders: Sequence[Order],
         signals: StopSignals,
         report: Progress,
+        *,
         workplace: Workplace[Any],
         patience: Patience,
     ):

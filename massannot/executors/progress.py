@@ -10,6 +10,15 @@ from massannot.pipeline import StageTime
 
 
 @dataclass(frozen=True)
+class RunBegun:
+    """What this start has to do. How many clips unseen videos have is known when they are read: a
+    whole video counts for one."""
+
+    clips: int
+    shards: int
+
+
+@dataclass(frozen=True)
 class WorkerReady:
     """A worker has loaded its models."""
 
@@ -78,7 +87,9 @@ class WorkerDied:
     shard: str | None
 
 
-Event = WorkerReady | ShardBegun | ClipBegun | ClipDone | ClipFailed | ShardDone | WorkerDied
+Event = (
+    RunBegun | WorkerReady | ShardBegun | ClipBegun | ClipDone | ClipFailed | ShardDone | WorkerDied
+)
 Progress = Callable[[Event], None]
 
 

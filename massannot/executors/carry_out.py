@@ -1,0 +1,85 @@
+"""What every executor does around its workers: open the folder, publish what earlier runs
+committed, see what is left to do, and say at the end how the run stands.
+
+A folder remembers its plan and its recipe, so the same call continues, adds new videos, or is
+refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from massannot.errors import BadRecipe
+from massannot.executors.progress import Event, Progress, RunBegun
+from massannot.executors.stop_signals import StopSignals
+from massannot.executors.summary import RunSummary, Tally, summarize
+from massannot.io import commits, run_record
+from massannot.io.adopt_plan import adopt
+from massannot.io.card import write_card
+from massannot.io.layout import Layout
+from massannot.io.plan import Plan
+from massannot.io.plan_folder import PlanFolder, PlannedShard
+from massannot.io.run_record import Identity, RunRecord
+from massannot.io.video import Sampling
+from massannot.pipeline import Pipeline
+
+Drive = Callable[[Sequence[PlannedShard], StopSignals, Progress], None]
+"""Works shards off, in the given order, until all are settled or a signal asks to stop."""
+
+
+def carry_out(
+    plan: Plan | PlanFolder,
+    build_pipeline: Callable[[], Pipeline],
+    *,
+    out: Path,
+    sampling: Sampling,
+    progress: Progress,
+    license: str | None,
+    drive: Drive,
+) -> RunSummary:
+    """Let `drive` annotate everything in `plan` that `out` does not hold yet."""
+    started = time.monotonic()
+    layout = Layout(out)
+    pipeline = build_pipeline()
+    if "clips" not in pipeline.tables:
+        raise BadRecipe(f"recipe {pipeline.name} writes no table 'clips'; add summarize_clip")
+    run_record.begin(layout, _record(pipeline, plan, sampling))
+    shards = adopt(layout, plan)
+    commits.recover(layout)
+    tally = Tally()
+    todo = _dearest_first(layout, shards)
+    signals = StopSignals()
+    if todo:
+        with signals:
+            progress(RunBegun(sum(shard.n_spans for shard in todo), len(todo)))
+            drive(todo, signals, _both(tally.add, progress))
+    write_card(layout, license=license)
+    return summarize(
+        layout,
+        shards,
+        tally=tally,
+        seconds=time.monotonic() - started,
+        interrupted=signals.stopping and bool(_dearest_first(layout, shards)),
+    )
+
+
+def _record(pipeline: Pipeline, plan: Plan | PlanFolder, sampling: Sampling) -> RunRecord:
+    identity = Identity(pipeline.describe(), str(sampling), plan.prompts)
+    return RunRecord(identity, pipeline.digest, notes=pipeline.notes)
+
+
+def _dearest_first(layout: Layout, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
+    """Shards without a commit. The longest go first, so that none is left alone at the end."""
+    committed = commits.shards(layout)
+    todo = [shard for shard in shards if shard.id not in committed]
+    return sorted(todo, key=lambda shard: (-shard.cost, shard.id))
+
+
+def _both(first: Progress, second: Progress) -> Progress:
+    def heard(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return heard
