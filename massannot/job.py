@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,14 @@ class Outcome:
 
 def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> int:
     """Do the job, print the summary to stdout, and give the exit code of DESIGN: 0, 3, 4 or 75."""
+    return told(lambda: do(job, quiet=quiet, verbose=verbose), as_json=as_json)
+
+
+def told(errand: Callable[[], Outcome], *, as_json: bool) -> int:
+    """Run an errand that takes long, print what came of it to stdout, and give its exit code."""
     before = signal.signal(signal.SIGTERM, _end_between_clips)  # the executor's own goes first
     try:
-        outcome = do(job, quiet=quiet, verbose=verbose)
+        outcome = errand()
     finally:
         signal.signal(signal.SIGTERM, before)
     if as_json:
@@ -80,7 +86,7 @@ def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
         if job.out.exists() and not job.out.is_dir():
             raise UsageError(f"-o {job.out}: found a file, expected a folder; choose another name")
-        device = _device(job.device)
+        device = device_of(job.device)
         plan = _plan(job)
         job.choice.build()  # what cannot be built is said before anything is promised
         choice = api.as_begun(job.choice, job.out)
@@ -102,12 +108,13 @@ def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
             films = api.films_of(done.dataset, each=lambda film: None)
             report = api.report_of(done.dataset)
     asked = questions_of(done.dataset)
-    code = _exit_code(done.run, asked, job.max_failed)
+    code = exit_code(done.run, asked, job.max_failed)
     found = {**_as_json(done, films, report, code), "questions": asdict(asked)}
     return Outcome(code, _as_text(job, done, films, report), found)
 
 
-def _device(wish: str) -> str:
+def device_of(wish: str) -> str:
+    """What --device means here. Raises UsageError."""
     if wish not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d+", wish):
         raise UsageError(f"--device {wish}: expected auto, cpu, cuda or cuda:N")
     return pick(wish)
@@ -167,7 +174,8 @@ def questions_of(dataset: Dataset | None) -> Questions:
     return Questions(len(clip_ids), len(clip_ids) - clip_ids.null_count, dict(bad.most_common()))
 
 
-def _exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
+def exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
+    """0, 3 or 75, see DESIGN 7."""
     if summary.interrupted:
         return INTERRUPTED
     if asked.asked and sum(asked.bad.values()) / asked.asked > max_failed:
@@ -179,8 +187,8 @@ def _exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
     return DONE
 
 
-def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | None) -> str:
-    run = done.run
+def run_lines(run: RunSummary) -> list[str]:
+    """How a run stands: counts that close, and failures by class."""
     counts = (
         f"{counted(run.planned, 'clip')} planned = {run.done} done + {run.failed} failed + "
         f"{run.quarantined} quarantined + {run.remaining} remaining"
@@ -194,7 +202,11 @@ def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | No
     lines = [counts + speed]
     if run.interrupted:
         lines.append("interrupted; the same command continues")
-    lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    return lines + [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+
+
+def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | None) -> str:
+    lines = run_lines(done.run)
     if done.dataset is None:
         return "\n".join(lines)
     asked = questions_of(done.dataset)

@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, dataset, machine, questions, rft, truth
+from massannot.cli import annotate, dataset, machine, plan, questions, rft, run, truth
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
@@ -21,8 +21,10 @@ __all__ = [  # importing them adds the commands
     "dataset",
     "machine",
     "main",
+    "plan",
     "questions",
     "rft",
+    "run",
     "truth",
 ]
 

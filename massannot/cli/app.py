@@ -13,6 +13,7 @@ MAP = """Where is every named thing in a video, how does it move in 3D, and how 
 See it work:   massannot demo
 One video:     massannot annotate ball.mp4 -p "a red ball" -o out
 Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
+Very many:     plan, run, status, explain, retry
 Look:          inspect, report, render, validate
 Take along:    export
 Is it right:   scenes render, then evaluate

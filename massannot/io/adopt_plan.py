@@ -46,6 +46,25 @@ def _counted(folders: Sequence[Path]) -> str:
     return f"{len(shards)} shards with {sum(shard.n_spans for shard in shards)} planned spans"
 
 
+def difference_of_plans(there: Path, asked: Path) -> str:
+    """What the second plan has that the first has not, and the other way round, by video."""
+    first, second = (
+        {video.uri: video for shard in plan_folder.read_shards(folder) for video in shard.videos}
+        for folder in (there, asked)
+    )
+    both = first.keys() & second.keys()
+    groups = {
+        "only there": first.keys() - second.keys(),
+        "only asked for": second.keys() - first.keys(),
+        "changed": {uri for uri in both if first[uri] != second[uri]},
+    }
+    return "".join(
+        f"  {name}: {len(uris)} videos, {', '.join(sorted(uris)[:3])}\n"
+        for name, uris in groups.items()
+        if uris
+    )
+
+
 def _adopt_videos(layout: Layout, asked: Plan) -> tuple[PlannedShard, ...]:
     """The folder's own shards of the videos asked for; new videos get shards of their own."""
     wanted = {video.uri: video for video in asked.videos}

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from massannot.clip import Phrase, PhraseOrigin
 from massannot.io.noun_phrases import noun_phrases
-from massannot.io.plan import PlannedVideo, seen_now
+from massannot.io.plan import PlannedVideo, all_seen_now
 from massannot.io.question import Question
 from massannot.io.span import Span, in_order
 
@@ -40,14 +40,15 @@ def planned_videos(
         uri = first_name[os.path.realpath(question.uri)]
         asked[uri].append(replace(question, uri=uri))
     whole = set(named)
-    return [
-        seen_now(
+    videos = [
+        PlannedVideo(
             uri,
             spans=_spans(of_video, prompts, whole=uri in whole),
             license=next((q.license for q in of_video if q.license), None),
         )
         for uri, of_video in asked.items()
     ]
+    return all_seen_now(videos)
 
 
 def _spans(

@@ -10,13 +10,16 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from massannot.io.store import is_remote, store_of
 from massannot.io.video import Span
 
 VIDEOS_PER_SHARD = 16
 """Few enough that a worker is never long alone at the end, many enough that files stay few."""
+ASKED_AT_ONCE = 32
 SHARDS_WANTED = 16
 """Small plans have smaller shards, until there are so many: enough for a machine full of GPUs."""
 
@@ -68,12 +71,30 @@ class Plan:
 def seen_now(uri: str, **known: Any) -> PlannedVideo:
     """A PlannedVideo with the file's present size and time of change. Its cost is its size, which
     is all that is known without opening it."""
+    return _seen(PlannedVideo(uri, **known))
+
+
+def all_seen_now(videos: Sequence[PlannedVideo]) -> list[PlannedVideo]:
+    """The same for many; a store is asked about several at once."""
+    if not any(is_remote(video.uri) for video in videos):
+        return list(map(_seen, videos))
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return list(pool.map(_seen, videos))
+
+
+def _seen(video: PlannedVideo) -> PlannedVideo:
     try:
-        found = os.stat(uri)
+        if is_remote(video.uri):
+            there = store_of(video.uri).head(video.uri)
+            size, mtime_ns, etag = there.size_bytes, there.mtime_ns, there.etag
+        else:
+            found = os.stat(video.uri)
+            size, mtime_ns, etag = found.st_size, found.st_mtime_ns, None
     except OSError:
-        return PlannedVideo(uri, **known)
-    size = found.st_size
-    return PlannedVideo(uri, size_bytes=size, mtime_ns=found.st_mtime_ns, cost=float(size), **known)
+        return video
+    return dataclasses.replace(
+        video, size_bytes=size, mtime_ns=mtime_ns, etag=etag, cost=float(size)
+    )
 
 
 def deal(
@@ -85,11 +106,11 @@ def deal(
     """A plan with the videos in the given order, but files of one size beside each other: if they
     are copies, the worker that has both notices. A video named several times gets all its spans,
     and a span named several times all its phrases."""
-    merged = _merged(videos)
+    each_once = merged(videos)
     if per_shard is None:  # a function of the plan alone: shards decide the files
-        per_shard = min(VIDEOS_PER_SHARD, -(-len(merged) // SHARDS_WANTED))
+        per_shard = min(VIDEOS_PER_SHARD, -(-len(each_once) // SHARDS_WANTED))
     shards: list[list[PlannedVideo]] = []
-    for together in _of_one_size(merged):
+    for together in of_one_size(each_once):
         for start in range(0, len(together), per_shard):
             more = together[start : start + per_shard]
             if not shards or len(shards[-1]) + len(more) > per_shard:
@@ -103,20 +124,22 @@ def deal(
     )
 
 
-def _of_one_size(videos: Sequence[PlannedVideo]) -> list[list[PlannedVideo]]:
+def of_one_size(videos: Sequence[PlannedVideo]) -> list[list[PlannedVideo]]:
+    """The videos, those of one size beside each other: they may be copies."""
     groups: dict[int | str, list[PlannedVideo]] = {}
     for video in videos:
         groups.setdefault(video.size_bytes or video.uri, []).append(video)
     return list(groups.values())
 
 
-def _merged(videos: Iterable[PlannedVideo]) -> list[PlannedVideo]:
-    merged: dict[str, PlannedVideo] = {}
+def merged(videos: Iterable[PlannedVideo]) -> list[PlannedVideo]:
+    """Each video once, with all its spans, in the order in which they were first named."""
+    known: dict[str, PlannedVideo] = {}
     for video in videos:
-        known = merged.get(video.uri)
-        spans = video.spans if known is None else known.spans + video.spans
-        merged[video.uri] = dataclasses.replace(known or video, spans=_merged_spans(spans))
-    return list(merged.values())
+        before = known.get(video.uri)
+        spans = video.spans if before is None else before.spans + video.spans
+        known[video.uri] = dataclasses.replace(before or video, spans=_merged_spans(spans))
+    return list(known.values())
 
 
 def _merged_spans(spans: Sequence[Span]) -> tuple[Span, ...]:

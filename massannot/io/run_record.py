@@ -153,21 +153,27 @@ def differences(there: Any, asked: Any, name: str = "") -> Iterator[tuple[str, s
         yield name, _shown(there), _shown(asked)
 
 
-def _refuse_other(layout: Layout, there: Any, asked: Any, *, what: str) -> None:
+def shown_differences(there: Any, asked: Any) -> str:
+    """The same as lines for people; empty where nothing differs."""
     rows = list(differences(there, asked))
     if not rows:
-        return
+        return ""
     header = ("what", "there", "asked for")
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
-    raise OtherRecipe(
-        f"{layout.out} belongs to a run with another {what}:\n"
-        + "".join(f"  {line}\n" for line in lines)
-        + "repeat it as it was, or choose another output folder"
-    )
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def _refuse_other(layout: Layout, there: Any, asked: Any, *, what: str) -> None:
+    found = shown_differences(there, asked)
+    if found:
+        raise OtherRecipe(
+            f"{layout.out} belongs to a run with another {what}:\n{found}"
+            "repeat it as it was, or choose another output folder"
+        )
 
 
 def _all_maps(items: Sequence[Any]) -> bool:

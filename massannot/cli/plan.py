@@ -1,0 +1,66 @@
+"""`massannot plan`: what is to be done, written down once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from massannot.cli.app import AsJson, app, print_json
+from massannot.cli.recipe_options import RecipeOptions, takes_recipe
+
+
+@app.command()
+@takes_recipe
+def plan(
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Videos, as `annotate` takes them: files, folders, lists, manifests."),
+    ],
+    asked: RecipeOptions,
+    folder: Annotated[Path, typer.Option("-o", "--output", help="The plan's folder, a new one.")],
+    depth_maps: Annotated[bool, typer.Option(help="Store depth, as films show it.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Only N videos.", min=1)] = None,
+    sample: Annotated[
+        Literal["first", "random"], typer.Option(help="Which of them, with --limit.")
+    ] = "first",
+    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 0,
+    shard_minutes: Annotated[
+        float, typer.Option(help="How long one worker is at a shard, at that rate.", min=0.01)
+    ] = 7.5,
+    rate: Annotated[
+        float,
+        typer.Option(help="Million annotated pixels a second a worker gets through.", min=0.001),
+    ] = 5.0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Plan a run: read every video's header, deal the work into shards, pin recipe and weights.
+
+    Interrupted, the same command goes on. A finished plan never changes.
+
+    \b
+    massannot plan videos/ -p "a ball" -o plan --profile mass
+    massannot plan @list.txt -p hoop -o pilot --limit 500 --sample random --seed 1
+    """
+    from massannot import planning
+    from massannot.console import Watcher
+
+    wish = planning.Wish(
+        sources=tuple(sources),
+        prompts=tuple(asked.prompt),
+        folder=folder,
+        choice=asked.choice(depth_maps=depth_maps),
+        sampling=asked.sampling(),
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        shard_minutes=shard_minutes,
+        pixels_a_second=rate * 1e6,
+    )
+    record = planning.make(wish, say=Watcher(quiet=quiet).say)
+    if as_json:
+        print_json({"plan": str(folder), **record.counts})
+    else:
+        print(planning.as_text(folder, record))

@@ -1,0 +1,187 @@
+"""`massannot plan`: look at every video once, and write down what is to be done in which order.
+
+Reads headers, no pictures. Interrupted, the same command goes on; finished, the plan is never
+changed: the same command finds it equal, and any other is refused with the difference.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from massannot import api
+from massannot.chosen_models import pinned
+from massannot.errors import OtherRecipe, UsageError
+from massannot.io import durable, plan_folder, plan_record
+from massannot.io.adopt_plan import difference_of_plans
+from massannot.io.deal_by_cost import deal_by_cost
+from massannot.io.expected_work import expected, with_costs
+from massannot.io.plan import PlannedVideo
+from massannot.io.plan_record import PlanRecord
+from massannot.io.probing import probe_all
+from massannot.io.run_record import shown_differences
+from massannot.io.store import is_remote
+from massannot.io.video import Sampling
+from massannot.planned_with import choice_to_json, digests
+from massannot.recipe import Choice
+
+PIXELS_A_SECOND = 5e6
+"""What a worker gets through until `plan --estimate` has measured it: 10 s of GPU for a 10 s clip
+of 960x540 at 10 frames a second."""
+SHARD_MINUTES = 7.5
+"""Short enough that little is lost with a worker, long enough that files stay few."""
+PROBES = ".probes"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for on the command line."""
+
+    sources: tuple[str, ...]
+    prompts: tuple[str, ...]
+    folder: Path
+    choice: Choice
+    sampling: Sampling = field(default_factory=Sampling)
+    limit: int | None = None
+    sample: Literal["first", "random"] = "first"
+    seed: int = 0
+    shard_minutes: float = SHARD_MINUTES
+    pixels_a_second: float = PIXELS_A_SECOND
+
+
+def make(wish: Wish, *, say: Callable[[str], None] = lambda line: None) -> PlanRecord:
+    """The finished plan in `wish.folder`. `say` hears how far probing is.
+
+    Raises UsageError, OtherRecipe when the folder holds another plan.
+    """
+    if is_remote(str(wish.folder)):
+        raise UsageError(
+            f"-o {wish.folder}: found a bucket, expected a folder that workers can see"
+        )
+    choice = pinned(wish.choice)
+    there = plan_record.read(wish.folder)
+    intent = _intent(wish, choice)
+    if there is not None:
+        _refuse_other(wish.folder, there, intent)
+    videos = _videos(wish)
+    kept = wish.folder / PROBES if there is None else wish.folder.with_name(f".{wish.folder.name}")
+    try:
+        return _written(wish, intent, videos, kept, say, there)
+    finally:
+        if there is not None:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def _written(
+    wish: Wish,
+    intent: PlanRecord,
+    videos: Sequence[PlannedVideo],
+    kept: Path,
+    say: Callable[[str], None],
+    there: PlanRecord | None,
+) -> PlanRecord:
+    probes = list(probe_all(videos, kept, each=lambda n: say(f"{n} of {len(videos)} headers read")))
+    work = [expected(v, probed, wish.sampling) for v, probed in zip(videos, probes, strict=True)]
+    shards = deal_by_cost(with_costs(videos, work), shard_cost=intent.shard_cost)
+    folder = wish.folder if there is None else kept
+    plan_folder.write_tables(folder, shards)
+    tables = (plan_folder.VIDEOS, plan_folder.SHARDS)
+    unopened = Counter(probed.problem for probed in probes if probed.problem)
+    record = PlanRecord(
+        **{
+            **{name: getattr(intent, name) for name in _INTENT},
+            "counts": {
+                "videos": sum(len(shard.videos) for shard in shards),
+                "spans": sum(max(1, len(v.spans)) for shard in shards for v in shard.videos),
+                "shards": len(shards),
+                "expected_clips": sum(each.clips for each in work if each),
+                "expected_frames": sum(each.frames for each in work if each),
+                "cost": sum(shard.cost for shard in shards),
+                "cannot_be_opened": dict(sorted(unopened.items())),
+            },
+            "files": {name: durable.sha256_of(folder / name) for name in tables},
+        }
+    )
+    if there is None:
+        plan_record.write(wish.folder, record)
+        shutil.rmtree(kept, ignore_errors=True)
+    elif record.files != there.files:
+        raise OtherRecipe(
+            f"{wish.folder} holds a plan of other videos:\n"
+            f"{difference_of_plans(wish.folder, kept)}choose another folder"
+        )
+    return record
+
+
+_INTENT = ("sources", "chosen", "shard_cost", "prompts", "sampling", "choice", "digests")
+
+
+def _intent(wish: Wish, choice: Choice) -> PlanRecord:
+    """What the plan is for, before anything is known of the videos."""
+    return PlanRecord(
+        sources=wish.sources,
+        chosen={"limit": wish.limit, "sample": wish.sample, "seed": wish.seed},
+        shard_cost=wish.shard_minutes * 60 * wish.pixels_a_second,
+        prompts=tuple(phrase.text for phrase in api.phrases_of(wish.prompts)),
+        sampling=asdict(wish.sampling),
+        choice=choice_to_json(choice),
+        digests=digests(choice, choice.build()),
+        counts={},
+        files={},
+    )
+
+
+def _refuse_other(folder: Path, there: PlanRecord, asked: PlanRecord) -> None:
+    plain: list[dict[str, Any]] = [
+        {name: record.plain()[name] for name in _INTENT} for record in (there, asked)
+    ]
+    found = shown_differences(*plain)
+    if found:
+        raise OtherRecipe(
+            f"{folder} holds a plan for something else:\n{found}choose another folder"
+        )
+
+
+def _videos(wish: Wish) -> list[PlannedVideo]:
+    plan = api.plan_of(wish.sources, phrases=api.phrases_of(wish.prompts))
+    videos = list(plan.videos)
+    if not any(span.phrases for video in videos for span in video.spans):
+        raise UsageError(
+            "nothing to look for: found no -p and no manifest that names entities; say what, "
+            'for example -p "a ball"'
+        )
+    return some_of(videos, limit=wish.limit, sample=wish.sample, seed=wish.seed)
+
+
+def some_of(
+    videos: Sequence[PlannedVideo], *, limit: int | None, sample: str, seed: int
+) -> list[PlannedVideo]:
+    """The first `limit` of them, or as many at random, in their own order."""
+    if limit is None or limit >= len(videos):
+        return list(videos)
+    if sample == "first":
+        return list(videos[:limit])
+    places = sorted(random.Random(seed).sample(range(len(videos)), limit))
+    return [videos[place] for place in places]
+
+
+def as_text(folder: Path, record: PlanRecord) -> str:
+    """The plan in a few lines."""
+    counts = record.counts
+    bad = counts["cannot_be_opened"]
+    planned = (
+        f"{counts['videos']} videos, {counts['spans']} planned spans: about "
+        f"{counts['expected_clips']} clips, {counts['expected_frames']} frames; "
+        f"{counts['shards']} shards in {folder}"
+    )
+    lines = [planned]
+    if bad:
+        shown = ", ".join(f"{reason} {n}" for reason, n in bad.items())
+        lines.append(f"{sum(bad.values())} cannot be opened and will be failures: {shown}")
+    lines.append(f"next: massannot run {folder} -o OUT")
+    return "\n".join(lines)
