@@ -4,10 +4,14 @@ A commit names the shard's files with their rows, sizes and hashes; it is put co
 two attempts the first wins and files of two attempts never mix. What is committed is published:
 linked into `data/`, `clips` last. Whoever starts next publishes what is committed and not yet
 there, and withdraws a commit whose files have been damaged in the meantime.
+
+In a bucket the same happens, after the files were uploaded under a name that their hashes decide,
+so that no attempt writes over another's; there, publishing copies.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,8 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from massannot.errors import MassannotError
-from massannot.io import durable
+from massannot.io import durable, shared_plan
+from massannot.io.bucket_path import BucketPath
 from massannot.io.layout import Layout
+from massannot.io.store import store_of
 
 LAST = "clips"
 """Published last: a clip seen here is complete in every other table."""
@@ -53,7 +59,11 @@ class Commit:
 
 
 def put(layout: Layout, commit: Commit) -> bool:
-    """Commit a shard; False: another attempt was first, and this one is void."""
+    """Commit a shard; False: another attempt was first, and this one is void.
+
+    Raises DamagedFile when a staged file of a commit to a bucket is not what the commit says."""
+    if layout.in_bucket:
+        _upload(layout, commit)
     text = json.dumps(asdict(commit), indent=1, ensure_ascii=False)
     return durable.write_once(layout.commit(commit.shard), text.encode())
 
@@ -76,10 +86,10 @@ def publish(layout: Layout, commit: Commit) -> None:
 
     Raises DamagedFile, and publishes nothing, when a staged file is not what the commit says.
     """
-    folder = layout.attempt(commit.shard, commit.attempt)
+    folder = _staged(layout, commit)
     todo = [f for f in commit.files if not layout.published(f.table, commit.shard).exists()]
     for file in todo:
-        problem = _difference(folder / f"{file.table}.parquet", file)
+        problem = _difference(folder / f"{file.table}.parquet", file, hashed=not layout.in_bucket)
         if problem and not layout.published(file.table, commit.shard).exists():
             raise DamagedFile(f"shard {commit.shard}: staged {file.table}.parquet {problem}")
     for file in sorted(todo, key=lambda file: file.table == LAST):
@@ -93,11 +103,15 @@ def publish(layout: Layout, commit: Commit) -> None:
 
 
 def recover(layout: Layout) -> tuple[str, ...]:
-    """Publish what is committed and not yet there; returns shards that have to be done again."""
+    """Publish what is committed and not yet there; returns shards that have to be done again.
+
+    Raises OtherRecipe when a bucket was planned by somebody else at the same time."""
+    if isinstance(layout.out, BucketPath):
+        shared_plan.share(layout.plans, layout.out / "_run" / "plan")
     withdrawn = []
     committed = shards(layout)
     published = {path.stem for path in (layout.data / LAST).glob("*.parquet")}
-    for shard in layout.shards_in_staging() & committed & published:
+    for shard in (layout.shards_in_staging() | _uploaded(layout)) & committed & published:
         _drop_staging(layout, shard)
     for shard in sorted(committed - published):
         commit = read(layout, shard)
@@ -124,13 +138,43 @@ def damage(layout: Layout) -> Iterator[str]:
                 yield f"data/{file.table}/{shard}.parquet {problem}"
 
 
-def _difference(path: Path, expected: CommittedFile) -> str | None:
-    if not path.exists():
+def _staged(layout: Layout, commit: Commit) -> Path:
+    """Where the commit's files lie until they are published."""
+    if not layout.in_bucket:
+        return layout.attempt(commit.shard, commit.attempt)
+    content = json.dumps([asdict(file) for file in commit.files])
+    return layout.uploads(commit.shard) / hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def _upload(layout: Layout, commit: Commit) -> None:
+    local, folder = layout.attempt(commit.shard, commit.attempt), _staged(layout, commit)
+    for file in commit.files:
+        name = f"{file.table}.parquet"
+        problem = _difference(local / name, file)
+        if problem:
+            raise DamagedFile(f"shard {commit.shard}: staged {name} {problem}")
+        durable.copy_over(local / name, folder / name)
+
+
+def _uploaded(layout: Layout) -> set[str]:
+    """Shards of which something waits in the bucket."""
+    if not layout.in_bucket:
+        return set()
+    folder = layout.uploads("")
+    entries = store_of(str(folder)).list(str(folder))
+    return {entry.uri.removeprefix(f"{folder}/").partition("/")[0] for entry in entries}
+
+
+def _difference(path: Path, expected: CommittedFile, *, hashed: bool = True) -> str | None:
+    """What is wrong with a file. Not `hashed`: only its size is looked at, which is enough for one
+    that was uploaded under the name of its hash."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
         return "is missing"
-    size = path.stat().st_size
     if size != expected.size_bytes:
         return f"has {size} bytes, its commit says {expected.size_bytes}"
-    if durable.sha256_of(path) != expected.sha256:
+    if hashed and durable.sha256_of(path) != expected.sha256:
         return "has other bytes than its commit says"
     return None
 
@@ -146,3 +190,7 @@ def _withdraw(layout: Layout, commit: Commit) -> None:
 def _drop_staging(layout: Layout, shard: str) -> None:
     for attempt in layout.attempts(shard):
         drop_attempt(layout, shard, attempt)
+    if layout.in_bucket:
+        uploads = str(layout.uploads(shard))
+        for entry in store_of(uploads).list(uploads):
+            store_of(uploads).delete(entry.uri)

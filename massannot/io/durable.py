@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, and survive a power cut once they are there.
 
 `write_once` is the conditional put that everything exactly-once stands on: of two writers of one
-name the first wins, whoever they are. On POSIX that is a hard link, which fails if the name exists.
+name the first wins, whoever they are. On POSIX that is a hard link, which fails if the name exists;
+in a bucket a conditional put.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from massannot.errors import NothingToRun
+from massannot.io.bucket_path import BucketPath
 
 
 def write_once(path: Path, content: bytes) -> bool:
     """Put `content` under a name that must not exist yet; False: somebody else was first."""
+    if isinstance(path, BucketPath):
+        return path.store.put_once(str(path), content)
     with private_file(path) as written:
         _write(written, content)
         return link_once(written, path)
@@ -26,6 +30,8 @@ def write_once(path: Path, content: bytes) -> bool:
 
 def write_over(path: Path, content: bytes) -> None:
     """Put `content` under `path`, whatever was there: readers see the old or the new file."""
+    if isinstance(path, BucketPath):
+        return path.store.put(str(path), content)
     with private_file(path) as written:
         _write(written, content)
         os.replace(written, path)
@@ -34,6 +40,8 @@ def write_over(path: Path, content: bytes) -> None:
 
 def copy_over(source: Path, target: Path) -> None:
     """Copy a file to `target`, on whatever disk: readers see the old or the new one, whole."""
+    if isinstance(target, BucketPath):
+        return target.store.upload(source, str(target))
     with private_file(target) as written:
         shutil.copyfile(source, written)
         sync(written)
@@ -43,7 +51,13 @@ def copy_over(source: Path, target: Path) -> None:
 
 def link_once(source: Path, target: Path) -> bool:
     """Give `source` a second name that must not exist yet; False: it exists. Both names lie in one
-    file system. Raises NothingToRun where it knows no hard links."""
+    file system. Raises NothingToRun where it knows no hard links.
+
+    In a bucket, which knows no second names, a copy over what is there: only for files of which
+    there are no two versions."""
+    if isinstance(target, BucketPath):
+        target.store.copy(str(source), str(target))
+        return True
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

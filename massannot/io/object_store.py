@@ -46,11 +46,17 @@ class ObjectStore:
         self._bucket: Any = _connect(scheme, bucket)
 
     def list(self, folder: str) -> Iterator[Entry]:
-        def listed() -> list[Entry]:
-            pages = self._obstore.list(self._bucket, prefix=self._key(folder).rstrip("/") or None)
-            return [self._entry(meta) for page in pages for meta in page]
+        """A page a request, each when it is wanted; buckets list in the order of addresses."""
+        prefix = self._key(folder).rstrip("/") or None
+        page: list[Entry] = []
 
-        yield from sorted(self._waited_for(folder, listed), key=lambda entry: entry.uri)
+        def next_page() -> list[Entry]:
+            after = self._key(page[-1].uri) if page else None
+            found = self._obstore.list(self._bucket, prefix=prefix, offset=after, chunk_size=1000)
+            return [self._entry(meta) for meta in next(iter(found), [])]
+
+        while page := self._waited_for(folder, next_page):
+            yield from page
 
     def head(self, uri: str) -> Entry:
         return self._entry(self._at(uri, lambda key: self._obstore.head(self._bucket, key)))
