@@ -23,6 +23,7 @@ from massannot.models.cotracker3_predictor import (
     EncodedClip,
     Prediction,
 )
+from massannot.models.device import exact_float32
 from massannot.models.pretrained import Dtype, n_parameters
 from massannot.models.upload import frames_on
 from massannot.models.weights import Weights, find
@@ -55,6 +56,7 @@ class CoTracker3Tracker:
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
+        exact_float32()
         local = find(self.weights)
         net = load_cotracker3(local.files[0], online=self.online)
         count = n_parameters(net)

@@ -57,6 +57,15 @@ def pick(wish: str) -> str:
     )
 
 
+def exact_float32() -> None:
+    """float32 means float32 on CUDA too: by default cuDNN rounds the factors of convolutions to 10
+    bits (TF32), which moves points and depth. Called by whatever loads a network."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def _driver_devices() -> tuple[str, ...]:
     program = shutil.which("nvidia-smi")
     if program is None:

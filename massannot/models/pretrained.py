@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from massannot.errors import MissingWeights, UsageError
+from massannot.models.device import exact_float32
 from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -26,6 +27,7 @@ def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
     The configuration is config.json beside the weights; code from the repository is never run.
     Raises MissingWeights when names or shapes do not fit.
     """
+    exact_float32()
     try:
         net, info = kind.from_pretrained(
             **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True

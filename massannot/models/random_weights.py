@@ -154,6 +154,8 @@ def _sam2(**hiera: Any) -> Callable[[], torch.nn.Module]:
         )
         net = transformers.Sam2VideoModel(transformers.Sam2VideoConfig(vision_config=vision))
         tie_places(net)
+        with torch.no_grad():  # by chance some would call everything absent: then no mask is made
+            net.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(1.0)
         return net
 
     return build

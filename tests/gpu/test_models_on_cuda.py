@@ -25,15 +25,6 @@ PHRASES = ["a red ball", "box"]
 BOXES = {1: (20, 20, 60, 70), 2: (70, 10, 130, 80)}
 
 
-@pytest.fixture(autouse=True)
-def exact_float32() -> Any:
-    """No TF32: float32 is to mean float32 where it is compared."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    yield
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-
-
 def on(device: str, adapter: Any) -> Any:
     adapter.setup(device=device)
     return adapter

@@ -165,3 +165,11 @@ def test_the_card_counts_parameters_and_names_the_file(folder: Path) -> None:
     assert len(depth.card().sha256) == 64
     assert depth.card().license == "untagged"
     assert isinstance(depth, DepthEstimator)
+
+
+def test_a_loaded_network_computes_in_full_float32(tmp_path: Path) -> None:
+    """cuDNN's default would round the factors of convolutions to 10 bits."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    DepthAnything(Weights(str(tiny_depth(tmp_path)))).setup(device="cpu")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
