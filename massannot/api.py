@@ -8,7 +8,7 @@ from pathlib import Path
 
 from massannot.chosen_models import pinned, pins_of
 from massannot.clip import Phrase
-from massannot.errors import UsageError
+from massannot.errors import BadPhrase, UsageError
 from massannot.executors import local
 from massannot.executors.progress import Progress, silent
 from massannot.executors.summary import RunSummary
@@ -23,6 +23,7 @@ from massannot.io.plan import Plan, deal
 from massannot.io.plan_folder import PlanFolder
 from massannot.io.sources import find_videos
 from massannot.io.video import Sampling
+from massannot.models.prompts import cleaned
 from massannot.recipe import Choice
 from massannot.viewers.film import render
 from massannot.viewers.report import Heading, write_report
@@ -42,13 +43,22 @@ class Annotated:
 def phrases_of(prompts: Sequence[str]) -> tuple[Phrase, ...]:
     """Each prompt is a phrase; "a ball . a hoop ." is two, as Grounding DINO's users write it.
 
-    Raises UsageError for an empty one.
+    Raises UsageError for an empty one and for one with a full stop or question mark inside.
     """
     texts = [part.strip() for prompt in prompts for part in _parts(prompt)]
     empty = [prompt for prompt in prompts if not any(part.strip() for part in _parts(prompt))]
     if empty:
         raise UsageError(f"-p {empty[0]!r}: an empty phrase names nothing; give a noun, 'a ball'")
-    return tuple(Phrase(text) for text in dict.fromkeys(texts) if text)
+    return tuple(Phrase(text) for text in dict.fromkeys(map(_asked, filter(None, texts))))
+
+
+def _asked(text: str) -> str:
+    """A phrase as it will stand in the tables: as written, less a full stop at its end."""
+    try:
+        cleaned(text)
+    except BadPhrase as error:
+        raise UsageError(f"-p: {error}") from error
+    return text.rstrip(". \t\n")
 
 
 def _parts(prompt: str) -> list[str]:
@@ -147,8 +157,10 @@ def films_of(
     return made
 
 
-def report_of(dataset: Dataset, *, sample: int = 60, seed: int = 0) -> Path:
-    """Write OUT/report/index.html and a page per clip; returns the index."""
+def report_of(
+    dataset: Dataset, *, sample: int = 60, seed: int = 0, min_quality: float | None = None
+) -> Path:
+    """Write OUT/report/index.html and a page per clip; returns the index. See write_report."""
     record = run_record.read(dataset.layout)
     heading = Heading(
         title=f"massannot: {dataset.layout.out.name}",
@@ -163,4 +175,5 @@ def report_of(dataset: Dataset, *, sample: int = 60, seed: int = 0) -> Path:
         heading=heading,
         sample=sample,
         seed=seed,
+        min_quality=min_quality,
     )

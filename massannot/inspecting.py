@@ -48,22 +48,24 @@ def dataset_text(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
-def clip_json(view: ClipView) -> dict[str, Any]:
+def clip_json(view: ClipView, *, min_quality: float | None = None) -> dict[str, Any]:
     return {
         "clip": view.row,
         "phrases": view.table("phrases").to_pylist(),
         "entities": view.table("entities").to_pylist(),
         "motions": view.table("motions").to_pylist(),
-        "motion_profile": profile(view),
+        "motion_profile": profile(view, min_quality=min_quality),
     }
 
 
-def clip_text(view: ClipView) -> str:
+def clip_text(view: ClipView, *, min_quality: float | None = None) -> str:
     """The clip's row, its entities, its motion profile."""
     lines = [f"{name:<22}{value}" for name, value in view.row.items()]
-    lines += ["", *(str(row) for row in view.table("entities").to_pylist()), "", profile(view)]
+    lines += ["", *(str(row) for row in view.table("entities").to_pylist())]
+    lines += ["", profile(view, min_quality=min_quality)]
     return "\n".join(lines)
 
 
-def profile(view: ClipView) -> str:
-    return motion_profile({name: view.table(name) for name in PROFILE_TABLES}, template="mass-v2")
+def profile(view: ClipView, *, min_quality: float | None = None) -> str:
+    tables = {name: view.table(name) for name in PROFILE_TABLES}
+    return motion_profile(tables, template="mass-v2", min_quality=min_quality)

@@ -47,7 +47,7 @@ def motion_profile(
     names = entity_names(tables)
     motions: dict[int, list[dict[str, Any]]] = {}
     for row in tables["motions"].to_pylist():
-        if row["reference"] == reference and _is_good(row["quality"], min_quality):
+        if row["reference"] == reference and is_good(row["quality"], min_quality):
             motions.setdefault(row["segment"], []).append(row)
     clip = tables["clips"].to_pylist()[0]
     lines = ["Motion Profile"]
@@ -152,7 +152,8 @@ def _median(by_frame: Mapping[int, float], first: int, last: int) -> float | Non
     return inside[len(inside) // 2] if inside else None
 
 
-def _is_good(quality: float | None, least: float | None) -> bool:
+def is_good(quality: float | None, least: float | None) -> bool:
+    """Whether a quality passes; an unknown one does where nothing is asked."""
     return least is None or (quality is not None and quality >= least)
 
 

@@ -36,6 +36,8 @@ class Facts:
     intrinsics_origins: Mapping[str, int]
     n_static: int
     n_moving: int
+    n_moving_posed: int
+    """Of the moving ones, those whose camera poses were given."""
     noise_floor: float | None
     """Median over clips of the background's 3D path length a second, in the scale's unit."""
     above_noise: int
@@ -55,7 +57,10 @@ def facts(dataset: Dataset) -> Facts:
     in_camera = [r for r in motions.select(["reference", "above_noise"]).to_pylist()
                  if r["reference"] == "camera"]  # fmt: skip
     floors = [f for f in clips["noise_floor"].to_pylist() if f is not None]
-    origins = dataset.table_or_empty("cameras").select(["clip_id", "intrinsics_origin"]).to_pylist()
+    columns = ["clip_id", "intrinsics_origin", "pose_origin"]
+    origins = dataset.table_or_empty("cameras").select(columns).to_pylist()
+    posed = {row["clip_id"] for row in origins if row["pose_origin"] == "given"}
+    static = dict(zip(clips["clip_id"].to_pylist(), clips["camera_static"].to_pylist()))
     return Facts(
         n_clips=clips.num_rows,
         n_frames=sum(clips["n_frames"].to_pylist()),
@@ -64,8 +69,9 @@ def facts(dataset: Dataset) -> Facts:
         intrinsics_origins=dict(
             Counter({row["clip_id"]: row["intrinsics_origin"] for row in origins}.values())
         ),
-        n_static=clips["camera_static"].to_pylist().count(True),
-        n_moving=clips["camera_static"].to_pylist().count(False),
+        n_static=list(static.values()).count(True),
+        n_moving=list(static.values()).count(False),
+        n_moving_posed=sum(static.get(clip_id) is False for clip_id in posed),
         noise_floor=float(np.median(floors)) if floors else None,
         above_noise=sum(r["above_noise"] is True for r in in_camera),
         n_motions=len(in_camera),
@@ -123,8 +129,11 @@ def _camera(known: Facts) -> str:
     parts = [f"{counted(known.n_static, 'clip')} still", f"{known.n_moving} moving"]
     if unknown:
         parts.append(f"{unknown} could not be tested")
-    if known.n_moving:
-        parts.append("motions of moving cameras are in the camera's frame, unless poses were given")
+    if known.n_moving > known.n_moving_posed:
+        parts.append("motions are in the moving camera's frame (--cameras FILE gives poses)")
+    if known.n_moving_posed:
+        parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with given poses, in the "
+                     "world's frame too")  # fmt: skip
     return ", ".join(parts)
 
 

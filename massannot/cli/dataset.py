@@ -16,6 +16,9 @@ from massannot.errors import NothingToRun, UsageError
 def inspect(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     clip: Annotated[str | None, typer.Option(help="One clip by its id (or its beginning).")] = None,
+    min_quality: Annotated[
+        float | None, typer.Option(help="Least quality of a motion in the clip's profile, 0..1.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a dataset holds: tables and rows, clips, or one clip's entities and motion profile.
@@ -30,7 +33,8 @@ def inspect(
     dataset = open_dataset(out)
     if clip is not None:
         view = inspecting.find_clip(dataset, clip)
-        shown = inspecting.clip_json(view) if as_json else inspecting.clip_text(view)
+        told = inspecting.clip_json if as_json else inspecting.clip_text
+        shown = told(view, min_quality=min_quality)
     else:
         shown = inspecting.dataset_json(dataset) if as_json else inspecting.dataset_text(dataset)
     if isinstance(shown, str):
@@ -100,6 +104,9 @@ def report(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     sample: Annotated[int, typer.Option("-n", help="Clips shown at most.", min=1)] = 60,
     seed: Annotated[int, typer.Option(help="Which of the others are shown.")] = 0,
+    min_quality: Annotated[
+        float | None, typer.Option(help="Leave out entities of lower or unknown quality, 0..1.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a page to look at: worst clips first, one page per clip, failures by class.
@@ -110,7 +117,7 @@ def report(
     from massannot import api
     from massannot.io.dataset import open_dataset
 
-    index = api.report_of(open_dataset(out), sample=sample, seed=seed)
+    index = api.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
     if as_json:
         print_json({"report": str(index)})
     else:

@@ -73,6 +73,10 @@ class RecipeOptions:
     text_threshold: Annotated[
         float | None, typer.Option(help="Least score of a phrase's words.", min=0, max=1)
     ] = None
+    grid_size: Annotated[
+        int | None,
+        typer.Option(help="Points on a thing at most, N x N: 8 is 64, the default.", min=1, max=22),
+    ] = None
     options: Annotated[
         list[str], typer.Option("--set", help="STAGE.OPTION=VALUE; see `recipes show annotate`.")
     ] = field(default_factory=list)
@@ -96,10 +100,15 @@ class RecipeOptions:
             depth_maps=depth_maps,
             dtype=self.dtype,
             weights=tuple(_pair(text, "--weights JOB=WHERE") for text in self.weights),
-            options=tuple(_option(text) for text in self.options),
+            options=(*self._grid(), *(_option(text) for text in self.options)),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
         )
+
+    def _grid(self) -> tuple[tuple[str, str, str], ...]:
+        if self.grid_size is None:
+            return ()
+        return (("track_points", "max_per_entity", str(self.grid_size**2)),)
 
     def sampling(self) -> Sampling:
         from massannot.io.video import Sampling

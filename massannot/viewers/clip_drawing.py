@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from massannot.geometry import rle
 from massannot.io.stored_depth import stored_values
+from massannot.motion_profile import entity_names
 from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
 from massannot.viewers.palette import FAINT, GRID, INK, PAPER, depth_rgb, entity_rgb
 from massannot.viewers.top_view import TopView
@@ -47,7 +48,7 @@ class ClipDrawing:
         self.source_size: tuple[int, int] = (clip["source_width"], clip["source_height"])
         self.t_s = table("frames")["t_s"].to_numpy()
         self.unit = "m" if clip["scale_type"] == "metric" else "units"
-        self.labels = _labels(table)
+        self.labels = entity_names({name: table(name) for name in ("phrases", "entities")})
         self._masks = {
             (row["entity"], row["frame"]): row
             for row in table("masks").to_pylist()
@@ -166,17 +167,6 @@ class ClipDrawing:
                     pen.line(ends, fill=(*entity_rgb(entity), alpha), width=2)
         pen.line([(x_of[frame], top), (x_of[frame], bottom)], fill=FAINT)
         return image
-
-
-def _labels(table: GetTable) -> dict[int, str]:
-    texts = dict(zip(table("phrases")["phrase"].to_pylist(), table("phrases")["text"].to_pylist()))
-    entities = table("entities").to_pylist()
-    count = {p: sum(e["phrase"] == p for e in entities) for p in texts}
-    labels = {}
-    for row in entities:
-        name = texts[row["phrase"]]
-        labels[row["entity"]] = name if count[row["phrase"]] == 1 else f"{name} #{row['entity']}"
-    return labels
 
 
 def _tracks(tracks: pa.Table, n_frames: int) -> dict[int, DrawnTracks]:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from massannot.motion_profile import motion_profile
+from massannot.motion_profile import entity_names, is_good, motion_profile
 from massannot.viewers import html
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.film import Rendered, paths
@@ -44,11 +44,13 @@ def write_report(
     heading: Heading,
     sample: int = 60,
     seed: int = 0,
+    min_quality: float | None = None,
 ) -> Path:
     """Write `folder`/index.html and `folder`/clips/*.html; returns the index.
 
     `table` gives whole tables, `clip(id)` one clip's rows. `films` holds what `film.render` wrote;
     a clip without a still is listed without a picture. `sample`: clips shown at most.
+    `min_quality`: leave entities and motions of lower or unknown quality out of the pages.
     """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     rows = _worst_first(table)
@@ -58,7 +60,8 @@ def write_report(
         tables = clip(row["clip_id"])
         made = paths(films, tables)
         name = f"clips/{row['clip_id']}.html"
-        (folder / name).write_text(_clip_page(row, tables, made, folder / "clips"), "utf-8")
+        page = _clip_page(row, tables, made, folder / "clips", min_quality)
+        (folder / name).write_text(page, "utf-8")
         cards.append(_card(row, made, name))
     index = folder / "index.html"
     index.write_text(_index(table, heading, rows, shown, cards), "utf-8")
@@ -186,7 +189,9 @@ def _card(row: dict[str, Any], made: Rendered, link: str) -> str:
     )
 
 
-def _clip_page(row: dict[str, Any], tables: GetTable, made: Rendered, folder: Path) -> str:
+def _clip_page(
+    row: dict[str, Any], tables: GetTable, made: Rendered, folder: Path, min_quality: float | None
+) -> str:
     parts = [f"<h1>{html.text(_name(row))}</h1>", f"<p class=sub>{html.text(_facts(row))}</p>"]
     if row["camera_static"] is False:
         parts.append(
@@ -197,16 +202,19 @@ def _clip_page(row: dict[str, Any], tables: GetTable, made: Rendered, folder: Pa
         parts.append(f"<h2>Film</h2>{_video(made.film, folder)}")
     if made.still.exists():
         parts.append(html.picture(Image.open(made.still), alt="first, middle and last frame"))
-    parts += ["<h2>Entities</h2>", _entities(tables)]
-    parts += ["<h2>Motion profile</h2>", f"<pre>{html.text(_profile(tables))}</pre>"]
+    parts += ["<h2>Entities</h2>", _entities(tables, min_quality)]
+    profile = _profile(tables, min_quality)
+    parts += ["<h2>Motion profile</h2>", f"<pre>{html.text(profile)}</pre>"]
     parts += ["<h2>The clip's row</h2>", _row_table(row)]
     parts.append('<p><a href="../index.html">all clips</a></p>')
     return html.page(_name(row), parts)
 
 
-def _profile(tables: GetTable) -> str:
+def _profile(tables: GetTable, min_quality: float | None) -> str:
     names = ("clips", "segments", "phrases", "entities", "motions", "positions")
-    return motion_profile({name: tables(name) for name in names}, template="mass-v2")
+    return motion_profile(
+        {name: tables(name) for name in names}, template="mass-v2", min_quality=min_quality
+    )
 
 
 def _video(film: Path, folder: Path) -> str:
@@ -227,15 +235,18 @@ def _facts(row: dict[str, Any]) -> str:
     )
 
 
-def _entities(tables: GetTable) -> str:
-    texts = {r["phrase"]: r["text"] for r in tables("phrases").to_pylist()}
-    return html.table(
-        ["#entity", "phrase", "#frames", "#score", "quality", "#fb error, px", "#in mask",
+def _entities(tables: GetTable, min_quality: float | None) -> str:
+    names = entity_names({name: tables(name) for name in ("phrases", "entities")})
+    rows = tables("entities").to_pylist()
+    kept = [r for r in rows if is_good(r["quality"], min_quality)]
+    left_out = f"<p class=sub>{len(rows) - len(kept)} below quality {min_quality} left out</p>"
+    return (left_out if len(kept) < len(rows) else "") + html.table(
+        ["#entity", "name", "#frames", "#score", "quality", "#fb error, px", "#in mask",
          "#depth valid", "#points alive", "#mask score"],
         [
             [
                 str(r["entity"]),
-                html.text(texts[r["phrase"]]),
+                html.text(names[r["entity"]]),
                 f"{r['first_frame']}–{r['last_frame']}",
                 html.number(r["score"]),
                 html.quality_bar(r["quality"]),
@@ -245,7 +256,7 @@ def _entities(tables: GetTable) -> str:
                 html.number(r["points_alive_share"]),
                 html.number(r["mask_score"]),
             ]
-            for r in tables("entities").to_pylist()
+            for r in kept
         ],
     )  # fmt: skip
 

@@ -1,0 +1,49 @@
+"""What a user asks for on the command line, as the recipe gets it."""
+
+from __future__ import annotations
+
+import pytest
+
+from massannot.api import phrases_of
+from massannot.cli.recipe_options import RecipeOptions
+from massannot.errors import UsageError
+from massannot.stages.track_points import TrackPoints
+
+PHRASES = [
+    (["a ball"], ["a ball"], "as written"),
+    (["A Red Ball."], ["A Red Ball"], "a full stop at the end"),
+    (["a ball . a hoop ."], ["a ball", "a hoop"], "as Grounding DINO's users write it"),
+    (["a ball", "a ball ."], ["a ball"], "twice"),
+    (["ein Ball", "мяч"], ["ein Ball", "мяч"], "the detector's vocabulary decides later"),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"), [row[:2] for row in PHRASES], ids=[row[2] for row in PHRASES]
+)
+def test_a_prompt_is_a_phrase(given: list[str], texts: list[str]) -> None:
+    assert [phrase.text for phrase in phrases_of(given)] == texts
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("", "empty phrase"),
+        (" . ", "empty phrase"),
+        ("no. 7", "found '.' inside"),
+        ("a ball?", "found '?' inside"),
+    ],
+)
+def test_a_prompt_that_cannot_be_asked_is_refused_before_any_video(given: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words.replace("?", r"\?").replace("'.'", r"'\.'")):
+        phrases_of(["a hoop", given])
+
+
+@pytest.mark.parametrize(("side", "points"), [(None, 64), (1, 1), (8, 64), (22, 484)])
+def test_the_grid_size_is_the_number_of_points_on_a_thing(side: int | None, points: int) -> None:
+    wish = RecipeOptions(
+        profile="none", scenes="world", oracle="detect,masks,depth,tracks", grid_size=side
+    )
+    stages = wish.choice(depth_maps=False).build().stages
+    (stage,) = (stage for stage in stages if isinstance(stage, TrackPoints))
+    assert stage.max_per_entity == points
