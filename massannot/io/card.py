@@ -16,6 +16,8 @@ from massannot.io import commits, durable, run_record
 from massannot.io.layout import Layout
 
 DEFAULT_TABLE = "clips"
+STRICTEST = ("untagged", "-nc", "other", "gpl", "cc-by-sa", "cc-by")
+"""Parts of licences' names, the strictest first; whatever has none of them is permissive."""
 
 
 def write_card(layout: Layout, *, license: str | None = None) -> None:
@@ -31,10 +33,12 @@ def write_card(layout: Layout, *, license: str | None = None) -> None:
 
 
 def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license: str | None) -> str:
-    """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`."""
+    """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
+    `license`: the dataset's own; without one the card has the strictest of the weights'."""
+    tag = license or strictest_license(record.weights)
     head = [
         "---",
-        *([f"license: {license}"] if license else []),
+        *([f"license: {'unknown' if tag == 'untagged' else tag}"] if tag else []),
         "task_categories:",
         "- object-detection",
         "- video-text-to-text",
@@ -45,6 +49,17 @@ def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license:
         "---",
     ]
     return "\n".join(head) + "\n" + _body(rows, record)
+
+
+def strictest_license(weights: Iterable[run_record.Weights]) -> str:
+    """Of all weights that took part; empty: none did, or only the user's own files. Weights
+    without a tag count as the strictest."""
+    tags = {w.license.split(" ")[0].lower() for w in weights if w.weights and w.license}
+    return min(tags, key=lambda tag: (_strictness(tag), tag), default="")
+
+
+def _strictness(tag: str) -> int:
+    return next((n for n, part in enumerate(STRICTEST) if part in tag), len(STRICTEST))
 
 
 def _config(name: str) -> list[str]:
@@ -120,9 +135,17 @@ def _models(weights: Sequence[run_record.Weights]) -> str:
     with_weights = [w for w in weights if w.weights]
     if not with_weights:
         return "No model with weights took part.\n"
-    return _lines(
-        f"* {w.name}: {w.weights} {w.revision}, licence {w.license or 'not stated'}"
+    named = _lines(
+        f"* {w.name}: {w.weights} {w.revision}, sha256 {w.sha256[:16]}, "
+        f"licence {w.license or 'not stated'}"
         for w in with_weights
+    )
+    strictest = strictest_license(with_weights)
+    return named + (
+        f"\n\nThe strictest of these licences: {strictest}. Whether it binds what the weights "
+        "answered is for you to judge.\n"
+        if strictest
+        else "\n"
     )
 
 
