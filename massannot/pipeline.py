@@ -12,6 +12,8 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import PurePath
 from typing import Any, Protocol, runtime_checkable
 
 from massannot.clip import Clip
@@ -161,7 +163,8 @@ def _options(stage: Stage) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value that names `value`: models become their class and options."""
+    """A JSON value that names `value`: models become their class and options. Raises BadRecipe
+    for what does not say its options: two that differ would pass for one recipe."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -175,7 +178,12 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
-    return str(value)
+    if isinstance(value, PurePath | Fraction | type):
+        return str(value)
+    raise BadRecipe(
+        f"a recipe holds a {type(value).__name__}, which does not say its options; make it a "
+        "dataclass, so that runs with other options are not taken for this one"
+    )
 
 
 def _with_option(stage: Stage, option: str, value: str) -> Stage:

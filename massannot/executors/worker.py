@@ -313,7 +313,8 @@ def unread(shard: Shard, past: Past) -> list[tuple[int, PlannedVideo]]:
 def without_host_paths(message: str, *, uri: str) -> str:
     """A message as a table may hold it: files are named, the folders they lie in are not."""
     message = message.replace(uri, _without_folders(uri))
-    return re.sub(r"(?<![\w:/.])(?:~|/)[^\s'\":,;()]*/", "", message)
+    message = re.sub(r"(?<![\w:/.])(?:~|/)[^\s'\":,;()]*/", "", message)
+    return re.sub(r"(?<![\w:/.-])(?:[\w.-]+/)+(?=[\w.-]+\.[A-Za-z]\w{1,6}(?![\w-]))", "", message)
 
 
 def _without_folders(uri: str) -> str:

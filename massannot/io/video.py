@@ -138,12 +138,16 @@ def read_clips(
                 assert opened is not None
                 finished = True
                 video = _video(uri, opened, source_id, license, ending=message)
-                yield VideoEnd(video, message.failures)
+                yield VideoEnd(
+                    video, tuple((n, _as_given(e, job.path, uri)) for n, e in message.failures)
+                )
                 return
             else:
                 assert isinstance(message, Broken)
                 finished = True
                 raise message.error
+    except ClipError as error:
+        raise _as_given(error, job.path, uri) from error
     finally:
         reader.budget.give_back(reader=reader)
         _POOL.give_back(process, reusable=finished)
@@ -233,15 +237,20 @@ atexit.register(_POOL.close)
 
 
 def _local_path(uri: str) -> str:
-    """The path of a path or file:// address."""
+    """The path of a path or file:// address, whole: the process may have started elsewhere."""
     scheme, separator, rest = uri.partition("://")
     if not separator or not scheme.isalnum():
-        return uri
+        return os.path.abspath(uri)
     if scheme.lower() != "file":
         raise UsageError(f"{uri}: found an address of {scheme}, expected a local file; fetch it")
     if not rest.startswith("/"):
         raise VideoNotFound(f"{uri}: found a file address with a host, expected file:///path")
     return rest
+
+
+def _as_given(error: ClipError, path: str, uri: str) -> ClipError:
+    """The error with the file named as it was asked for."""
+    return type(error)(str(error).replace(path, uri))
 
 
 def _decimal(value: float) -> str:

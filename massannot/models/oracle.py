@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,7 @@ _SAME_OBJECT_IOU = 0.1
 class _Oracle:
     """What every oracle has: the folder of scenes; a seed for the errors it is told to make."""
 
+    job: ClassVar[str]
     scenes: str
     seed: int = field(default=0, kw_only=True)
     _library: SceneLibrary | None = field(default=None, init=False, repr=False, compare=False)
@@ -50,7 +52,8 @@ class _Oracle:
         self._library = None
 
     def card(self) -> ModelCard:
-        return ModelCard(name="oracle", revision=f"scenes {SCENE_VERSION}")
+        """Named after the job: a summary says which ones the truth did."""
+        return ModelCard(name=f"oracle_{self.job}", revision=f"scenes {SCENE_VERSION}")
 
     def _answers(self, frames: Frames) -> Answers:
         if self._library is None:
@@ -68,6 +71,7 @@ class _Oracle:
 class OracleDetector(_Oracle):
     """Boxes of what is seen of the entities; a phrase names all that have its colour and shape."""
 
+    job: ClassVar[str] = "detect"
     min_area_px: int = 16
     """Visible pixels from which on a thing is found."""
     shift_x_px: float = 0.0
@@ -128,6 +132,7 @@ class OracleDetector(_Oracle):
 class OracleMasks(_Oracle):
     """Exact masks; an object is the entity that a prompt overlaps most."""
 
+    job: ClassVar[str] = "masks"
     shift_x_px: int = 0
     shift_y_px: int = 0
     lost_frames: tuple[int, ...] = ()
@@ -191,6 +196,7 @@ class OracleSession:
 class OracleTracker(_Oracle):
     """Exact tracks of the surface points under the queries."""
 
+    job: ClassVar[str] = "tracks"
     shift_x_px: float = 0.0
     shift_y_px: float = 0.0
     jitter_px: float = 0.0
@@ -217,6 +223,7 @@ class OracleTracker(_Oracle):
 class OracleDepth(_Oracle):
     """Exact depth, times `factor`, plus `offset_m`."""
 
+    job: ClassVar[str] = "depth"
     factor: float = 1.0
     offset_m: float = 0.0
     flicker: float = 0.0
@@ -247,6 +254,7 @@ class OracleDepth(_Oracle):
 class OracleCameras(_Oracle):
     """Exact intrinsics and poses."""
 
+    job: ClassVar[str] = "cameras"
     focal_factor: float = 1.0
 
     def estimate_cameras(self, frames: Frames) -> Cameras:

@@ -65,11 +65,14 @@ class SceneLibrary:
         """By video id. Raises UsageError when the folder holds no scenes."""
         found = [SceneRecord.from_json(p) for p in sorted(self.folder.glob("scenes/*.json"))]
         if not found:
-            raise UsageError(
-                f"{self.folder} holds no scenes/*.json; `massannot scenes render {self.folder}` "
-                "writes them"
-            )
+            raise UsageError(f"{self.folder} holds no scenes/*.json; {self._way_out()}")
         return {record.video_id: record for record in found}
+
+    def _way_out(self) -> str:
+        above = self.folder.resolve().parent
+        if any(above.glob("scenes/*.json")):
+            return f"give the folder above it, {above}"
+        return "expected a folder that `massannot scenes render FOLDER` has written"
 
     def scene(self, video_id: str) -> Scene:
         """The scene that a video shows. Raises ModelFailed for a video of another folder."""

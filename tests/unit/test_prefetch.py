@@ -100,6 +100,8 @@ def test_a_bug_in_the_reader_rises_where_the_items_are_taken(videos):
         ("cannot open '/home/me/x.npz'", "v.mp4", "cannot open 'x.npz'"),
         ("in ~/cache/w.bin, twice", "v.mp4", "in w.bin, twice"),
         ("videos/v.mp4: 3 m/s, 1/2", "videos/v.mp4", "v.mp4: 3 m/s, 1/2"),
+        ("../given/masks.json: no v.mp4", "a/v.mp4", "masks.json: no v.mp4"),
+        ("weights owner/name-2.1-tiny, a/b", "v.mp4", "weights owner/name-2.1-tiny, a/b"),
         ("see https://host/page/x", "v.mp4", "see https://host/page/x"),
         ("nothing to hide", "v.mp4", "nothing to hide"),
     ],

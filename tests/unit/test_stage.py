@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import pytest
+
 from massannot.clip import Clip
+from massannot.errors import BadRecipe
 from massannot.pipeline import Pipeline, Stage
 from massannot.protocols import ModelCard
 from massannot.stages.stage import BaseStage
@@ -57,3 +60,20 @@ def test_a_stage_is_named_after_its_file() -> None:
 def test_a_stage_fits_the_pipelines_protocol() -> None:
     stage: Stage = TwoLamps(Lamp("a"), Lamp("b"))
     assert Pipeline("one", (stage,)).stages == (stage,)
+
+
+class Unnamed:
+    """A model that does not say its options."""
+
+
+@dataclass(frozen=True)
+class Holder(BaseStage):
+    model: object
+
+    def process(self, clip: Clip) -> Clip:
+        return clip
+
+
+def test_a_model_that_does_not_say_its_options_is_refused_where_recipes_are_compared() -> None:
+    with pytest.raises(BadRecipe, match="holds a Unnamed"):
+        Pipeline("one", (Holder(Unnamed()),)).describe()

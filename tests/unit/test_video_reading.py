@@ -201,3 +201,14 @@ def test_the_next_clip_is_decoded_while_the_caller_works(film: Path) -> None:
     assert isinstance(clip, Clip)
     assert budget.held_bytes >= 40 * FRAME_BYTES  # this one, and leave for one more
     reader.close()  # type: ignore[attr-defined]
+
+
+def test_a_relative_name_means_the_callers_folder_wherever_the_decoder_was_started(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(read_clips(str(film)))  # a decoder process exists, and was started elsewhere
+    monkeypatch.chdir(film.parent)
+    clips, _ = read(Path(film.name))
+    assert clips[0].frames.source_id == film.stem
+    with pytest.raises(VideoNotFound, match=r"^gone\.mp4"):
+        list(read_clips("gone.mp4"))
