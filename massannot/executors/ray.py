@@ -15,6 +15,7 @@ import os
 import pickle
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,9 +34,9 @@ from massannot.executors.stop_signals import StopSignals
 from massannot.executors.summary import RunSummary
 from massannot.executors.watchdog import Patience
 from massannot.executors.worker_handle import WorkerHandle, log_of
+from massannot.io.adopt_plan import Asked
 from massannot.io.layout import Layout
-from massannot.io.plan import Plan
-from massannot.io.plan_folder import PlanFolder, PlannedShard
+from massannot.io.plan_folder import PlannedShard
 from massannot.io.video import Sampling
 from massannot.pipeline import Pipeline
 
@@ -49,7 +50,7 @@ UNPLACED_S = 300.0
 
 
 def run(
-    plan: Plan | PlanFolder,
+    plan: Asked,
     build_pipeline: Callable[[], Pipeline],
     *,
     out: Path,
@@ -145,7 +146,7 @@ class RayWorker(WorkerHandle):
 
     def join(self) -> None:
         deadline = time.monotonic() + 10
-        while not self.silent and time.monotonic() < deadline:
+        while self.placed and not self.silent and time.monotonic() < deadline:
             for _ in self.messages():
                 pass
             time.sleep(0.02)
@@ -270,6 +271,7 @@ def _joined(address: str | None) -> Iterator[None]:
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
-        yield
+        with contextlib.redirect_stdout(sys.stderr):  # ray tells of lost machines there
+            yield
     finally:
         ray.shutdown()

@@ -19,9 +19,11 @@ from massannot.io.layout import Layout
 PHASES = ("decode", "model", "part", "commit", "publish")
 
 
-def start(out: Path, videos: Path, tally: Path, *, workers: int) -> subprocess.Popen:
-    """The run as a process."""
-    arguments = [str(out), str(videos), str(tally), str(workers)]
+def start(
+    out: Path, videos: Path, tally: Path, *, workers: int, ray_address: str = "", seconds=0.02
+) -> subprocess.Popen:
+    """The run as a process: local, or on the Ray cluster at an address."""
+    arguments = [str(out), str(videos), str(tally), str(workers), ray_address, str(seconds)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.run_tiny", *arguments],
         stdout=subprocess.PIPE,
@@ -70,7 +72,8 @@ def kill_in(
     process: subprocess.Popen, layout: Layout, phase: str | None, *, whom: str, delay_s: float
 ) -> str | None:
     """After `delay_s` of work, and once the folder shows `phase` (None: whatever it shows), SIGKILL
-    the driver or one of its workers. Returns the phase that was seen; None: the run had ended."""
+    the driver, one of its workers or one of its Ray actors. Returns the phase that was seen; None:
+    the run had ended."""
     begun_at = None
     while process.poll() is None:
         try:
@@ -82,21 +85,35 @@ def kill_in(
             continue
         begun_at = begun_at or time.monotonic()
         if time.monotonic() - begun_at >= delay_s and phase in (None, seen):
-            victims = [process.pid] if whom == "driver" else children(process.pid)
+            victims = [process.pid] if whom == "driver" else workers_of(layout)
+            if whom == "actor":
+                victims = [parent(pid) for pid in victims]
             if victims:
                 kill(random.Random(delay_s).choice(victims))
                 return seen
     return None
 
 
-def children(pid: int) -> list[int]:
-    """Processes started by `pid`."""
+def workers_of(layout: Layout) -> list[int]:
+    """The worker processes of a run, whoever started them: they write its logs."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "fd/1").readlink().is_relative_to(layout.logs.resolve()):
+                found.append(int(process.name))
+    return [pid for pid in found if parent(pid) not in found]  # not their decoders
+
+
+def parent(pid: int) -> int:
+    """Who started a process: for a worker on a Ray cluster, its actor."""
     try:
-        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def kill(pid: int) -> None:
+    if pid <= 1:
+        return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)

@@ -5,20 +5,21 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from massannot.executors.local import run
+from massannot.executors import local, ray
 from tests.faults import tiny_run
 
 
 def main() -> None:
-    out, videos, tally, workers = sys.argv[1:]
-    uris = sorted(map(str, Path(videos).glob("*.mp4")))
+    out, videos, tally, workers, ray_address, seconds = sys.argv[1:]
+    run, more = (ray.run, {"address": ray_address}) if ray_address else (local.run, {})
     summary = run(
-        tiny_run.plan_of(uris, per_shard=2),
-        tiny_run.Tiny(tally=Path(tally), seconds=0.02),
+        tiny_run.plan_of(sorted(map(str, Path(videos).glob("*.mp4"))), per_shard=2),
+        tiny_run.Tiny(tally=Path(tally), seconds=float(seconds)),
         out=Path(out),
         sampling=tiny_run.SAMPLING,
         workers=int(workers),
         device="cpu",
+        **more,
     )
     print(json.dumps(asdict(summary)))
 
