@@ -16,11 +16,10 @@ from massannot.executors.progress import Event, Progress, RunBegun
 from massannot.executors.stop_signals import StopSignals
 from massannot.executors.summary import RunSummary, Tally, summarize
 from massannot.io import commits, run_record
-from massannot.io.adopt_plan import adopt
+from massannot.io.adopt_plan import Asked, adopt
 from massannot.io.card import write_card
 from massannot.io.layout import Layout
-from massannot.io.plan import Plan
-from massannot.io.plan_folder import PlanFolder, PlannedShard
+from massannot.io.plan_folder import PlannedShard
 from massannot.io.run_record import Identity, RunRecord
 from massannot.io.video import Sampling
 from massannot.pipeline import Pipeline
@@ -30,7 +29,7 @@ Drive = Callable[[Sequence[PlannedShard], StopSignals, Progress], None]
 
 
 def carry_out(
-    plan: Plan | PlanFolder,
+    plan: Asked,
     build_pipeline: Callable[[], Pipeline],
     *,
     out: Path,
@@ -61,19 +60,21 @@ def carry_out(
         shards,
         tally=tally,
         seconds=time.monotonic() - started,
-        interrupted=signals.stopping and bool(_dearest_first(layout, shards)),
+        interrupted=signals.stopping
+        and any(shard.id not in tally.shards for shard in _dearest_first(layout, shards)),
     )
 
 
-def _record(pipeline: Pipeline, plan: Plan | PlanFolder, sampling: Sampling) -> RunRecord:
+def _record(pipeline: Pipeline, plan: Asked, sampling: Sampling) -> RunRecord:
     identity = Identity(pipeline.describe(), str(sampling), plan.prompts)
     return RunRecord(identity, pipeline.digest, notes=pipeline.notes)
 
 
 def _dearest_first(layout: Layout, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
-    """Shards without a commit. The longest go first, so that none is left alone at the end."""
+    """Shards without a commit, or to be tried again. The longest go first, so that none is left
+    alone at the end."""
     committed = commits.shards(layout)
-    todo = [shard for shard in shards if shard.id not in committed]
+    todo = [shard for shard in shards if shard.id not in committed or shard.retry]
     return sorted(todo, key=lambda shard: (-shard.cost, shard.id))
 
 

@@ -14,9 +14,9 @@ from massannot.executors.read_planned import Reader, ReadPlanned
 from massannot.executors.stop_signals import StopSignals
 from massannot.executors.summary import RunSummary
 from massannot.executors.watchdog import Patience
+from massannot.io.adopt_plan import Asked
 from massannot.io.layout import Layout
-from massannot.io.plan import Plan
-from massannot.io.plan_folder import PlanFolder, PlannedShard
+from massannot.io.plan_folder import PlannedShard
 from massannot.io.video import Sampling
 from massannot.models.device import pick, torch_state
 from massannot.pipeline import Pipeline
@@ -28,7 +28,7 @@ MEMORY_BYTES = 2 * 2**30
 
 
 def run(
-    plan: Plan | PlanFolder,
+    plan: Asked,
     build_pipeline: Callable[[], Pipeline],
     *,
     out: Path,

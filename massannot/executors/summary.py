@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from massannot.executors.progress import ClipDone, Event
+from massannot.executors.progress import ClipDone, Event, ShardDone
 from massannot.io import commits
 from massannot.io.commits import FailureCount
 from massannot.io.journal import read_past
@@ -48,6 +48,7 @@ class Tally:
         self.clips = 0
         self.frames = 0
         self.stage_seconds: Counter[str] = Counter()
+        self.shards: set[str] = set()
 
     def add(self, event: Event) -> None:
         if isinstance(event, ClipDone):
@@ -56,6 +57,8 @@ class Tally:
             self.stage_seconds["read"] += event.waited_s  # type: ignore[assignment]  # seconds
             for time in event.times:
                 self.stage_seconds[time.stage] += time.seconds  # type: ignore[assignment]
+        elif isinstance(event, ShardDone):
+            self.shards.add(event.shard)
 
 
 def summarize(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -40,6 +41,7 @@ from massannot.io.merge_parts import merge_parts, settled_clips
 from massannot.io.parts import write_part
 from massannot.io.plan import PlannedVideo, Shard
 from massannot.io.plan_folder import PlannedShard, read_shard
+from massannot.io.reopen import reopen
 from massannot.io.video import VideoEnd, release
 from massannot.io.video_row import video_row
 from massannot.pipeline import Pipeline, StageFailed, StageTime
@@ -48,6 +50,8 @@ from massannot.tables import consistency
 DEATHS_TO_BLAME = 2
 """An isolated worker must die this often with the same clip in hand before the clip is to blame:
 the first time may have been somebody else's kill."""
+
+LOG = logging.getLogger(__name__)
 
 ShardEnd = Literal["committed", "lost", "interrupted"]
 """lost: another attempt at the shard was committed first, so nothing is missing."""
@@ -93,13 +97,15 @@ class Worker:
         self._ahead: dict[str, Prefetch] = {}
         self._last: Prefetch | None = None
         self._announcing = threading.Lock()
+        self._opening = threading.Lock()
+        self._reopened: set[str] = set()
 
     def announce(self, shard: PlannedShard) -> None:
         """Read `shard` as soon as all that was announced before has been read; `work` follows."""
         with self._announcing:
             if shard.id not in self._ahead:
                 self._last = self._ahead[shard.id] = Prefetch(
-                    lambda: unread(read_shard(shard), read_past(self.layout, shard.id)),
+                    lambda: unread(self._opened(shard), read_past(self.layout, shard.id)),
                     self.read,
                     after=self._last,
                     at_end=self._wants_more,
@@ -121,7 +127,16 @@ class Worker:
             if not isolated:
                 self.announce(shard)
                 items = iter(stack.enter_context(self._ahead.pop(shard.id)))
-            return self._work_once(read_shard(shard), items)
+            return self._work_once(self._opened(shard), items)
+
+    def _opened(self, planned: PlannedShard) -> Shard:
+        """The shard with its videos; first of all reopened, where clips are to be tried again."""
+        shard = read_shard(planned)
+        with self._opening:
+            if planned.retry and planned.id not in self._reopened:
+                reopen(self.layout, shard, planned.retry)
+                self._reopened.add(planned.id)
+        return shard
 
     def _work_once(self, shard: Shard, ahead: Iterator[Item] | None) -> ShardEnd:
         if self.layout.commit(shard.id).exists():
@@ -228,6 +243,7 @@ class _Annotation:
         try:
             done = self._worker.pipeline.process(clip, times=times)
         except StageFailed as error:
+            LOG.exception("clip %s %s failed in %s", clip.clip_id, key, error.stage)
             self._fail(key, error.stage, error)
             return
         part = write_part(
@@ -239,6 +255,7 @@ class _Annotation:
         self._journal.write(finished)
         self._past.finished[key] = finished
         self._past.folders[part] = self._folder
+        LOG.info("clip %s %s done, waited %.2f s, %s", clip.clip_id, key, waited_s, _spoken(times))
         self._worker.report(
             ClipDone(
                 self._worker.number,
@@ -315,6 +332,10 @@ def without_host_paths(message: str, *, uri: str) -> str:
     message = message.replace(uri, _without_folders(uri))
     message = re.sub(r"(?<![\w:/.])(?:~|/)[^\s'\":,;()]*/", "", message)
     return re.sub(r"(?<![\w:/.-])(?:[\w.-]+/)+(?=[\w.-]+\.[A-Za-z]\w{1,6}(?![\w-]))", "", message)
+
+
+def _spoken(times: Sequence[StageTime]) -> str:
+    return ", ".join(f"{time.stage} {time.seconds:.2f} s" for time in times)
 
 
 def _without_folders(uri: str) -> str:

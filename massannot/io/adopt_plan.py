@@ -6,26 +6,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from massannot.errors import OtherRecipe
-from massannot.io import durable, plan_folder
+from massannot.io import commits, durable, plan_folder
 from massannot.io.layout import Layout
 from massannot.io.plan import Plan, PlannedVideo, Shard, deal
-from massannot.io.plan_folder import PlanFolder, PlannedShard
+from massannot.io.plan_folder import PlanFolder, PlannedShard, Retry
+from massannot.io.reopen import can_be_retried
 from massannot.io.video import Span
 
 FIRST = f"{0:06d}"
 
+Asked = Plan | PlanFolder | Retry
+"""What a run may be given to do."""
 
-def adopt(layout: Layout, asked: Plan | PlanFolder) -> tuple[PlannedShard, ...]:
+
+def adopt(layout: Layout, asked: Asked) -> tuple[PlannedShard, ...]:
     """The shards to be done, as the folder's own plan has them from now on.
 
     Raises OtherRecipe when the folder holds another plan, or a video with other spans or phrases.
     """
     if isinstance(asked, PlanFolder):
         return asked.share_of(_adopt_whole(layout, asked.folder))
+    if isinstance(asked, Retry):
+        return _retried(layout, asked.statuses)
     return _adopt_videos(layout, asked)
+
+
+def _retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, ...]:
+    """Every shard, those with clips that ended so marked."""
+    committed = commits.shards(layout)
+    return tuple(
+        replace(shard, retry=statuses)
+        if shard.id in committed and can_be_retried(commits.read(layout, shard.id), statuses)
+        else shard
+        for shard in shard_table(layout)
+    )
 
 
 def _adopt_whole(layout: Layout, folder: Path) -> tuple[PlannedShard, ...]:

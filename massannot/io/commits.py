@@ -118,9 +118,18 @@ def recover(layout: Layout) -> tuple[str, ...]:
         try:
             publish(layout, commit)
         except DamagedFile:
-            _withdraw(layout, commit)
+            withdraw(layout, commit)
             withdrawn.append(shard)
     return tuple(withdrawn)
+
+
+def withdraw(layout: Layout, commit: Commit) -> None:
+    """Undo a commit that cannot be published, or is to be made again; staging is kept. Broken off,
+    `recover` ends it."""
+    layout.published(LAST, commit.shard).unlink(missing_ok=True)
+    for file in commit.files:
+        layout.published(file.table, commit.shard).unlink(missing_ok=True)
+    layout.commit(commit.shard).unlink(missing_ok=True)
 
 
 def drop_attempt(layout: Layout, shard: str, attempt: int) -> None:
@@ -177,14 +186,6 @@ def _difference(path: Path, expected: CommittedFile, *, hashed: bool = True) -> 
     if hashed and durable.sha256_of(path) != expected.sha256:
         return "has other bytes than its commit says"
     return None
-
-
-def _withdraw(layout: Layout, commit: Commit) -> None:
-    """Undo a commit that cannot be published; the clips' own parts are kept."""
-    layout.published(LAST, commit.shard).unlink(missing_ok=True)
-    for file in commit.files:
-        layout.published(file.table, commit.shard).unlink(missing_ok=True)
-    layout.commit(commit.shard).unlink()
 
 
 def _drop_staging(layout: Layout, shard: str) -> None:

@@ -31,6 +31,10 @@ class ClipKey:
     uri: str
     clip_index: int
 
+    def __str__(self) -> str:
+        """As logs name it, and `massannot explain` takes it."""
+        return f"{self.uri}#{self.clip_index}"
+
 
 @dataclass(frozen=True)
 class Begun:

@@ -87,6 +87,16 @@ class PlannedShard:
     n_spans: int
     where: str
     """The plan's folder."""
+    retry: tuple[str, ...] = ()
+    """Clips that ended so are tried again, although the shard is committed."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What a folder has done already, as far as it ended so: `failed`, `quarantined`."""
+
+    statuses: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,7 @@ def copy_once(source: Path, folder: Path) -> bool:
     """The same with a plan that lies elsewhere."""
     with _beside(folder) as written:
         written.mkdir()
-        for name in (VIDEOS, SHARDS):
+        for name in (VIDEOS, SHARDS):  # the second one last: with it the plan is there
             shutil.copyfile(source / name, written / name)
             durable.sync(written / name)
         return _rename_once(written, folder)

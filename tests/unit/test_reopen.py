@@ -1,0 +1,121 @@
+"""Retrying: exactly the clips that ended so are done again, and then nothing tells it apart."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from massannot.executors import local
+from massannot.io import commits
+from massannot.io.dataset import open_dataset
+from massannot.io.journal import read_past
+from massannot.io.layout import Layout
+from massannot.io.plan_folder import Retry
+from tests.faults import tiny_run
+from tests.faults.tiny_run import SAMPLING, Tiny, data_files, done, plan_of
+
+N_VIDEOS = 4
+N_CLIPS = N_VIDEOS * tiny_run.CLIPS_PER_VIDEO
+
+
+@pytest.fixture(scope="module")
+def uris(tmp_path_factory) -> list[str]:
+    return tiny_run.write_videos(tmp_path_factory.mktemp("videos"), N_VIDEOS)
+
+
+def run(plan, out: Path, tiny: Tiny = Tiny(), workers: int = 0):  # noqa: B008
+    return local.run(plan, tiny, out=out, sampling=SAMPLING, workers=workers, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(uris, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    run(plan_of(uris), out)
+    return out
+
+
+def failed(out: Path) -> list[tuple[str, int]]:
+    rows = open_dataset(out).table("failures").to_pylist()
+    return [(Path(row["uri"]).stem, row["clip_index"]) for row in rows]
+
+
+RETRY = Retry(("failed",), ("square",))
+
+
+def test_a_clip_that_no_longer_fails_leaves_no_trace_and_nothing_else_is_done_again(
+    uris, undisturbed, tmp_path
+):
+    out, tally = tmp_path / "out", tmp_path / "tally"
+    before = run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1", "v003/0"}), tally=tally))
+    assert (before.done, before.failed) == (N_CLIPS - 2, 2)
+    after = run(RETRY, out, Tiny(tally=tally))
+    assert (after.planned, after.done, after.failed, after.done_now) == (N_CLIPS, N_CLIPS, 0, 2)
+    assert done(tally) == Counter(dict.fromkeys(done(tally), 1))
+    assert len(done(tally)) == N_CLIPS
+    assert data_files(out) == data_files(undisturbed)
+    assert failed(out) == []
+    assert list(commits.damage(Layout(out))) == []
+
+
+def test_a_clip_that_fails_again_is_one_row_again(uris, tmp_path):
+    out, raises = tmp_path / "out", frozenset({"v001/1"})
+    run(plan_of(uris), out, Tiny(raises=raises))
+    before = data_files(out)
+    after = run(RETRY, out, Tiny(raises=raises))
+    assert (after.planned, after.done, after.failed, after.done_now) == (
+        N_CLIPS, N_CLIPS - 1, 1, 0,
+    )  # fmt: skip
+    assert failed(out) == [("v001", 1)]
+    assert data_files(out) == before
+
+
+def test_shards_without_such_clips_are_left_alone(uris, tmp_path):
+    out = tmp_path / "out"
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
+    before = {path: path.stat().st_mtime_ns for path in (out / "data").rglob("*.parquet")}
+    run(Retry(("quarantined",), ("square",)), out)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    run(RETRY, out)
+    changed = {path.stem for path in before if path.stat().st_mtime_ns != before[path]}
+    assert changed == {"000000"}
+
+
+def test_quarantined_clips_are_tried_again_and_failed_ones_kept(uris, tmp_path):
+    out = tmp_path / "out"
+    first = run(
+        plan_of(uris), out, Tiny(kills=frozenset({"v000/1"}), raises=frozenset({"v002/0"})), 1
+    )
+    assert (first.failed, first.quarantined) == (1, 1)
+    after = run(Retry(("quarantined",), ("square",)), out)
+    assert (after.planned, after.done, after.failed, after.quarantined) == (
+        N_CLIPS, N_CLIPS - 1, 1, 0,
+    )  # fmt: skip
+    assert failed(out) == [("v002", 0)]
+
+
+def test_a_video_that_was_not_there_is_read_when_it_is(uris, undisturbed, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    copies = [str(shutil.copy2(uri, folder)) for uri in uris]
+    plan = plan_of(copies)
+    away = shutil.move(copies[2], tmp_path / "away.mp4")
+    out = tmp_path / "out"
+    first = run(plan, out)
+    assert (first.done, first.failed) == (N_CLIPS - 2, 1)
+    shutil.move(away, copies[2])
+    after = run(RETRY, out)
+    assert (after.planned, after.done, after.failed) == (N_CLIPS, N_CLIPS, 0)
+    run(plan, tmp_path / "fresh")
+    assert data_files(out) == data_files(tmp_path / "fresh")
+
+
+def test_a_retry_that_breaks_off_is_ended_by_the_same_command_as_ever(uris, undisturbed, tmp_path):
+    out, tally = tmp_path / "out", tmp_path / "tally"
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"}), tally=tally))
+    with pytest.raises(KeyError):
+        run(RETRY, out, Tiny(breaks=frozenset({"v001/1"}), tally=tally))
+    assert len(read_past(Layout(out), "000000").finished) == 5, "its finished clips are kept"
+    run(plan_of(uris), out, Tiny(tally=tally))
+    assert data_files(out) == data_files(undisturbed)
+    assert max(done(tally).values()) == 1
