@@ -86,14 +86,14 @@ def _records(work: Path, seeds: range, replaced: set[int]) -> dict[str, list[Rec
     weights = accuracy.shipped_weights()
     records: dict[str, list[Record]] = {name: [] for name in MEASURES}
     for seed in seeds:
-        for name, (measure, by) in MEASURES.items():
+        for name, (_, by) in MEASURES.items():
             if name == "replaced" and seed not in replaced:
                 continue
             key = hashlib.sha256("".join(weights[model] for model in by).encode()).hexdigest()[:12]
             path = work / "records" / f"{name}-{key}" / f"{seed}.json"
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_over(path, json.dumps(measure(ruler, seed)).encode())
+                write_over(path, json.dumps(ruler.ask(seed, name)).encode())
                 _say(f"{seed} {name}")
             records[name].append(json.loads(path.read_text()))
     return records

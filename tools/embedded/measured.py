@@ -64,26 +64,29 @@ def depth(folder: Path, clips: Sequence[TrueClip]) -> tuple[dict[str, Any], dict
     """Relative error, of all pixels and of bodies, means over frames; and of a constant depth."""
     estimator = DepthAnything(Weights(str(folder)), canonical=CanonicalFocal())
     estimator.setup(device="cpu")
+    return {}, _means([row for clip in clips for row in depth_rows(estimator, clip)])
+
+
+def depth_rows(estimator: DepthAnything, clip: TrueClip) -> list[dict[str, float]]:
+    """A row per key frame."""
+    clip.frames.forget()
+    focal_px = float(clip.scene.camera.lens.focal_px)
+    maps = estimator.estimate_depth(clip.frames, focal_px=focal_px).values
     rows = []
-    for clip in clips:
-        clip.frames.forget()
-        maps = estimator.estimate_depth(
-            clip.frames, focal_px=float(clip.scene.camera.lens.focal_px)
-        ).values
-        for t in KEY_FRAMES:
-            true, body = clip.pictures[t].depth_m, clip.pictures[t].ids > 0
-            off = np.abs(_at_size(maps[t], true.shape) - true)
-            constant = np.abs(3.4 - true) / true
-            rows.append(
-                {
-                    "AbsRel": (off / true).mean(),
-                    "AbsRel_constant_3.4m": constant.mean(),
-                    "AbsRel_bodies": (off / true)[body].mean() if body.any() else np.nan,
-                    "AbsRel_bodies_constant_3.4m": constant[body].mean() if body.any() else np.nan,
-                    "median_off_m_bodies": np.median(off[body]) if body.any() else np.nan,
-                }
-            )
-    return {}, _means(rows)
+    for t in KEY_FRAMES:
+        true, body = clip.pictures[t].depth_m, clip.pictures[t].ids > 0
+        off = np.abs(_at_size(maps[t], true.shape) - true)
+        constant = np.abs(3.4 - true) / true
+        rows.append(
+            {
+                "AbsRel": (off / true).mean(),
+                "AbsRel_constant_3.4m": constant.mean(),
+                "AbsRel_bodies": (off / true)[body].mean() if body.any() else np.nan,
+                "AbsRel_bodies_constant_3.4m": constant[body].mean() if body.any() else np.nan,
+                "median_off_m_bodies": np.median(off[body]) if body.any() else np.nan,
+            }
+        )
+    return rows
 
 
 def _at_size(depth: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -211,10 +214,14 @@ _LATER = tuple(f"J{t}" for t in KEY_FRAMES[1:])
 
 
 def mask_rows(
-    propagator: Sam2Video, clip: TrueClip, *, prompt: Literal["box", "mask"] = "box"
+    propagator: Sam2Video,
+    clip: TrueClip,
+    *,
+    prompt: Literal["box", "mask"] = "box",
+    end: int = CLIP_FRAMES,
 ) -> list[dict[str, float]]:
-    """A row per object and frame: J in key frames in which the object shows, beside a filled box
-    or the copied true mask of frame 0; later also whether the object score is right."""
+    """A row per object and frame before `end`: J in key frames in which the object shows, beside a
+    filled box or the copied true mask of frame 0; later also whether the object score is right."""
     session = propagator.session(clip.frames)
     boxes, areas = boxes_and_areas(clip.pictures[0].ids)
     for body in np.flatnonzero(areas >= LEAST_SHOWN_PX):
@@ -223,7 +230,7 @@ def mask_rows(
         else:
             session.add_mask(int(body), frame=0, mask=clip.pictures[0].ids == body + 1)
     rows: list[dict[str, float]] = []
-    for answer in session.propagate(first=0, end=CLIP_FRAMES):
+    for answer in session.propagate(first=0, end=end):
         t = answer.frame
         for n, body in enumerate(answer.objects):
             true = clip.pictures[t].ids == body + 1

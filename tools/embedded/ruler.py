@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,6 +29,7 @@ from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
 from massannot.models.sam2_video import Sam2Video
 from massannot.pipeline import Stage
+from massannot.pixels import Frames
 from massannot.protocols import PointTracker
 from massannot.recipe import STEPS, Choice
 from massannot.scenes.answers import Answers
@@ -70,23 +72,28 @@ class Ruler:
         self.scenes = SceneLibrary(folder)
         self._folder = folder
         self._usual_depth_m = usual_depth_m
+        self._case: _Case | None = None
         self._of_seed = {record.seed: record for record in self.scenes.records.values()}
 
     def scene(self, seed: int) -> Scene:
         return self.scenes.scene(self._of_seed[seed].video_id)
 
-    def clip(self, seed: int, phrases: tuple[str, ...] = ()) -> Clip:
-        """The film's one clip, every frame."""
-        span = Span(phrases=tuple(Phrase(text) for text in phrases))
+    def ask(self, seed: int, name: str) -> Record:
+        """The record of one of MEASURES. Questions about one clip in a row share its pictures."""
+        if self._case is None or self._case.scene.seed != seed:
+            if self._case is not None:
+                release(self._case.clip)
+            self._case = self._read(seed)
+        return MEASURES[name][0](self, self._case)
+
+    def _read(self, seed: int) -> _Case:
+        """The film's one clip, every frame, asked for six phrases."""
+        scene = self.scene(seed)
+        span = Span(phrases=tuple(Phrase(text) for text in phrases_of(scene)))
         film = self._folder / self._of_seed[seed].video
         found = next(read_clips(str(film), spans=(span,), sampling=Sampling(fps=None)))
         assert isinstance(found, Clip)
-        return found
-
-    def true_clip(self, seed: int, clip: Clip) -> TrueClip:
-        """The film's frames and the truth of the first of them."""
-        scene = self.scene(seed)
-        return TrueClip(scene, clip.frames, [render(scene, k) for k in range(CLIP_FRAMES)])
+        return _Case(scene, found)
 
     @cached_property
     def detector(self) -> GroundingDino:
@@ -116,80 +123,52 @@ class Ruler:
             pipeline.setup(device="cpu")
         return {truth: {s.name: s for s in pipeline.stages} for truth, pipeline in built.items()}
 
-    def detection(self, seed: int) -> Record:
+    def detection(self, case: _Case) -> Record:
         """Boxes of six two-word phrases in four frames: which are right, and the true ones."""
-        clip = self.clip(seed)
-        try:
-            return detection_record(self.detector, self.true_clip(seed, clip), self.threshold)
-        finally:
-            release(clip)
+        return detection_record(self.detector, case.truth, self.threshold)
 
-    def masks(self, seed: int) -> Record:
+    def masks(self, case: _Case) -> Record:
         """J of objects prompted by their true box in frame 0."""
-        clip = self.clip(seed)
-        try:
-            return mask_record(self.propagator, self.true_clip(seed, clip))
-        finally:
-            release(clip)
+        return mask_record(self.propagator, case.truth)
 
-    def tracks(self, seed: int) -> Record:
+    def tracks(self, case: _Case) -> Record:
         """Points of frame 0, on things and elsewhere, followed through the clip."""
-        clip = self.clip(seed)
-        try:
-            return track_record(self.tracker, clip, self.scene(seed))
-        finally:
-            release(clip)
+        return track_record(self.tracker, case.clip.frames, case.scene)
 
-    def whole(self, seed: int) -> Record:
+    def whole(self, case: _Case) -> Record:
         """From text to positions."""
-        clip = self._asked(seed)
-        try:
-            started = time.process_time()
-            done = self._annotated(clip, LENS_TOLD, {})
-            cpu_s = time.process_time() - started
-            return {"cpu_s": round(cpu_s, 2), **self._scored(self._truth(seed, done))}
-        finally:
-            release(clip)
+        _ = self.stages
+        started = time.process_time()
+        done = self._annotated(case, LENS_TOLD)
+        cpu_s = time.process_time() - started
+        return {"cpu_s": round(cpu_s, 2), **self._scored(case, done, briefly=False)}
 
-    def replaced(self, seed: int) -> Record:
+    def replaced(self, case: _Case) -> Record:
         """The same with each of REPLACED."""
-        clip, done_before, first = self._asked(seed), {}, None
-        try:
-            record = {}
-            for name, truth_for in REPLACED.items():
-                done = self._annotated(clip, truth_for, done_before)
-                truth = self._truth(seed, done, same_clip=first)
-                first = first or truth
-                record[name] = self._scored(truth, briefly=True)
-            return record
-        finally:
-            release(clip)
+        return {
+            name: self._scored(case, self._annotated(case, truth_for))
+            for name, truth_for in REPLACED.items()
+        }
 
-    def _asked(self, seed: int) -> Clip:
-        return self.clip(seed, tuple(phrases_of(self.scene(seed))))
-
-    def _annotated(
-        self, clip: Clip, truth_for: tuple[str, ...], done: dict[tuple[bool, ...], Clip]
-    ) -> Clip:
-        """The clip after all stages; what `done` holds after equal first stages is not repeated."""
+    def _annotated(self, case: _Case, truth_for: tuple[str, ...]) -> Clip:
+        """The clip after all stages; equal first stages are not repeated."""
         by_truth = {STAGE_OF[job] for job in truth_for}
         path: tuple[bool, ...] = ()
+        clip = case.clip
         for name in self.stages[False]:
             path = (*path, name in by_truth)
-            if path not in done:
-                done[path] = self.stages[name in by_truth][name].process(clip)
-            clip = done[path]
+            if path not in case.done:
+                case.done[path] = self.stages[name in by_truth][name].process(clip)
+            clip = case.done[path]
         return clip
 
-    def _truth(self, seed: int, clip: Clip, *, same_clip: ClipTruth | None = None) -> ClipTruth:
+    def _scored(self, case: _Case, clip: Clip, *, briefly: bool = True) -> Record:
         view = ClipView(
             clip.clip_id, lambda name, _: clip.tables.get(name, tables.spec(name).empty())
         )
-        return ClipTruth(
-            view, self.scene(seed), usual_depth_m=self._usual_depth_m, same_clip=same_clip
-        )
-
-    def _scored(self, truth: ClipTruth, *, briefly: bool = False) -> Record:
+        usual_depth_m = self._usual_depth_m
+        truth = ClipTruth(view, case.scene, usual_depth_m=usual_depth_m, same_clip=case.scored)
+        case.scored = case.scored or truth
         errors, flat = found_position_errors_m(truth)
         record: Record = {
             "js": _rounded(list(truth.asked_js.values())),
@@ -203,6 +182,23 @@ class Ruler:
                 for s in score_clip(truth)
             }
         return record
+
+
+@dataclass
+class _Case:
+    """A clip while it is asked about."""
+
+    scene: Scene
+    clip: Clip
+    done: dict[tuple[bool, ...], Clip] = field(default_factory=dict)
+    """What came out after a stage, by who did each stage so far (True: the truth)."""
+    scored: ClipTruth | None = None
+
+    @cached_property
+    def truth(self) -> TrueClip:
+        """The film's frames and the truth of the first of them."""
+        pictures = [render(self.scene, k) for k in range(CLIP_FRAMES)]
+        return TrueClip(self.scene, self.clip.frames, pictures)
 
 
 def detection_record(detector: GroundingDino, clip: TrueClip, threshold: float) -> Record:
@@ -234,12 +230,12 @@ def mask_record(propagator: Sam2Video, clip: TrueClip) -> Record:
     return lists
 
 
-def track_record(tracker: PointTracker, clip: Clip, scene: Scene) -> Record:
+def track_record(tracker: PointTracker, frames: Frames, scene: Scene) -> Record:
     """Of one clip: TAP-Vid's scores, and those of points said to stand still and be visible."""
-    answers = Answers.of(scene, clip.frames)
+    answers = Answers.of(scene, frames)
     queries = _queries_txy(answers, scene.seed)
-    found, truth = tracker.track(clip.frames, queries_txy=queries), answers.tracks(queries)
-    size = (clip.frames.width, clip.frames.height)
+    found, truth = tracker.track(frames, queries_txy=queries), answers.tracks(queries)
+    size = (frames.width, frames.height)
     queries_xyt = queries[:, [1, 2, 0]]
     still = np.broadcast_to(queries[None, :, 1:], found.xy.shape)
     always = np.ones_like(found.visible)
@@ -284,7 +280,7 @@ def _json(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 5)
 
 
-Measure: TypeAlias = Callable[[Ruler, int], Record]
+Measure: TypeAlias = Callable[[Ruler, _Case], Record]
 MEASURES: Mapping[str, tuple[Measure, tuple[str, ...]]] = {
     "tracks": (Ruler.tracks, ()),
     "detection": (Ruler.detection, ("grounding_dino",)),
