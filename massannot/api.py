@@ -23,6 +23,7 @@ from massannot.io.plan import Plan, deal
 from massannot.io.plan_folder import PlanFolder
 from massannot.io.sources import find_videos
 from massannot.io.video import Sampling
+from massannot.kept_choice import KeptChoice, keeping
 from massannot.models.prompts import cleaned
 from massannot.recipe import Choice
 from massannot.viewers.film import render
@@ -122,14 +123,15 @@ def annotate_plan(
     progress: Progress = silent,
 ) -> Annotated:
     """Annotate what is planned; see `annotate`."""
+    pinned_choice = as_begun(choice, out)
     summary = local.run(
         plan,
-        as_begun(choice, out).build,
+        pinned_choice.build,
         out=out,
         sampling=sampling,
         workers=workers,
         device=device,
-        progress=progress,
+        progress=keeping(Layout(out), KeptChoice(pinned_choice, sampling), progress),
     )
     dataset = Dataset(Layout(out))  # an interrupted run may have published nothing yet
     return Annotated(out, summary, dataset if dataset.names else None)

@@ -15,25 +15,27 @@ from massannot.errors import OtherRecipe, UsageError
 from massannot.executors import local
 from massannot.executors.progress import Progress
 from massannot.executors.summary import RunSummary
-from massannot.io import plan_record
-from massannot.io.plan_folder import PlanFolder
+from massannot.io import plan_record, run_record
+from massannot.io.adopt_plan import Asked
+from massannot.io.layout import Layout
+from massannot.io.plan_folder import PlanFolder, Retry
 from massannot.io.plan_record import PlanRecord
 from massannot.io.run_record import shown_differences
 from massannot.job import DONE, Outcome, Questions, device_of, exit_code, run_lines
+from massannot.kept_choice import KeptChoice, keeping, kept_choice
 from massannot.models.weights import require
 from massannot.planned_with import choice_from_json, digests, sampling_from_json
 from massannot.recipe import Choice
 
+RETRIED = ("failed", "quarantined")
 MAX_FAILED = 0.02
 """Of a million videos from anywhere some are broken: that is no failed run."""
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What was asked for on the command line."""
+class Place:
+    """Where the work is done, and when it counts as failed."""
 
-    plan: Path
-    out: Path
     executor: Literal["local", "ray"] = "local"
     device: str = "auto"
     workers: int | None = None
@@ -41,24 +43,71 @@ class Errand:
     actors_per_gpu: int | None = None
     address: str | None = None
     """Of the Ray cluster to join."""
-    share: tuple[int, int] = (0, 1)
     max_failed: float = MAX_FAILED
 
 
-def do(errand: Errand, *, quiet: bool = False, verbose: bool = False) -> Outcome:
-    """Run what the plan has that `out` does not hold yet. Progress goes to stderr.
+def run(
+    plan: Path,
+    out: Path,
+    place: Place,
+    *,
+    share: tuple[int, int] = (0, 1),
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Outcome:
+    """Do what the plan has and `out` does not hold yet. Progress goes to stderr.
 
     Raises UsageError, OtherRecipe where recipe, code or weights are not what was planned with.
     """
-    record = finished_plan(errand.plan)
+    record = finished_plan(plan)
+    kept = as_planned(plan, record)
+    part = f"share {share[0]} of 0 to {share[1] - 1} of " if share[1] > 1 else ""
+    counts = record.counts
+    first = f"{part}{counts['shards']} shards, about {counts['expected_clips']} clips"
+    asked = PlanFolder(plan, record.prompts, *share)
+    return _do(asked, kept, out, place, first, quiet=quiet, verbose=verbose)
+
+
+def retry(
+    out: Path,
+    statuses: tuple[str, ...],
+    place: Place,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Outcome:
+    """Do the clips of `out` again that ended so, and go on with what is left to do."""
+    unknown = sorted(set(statuses) - set(RETRIED))
+    if unknown or not statuses:
+        raise UsageError(f"--status {','.join(statuses)}: expected some of {', '.join(RETRIED)}")
+    layout = Layout(out)
+    kept, record = kept_choice(layout), run_record.read(layout)
+    if kept.digests is not None:
+        _refuse_changed(out, kept.digests, kept.choice)
+    asked = Retry(statuses, record.identity.prompts if record else ())
+    first = f"again what is {' or '.join(statuses)} in {out}"
+    return _do(asked, kept, layout.out, place, first, quiet=quiet, verbose=verbose)
+
+
+def _do(
+    asked: Asked,
+    kept: KeptChoice,
+    out: Path,
+    place: Place,
+    first: str,
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> Outcome:
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
-        device = device_of(errand.device)
-        choice = as_planned(errand.plan, record)
-        require(needed_weights(choice))
-        watcher.say(_before(errand, record, choice, device))
-        run = _executed(errand, record, choice, device, watcher.watch)
-    code = exit_code(run, Questions(), errand.max_failed)
-    return Outcome(code, _as_text(errand, run, code), _as_json(errand, run, code))
+        device = device_of(place.device)
+        require(needed_weights(kept.choice))
+        said = "".join(f"\nNOTE: {note}" for note in notes(kept.choice))
+        watcher.say(f"{first}, on {device} with {place.executor}{said}")
+        done = _executed(asked, kept, out, place, device, watcher.watch)
+    code = exit_code(done, Questions(), place.max_failed)
+    shown = {"out": str(out), "exit_code": code, "run": asdict(done)}
+    return Outcome(code, _as_text(out, done, code), shown)
 
 
 def finished_plan(folder: Path) -> PlanRecord:
@@ -73,17 +122,21 @@ def finished_plan(folder: Path) -> PlanRecord:
     return record
 
 
-def as_planned(folder: Path, record: PlanRecord) -> Choice:
+def as_planned(folder: Path, record: PlanRecord) -> KeptChoice:
     """What the plan was made for. Raises OtherRecipe where it would not mean the same any more."""
     choice = choice_from_json(record.choice)
+    _refuse_changed(folder, record.digests, choice)
+    return KeptChoice(choice, sampling_from_json(record.sampling), record.digests)
+
+
+def _refuse_changed(folder: Path, planned: Mapping[str, Any], choice: Choice) -> None:
     present = json.loads(json.dumps(digests(choice, choice.build()), ensure_ascii=False))
-    found = shown_differences(record.digests, present)
+    found = shown_differences(planned, present)
     if found:
         raise OtherRecipe(
             f"{folder} was planned with something else than is here now:\n{found}"
             "go back to that, or plan anew into another folder"
         )
-    return choice
 
 
 def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
@@ -118,52 +171,33 @@ def _share_of_array(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def _executed(
-    errand: Errand, record: PlanRecord, choice: Choice, device: str, progress: Progress
+    asked: Asked, kept: KeptChoice, out: Path, place: Place, device: str, progress: Progress
 ) -> RunSummary:
-    plan = PlanFolder(errand.plan, record.prompts, *errand.share)
     common: dict[str, Any] = {
-        "out": errand.out,
-        "sampling": sampling_from_json(record.sampling),
-        "workers": errand.workers,
+        "out": out,
+        "sampling": kept.sampling,
+        "workers": place.workers,
         "device": device,
-        "progress": progress,
+        "progress": keeping(Layout(out), kept, progress),
     }
-    if errand.executor == "local":
-        if errand.actors_per_gpu is not None or errand.address is not None:
+    if place.executor == "local":
+        if place.actors_per_gpu is not None or place.address is not None:
             raise UsageError("--actors-per-gpu and --address: only with --executor ray")
-        return local.run(plan, choice.build, **common)
+        return local.run(asked, kept.choice.build, **common)
     from massannot.executors import ray
 
-    per_gpu = errand.actors_per_gpu or 1
-    return ray.run(plan, choice.build, actors_per_gpu=per_gpu, address=errand.address, **common)
+    per_gpu = place.actors_per_gpu or 1
+    address = place.address
+    return ray.run(asked, kept.choice.build, actors_per_gpu=per_gpu, address=address, **common)
 
 
-def _before(errand: Errand, record: PlanRecord, choice: Choice, device: str) -> str:
-    counts, (share, of) = record.counts, errand.share
-    part = f"share {share} of 0 to {of - 1} of " if of > 1 else ""
-    return (
-        f"{part}{counts['shards']} shards, about {counts['expected_clips']} clips, on {device} "
-        f"with {errand.executor}" + "".join(f"\nNOTE: {note}" for note in notes(choice))
-    )
-
-
-def _as_text(errand: Errand, run: RunSummary, code: int) -> str:
+def _as_text(out: Path, run: RunSummary, code: int) -> str:
     lines = run_lines(run)
     if run.failed or run.quarantined:
         lines.append(
-            f"look: massannot status {errand.out}; again: massannot retry {errand.out} "
+            f"look: massannot status {out}; again: massannot retry {out} "
             "--status failed,quarantined"
         )
     elif code == DONE and not run.remaining:
-        lines.append(f"next: massannot publish {errand.out} DEST")
+        lines.append(f"next: massannot publish {out} DEST")
     return "\n".join(lines)
-
-
-def _as_json(errand: Errand, run: RunSummary, code: int) -> dict[str, Any]:
-    return {
-        "plan": str(errand.plan),
-        "out": str(errand.out),
-        "share": list(errand.share),
-        "exit_code": code,
-        "run": asdict(run),
-    }

@@ -1,4 +1,4 @@
-"""`massannot run`: do what was planned."""
+"""`massannot run` and `retry`: do what was planned, and again what failed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ import typer
 
 from massannot.cli.app import AsJson, app
 
+Executor = Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")]
+Actors = Annotated[
+    int | None, typer.Option("--actors", "--workers", help="Workers; default one a GPU.", min=1)
+]
+ActorsPerGpu = Annotated[int | None, typer.Option(help="ray: workers that share a GPU.", min=1)]
+Address = Annotated[str | None, typer.Option(help="ray: the cluster to join; also RAY_ADDRESS.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")]
+MaxFailed = Annotated[
+    float, typer.Option(help="Share of failed clips above which the exit code is 3.", min=0, max=1)
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")]
+
 
 @app.command()
 def run(
@@ -16,30 +29,18 @@ def run(
     out: Annotated[
         Path, typer.Option("-o", "--output", help="The folder of the dataset; runs continue in it.")
     ],
-    executor: Annotated[
-        Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")
-    ] = "local",
-    actors: Annotated[
-        int | None,
-        typer.Option("--actors", "--workers", help="Workers; default one a GPU.", min=1),
-    ] = None,
-    actors_per_gpu: Annotated[
-        int | None, typer.Option(help="ray: workers that share a GPU.", min=1)
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="ray: the cluster to join; also RAY_ADDRESS.")
-    ] = None,
+    executor: Executor = "local",
+    actors: Actors = None,
+    actors_per_gpu: ActorsPerGpu = None,
+    address: Address = None,
     shard: Annotated[
         str | None,
         typer.Option(help="I/N: one of N equal shares, 0-based; default: Slurm's array task."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")] = "auto",
-    max_failed: Annotated[
-        float,
-        typer.Option(help="Share of failed clips above which the exit code is 3.", min=0, max=1),
-    ] = 0.02,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")] = False,
+    device: Device = "auto",
+    max_failed: MaxFailed = 0.02,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a plan. The same command continues, whatever was killed; nothing is done twice.
@@ -51,16 +52,43 @@ def run(
     """
     from massannot import job, running
 
-    errand = running.Errand(
-        plan=plan,
-        out=out,
-        executor=executor,
-        device=device,
-        workers=actors,
-        actors_per_gpu=actors_per_gpu,
-        address=address,
-        share=running.share_of(shard),
-        max_failed=max_failed,
+    share = running.share_of(shard)
+    place = running.Place(executor, device, actors, actors_per_gpu, address, max_failed)
+    done = job.told(
+        lambda: running.run(plan, out, place, share=share, quiet=quiet, verbose=verbose),
+        as_json=as_json,
     )
-    done = job.told(lambda: running.do(errand, quiet=quiet, verbose=verbose), as_json=as_json)
+    raise typer.Exit(done)
+
+
+@app.command()
+def retry(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    status: Annotated[
+        str, typer.Option(help="Which clips: failed, quarantined, or both with a comma.")
+    ] = "failed",
+    executor: Executor = "local",
+    actors: Actors = None,
+    actors_per_gpu: ActorsPerGpu = None,
+    address: Address = None,
+    device: Device = "auto",
+    max_failed: MaxFailed = 0.02,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try again the clips that ended so, and no others; also goes on with what was left to do.
+
+    A shard's rows leave the dataset while its clips are tried again.
+
+    \b
+    massannot retry out --status failed,quarantined
+    """
+    from massannot import job, running
+
+    statuses = tuple(part.strip() for part in status.split(",") if part.strip())
+    place = running.Place(executor, device, actors, actors_per_gpu, address, max_failed)
+    done = job.told(
+        lambda: running.retry(out, statuses, place, quiet=quiet, verbose=verbose), as_json=as_json
+    )
     raise typer.Exit(done)

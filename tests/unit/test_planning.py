@@ -228,7 +228,7 @@ def test_a_plan_made_with_something_else_is_not_run(films, tmp_path, part, says)
     record = planning.make(wish(films, tmp_path / "plan"))
     path = tmp_path / "plan" / "plan.json"
     changed = json.loads(path.read_text())
-    assert running.as_planned(tmp_path / "plan", record) == CHOICE
+    assert running.as_planned(tmp_path / "plan", record).choice == CHOICE
     {
         "recipe": lambda d: d["recipe"]["stages"][0].update(more=1),
         "code": lambda d: d["code"].update(models="old"),

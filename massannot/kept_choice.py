@@ -1,0 +1,62 @@
+"""What an output folder was made with, kept in it, so that a retry needs nothing but the folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from massannot.errors import UsageError
+from massannot.executors.progress import Event, Progress, RunBegun
+from massannot.io import durable
+from massannot.io.layout import Layout
+from massannot.io.video import Sampling
+from massannot.planned_with import choice_from_json, choice_to_json, sampling_from_json
+from massannot.recipe import Choice
+
+NAME = "choice.json"
+
+
+@dataclass(frozen=True)
+class KeptChoice:
+    choice: Choice
+    sampling: Sampling
+    digests: Mapping[str, Any] | None = None
+    """What its plan was made with; None: it was not made from a plan."""
+
+
+def keep(layout: Layout, kept: KeptChoice) -> None:
+    values = {
+        "choice": choice_to_json(kept.choice),
+        "sampling": asdict(kept.sampling),
+        "digests": kept.digests,
+    }
+    durable.write_over(layout.run / NAME, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def keeping(layout: Layout, kept: KeptChoice, progress: Progress) -> Progress:
+    """`progress` that keeps the choice as soon as the folder is known to be that of this recipe."""
+
+    def heard(event: Event) -> None:
+        if isinstance(event, RunBegun):
+            keep(layout, kept)
+        progress(event)
+
+    return heard
+
+
+def kept_choice(layout: Layout) -> KeptChoice:
+    """Raises UsageError where there is none."""
+    try:
+        values = json.loads((layout.run / NAME).read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{layout.out}: found no run in it, expected the output folder of `massannot annotate` "
+            "or `massannot run`"
+        ) from error
+    return KeptChoice(
+        choice_from_json(values["choice"]),
+        sampling_from_json(values["sampling"]),
+        values["digests"],
+    )
