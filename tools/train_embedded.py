@@ -41,6 +41,11 @@ def main() -> None:
     parser.add_argument(
         "--start-from", type=Path, help="shipped weights (a folder) to begin a new run with"
     )
+    parser.add_argument(
+        "--start-memory",
+        action="store_true",
+        help="segmentation: a new run draws the memory anew, aligned on the picture part",
+    )
     parser.add_argument("--first-step", type=int, default=0, help="what a new run counts from")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--cooldown", type=int, required=True)
@@ -66,6 +71,8 @@ def main() -> None:
     for path in [args.validation] if args.validation.is_file() else args.validation.glob("*.npz"):
         held.add_file(path)
     print(pool, flush=True)
+    if args.start_memory:
+        module.start_again(net, pool)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         if step % LOOK_AGAIN_EVERY == 0:

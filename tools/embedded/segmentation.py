@@ -25,6 +25,7 @@ from transformers.models.sam2_video.configuration_sam2_video import (
 from massannot.models.preprocess import Normalization, resized
 from massannot.models.sam2_memory import MemoryReader, Moment, ObjectMemory
 from tools.embedded.initial import drawn_afresh
+from tools.embedded.memory_start import start_memory
 from tools.embedded.pool import Pool, boxes_and_areas
 
 H, W = 128, 160
@@ -35,6 +36,7 @@ IMAGE_STEPS = 700
 CLIP_FRAMES = 6
 OBJECTS = 6
 """Of one picture: what differs between them is all that teaches the memory."""
+ALIGNED_ON = 24
 SMALLEST_PROMPT_PX = 25
 BOX_JITTER = 0.04
 NORMALIZE = Normalization()
@@ -77,41 +79,16 @@ def network() -> transformers.Sam2VideoModel:
     drawn_afresh(net)
     for layer in net.memory_encoder.memory_fuser.layers:
         layer.scale.data.fill_(0.1)  # left at zero by transformers, whatever the option says
-    _quiet_memory(net)
-    align_memory(net)
     places = net.prompt_encoder.shared_embedding.positional_embedding
     places.copy_(net.shared_image_embedding.positional_embedding)  # drawn twice, meant as one
     return net
 
 
-def _quiet_memory(net: Any) -> None:
-    """Memories and pointers near unit size. Drawn like the rest they come out fifteen times larger:
-    attention to them is saturated, no gradient reaches its keys, and every object gets the same
-    mask for as long as one cares to train. The mask must weigh as much in them as the picture."""
-    for part, factor in (
-        (net.memory_encoder.feature_projection, 0.25),
-        (net.memory_encoder.projection, 0.2),
-        (net.object_pointer_proj.proj_out, 0.1),
-    ):
-        part.weight.data *= factor
-        part.bias.data *= factor
-
-
-@torch.no_grad()
-def align_memory(net: Any, *, gain: float = 1.0, spread: float = 3.7) -> None:
-    """Queries and keys of the memory attention start as the same projection of the same features,
-    so attention begins where a place looks as it did, and rotary positions make that the
-    neighbourhood. From random projections the mask in the memory is not found in hundreds of steps:
-    all objects of a picture get one mask. `spread`: the features' size, which a norm takes away."""
-    encoder = net.memory_encoder
-    seen = encoder.projection.weight[:, :, 0, 0] @ encoder.feature_projection.weight[:, :, 0, 0]
-    for layer in net.memory_attention.layers:
-        attention = layer.cross_attn_image
-        turn = torch.linalg.qr(torch.randn(HIDDEN, MEMORY_CHANNELS))[0] * gain
-        attention.k_proj.weight.copy_(turn)
-        attention.q_proj.weight.copy_(turn @ seen * spread)
-        attention.k_proj.bias.zero_()
-        attention.q_proj.bias.zero_()
+def start_again(net: Any, pool: Pool) -> None:
+    """The memory drawn anew and aligned on the pool's first pictures (`memory_start.py`)."""
+    drawn = _draw(pool, np.random.default_rng(0), ALIGNED_ON, frames=1, as_mask=False)
+    first = [int((drawn.clip == picture).nonzero()[0]) for picture in range(ALIGNED_ON)]
+    start_memory(net, drawn.values, drawn.masks[first, 0])
 
 
 def rate_factor(name: str) -> float:
@@ -145,11 +122,12 @@ class Drawn:
 
 
 def batch(pool: Pool, rng: np.random.Generator, size: int, step: int) -> tuple[Drawn]:
-    """`size` pictures; in the second part, mostly half as many clips of up to CLIP_FRAMES."""
+    """`size` pictures; in the second part, mostly about as many in clips of up to CLIP_FRAMES."""
     if step < IMAGE_STEPS or rng.random() < 0.1:
         return (_draw(pool, rng, size, frames=1, as_mask=rng.random() < 0.1),)
-    frames = int(rng.choice([2, 2, 2, 3, 4, CLIP_FRAMES]))
-    return (_draw(pool, rng, size // 2, frames=frames, as_mask=rng.random() < 0.3),)
+    frames = int(rng.choice([2, 2, 3, 4, CLIP_FRAMES]))
+    clips = max(1, size // frames)
+    return (_draw(pool, rng, clips, frames=frames, as_mask=rng.random() < 0.2),)
 
 
 def _draw(pool: Pool, rng: np.random.Generator, size: int, *, frames: int, as_mask: bool) -> Drawn:
@@ -159,8 +137,9 @@ def _draw(pool: Pool, rng: np.random.Generator, size: int, *, frames: int, as_ma
         length = shots.rgb.shape[1]
         if length < frames:
             continue
-        start = int(rng.integers(0, length - frames + 1))
-        order = np.arange(start, start + frames)
+        order = rng.integers(0, length - frames + 1) + np.arange(frames)
+        if rng.random() < 0.5:  # with gaps
+            order = np.sort(rng.choice(length, frames, replace=False))
         if rng.random() < 0.5:
             order = order[::-1]
         ids, pictures = shots.ids[row, order], shots.rgb[row, order]
@@ -371,7 +350,7 @@ def _as_map(net: Any, flat: Tensor) -> Tensor:
     return flat.permute(1, 2, 0).unflatten(-1, tuple(net.backbone_feature_sizes[-1]))
 
 
-def validate(net: Any, pool: Pool, *, clips: int = 14) -> dict[str, float]:
+def validate(net: Any, pool: Pool, *, clips: int = 20) -> dict[str, float]:
     """Mean J of the first five frames of each clip (six frames apart), objects prompted by their
     true box in the first; beside it a filled box and the first mask copied."""
     found: dict[str, list[float]] = {}

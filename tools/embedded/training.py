@@ -35,8 +35,7 @@ class Schedule:
     stop_after_s: float = 1e9
 
     def rate(self, step: int, begin: int = 0) -> float:
-        """At `step` of a run that began, or was resumed, at `begin`: the optimizer's averages are
-        warmed up again."""
+        """At `step`, the optimizer's averages having begun at `begin`."""
         rise = min(1.0, (step - begin + 1) / self.warmup)
         fall = min(1.0, max(0.01, (self.steps - step) / max(self.cooldown, 1)))
         return self.lr * rise * fall
@@ -60,7 +59,7 @@ def train(
     """
     run.mkdir(parents=True, exist_ok=True)
     optimizer = _optimizer(net, schedule, rate_factor)
-    step = begin = _resume(net, optimizer, run) or first_step
+    step, begin = _resume(net, optimizer, run, first_step)
     average = _average_so_far(net, run)
     stopped = _on_sigterm()
     began, seen, sums = time.monotonic(), time.process_time(), {}
@@ -86,7 +85,7 @@ def train(
             sums = {}
         if step % schedule.validate_every == 0 or step == schedule.steps or out_of_time:
             spent = minutes + (time.process_time() - seen) / 60
-            save(net, average, optimizer, step, spent, run)
+            save(net, average, optimizer, step, spent, run, begin=begin)
             own = {name: value.clone() for name, value in net.state_dict().items()}
             net.load_state_dict(average)
             net.eval()
@@ -107,11 +106,13 @@ def save(
     step: int,
     minutes: float,
     run: Path,
+    *,
+    begin: int = 0,
 ) -> None:
-    """Whole or not at all."""
+    """Whole or not at all. `begin`: the step at which the optimizer's averages began."""
     part = run / "checkpoint.part"
     state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    torch.save({**state, "average": average, "cpu_min": minutes}, part)
+    torch.save({**state, "begin": begin, "average": average, "cpu_min": minutes}, part)
     part.rename(run / "checkpoint.pt")
 
 
@@ -152,17 +153,21 @@ def _follow(average: dict[str, torch.Tensor], net: torch.nn.Module, decay: float
     torch._foreach_lerp_([average[n] for n in floats], [now[n] for n in floats], 1 - decay)
 
 
-def _resume(net: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Path) -> int:
+def _resume(
+    net: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Path, first_step: int
+) -> tuple[int, int]:
+    """The step to go on with and that at which the optimizer's averages began."""
     path = run / "checkpoint.pt"
     if not path.is_file():
-        return 0
+        return first_step, first_step
     held = torch.load(path, map_location="cpu", weights_only=True)
     net.load_state_dict(held["net"])
     try:
         optimizer.load_state_dict(held["optimizer"])
     except ValueError:  # other groups than before: the averages start anew
         print(f"{run}: the optimizer's state does not fit and is left behind", flush=True)
-    return int(held["step"])
+        return int(held["step"]), int(held["step"])
+    return int(held["step"]), int(held.get("begin", 0))
 
 
 def _minutes_so_far(run: Path) -> float:
