@@ -26,7 +26,7 @@ from massannot.io.video import Sampling
 from massannot.models.device import pick
 from massannot.models.weights import require
 from massannot.recipe import Choice
-from massannot.summary import as_text, counted, facts
+from massannot.summary import as_text, facts
 
 DONE, TOO_MANY_FAILED, NOTHING_RAN, INTERRUPTED = 0, 3, 4, 75
 
@@ -189,17 +189,13 @@ def exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
 
 def run_lines(run: RunSummary) -> list[str]:
     """How a run stands: counts that close, and failures by class."""
-    counts = (
-        f"{counted(run.planned, 'clip')} planned = {run.done} done + {run.failed} failed + "
-        f"{run.quarantined} quarantined + {run.remaining} remaining"
-    )
     speed = ""
     if run.done_now:
         speed = (
             f"; {run.done_now} now in {run.seconds:.1f} s, "
             f"{1000 * run.seconds / max(run.frames_now, 1):.0f} ms a frame"
         )
-    lines = [counts + speed]
+    lines = [run.counts + speed]
     if run.interrupted:
         lines.append("interrupted; the same command continues")
     return lines + [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]

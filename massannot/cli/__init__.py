@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, dataset, machine, plan, questions, rft, run, truth
+from massannot.cli import annotate, dataset, machine, plan, questions, rft, run, status, truth
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
@@ -25,6 +25,7 @@ __all__ = [  # importing them adds the commands
     "questions",
     "rft",
     "run",
+    "status",
     "truth",
 ]
 

@@ -40,6 +40,14 @@ class RunSummary:
     interrupted: bool
     """Stopped on request before everything was settled: the same command continues."""
 
+    @property
+    def counts(self) -> str:
+        """The counts as people read them."""
+        return (
+            f"{self.planned} clip{'s' * (self.planned != 1)} planned = {self.done} done + "
+            f"{self.failed} failed + {self.quarantined} quarantined + {self.remaining} remaining"
+        )
+
 
 class Tally:
     """Adds up what this start does, from its progress events."""

@@ -243,7 +243,6 @@ class _Annotation:
         try:
             done = self._worker.pipeline.process(clip, times=times)
         except StageFailed as error:
-            LOG.exception("clip %s %s failed in %s", clip.clip_id, key, error.stage)
             self._fail(key, error.stage, error)
             return
         part = write_part(
@@ -255,7 +254,7 @@ class _Annotation:
         self._journal.write(finished)
         self._past.finished[key] = finished
         self._past.folders[part] = self._folder
-        LOG.info("clip %s %s done, waited %.2f s, %s", clip.clip_id, key, waited_s, _spoken(times))
+        LOG.info("clip %s done, waited %.2f s, %s", key, waited_s, _spoken(times))
         self._worker.report(
             ClipDone(
                 self._worker.number,
@@ -304,6 +303,7 @@ class _Annotation:
     ) -> None:
         if self._past.is_settled(key):
             return
+        LOG.error("clip %s failed in %s", key, stage, exc_info=error)
         message = without_host_paths(str(error), uri=key.uri)
         status: Literal["failed", "quarantined"] = "quarantined" if quarantined else "failed"
         failed = Failed(key, stage, error.reason, message, status)

@@ -49,7 +49,7 @@ def _retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, .
 def _adopt_whole(layout: Layout, folder: Path) -> tuple[PlannedShard, ...]:
     """A finished plan is taken as it is, into a folder that has none or this very one."""
     plan_folder.copy_once(folder, layout.plans / FIRST)
-    kept = _folders(layout)
+    kept = folders(layout)
     same = [durable.sha256_of(path / plan_folder.VIDEOS) for path in (folder, *kept)]
     if len(kept) != 1 or same[0] != same[1]:
         raise OtherRecipe(
@@ -106,16 +106,17 @@ def _adopt_videos(layout: Layout, asked: Plan) -> tuple[PlannedShard, ...]:
 
 def shard_table(layout: Layout) -> tuple[PlannedShard, ...]:
     """Every shard of the folder's plan, without its videos; none where it has no plan yet."""
-    return tuple(shard for folder in _folders(layout) for shard in plan_folder.shard_table(folder))
+    return tuple(shard for folder in folders(layout) for shard in plan_folder.shard_table(folder))
 
 
 def stored(layout: Layout) -> Iterator[Shard]:
     """Every shard of the folder's plan; none where it has no plan yet."""
-    for folder in _folders(layout):
+    for folder in folders(layout):
         yield from plan_folder.read_shards(folder)
 
 
-def _folders(layout: Layout) -> list[Path]:
+def folders(layout: Layout) -> list[Path]:
+    """The plan folders of an output folder, in order."""
     return sorted(path for path in layout.plans.glob("[0-9]*") if path.is_dir())
 
 

@@ -1,0 +1,175 @@
+"""Status and explain tell the truth about a folder, whoever works on it or died in it."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from massannot import explaining, status
+from massannot.errors import UsageError
+from massannot.executors import local
+from massannot.executors.progress import ClipDone
+from massannot.io.dataset import open_dataset
+from massannot.io.journal import ClipKey
+from massannot.io.layout import Layout
+from massannot.status import Standing, standing
+from tests.faults import tiny_run
+from tests.faults.tiny_run import SAMPLING, Tiny, plan_of
+
+N_VIDEOS = 4
+N_CLIPS = N_VIDEOS * tiny_run.CLIPS_PER_VIDEO
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """Three videos in the first shard, one in the second; a clip that raised; a missing video."""
+    folder = tmp_path_factory.mktemp("run")
+    uris = tiny_run.write_videos(folder / "videos", N_VIDEOS)
+    plan = plan_of([*uris, str(folder / "videos" / "gone.mp4")])
+    tiny = Tiny(raises=frozenset({"v001/1"}))
+    local.run(plan, tiny, out=folder / "out", sampling=SAMPLING, workers=1, device="cpu")
+    return folder / "out"
+
+
+class Stopped(Exception):
+    """Ends a run from within, as a kill would: nothing is committed or tidied."""
+
+
+@pytest.fixture(scope="module")
+def died(tmp_path_factory) -> Path:
+    """A run that died in its first shard after three clips."""
+    folder = tmp_path_factory.mktemp("died")
+    uris = tiny_run.write_videos(folder / "videos", N_VIDEOS)
+    n_done = 0
+
+    def progress(event: object) -> None:
+        nonlocal n_done
+        n_done += isinstance(event, ClipDone)
+        if n_done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        local.run(
+            plan_of(uris), Tiny(), out=folder / "out", sampling=SAMPLING, workers=0, device="cpu",
+            progress=progress,
+        )  # fmt: skip
+    return folder / "out"
+
+
+def counts(found: Standing) -> tuple[int, int, int, int, int]:
+    run = found.run
+    return run.planned, run.done, run.failed, run.quarantined, run.remaining
+
+
+def test_a_finished_run_s_counts_close_and_nothing_is_left(finished):
+    found = standing(finished)
+    assert counts(found) == (N_CLIPS + 1, N_CLIPS - 1, 2, 0, 0)
+    assert (found.shards, found.committed, found.begun) == (2, 2, ())
+    said = status.as_text(finished, found)
+    assert "9 clips planned = 7 done + 2 failed + 0 quarantined + 0 remaining" in said
+    assert "failed: 1 x model_failed" in said
+    assert "nothing is left to do" in said
+
+
+def test_a_dead_run_says_what_it_had_done_and_how_to_go_on(died):
+    found = standing(died)
+    planned, done, failed, quarantined, remaining = counts(found)
+    assert (done, failed, quarantined) == (3, 0, 0)
+    assert planned == done + remaining
+    assert (found.shards, found.committed) == (2, 0)
+    (begun,) = found.begun
+    assert (begun.shard, begun.done, begun.attempts) == ("000000", 3, 1)
+    assert found.clips_a_second is not None
+    shown = status.as_json(died, found)
+    assert shown["planned"] == shown["done"] + shown["remaining"]
+
+
+def test_a_run_that_is_silent_for_long_is_not_called_alive(died, tmp_path):
+    out = Path(shutil.copytree(died, tmp_path / "out"))
+    old = time.time() - 4000
+    for path in out.rglob("*"):
+        os.utime(path, (old, old))
+    assert "the same command continues" in status.as_text(out, standing(out))
+
+
+def test_speed_is_what_was_finished_between_the_first_and_the_last(died, tmp_path):
+    out = Path(shutil.copytree(died, tmp_path / "out"))
+    for n, path in enumerate(sorted(Layout(out).staging.rglob("*-[0-9]*.zip"))):
+        os.utime(path, (1e9 + 10 * n, 1e9 + 10 * n))
+    assert standing(out).clips_a_second == pytest.approx(0.1)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="found no run in it"):
+        standing(tmp_path)
+
+
+def test_a_clip_is_explained_by_the_beginning_of_its_id(finished):
+    row = open_dataset(finished).table("clips").to_pylist()[0]
+    (found,) = explaining.explain(finished, row["clip_id"][:12])
+    assert (found.state, found.clip_id) == ("done", row["clip_id"])
+    assert found.clip == ClipKey(row["uri"], row["clip_index"])
+    (line,) = found.log
+    assert "tiny_run" in line, "the stages' times"
+    assert row["uri"] in explaining.as_text(found)
+
+
+def test_a_failed_clip_is_explained_with_its_traceback_and_a_way_out(finished):
+    (found,) = explaining.explain(finished, "v001.mp4#1")
+    assert (found.state, found.shard) == ("failed", "000000")
+    assert found.failure is not None
+    assert found.failure["class"] == "model_failed"
+    said = explaining.as_text(found)
+    assert "Traceback" in said
+    assert "a model had enough of v001/1" in said
+    assert "way out:  the traceback says where" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "states"),
+    [
+        pytest.param("v001.mp4", ["done", "failed"], id="every clip of a video"),
+        pytest.param("v001.mp4#0", ["done"], id="one of them"),
+        pytest.param("gone.mp4", ["failed"], id="a video that was not there"),
+    ],
+)
+def test_a_video_names_its_clips(finished, name, states):
+    assert [found.state for found in explaining.explain(finished, name)] == states
+
+
+def test_a_missing_video_has_a_way_out(finished):
+    (found,) = explaining.explain(finished, "gone.mp4")
+    assert found.way_out == "put the video back under this name, then retry"
+
+
+@pytest.mark.parametrize("name", ["nobody.mp4", "ffffffff", "1.mp4"])
+def test_what_nothing_is_called_is_refused(finished, name):
+    with pytest.raises(UsageError, match="found no clip"):
+        explaining.explain(finished, name)
+
+
+def test_clips_of_a_run_that_died_are_known_from_its_journals(died):
+    known = explaining.explain(died, "v000.mp4")
+    assert [found.state for found in known] == ["done", "done"]
+    (again,) = explaining.explain(died, str(known[0].clip_id)[:10])
+    assert again.clip == known[0].clip
+    assert [found.state for found in explaining.explain(died, "v003.mp4")] == ["waiting"]
+
+
+def test_an_interrupted_run_counts_no_clip_that_is_not_there(tmp_path):
+    """All clips of a video were done when the run was asked to stop: none of it remains."""
+    uris = tiny_run.write_videos(tmp_path / "videos", 1)
+    out = tmp_path / "out"
+    plan = plan_of(uris)
+
+    def progress(event: object) -> None:
+        if isinstance(event, ClipDone) and event.clip_index == tiny_run.CLIPS_PER_VIDEO - 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    summary = local.run(
+        plan, Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu", progress=progress
+    )
+    assert (summary.planned, summary.done, summary.remaining) == (2, 2, 0)
