@@ -122,6 +122,12 @@ class ModelFailed(ClipError):
     reason = "model_failed"
 
 
+class OutOfMemory(ModelFailed):
+    """The device has too little memory for this clip, also with half the micro-batch."""
+
+    reason = "out_of_memory"
+
+
 class BadModelOutput(ModelFailed):
     """A model answered with another shape, type or range than its protocol promises."""
 

@@ -17,7 +17,8 @@ from pathlib import PurePath
 from typing import Any, Protocol, runtime_checkable
 
 from massannot.clip import Clip
-from massannot.errors import BadRecipe, ClipError, MassannotError, ModelFailed
+from massannot.errors import BadRecipe, ClipError, MassannotError, ModelFailed, OutOfMemory
+from massannot.models.micro_batch import free_device_memory, halved, is_out_of_memory
 from massannot.protocols import ModelCard
 
 GIVEN = ("frames",)
@@ -105,18 +106,33 @@ class Pipeline:
             stage.destroy()
 
     def process(self, clip: Clip, *, times: list[StageTime] | None = None) -> Clip:
-        """The clip with every stage's tables. Raises StageFailed for a clip that cannot be
-        annotated; anything that is not a ClipError is a bug and rises as it is."""
+        """The clip with every stage's tables. One that finds no memory is done again, once, with
+        half the micro-batch. Raises StageFailed for a clip that cannot be annotated; anything that
+        is not a ClipError is a bug and rises as it is."""
+        try:
+            return self._process(clip, times)
+        except StageFailed as error:
+            if clip.micro_batch or error.reason != OutOfMemory.reason:
+                raise
+        # Only here, after the error, has its traceback let go of what lies on the device.
+        free_device_memory()
+        if times is not None:
+            times.clear()
+        return self._process(dataclasses.replace(clip, micro_batch=1), times)
+
+    def _process(self, clip: Clip, times: list[StageTime] | None) -> Clip:
         for stage in self.stages:
             started = time.perf_counter()
             try:
-                clip = stage.process(clip)
+                with halved(clip.micro_batch):
+                    clip = stage.process(clip)
             except ClipError as error:
                 raise StageFailed(stage.name, error) from error
             except MassannotError:
                 raise
             except (ArithmeticError, IndexError, ValueError, RuntimeError, MemoryError) as error:
-                failure = ModelFailed(f"{type(error).__name__}: {error}")
+                kind = OutOfMemory if is_out_of_memory(error) else ModelFailed
+                failure = kind(f"{type(error).__name__}: {error}")
                 raise StageFailed(stage.name, failure) from error
             if times is not None:
                 times.append(StageTime(stage.name, time.perf_counter() - started))

@@ -30,6 +30,7 @@ from massannot.models.cotracker3_tokens import (
     time_embedding,
 )
 from massannot.models.cotracker3_transformer import Mlp, UpdateFormer
+from massannot.models.micro_batch import micro_batch
 
 STRIDE = 4
 
@@ -83,6 +84,14 @@ class CoTracker3Chunks:
     def frames(self, height: int, width: int) -> int:
         """Pictures encoded at a time."""
         return max(1, self.pixels // (height * width))
+
+    def halved(self) -> CoTracker3Chunks:
+        """After out-of-memory a clip is done again in smaller chunks."""
+        return CoTracker3Chunks(
+            pixels=micro_batch(self.pixels),
+            correlation_rows=micro_batch(self.correlation_rows),
+            token_rows=micro_batch(self.token_rows),
+        )
 
     @classmethod
     def for_device(cls, device: torch.device) -> CoTracker3Chunks:
@@ -318,7 +327,7 @@ class CoTracker3Net(nn.Module):
 
     def chunks_on(self, device: torch.device) -> CoTracker3Chunks:
         """How much is worked on at a time there."""
-        return self.chunks or CoTracker3Chunks.for_device(device)
+        return (self.chunks or CoTracker3Chunks.for_device(device)).halved()
 
     def compile_blocks(self) -> None:
         """torch.compile for the parts that do the arithmetic; names of parameters do not change."""

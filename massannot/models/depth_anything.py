@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from massannot.errors import BadModelOutput, UsageError
+from massannot.models.micro_batch import micro_batch
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -111,7 +112,7 @@ class DepthAnything:
             target_width=loaded.target[1], multiple=loaded.multiple, keep_aspect=loaded.keep_aspect,
         )  # fmt: skip
         pixels = frames_on(frames, loaded.device)
-        step = self.batch or (8 if loaded.device.startswith("cuda") else 1)
+        step = micro_batch(self.batch or (8 if loaded.device.startswith("cuda") else 1))
         values = np.empty((len(frames), height, width), np.float32)
         for first in range(0, len(frames), step):
             answer = self._predict(loaded, pixels[first : first + step], height, width) * factor

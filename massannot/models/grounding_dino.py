@@ -19,6 +19,7 @@ import torch
 
 from massannot.errors import BadModelOutput, MissingWeights
 from massannot.geometry.image_coords import clipped_xyxy, xyxy_from_normalized_cxcywh
+from massannot.models.micro_batch import micro_batch
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -105,7 +106,7 @@ class GroundingDino:
         prompts = prompts_of(phrases, loaded.tokenize, limit=loaded.text_limit)
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
-        step = self.batch or (4 if loaded.device.startswith("cuda") else 1)
+        step = micro_batch(self.batch or (4 if loaded.device.startswith("cuda") else 1))
         found: list[_Found] = []
         for first in range(0, len(at), step):
             chosen = list(at[first : first + step])

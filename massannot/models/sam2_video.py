@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from massannot.errors import BadModelOutput
+from massannot.models.micro_batch import micro_batch
 from massannot.models.preprocess import Normalization, normalization_from, processor_config
 from massannot.models.pretrained import Dtype, inference, load_network, n_parameters
 from massannot.models.sam2_features import ClipFeatures, FrameFeatures
@@ -99,7 +100,7 @@ class Sam2Session(MaskSession):
         self._options = options
         self._frames = frames
         self._image_size = int(loaded.net.prompt_encoder.input_image_size)
-        block = options.encode_batch or (8 if loaded.device.startswith("cuda") else 1)
+        block = micro_batch(options.encode_batch or (8 if loaded.device.startswith("cuda") else 1))
         self._features = ClipFeatures(
             loaded.net,
             frames_on(frames, loaded.device),
@@ -216,7 +217,10 @@ class Sam2Session(MaskSession):
         reader = self._memory_reader(seen)
         answers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         for memory in reader.inputs(
-            memories, frame=frame, backwards=backwards, at_most=self._options.object_batch
+            memories,
+            frame=frame,
+            backwards=backwards,
+            at_most=micro_batch(self._options.object_batch),
         ):
             decoded = self._decode(self._remembered(seen, memory), seen.finer)
             for place, moment in zip(memory.objects, self._moment(seen, decoded, given=False)):

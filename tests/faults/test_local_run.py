@@ -18,6 +18,7 @@ from massannot.executors.driver import WorkerBroke
 from massannot.executors.local import run
 from massannot.executors.progress import ClipDone, ShardDone, WorkerDied
 from massannot.executors.read_planned import ReadPlanned
+from massannot.executors.watchdog import Patience
 from massannot.io import commits
 from massannot.io.dataset import open_dataset
 from massannot.io.layout import Layout
@@ -42,7 +43,16 @@ def undisturbed(uris, tmp_path_factory):
     return out
 
 
-def annotate(uris, out, *, tiny=None, workers=1, progress=lambda event: None, **options):
+def annotate(
+    uris,
+    out,
+    *,
+    tiny=None,
+    workers=1,
+    progress=lambda event: None,
+    patience=Patience(),  # noqa: B008
+    **options,
+):
     return run(
         plan_of(uris, **options),
         tiny or Tiny(),
@@ -51,6 +61,7 @@ def annotate(uris, out, *, tiny=None, workers=1, progress=lambda event: None, **
         workers=workers,
         device="cpu",
         progress=progress,
+        patience=patience,
     )
 
 
@@ -140,6 +151,32 @@ def test_a_clip_that_raises_is_one_row_and_the_others_are_done(uris, undisturbed
     lost = set(whole["clip_id"].to_pylist()) - set(found["clip_id"].to_pylist())
     assert len(lost) == 1
     assert found.to_pylist() == [r for r in whole.to_pylist() if r["clip_id"] not in lost]
+
+
+def test_a_clip_that_hangs_is_stopped_and_is_one_row(uris, undisturbed, tmp_path):
+    tally, events = tmp_path / "tally", []
+    summary = annotate(
+        uris,
+        tmp_path / "out",
+        tiny=Tiny(hangs=frozenset({"v001/1"}), tally=tally),
+        workers=2,
+        progress=events.append,
+        patience=Patience(hung_after_s=1.0),
+    )
+    assert failures(tmp_path / "out") == [("v001", 1, "process", "hung", "failed")]
+    assert (summary.planned, summary.done, summary.failed) == (N_CLIPS, N_CLIPS - 1, 1)
+    assert (set(done(tally).values()), len(done(tally))) == ({1}, N_CLIPS - 1)
+    assert not any(isinstance(event, WorkerDied) for event in events)
+
+
+def test_a_clip_without_room_on_the_device_is_done_in_halves_and_then_fails(uris, tmp_path):
+    tiny = Tiny(needs={"v001/1": 4, "v002/0": 3})
+    summary = annotate(uris, tmp_path / "out", tiny=tiny)
+    assert failures(tmp_path / "out") == [("v002", 0, "tiny_run", "out_of_memory", "failed")]
+    rows = open_dataset(tmp_path / "out").table("clips").to_pylist()
+    halved = [(Path(r["uri"]).stem, r["clip_index"]) for r in rows if r["micro_batch"] == 1]
+    assert halved == [("v001", 1)]
+    assert (summary.done, summary.failed, {r["micro_batch"] for r in rows}) == (7, 1, {0, 1})
 
 
 def test_messages_in_tables_hold_no_folder_of_the_host(uris, tmp_path):

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ from massannot.errors import ModelFailed
 from massannot.io.encode_film import FilmWriter
 from massannot.io.plan import Plan, deal, seen_now
 from massannot.io.video import Sampling, Span
+from massannot.models.micro_batch import micro_batch
 from massannot.pipeline import Pipeline
 from massannot.stages.stage import BaseStage
 
@@ -103,7 +105,7 @@ class DescribeClip(BaseStage):
             "source_height": clip.frames.source_height,
             "working_width": clip.frames.width,
             "working_height": clip.frames.height,
-            "micro_batch": 0,
+            "micro_batch": clip.micro_batch,
             "damaged": clip.video.damaged,
         }
         clip = clip.with_table("clips", tables.spec("clips").from_rows([row]))
@@ -119,6 +121,9 @@ class Misbehave(BaseStage):
     _breaks: frozenset[str] = frozenset()
     _kills_once: Path | None = None
     """The first worker that sees this file missing makes it and dies."""
+    _hangs: frozenset[str] = frozenset()
+    _needs: Mapping[str, int] = field(default_factory=dict)
+    """Clips that fit on the device with at most so many frames at a time; usual are 8."""
     _seconds: float = 0.0
     _tally: Path | None = None
     reads: ClassVar[tuple[str, ...]] = ("clips",)
@@ -132,7 +137,11 @@ class Misbehave(BaseStage):
             raise KeyError(f"a bug met {name}")
         if name in self._kills or self._first_to_come():
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(self._seconds)
+        if micro_batch(8) > self._needs.get(name, 8):
+            import torch  # takes seconds: for this fault alone
+
+            raise torch.cuda.OutOfMemoryError(f"CUDA out of memory with {name}")
+        time.sleep(3600 if name in self._hangs else self._seconds)
         if self._tally is not None:
             with open(self._tally, "a") as tally:
                 tally.write(f"{name}\n")
@@ -155,6 +164,8 @@ class Tiny:
     raises: frozenset[str] = frozenset()
     kills: frozenset[str] = frozenset()
     breaks: frozenset[str] = frozenset()
+    hangs: frozenset[str] = frozenset()
+    needs: Mapping[str, int] = field(default_factory=dict)
     kills_once: Path | None = None
     seconds: float = 0.0
     tally: Path | None = None
@@ -166,6 +177,8 @@ class Tiny:
             _raises=self.raises,
             _kills=self.kills,
             _breaks=self.breaks,
+            _hangs=self.hangs,
+            _needs=self.needs,
             _kills_once=self.kills_once,
             _seconds=self.seconds,
             _tally=self.tally,
