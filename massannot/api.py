@@ -13,15 +13,15 @@ from massannot.executors import local
 from massannot.executors.progress import Progress, silent
 from massannot.executors.summary import RunSummary
 from massannot.io import run_record
+from massannot.io.bucket_path import place
 from massannot.io.dataset import Dataset
 from massannot.io.join_questions import planned_videos
 from massannot.io.layout import Layout
 from massannot.io.manifest import read_manifests
-from massannot.io.manifest_cells import is_manifest
 from massannot.io.pictures_again import clips_again
 from massannot.io.plan import Plan, deal
 from massannot.io.plan_folder import PlanFolder
-from massannot.io.sources import find_videos
+from massannot.io.sources import chosen, find
 from massannot.io.video import Sampling
 from massannot.kept_choice import KeptChoice, keeping
 from massannot.models.prompts import cleaned
@@ -66,16 +66,25 @@ def _parts(prompt: str) -> list[str]:
     return f"{prompt} ".split(" . ")
 
 
-def plan_of(sources: Sequence[str], *, phrases: Sequence[Phrase], limit: int | None = None) -> Plan:
+def plan_of(
+    sources: Sequence[str],
+    *,
+    phrases: Sequence[Phrase],
+    limit: int | None = None,
+    sample: str = "first",
+    seed: int = 0,
+    root: str | None = None,
+) -> Plan:
     """A plan of whole videos, each asked for the same phrases, and of what manifests ask besides.
 
-    Raises UsageError for a source that is not there, gives no video, or is no manifest.
+    `limit`: so many videos, the first or a `random` sample. `root`: no manifest may name a video
+    outside of it. Raises UsageError for a source that is not there, gives no video, or is no
+    manifest.
     """
-    manifests = [source for source in sources if is_manifest(source)]
-    others = [source for source in sources if not is_manifest(source)]
-    named = find_videos(others) if others or not manifests else ()
-    videos = planned_videos(named, read_manifests(manifests), prompts=phrases)
-    return deal(videos[:limit])
+    found = find(sources)
+    rows = (*found.rows, *read_manifests(found.manifests, root=root))
+    videos = planned_videos(found.videos, rows, prompts=phrases)
+    return deal(chosen(videos, limit=limit, sample=sample, seed=seed))
 
 
 def annotate(
@@ -93,10 +102,10 @@ def annotate(
 ) -> Annotated:
     """Annotate videos into the folder `out`; what it already holds is not done again.
 
-    `videos` are files, folders, globs, @lists or manifests (see io/manifest.py), which also say
-    what to look for in their own videos. `prompts` name what to look for everywhere. `choice`
-    decides everything else a recipe can be asked (see recipe.Choice); without it only `profile`
-    counts.
+    `videos` are files, folders, globs, addresses, @lists and more (see io/sources.py), or
+    manifests (see io/manifest.py), which also say what to look for in their own videos. `prompts`
+    name what to look for everywhere. `choice` decides everything else a recipe can be asked (see
+    recipe.Choice); without it only `profile` counts.
     Raises UsageError, NothingToRun; a clip that fails is a row of the table `failures`.
     """
     named = [videos] if isinstance(videos, str | Path) else list(videos)
@@ -104,7 +113,7 @@ def annotate(
     return annotate_plan(
         plan_of([str(v) for v in named], phrases=phrases, limit=limit),
         choice=choice or Choice(profile=profile),
-        out=Path(out),
+        out=place(out),
         sampling=sampling,
         workers=workers,
         device=device,
@@ -148,12 +157,13 @@ def as_begun(choice: Choice, out: Path) -> Choice:
 def films_of(
     dataset: Dataset, *, clip_ids: Sequence[str] | None = None, each: Callable[[Path], None]
 ) -> list[Path]:
-    """Render the overlay films (and stills) of clips into OUT/films; `each` hears of every film."""
+    """Render the overlay films (and stills) of clips into OUT/films, of a bucket into its working
+    folder; `each` hears of every film."""
     layout = dataset.layout
     made = []
     for clip in clips_again(layout, set(clip_ids if clip_ids is not None else dataset.clip_ids)):
         pictures = iter(clip.frames.pixels_THWC)
-        rendered = render(dataset.clip(clip.clip_id).table, pictures, layout.out / "films")
+        rendered = render(dataset.clip(clip.clip_id).table, pictures, layout.local / "films")
         made.append(rendered.film)
         each(rendered.film)
     return made
@@ -172,8 +182,8 @@ def report_of(
     return write_report(
         dataset.table_or_empty,
         lambda clip_id: dataset.clip(clip_id).table,
-        dataset.layout.out / "report",
-        films=dataset.layout.out / "films",
+        dataset.layout.local / "report",
+        films=dataset.layout.local / "films",
         heading=heading,
         sample=sample,
         seed=seed,

@@ -43,6 +43,9 @@ class Job:
     device: str = "auto"
     workers: int | None = None
     limit: int | None = None
+    sample: str = "first"
+    seed: int = 0
+    root: str | None = None
     films: bool = True
     max_failed: float = 0.0
 
@@ -122,7 +125,14 @@ def device_of(wish: str) -> str:
 
 def _plan(job: Job) -> Plan:
     """What to read and what to look for. Raises UsageError when that is nothing."""
-    plan = api.plan_of(job.videos, phrases=api.phrases_of(job.prompts), limit=job.limit)
+    plan = api.plan_of(
+        job.videos,
+        phrases=api.phrases_of(job.prompts),
+        limit=job.limit,
+        sample=job.sample,
+        seed=job.seed,
+        root=job.root,
+    )
     if not any(span.phrases for video in plan.videos for span in video.spans):
         raise UsageError(
             "nothing to look for: found no -p and no manifest that names entities; say what, "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from massannot.cli.app import AsJson, app
+from massannot.cli.folder_options import Root, WorkDir
 from massannot.cli.recipe_options import RecipeOptions, takes_recipe
 
 
@@ -17,15 +18,27 @@ def annotate(
     videos: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, @list.txt with a name a line, or a manifest: .csv .json "
-            ".jsonl .parquet with columns video, question, entities and more."
+            help="Files, folders, globs, also at s3:// gs:// hf://; @list.txt with a name a line; "
+            "WebDataset tars, shards-{000..012}.tar; a cosmos-curate folder; or a manifest: .csv "
+            ".json .jsonl .parquet with columns video, question, entities and more."
         ),
     ],
     asked: RecipeOptions,
     out: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder of the dataset; runs continue in it.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
+        ),
     ] = Path("massannot-out"),
-    limit: Annotated[int | None, typer.Option(help="Only the first N videos.", min=1)] = None,
+    work_dir: WorkDir = None,
+    limit: Annotated[int | None, typer.Option(help="Only N videos.", min=1)] = None,
+    sample: Annotated[
+        Literal["first", "random"], typer.Option(help="Which of them, with --limit.")
+    ] = "first",
+    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 0,
+    root: Root = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")] = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes; default one a GPU, one on the CPU.", min=1)
@@ -53,16 +66,20 @@ def annotate(
         --scenes scenes --oracle detect,masks,depth,cameras
     """
     from massannot import job
+    from massannot.io.bucket_path import place
 
     wanted = job.Job(
         videos=tuple(videos),
         prompts=tuple(asked.prompt),
-        out=out,
+        out=place(out),
         choice=asked.choice(depth_maps=depth_maps),
         sampling=asked.sampling(),
         device=device,
         workers=workers,
         limit=limit,
+        sample=sample,
+        seed=seed,
+        root=root,
         films=films,
         max_failed=max_failed,
     )

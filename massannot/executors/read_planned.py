@@ -37,5 +37,6 @@ class ReadPlanned:
             license=video.license,
             expected_size=video.size_bytes,
             expected_mtime_ns=video.mtime_ns,
+            expected_etag=video.etag,
             memory=memory,
         )

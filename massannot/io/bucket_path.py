@@ -10,6 +10,7 @@ import atexit
 import fnmatch
 import hashlib
 import os
+import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from functools import cache
 from pathlib import Path, PosixPath
 from typing import Any
 
+from massannot.io.folder_store import local_path
 from massannot.io.store import BUCKETS, Store, refuse_credentials, scheme_of, store_of
 
 COPIES_BYTES = 4 << 30
@@ -37,6 +39,26 @@ def place(where: str | Path) -> Path:
     if scheme_of(text):
         store_of(text)
     return Path(where)
+
+
+def beside(file: str, name: str) -> str:
+    """What `name` means in a list or manifest: relative to that file, unless it is an address."""
+    if scheme_of(name) == "file":
+        return local_path(name)
+    if scheme_of(name) or os.path.isabs(name):
+        return name
+    if scheme_of(file):
+        return f"{file.rpartition('/')[0]}/{posixpath.normpath(name)}"
+    return str(Path(file).parent / name)
+
+
+def lies_in(uri: str, root: str) -> bool:
+    """Whether a file, or a tar that holds it, lies below a folder, all links followed."""
+    uri = uri.partition(".tar#")[0]
+    if scheme_of(uri) or scheme_of(root):
+        inside = f"{uri}/".startswith(f"{root.rstrip('/')}/")
+        return inside and ".." not in uri.split("/")
+    return Path(os.path.realpath(uri)).is_relative_to(os.path.realpath(root))
 
 
 class BucketPath(PosixPath):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from massannot.errors import VideoNotFound
-from massannot.io import durable
 from massannot.io.store import Entry
 
 
@@ -40,12 +39,18 @@ class FolderStore:
         return self.head(uri)
 
     def put(self, uri: str, content: bytes) -> None:
+        from massannot.io import durable  # which asks stores
+
         durable.write_over(Path(local_path(uri)), content)
 
     def put_once(self, uri: str, content: bytes) -> bool:
+        from massannot.io import durable
+
         return durable.write_once(Path(local_path(uri)), content)
 
     def upload(self, path: Path, uri: str) -> None:
+        from massannot.io import durable
+
         durable.copy_over(path, Path(local_path(uri)))
 
     def copy(self, source: str, target: str) -> None:

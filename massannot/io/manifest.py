@@ -24,8 +24,10 @@ from typing import Any
 
 from massannot.errors import BadPhrase, BadQuestion, ClipError, SpanOutsideVideo, UsageError
 from massannot.io.answer_cells import ANSWER_COLUMNS, answer_cells
+from massannot.io.bucket_path import beside, lies_in, place
 from massannot.io.manifest_cells import Cells, read_cells
 from massannot.io.question import Problem, Question
+from massannot.io.store import is_remote, store_of
 
 TEXTS = ("question", "answer", "category", "caption", "split", "license")
 KNOWN = frozenset({"video", "id", "start_s", "end_s", "entities", *TEXTS, *ANSWER_COLUMNS})
@@ -43,22 +45,34 @@ class NoVideoNamed(ClipError):
     reason = "no_video"
 
 
-def read_manifests(paths: Sequence[str]) -> tuple[Question, ...]:
+class OutsideRoot(ClipError):
+    """A row that names a video which this run may not read."""
+
+    reason = "outside_root"
+
+
+def read_manifests(paths: Sequence[str], *, root: str | None = None) -> tuple[Question, ...]:
     """The rows of all manifests, in order of id; the same whether they stand in one file or two.
 
-    Raises UsageError for a file that is no manifest and for a video at an address.
+    `root`: a folder, here or in a bucket, that no video may lie outside of, links followed; a row
+    that leads elsewhere is a failure, and nothing is read for it. Raises UsageError for a file that
+    is no manifest and for a video at an address that cannot be read or has credentials in it.
     """
-    rows = [question for path in paths for question in _questions(Path(path))]
+    rows = [question for path in paths for question in _questions(place(path), root)]
     return tuple(sorted(_with_own_ids(rows), key=lambda q: q.question_id))
 
 
-def _questions(path: Path) -> list[Question]:
+def _questions(path: Path, root: str | None) -> list[Question]:
     rows = read_cells(path)
     asks = any("question" in row for row in rows)
-    return [_question(row, path, number, asks=asks) for number, row in enumerate(rows, start=1)]
+    return [
+        _question(row, path, number, asks=asks, root=root) for number, row in enumerate(rows, 1)
+    ]
 
 
-def _question(cells: Cells, path: Path, number: int, *, asks: bool) -> Question:
+def _question(
+    cells: Cells, path: Path, number: int, *, asks: bool, root: str | None = None
+) -> Question:
     where = f"{path.name}, row {number}"
     further = {name: cells[name] for name in sorted(cells) if name not in KNOWN}
     question = Question(
@@ -71,6 +85,10 @@ def _question(cells: Cells, path: Path, number: int, *, asks: bool) -> Question:
     try:
         if "video" not in cells:
             raise NoVideoNamed(f"{where}: names no video")
+        if root is not None and not lies_in(question.uri, root):
+            outside = f"{where}: its video lies outside of --root"
+            question = replace(question, uri=outside)
+            raise OutsideRoot(outside)
         question = replace(question, entities=_entities(cells.get("entities"), where))
         question = replace(question, **answer_cells(cells, where=where))
         start_s, end_s = (_seconds(cells, name, where) for name in ("start_s", "end_s"))
@@ -112,12 +130,12 @@ def _uri(cells: Cells, path: Path, where: str) -> str:
     name = _text(cells.get("video"))
     if name is None:
         return f"{where}: no video"
-    if "://" in name:
-        raise UsageError(
-            f"{path}, {where.rpartition(', ')[2]}: {name}: only local files can be read; download "
-            "it, or mount it"
-        )
-    return os.path.normpath(path.parent / name)
+    try:
+        uri = beside(str(path), name)
+        store_of(uri)
+    except UsageError as error:
+        raise UsageError(f"{path}, {where.rpartition(', ')[2]}: {error}") from error
+    return uri if is_remote(uri) else os.path.normpath(uri)
 
 
 def _entities(value: Any, where: str) -> tuple[str, ...] | None:

@@ -161,6 +161,12 @@ class ObjectStore:
             except (errors.BaseError, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise  # the disk's fault, not the store's
+                if "169.254.169.254" in str(error) and not self._answered:
+                    raise StoreRefused(
+                        f"{uri}: found no credentials in the environment, on this machine or in a "
+                        "profile; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                        "AWS_SKIP_SIGNATURE=true for what is public"
+                    ) from None
                 if re.search(r"status code: 4(?!08|09|29)\d\d|builder error", str(error)):
                     raise StoreRefused(f"{uri}: the store refuses: {_short(error)}") from None
                 patience_s = PATIENCE_S if self._answered else FIRST_PATIENCE_S

@@ -24,6 +24,7 @@ from massannot.errors import (
     UnsupportedCodec,
     VideoNotFound,
 )
+from massannot.io.store import Entry, Store, StoreRefused, is_remote, store_of
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,21 @@ class Header:
     n_frames: int | None
 
 
+HEADER_BYTES = 3 << 20
+"""What may be read of a file that has to be fetched, to see its header."""
+_SPARING = {"probesize": str(1 << 20)}
+
+
+class HeaderTooLong(BadVideo):
+    """A file whose header could not be seen without fetching too much of it."""
+
+    reason = "header_too_long"
+
+
 def probe(path: str) -> Header:
-    """The header of a file. Raises BadVideo."""
+    """The header of a file, here or elsewhere. Raises BadVideo."""
+    if is_remote(path):
+        return _probe_elsewhere(path)
     with open_file(path) as file, open_container(path) as container:
         stream = video_stream(path, container)
         return header_of(path, container, stream, os.fstat(file.fileno()))
@@ -68,15 +82,77 @@ def open_file(path: str) -> BinaryIO:
         raise BadVideo(f"{path}: cannot be opened: {reason}; expected a readable file") from error
 
 
-def open_container(path: str) -> av.container.InputContainer:
-    """The demuxer. Raises NotAVideo. Playlists cannot reach the network or other protocols."""
+def _probe_elsewhere(uri: str) -> Header:
+    """A file in a bucket or a tar: only the pieces that say something are fetched."""
+    store = store_of(uri)
+    try:
+        entry = store.head(uri)
+    except FileNotFoundError as error:
+        raise VideoNotFound(f"{uri}: found nothing, expected a video file") from error
+    except StoreRefused as error:
+        raise BadVideo(str(error)) from error
+    if entry.size_bytes == 0:
+        raise EmptyFile(f"{uri}: found 0 bytes, expected a video file")
+    pieces = _Pieces(store, entry)
+    try:
+        with open_container(uri, pieces) as container:
+            stream = video_stream(uri, container)
+            return header_of(uri, container, stream, entry)
+    except NotAVideo:
+        if pieces.refused:
+            raise HeaderTooLong(
+                f"{uri}: found no whole header in {HEADER_BYTES} bytes, expected one"
+            ) from None
+        raise
+
+
+class _Pieces:
+    """A file to read and seek in, by blocks, until too much has been fetched."""
+
+    BLOCK = 64 << 10
+
+    def __init__(self, store: Store, entry: Entry):
+        self._store = store
+        self._entry = entry
+        self._at = 0
+        self._blocks: dict[int, bytes] = {}
+        self.refused = False
+
+    def read(self, size: int) -> bytes:
+        number, skipped = divmod(self._at, self.BLOCK)
+        found = self._block(number)[skipped : skipped + size]
+        self._at += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._entry.size_bytes}
+        self._at = start[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            if (len(self._blocks) + 1) * self.BLOCK > HEADER_BYTES:
+                self.refused = True
+                return b""  # as if the file ended here
+            start = number * self.BLOCK
+            length = max(0, min(self.BLOCK, self._entry.size_bytes - start))
+            self._blocks[number] = self._store.get_range(self._entry.uri, start, length)
+        return self._blocks[number]
+
+
+def open_container(path: str, file: _Pieces | None = None) -> av.container.InputContainer:
+    """The demuxer. Raises NotAVideo. Playlists cannot reach the network or other protocols.
+    Of `file` only as much is read as its header needs; otherwise `path` is opened."""
     av.logging.set_level(av.logging.ERROR)
     with av.logging.Capture(local=False) as said:
         try:
             return av.open(
-                f"file:{path}",  # so that no name is taken for an address
+                file or f"file:{path}",  # so that no name is taken for an address
                 "r",
-                options={"protocol_whitelist": "file"},
+                options={"protocol_whitelist": "file", **(_SPARING if file else {})},
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, ValueError) as error:
@@ -111,7 +187,7 @@ def header_of(
     path: str,
     container: av.container.InputContainer,
     stream: av.video.stream.VideoStream,
-    found: os.stat_result,
+    found: os.stat_result | Entry,
 ) -> Header:
     if not stream.time_base:
         raise NotAVideo(f"{path}: found a video stream without a time base, expected one")
@@ -122,8 +198,8 @@ def header_of(
         duration_s = container.duration / av.time_base
     context = stream.codec_context
     return Header(
-        size_bytes=found.st_size,
-        mtime_ns=found.st_mtime_ns,
+        size_bytes=found.size_bytes if isinstance(found, Entry) else found.st_size,
+        mtime_ns=(found.mtime_ns or 0) if isinstance(found, Entry) else found.st_mtime_ns,
         container=container.format.name,
         codec=context.codec.canonical_name,
         pixel_format=context.pix_fmt,

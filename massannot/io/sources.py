@@ -1,43 +1,48 @@
-"""Sources: what a user types to say which videos. A file, a folder, a glob, or @list.txt.
+"""Sources: what a user types to say which videos. One syntax for `annotate` and `plan`.
 
-The answer is a list of files in an order that depends on names alone. A video named twice counts
-once. Names keep the form they were given in, because `uri` is written to the tables.
+A file, a folder, a glob, the same at s3://, gs:// and hf://, @list.txt, a WebDataset tar, an output
+folder of cosmos-curate; `{000..012}` and `{a,b}` stand for several. (Manifests: see manifest.py.)
+The answer is in an order that depends on names alone. A video named twice counts once. Names keep
+the form they were given in, because `uri` is written to the tables.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
-from collections.abc import Iterator, Sequence
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from massannot.errors import UsageError
+from massannot.io import cosmos_curate, webdataset
+from massannot.io.bucket_path import beside
+from massannot.io.folder_store import local_path
+from massannot.io.manifest_cells import is_manifest
+from massannot.io.question import Question
+from massannot.io.store import is_remote, scheme_of, store_of
+from massannot.io.video_names import VIDEO_ENDINGS, is_video_name
 
-VIDEO_ENDINGS = frozenset(
-    {
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".gif",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".ogv",
-        ".ts",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    }
-)
-"""What counts as a video inside a folder. A file that is named outright may end in anything."""
+T = TypeVar("T")
 
 
-def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Found:
+    """What sources name, before anything is opened."""
+
+    videos: tuple[str, ...] = ()
+    """Files that were named, in order."""
+    rows: tuple[Question, ...] = ()
+    """Videos that something is known of: their ids and captions."""
+    manifests: tuple[str, ...] = ()
+    """Files that name further videos."""
+
+
+def find(sources: Sequence[str]) -> Found:
     """Every video of the sources, in order: sources as given, files of a folder or glob by name.
 
     Raises UsageError for a source that is not there or gives no video.
@@ -45,70 +50,220 @@ def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[st
     if not sources:
         raise UsageError("no video was named; give files, folders, globs or @list.txt")
     first_name: dict[str, str] = {}
-    for source in sources:
-        for uri in _videos_of(source):
-            first_name.setdefault(os.path.realpath(uri), uri)
-    return tuple(first_name.values())[:limit]
+    rows: dict[str, Question] = {}
+    manifests: dict[str, None] = {}
+    for each in sources:
+        for source in _spelt_out(each):
+            for found in _found(source):
+                if isinstance(found, Question):
+                    rows.setdefault(found.uri, found)
+                elif is_manifest(found):
+                    manifests[found] = None
+                else:
+                    first_name.setdefault(_one_name(found), found)
+    return Found(tuple(first_name.values()), _with_own_ids(rows.values()), tuple(manifests))
 
 
-def _videos_of(source: str) -> Iterator[str]:
+def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[str, ...]:
+    """The addresses alone; manifests among the sources are not read. Raises UsageError."""
+    found = find(sources)
+    return (*found.videos, *(row.uri for row in found.rows))[:limit]
+
+
+def chosen(
+    videos: Sequence[T], *, limit: int | None = None, sample: str = "first", seed: int = 0
+) -> list[T]:
+    """At most `limit` of them, the first or a random sample, in their own order."""
+    if limit is None or limit >= len(videos):
+        return list(videos)
+    if sample == "first":
+        return list(videos[:limit])
+    return [videos[n] for n in sorted(random.Random(seed).sample(range(len(videos)), limit))]
+
+
+def _found(source: str) -> Iterator[str | Question]:
+    """What one source names, lists included."""
     if source.startswith("@"):
-        yield from _listed(Path(source[1:]))
+        yield from _listed(source[1:])
+    else:
+        yield from _of(source)
+
+
+def _of(source: str) -> Iterator[str | Question]:
+    source = local_path(source)
+    if webdataset.is_member(source):
+        yield source
+    elif is_remote(source):
+        yield from _remote(source)
+    elif scheme_of(source):
+        store_of(source)  # says which kinds there are
     elif os.path.isdir(source):
         yield from _inside(source)
     elif os.path.exists(source):
-        yield source
+        yield from _file(source)
     elif glob.has_magic(source):
         yield from _matching(source)
-    elif "://" in source:
-        raise UsageError(f"{source}: only local files can be read; download it, or mount it")
     else:
         raise UsageError(f"{source}: no such file or folder")
 
 
-def _inside(folder: str) -> Iterator[str]:
-    """Videos of a folder and the folders in it, by path; hidden ones are left out."""
-    found = []
-    for parent, folders, files in os.walk(folder):
+def _file(path: str) -> Iterator[str | Question]:
+    if path.endswith(".tar"):
+        yield from _in_tar(path)
+    else:
+        yield path
+
+
+def _in_tar(tar: str) -> Iterator[Question]:
+    rows = list(webdataset.samples(tar))
+    if not rows:
+        raise UsageError(f"{tar}: no video in this tar; looked for {_endings()}")
+    yield from rows
+
+
+def _inside(folder: str) -> Iterator[str | Question]:
+    """Videos of a folder and the folders in it, by path; hidden ones are left out. A folder
+    without videos may hold WebDataset tars."""
+    if cosmos_curate.is_cosmos_curate(folder):
+        yield from cosmos_curate.clips(folder.rstrip("/"))
+        return
+    files = []
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [os.path.join(parent, name) for name in files if _is_video_name(name)]
-    if not found:
-        raise UsageError(
-            f"{folder}: no video in this folder; looked for {', '.join(sorted(VIDEO_ENDINGS))}"
-        )
-    yield from sorted(found)
+        files += [os.path.join(parent, name) for name in names]
+    yield from _videos_or_tars(folder, sorted(files))
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _videos_or_tars(folder: str, files: Sequence[str]) -> Iterator[str | Question]:
+    videos = [file for file in files if is_video_name(file)]
+    tars = [file for file in files if file.endswith(".tar")]
+    if not videos and not tars:
+        raise UsageError(f"{folder}: no video in this folder; looked for {_endings()}")
+    yield from videos
+    if not videos:
+        for tar in tars:
+            yield from _in_tar(tar)
+
+
+def _matching(pattern: str) -> Iterator[str | Question]:
     found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
     if not found:
         raise UsageError(f"{pattern}: matches no file; quote it if it should match itself")
-    yield from sorted(found)
+    for path in sorted(found):
+        yield from _file(path)
 
 
-def _listed(path: Path) -> Iterator[str]:
+def _remote(source: str) -> Iterator[str | Question]:
+    """A file, else everything below a folder, else what a pattern matches."""
+    store = store_of(source)
+    try:
+        if not source.endswith("/"):
+            yield from _file(store.head(source).uri)
+            return
+    except FileNotFoundError:
+        pass
+    folder = source.rstrip("/")
+    if glob.has_magic(source):
+        folder = source[: re.search(r"[*?\[]", source).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has
+        wanted = re.compile(_as_regex(source))
+        files = [file for file in _shown(source, folder) if wanted.fullmatch(file)]
+        if not files:
+            raise UsageError(f"{source}: matches no file")
+        for file in files:
+            yield from _file(file)
+    elif cosmos_curate.is_cosmos_curate(folder):
+        yield from cosmos_curate.clips(folder)
+    else:
+        files = _shown(source, folder)
+        if not files:
+            raise UsageError(f"{source}: no such file or folder")
+        yield from _videos_or_tars(source, files)
+
+
+def _shown(source: str, folder: str) -> list[str]:
+    """Files below a folder, without those that are hidden and not named so."""
+    hidden = re.compile(r"/\.")
+    uris = (entry.uri for entry in store_of(folder).list(folder))
+    return [uri for uri in uris if "/." in source or not hidden.search(uri, len(folder))]
+
+
+def _as_regex(pattern: str) -> str:
+    """As a shell reads it: * and ? stop at a slash, ** does not."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
+    meaning = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(
+        meaning.get(part) or (fnmatch.translate(part)[4:-3] if n % 2 else re.escape(part))
+        for n, part in enumerate(parts)
+    )
+
+
+def _listed(name: str) -> Iterator[str | Question]:
     """Each line's videos; empty lines and lines that start with # are left out. A relative name is
     relative to the list. A file that is not there is kept: one bad line of many is a failed video,
     not a wrong command."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = store_of(name).get(name).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"@{path}: cannot be read as a list of videos: {error}") from error
+        raise UsageError(f"@{name}: cannot be read as a list of videos: {error}") from error
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not wanted:
-        raise UsageError(f"@{path}: names no video; expected one a line")
-    for number, name in enumerate(wanted, start=1):
-        if name.startswith("@"):
-            raise UsageError(f"@{path}, entry {number}: a list cannot name another list: {name}")
-        source = name if "://" in name else str(path.parent / name)
-        if not (os.path.exists(source) or glob.has_magic(source) or "://" in source):
-            yield source
-            continue
-        try:
-            yield from _videos_of(source)
-        except UsageError as error:
-            raise UsageError(f"@{path}, entry {number}: {error}") from error
+        raise UsageError(f"@{name}: names no video; expected one a line")
+    for number, line in enumerate(wanted, start=1):
+        if line.startswith("@"):
+            raise UsageError(f"@{name}, entry {number}: a list cannot name another list: {line}")
+        for source in _spelt_out(beside(name, line)):
+            if not _is_there_or_pattern(source):
+                yield source
+                continue
+            try:
+                yield from _of(source)
+            except UsageError as error:
+                raise UsageError(f"@{name}, entry {number}: {error}") from error
 
 
-def _is_video_name(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
+def _is_there_or_pattern(source: str) -> bool:
+    if is_remote(source) and is_video_name(source) and not glob.has_magic(source):
+        return False  # asking for each of a million would take an hour; planning asks anyway
+    return bool(os.path.exists(source) or glob.has_magic(source) or scheme_of(source))
+
+
+def _spelt_out(source: str) -> Iterator[str]:
+    """`{000..012}` and `{a,b}` become several sources; a file of that very name stays one."""
+    found = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", source)
+    if not found or os.path.exists(source.removeprefix("@")):
+        yield source
+        return
+    first, last, words = found.groups()
+    if words is None:
+        width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
+        numbers = range(int(first), int(last) + 1)
+        if not numbers:
+            raise UsageError(f"{source}: found {found[0]}, expected the smaller number first")
+        values = [str(number).zfill(width) for number in numbers]
+    else:
+        values = words.split(",")
+    for value in values:
+        yield from _spelt_out(source[: found.start()] + value + source[found.end() :])
+
+
+def _one_name(uri: str) -> str:
+    return uri if is_remote(uri) else os.path.realpath(uri)
+
+
+def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:
+    """Ids name one row: of tars that use a name again, the tar's own name comes before it."""
+    taken: set[str] = set()
+    kept = []
+    for row in rows:
+        question_id = row.question_id
+        if question_id in taken:
+            question_id = f"{Path(row.uri.partition('#')[0]).name}/{question_id}"
+        if question_id in taken:
+            question_id = row.uri
+        taken.add(question_id)
+        kept.append(replace(row, question_id=question_id))
+    return tuple(kept)
+
+
+def _endings() -> str:
+    return ", ".join(sorted(VIDEO_ENDINGS))

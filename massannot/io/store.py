@@ -2,7 +2,8 @@
 
 Addresses are plain paths, file://, s3://, gs:// or hf:// (read only). Credentials come from the
 environment and the machine alone: an address that carries some is refused, and its secret is not
-repeated. Every kind of store is one file: folder_store, object_store, hub_store.
+repeated. Every kind of store is one file: folder_store, object_store, hub_store,
+webdataset.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from massannot.errors import NothingToRun, UsageError
 BUCKETS = ("s3", "gs")
 """Schemes that can be read and written."""
 SCHEMES = (*BUCKETS, "hf")
+_IN_TAR = ".tar#"
+"""`path.tar#name` is a file inside a tar."""
 
 
 class StoreRefused(NothingToRun):
@@ -82,6 +85,8 @@ def store_of(uri: str) -> Store:
     credentials in it, NothingToRun where its library is not installed."""
     scheme = scheme_of(uri)
     refuse_credentials(uri)
+    if _IN_TAR in uri:
+        return _tars()
     if scheme in BUCKETS:
         return _bucket(scheme, uri.split("/")[2])
     if scheme == "hf":
@@ -101,7 +106,7 @@ def scheme_of(uri: str) -> str:
 
 def is_remote(uri: str) -> bool:
     """Whether a file has to be fetched before a program can open it."""
-    return scheme_of(uri) in SCHEMES
+    return scheme_of(uri) in SCHEMES or _IN_TAR in uri
 
 
 def refuse_credentials(uri: str) -> None:
@@ -133,6 +138,13 @@ def _bucket(scheme: str, bucket: str) -> Store:
     from massannot.io.object_store import ObjectStore
 
     return ObjectStore(scheme, bucket)
+
+
+@cache
+def _tars() -> Store:
+    from massannot.io.webdataset import MemberStore
+
+    return MemberStore()
 
 
 @cache

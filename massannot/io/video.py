@@ -8,6 +8,7 @@ allows. Pictures are given back with `release`, at the latest when nobody refers
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import weakref
@@ -27,14 +28,18 @@ from massannot.io.byte_budget import ByteBudget
 from massannot.io.cut_spans import CutRules
 from massannot.io.decoder_process import Broken, DecoderProcess, Need, ProbeJob
 from massannot.io.decoding import DecodedClip, DecodeJob, Ending, Opened
+from massannot.io.fetch import fetched
 from massannot.io.open_video import Header
 from massannot.io.span import Span as Span
 from massannot.io.span import united
+from massannot.io.store import is_remote
 from massannot.io.video_identity import clip_id
 from massannot.pixels import Frames, SharedPixels
 
 SILENCE_S = 60.0
 """A decoder process that says nothing for so long hangs: it beats twice a second."""
+FETCH_SILENCE_S = 900.0
+"""The same while it waits for a store."""
 _JOBS_PER_PROCESS = 1000
 """A process is replaced after so many videos, whatever its codecs may have leaked."""
 
@@ -86,20 +91,39 @@ def read_clips(
     license: str | None = None,
     expected_size: int | None = None,
     expected_mtime_ns: int | None = None,
+    expected_etag: str | None = None,
     memory: ByteBudget | None = None,
     silence_s: float = SILENCE_S,
 ) -> Iterator[Clip | VideoEnd]:
-    """The clips of a local file's spans, each as soon as it is complete; a VideoEnd last.
+    """The clips of a file's spans, each as soon as it is complete; a VideoEnd last. A file in a
+    bucket or a tar is fetched first, and its copy is gone at the end.
 
     A clip's `frames` are uint8 RGB (T, H, W, 3), its table `frames` is written; give it back with
     `release`. `clip.video` is what was known by then. `memory` is shared by the readers of one
     worker; None: no limit, but never more than one clip ahead of the caller.
 
     Raises BadVideo (its subclass says why) at the first `next` where nothing could be read, later
-    where the process died or the file changed; UsageError for an address that is not a local file.
+    where the process died or the file changed; UsageError for an address of an unknown kind,
+    StoreSilent where a bucket did not answer for long.
     """
-    job = DecodeJob(
-        path=_local_path(uri),
+    with contextlib.ExitStack() as stack:
+        path = uri
+        if is_remote(uri):
+            path = stack.enter_context(fetched(uri, size_bytes=expected_size, etag=expected_etag))
+            expected_mtime_ns = None
+        job = _job(path, spans, sampling, expected_size, expected_mtime_ns)
+        yield from _read(uri, job, spans, sampling, source_id, license, memory, silence_s)
+
+
+def _job(
+    path: str,
+    spans: Sequence[Span],
+    sampling: Sampling,
+    expected_size: int | None,
+    expected_mtime_ns: int | None,
+) -> DecodeJob:
+    return DecodeJob(
+        path=_local_path(path),
         spans=tuple((_exact(span.start_s), _exact(span.end_s)) for span in spans),
         rules=CutRules(
             fps=_exact(sampling.fps),
@@ -110,6 +134,18 @@ def read_clips(
         expected_size=expected_size,
         expected_mtime_ns=expected_mtime_ns,
     )
+
+
+def _read(
+    uri: str,
+    job: DecodeJob,
+    spans: Sequence[Span],
+    sampling: Sampling,
+    source_id: str | None,
+    license: str | None,
+    memory: ByteBudget | None,
+    silence_s: float,
+) -> Iterator[Clip | VideoEnd]:
     reader = _Reader(memory if memory is not None else ByteBudget())
     process = _POOL.take()
     finished = False
@@ -154,11 +190,14 @@ def read_clips(
 
 
 def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
-    """What a file's header claims, without decoding. Raises BadVideo; see read_clips."""
+    """What a file's header claims, without decoding. Raises BadVideo; see read_clips. Of a file in
+    a bucket or a tar at most open_video.HEADER_BYTES are fetched."""
+    if is_remote(uri):
+        silence_s = max(silence_s, FETCH_SILENCE_S)
     process = _POOL.take()
     finished = False
     try:
-        process.start(ProbeJob(_local_path(uri)))
+        process.start(ProbeJob(uri if is_remote(uri) else _local_path(uri)))
         answer, _ = process.receive(silence_s=silence_s)
         finished = True
     finally:

@@ -149,7 +149,7 @@ def test_entities_in_one_text(tmp_path: Path, text: str, expected: tuple[str, ..
         pytest.param("m.json", '"a.mp4"', "expected a list", id="not a list"),
         pytest.param("m.jsonl", '{"video": "a"}\n[1]', "line 2", id="a line that is no object"),
         pytest.param("m.parquet", "PAR1", "cannot be read", id="not Parquet"),
-        pytest.param("m.csv", "video\ns3://b/a.mp4\n", "row 1", id="an address"),
+        pytest.param("m.csv", "video\nftp://b/a.mp4\n", "row 1", id="an address"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_refused(

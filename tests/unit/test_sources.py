@@ -67,7 +67,7 @@ def test_limit_takes_the_first(folder):
         pytest.param(["gone.mp4"], "gone.mp4: no such file", id="a file that is not there"),
         pytest.param(["empty"], r"empty: no video in this folder; looked for \.3gp", id="empty"),
         pytest.param(["*.xyz"], "matches no file", id="a glob that matches nothing"),
-        pytest.param(["s3://b/c.mp4"], "only local files", id="an address"),
+        pytest.param(["ftp://b/c.mp4"], "found an address of ftp", id="an address"),
         pytest.param(["@gone.txt"], "@gone.txt: cannot be read", id="a list that is not there"),
         pytest.param(["@nothing.txt"], "names no video", id="a list without videos"),
         pytest.param(["@nested.txt"], "entry 1: a list cannot name another", id="a list of lists"),
