@@ -1,0 +1,145 @@
+"""Story: what happened in a scene, as far as questions ask about it. Nothing is rendered.
+
+Positions are the bodies' centres of mass in the camera's frame (x right, y down, z forward), in
+metres; the camera stands still. A scene is simulated once and seen from several sides: what moves
+to the right from one moves away from another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.scenes.physics import ContactEvent
+from massannot.scenes.world import Scene, SceneOptions, make_scene
+
+SEGMENT_FRAMES = 32
+OPTIONS = SceneOptions(
+    width=32,
+    height=32,
+    n_frames=2 * SEGMENT_FRAMES,
+    fps=SEGMENT_FRAMES,
+    n_bodies=2,
+    camera="static",
+    noise=False,
+    antialias=False,
+)
+"""Two seconds in two segments, two bodies, thumbnails."""
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    seed: int
+    view: int
+    """0: the scene's own camera."""
+    names: tuple[str, ...]
+    """As in "a ball"; (K,)."""
+    shapes: tuple[str, ...]
+    centres_m: NDArray[np.float64]
+    """(T, K, 3)."""
+    t_s: NDArray[np.float64]
+    """(T,)."""
+    contacts: tuple[ContactEvent, ...]
+    scene: Scene | None = None
+    """To draw pictures of."""
+
+    @cached_property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """First and last frame of each; the last of one is the first of the next."""
+        last = len(self.t_s) - 1
+        starts = range(0, last, SEGMENT_FRAMES)
+        return tuple((first, min(first + SEGMENT_FRAMES, last)) for first in starts)
+
+    def the(self, entity: int) -> str:
+        """As in "the ball"."""
+        return "the " + self.names[entity].partition(" ")[2]
+
+    def displacement_m(self, entity: int, segment: int | None = None) -> NDArray[np.float64]:
+        """(3,) last minus first position, of a segment or of all."""
+        first, last = (0, -1) if segment is None else self.segments[segment]
+        return np.asarray(self.centres_m[last, entity] - self.centres_m[first, entity])
+
+    def distance_m(self, entity: int, segment: int | None = None) -> float:
+        return float(np.linalg.norm(self.displacement_m(entity, segment)))
+
+    def motions(self, entity: int, segment: int | None = None) -> tuple[float, ...]:
+        """Displacements of one segment or of all, one after the other."""
+        which = range(len(self.segments)) if segment is None else [segment]
+        return tuple(x for each in which for x in self.displacement_m(entity, each).tolist())
+
+    def floor_contacts_s(self, entity: int) -> list[float]:
+        return [e.t_s for e in self.contacts if e.kind == "floor" and e.first == entity]
+
+
+def stories(seeds: Iterable[int], *, views: int = 1) -> Iterator[Story]:
+    """Of every seed whose scene has two bodies of different shapes, so that "the ball" says which;
+    from up to `views` sides."""
+    for seed in seeds:
+        scene = make_scene(seed, OPTIONS)
+        if len({entity.shape_name for entity in scene.entities}) == OPTIONS.n_bodies:
+            for view in range(views):
+                seen = seen_from(scene, view)
+                if seen is not None:
+                    yield _story(seen, view)
+
+
+def seen_from(scene: Scene, view: int) -> Scene | None:
+    """The scene with its camera moved around what it looks at; None: no such side shows it."""
+    if view == 0:
+        return scene
+    chance = np.random.default_rng([scene.seed, 7, view])
+    for angle in chance.uniform(0, 2 * math.pi, _SIDES_TRIED):
+        path = scene.camera
+        turn = np.array(
+            [
+                [math.cos(angle), -math.sin(angle), 0],
+                [math.sin(angle), math.cos(angle), 0],
+                [0, 0, 1],
+            ]
+        )
+        eye = path.target + turn @ (path.eye - path.target)
+        turned = replace(scene, camera=replace(path, eye=eye))
+        if (np.abs(eye[:2]) < np.array(scene.room.half_m) - _FROM_WALL_M).all() and _shows(turned):
+            return turned
+    return None
+
+
+def _shows(scene: Scene) -> bool:
+    """Whether each body's centre is in the picture in half the frames, and none near the lens."""
+    centres = _centres_m(scene)
+    lens = scene.camera.lens
+    x, y, z = np.moveaxis(centres, -1, 0)
+    if z.min() < _FROM_LENS_M:
+        return False
+    u, v = lens.focal_px * x / z + lens.cx, lens.focal_px * y / z + lens.cy
+    inside = (u > 0) & (u < lens.width) & (v > 0) & (v < lens.height)
+    return bool((inside.mean(axis=0) >= 0.5).all())
+
+
+def _story(scene: Scene, view: int) -> Story:
+    return Story(
+        seed=scene.seed,
+        view=view,
+        names=tuple(f"a {entity.shape_name}" for entity in scene.entities),
+        shapes=tuple(entity.shape_name for entity in scene.entities),
+        centres_m=_centres_m(scene),
+        t_s=np.array([scene.t_s(frame) for frame in range(scene.n_frames)]),
+        contacts=scene.motion.events,
+        scene=scene,
+    )
+
+
+def _centres_m(scene: Scene) -> NDArray[np.float64]:
+    """(T, K, 3) in the camera's frame."""
+    cam_from_room = scene.cam_from_room(0)
+    return scene.motion.position @ cam_from_room[:3, :3].T + cam_from_room[:3, 3]
+
+
+_SIDES_TRIED = 12
+_FROM_WALL_M = 0.3
+_FROM_LENS_M = 0.6

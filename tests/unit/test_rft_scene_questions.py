@@ -1,0 +1,204 @@
+"""Questions about scenes: their answers against the scene, and that a blind guess gives chance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from massannot.errors import UsageError
+from massannot.io.dataset import open_dataset
+from massannot.motion_profile import motion_profile
+from massannot.rft.expected import Expected
+from massannot.rft.scene_dataset import picture_frames, scene_pictures, write_scene_questions
+from massannot.rft.scene_questions import FAMILIES, Asked, ask_all, chance
+from massannot.rft.scene_story import SEGMENT_FRAMES, Story, stories
+from massannot.scenes.physics import ContactEvent
+
+SEEDS = range(900_256, 900_266)
+
+
+def story(
+    *,
+    seed: int = 0,
+    ends: tuple[tuple[float, float, float], ...],
+    hits: bool = False,
+    lands_s: float = 0.25,
+) -> Story:
+    """A ball and a box that go straight from <0, 0, 3> and <1, 0, 3> to `ends`; the ball keeps its
+    speed, the box goes three times as fast in the second half."""
+    t = np.linspace(0, 1, 2 * SEGMENT_FRAMES)
+    shares = np.stack([t, np.where(t < 0.5, t / 2, 0.25 + (t - 0.5) * 1.5)], axis=1)
+    starts = np.array([[0.0, 0, 3], [1.0, 0, 3]])
+    centres = starts + shares[..., None] * (np.array(ends) - starts)
+    events = [ContactEvent(t_s, "floor", 0, None, 1.0) for t_s in (lands_s, lands_s + 0.5)]
+    if hits:
+        events.append(ContactEvent(1.0, "body", 0, 1, 1.0))
+    names = ("a ball", "a box")
+    return Story(seed, 0, names, ("ball", "box"), centres, 2 * t, tuple(events))
+
+
+ONE = story(ends=((1.0, 0.0, 3.0), (1.0, 0.0, 5.0)), hits=True)
+TRUE = [
+    ("In video segment 1, which way does the ball move?", "to the right"),
+    ("In video segment 2, which way does the box move?", "away from the camera"),
+    ("How far from its first position is the ball at the end?", 1.0),
+    ("How far from its first position is the box at the end?", 2.0),
+    ("How fast does the ball get from its first to its last position?", 0.5),
+    ("How fast does the box get from its first to its last position?", 1.0),
+    ("In video segment 2, is the ball faster than the box?", "no"),
+    ("In video segment 2, is the box faster than the ball?", "yes"),
+    ("In which video segment is the box faster?", "video segment 2"),
+    ("Is the ball nearer to the box at the end than at the start?", "no"),
+    ("At the end, is the ball nearer to the camera than the box?", "yes"),
+    ("Does the box hit the ball?", "yes"),
+    ("Does the ball bounce off the floor?", "yes"),
+    ("Does the box bounce off the floor?", "no"),
+    ("When does the ball first hit the floor?", 0.25),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), TRUE, ids=[text for text, _ in TRUE])
+def test_what_is_true_of_a_story_worked_out_by_hand(text: str, value: str | float) -> None:
+    drafts = {draft[0]: draft[1:] for family in FAMILIES.values() for draft in family.ask(ONE)}
+    assert drafts[text][1] == value
+
+
+def test_near_ties_are_not_asked() -> None:
+    """Both go 1 m in all, the ball evenly: its halves tie, and it neither comes nearer nor not."""
+    tie = story(ends=((0.5, 0.0, 3.87), (1.5, 0.0, 3.87)))
+    texts = [draft[0] for family in FAMILIES.values() for draft in family.ask(tie)]
+    assert not [text for text in texts if "which video segment is the ball" in text]
+    assert not [text for text in texts if "nearer to" in text]
+
+
+@pytest.fixture(scope="module")
+def told() -> list[Story]:
+    return list(stories(SEEDS, views=4))
+
+
+@pytest.fixture(scope="module")
+def asked(told: list[Story]) -> list[Asked]:
+    return ask_all(told)
+
+
+def test_within_the_same_shapes_every_answer_is_as_frequent(asked: list[Asked]) -> None:
+    for family in FAMILIES.values():
+        if family.answers:
+            of_family = [each for each in asked if each.family == family.name]
+            counts = Counter((each.shapes, each.value) for each in of_family)
+            for shapes in {each.shapes for each in of_family}:
+                assert len({counts[shapes, answer] for answer in family.answers}) == 1
+
+
+@pytest.mark.parametrize("name", ["how_far", "when_it_lands"])
+def test_every_number_to_choose_from_is_the_answer_of_one_of_four(name: str) -> None:
+    ways = [0.2 * 1.1**i for i in range(24)]
+    told = [story(seed=i, ends=((way, 0, 3), (1, 0, 3)), lands_s=way) for i, way in enumerate(ways)]
+    asked = ask_all(told, names=[name])
+    answers = Counter(
+        (tuple(sorted(each.options)), each.value) for each in asked if each.family == name
+    )
+    sets = Counter(tuple(sorted(each.options)) for each in asked if each.family == name)
+    assert sets
+    for options, n in sets.items():
+        assert n % 4 == 0
+        assert all(answers[options, option] == n // 4 for option in options)
+
+
+def test_the_letter_is_that_of_the_true_option(asked: list[Asked]) -> None:
+    for each in asked:
+        if each.options:
+            assert each.options["ABCD".index(each.answer)] == each.value
+
+
+def test_two_families_need_two_lines_of_the_profile() -> None:
+    assert sum(family.n_lines >= 2 for family in FAMILIES.values()) >= 2
+
+
+def test_the_best_constant_number_is_what_chance_means() -> None:
+    """0.8 is within 25 % of 1 and 0.7; nothing is near all three."""
+    assert chance(FAMILIES["how_fast"], [0.7, 1.0, 3.0]) == pytest.approx(2 / 3)
+    assert chance(FAMILIES["faster"], []) == 0.5
+    assert chance(FAMILIES["how_far"], []) == 0.25
+
+
+def test_another_side_shows_the_same_motion_from_elsewhere(told: list[Story]) -> None:
+    sides: dict[int, list[Story]] = {}
+    for each in told:
+        sides.setdefault(each.seed, []).append(each)
+    compared = 0
+    for first, *others in sides.values():
+        for other in others:
+            compared += 1
+            for entity in range(2):
+                assert other.distance_m(entity) == pytest.approx(first.distance_m(entity))
+            assert not np.allclose(other.centres_m, first.centres_m)
+    assert compared > 10
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("asked")
+    write_scene_questions(folder, seeds=SEEDS, views=4)
+    return folder
+
+
+def test_the_dataset_has_a_readable_answer_for_every_question(folder: Path) -> None:
+    rows = open_dataset(folder).table("questions").to_pylist()
+    assert len(rows) > 100
+    for row in rows:
+        Expected.from_row(row | {"solution": row["answer"]})
+    assert {row["split"] for row in rows} == {"test"}
+
+
+def test_the_numbers_to_think_of_stand_in_the_profile(folder: Path) -> None:
+    import json
+
+    dataset = open_dataset(folder)
+    names = ("clips", "segments", "phrases", "entities", "motions")
+    for row in dataset.table("questions").to_pylist()[:60]:
+        clip = dataset.clip(row["clip_id"])
+        text = motion_profile({name: clip.table(name) for name in names})
+        for number in json.loads(row["further"])["thinking"].split():
+            assert number in text
+
+
+def test_equal_seeds_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
+    write_scene_questions(tmp_path, seeds=SEEDS, views=4)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*.parquet"))
+    assert len(files) == 9
+    for file in files:
+        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_pictures_beside_the_tables_are_those_of_the_scene(folder: Path, tmp_path: Path) -> None:
+    clip = open_dataset(folder).table("clips").slice(3, 1).to_pylist()[0]
+    frames = picture_frames(clip["n_frames"])
+    assert frames == (0, 21, 42, 63)
+    stored, rendered = (
+        scene_pictures(where, clip["clip_id"], uri=clip["uri"], frames=frames)
+        for where in (folder, tmp_path)
+    )
+    for one, other in zip(stored, rendered, strict=True):
+        assert one.shape == (32, 32, 3)
+        assert (one == other).all()
+    assert (stored[0] != stored[3]).any()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "names", "message"),
+    [
+        (range(900_998, 901_003), (), "both splits"),
+        (range(900_256, 900_257), ("colour",), "no family 'colour'; families: which_way"),
+        (range(900_256, 900_257), ("how_far",), "no balanced question"),
+    ],
+    ids=["training and held-out", "unknown family", "too few to balance"],
+)
+def test_what_cannot_be_asked_is_refused(
+    seeds: range, names: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        write_scene_questions(tmp_path, seeds=seeds, names=names)
