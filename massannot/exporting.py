@@ -25,7 +25,9 @@ class Exported:
 
     files: tuple[Path, ...]
     left_out: tuple[str, ...] = ()
-    """A sentence for each clip that could not be written."""
+    """A sentence for each clip or question that could not be written."""
+    notes: tuple[str, ...] = ()
+    """What the reader of the files must be told."""
 
 
 class Exporter(Protocol):

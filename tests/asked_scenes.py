@@ -43,6 +43,7 @@ def questions_about(world: SceneLibrary) -> list[dict[str, Any]]:
                 **common,
                 "id": f"all-{record.seed}",
                 "question": "Which is faster?",
+                "answer": names[-1],
                 "entities": names,
                 "asked by": "nobody",
             },

@@ -12,13 +12,14 @@ import signal
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, dataset, machine, plan, questions, rft, run, status, truth
+from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, status, truth
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
 __all__ = [  # importing them adds the commands
     "annotate",
     "dataset",
+    "export",
     "machine",
     "main",
     "plan",

@@ -1,15 +1,15 @@
-"""Commands that look at a dataset or take it along: inspect, validate, render, report, export."""
+"""Commands that look at a dataset or draw it: inspect, validate, render, report."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.errors import NothingToRun, UsageError
+from massannot.errors import NothingToRun
 
 
 @app.command()
@@ -122,57 +122,3 @@ def report(
         print_json({"report": str(index)})
     else:
         print(index)
-
-
-@app.command()
-def export(
-    target: Annotated[
-        list[str],
-        typer.Argument(help="FORMAT OUT DEST: what, of which dataset, into which folder."),
-    ] = [],  # noqa: B006
-    list_formats: Annotated[bool, typer.Option("--list", help="Every format.")] = False,
-    min_quality: Annotated[
-        float | None, typer.Option(help="Leave out entities of lower or unknown quality, 0..1.")
-    ] = None,
-    profile_template: Annotated[
-        str | None, typer.Option(help="mass-bench: only mass-v1 or mass-v2; else both.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write a dataset in another format: mass-bench, coco, csv, tapvid3d, tapip3d.
-
-    \b
-    massannot export coco out coco-out
-    massannot export --list
-    """
-    from massannot import exporting
-    from massannot.io.dataset import open_dataset
-
-    if list_formats:
-        summaries = {name: exporting.summary(name) for name in exporting.names()}
-        if as_json:
-            print_json(summaries)
-        else:
-            print("\n".join(summaries.values()))
-        return
-    if len(target) != 3:
-        found = " ".join(target) or "nothing"
-        raise UsageError(f"export: found {found}, expected FORMAT OUT DEST, or --list")
-    name, out, folder = target
-    exporter = exporting.exporter(name)
-    more: dict[str, Any] = {}
-    if profile_template is not None:
-        if name != "mass-bench" or profile_template not in ("mass-v1", "mass-v2"):
-            raise UsageError(
-                f"--profile-template {profile_template} with {name}: expected mass-v1 or mass-v2 "
-                "with mass-bench"
-            )
-        more["profile_template"] = profile_template
-    written = exporter.export(open_dataset(out), Path(folder), min_quality=min_quality, **more)
-    for sentence in written.left_out:
-        print(f"left out: {sentence}", file=sys.stderr)
-    if as_json:
-        files = [str(path) for path in written.files]
-        print_json({"files": files, "left_out": list(written.left_out)})
-    else:
-        print("\n".join(map(str, written.files)))

@@ -18,6 +18,7 @@ from massannot.motion_profile import Template
 from massannot.rft.asked import Asked, Row, Shot, asked, expected_of
 from massannot.rft.count_tokens import Media, token_counter
 from massannot.rft.expected import Expected
+from massannot.rft.film import Film
 from massannot.rft.model_family import ModelFamily, Size, family
 from massannot.rft.prompts import Budget, Prompt, PromptTooLong, build_prompt
 
@@ -98,8 +99,8 @@ class Example:
     prompt: Prompt
     shots: tuple[Shot, ...]
     """The frame at each place of the prompt."""
-    span: tuple[Shot, ...]
-    """Every annotated frame of the question's clips."""
+    film: Film | None
+    """None: its frames are images, or it has none."""
     size: Size
     """(width, height) of its pictures."""
     video_id: str
@@ -183,14 +184,15 @@ def _example(
 ) -> Example:
     expected = expected_of(about.row)
     size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
-    frames = about.frames(options.frames)
+    frames, film = about.frames(options.frames), None
     if media == "video" and frames:
-        frames = about.frames(min(len(about.shots), options.frames) // 2 * 2)
-        if not frames:
+        if len(about.shots) < 2 or options.frames < 2:
             raise BadQuestion(
-                f"question {row['question_id']}: found {len(about.shots)} frames, expected at "
-                "least 2 for a video"
+                f"question {row['question_id']}: found {min(len(about.shots), options.frames)} "
+                "frame, expected at least 2 for a video"
             )
+        film = Film.of(about.shots)
+        frames = [(film.places[tick], film.t_s(tick)) for tick in film.ticks(options.frames)]
     budget = None
     if counter is not None:
         budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
@@ -202,7 +204,7 @@ def _example(
         expected=expected,
         prompt=prompt,
         shots=tuple(about.shots[place] for place in prompt.frames),
-        span=about.shots,
+        film=film,
         size=size,
         video_id=video_id,
         split=_split(row, video_id, options),

@@ -1,0 +1,96 @@
+"""Pictures for trainers: frames of a dataset's videos, decoded again and resized for one family.
+
+Each video is decoded once, whatever was asked about it. An image is a JPEG, a film an MP4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from massannot.io.dataset import Dataset
+from massannot.io.encode_film import FilmWriter
+from massannot.io.pictures_again import clips_again
+from massannot.rft.asked import Shot
+from massannot.rft.examples import Example
+from massannot.rft.film import Film
+from massannot.rft.model_family import Size
+
+RGB = npt.NDArray[np.uint8]
+
+
+def image_name(shot: Shot) -> str:
+    return f"images/{shot.clip_id}/{shot.frame:05d}.jpg"
+
+
+def film_name(film: Film) -> str:
+    more = f"-{len(film.clip_ids)}" if len(film.clip_ids) > 1 else ""
+    return f"videos/{film.clip_ids[0]}{more}.mp4"
+
+
+def write_images(dataset: Dataset, examples: Sequence[Example], folder: Path) -> set[str]:
+    """A file for every frame of the examples; returns the names of those that there are now."""
+    wanted: dict[str, dict[int, tuple[str, Size]]] = {}
+    for example in examples:
+        for shot in example.shots:
+            of_clip = wanted.setdefault(shot.clip_id, {})
+            of_clip[shot.frame] = (image_name(shot), example.size)
+    written = set()
+    for clip_id, pixels in _pixels(dataset, wanted):
+        for frame, (name, size) in sorted(wanted[clip_id].items()):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # 4:4:4: small coloured things keep their colour
+            _resized(pixels[frame], size).save(path, quality=95, subsampling=0)
+            written.add(name)
+    return written
+
+
+def write_films(dataset: Dataset, examples: Sequence[Example], folder: Path) -> set[str]:
+    """A film for every span of the examples; returns the names of those that there are now."""
+    films = {
+        film_name(example.film): (example.film, example.size)
+        for example in examples
+        if example.film is not None
+    }
+    by_clip: dict[str, list[str]] = {}
+    for name, (film, _) in films.items():
+        for clip_id in film.clip_ids:
+            by_clip.setdefault(clip_id, []).append(name)
+    left = {name: len(film.shots) for name, (film, _) in films.items()}
+    open_films: dict[str, FilmWriter] = {}
+    try:
+        for clip_id, pixels in _pixels(dataset, by_clip):
+            for name in by_clip[clip_id]:
+                film, size = films[name]
+                if name not in open_films:
+                    open_films[name] = _writer(folder / name, film, size)
+                for shot in film.shots:
+                    if shot.clip_id == clip_id:
+                        open_films[name].write(np.asarray(_resized(pixels[shot.frame], size)))
+                        left[name] -= 1
+                if not left[name]:
+                    open_films.pop(name).close()
+    finally:
+        for unfinished in open_films.values():  # a clip of the span is gone
+            unfinished.discard()
+    return {name for name in left if not left[name]}
+
+
+def _writer(path: Path, film: Film, size: Size) -> FilmWriter:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FilmWriter(path, width=size[0], height=size[1], fps=film.fps, crf=12)
+
+
+def _pixels(dataset: Dataset, wanted: Mapping[str, object]) -> Iterator[tuple[str, RGB]]:
+    """(clip id, (T, H, W, 3) uint8 RGB), video by video, in order of time."""
+    for clip in clips_again(dataset.layout, set(wanted)):
+        yield clip.clip_id, clip.frames.pixels_THWC
+
+
+def _resized(rgb: RGB, size: Size) -> Image.Image:
+    return Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC)

@@ -1,0 +1,78 @@
+"""ms-swift: JSONL for ms-swift's GRPO, frames as images or as a film.
+
+A row has `messages` with <image> or <video> placeholders, `images` or `videos` as paths relative to
+the export's folder (start the trainer there, or set ROOT_IMAGE_DIR), and `solution`; every other
+column reaches the rewards. Boxes are in the text as the model family writes them: `objects`, which
+ms-swift would convert once more, is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from massannot.exporters._json_rows import load_lines, write_lines
+from massannot.exporters._training import (
+    TABLES,
+    answer_columns,
+    film_columns,
+    other_columns,
+    picture_names,
+    questions_of,
+    source_rows,
+    split_files,
+    written_examples,
+)
+from massannot.exporting import Exported
+from massannot.io.dataset import Dataset
+from massannot.rft.count_tokens import Media
+from massannot.rft.examples import SPLITS, Example, TrainingData
+
+__all__ = ["TABLES", "export", "load"]
+
+
+def export(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    min_quality: float | None = None,
+    training: TrainingData = TrainingData(),
+) -> Exported:
+    """Write train.jsonl, and val.jsonl where something is held out."""
+    media = training.media or "images"
+    written = written_examples(dataset, folder, training, media=media, min_quality=min_quality)
+    files = []
+    for split in SPLITS:
+        if split == "train" or written.of(split):
+            path = folder / f"{split}.jsonl"
+            write_lines(path, (_row(example, media) for example in written.of(split)))
+            files.append(path)
+    notes = [f"pictures are named relative to {folder}: start the trainer there"]
+    if media == "video":
+        notes.append(f"NFRAMES={training.frames} shows the frames whose times the prompt tells")
+    if written.longest is not None:
+        notes.append(f"--max_length {written.longest} or more loses no row")
+    return Exported(tuple(files), written.left_out, tuple(notes))
+
+
+def load(folder: Path) -> Mapping[str, pa.Table]:
+    """The table `questions`. Raises UsageError for files that are not from here."""
+    rows: list[dict[str, Any]] = []
+    for path in split_files(folder, "jsonl"):
+        rows += source_rows(load_lines(path), where=path)
+    return questions_of(rows)
+
+
+def _row(example: Example, media: Media) -> dict[str, Any]:
+    prompt = example.prompt
+    text = prompt.text() if media == "images" else prompt.film_text()
+    return {
+        "messages": [{"role": "user", "content": text}],
+        "images" if media == "images" else "videos": picture_names(example, media),
+        **answer_columns(example),
+        **other_columns(example),
+        **film_columns(example),
+    }

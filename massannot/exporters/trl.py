@@ -1,0 +1,106 @@
+"""trl: Parquet for TRL's GRPOTrainer, conversational prompts with frames as images.
+
+`train.parquet` and `val.parquet` open with `datasets.load_dataset`: `prompt` is a conversation with
+an image part at each frame, its time in text before it; `images` are its pictures, decoded by
+`datasets`. Every other column reaches the rewards (`massannot.rft.adapters.trl`). Frames are images
+because TRL 1.16 leaves a video out of the loss without an error; they cost twice the tokens of a
+video. Here alone encoded pictures stand in Parquet: it is the trainer's file, not a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from massannot.errors import UsageError
+from massannot.exporters._parquet_rows import IMAGE, load_rows, temporary_pictures, write_rows
+from massannot.exporters._training import (
+    TABLES,
+    answer_columns,
+    other_columns,
+    picture_names,
+    questions_of,
+    source_rows,
+    split_files,
+    written_examples,
+)
+from massannot.exporting import Exported
+from massannot.io.dataset import Dataset
+from massannot.rft.examples import SPLITS, Example, TrainingData
+
+__all__ = ["TABLES", "export", "load"]
+
+_TEXT, _REAL = pa.string(), pa.float64()
+_PART = pa.struct([("type", _TEXT), ("text", _TEXT)])
+COLUMNS = {
+    "prompt": pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(_PART))])),
+    "images": pa.list_(IMAGE),
+    "solution": _TEXT,
+    "problem_type": _TEXT,
+    "options": pa.list_(_TEXT),
+    "unit": _TEXT,
+    "tolerance": _REAL,
+    "tolerance_abs": _REAL,
+    "accuracy": _TEXT,
+    "evidence_times_s": pa.list_(_REAL),
+    "evidence_boxes": pa.list_(pa.list_(_REAL)),
+    "data_source": _TEXT,
+    "question_id": _TEXT,
+    "video_id": _TEXT,
+    "category": _TEXT,
+    "profile": _TEXT,
+    "question": _TEXT,
+    "times_s": pa.list_(_REAL),
+    "dropped": pa.list_(_TEXT),
+    "n_prompt_tokens": pa.int64(),
+    "source_row": _TEXT,
+}
+
+
+def export(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    min_quality: float | None = None,
+    training: TrainingData = TrainingData(),
+) -> Exported:
+    """Write train.parquet, and val.parquet where something is held out."""
+    if training.media == "video":
+        raise UsageError(
+            "--media video with trl: TRL 1.16 drops pixel_values_videos from the loss and would "
+            "train a model that cannot see; expected images, or verl, ms-swift or video-r1"
+        )
+    files = []
+    with temporary_pictures(folder) as pictures:
+        written = written_examples(
+            dataset, pictures, training, media="images", min_quality=min_quality
+        )
+        for split in SPLITS:
+            if split == "train" or written.of(split):
+                path = folder / f"{split}.parquet"
+                write_rows(path, map(_row, written.of(split)), columns=COLUMNS, pictures=pictures)
+                files.append(path)
+    longest = written.longest
+    notes = () if longest is None else (f"the longest prompt has {longest} tokens",)
+    return Exported(tuple(files), written.left_out, notes)
+
+
+def load(folder: Path) -> Mapping[str, pa.Table]:
+    """The table `questions`. Raises UsageError for files that are not from here."""
+    rows: list[dict[str, Any]] = []
+    for path in split_files(folder, "parquet"):
+        rows += source_rows(load_rows(path, ["source_row"]), where=path)
+    return questions_of(rows)
+
+
+def _row(example: Example) -> dict[str, Any]:
+    return {
+        "prompt": example.prompt.messages,
+        "images": picture_names(example, "images"),
+        "data_source": "massannot",
+        **answer_columns(example),
+        **other_columns(example),
+    }

@@ -1,0 +1,157 @@
+"""verl: Parquet for verl's RLHFDataset, frames as images or as a film.
+
+A row has verl's own columns: `data_source`, `prompt` with <image> or <video> placeholders, `images`
+or `videos`, `ability`, `reward_model` and `extra_info`, which holds all that
+`massannot.rft.adapters.verl` asks about. Films lie in `videos/` and are named relative to the
+export's folder: start the trainer there. verl drops a row that is longer than
+`data.max_prompt_length`, 1024 by default, with one printed line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from massannot.exporters._parquet_rows import IMAGE, load_rows, temporary_pictures, write_rows
+from massannot.exporters._training import (
+    TABLES,
+    Limit,
+    answer_columns,
+    film_columns,
+    other_columns,
+    picture_names,
+    questions_of,
+    source_rows,
+    split_files,
+    written_examples,
+)
+from massannot.exporting import Exported
+from massannot.io.dataset import Dataset
+from massannot.rft.count_tokens import Media
+from massannot.rft.examples import SPLITS, Example, TrainingData
+
+__all__ = ["TABLES", "export", "load"]
+
+LIMIT = Limit(1024, "data.max_prompt_length", "drops them")  # verl 0.9.1's default
+
+_TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
+_EXTRA = {
+    "index": _WHOLE,
+    "split": _TEXT,
+    "problem_type": _TEXT,
+    "options": pa.list_(_TEXT),
+    "unit": _TEXT,
+    "tolerance": _REAL,
+    "tolerance_abs": _REAL,
+    "accuracy": _TEXT,
+    "evidence_times_s": pa.list_(_REAL),
+    "evidence_boxes": pa.list_(pa.list_(_REAL)),
+    "question_id": _TEXT,
+    "video_id": _TEXT,
+    "category": _TEXT,
+    "profile": _TEXT,
+    "question": _TEXT,
+    "times_s": pa.list_(_REAL),
+    "dropped": pa.list_(_TEXT),
+    "n_prompt_tokens": _WHOLE,
+    "source_row": _TEXT,
+}
+_FILM = {"fps": _REAL, "frames_indices": pa.list_(_WHOLE), "video_start": _REAL, "video_end": _REAL}
+_VIDEO = pa.struct(
+    [("video", _TEXT), ("nframes", _WHOLE), ("resized_height", _WHOLE), ("resized_width", _WHOLE)]
+)
+_SHARED = {
+    "data_source": _TEXT,
+    "prompt": pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)])),
+    "ability": _TEXT,
+    "reward_model": pa.struct([("style", _TEXT), ("ground_truth", _TEXT)]),
+}
+COLUMNS = {
+    "images": {**_SHARED, "images": pa.list_(IMAGE), "extra_info": pa.struct(_EXTRA.items())},
+    "video": {
+        **_SHARED,
+        "videos": pa.list_(_VIDEO),
+        "extra_info": pa.struct({**_EXTRA, **_FILM}.items()),
+    },
+}
+
+
+def export(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    min_quality: float | None = None,
+    training: TrainingData = TrainingData(),
+) -> Exported:
+    """Write train.parquet, and val.parquet where something is held out. Raises UsageError where
+    verl would drop a row."""
+    media = training.media or "images"
+    files = []
+    with temporary_pictures(folder) if media == "images" else nullcontext(folder) as pictures:
+        written = written_examples(
+            dataset, pictures, training, media=media, min_quality=min_quality, limit=LIMIT
+        )
+        for split in SPLITS:
+            found = written.of(split)
+            if split == "train" or found:
+                path = folder / f"{split}.parquet"
+                rows = (_row(example, index, media) for index, example in enumerate(found))
+                write_rows(path, rows, columns=COLUMNS[media], pictures=pictures)
+                files.append(path)
+    return Exported(tuple(files), written.left_out, _notes(written.longest, media, folder))
+
+
+def load(folder: Path) -> Mapping[str, pa.Table]:
+    """The table `questions`. Raises UsageError for files that are not from here."""
+    rows: list[dict[str, Any]] = []
+    for path in split_files(folder, "parquet"):
+        infos = [row["extra_info"] for row in load_rows(path, ["extra_info"])]
+        rows += source_rows(infos, where=path)
+    return questions_of(rows)
+
+
+def _row(example: Example, index: int, media: Media) -> dict[str, Any]:
+    prompt = example.prompt
+    answer = answer_columns(example)
+    extra = {**answer, **other_columns(example), "index": index, "split": example.split}
+    row = {
+        "data_source": "massannot",
+        "prompt": [
+            {"role": "user", "content": prompt.text() if media == "images" else prompt.film_text()}
+        ],
+        "ability": example.row["category"] or answer["problem_type"],
+        "reward_model": {"style": "rule", "ground_truth": extra.pop("solution")},
+        "extra_info": extra,
+    }
+    if media == "images":
+        return {**row, "images": picture_names(example, media)}
+    extra |= film_columns(example)
+    width, height = example.size
+    videos = [
+        {
+            "video": name,
+            "nframes": len(example.shots),
+            "resized_height": height,
+            "resized_width": width,
+        }
+        for name in picture_names(example, media)
+    ]
+    return {**row, "videos": videos}
+
+
+def _notes(longest: int | None, media: Media, folder: Path) -> tuple[str, ...]:
+    notes = []
+    if longest is None:
+        notes.append(
+            "prompts were not counted: with --processor FOLDER the export says which "
+            "data.max_prompt_length loses no row"
+        )
+    else:
+        notes.append(f"data.max_prompt_length={longest} or more loses no row")
+    if media == "video":
+        notes.append(f"films are named relative to {folder}: start the trainer there")
+    return tuple(notes)

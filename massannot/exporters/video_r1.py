@@ -1,0 +1,132 @@
+"""video-r1: the JSON that Video-R1's trainer reads, a film for each question.
+
+`train.json` holds problem_id, problem, data_type, problem_type, options, process, solution, path
+and data_source; the motion profile stands before the question in `problem`, and both again apart
+in columns of their own. The trainer adds the options and how to answer by itself. It joins `path`
+to the folder Video-R1-data where it is started: name the export so, or link it there. Its rewards
+know no units and no tolerance: a number is given in the unit that the question names, and clock
+directions, times and yes or no are judged as free text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from massannot.errors import UsageError
+from massannot.exporters._json_rows import load_list, write_list
+from massannot.exporters._training import (
+    TABLES,
+    Limit,
+    answer_columns,
+    film_columns,
+    other_columns,
+    picture_names,
+    questions_of,
+    source_rows,
+    split_files,
+    written_examples,
+)
+from massannot.exporting import Exported
+from massannot.io.dataset import Dataset
+from massannot.rft.answers import Choice, Number, bare_options
+from massannot.rft.examples import SPLITS, Example, TrainingData
+from massannot.rft.expected import Expected
+from massannot.rft.units import unit
+
+__all__ = ["TABLES", "export", "load"]
+
+LIMIT = Limit(16384, "--max_prompt_length", "cuts off their beginnings")  # in its script
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def export(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    min_quality: float | None = None,
+    training: TrainingData = TrainingData(),
+) -> Exported:
+    """Write train.json, and val.json where something is held out. Raises UsageError where the
+    trainer would cut a prompt."""
+    if training.media == "images":
+        raise UsageError(
+            "--media images with video-r1: its trainer shows one image or one video a question; "
+            "expected video"
+        )
+    if training.frames == 0:
+        raise UsageError("--frames 0 with video-r1: its trainer has no question without a video")
+    written = written_examples(
+        dataset, folder, training, media="video", min_quality=min_quality, limit=LIMIT
+    )
+    files = []
+    for split in SPLITS:
+        if split == "train" or written.of(split):
+            path = folder / f"{split}.json"
+            write_list(path, map(_row, written.of(split)))
+            files.append(path)
+    where = f"Video-R1 looks for films below ./Video-R1-data: link {folder} there; "
+    note = where + "it chooses frames itself, 2 a second and at most 16"
+    return Exported(tuple(files), written.left_out, (note,))
+
+
+def load(folder: Path) -> Mapping[str, pa.Table]:
+    """The table `questions`. Raises UsageError for files that are not from here."""
+    rows: list[dict[str, Any]] = []
+    for path in split_files(folder, "json"):
+        rows += source_rows(load_list(path), where=path)
+    return questions_of(rows)
+
+
+def _row(example: Example) -> dict[str, Any]:
+    expected = example.expected
+    question = example.question
+    if expected.unit is not None:
+        question += f" Answer in {unit(expected.unit).symbol}."
+    film = film_columns(example)
+    begins = f"The video begins at {film['video_start']:.2f} s.\n" if film["video_start"] else ""
+    answer = {**answer_columns(example), "answer_type": expected.problem_type}
+    return {
+        **answer,
+        **other_columns(example),
+        **film,
+        "problem_id": example.row["question_id"],
+        "problem": begins + (example.prompt.profile or "") + question,
+        "data_type": "video",
+        "problem_type": _problem_type(expected),
+        "options": _options(expected),
+        "process": "",
+        "solution": f"<answer>{_solution(expected)}</answer>",
+        "path": f"./{picture_names(example, 'video')[0]}",
+        "data_source": "massannot",
+    }
+
+
+def _problem_type(expected: Expected) -> str:
+    if expected.problem_type == "multiple_choice":
+        return "multiple choice"
+    if expected.problem_type == "number":
+        return "regression" if expected.accuracy == "regression" else "numerical"
+    return "free-form"
+
+
+def _options(expected: Expected) -> list[str]:
+    if expected.problem_type != "multiple_choice":
+        return []
+    options = bare_options(expected.options)
+    return [f"{letter}. {text}" for letter, text in zip(_LETTERS, options, strict=False)]
+
+
+def _solution(expected: Expected) -> str:
+    """A letter, a number without its unit, or the answer's own words."""
+    value = expected.value
+    if isinstance(value, Choice):
+        return _LETTERS[value.index]
+    if isinstance(value, Number):
+        asked = None if expected.unit is None else unit(expected.unit)
+        return f"{asked.from_base(value.value) if asked else value.value:.10g}"
+    return expected.solution

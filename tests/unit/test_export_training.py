@@ -1,0 +1,293 @@
+"""Exports for trainers: readers find the prompt, its pictures at their times, and the answer."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from massannot import exporting
+from massannot.errors import UsageError
+from massannot.io.dataset import Dataset
+from massannot.io.pictures_again import clips_again
+from massannot.rft.adapters.trl import reward_functions
+from massannot.rft.adapters.verl import compute_score
+from massannot.rft.asked import Shot, find_question
+from massannot.rft.examples import TrainingData
+from massannot.rft.film import Film
+from massannot.scenes.record import SceneLibrary
+from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
+from tests.tiny_processor import write_processor
+
+FORMATS = ("trl", "verl", "ms-swift", "video-r1")
+BOX = "<box>[24, 20, 72, 60]</box>"  # of 96x80; 84x84 for Qwen2.5-VL
+ANSWERS: dict[str, dict[str, Any]] = {
+    "choice": {"answer": "B", "options": ["left", "right"]},
+    "number": {"answer": "1.5 m", "unit": "m", "problem_type": "number", "tolerance": 0.1},
+    "box": {
+        "question": f"Is it in {BOX}?",
+        "answer": "no",
+        "evidence_boxes": [[0, 24, 20, 72, 60]],
+    },
+    "bad option": {"answer": "up", "options": ["left", "right"]},
+    "bad unit": {"answer": "3 furlongs", "problem_type": "number"},
+    "no track": {"answer": "yes", "entities": ["a unicorn"]},
+}
+REFUSED = {
+    "bad option": "one of A, B",
+    "bad unit": "furlongs",
+    "no track": "no motion of 'a unicorn'",
+}
+GOOD = ("box", "choice", "number")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> SceneLibrary:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def dataset(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    first = questions_about(world)[0]
+    common = {name: first[name] for name in ("video", "question", "entities", "category")}
+    rows = [{**common, "id": name, **answer} for name, answer in ANSWERS.items()]
+    other = {**questions_about(world)[-1], "id": "other", "answer": "yes", "split": "val"}
+    return annotate(world, tmp_path_factory.mktemp("run") / "out", [[*rows, other]])
+
+
+def rows_of(folder: Path, split: str = "train") -> Iterator[dict[str, Any]]:
+    """As a reader of each format finds them."""
+    for path in folder.glob(f"{split}.*"):
+        if path.suffix == ".parquet":
+            yield from pq.read_table(path).to_pylist()
+        elif path.suffix == ".jsonl":
+            yield from map(json.loads, path.read_text().splitlines())
+        else:
+            yield from json.loads(path.read_text())
+
+
+def by_id(folder: Path) -> dict[str, dict[str, Any]]:
+    rows = list(rows_of(folder))
+    ids = [(row.get("extra_info") or row)["question_id"] for row in rows]
+    assert ids == sorted(ids)
+    return dict(zip(ids, rows, strict=True))
+
+
+def exact_frames(dataset: Dataset, frames: Sequence[int]) -> list[npt.NDArray[np.int16]]:
+    """(84, 84, 3) each, of the clip that the question "choice" is about."""
+    row = find_question(dataset, "choice")
+    for clip in clips_again(dataset.layout, {row["clip_id"]}):
+        pictures = [Image.fromarray(clip.frames.pixels_THWC[frame]) for frame in frames]
+        return [np.asarray(one.resize((84, 84), 3), np.int16) for one in pictures]
+    raise AssertionError("the clip is gone")
+
+
+def export(dataset: Dataset, folder: Path, name: str, **options: Any) -> exporting.Exported:
+    exporter = exporting.exporter(name)
+    return exporter.export(dataset, folder, training=TrainingData(**options))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_cannot_be_trained_on_is_refused_by_name_and_the_rest_goes_on(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    left_out = export(dataset, tmp_path, name).left_out
+    assert len(left_out) == len(REFUSED)
+    for sentence, (question_id, says) in zip(left_out, REFUSED.items(), strict=True):
+        assert sentence.startswith(f"question {question_id}: ")
+        assert says in sentence
+    assert tuple(by_id(tmp_path)) == (*GOOD, "other")
+    kept = exporting.exporter(name).load(tmp_path)["questions"]
+    rows = dataset.table("questions").to_pylist()
+    assert kept.to_pylist() == [row for row in rows if row["question_id"] not in REFUSED]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_video_that_is_gone_is_refused_by_name(
+    name: str, dataset: Dataset, world: SceneLibrary, tmp_path: Path
+) -> None:
+    gone = Path(dataset.table("clips")["uri"][0].as_py())
+    hidden = gone.with_suffix(".gone")
+    gone.rename(hidden)
+    try:
+        left_out = export(dataset, tmp_path, name).left_out
+    finally:
+        hidden.rename(gone)
+    assert [s for s in left_out if "cannot be read again" in s and gone.name in s]
+    assert 0 < len(by_id(tmp_path)) < 4
+
+
+@pytest.mark.parametrize("name", ["trl", "verl", "ms-swift"])
+def test_images_are_the_frames_whose_times_stand_before_them(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset, tmp_path, name, frames=3)
+    row = by_id(tmp_path)["choice"]
+    images = [
+        Image.open(tmp_path / one if isinstance(one, str) else io.BytesIO(one["bytes"]))
+        for one in row["images"]
+    ]
+    for image, exact in zip(images, exact_frames(dataset, (0, 6, 11)), strict=True):
+        error = np.abs(np.asarray(image, np.int16) - exact)
+        assert error.mean() < 3  # JPEG
+    text = str(row.get("messages") or row["prompt"])
+    assert [text.count(f"{t:.2f} s:") for t in (0, 0.25, 11 / 24)] == [1, 1, 1]
+    n_places = text.count("'image'") if name == "trl" else text.count("<image>")
+    assert n_places == 3
+
+
+@pytest.mark.parametrize("name", ["verl", "ms-swift", "video-r1"])
+def test_a_film_shows_the_frames_that_were_annotated_at_their_times(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset, tmp_path, name, media="video", frames=5)
+    row = by_id(tmp_path)["choice"]
+    info = row.get("extra_info") or row
+    path = row["path"] if name == "video-r1" else row["videos"][0]
+    path = path["video"] if isinstance(path, dict) else path
+    with av.open(str(tmp_path / path)) as film:
+        frames = list(film.decode(video=0))
+    assert [frame.time for frame in frames] == pytest.approx(
+        np.arange(OPTIONS.n_frames) / OPTIONS.fps, abs=1e-4
+    )
+    assert info["fps"] == OPTIONS.fps
+    assert info["frames_indices"] == [0, 4, 7, 11]  # two frames are seen as one: four, not five
+    assert info["times_s"] == pytest.approx([0, 4 / 24, 7 / 24, 11 / 24])
+    (exact,) = exact_frames(dataset, (7,))
+    error = np.abs(frames[7].to_ndarray(format="rgb24").astype(np.int16) - exact)
+    assert error.mean() < 4  # H.264 halves the colour's resolution
+
+
+def test_a_film_of_a_variable_rate_shows_the_nearest_frame_at_each_tick() -> None:
+    span = [Shot("c", n, t) for n, t in enumerate([5.0, 5.1, 5.3, 5.8, 6.0])]
+    film = Film.of(span)
+    assert (film.fps, film.start_s) == (4, 5.0)
+    assert film.places == (0, 2, 2, 3, 4)
+    assert [film.t_s(tick) for tick in film.ticks(4)] == [5.0, 5.25, 5.75, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "text", "box"),
+    [
+        *(
+            pytest.param(name, "qwen2_5_vl", "[21, 21, 63, 63]", [21, 21, 63, 63], id=name)
+            for name in FORMATS
+        ),
+        pytest.param(
+            "verl", "qwen3_vl", "[250, 250, 750, 750]", [250, 250, 750, 750], id="thousandths"
+        ),
+    ],
+)
+def test_boxes_are_as_the_model_family_writes_them(
+    name: str, family: str, text: str, box: list[int], dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset, tmp_path, name, model_family=family, frames=2)
+    row = by_id(tmp_path)["box"]
+    assert f"<box>{text}</box>" in str(row)
+    assert (row.get("extra_info") or row)["evidence_boxes"] == [[0, *box]]
+
+
+def test_the_rewards_judge_what_was_exported(dataset: Dataset, tmp_path: Path) -> None:
+    said = {"choice": "right", "number": "158 cm", "box": "No."}
+    export(dataset, tmp_path / "trl", "trl", frames=2)
+    export(dataset, tmp_path / "verl", "verl", frames=2)
+    (judge,) = reward_functions(["accuracy"])
+    for question_id, answer in said.items():
+        completion = f"<think>so</think><answer>{answer}</answer>"
+        row = by_id(tmp_path / "trl")[question_id]
+        columns = {name: [value] for name, value in row.items() if name != "prompt"}
+        assert judge(prompts=[row["prompt"]], completions=[completion], **columns) == [1.0]
+        row = by_id(tmp_path / "verl")[question_id]
+        truth = row["reward_model"]["ground_truth"]
+        score = compute_score(row["data_source"], completion, truth, row["extra_info"])
+        assert score == {"score": 2.0, "accuracy": 1.0, "format": 1.0}
+
+
+def test_video_r1_gets_its_own_words_for_answers(dataset: Dataset, tmp_path: Path) -> None:
+    export(dataset, tmp_path, "video-r1")
+    rows = by_id(tmp_path)
+    found = {key: (r["problem_type"], r["options"], r["solution"]) for key, r in rows.items()}
+    assert found["choice"] == ("multiple choice", ["A. left", "B. right"], "<answer>B</answer>")
+    assert found["number"] == ("numerical", [], "<answer>1.5</answer>")
+    assert found["box"] == ("free-form", [], "<answer>no</answer>")
+    assert rows["number"]["problem"].startswith("Motion Profile\n")
+    assert rows["number"]["problem"].endswith("Does it move? Answer in m.")
+    assert rows["number"]["profile"] + "Does it move? Answer in m." == rows["number"]["problem"]
+
+
+def test_all_questions_about_a_video_are_held_out_together(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset, tmp_path, "ms-swift", val=0.5, frames=0)
+    videos = [{row["video_id"] for row in rows_of(tmp_path, split)} for split in ("train", "val")]
+    assert len(videos[0] | videos[1]) == 2
+    assert not videos[0] & videos[1]
+
+
+def test_the_manifest_may_say_what_is_held_out(dataset: Dataset, tmp_path: Path) -> None:
+    export(dataset, tmp_path, "ms-swift", split_by="split", frames=0)
+    assert [row["question_id"] for row in rows_of(tmp_path, "val")] == ["other"]
+    assert len(list(rows_of(tmp_path))) == 3
+
+
+def test_a_trainer_that_would_drop_a_row_stops_the_export_and_names_the_setting(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    processor = write_processor(tmp_path / "processor")
+    with pytest.raises(UsageError, match=r"3 of 4.*data\.max_prompt_length=(\d+)") as refused:
+        export(dataset, tmp_path / "verl", "verl", processor=processor)
+    longest = int(str(refused.value).partition("max_prompt_length=")[2].split()[0])
+    assert not list((tmp_path / "verl").glob("*.parquet"))
+    done = export(dataset, tmp_path / "verl", "verl", processor=processor, max_tokens=longest)
+    assert done.notes == (f"data.max_prompt_length={longest} or more loses no row",)
+    counts = [row["extra_info"]["n_prompt_tokens"] for row in rows_of(tmp_path / "verl")]
+    assert max(counts) == longest
+    with pytest.raises(UsageError, match=r"--max-tokens 500: 4 of 7 prompts stay longer"):
+        export(dataset, tmp_path / "verl", "verl", processor=processor, max_tokens=500)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        pytest.param("trl", {"media": "video"}, "pixel_values_videos", id="a video for TRL"),
+        pytest.param("video-r1", {"media": "images"}, "one video", id="images for Video-R1"),
+        pytest.param("video-r1", {"frames": 0}, "without a video", id="blind Video-R1"),
+        pytest.param("verl", {"model_family": "llava"}, "qwen2_5_vl", id="no such family"),
+        pytest.param("verl", {"val": 1.0}, "--val", id="nothing left to train on"),
+        pytest.param("verl", {"max_tokens": 9}, "--processor", id="nobody counts"),
+        pytest.param("verl", {"split_by": "split", "val": 0.1}, "--val", id="two splits"),
+        pytest.param("verl", {"max_pixels": 99}, "3136", id="pictures too small to be seen"),
+    ],
+)
+def test_settings_that_fit_no_question_end_the_export(
+    name: str, options: dict[str, Any], says: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        export(dataset, tmp_path, name, **options)
+
+
+def test_datasets_opens_the_trl_export_with_its_pictures(dataset: Dataset, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    export(dataset, tmp_path, "trl", frames=2)
+    loaded = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "train.parquet"), cache_dir=str(tmp_path / "cache")
+    )["train"]
+    row = loaded[0]
+    assert [image.size for image in row["images"]] == [(84, 84)] * 2
+    parts = [part["type"] for part in row["prompt"][0]["content"]]
+    assert parts == ["text", "image", "text", "image", "text", "text"]
+    assert [one["question_id"] for one in loaded.remove_columns("images")] == [*GOOD, "other"]
+
+
+def test_no_picture_is_left_beside_a_file_that_holds_it(dataset: Dataset, tmp_path: Path) -> None:
+    export(dataset, tmp_path, "trl", frames=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
