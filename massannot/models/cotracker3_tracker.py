@@ -45,9 +45,10 @@ class CoTracker3Tracker:
     conventions: Conventions = field(default_factory=Conventions)
     """The official offline ones, also for the online network: every query looks back, and the
     decision is by visibility alone."""
-    there_and_back: ThereAndBack = "off"
+    there_and_back: ThereAndBack = "far end"
     """Error of tracking from the query to an end of the clip and back; one more pass per end, two
-    with `backward`. "far end" is the end farther from each query."""
+    with `backward`. "far end", the end farther from each query, is the default because `quality`
+    counts this error; "off" takes about half the time."""
     dtype: Dtype = "auto"
     """auto is float32: lower precision moves points (see BENCHMARKS.md)."""
     compile: bool = False
@@ -92,18 +93,17 @@ class CoTracker3Tracker:
         asked = queries_txy - [0, HALF_PIXEL, HALF_PIXEL]
         queries = torch.from_numpy(asked)[None].to(loaded.device, loaded.predictor.net.state_dtype)
         found = loaded.predictor.predict(clip, queries)
-        error = self._error_there_and_back(loaded.predictor, clip, queries, found)
-        tracks = PointTracks(
-            xy=_numpy(found.tracks) + np.float32(HALF_PIXEL),
+        parts = (found.tracks, found.visibility, found.confidence)
+        xy, visibility, confidence = map(_numpy, parts)
+        if not all(np.isfinite(part).all() for part in (xy, visibility, confidence)):
+            raise BadModelOutput(f"tracks of {frames.source_id}: found NaN or infinity")
+        return PointTracks(
+            xy=xy + np.float32(HALF_PIXEL),
             visible=found.visible[0].cpu().numpy(),
-            visibility=_numpy(found.visibility),
-            confidence=_numpy(found.confidence),
-            fb_error_px=error,
+            visibility=visibility,
+            confidence=confidence,
+            fb_error_px=self._error_there_and_back(loaded.predictor, clip, queries, found),
         )
-        for values in (tracks.xy, tracks.visibility, tracks.confidence):
-            if not np.isfinite(values).all():
-                raise BadModelOutput(f"tracks of {frames.source_id}: found NaN or infinity")
-        return tracks
 
     def _encoded(self, loaded: _Loaded, frames: Frames) -> EncodedClip:
         key = ("cotracker3", loaded.card.sha256, self.conventions.resize_to, self.dtype)

@@ -90,6 +90,11 @@ def reuse() -> None:
             *forward_and_backward(network(), pictures(8), queries(n_points, 8)),
         )
         row(
+            "forward, backward, there and back, 8 frames",
+            n_points,
+            *there_and_back(network(), pictures(8), queries(n_points, 8)),
+        )
+        row(
             "streaming, a step of 8 frames",
             n_points,
             *streaming_step(network(online=True), pictures(16), queries(n_points, 16)),
@@ -154,6 +159,24 @@ def forward_and_backward(
         net.track(features.reversed(), asked, iters=6)
 
     return separate, shared
+
+
+def there_and_back(
+    net: CoTracker3Net, video: Tensor, asked: Tensor
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """What the tracker does with a clip: both directions, and both again from the far ends."""
+    separate, _ = forward_and_backward(net, video, asked)
+
+    def apart() -> None:
+        separate()
+        separate()
+
+    def shared() -> None:
+        features = net.encode(video)
+        for played in (features, features.reversed()) * 2:
+            net.track(played, asked, iters=6)
+
+    return apart, shared
 
 
 def streaming_step(
