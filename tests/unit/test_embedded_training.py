@@ -3,6 +3,7 @@ trained is what the adapters run."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from massannot.models.weights import Weights  # noqa: E402
 from massannot.pixels import Frames  # noqa: E402
 from massannot.scenes.world import SceneOptions, make_scene  # noqa: E402
 from tools.embedded import detection, segmentation  # noqa: E402
-from tools.embedded.pool import boxes_and_areas  # noqa: E402
-from tools.embedded.render_data import restyled, seeds_of_worker  # noqa: E402
+from tools.embedded.pool import Pool, boxes_and_areas  # noqa: E402
+from tools.embedded.render_data import restyled, seeds_of_worker, stills  # noqa: E402
 from tools.embedded.training import Schedule, train  # noqa: E402
 
 
@@ -136,6 +137,34 @@ def test_the_memory_that_is_trained_is_the_memory_that_the_session_reads(tmp_pat
     # The session keeps memories in bfloat16.
     assert np.abs(trained.sigmoid().numpy() - used).max() < 0.02
     assert np.ptp(used) > 1e-4
+
+
+def test_an_aligned_memory_finds_its_object_again_before_it_has_learned() -> None:
+    """Random memory gives all objects of a picture the same mask."""
+    folder = Path(__file__).parents[2] / "massannot" / "weights" / "embedded" / "sam2_video"
+    net = transformers.Sam2VideoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    torch.manual_seed(0)
+    pool = Pool(Path(), depth=False)
+    for first in (0, 8, 16):
+        pool.add(stills(iter(range(1_000_100 + first, 1_000_108 + first)), 8))
+    segmentation.start_again(net, pool)
+    drawn = segmentation._draw(pool, np.random.default_rng(1), 12, frames=1, as_mask=False)
+    shifted = torch.roll(drawn.values.repeat_interleave(2, 0), 9, dims=-1)
+    shifted[::2] = drawn.values  # a second frame, in which all has moved to the right
+    masks = torch.stack([drawn.masks[:, 0], drawn.masks[:, 0].roll(7, dims=-1)], dim=1)
+    moved = replace(drawn, values=shifted, masks=masks)
+    with torch.no_grad():
+        low = segmentation.roll_out(net, moved)[1].mask_low
+    size = (segmentation.H, segmentation.W)
+    found = torch.nn.functional.interpolate(low[:, None], size, mode="bilinear")[:, 0] > 0
+    right = []
+    for n, clip in enumerate(drawn.clip):
+        others = masks[drawn.clip == clip, 1]
+        shared = (others & found[n]).sum((1, 2)) / (others | found[n]).sum((1, 2))
+        own = (masks[n, 1] & found[n]).sum() / (masks[n, 1] | found[n]).sum()
+        right.append(bool(own > 0) and bool(own >= shared.max()))
+    assert len(right) > 20
+    assert np.mean(right) > 0.8
 
 
 def test_a_stopped_run_continues_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
