@@ -45,3 +45,67 @@ def questions_scenes(
         print_json(dict(sorted(found.items())))
     else:
         print("\n".join(f"{n:7d} {name}" for name, n in sorted(found.items())))
+
+
+@questions_app.command("import")
+def questions_import(
+    files: Annotated[list[Path], typer.Argument(help="CSV, JSON, JSONL or Parquet.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Manifest to write: .parquet or .jsonl.")
+    ],
+    form: Annotated[
+        str, typer.Option("--format", help="auto, videohallu, video-r1 or manifest.")
+    ] = "auto",
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder that the videos' paths start from; else the file's.")
+    ] = None,
+    find_entities: Annotated[
+        bool, typer.Option("--find-entities", help="Questions that name none get noun phrases.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read other datasets' questions, type their answers, and say which were refused and why.
+
+    \b
+    massannot questions import videohallu.csv -o questions.parquet
+    massannot questions import Video-R1-260k.json --videos Video-R1-data -o questions.jsonl
+    massannot annotate questions.jsonl -o out
+    """
+    import sys
+
+    from massannot.errors import UsageError
+    from massannot.rft import import_questions, write_questions
+
+    if form not in ("auto", *import_questions.FORMATS):
+        names = ", ".join(("auto", *import_questions.FORMATS))
+        raise UsageError(f"--format {form}: expected one of {names}")
+    chosen = None if form == "auto" else form
+    found = import_questions.import_questions(
+        files,
+        form=chosen,  # type: ignore[arg-type]
+        videos=videos,
+        find_entities=find_entities,
+    )
+    write_questions.write_questions(output, found.questions)
+    refused = output.with_name(f"{output.stem}.refused.jsonl")
+    refused.unlink(missing_ok=True)
+    if found.refused:
+        write_questions.write_refused(refused, found.refused)
+    for question in found.refused[:20]:
+        if question.problem is not None:
+            print(f"refused: {question.problem.message}", file=sys.stderr)
+    if len(found.refused) > 20:
+        print(f"refused: {len(found.refused) - 20} more, see {refused}", file=sys.stderr)
+    kinds, reasons = (dict(sorted(each.items())) for each in (found.kinds, found.reasons))
+    if as_json:
+        n_found = len(found.questions)
+        print_json(
+            {"questions": n_found, "kinds": kinds, "refused": reasons, "output": str(output)}
+        )
+        return
+    print(f"{len(found.questions)} questions in {output}")
+    for kind, n in kinds.items():
+        print(f"{n:7d} {kind}")
+    print(f"{len(found.refused)} refused" + (f", see {refused}" if found.refused else ""))
+    for reason, n in reasons.items():
+        print(f"{n:7d} {reason}")

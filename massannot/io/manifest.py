@@ -58,12 +58,13 @@ def read_manifests(paths: Sequence[str], *, root: str | None = None) -> tuple[Qu
     that leads elsewhere is a failure, and nothing is read for it. Raises UsageError for a file that
     is no manifest and for a video at an address that cannot be read or has credentials in it.
     """
-    rows = [question for path in paths for question in _questions(place(path), root)]
-    return tuple(sorted(_with_own_ids(rows), key=lambda q: q.question_id))
+    files = [place(path) for path in paths]
+    rows = [question for path in files for question in read_rows(read_cells(path), path, root=root)]
+    return with_own_ids(rows)
 
 
-def _questions(path: Path, root: str | None) -> list[Question]:
-    rows = read_cells(path)
+def read_rows(rows: Sequence[Cells], path: Path, *, root: str | None = None) -> list[Question]:
+    """Rows that stand in file `path`, in its order; videos are relative to it."""
     asks = any("question" in row for row in rows)
     return [
         _question(row, path, number, asks=asks, root=root) for number, row in enumerate(rows, 1)
@@ -104,9 +105,9 @@ def _question(
     return question
 
 
-def _with_own_ids(rows: Sequence[Question]) -> list[Question]:
-    """Equal rows once; of different rows with one id the first keeps it, the others are failures
-    under a name of their own."""
+def with_own_ids(rows: Sequence[Question]) -> tuple[Question, ...]:
+    """In order of id. Equal rows once; of different rows with one id the first keeps it, the others
+    are failures under a name of their own."""
     kept: dict[str, Question] = {}
     for question in rows:
         first = kept.get(question.question_id)
@@ -117,7 +118,7 @@ def _with_own_ids(rows: Sequence[Question]) -> list[Question]:
             message = f"id {question.question_id!r} belongs to another row too; ids name one row"
             problem = question.problem or Problem(DuplicateId.reason, message)
             kept[own] = replace(question, question_id=own, problem=problem)
-    return list(kept.values())
+    return tuple(sorted(kept.values(), key=lambda q: q.question_id))
 
 
 def _without_row_number(question: Question) -> Question:

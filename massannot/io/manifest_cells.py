@@ -31,14 +31,8 @@ def is_manifest(source: str) -> bool:
 
 
 def read_cells(path: Path) -> list[Cells]:
-    """Every row of the file. Raises UsageError for a file that is not such a table."""
-    try:
-        rows = list(_READERS[path.suffix.lower()](path))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, pa.ArrowException, csv.Error) as error:
-        raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
-    cells = [_said(row, where=f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
+    """Every row of a manifest. Raises UsageError for a file that is none."""
+    cells = read_any_cells(path)
     if not any("video" in row for row in cells):
         found = sorted({name for row in cells for name in row})
         raise UsageError(
@@ -46,6 +40,17 @@ def read_cells(path: Path) -> list[Cells]:
             "id, start_s, end_s, caption, entities, question, answer, category, split, license"
         )
     return cells
+
+
+def read_any_cells(path: Path) -> list[Cells]:
+    """Every row, whatever its columns. Raises UsageError for a file that is no such table."""
+    try:
+        rows = list(_READERS[path.suffix.lower()](path))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, pa.ArrowException, csv.Error) as error:
+        raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
+    return [_said(row, where=f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
 
 
 def _said(row: Mapping[str, Any], *, where: str) -> Cells:

@@ -1,0 +1,190 @@
+"""Questions of other datasets as rows of a manifest, their answers typed and tried.
+
+Read are VideoHallu's columns (CSV or JSON), Video-R1's JSON, and any manifest. What a dataset does
+not say of its answers is read off them (`answer_kinds`). A row that cannot be annotated or judged
+is refused with its reason and the rest goes on; whether its video is there is not asked here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from massannot.errors import BadQuestion, UsageError
+from massannot.io.manifest import read_rows, with_own_ids
+from massannot.io.manifest_cells import Cells, read_any_cells
+from massannot.io.noun_phrases import noun_phrases
+from massannot.io.question import Problem, Question
+from massannot.rft.answer_kinds import is_count, kind_of
+from massannot.rft.asked import expected_of
+from massannot.rft.units import unit
+
+Format = Literal["videohallu", "video-r1", "manifest"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+# What each format calls a manifest's columns; other columns are carried through.
+_NAMES: Mapping[Format, Mapping[str, str]] = {
+    "videohallu": {
+        "rowid": "id",
+        "video_path": "video",
+        "prompt": "caption",
+        "categorization-1": "category",
+    },
+    "video-r1": {
+        "problem_id": "id",
+        "path": "video",
+        "problem": "question",
+        "solution": "answer",
+        "data_source": "category",
+    },
+    "manifest": {},
+}
+_TELLING: Mapping[Format, frozenset[str]] = {
+    "manifest": frozenset({"video"}),
+    "video-r1": frozenset({"problem", "path"}),
+    "videohallu": frozenset({"video_path", "question"}),
+}
+
+
+class NotAboutAVideo(BadQuestion):
+    """A row about an image or a text."""
+
+    reason = "not_about_a_video"
+
+
+class NoAnswer(BadQuestion):
+    reason = "no_answer"
+
+
+@dataclass(frozen=True)
+class Imported:
+    questions: tuple[Question, ...]
+    refused: tuple[Question, ...]
+    """With the problem of each."""
+
+    @property
+    def kinds(self) -> Counter[str]:
+        return Counter(str(question.problem_type) for question in self.questions)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        return Counter(q.problem.reason for q in self.refused if q.problem is not None)
+
+
+def import_questions(
+    files: Sequence[Path],
+    *,
+    form: Format | None = None,
+    videos: Path | None = None,
+    find_entities: bool = False,
+) -> Imported:
+    """All rows of all files, by id.
+
+    `form`: None to tell by each file's columns. `videos`: folder that their paths start from; None:
+    the file's own. `find_entities`: a question that names none gets its noun phrases.
+    Raises UsageError for a file that is none of these.
+    """
+    rows = [question for file in files for question in _rows(file, form, videos)]
+    tried = [_tried(question, find_entities) for question in with_own_ids(rows)]
+    return Imported(
+        tuple(question for question in tried if question.problem is None),
+        tuple(question for question in tried if question.problem is not None),
+    )
+
+
+def _rows(file: Path, form: Format | None, videos: Path | None) -> list[Question]:
+    cells = read_any_cells(file)
+    form = form or _form(cells, file)
+    named = [{_NAMES[form].get(name, name): row[name] for name in row} for row in cells]
+    questions = read_rows(named, (videos or file.parent) / file.name)
+    return [_of_form(*pair, form) for pair in zip(questions, cells, strict=True)]
+
+
+def _form(rows: Sequence[Cells], file: Path) -> Format:
+    there = {name for row in rows for name in row}
+    for form, telling in _TELLING.items():
+        if telling <= there:
+            return form
+    expected = "; ".join(f"{', '.join(sorted(names))} ({f})" for f, names in _TELLING.items())
+    raise UsageError(
+        f"{file}: found columns {sorted(there) or 'none'}, expected those of a format: {expected}"
+    )
+
+
+def _of_form(question: Question, cells: Cells, form: Format) -> Question:
+    """What only this format's rows need."""
+    if form != "video-r1" or question.problem is not None:
+        return question
+    if cells.get("data_type", "video") != "video":
+        error = NotAboutAVideo(f"found data_type {cells['data_type']!r}, expected video")
+        return _refused(question, error)
+    answer = re.fullmatch(r"\s*<answer>(.*)</answer>\s*", question.answer or "", re.DOTALL)
+    return replace(question, answer=answer[1].strip() if answer else question.answer)
+
+
+def _tried(question: Question, find_entities: bool) -> Question:
+    """The question with its answer's type, or with its problem."""
+    if question.problem is not None:
+        return question
+    try:
+        if question.question is None:
+            raise BadQuestion("found no question, expected one")
+        if question.answer is None:
+            raise NoAnswer("found no answer, expected one to be judged by")
+        typed = _typed(question)
+        expected = expected_of({**typed.row(), "question_id": question.question_id})
+    except BadQuestion as error:
+        return _refused(question, error)
+    typed = replace(typed, problem_type=expected.problem_type, accuracy=expected.accuracy)
+    return _with_spans(typed, find_entities)
+
+
+def _typed(question: Question) -> Question:
+    """Kind and unit where the row says none; a count must be exact."""
+    answer = question.answer or ""
+    if question.problem_type is None:
+        kind, asked_unit = kind_of(answer, options=question.options, asked_unit=question.unit)
+        question = replace(question, problem_type=kind, unit=asked_unit)
+    elif question.unit is None and question.problem_type in ("number", "numerical", "regression"):
+        question = replace(question, unit=kind_of(answer)[1])
+    if question.unit is not None:
+        question = replace(question, unit=unit(question.unit).symbol)
+    counted = question.problem_type in ("number", "numerical") and question.tolerance is None
+    if counted and is_count(answer, kind="number", asked_unit=question.unit):
+        question = replace(question, tolerance=0.0)
+    return question
+
+
+def _with_spans(question: Question, find_entities: bool) -> Question:
+    """Where the question names its entities."""
+    text = question.question or ""
+    if question.entities is None:
+        if not find_entities:
+            return question
+        found = noun_phrases(text)
+        spans = tuple(place for phrase in found for place in (phrase.start, phrase.end))
+        return replace(question, entities=tuple(p.text for p in found), entity_spans=spans)
+    if question.entity_spans is not None:
+        return question
+    places = (_span(entity, text) for entity in question.entities)
+    return replace(question, entity_spans=tuple(place for span in places for place in span))
+
+
+def _span(entity: str, text: str) -> tuple[int | None, int | None]:
+    bare = re.sub(r"^(?:an?|the)\s+", "", entity, flags=re.IGNORECASE)
+    found = re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text, re.IGNORECASE)
+    return found.span() if found else (None, None)
+
+
+def _refused(question: Question, error: BadQuestion) -> Question:
+    message = str(error)
+    named = (
+        message
+        if message.startswith("question ")
+        else f"question {question.question_id}: {message}"
+    )
+    return replace(question, problem=Problem(error.reason, named))
