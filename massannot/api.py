@@ -26,6 +26,7 @@ from massannot.io.video import Sampling
 from massannot.kept_choice import KeptChoice, keeping
 from massannot.models.prompts import cleaned
 from massannot.recipe import Choice
+from massannot.reuse import reusing
 from massannot.viewers.film import render
 from massannot.viewers.report import Heading, write_report
 
@@ -98,6 +99,8 @@ def annotate(
     device: str = "auto",
     workers: int | None = None,
     limit: int | None = None,
+    reuse: str | Path | None = None,
+    keep_depth: bool = False,
     progress: Progress = silent,
 ) -> Annotated:
     """Annotate videos into the folder `out`; what it already holds is not done again.
@@ -117,6 +120,8 @@ def annotate(
         sampling=sampling,
         workers=workers,
         device=device,
+        reuse=None if reuse is None else place(reuse),
+        keep_depth=keep_depth,
         progress=progress,
     )
 
@@ -129,13 +134,15 @@ def annotate_plan(
     sampling: Sampling = Sampling(),
     device: str = "auto",
     workers: int | None = None,
+    reuse: Path | None = None,
+    keep_depth: bool = False,
     progress: Progress = silent,
 ) -> Annotated:
     """Annotate what is planned; see `annotate`."""
     pinned_choice = as_begun(choice, out)
     summary = local.run(
         plan,
-        pinned_choice.build,
+        reusing(pinned_choice, sampling, out=out, reuse=reuse, keep_depth=keep_depth),
         out=out,
         sampling=sampling,
         workers=workers,

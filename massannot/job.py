@@ -48,6 +48,8 @@ class Job:
     root: str | None = None
     films: bool = True
     max_failed: float = 0.0
+    reuse: Path | None = None
+    keep_depth: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
             sampling=job.sampling,
             device=job.device,
             workers=job.workers,
+            reuse=job.reuse,
+            keep_depth=job.keep_depth,
             progress=watcher.watch,
         )
         films: list[Path] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from massannot.errors import UsageError
@@ -12,7 +12,12 @@ from massannot.executors.progress import Event, Progress, RunBegun
 from massannot.io import durable
 from massannot.io.layout import Layout
 from massannot.io.video import Sampling
-from massannot.planned_with import choice_from_json, choice_to_json, sampling_from_json
+from massannot.planned_with import (
+    choice_from_json,
+    choice_to_json,
+    code_digests,
+    sampling_from_json,
+)
 from massannot.recipe import Choice
 
 NAME = "choice.json"
@@ -24,13 +29,19 @@ class KeptChoice:
     sampling: Sampling
     digests: Mapping[str, Any] | None = None
     """What its plan was made with; None: it was not made from a plan."""
+    code: Mapping[str, str] = field(default_factory=code_digests)
+    """See planned_with."""
 
 
 def keep(layout: Layout, kept: KeptChoice) -> None:
+    """Written at every start. A folder on which several states of the code have worked has none."""
+    before = _read(layout)
+    mixed = before is not None and before["code"] != kept.code
     values = {
         "choice": choice_to_json(kept.choice),
         "sampling": asdict(kept.sampling),
         "digests": kept.digests,
+        "code": {} if mixed else kept.code,
     }
     durable.write_over(layout.run / NAME, (json.dumps(values, indent=1) + "\n").encode())
 
@@ -48,15 +59,23 @@ def keeping(layout: Layout, kept: KeptChoice, progress: Progress) -> Progress:
 
 def kept_choice(layout: Layout) -> KeptChoice:
     """Raises UsageError where there is none."""
-    try:
-        values = json.loads((layout.run / NAME).read_bytes())
-    except FileNotFoundError as error:
+    values = _read(layout)
+    if values is None:
         raise UsageError(
             f"{layout.out}: found no run in it, expected the output folder of `massannot annotate` "
             "or `massannot run`"
-        ) from error
+        )
     return KeptChoice(
         choice_from_json(values["choice"]),
         sampling_from_json(values["sampling"]),
         values["digests"],
+        values["code"],
     )
+
+
+def _read(layout: Layout) -> dict[str, Any] | None:
+    try:
+        values: dict[str, Any] = json.loads((layout.run / NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+    return values

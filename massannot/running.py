@@ -26,6 +26,7 @@ from massannot.kept_choice import KeptChoice, keeping, kept_choice
 from massannot.models.weights import require
 from massannot.planned_with import choice_from_json, digests, sampling_from_json
 from massannot.recipe import Choice
+from massannot.reuse import reusing
 
 RETRIED = ("failed", "quarantined")
 MAX_FAILED = 0.02
@@ -44,6 +45,8 @@ class Place:
     address: str | None = None
     """Of the Ray cluster to join."""
     max_failed: float = MAX_FAILED
+    reuse: Path | None = None
+    keep_depth: bool = False
 
 
 def run(
@@ -180,15 +183,18 @@ def _executed(
         "device": device,
         "progress": keeping(Layout(out), kept, progress),
     }
+    build = reusing(
+        kept.choice, kept.sampling, out=out, reuse=place.reuse, keep_depth=place.keep_depth
+    )
     if place.executor == "local":
         if place.actors_per_gpu is not None or place.address is not None:
             raise UsageError("--actors-per-gpu and --address: only with --executor ray")
-        return local.run(asked, kept.choice.build, **common)
+        return local.run(asked, build, **common)
     from massannot.executors import ray
 
     per_gpu = place.actors_per_gpu or 1
     address = place.address
-    return ray.run(asked, kept.choice.build, actors_per_gpu=per_gpu, address=address, **common)
+    return ray.run(asked, build, actors_per_gpu=per_gpu, address=address, **common)
 
 
 def _as_text(out: Path, run: RunSummary, code: int) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from massannot.cli.app import AsJson, app
 from massannot.cli.folder_options import Root, WorkDir
-from massannot.cli.recipe_options import RecipeOptions, takes_recipe
+from massannot.cli.recipe_options import KeepDepth, RecipeOptions, Reuse, takes_recipe
 
 
 @app.command()
@@ -49,6 +49,8 @@ def annotate(
         float,
         typer.Option(help="Share of failed clips above which the exit code is 3.", min=0, max=1),
     ] = 0.0,
+    reuse: Reuse = None,
+    keep_depth: KeepDepth = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")] = False,
     as_json: AsJson = False,
@@ -82,5 +84,7 @@ def annotate(
         root=root,
         films=films,
         max_failed=max_failed,
+        reuse=reuse,
+        keep_depth=keep_depth,
     )
     raise typer.Exit(job.run(wanted, quiet=quiet, verbose=verbose, as_json=as_json))

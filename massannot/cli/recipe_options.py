@@ -10,6 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -19,6 +20,17 @@ from massannot.errors import UsageError
 if TYPE_CHECKING:
     from massannot.io.video import Sampling
     from massannot.recipe import Choice
+
+Reuse = Annotated[
+    Path | None,
+    typer.Option(help="Another output folder: what would come out the same is taken from it."),
+]
+KeepDepth = Annotated[
+    bool,
+    typer.Option(
+        "--keep-depth", help="Keep the depth model's answers (large), for a later --reuse to take."
+    ),
+]
 
 
 @dataclass(frozen=True)

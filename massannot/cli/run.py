@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from massannot.cli.app import AsJson, app
+from massannot.cli.recipe_options import KeepDepth, Reuse
 
 Executor = Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")]
 Actors = Annotated[
@@ -39,6 +40,8 @@ def run(
     ] = None,
     device: Device = "auto",
     max_failed: MaxFailed = 0.02,
+    reuse: Reuse = None,
+    keep_depth: KeepDepth = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
@@ -53,7 +56,9 @@ def run(
     from massannot import job, running
 
     share = running.share_of(shard)
-    place = running.Place(executor, device, actors, actors_per_gpu, address, max_failed)
+    place = running.Place(
+        executor, device, actors, actors_per_gpu, address, max_failed, reuse, keep_depth
+    )
     done = job.told(
         lambda: running.run(plan, out, place, share=share, quiet=quiet, verbose=verbose),
         as_json=as_json,
@@ -73,6 +78,8 @@ def retry(
     address: Address = None,
     device: Device = "auto",
     max_failed: MaxFailed = 0.02,
+    reuse: Reuse = None,
+    keep_depth: KeepDepth = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
@@ -87,7 +94,9 @@ def retry(
     from massannot import job, running
 
     statuses = tuple(part.strip() for part in status.split(",") if part.strip())
-    place = running.Place(executor, device, actors, actors_per_gpu, address, max_failed)
+    place = running.Place(
+        executor, device, actors, actors_per_gpu, address, max_failed, reuse, keep_depth
+    )
     done = job.told(
         lambda: running.retry(out, statuses, place, quiet=quiet, verbose=verbose), as_json=as_json
     )

@@ -39,6 +39,7 @@ class DetectPhrases(BaseStage):
 
     reads: ClassVar[tuple[str, ...]] = ("frames",)
     writes: ClassVar[tuple[str, ...]] = ("phrases", "detections")
+    uses_phrases: ClassVar[bool] = True
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with `phrases` and `detections`. Raises BadModelOutput."""

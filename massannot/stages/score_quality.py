@@ -7,7 +7,7 @@ need no depth still give a quality.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,6 +42,17 @@ class ScoreQuality(BaseStage):
         "motions",
     )
     writes: ClassVar[tuple[str, ...]] = ("entities", "motions")
+    fills: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "entities": (
+            "quality",
+            "fb_error_px",
+            "in_mask_share",
+            "depth_valid_share",
+            "points_alive_share",
+            "mask_score",
+        ),
+        "motions": ("quality",),
+    }
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with both tables filled."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -24,6 +24,10 @@ class BaseStage(abc.ABC):
     """Tables, or the rasters `frames` and `depth`, that must exist before."""
     writes: ClassVar[tuple[str, ...]] = ()
     """Tables, or the raster `depth`, that exist afterwards: new ones or replaced ones."""
+    uses_phrases: ClassVar[bool] = False
+    """Whether it looks at `clip.phrases`: then other phrases give other tables."""
+    fills: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Of tables that it replaces: the columns, null until then, that are all it changes."""
 
     @property
     def name(self) -> str:

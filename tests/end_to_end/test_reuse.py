@@ -1,0 +1,138 @@
+"""--reuse takes what would come out the same, runs the rest, and the bytes are a fresh run's."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from massannot import api, stages
+from massannot.errors import OtherRecipe, UsageError
+from massannot.executors.progress import ClipDone
+from massannot.io.layout import Layout
+from massannot.io.video import Sampling
+from massannot.kept_choice import NAME
+from massannot.models.oracle import OracleDepth, OracleMasks
+from massannot.recipe import STEPS, Choice
+from massannot.scenes.record import SceneLibrary
+from tests.end_to_end.conftest import names_of
+from tests.faults.tiny_run import data_files
+
+LATE = (("measure_motions", "min_background_points", "5"),)
+
+
+class Run:
+    """Two clips annotated here, and which stages ran how often."""
+
+    def __init__(self, world: SceneLibrary, out: Path, prompts: list[str], **options):
+        self.out = out
+        self.stages: Counter[str] = Counter()
+        settings = options.pop("settings", ())
+        oracles = {"profile": "none", "scenes": str(world.folder), "oracles": STEPS}
+        api.annotate(
+            [str(world.folder / f"videos/scene-{n}.mp4") for n in (11, 12)],
+            prompts=prompts,
+            out=out,
+            choice=Choice(**oracles, options=settings),
+            sampling=options.pop("sampling", Sampling(fps=5)),
+            workers=0,
+            device="cpu",
+            progress=self.hear,
+            **options,
+        )
+
+    def hear(self, event: object) -> None:
+        if isinstance(event, ClipDone):
+            self.stages.update(time.stage for time in event.times)
+
+
+@pytest.fixture(scope="module")
+def first(world, tmp_path_factory) -> Run:
+    out = tmp_path_factory.mktemp("first") / "out"
+    return Run(world, out, names_of(world)[:2], keep_depth=True)
+
+
+@pytest.fixture
+def calls(monkeypatch) -> Counter[str]:
+    """How often the models were asked."""
+    asked: Counter[str] = Counter()
+    for model, method in ((OracleDepth, "estimate_depth"), (OracleMasks, "session")):
+        before = getattr(model, method)
+
+        def counted(*args, before=before, name=model.__name__, **named):
+            asked[name] += 1
+            return before(*args, **named)
+
+        monkeypatch.setattr(model, method, counted)
+    return asked
+
+
+def test_other_phrases_do_not_ask_the_depth_model_again(world, first, tmp_path, calls):
+    other = names_of(world)[1:3]
+    again = Run(world, tmp_path / "again", other, reuse=first.out)
+    assert calls == {"OracleMasks": 2}
+    assert "estimate_depth" not in again.stages
+    assert again.stages["detect_phrases"] == 2
+    fresh = Run(world, tmp_path / "fresh", other)
+    assert calls["OracleDepth"] == 2
+    assert data_files(again.out) == data_files(fresh.out)
+
+
+def test_a_late_option_runs_that_stage_and_what_follows_alone(world, first, tmp_path, calls):
+    prompts = names_of(world)[:2]
+    again = Run(world, tmp_path / "again", prompts, reuse=first.out, settings=LATE)
+    assert calls == {}
+    assert again.stages == {"measure_motions": 2, "score_quality": 2}
+    fresh = Run(world, tmp_path / "fresh", prompts, settings=LATE)
+    assert data_files(again.out) == data_files(fresh.out)
+
+
+def test_the_same_again_runs_nothing(world, first, tmp_path):
+    again = Run(world, tmp_path / "again", names_of(world)[:2], reuse=first.out)
+    assert again.stages == {}
+    assert data_files(again.out) == data_files(first.out)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"sampling": Sampling(fps=5, long_side=96)}, id="smaller pictures"),
+        pytest.param({"sampling": Sampling(fps=4)}, id="other frames"),
+    ],
+)
+def test_other_pictures_take_nothing(world, first, tmp_path, change):
+    again = Run(world, tmp_path / "again", names_of(world)[:1], reuse=first.out, **change)
+    assert set(again.stages.values()) == {2}
+    assert "estimate_depth" in again.stages
+
+
+def test_a_run_that_kept_no_depth_gives_its_tables_alone(world, first, tmp_path, calls):
+    bare = Run(world, tmp_path / "bare", names_of(world)[:2])
+    again = Run(world, tmp_path / "again", names_of(world)[1:3], reuse=bare.out)
+    assert calls["OracleDepth"] == 4
+    assert not {"split_segments"} & set(again.stages)
+
+
+def test_a_run_of_other_code_is_refused(world, first, tmp_path):
+    kept = Layout(first.out).run / NAME
+    before = kept.read_text()
+    kept.write_text(re.sub(r'"models": "\w+"', '"models": "0"', before))
+    try:
+        with pytest.raises(OtherRecipe, match=r"its code differs:(?s:.*)models\s+0"):
+            Run(world, tmp_path / "again", names_of(world)[:2], reuse=first.out)
+    finally:
+        kept.write_text(before)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_folder_without_a_run_is_refused(world, tmp_path):
+    with pytest.raises(UsageError, match="found no run in it"):
+        Run(world, tmp_path / "again", names_of(world)[:1], reuse=tmp_path / "nothing")
+
+
+def test_every_stage_that_looks_at_phrases_says_so():
+    folder = Path(stages.__file__ or stages.__path__[0])
+    folder = folder if folder.is_dir() else folder.parent
+    looking = {p.stem for p in folder.glob("*.py") if "clip.phrases" in p.read_text()}
+    saying = {p.stem for p in folder.glob("*.py") if "] = True" in p.read_text()}
+    assert looking == saying == {"detect_phrases"}
