@@ -133,6 +133,6 @@ def test_a_folder_without_a_run_is_refused(world, tmp_path):
 def test_every_stage_that_looks_at_phrases_says_so():
     folder = Path(stages.__file__ or stages.__path__[0])
     folder = folder if folder.is_dir() else folder.parent
-    looking = {p.stem for p in folder.glob("*.py") if "clip.phrases" in p.read_text()}
+    looking = {p.stem for p in folder.glob("*.py") if " clip.phrases" in p.read_text()}
     saying = {p.stem for p in folder.glob("*.py") if "] = True" in p.read_text()}
     assert looking == saying == {"detect_phrases"}
