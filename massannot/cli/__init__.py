@@ -12,7 +12,19 @@ import signal
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, status, truth
+from massannot.cli import (
+    annotate,
+    dataset,
+    export,
+    machine,
+    plan,
+    publish,
+    questions,
+    rft,
+    run,
+    status,
+    truth,
+)
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
@@ -23,6 +35,7 @@ __all__ = [  # importing them adds the commands
     "machine",
     "main",
     "plan",
+    "publish",
     "questions",
     "rft",
     "run",

@@ -15,7 +15,7 @@ One video:     massannot annotate ball.mp4 -p "a red ball" -o out
 Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
 Look:          inspect, report, render, validate
-Take along:    export
+Take along:    export, publish
 Is it right:   scenes render, then evaluate
 This machine:  doctor, models list
 """

@@ -23,8 +23,8 @@ STRICTEST = ("untagged", "-nc", "other", "gpl", "cc-by-sa", "cc-by")
 def write_card(layout: Layout, *, license: str | None = None) -> None:
     """Write the card from the commits and the run's record; nothing when no shard is finished."""
     rows: Counter[str] = Counter()
-    for shard in commits.shards(layout):
-        for file in commits.read(layout, shard).files:
+    for commit in commits.read_all(layout):
+        for file in commit.files:
             rows[file.table] += file.rows
     record = run_record.read(layout)
     if rows and record is not None:

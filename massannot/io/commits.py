@@ -15,6 +15,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from massannot.io.store import store_of
 
 LAST = "clips"
 """Published last: a clip seen here is complete in every other table."""
+
+
+READ_AT_ONCE = 32
 
 
 class DamagedFile(MassannotError):
@@ -74,6 +78,12 @@ def read(layout: Layout, shard: str) -> Commit:
     values["failures"] = tuple(FailureCount(**item) for item in values["failures"])
     values["files"] = tuple(CommittedFile(**item) for item in values["files"])
     return Commit(**values)
+
+
+def read_all(layout: Layout) -> Iterator[Commit]:
+    """All commits, by shard; of a bucket several are asked for at once."""
+    with ThreadPoolExecutor(READ_AT_ONCE if layout.in_bucket else 1) as pool:
+        yield from pool.map(lambda shard: read(layout, shard), sorted(shards(layout)))
 
 
 def shards(layout: Layout) -> set[str]:

@@ -42,10 +42,12 @@ def write_parquet(
     *,
     spec: TableSpec,
     row_group_bytes: int = ROW_GROUP_BYTES,
+    in_key_order: bool = True,
 ) -> WrittenFile:
     """Write tables that follow one another in key order as one file, durably, whole or not at all.
 
-    Holds one row group at a time. Raises BadTable when a piece breaks `spec` or comes too early.
+    Not `in_key_order`: only each piece is, as where a file holds several shards. Holds one row
+    group at a time. Raises BadTable when a piece breaks `spec` or comes too early.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -53,7 +55,7 @@ def write_parquet(
     rows = 0
     try:
         with pq.ParquetWriter(partial, schema, **_options(schema)) as writer:
-            for group in _row_groups(_in_order(pieces, spec), spec, row_group_bytes):
+            for group in _row_groups(_in_order(pieces, spec, in_key_order), spec, row_group_bytes):
                 writer.write_table(group, row_group_size=max(1, group.num_rows))
                 rows += group.num_rows
         durable.sync(partial)
@@ -84,7 +86,9 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _in_order(pieces: Iterable[pa.Table], spec: TableSpec) -> Iterator[pa.Table]:
+def _in_order(
+    pieces: Iterable[pa.Table], spec: TableSpec, in_key_order: bool
+) -> Iterator[pa.Table]:
     """The pieces, checked, with the specification's own metadata, none empty."""
     last: tuple[Any, ...] | None = None
     for piece in pieces:
@@ -92,7 +96,7 @@ def _in_order(pieces: Iterable[pa.Table], spec: TableSpec) -> Iterator[pa.Table]
         if table.num_rows == 0:
             continue
         first = _key(table, 0, spec)
-        if last is not None and first <= last:
+        if in_key_order and last is not None and first <= last:
             raise BadTable(
                 f"table {spec.name}: a piece starts with key {first} after {last}; "
                 f"pieces must follow one another by {spec.key}"

@@ -32,11 +32,16 @@ def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Tab
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
     table = table.replace_schema_metadata(found.metadata)
-    upgrades = getattr(importlib.import_module(f"massannot.tables.{name}"), "UPGRADES", {})
     try:
-        return upgraded(table, spec=tables.spec(name), upgrades=upgrades)
+        return upgraded(table, spec=tables.spec(name), upgrades=upgrades_of(name))
     except BadTable as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def upgrades_of(name: str) -> Upgrades:
+    """The functions that lead to the present version of table `name`."""
+    found: Upgrades = getattr(importlib.import_module(f"massannot.tables.{name}"), "UPGRADES", {})
+    return found
 
 
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:

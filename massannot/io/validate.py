@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from massannot import tables
 from massannot.errors import BadTable
-from massannot.io import commits
+from massannot.io import commits, validate_published
 from massannot.io.dataset import Dataset
 from massannot.io.read_parquet import read_parquet
 from massannot.tables import consistency
@@ -20,6 +20,9 @@ def problems(dataset: Dataset) -> Iterator[str]:
     if dataset.layout.run.is_dir():
         yield from commits.damage(dataset.layout)
         yield from _half_published(dataset)
+    elif validate_published.is_published(dataset):
+        yield from validate_published.problems(dataset)
+        return
     n_clips: Counter[str] = Counter()
     for shard in dataset.shards:
         found: dict[str, pa.Table] = {}
