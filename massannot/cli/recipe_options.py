@@ -93,7 +93,8 @@ class RecipeOptions:
         list[str], typer.Option("--set", help="STAGE.OPTION=VALUE; see `recipes show annotate`.")
     ] = field(default_factory=list)
     weights: Annotated[
-        list[str], typer.Option(help="JOB=HUB_ID[@REVISION] or JOB=FOLDER: other weights for one job.")
+        list[str],
+        typer.Option(help="JOB=HUB_ID[@REVISION] or JOB=FOLDER: other weights for a job."),
     ] = field(default_factory=list)
 
     def choice(self, *, depth_maps: bool) -> Choice:
