@@ -17,6 +17,7 @@ from massannot.models.oracle import (
     OracleTracker,
 )
 from massannot.pixels import Frames
+from massannot.recipe import STEPS
 from massannot.scenes.render import render
 from massannot.scenes.truth_tables import truth_tables
 from massannot.scenes.world import Scene, SceneOptions, make_scene
@@ -172,8 +173,10 @@ def test_seeded_errors_repeat_and_other_seeds_differ(folder: str, frames: Frames
 def test_another_video_and_another_folder_are_refused(
     scene: Scene, folder: str, frames: Frames, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="holds no scenes"):
+    with pytest.raises(UsageError, match=r"holds no scenes.*render FOLDER"):
         ready(OracleDepth, str(tmp_path))
+    with pytest.raises(UsageError, match=f"give the folder above it, {Path(folder).resolve()}"):
+        ready(OracleDepth, str(Path(folder) / "scenes"))
     stranger = Frames(
         frames.pixels_THWC, "f" * 32, "x", frames.pts, frames.t_s, frames.time_base, 96, 72
     )
@@ -217,3 +220,8 @@ def test_true_positions_are_medians_of_visible_true_points(scene: Scene) -> None
             assert np.allclose(here, np.median(xyz, axis=0), atol=1e-6)
             n_checked += 1
     assert n_checked > 50
+
+
+def test_an_oracle_is_named_after_its_job(folder: str) -> None:
+    names = [ready(oracle, folder).card().name for oracle, _ in PROTOCOLS]
+    assert sorted(names) == [f"oracle_{job}" for job in sorted(STEPS)]
