@@ -52,9 +52,14 @@ def questions_about(world: SceneLibrary) -> list[dict[str, Any]]:
 
 
 def annotate(
-    world: SceneLibrary, out: Path, manifests: Sequence[Sequence[dict[str, Any]]]
+    world: SceneLibrary,
+    out: Path,
+    manifests: Sequence[Sequence[dict[str, Any]]],
+    *,
+    max_frames: int = 256,
 ) -> Dataset:
-    """The dataset of the scenes that these manifests, written beside the films, ask about."""
+    """The dataset of the scenes that these manifests, written beside the films, ask about; clips
+    are cut after so many frames."""
     paths = []
     for number, rows in enumerate(manifests):
         paths.append(world.folder / f"{out.name}-{number}.jsonl")
@@ -63,7 +68,7 @@ def annotate(
         paths,
         out=out,
         choice=Choice(profile="none", scenes=str(world.folder), oracles=STEPS, depth_maps=True),
-        sampling=Sampling(fps=None),
+        sampling=Sampling(fps=None, max_frames=max_frames),
         workers=0,
         device="cpu",
     )

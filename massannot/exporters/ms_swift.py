@@ -2,8 +2,9 @@
 
 A row has `messages` with <image> or <video> placeholders, `images` or `videos` as paths relative to
 the export's folder (start the trainer there, or set ROOT_IMAGE_DIR), and `solution`; every other
-column reaches the rewards. Boxes are in the text as the model family writes them: `objects`, which
-ms-swift would convert once more, is not used.
+column reaches the rewards. A film's `chat_template_kwargs` say which of its frames are shown, and
+how large (ms-swift 4.6 hands them to Qwen's reader). Boxes are in the text as the model family
+writes them: `objects`, which ms-swift would convert once more, is not used.
 """
 
 from __future__ import annotations
@@ -51,8 +52,6 @@ def export(
             write_lines(path, (_row(example, media) for example in written.of(split)))
             files.append(path)
     notes = [f"pictures are named relative to {folder}: start the trainer there"]
-    if media == "video":
-        notes.append(f"NFRAMES={training.frames} shows the frames whose times the prompt tells")
     if written.longest is not None:
         notes.append(f"--max_length {written.longest} or more loses no row")
     return Exported(tuple(files), written.left_out, tuple(notes))
@@ -69,8 +68,11 @@ def load(folder: Path) -> Mapping[str, pa.Table]:
 def _row(example: Example, media: Media) -> dict[str, Any]:
     prompt = example.prompt
     text = prompt.text() if media == "images" else prompt.film_text()
+    width, height = example.size
+    shown = {"nframes": len(example.shots), "resized_height": height, "resized_width": width}
     return {
         "messages": [{"role": "user", "content": text}],
+        **({} if example.film is None else {"chat_template_kwargs": shown}),
         "images" if media == "images" else "videos": picture_names(example, media),
         **answer_columns(example),
         **other_columns(example),

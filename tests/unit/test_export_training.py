@@ -162,6 +162,11 @@ def test_a_film_shows_the_frames_that_were_annotated_at_their_times(
     assert info["fps"] == OPTIONS.fps
     assert info["frames_indices"] == [0, 4, 7, 11]  # two frames are seen as one: four, not five
     assert info["times_s"] == pytest.approx([0, 4 / 24, 7 / 24, 11 / 24])
+    shown = {"nframes": 4, "resized_height": 84, "resized_width": 84}
+    if name == "verl":
+        assert {key: row["videos"][0][key] for key in shown} == shown
+    if name == "ms-swift":
+        assert row["chat_template_kwargs"] == shown
     (exact,) = exact_frames(dataset, (7,))
     error = np.abs(frames[7].to_ndarray(format="rgb24").astype(np.int16) - exact)
     assert error.mean() < 4  # H.264 halves the colour's resolution

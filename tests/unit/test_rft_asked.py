@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
+from massannot import exporting
 from massannot.errors import BadQuestion, UsageError
 from massannot.io.dataset import Dataset
 from massannot.rft.answer_kinds import kind_of
 from massannot.rft.asked import asked, evenly, expected_of, find_question
+from massannot.rft.examples import TrainingData
 from massannot.rft.profile_blocks import joined, profile_blocks
 from massannot.rft.prompts import build_prompt
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
@@ -33,6 +36,28 @@ def test_a_question_has_the_frames_and_times_of_its_clip(dataset: Dataset) -> No
     assert [place for place, _ in about.frames(4)] == [0, 4, 7, 11]
     assert about.source_size == (OPTIONS.width, OPTIONS.height)
     assert about.question.frames is None
+
+
+def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    world = write_world(tmp_path_factory.mktemp("world"))
+    out = tmp_path_factory.mktemp("run") / "out"
+    cut = annotate(world, out, [questions_about(world)[:1]], max_frames=8)
+    about = asked(cut, find_question(cut, "one-3"), template="mass-v2")
+    assert len(about.row["clip_ids"]) == 2
+    assert [shot.frame for shot in about.shots] == [*range(8), *range(4)]
+    assert [shot.t_s for shot in about.shots] == pytest.approx(np.arange(N_FRAMES) / OPTIONS.fps)
+    assert about.profile is not None
+    blocks = profile_blocks(about.profile)
+    assert [(each.first_frame, each.last_frame) for each in blocks.segments] == [(0, 7), (8, 11)]
+    export = exporting.exporter("verl").export(
+        cut, out.parent / "verl", training=TrainingData(media="video", frames=12)
+    )
+    assert export.left_out == ()
+    (film,) = (out.parent / "verl" / "videos").iterdir()
+    with av.open(str(film)) as container:
+        assert len(list(container.decode(video=0))) == N_FRAMES
 
 
 def test_a_span_named_in_the_question_is_what_it_asks_about(dataset: Dataset) -> None:
