@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -19,9 +20,13 @@ from massannot.executors.worker_handle import WorkerHandle
 class ChildProcess(WorkerHandle):
     """A fresh interpreter at the other end of a socket pair."""
 
+    module = "massannot.executors.worker_process"
+
     def __init__(self, order: Order):
         super().__init__(order)
-        self.connection, self._popen = start_process(self.log)
+        self.connection, self._popen = start_process(self.log, self.module)
+        self._said = select.poll()  # Connection.poll builds one for every message
+        self._said.register(self.connection.fileno(), select.POLLIN)
         self.say(order)
 
     @property
@@ -30,7 +35,7 @@ class ChildProcess(WorkerHandle):
 
     def messages(self) -> Iterator[Any]:
         try:
-            while self.connection.poll():
+            while self._said.poll(0):
                 yield self.connection.recv()
         except (EOFError, OSError):
             self.silent = True
@@ -62,13 +67,13 @@ class ChildProcesses:
         wait([worker.connection for worker in workers], timeout=timeout_s)
 
 
-def start_process(log: Path) -> tuple[Connection, subprocess.Popen[bytes]]:
+def start_process(log: Path, module: str) -> tuple[Connection, subprocess.Popen[bytes]]:
     """A fresh interpreter that serves, this end of the line to it, and its output in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     ours, theirs = socket.socketpair()
     with theirs, open(log, "ab") as output:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "massannot.executors.worker_process", str(theirs.fileno())],
+            [sys.executable, "-m", module, str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=output,

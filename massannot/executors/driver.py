@@ -146,11 +146,11 @@ class Driver:
             case ClipBegun():
                 self._watchdog.begun(message)
                 self._report(message)
-            case ClipDone(number):
-                self._watchdog.done(number)
+            case ClipDone(number, uri, clip_index):
+                self._watchdog.done(number, uri, clip_index)
                 self._report(message)
-            case ClipFailed(number):
-                self._watchdog.forget(number)
+            case ClipFailed(number, uri, clip_index):
+                self._watchdog.failed(number, uri, clip_index)
                 self._report(message)
             case ShardBegun(attempt=attempt):
                 worker.attempt = attempt
@@ -165,7 +165,7 @@ class Driver:
             for worker in [w for w in self._workers if w.order.number == hung.clip.worker]:
                 self._workers.remove(worker)
                 worker.kill()
-                self._watchdog.forget(worker.order.number)
+                self._watchdog.lost(worker.order.number)
                 self._record_hung(worker, hung)
                 self._todo.extendleft(reversed(worker.work))
                 self._replace(worker)
@@ -174,7 +174,7 @@ class Driver:
         """Put what dead workers had in hand first in line, isolated, and start new ones."""
         for worker in [w for w in self._workers if w.silent]:
             self._workers.remove(worker)
-            self._watchdog.forget(worker.order.number)
+            self._watchdog.lost(worker.order.number)
             self._mourn(worker)
             worker.kill()
             self._replace(worker)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from massannot.errors import NothingToRun, UsageError
 from massannot.executors.carry_out import carry_out
-from massannot.executors.child_process import last_line, start_process
+from massannot.executors.child_process import ChildProcess, last_line, start_process
 from massannot.executors.driver import Driver
 from massannot.executors.local import DEFAULT_PATIENCE, DEFAULT_SAMPLING, MEMORY_BYTES
 from massannot.executors.order import Order
@@ -73,7 +73,8 @@ def run(
     machine where it has none. `memory_bytes` is each actor's. Raises what local.run raises, and
     UsageError without ray.
     """
-    out = out.absolute()
+    layout = Layout(out)
+    out = layout.out if layout.in_bucket else layout.out.absolute()
 
     def drive(todo: Sequence[PlannedShard], signals: StopSignals, report: Progress) -> None:
         with _joined(address):
@@ -213,7 +214,7 @@ class _Post:
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's choice; bits depend on it
         if threads is not None:
             os.environ["OMP_NUM_THREADS"] = threads
-        self._line, self._process = start_process(Path(log))
+        self._line, self._process = start_process(Path(log), ChildProcess.module)
         self._line.send_bytes(order)
 
     def say(self, message: bytes) -> None:

@@ -37,42 +37,46 @@ class Hung:
     allowed_s: float
 
 
-@dataclass(frozen=True)
-class _InHand:
-    clip: ClipBegun
-    since: float
-
-
 class Watchdog:
     """Hears when clips begin and end; says which of those in hand are overdue."""
 
     def __init__(self, patience: Patience, *, clock: Callable[[], float] = time.monotonic):
         self._patience = patience
         self._clock = clock
-        self._in_hand: dict[int, _InHand] = {}
+        self._since: dict[ClipBegun, float] = {}
         self._seconds_per_cost: deque[float] = deque(maxlen=REMEMBERED)
 
     def begun(self, clip: ClipBegun) -> None:
-        self._in_hand[clip.worker] = _InHand(clip, self._clock())
+        self._since[clip] = self._clock()
 
-    def done(self, worker: int) -> None:
-        """The worker's clip is finished: its time counts."""
-        held = self._in_hand.pop(worker, None)
-        if held is not None:
-            self._seconds_per_cost.append((self._clock() - held.since) / held.clip.cost)
+    def done(self, worker: int, uri: str, clip_index: int) -> None:
+        """A clip is finished: its time counts."""
+        for clip in self._in_hand(worker, uri, clip_index):
+            took_s = self._clock() - self._since.pop(clip)
+            self._seconds_per_cost.append(took_s / clip.cost)
 
-    def forget(self, worker: int) -> None:
-        """The worker's clip failed, or the worker is gone: its time says nothing."""
-        self._in_hand.pop(worker, None)
+    def failed(self, worker: int, uri: str, clip_index: int) -> None:
+        """Its time says nothing."""
+        for clip in self._in_hand(worker, uri, clip_index):
+            del self._since[clip]
+
+    def lost(self, worker: int) -> None:
+        """The worker is gone, and what it had in hand."""
+        for clip in [clip for clip in self._since if clip.worker == worker]:
+            del self._since[clip]
+
+    def _in_hand(self, worker: int, uri: str, clip_index: int) -> list[ClipBegun]:
+        wanted = (worker, uri, clip_index)
+        return [c for c in self._since if (c.worker, c.uri, c.clip_index) == wanted]
 
     def overdue(self) -> list[Hung]:
         """Clips in hand for longer than they may be."""
         now, least_s = self._clock(), self._patience.hung_after_s
-        late = [held for held in self._in_hand.values() if now - held.since > least_s]
+        late = [(clip, now - since) for clip, since in self._since.items() if now - since > least_s]
         if not late:
             return []
         usual_s = statistics.median(self._seconds_per_cost) if self._seconds_per_cost else None
-        found = [Hung(h.clip, now - h.since, self._allowed_s(h.clip, usual_s)) for h in late]
+        found = [Hung(clip, took_s, self._allowed_s(clip, usual_s)) for clip, took_s in late]
         return [hung for hung in found if hung.seconds > hung.allowed_s]
 
     def _allowed_s(self, clip: ClipBegun, usual_s: float | None) -> float:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from massannot.io import commits
 from massannot.io.journal import Begun, Finished, read_journal
 from massannot.io.layout import Layout
+from tests.faults import tiny_run
 
 PHASES = ("decode", "model", "part", "commit", "publish")
 
@@ -31,8 +32,9 @@ def start(
     )
 
 
-def phase_of(layout: Layout) -> str | None:
-    """What some worker is doing, read from the folder alone; None: nothing has begun."""
+def phase_of(layout: Layout, tally: Path) -> str | None:
+    """What some worker is doing, read from the folder and from what its models have done; None:
+    nothing has begun."""
     committed = commits.shards(layout)
     busy = sorted(layout.shards_in_staging(), reverse=True)
     for shard in busy:
@@ -45,11 +47,13 @@ def phase_of(layout: Layout) -> str | None:
         names += [path.name for path in layout.attempt(shard, attempt[-1]).glob(".*")]
         if any("parquet" in name for name in names):
             return "commit"
-        if any(name.endswith(".tmp") for name in names):
-            return "part"
         journal = layout.journal(shard, attempt[-1])
         events = list(read_journal(journal)) if journal.exists() else []
-        return "model" if events and isinstance(events[-1], Begun) else "decode"
+        if not events or not isinstance(events[-1], Begun):
+            return "decode"
+        clip = events[-1].clip
+        modelled = tiny_run.done(tally)[f"{Path(clip.uri).stem}/{clip.clip_index}"]
+        return "part" if modelled else "model"
     return None
 
 
@@ -69,7 +73,13 @@ def finished_clips(layout: Layout) -> set[str]:
 
 
 def kill_in(
-    process: subprocess.Popen, layout: Layout, phase: str | None, *, whom: str, delay_s: float
+    process: subprocess.Popen,
+    layout: Layout,
+    tally: Path,
+    phase: str | None,
+    *,
+    whom: str,
+    delay_s: float,
 ) -> str | None:
     """After `delay_s` of work, and once the folder shows `phase` (None: whatever it shows), SIGKILL
     the driver, one of its workers or one of its Ray actors. Returns the phase that was seen; None:
@@ -77,7 +87,7 @@ def kill_in(
     begun_at = None
     while process.poll() is None:
         try:
-            seen = phase_of(layout)
+            seen = phase_of(layout, tally)
         except (FileNotFoundError, json.JSONDecodeError):
             continue  # the folder changes while it is read
         time.sleep(0.005 if seen is None else 0.0003)

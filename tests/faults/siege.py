@@ -43,7 +43,9 @@ class Siege:
     def kill(self, phase: str | None, *, whom: str, delay_s: float) -> None:
         """One kill; when the run ends before the moment comes, it is checked and another begun."""
         while True:
-            seen = killing.kill_in(self._running(), self.layout, phase, whom=whom, delay_s=delay_s)
+            seen = killing.kill_in(
+                self._running(), self.layout, self.tally, phase, whom=whom, delay_s=delay_s
+            )
             if seen is not None:
                 break
             self.end()

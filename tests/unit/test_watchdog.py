@@ -15,7 +15,7 @@ def overdue(*, usual_s_per_cost: list[float], cost: float, after_s: float) -> li
     for seconds in usual_s_per_cost:
         watchdog.begun(ClipBegun(0, "usual.mp4", 0, 1.0))
         now += seconds
-        watchdog.done(0)
+        watchdog.done(0, "usual.mp4", 0)
     watchdog.begun(ClipBegun(1, "this.mp4", 0, cost))
     now += after_s
     return [hung.allowed_s for hung in watchdog.overdue()]
@@ -42,8 +42,8 @@ def test_a_clip_is_overdue(usual, cost, after_s, expected):
 def test_a_clip_that_ended_or_failed_is_not_waited_for():
     now = 0.0
     watchdog = Watchdog(PATIENCE, clock=lambda: now)
-    for worker, end in ((0, watchdog.done), (1, watchdog.forget)):
+    for worker, end in ((0, watchdog.done), (1, watchdog.failed)):
         watchdog.begun(ClipBegun(worker, "a.mp4", 0, 1.0))
-        end(worker)
+        end(worker, "a.mp4", 0)
     now = 1e6
     assert watchdog.overdue() == []
