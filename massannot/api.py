@@ -19,7 +19,7 @@ from massannot.io.join_questions import planned_videos
 from massannot.io.layout import Layout
 from massannot.io.manifest import read_manifests
 from massannot.io.pictures_again import clips_again
-from massannot.io.plan import Plan, deal
+from massannot.io.plan import Plan, all_seen_now, deal
 from massannot.io.plan_folder import PlanFolder
 from massannot.io.sources import chosen, find
 from massannot.io.video import Sampling
@@ -85,7 +85,7 @@ def plan_of(
     found = find(sources)
     rows = (*found.rows, *read_manifests(found.manifests, root=root))
     videos = planned_videos(found.videos, rows, prompts=phrases)
-    return deal(chosen(videos, limit=limit, sample=sample, seed=seed))
+    return deal(all_seen_now(chosen(videos, limit=limit, sample=sample, seed=seed)))
 
 
 def annotate(

@@ -6,7 +6,6 @@ changed: the same command finds it equal, and any other is refused with the diff
 
 from __future__ import annotations
 
-import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -50,6 +49,8 @@ class Wish:
     limit: int | None = None
     sample: Literal["first", "random"] = "first"
     seed: int = 0
+    root: str | None = None
+    """No manifest may name a video outside of it."""
     shard_minutes: float = SHARD_MINUTES
     pixels_a_second: float = PIXELS_A_SECOND
 
@@ -125,7 +126,7 @@ def _intent(wish: Wish, choice: Choice) -> PlanRecord:
     """What the plan is for, before anything is known of the videos."""
     return PlanRecord(
         sources=wish.sources,
-        chosen={"limit": wish.limit, "sample": wish.sample, "seed": wish.seed},
+        chosen={n: getattr(wish, n) for n in ("limit", "sample", "seed", "root")},
         shard_cost=wish.shard_minutes * 60 * wish.pixels_a_second,
         prompts=tuple(phrase.text for phrase in api.phrases_of(wish.prompts)),
         sampling=asdict(wish.sampling),
@@ -148,26 +149,21 @@ def _refuse_other(folder: Path, there: PlanRecord, asked: PlanRecord) -> None:
 
 
 def _videos(wish: Wish) -> list[PlannedVideo]:
-    plan = api.plan_of(wish.sources, phrases=api.phrases_of(wish.prompts))
+    plan = api.plan_of(
+        wish.sources,
+        phrases=api.phrases_of(wish.prompts),
+        limit=wish.limit,
+        sample=wish.sample,
+        seed=wish.seed,
+        root=wish.root,
+    )
     videos = list(plan.videos)
     if not any(span.phrases for video in videos for span in video.spans):
         raise UsageError(
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'
         )
-    return some_of(videos, limit=wish.limit, sample=wish.sample, seed=wish.seed)
-
-
-def some_of(
-    videos: Sequence[PlannedVideo], *, limit: int | None, sample: str, seed: int
-) -> list[PlannedVideo]:
-    """The first `limit` of them, or as many at random, in their own order."""
-    if limit is None or limit >= len(videos):
-        return list(videos)
-    if sample == "first":
-        return list(videos[:limit])
-    places = sorted(random.Random(seed).sample(range(len(videos)), limit))
-    return [videos[place] for place in places]
+    return videos
 
 
 def as_text(folder: Path, record: PlanRecord) -> str:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from massannot import bill
+from massannot.bill import Bill
 from massannot.chosen_models import needed_weights, notes
 from massannot.console import Watcher
 from massannot.errors import OtherRecipe, UsageError
@@ -89,7 +91,14 @@ def retry(
         _refuse_changed(out, kept.digests, kept.choice)
     asked = Retry(statuses, record.identity.prompts if record else ())
     first = f"again what is {' or '.join(statuses)} in {out}"
-    return _do(asked, kept, layout.out, place, first, quiet=quiet, verbose=verbose)
+    return _do(asked, kept, out, place, first, quiet=quiet, verbose=verbose)
+
+
+def estimate(folder: Path, record: PlanRecord, *, device: str, progress: Progress) -> Bill:
+    """What the plan will take, measured on a few of its clips on this machine."""
+    kept = as_planned(folder, record)
+    require(needed_weights(kept.choice))
+    return bill.estimate(folder, record, kept, device=device_of(device), progress=progress)
 
 
 def _do(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
+from massannot.cli.folder_options import Root
 from massannot.cli.recipe_options import RecipeOptions, takes_recipe
 
 
@@ -16,7 +17,7 @@ from massannot.cli.recipe_options import RecipeOptions, takes_recipe
 def plan(
     sources: Annotated[
         list[str],
-        typer.Argument(help="Videos, as `annotate` takes them: files, folders, lists, manifests."),
+        typer.Argument(help="Videos, as `annotate` takes them: see its help."),
     ],
     asked: RecipeOptions,
     folder: Annotated[Path, typer.Option("-o", "--output", help="The plan's folder, a new one.")],
@@ -26,6 +27,7 @@ def plan(
         Literal["first", "random"], typer.Option(help="Which of them, with --limit.")
     ] = "first",
     seed: Annotated[int, typer.Option(help="Of the random sample.")] = 0,
+    root: Root = None,
     shard_minutes: Annotated[
         float, typer.Option(help="How long one worker is at a shard, at that rate.", min=0.01)
     ] = 7.5,
@@ -33,6 +35,11 @@ def plan(
         float,
         typer.Option(help="Million annotated pixels a second a worker gets through.", min=0.001),
     ] = 5.0,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Then annotate 32 clips here and say what all will take."),
+    ] = False,
+    device: Annotated[str, typer.Option(help="For --estimate: auto, cpu, cuda:0 ...")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,8 +50,10 @@ def plan(
     \b
     massannot plan videos/ -p "a ball" -o plan --profile mass
     massannot plan @list.txt -p hoop -o pilot --limit 500 --sample random --seed 1
+    massannot plan videos/ -p "a ball" -o plan --profile mass --estimate
     """
-    from massannot import planning
+    from massannot import bill as billing
+    from massannot import planning, running
     from massannot.console import Watcher
 
     wish = planning.Wish(
@@ -56,11 +65,19 @@ def plan(
         limit=limit,
         sample=sample,
         seed=seed,
+        root=root,
         shard_minutes=shard_minutes,
         pixels_a_second=rate * 1e6,
     )
-    record = planning.make(wish, say=Watcher(quiet=quiet).say)
+    with Watcher(quiet=quiet) as watcher:
+        record = planning.make(wish, say=watcher.say)
+        bill = None
+        if estimate:
+            bill = running.estimate(folder, record, device=device, progress=watcher.watch)
     if as_json:
-        print_json({"plan": str(folder), **record.counts})
+        shown = {} if bill is None else {"estimate": billing.as_json(bill)}
+        print_json({"plan": str(folder), **record.counts, **shown})
     else:
         print(planning.as_text(folder, record))
+        if bill is not None:
+            print(billing.as_text(bill))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from massannot.cli.app import AsJson, app
+from massannot.cli.folder_options import WorkDir
 from massannot.cli.recipe_options import KeepDepth, Reuse
 
 Executor = Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")]
@@ -28,8 +29,14 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr."
 def run(
     plan: Annotated[Path, typer.Argument(help="Folder of a plan, see `massannot plan`.")],
     out: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder of the dataset; runs continue in it.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
+        ),
     ],
+    work_dir: WorkDir = None,
     executor: Executor = "local",
     actors: Actors = None,
     actors_per_gpu: ActorsPerGpu = None,
@@ -54,13 +61,14 @@ def run(
     massannot run plan -o out --executor ray --actors-per-gpu 2
     """
     from massannot import job, running
+    from massannot.io.bucket_path import place as placed
 
     share = running.share_of(shard)
     place = running.Place(
         executor, device, actors, actors_per_gpu, address, max_failed, reuse, keep_depth
     )
     done = job.told(
-        lambda: running.run(plan, out, place, share=share, quiet=quiet, verbose=verbose),
+        lambda: running.run(plan, placed(out), place, share=share, quiet=quiet, verbose=verbose),
         as_json=as_json,
     )
     raise typer.Exit(done)
@@ -69,6 +77,7 @@ def run(
 @app.command()
 def retry(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    work_dir: WorkDir = None,
     status: Annotated[
         str, typer.Option(help="Which clips: failed, quarantined, or both with a comma.")
     ] = "failed",
@@ -92,12 +101,14 @@ def retry(
     massannot retry out --status failed,quarantined
     """
     from massannot import job, running
+    from massannot.io.bucket_path import place as placed
 
     statuses = tuple(part.strip() for part in status.split(",") if part.strip())
     place = running.Place(
         executor, device, actors, actors_per_gpu, address, max_failed, reuse, keep_depth
     )
     done = job.told(
-        lambda: running.retry(out, statuses, place, quiet=quiet, verbose=verbose), as_json=as_json
+        lambda: running.retry(placed(out), statuses, place, quiet=quiet, verbose=verbose),
+        as_json=as_json,
     )
     raise typer.Exit(done)

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from massannot.clip import Phrase, PhraseOrigin
 from massannot.io.noun_phrases import noun_phrases
-from massannot.io.plan import PlannedVideo, all_seen_now
+from massannot.io.plan import PlannedVideo
 from massannot.io.question import Question
 from massannot.io.span import Span, in_order
 
@@ -30,7 +30,7 @@ def planned_videos(
     """The named videos as a whole, then those that only questions name, by name.
 
     One file under two names is one video, under the name that comes first. A question with a
-    problem rides along without asking for anything.
+    problem rides along without asking for anything. No file is looked at.
     """
     first_name: dict[str, str] = {}
     for uri in (*named, *sorted(question.uri for question in questions)):
@@ -40,7 +40,7 @@ def planned_videos(
         uri = first_name[os.path.realpath(question.uri)]
         asked[uri].append(replace(question, uri=uri))
     whole = set(named)
-    videos = [
+    return [
         PlannedVideo(
             uri,
             spans=_spans(of_video, prompts, whole=uri in whole),
@@ -48,7 +48,6 @@ def planned_videos(
         )
         for uri, of_video in asked.items()
     ]
-    return all_seen_now(videos)
 
 
 def _spans(

@@ -24,7 +24,7 @@ class PlanRecord:
 
     sources: tuple[str, ...]
     chosen: Mapping[str, Any]
-    """Which of the videos found: limit, sample, seed."""
+    """Which of the videos found: limit, sample, seed, root."""
     shard_cost: float
     prompts: tuple[str, ...]
     sampling: Mapping[str, Any]
