@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,3 +66,79 @@ def show(
         print_json(showing.as_json(*found))
     else:
         print(showing.as_text(*found))
+
+
+@rft_app.command("recipes")
+def rft_recipes() -> None:
+    """What can be trained.
+
+    \b
+    massannot rft recipes
+    """
+    from massannot.rft.recipes import names, recipe
+
+    print("\n".join(f"{name:16} {recipe(name).summary}" for name in names()))
+
+
+@rft_app.command("train")
+def rft_train(
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="See `massannot rft recipes`.")],
+    data: Annotated[Path, typer.Option(help="Folder of `questions scenes`, or of `export trl`.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Models, checkpoints, metrics.")],
+    evidence: Annotated[
+        str, typer.Option(help="What prompts keep: frames+profile, frames or none.")
+    ] = "frames+profile",
+    model: Annotated[
+        str | None, typer.Option(help="A folder or hub id in place of its own.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of reinforcement.", min=1)] = None,
+    warm_up_steps: Annotated[int | None, typer.Option(help="Supervised, before.", min=0)] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn.", min=0)] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="From the last checkpoint.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check data and settings, show a prompt, load nothing."),
+    ] = False,
+) -> None:
+    """Fine-tune a vision-language model by reinforcement: T-GRPO, with the profile in the prompt.
+
+    \b
+    massannot rft train tiny --data asked -o trained
+    massannot rft train tiny --data asked -o trained-plain --evidence frames
+    massannot rft train qwen2_5_vl_7b --data exported -o trained --dry-run
+    """
+    from massannot.rft import train as training
+    from massannot.rft.recipes import recipe
+
+    chosen = training.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
+    options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence}
+    if dry_run:
+        print(training.described(name, chosen, **options))
+        return
+    training.train(name, chosen, **options, model=model, seed=seed, resume=resume)
+
+
+@rft_app.command("eval")
+def rft_eval(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that `rft train` wrote.")],
+    data: Annotated[Path, typer.Option(help="Questions that were not trained on.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder of table and picture.")],
+    limit: Annotated[int | None, typer.Option(help="Only the first N questions.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score trained models per category, before and after, with frames in order and shuffled.
+
+    \b
+    massannot rft eval trained trained-plain --data held-out -o scores
+    """
+    from massannot.evaluate import answers as scored
+    from massannot.rft.evaluate import answers
+
+    found = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
+    rows = scored.scores(found, seed=seed)
+    scored.write(rows, found, out)
+    if as_json:
+        print((out / "scores.json").read_text(), end="")
+    else:
+        print(scored.as_text(rows), end="")

@@ -1,0 +1,107 @@
+"""Scores of answered questions: per category and answer type, with intervals over videos.
+
+Questions about one video are not independent, so the bootstrap draws videos. Chance is what the
+best answer scores that looks at nothing, for the families of questions that say it of themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from massannot.evaluate.intervals import Interval, ratio_over_clips
+from massannot.rft.evaluate import Answered
+from massannot.rft.scene_questions import FAMILIES, chance
+
+ALL = "all"
+"""The mean over all questions."""
+
+
+@dataclass(frozen=True)
+class Score:
+    condition: str
+    what: str
+    """A category, an answer type, or ALL."""
+    accuracy: Interval
+    """Over videos; `n` is their number."""
+    n_questions: int
+    chance: float | None
+    """None: not known."""
+
+
+def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[Score]:
+    """By condition in the order given, then by category, answer type and all."""
+    found: dict[tuple[str, str], list[Answered]] = defaultdict(list)
+    for each in answered:
+        for what in dict.fromkeys((each.category, each.problem_type, ALL)):
+            found[each.condition, what].append(each)
+    conditions = list(dict.fromkeys(each.condition for each in answered))
+    order = {ALL: 2} | {each.problem_type: 1 for each in answered}
+    keys = sorted(found, key=lambda k: (conditions.index(k[0]), order.get(k[1], 0), k[1]))
+    return [_score(key, found[key], seed=seed) for key in keys]
+
+
+def as_text(rows: Sequence[Score]) -> str:
+    """A Markdown table: a row a condition, a column a category, percent with their interval."""
+    whats = list(dict.fromkeys(row.what for row in rows))
+    cells = {(row.condition, row.what): row for row in rows}
+    lines = ["| condition | " + " | ".join(whats) + " |", "|---" * (len(whats) + 1) + "|"]
+    for condition in dict.fromkeys(row.condition for row in rows):
+        shown = [_cell(cells.get((condition, what))) for what in whats]
+        lines.append(f"| {condition} | " + " | ".join(shown) + " |")
+    first = {row.what: row for row in reversed(rows)}
+    lines.append("| chance | " + " | ".join(_chance(first[what].chance) for what in whats) + " |")
+    lines.append("| questions | " + " | ".join(str(first[w].n_questions) for w in whats) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> tuple[Path, ...]:
+    """scores.md, scores.json, answers.jsonl and scores.png."""
+    from massannot.evaluate.answers_picture import picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = tuple(
+        folder / name for name in ("scores.md", "scores.json", "answers.jsonl", "scores.png")
+    )
+    files[0].write_text(as_text(rows))
+    files[1].write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    files[2].write_text("".join(json.dumps(asdict(each)) + "\n" for each in answered))
+    picture(rows).save(files[3])
+    return files
+
+
+def _score(key: tuple[str, str], answered: Sequence[Answered], *, seed: int) -> Score:
+    right: Mapping[str, float] = defaultdict(float)
+    asked: Mapping[str, int] = defaultdict(int)
+    for each in answered:
+        right[each.group] += each.accuracy  # type: ignore[index]
+        asked[each.group] += 1  # type: ignore[index]
+    groups = sorted(asked)
+    interval = ratio_over_clips(
+        [right[group] for group in groups], [asked[group] for group in groups], seed=seed
+    )
+    return Score(key[0], key[1], interval, len(answered), _chance_of(answered))
+
+
+def _chance_of(answered: Sequence[Answered]) -> float | None:
+    values: dict[str, list[str]] = defaultdict(list)
+    for each in answered:
+        values[each.category].append(each.solution.split()[0])
+    if not set(values) <= set(FAMILIES):
+        return None
+    of_family = {name: chance(FAMILIES[name], said) for name, said in values.items()}
+    return sum(of_family[each.category] for each in answered) / len(answered)
+
+
+def _cell(row: Score | None) -> str:
+    if row is None:
+        return ""
+    a = row.accuracy
+    return f"{100 * a.value:.0f} ({100 * a.low:.0f} to {100 * a.high:.0f})"
+
+
+def _chance(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f}"

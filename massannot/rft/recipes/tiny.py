@@ -1,0 +1,24 @@
+"""tiny: a LLaVA of half a million weights from nothing, on a CPU: MASS's claim in miniature."""
+
+from massannot.rft.recipes import Recipe, WarmUp
+
+RECIPE = Recipe(
+    summary="a LLaVA of half a million weights from nothing, on a CPU; minutes",
+    model=None,
+    frames=4,
+    template="mass-v1",
+    max_completion_tokens=12,
+    warm_up=WarmUp(steps=500, scenes=16, learning_rate=3e-3),
+    grpo={
+        "max_steps": 120,
+        "per_device_train_batch_size": 128,  # 16 questions, each answered 8 times
+        "num_generations": 8,
+        "learning_rate": 1e-3,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": 1.0,
+        "beta": 0.0,
+        "loss_type": "grpo",
+        "logging_steps": 10,
+        "save_steps": 60,
+    },
+)

@@ -1,0 +1,169 @@
+"""A vision-language model small enough to train from nothing on a CPU: LLaVA in miniature.
+
+Two things are unusual. The tokenizer reads whole words and whole numbers: "-0.25" is one token, and
+so is a line's fixed wording. And the embeddings of numbers begin as smooth functions of their
+values, so that a model of this size need not learn from scratch that 0.25 lies between 0.24 and
+0.26; they are trained like all else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PICTURE_PX = 32
+PATCH_PX = 32
+_LARGEST = 9.99
+_PAD, _END, _UNKNOWN, _IMAGE = "<pad>", "<end>", "<unknown>", "<image>"
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
+    "<image>{% else %}{{ part['text'] }}{% endif %}\n{% endfor %}{% endif %}{% endfor %}"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinySize:
+    width: int = 64
+    layers: int = 3
+    heads: int = 4
+    picture_width: int = 32
+    picture_layers: int = 1
+
+
+def tiny_processor(texts: list[str]) -> Any:
+    """A LLaVA processor whose words are those of `texts`, in alphabetical order, and all numbers
+    of two decimals between -9.99 and 9.99."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    split = pre_tokenizers.Split(Regex(_PIECES), "removed", invert=True)
+    words = {piece for text in texts for piece, _ in split.pre_tokenize_str(text)}
+    numbers = [f"{n / 100:.2f}" for n in range(-999, 1000)]
+    fixed = [_PAD, _END, _UNKNOWN, _IMAGE]
+    vocabulary = [*fixed, *numbers, *sorted(words - set(numbers) - set(fixed))]
+    bare = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token=_UNKNOWN)
+    )
+    bare.pre_tokenizer = split
+    bare.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    return _processor(
+        PreTrainedTokenizerFast(
+            tokenizer_object=bare,
+            pad_token=_PAD,
+            eos_token=_END,
+            unk_token=_UNKNOWN,
+            additional_special_tokens=[_IMAGE],
+            padding_side="left",
+        )
+    )
+
+
+def read_tiny(folder: Path) -> tuple[Any, Any]:
+    """(model, processor) that `save_pretrained` wrote."""
+    from transformers import PreTrainedTokenizerFast
+
+    from massannot.rft.tiny_llava import TinyLlava
+
+    model = TinyLlava.from_pretrained(folder)
+    return model, _processor(PreTrainedTokenizerFast.from_pretrained(folder, padding_side="left"))
+
+
+def _processor(tokenizer: Any) -> Any:
+    from transformers import LlavaProcessor
+
+    from massannot.rft.tiny_pictures import Thumbnails
+
+    return LlavaProcessor(
+        image_processor=Thumbnails(),
+        tokenizer=tokenizer,
+        patch_size=PATCH_PX,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT_TEMPLATE,
+        image_token=_IMAGE,
+    )
+
+
+# A tag, a line's fixed wording, a number, a word, or a mark.
+_PIECES = (
+    r"</?(?:think|answer|image|pad|end)>"
+    r"|Motion Profile|Video Segment \d: Frame \d+\.\.\.\d+|    \* Entity:"
+    r"|    \* Motion: First position|Last Position|Motion is"
+    r"|Answer with the letter of one option\.|Answer yes or no\.|Answer with one number in m/s\."
+    r"|First reason between.*<answer> and </answer>\."
+    r"|\d+\.\d\d s:|-?\d+\.\d\d|[A-Z]\.|m/s|\w+|[?]"
+)
+
+
+def tiny_model(processor: Any, *, size: TinySize = TinySize(), seed: int = 0) -> Any:
+    """An untrained model for that processor's words."""
+    import torch
+    from transformers import (
+        CLIPVisionConfig,
+        LlavaConfig,
+        OPTConfig,
+    )
+
+    from massannot.rft.tiny_llava import TinyLlava
+
+    tokenizer = processor.tokenizer
+    text = OPTConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.width,
+        word_embed_proj_dim=size.width,
+        ffn_dim=4 * size.width,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        max_position_embeddings=1024,
+        dropout=0.0,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    pictures = CLIPVisionConfig(
+        hidden_size=size.picture_width,
+        intermediate_size=2 * size.picture_width,
+        num_hidden_layers=size.picture_layers,
+        num_attention_heads=2,
+        image_size=PICTURE_PX,
+        patch_size=PATCH_PX,
+        projection_dim=size.picture_width,
+    )
+    config = LlavaConfig(
+        vision_config=pictures,
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids(_IMAGE),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=True,
+        image_seq_length=(PICTURE_PX // PATCH_PX) ** 2,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    torch.manual_seed(seed)
+    model = TinyLlava(config)
+    with torch.no_grad():
+        _spread_numbers(model.get_input_embeddings().weight, tokenizer)
+        model.model.language_model.decoder.embed_positions.weight.normal_(0, _SPREAD)
+    return model
+
+
+def _spread_numbers(weight: Any, tokenizer: Any) -> None:
+    """Rows of numbers: the value, its size, and waves of it from 0.1 to 16 long."""
+    import torch
+
+    ids = [tokenizer.convert_tokens_to_ids(f"{n / 100:.2f}") for n in range(-999, 1000)]
+    value = torch.arange(-999, 1000) / 100
+    waves = [2 * torch.pi * value / length for length in (16, 8, 4, 2, 1, 0.5, 0.25, 0.1)]
+    features = [value / 3, value.abs() / 3, (value / 3) ** 2, value.sign()]
+    features += [f(wave) for wave in waves for f in (torch.sin, torch.cos)]
+    table = torch.stack(features, dim=1)
+    weight.normal_(0, _SPREAD)
+    weight[ids, : table.shape[1]] = table * _SPREAD
+
+
+_SPREAD = 0.3

@@ -1,0 +1,119 @@
+"""Supervised steps of the tiny model: each scene's prompt once, then several of its questions with
+their answers, packed so that none sees another. Thinking is the numbers of the profile that the
+answer needs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from massannot.rft.recipes import WarmUp
+from massannot.rft.training_rows import Row, TrainingRows
+
+Log = Callable[[str], None]
+QUESTIONS = 8
+"""At most, of a scene in a step."""
+
+
+def completion(row: Row) -> str:
+    """What the model ought to say."""
+    said = row["solution"].split()[0]  # the unit goes without saying
+    return f"<think> {row['thinking']} </think> <answer> {said} </answer>"
+
+
+def warm_up(
+    model: Any, processor: Any, data: TrainingRows, options: WarmUp, *, seed: int, log: Log
+) -> None:
+    """Trains in place: AdamW, a linear warm-up of 50 steps, then a fall to a tenth."""
+    import torch
+
+    tokenizer = processor.tokenizer
+    scenes: dict[str, list[Row]] = defaultdict(list)
+    for row in data.rows:
+        scenes[row["clip_id"]].append(row)
+    chance = random.Random(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
+    waiting: list[str] = []
+    recent: list[float] = []
+    model.train()
+    for step in range(options.steps):
+        factor = min(1.0, (step + 1) / 50) * (1 - 0.9 * step / options.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * factor
+        if len(waiting) < options.scenes:
+            waiting = chance.sample(sorted(scenes), len(scenes))
+        chosen, waiting = waiting[: options.scenes], waiting[options.scenes :]
+        asked = [chance.sample(scenes[s], min(QUESTIONS, len(scenes[s]))) for s in chosen]
+        inputs, labels = _packed([_questions(rows, tokenizer) for rows in asked])
+        if pictures := [data.pictures(rows[0]) for rows in asked if rows[0]["frames"]]:
+            inputs |= processor.image_processor(pictures)
+        hidden = model.model(**inputs).last_hidden_state[:, :-1]
+        learned = labels[:, 1:] != _NOT_LEARNED
+        loss = torch.nn.functional.cross_entropy(
+            model.lm_head(hidden[learned]), labels[:, 1:][learned]
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        recent.append(loss.item())
+        if (step + 1) % 50 == 0:
+            log(f"warm-up {step + 1}/{options.steps}: loss {sum(recent) / len(recent):.3f}")
+            recent = []
+
+
+@dataclass
+class _Scene:
+    """One prompt and its questions, one after the other: (L,) each."""
+
+    tokens: list[int]
+    labels: list[int]
+    """The tokens to learn, elsewhere _NOT_LEARNED."""
+    question: list[int]
+    """From 1; 0: what all of them share."""
+    place: list[int]
+    """As if the question stood there alone."""
+
+
+def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
+    *shared, _ = rows[0]["prompt"][0]["content"]
+    text = "\n".join("<image>" if part["type"] == "image" else part["text"] for part in shared)
+    tokens = tokenizer(text)["input_ids"] if text else []
+    n = len(tokens)
+    scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(n)))
+    for number, row in enumerate(rows, start=1):
+        asked = tokenizer(row["prompt"][0]["content"][-1]["text"])["input_ids"]
+        said = [*tokenizer(completion(row))["input_ids"], tokenizer.eos_token_id]
+        scene.tokens += asked + said
+        scene.labels += [_NOT_LEARNED] * len(asked) + said
+        scene.question += [number] * len(asked + said)
+        scene.place += range(n, n + len(asked + said))
+    return scene
+
+
+def _packed(scenes: list[_Scene]) -> tuple[dict[str, Any], Any]:
+    """(inputs, labels (B, L)): a question sees what is shared and itself, and no other question."""
+    import torch
+
+    length = max(len(scene.tokens) for scene in scenes)
+
+    def padded(lists: list[list[int]], value: int) -> Any:
+        return torch.tensor([each + [value] * (length - len(each)) for each in lists])
+
+    question = padded([scene.question for scene in scenes], -1)
+    seen = (question[:, None, :] == 0) | (question[:, None, :] == question[:, :, None])
+    seen &= torch.ones(length, length).tril().bool()
+    hidden = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[:, None]
+    inputs = {
+        "input_ids": padded([scene.tokens for scene in scenes], 0),
+        "attention_mask": hidden,
+        "position_ids": padded([scene.place for scene in scenes], 0),
+    }
+    return inputs, padded([scene.labels for scene in scenes], _NOT_LEARNED)
+
+
+_NOT_LEARNED = -100

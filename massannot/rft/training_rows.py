@@ -1,0 +1,143 @@
+"""A dataset's questions as rows for TRL, their pictures beside them and loaded when asked for.
+
+Reads a dataset of `questions scenes`, or the folder that `massannot export trl` wrote for an
+annotated one. `Evidence` is the ablation switch: what of frames and profile the prompt keeps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from massannot.errors import UsageError
+from massannot.io.clip_view import ClipView
+from massannot.io.dataset import Dataset
+from massannot.io.layout import Layout
+from massannot.motion_profile import Template
+from massannot.rft.examples import Example, TrainingData, examples
+from massannot.rft.expected import COLUMNS
+from massannot.rft.scene_dataset import SCHEME, scene_pictures
+
+Row = dict[str, Any]
+Evidence = Literal["frames+profile", "frames", "none"]
+EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
+PROFILE = "Motion Profile"
+"""How the profile's text part begins."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows without their pictures, which are no table's."""
+
+    rows: tuple[Row, ...]
+    folder: Path
+    left_out: tuple[str, ...] = ()
+
+    def pictures(self, row: Mapping[str, Any]) -> list[Any]:
+        """PIL images, one for each image part of the prompt."""
+        if "images" in row:
+            return list(row["images"])
+        return _thumbnails(self.folder, row["clip_id"], row["uri"], tuple(row["frames"]))
+
+
+def load(
+    folder: Path, *, evidence: Evidence, frames: int = 4, template: Template = "mass-v1"
+) -> TrainingRows:
+    """Every question of the folder. Raises UsageError for a folder that is neither, or for an
+    annotated dataset, whose pictures an export has to write first."""
+    if evidence not in EVIDENCE:
+        raise UsageError(f"evidence: found {evidence!r}, expected {', '.join(EVIDENCE)}")
+    if (folder / "train.parquet").exists():
+        return _exported(folder, evidence)
+    dataset = _InMemory(Layout(folder))
+    if not dataset.names:
+        raise UsageError(
+            f"{folder}: found neither a dataset nor train.parquet; `massannot questions scenes` or "
+            "`massannot export trl` writes what can be trained on"
+        )
+    uris = dataset.table("clips")["uri"].to_pylist()
+    if not all(uri.startswith(SCHEME) for uri in uris):
+        raise UsageError(
+            f"{folder}: found an annotated dataset, expected its export with pictures: "
+            f"`massannot export trl {folder} DEST`, then --data DEST"
+        )
+    options = TrainingData(
+        frames=0 if evidence == "none" else frames,
+        profile_template=template if evidence == "frames+profile" else "none",
+    )
+    found = examples(dataset, options, media="images")
+    return TrainingRows(tuple(map(_row, found.found)), folder, found.left_out)
+
+
+def _row(example: Example) -> Row:
+    row = example.row
+    return {
+        "prompt": example.prompt.messages,
+        **{name: row.get(name) for name in COLUMNS},
+        "solution": row["answer"],
+        "question_id": row["question_id"],
+        "category": row["category"],
+        "split": row["split"],
+        "group": row["uri"].partition("/")[0],
+        "uri": row["uri"],
+        "clip_id": row["clip_id"],
+        "frames": [shot.frame for shot in example.shots],
+        "thinking": json.loads(row["further"] or "{}").get("thinking", ""),
+    }
+
+
+def _exported(folder: Path, evidence: Evidence) -> TrainingRows:
+    from datasets import load_dataset
+
+    rows = []
+    for each in load_dataset("parquet", data_files=str(folder / "train.parquet"), split="train"):
+        row = {**each, "group": each["video_id"], "split": "train", "thinking": ""}
+        for message in row["prompt"]:
+            message["content"] = [p for p in message["content"] if _is_kept(p, evidence)]
+        if evidence == "none":
+            row["images"] = []
+        rows.append(row)
+    return TrainingRows(tuple(rows), folder)
+
+
+def _is_kept(part: Mapping[str, Any], evidence: Evidence) -> bool:
+    is_profile = part["type"] == "text" and part["text"].startswith(PROFILE)
+    is_picture = part["type"] == "image" or (
+        part["type"] == "text" and part["text"].endswith(" s:") and len(part["text"]) < 16
+    )
+    if evidence == "frames":
+        return not is_profile
+    return evidence == "frames+profile" or not (is_profile or is_picture)
+
+
+@lru_cache(maxsize=16384)
+def _thumbnails(folder: Path, clip_id: str, uri: str, frames: tuple[int, ...]) -> list[Any]:
+    from PIL import Image
+
+    found = scene_pictures(folder, clip_id, uri=uri, frames=frames)
+    return [Image.fromarray(pixels) for pixels in found]
+
+
+class _InMemory(Dataset):
+    """Reads each table once: thousands of clips lie in one file."""
+
+    def __init__(self, layout: Layout):
+        super().__init__(layout)
+        self._tables: dict[str, pa.Table] = {}
+        self.clip = lru_cache(maxsize=4)(self._clip)  # type: ignore[method-assign]
+
+    def _clip(self, clip_id: str) -> ClipView:
+        return ClipView(clip_id, self._rows)
+
+    def _rows(self, name: str, clip_id: str) -> pa.Table:
+        if name not in self._tables:
+            self._tables[name] = self.table_or_empty(name)
+        table = self._tables[name]
+        return table.filter(pc.equal(table["clip_id"], clip_id))
