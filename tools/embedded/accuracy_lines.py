@@ -26,7 +26,6 @@ def lines(records: Mapping[str, Records]) -> tuple[Line, ...]:
     whole, masks = records["whole"], records["masks"]
     tracks, detection = records["tracks"], records["detection"]
     depth = [r["scores"] for r in whole]
-    found = [[float(j > FOUND_J) for j in r["js"]] for r in whole]
     none = [[0.0 for _ in r["js"]] for r in whole]
     return (
         _line("depth", "AbsRel, all pixels", _mean_of(depth, "depth abs_rel", 0),
@@ -47,8 +46,10 @@ def lines(records: Mapping[str, Records]) -> tuple[Line, ...]:
         ),
         _line("tracks", "AJ (Lucas-Kanade)", _mean([r["AJ"] for r in tracks]),
               "points stand still", _mean([r["AJ_static"] for r in tracks])),
-        _line("from text", "things found with mean J over 0.7", _pooled(found),
-              "nothing found", _pooled(none), 0.7),
+        _line("from text", "things found under their name, mean J over 0.7",
+              _pooled(_rightly_named(whole)), "nothing found", _pooled(none), 0.7),
+        _line("from text", "things found under any name asked", _pooled(_found(whole)),
+              "nothing found", _pooled(none)),
         _line("from text", "absent things that were found",
               _ratio([r["absent_found"] for r in whole], [r["absent"] for r in whole])),
         _line("from text", "position of a found thing, median error, m",
@@ -86,13 +87,25 @@ def cpu_s_per_clip(whole: Records) -> Interval:
 
 def _scores(records: Records) -> dict[str, Statistic]:
     return {
-        "found": _pooled([[float(j > FOUND_J) for j in r["js"]] for r in records])[0],
+        "found": _pooled(_found(records))[0],
+        "rightly named": _pooled(_rightly_named(records))[0],
         "mean J": _pooled([r["js"] for r in records])[0],
         "absent found": _ratio(
             [r["absent_found"] for r in records], [r["absent"] for r in records]
         )[0],
         "position error, m": _pooled([r["position_errors_m"] for r in records], np.median)[0],
     }
+
+
+def _found(records: Records) -> list[list[float]]:
+    return [[float(j > FOUND_J) for j in r["js"]] for r in records]
+
+
+def _rightly_named(records: Records) -> list[list[float]]:
+    return [
+        [float(j > FOUND_J and named) for j, named in zip(r["js"], r["named"], strict=True)]
+        for r in records
+    ]
 
 
 Counted: TypeAlias = tuple[Statistic, int]

@@ -167,18 +167,24 @@ def _mean_boxes(truth: TextBoxes, clips: Sequence[TrueClip]) -> TextBoxes:
     )
 
 
+RECALL_WEIGHT = 2
+"""Of precision's: other key frames mostly contradict a wrong box, but a missed thing is lost.
+On 8 validation clips with true masks, 0.3 (F2) finds 96 % of things where 0.38 (F1) finds 74 %."""
+
+
 def _threshold(found: TextBoxes, truth: TextBoxes) -> dict[str, float]:
-    """Where precision and recall balance best (F1)."""
+    """Where precision and recall, weighted so, balance best."""
     order = np.argsort(-found.score, kind="stable")
     hits = np.cumsum(right_boxes(found, truth)[order])
     if not len(hits):
         return {"threshold": 0.3}
     precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(truth.score)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    best = int(f1.argmax())
+    weight = RECALL_WEIGHT**2
+    f2 = (1 + weight) * precision * recall / np.maximum(weight * precision + recall, 1e-9)
+    best = int(f2.argmax())
     return {
         "threshold": round(float(found.score[order][best]), 3),
-        "F1": round(float(f1[best]), 4),
+        "F2": round(float(f2[best]), 4),
         "precision": round(float(precision[best]), 4),
         "recall": round(float(recall[best]), 4),
     }

@@ -172,6 +172,7 @@ class Ruler:
         errors, flat = found_position_errors_m(truth)
         record: Record = {
             "js": _rounded(list(truth.asked_js.values())),
+            "named": _named(truth),
             "position_errors_m": _rounded(errors),
             "position_errors_usual_depth_m": _rounded(flat),
             **_absent(truth),
@@ -257,6 +258,15 @@ def _queries_txy(answers: Answers, seed: int) -> np.ndarray:
         chosen.append(rng.choice(at, count, replace=False, axis=0))
     rows, columns = np.concatenate(chosen).T
     return np.stack([np.zeros(len(rows)), columns + 0.5, rows + 0.5], axis=1)
+
+
+def _named(truth: ClipTruth) -> list[bool]:
+    """Of each asked entity, whether what was found for it bears its name."""
+    names, texts = truth.scene.phrases(), truth.view.phrases
+    entities = truth.view.table("entities")
+    phrase = dict(zip(entities["entity"].to_pylist(), entities["phrase"].to_pylist(), strict=True))
+    found_for = dict(truth.pairs)
+    return [k in found_for and texts[phrase[found_for[k]]] == names[k] for k in truth.asked_js]
 
 
 def _absent(truth: ClipTruth) -> Record:
