@@ -16,6 +16,7 @@ Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
 Look:          inspect, report, render, validate
 Take along:    export, publish
+Questions:     questions import, annotate; then rft show, export trl
 Is it right:   scenes render, then evaluate
 This machine:  doctor, models list
 """

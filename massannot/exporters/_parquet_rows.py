@@ -32,6 +32,7 @@ def write_rows(
     features = {name: _feature(type_) for name, type_ in columns.items()}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pa.schema(list(columns.items()), metadata=metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         group: list[Mapping[str, Any]] = []
         for row in rows:
@@ -51,9 +52,10 @@ def _with_bytes(row: Mapping[str, Any], pictures: Path) -> Mapping[str, Any]:
 
 @contextmanager
 def temporary_pictures(folder: Path) -> Iterator[Path]:
-    """Where pictures lie until they are in the file: beside it, since they may be many."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=folder) as pictures:
+    """Where pictures lie until they are in the file: on the disk of `folder`, since they may be
+    many; an export that is refused leaves no folder behind."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=folder.parent) as pictures:
         yield Path(pictures)
 
 

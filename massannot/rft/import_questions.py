@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from massannot.errors import BadQuestion, UsageError
 from massannot.io.manifest import read_rows, with_own_ids
-from massannot.io.manifest_cells import Cells, read_any_cells
+from massannot.io.manifest_cells import MANIFEST_ENDINGS, Cells, is_manifest, read_any_cells
 from massannot.io.noun_phrases import noun_phrases
 from massannot.io.question import Problem, Question
 from massannot.rft.answer_kinds import is_count, kind_of
@@ -97,6 +97,10 @@ def import_questions(
 
 
 def _rows(file: Path, form: Format | None, videos: Path | None) -> list[Question]:
+    if not is_manifest(file.name):
+        raise UsageError(
+            f"{file}: expected a name that ends in one of {', '.join(MANIFEST_ENDINGS)}"
+        )
     cells = read_any_cells(file)
     form = form or _form(cells, file)
     named = [{_NAMES[form].get(name, name): row[name] for name in row} for row in cells]
