@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 # One thread per process: two processes on two cores beat one process on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo check format test test-slow test-gpu faults bench schemas clean
+RFT := --family faster --family in_front --family which_way
+
+.PHONY: help setup rft demo check format test test-slow test-gpu faults bench schemas clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -13,6 +15,7 @@ help:
 	@echo "make check      format, lint, types, import layers, schemas"
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make rft        the tiny model of README's \"Train on it\", at full length"
 	@echo "make schemas    write schemas/ from the table declarations"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -52,8 +55,18 @@ faults: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
+rft: setup
+	$(BIN)/massannot questions scenes rft-out/asked --count 500 --views 4 $(RFT)
+	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 2 $(RFT)
+	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/profile & \
+	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/plain --evidence frames \
+	&& wait $$!
+	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/blind --evidence none
+	$(BIN)/massannot rft eval rft-out/profile rft-out/plain rft-out/blind --data rft-out/held-out \
+		-o rft-out/scores
+
 schemas: setup
 	$(BIN)/massannot schemas
 
 clean:
-	rm -rf $(VENV) demo-out dist build
+	rm -rf $(VENV) demo-out rft-out dist build
