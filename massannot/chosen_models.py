@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from massannot.errors import UsageError
+from massannot.errors import MissingWeights, UsageError
 from massannot.models.profiles import Job, Profile, named
-from massannot.models.weights import Weights, pin
+from massannot.models.weights import Weights, pin, require
 from massannot.protocols import (
     CameraEstimator,
     DepthEstimator,
@@ -142,8 +142,17 @@ def pinned(choice: Choice, *, known: Mapping[str, str] | None = None) -> Choice:
     for weights in needed_weights(choice):
         if weights.on_hub and not weights.is_pinned:
             earlier = (known or {}).get(weights.source)
-            revisions[weights.source] = earlier or pin(weights).revision
+            revisions[weights.source] = earlier or _pinned_or_all_missing(weights, choice).revision
     return choice.asking(revisions=tuple(sorted(revisions.items())))
+
+
+def _pinned_or_all_missing(weights: Weights, choice: Choice) -> Weights:
+    """`weights` pinned. Whoever misses one misses others: all are named at once."""
+    try:
+        return pin(weights)
+    except MissingWeights:
+        require(needed_weights(choice))
+        raise
 
 
 def pins_of(described: Any) -> dict[str, str]:

@@ -131,6 +131,18 @@ def test_a_plan_pins_every_model_of_a_hub_that_it_needs(tmp_path: Path, hub: Hub
     assert ask(tmp_path, code, hub=hub) == [str(pin) for pin in pins]
 
 
+def test_where_one_cannot_be_pinned_all_that_are_missing_are_named(tmp_path: Path) -> None:
+    code = """
+    from massannot.chosen_models import pinned
+    from massannot.recipe import Choice
+    try: pinned(Choice(profile="small"))
+    except MissingWeights as error: print(error)
+    """
+    said = ask(tmp_path, code, hub=None, HF_HUB_OFFLINE="1")
+    for name in ("grounding-dino-tiny", "sam2.1-hiera-tiny", "Metric-Indoor-Small", "cotracker3"):
+        assert any(name in line and "massannot models download" in line for line in said), name
+
+
 def test_an_interrupted_download_is_not_taken_for_weights(tmp_path: Path, hub: Hub) -> None:
     code = """
     f = find(W)
