@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from massannot.executors.progress import Progress, WorkerReady
 from massannot.executors.read_planned import Reader
 from massannot.executors.worker import Worker
 from massannot.io.byte_budget import ByteBudget
-from massannot.io.layout import Layout
+from massannot.io.layout import WORK_DIR, Layout
 from massannot.io.run_record import Weights
 from massannot.pipeline import Pipeline
 
@@ -26,6 +27,8 @@ class Order:
     build_pipeline: Callable[[], Pipeline]
     reader: Reader
     memory_bytes: int
+    work_dir: str | None = field(default_factory=lambda: os.environ.get(WORK_DIR))
+    """Where a dataset in a bucket has its working folder: on every machine where the driver has."""
 
 
 def load(order: Order, report: Progress) -> tuple[Pipeline, tuple[Weights, ...]]:
@@ -48,6 +51,8 @@ def worker_of(
 ) -> Worker:
     """The worker an order describes."""
     memory = ByteBudget(order.memory_bytes)
+    if order.work_dir is not None:
+        os.environ[WORK_DIR] = order.work_dir
     return Worker(
         Layout(order.out),
         pipeline,

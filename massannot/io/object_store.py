@@ -136,6 +136,9 @@ class ObjectStore:
         """Without the time of change: a listing and a look at one file round it differently."""
         return Entry(self._root + meta["path"], meta["size"], None, meta["e_tag"])
 
+    def _no_bucket(self) -> StoreRefused:
+        return StoreRefused(f"{self._root}: found no such bucket")
+
     def _waited_for(self, uri: str, call: Callable[[], T]) -> T:
         """What `call` gives, sooner or later. Raises StoreRefused, or StoreSilent at the end of our
         patience."""
@@ -151,7 +154,7 @@ class ObjectStore:
             except (errors.NotFoundError, FileNotFoundError) as error:
                 self._answered = True
                 if "NoSuchBucket" in str(error):
-                    raise StoreRefused(f"{uri}: found no such bucket") from None
+                    raise self._no_bucket() from None
                 raise FileNotFoundError(f"{uri}: found nothing") from None
             except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
                 raise StoreRefused(
@@ -161,6 +164,8 @@ class ObjectStore:
             except (errors.BaseError, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise  # the disk's fault, not the store's
+                if "NoSuchBucket" in str(error):
+                    raise self._no_bucket() from None
                 if "169.254.169.254" in str(error) and not self._answered:
                     raise StoreRefused(
                         f"{uri}: found no credentials in the environment, on this machine or in a "

@@ -24,7 +24,7 @@ from massannot.io.bucket_path import beside
 from massannot.io.folder_store import local_path
 from massannot.io.manifest_cells import is_manifest
 from massannot.io.question import Question
-from massannot.io.store import is_remote, scheme_of, store_of
+from massannot.io.store import is_remote, refuse_credentials, scheme_of, store_of
 from massannot.io.video_names import VIDEO_ENDINGS, is_video_name
 
 T = TypeVar("T")
@@ -212,11 +212,12 @@ def _listed(name: str) -> Iterator[str | Question]:
         if line.startswith("@"):
             raise UsageError(f"@{name}, entry {number}: a list cannot name another list: {line}")
         for source in _spelt_out(beside(name, line)):
-            if not _is_there_or_pattern(source):
-                yield source
-                continue
             try:
-                yield from _of(source)
+                refuse_credentials(source)
+                if _is_there_or_pattern(source):
+                    yield from _of(source)
+                else:
+                    yield source
             except UsageError as error:
                 raise UsageError(f"@{name}, entry {number}: {error}") from error
 

@@ -7,6 +7,7 @@ import os
 import tarfile
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ from massannot.errors import BadVideo, UsageError, VideoChanged, VideoNotFound
 from massannot.io import fetch, webdataset
 from massannot.io.encode_film import FilmWriter
 from massannot.io.join_questions import planned_videos
+from massannot.io.layout import Layout
 from massannot.io.manifest import read_manifests
 from massannot.io.open_video import HEADER_BYTES
 from massannot.io.sources import chosen, find, find_videos
@@ -236,6 +238,33 @@ def test_no_manifest_leads_out_of_a_root_in_a_bucket(tmp_path):
     )
     rows = read_manifests([str(tmp_path / "m.csv")], root="s3://b/in/")
     assert [row.problem is None for row in rows] == [True, False, False, False, False]
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda uri, folder: find([uri]), id="a source"),
+        pytest.param(lambda uri, folder: find([f"@{uri}"]), id="a list's own address"),
+        pytest.param(lambda uri, folder: find([f"@{folder}/list.txt"]), id="a line of a list"),
+        pytest.param(lambda uri, folder: read_manifests([f"{folder}/m.csv"]), id="a row"),
+        pytest.param(lambda uri, folder: Layout(uri), id="an output folder"),
+        pytest.param(lambda uri, folder: Layout(Path(uri)), id="an output folder as a path"),
+    ],
+)
+@pytest.mark.parametrize(
+    "uri",
+    [f"s3://me:{SECRET}@bucket/v.mp4", f"s3://bucket/v.mp4?X-Amz-Signature={SECRET}"],
+    ids=["user and password", "a signature"],
+)
+def test_credentials_in_an_address_are_refused_and_not_repeated(tmp_path, ask, uri):
+    (tmp_path / "list.txt").write_text(f"{uri}\n")
+    (tmp_path / "m.csv").write_text(f"video\n{uri}\n")
+    with pytest.raises(UsageError, match="found credentials in an address") as caught:
+        ask(uri, tmp_path)
+    assert SECRET not in str(caught.value)
 
 
 def clips_of(uri, **expected):

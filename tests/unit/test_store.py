@@ -144,7 +144,7 @@ def test_a_store_that_stays_silent_ends_the_command(server, monkeypatch):
 def test_a_bucket_that_is_not_there_is_said_at_once(server):
     store = store_of("s3://no-such-bucket/x")
     for call in (store.get, store.list, lambda uri: store.put(uri, b"x")):
-        with pytest.raises(StoreRefused, match=r"s3://no-such-bucket/x: .*bucket"):
+        with pytest.raises(StoreRefused, match="s3://no-such-bucket/: found no such bucket"):
             list(call("s3://no-such-bucket/x") or ())
 
 
