@@ -257,22 +257,22 @@ def _joined(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)  # ray takes it
     options: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    try:
-        ray.init(
-            address or "local",
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            configure_logging=False,
-            **(options if address is None else {}),
-        )
-    except ConnectionError as error:
-        raise NothingToRun(f"no Ray cluster answers at {address}: {error}") from error
-    try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
-        with contextlib.redirect_stdout(sys.stderr):  # ray tells of lost machines there
+    before = signal.getsignal(signal.SIGTERM)  # ray takes it
+    with contextlib.redirect_stdout(sys.stderr):  # where ray tells of lost machines
+        try:
+            ray.init(
+                address or "local",
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                configure_logging=False,
+                **(options if address is None else {}),
+            )
+        except ConnectionError as error:
+            raise NothingToRun(f"no Ray cluster answers at {address}: {error}") from error
+        try:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
