@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
@@ -31,8 +32,10 @@ def digests(choice: Choice, pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def code_digests() -> dict[str, str]:
-    """blake2b-128 of the Python files of each part that decides rows."""
+    """blake2b-128 of the Python files of each part that decides rows, when they were first asked
+    for: what is edited later does not run in this process."""
     package = Path(__file__).parent
     parts = {name: package / name for name in DECIDING} | {"recipes": recipe.folder()}
     return {name: _of_python(path) for name, path in parts.items()}

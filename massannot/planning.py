@@ -18,13 +18,13 @@ from massannot.chosen_models import pinned
 from massannot.errors import OtherRecipe, UsageError
 from massannot.io import durable, plan_folder, plan_record
 from massannot.io.adopt_plan import difference_of_plans
+from massannot.io.bucket_path import BucketPath, place
 from massannot.io.deal_by_cost import deal_by_cost
 from massannot.io.expected_work import expected, with_costs
 from massannot.io.plan import PlannedVideo
 from massannot.io.plan_record import PlanRecord
 from massannot.io.probing import probe_all
 from massannot.io.run_record import shown_differences
-from massannot.io.store import is_remote
 from massannot.io.video import Sampling
 from massannot.planned_with import choice_to_json, digests
 from massannot.recipe import Choice
@@ -60,7 +60,7 @@ def make(wish: Wish, *, say: Callable[[str], None] = lambda line: None) -> PlanR
 
     Raises UsageError, OtherRecipe when the folder holds another plan.
     """
-    if is_remote(str(wish.folder)):
+    if isinstance(place(wish.folder), BucketPath):
         raise UsageError(
             f"-o {wish.folder}: found a bucket, expected a folder that workers can see"
         )

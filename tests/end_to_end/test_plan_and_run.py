@@ -1,0 +1,118 @@
+"""A builder's day: plan, run as a job array, look, explain, retry; and each refusal by name."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from massannot import cli
+from massannot.scenes.world import SceneOptions
+from massannot.scenes.write import write_scenes
+from tests.faults.tiny_run import data_files
+
+TRUTH = "--profile none --scenes scenes --oracle detect,masks,depth,tracks,cameras"
+PLAN = f"plan scenes/videos -p ball -o plan {TRUTH} --fps all"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with five rendered videos, one of them put away after a finished plan was made."""
+    folder = tmp_path_factory.mktemp("day")
+    size = SceneOptions(width=64, height=48, n_frames=6)
+    write_scenes(folder / "scenes", seeds=range(5), options=size)
+    return folder
+
+
+@pytest.fixture
+def massannot(folder, monkeypatch, capfd):
+    """Runs a command there: (exit code, stdout, stderr)."""
+
+    def run(command: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["massannot", *shlex.split(command)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_plan_run_status_explain_retry(folder, massannot):
+    code, out, err = massannot(PLAN)
+    assert code == 0, err
+    assert "5 videos, 5 planned spans: about 5 clips, 30 frames; 5 shards in plan" in out
+    assert out.endswith("next: massannot run plan -o OUT\n")
+
+    code, out, err = massannot("run plan -o whole -q --device cpu")
+    assert (code, err) == (0, "")
+    assert "5 clips planned = 5 done + 0 failed + 0 quarantined + 0 remaining" in out
+
+    away = shutil.move(folder / "scenes" / "videos" / "scene-3.mp4", folder / "away.mp4")
+    code, out, err = massannot("run plan -o out -q --shard 0/2 --device cpu --max-failed 0.5")
+    assert code == 0, err
+    code, out, err = massannot("status out --json")
+    half = json.loads(out)
+    assert half["planned"] == half["done"] + half["failed"] + half["remaining"] == 5
+    assert half["committed"] == 3
+
+    code, out, err = massannot("run plan -o out -q --shard 1/2 --device cpu --json")
+    last = json.loads(out)
+    assert last["exit_code"] == code
+    code, out, err = massannot("status out")
+    assert "5 clips planned = 4 done + 1 failed + 0 quarantined + 0 remaining" in out
+    assert "5 of 5 shards committed" in out
+    assert "failed: 1 x not_found" in out
+
+    code, out, err = massannot("explain out scene-3.mp4")
+    assert code == 0, err
+    assert "put the video back under this name, then retry" in out
+
+    shutil.move(away, folder / "scenes" / "videos" / "scene-3.mp4")
+    code, out, err = massannot("retry out -q --device cpu")
+    assert code == 0, err
+    assert "5 clips planned = 5 done + 0 failed" in out
+    assert data_files(folder / "out") == data_files(folder / "whole")
+
+    code, out, err = massannot("run plan -o out -q --device cpu")
+    assert (code, "5 done" in out) == (0, True), "and the same command finds nothing left"
+
+
+@pytest.fixture
+def planned(folder, massannot) -> None:
+    if not (folder / "plan" / "plan.json").exists():
+        massannot(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("plan -o new", 2, "Missing argument"),
+        (f"plan scenes/videos -o new {TRUTH}", 2, "nothing to look for"),
+        (f"plan scenes/videos -p ball -o s3://bucket/plan {TRUTH}", 2, "found a bucket"),
+        (f"plan scenes/videos -p box -o plan {TRUTH} --fps all", 2, "holds a plan for something"),
+        ("run nosuch -o new", 2, "found nothing, expected a plan"),
+        ("run scenes -o new", 2, "found an unfinished plan, expected a plan"),
+        ("run plan -o new --shard 3/3", 2, "expected I/N with I from 0 to N-1"),
+        ("run plan -o new --actors-per-gpu 2", 2, "only with --executor ray"),
+        ("run plan -o new --device cuda:77", 4, "use --device cpu"),
+        ("run plan -o new --reuse scenes", 2, "found no run in it"),
+        ("retry scenes", 2, "found no run in it"),
+        ("retry scenes --status done", 2, "expected some of failed, quarantined"),
+        ("status scenes", 2, "found no run in it"),
+        ("explain scenes zzz", 2, "found no clip 'zzz'"),
+    ],
+)
+def test_a_refusal_says_why_and_leaves_nothing(folder, massannot, planned, command, code, words):
+    found, out, err = massannot(command)
+    assert (found, words in out + err) == (code, True), out + err
+    assert "Traceback" not in err
+    assert not (folder / "new").exists()
