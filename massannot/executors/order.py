@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from massannot.executors.load import load_of
 from massannot.executors.progress import Progress, WorkerReady
 from massannot.executors.read_planned import Reader
 from massannot.executors.worker import Worker
@@ -61,4 +62,5 @@ def worker_of(
         is_stopping=is_stopping,
         wants_more=wants_more,
         number=order.number,
+        load=lambda: load_of(memory, order.device),
     )

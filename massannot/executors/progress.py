@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from massannot.executors.load import Load
 from massannot.io.journal import Status
 from massannot.pipeline import StageTime
 
@@ -58,6 +59,7 @@ class ClipDone:
     n_frames: int
     waited_s: float
     times: tuple[StageTime, ...]
+    load: Load | None = None
 
 
 @dataclass(frozen=True)

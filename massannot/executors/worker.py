@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from massannot.clip import Clip
 from massannot.errors import ClipError, NothingToRun
+from massannot.executors.load import Load
 from massannot.executors.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.executors.progress import ClipBegun, ClipDone, ClipFailed, Progress, ShardBegun
 from massannot.io import commits
@@ -86,6 +87,7 @@ class Worker:
         is_stopping: Callable[[], bool],
         wants_more: Callable[[], None],
         number: int = 0,
+        load: Callable[[], Load | None] = lambda: None,
     ):
         self.layout = layout
         self.pipeline = pipeline
@@ -93,6 +95,7 @@ class Worker:
         self.report = report
         self.is_stopping = is_stopping
         self.number = number
+        self.load = load
         self._wants_more = wants_more
         self._ahead: dict[str, Prefetch] = {}
         self._last: Prefetch | None = None
@@ -264,6 +267,7 @@ class _Annotation:
                 len(clip),
                 waited_s,
                 tuple(times),
+                self._worker.load(),
             )
         )
 
