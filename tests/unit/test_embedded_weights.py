@@ -59,6 +59,7 @@ def test_the_card_names_the_weights_that_lie_beside_it(model: str) -> None:
     [
         ("grounding_dino", "AP50_{readout}", "AP50_mean_box", False),
         ("sam2_video", "J0", "J0_filled_box", False),
+        ("sam2_video", "J8", "J8_copied", False),
         ("sam2_video", "J16", "J16_copied", False),
         ("sam2_video", "J24", "J24_copied", False),
         ("depth_anything", "AbsRel", "AbsRel_constant_3.4m", True),
