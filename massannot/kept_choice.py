@@ -43,7 +43,9 @@ def keep(layout: Layout, kept: KeptChoice) -> None:
         "digests": kept.digests,
         "code": {} if mixed else kept.code,
     }
-    durable.write_over(layout.run / NAME, (json.dumps(values, indent=1) + "\n").encode())
+    text = json.dumps(values, indent=1) + "\n"
+    if before != json.loads(text):  # a thousand jobs of an array say the same
+        durable.write_over(layout.run / NAME, text.encode())
 
 
 def keeping(layout: Layout, kept: KeptChoice, progress: Progress) -> Progress:
