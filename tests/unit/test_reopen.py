@@ -11,7 +11,9 @@ from massannot.io import commits
 from massannot.io.dataset import open_dataset
 from massannot.io.journal import read_past
 from massannot.io.layout import Layout
-from massannot.io.plan_folder import Retry
+from massannot.io.plan_folder import PlanFolder, Retry, write_once
+from massannot.status import standing
+from tests import s3_server
 from tests.faults import tiny_run
 from tests.faults.tiny_run import SAMPLING, Tiny, data_files, done, plan_of
 
@@ -119,3 +121,21 @@ def test_a_retry_that_breaks_off_is_ended_by_the_same_command_as_ever(uris, undi
     run(plan_of(uris), out, Tiny(tally=tally))
     assert data_files(out) == data_files(undisturbed)
     assert max(done(tally).values()) == 1
+
+
+def test_in_a_bucket_a_retry_gives_the_bytes_of_a_local_run(
+    uris, undisturbed, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MASSANNOT_WORK_DIR", str(tmp_path / "work"))
+    with s3_server.running("bucket"):
+        out, plan = Layout("s3://bucket/out"), tmp_path / "plan"
+        write_once(plan, plan_of(uris).shards)
+        first = run(PlanFolder(plan, ("square",)), out.out, Tiny(raises=frozenset({"v001/1"})))
+        assert (first.done, first.failed) == (N_CLIPS - 1, 1)
+        monkeypatch.setenv("MASSANNOT_WORK_DIR", str(tmp_path / "another machine"))
+        assert standing(out.out).run.failed == 1
+        after = run(RETRY, out.out)
+        assert (after.planned, after.done, after.done_now) == (N_CLIPS, N_CLIPS, 1)
+        for name, content in data_files(undisturbed).items():
+            assert (out.data / name).read_bytes() == content
+        assert open_dataset(out.out).table("failures").num_rows == 0
