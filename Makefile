@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread per process: two processes on two cores beat one process on two threads.
 export OMP_NUM_THREADS ?= 1
 
-RFT := --family faster --family in_front --family which_way
+RFT := --family faster --family in_front --family right_of
 
 .PHONY: help setup rft demo check format test test-slow test-gpu faults bench schemas clean
 

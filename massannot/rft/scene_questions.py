@@ -99,6 +99,7 @@ def _asked(family: Family, story: Story) -> Iterator[Asked]:
             shapes=tuple(story.shapes[entity] for entity in entities),
             value=value,
             numbers=numbers,
+            options=tuple(map(story.the, entities)) if family.answers == _EITHER else (),
         )
 
 
@@ -123,7 +124,7 @@ def _even_answers(group: list[Asked], family: Family) -> list[Asked]:
     by_answer = {a: [each for each in group if each.value == a] for a in family.answers}
     n = min(map(len, by_answer.values()))
     kept = [each for some in by_answer.values() for each in some[:n]]
-    if family.kind == "yes_no":
+    if family.answers in (_YES_NO, _EITHER):
         return [replace(each, answer=str(each.value)) for each in kept]
     return [_with_options(each, family.answers) for each in kept]
 
@@ -211,12 +212,11 @@ def _how_fast(story: Story) -> Iterator[Draft]:
 
 def _faster(story: Story) -> Iterator[Draft]:
     for segment in range(len(story.segments)):
-        for one, other in permutations(range(len(story.names)), 2):
-            far = [story.distance_m(entity, segment) for entity in (one, other)]
-            if max(far) >= max(LEAST_M, RATIO * min(far)):
-                text = f"In video segment {segment + 1}, is {story.the(one)} faster than "
-                numbers = story.motions(one, segment) + story.motions(other, segment)
-                yield f"{text}{story.the(other)}?", (one, other), _yes(far[0] > far[1]), numbers
+        far = [story.distance_m(entity, segment) for entity in (0, 1)]
+        if max(far) >= max(LEAST_M, RATIO * min(far)):
+            numbers = story.motions(0, segment) + story.motions(1, segment)
+            text = f"In video segment {segment + 1}, which is faster?"
+            yield text, (0, 1), _letter(far[0] > far[1]), numbers
 
 
 def _when_faster(story: Story) -> Iterator[Draft]:
@@ -240,11 +240,17 @@ def _nearer(story: Story) -> Iterator[Draft]:
 
 
 def _in_front(story: Story) -> Iterator[Draft]:
-    for one, other in permutations(range(len(story.names)), 2):
-        z = story.centres_m[-1, [one, other], 2]
-        if z.max() >= RATIO * z.min():
-            text = f"At the end, is {story.the(one)} nearer to the camera than {story.the(other)}?"
-            yield text, (one, other), _yes(z[0] < z[1]), tuple(z.tolist())
+    z = story.centres_m[-1, :2, 2]
+    if z.max() >= RATIO * z.min():
+        text = "At the end, which is nearer to the camera?"
+        yield text, (0, 1), _letter(z[0] < z[1]), tuple(z.tolist())
+
+
+def _right_of(story: Story) -> Iterator[Draft]:
+    x = story.centres_m[-1, :2, 0]
+    if abs(x[0] - x[1]) >= LEAST_M:
+        text = "At the end, which is farther to the right?"
+        yield text, (0, 1), _letter(x[0] > x[1]), tuple(x.tolist())
 
 
 def _hits(story: Story) -> Iterator[Draft]:
@@ -270,12 +276,18 @@ def _when_it_lands(story: Story) -> Iterator[Draft]:
             yield text, (entity,), round(times[0], 2), ()
 
 
+def _letter(first: bool) -> str:
+    return "A" if first else "B"
+
+
 def _yes(true: bool) -> str:
     return "yes" if true else "no"
 
 
 _WAYS = ("to the left", "to the right", "towards the camera", "away from the camera")
 _YES_NO = ("yes", "no")
+_EITHER = ("A", "B")
+"""Of the two entities, in the order of the profile."""
 _SEGMENTS = ("video segment 1", "video segment 2")
 FAMILIES = {
     family.name: family
@@ -283,7 +295,7 @@ FAMILIES = {
         Family(name="which_way", kind="multiple_choice", ask=_which_way, answers=_WAYS, n_lines=1),
         Family(name="how_far", kind="multiple_choice", ask=_how_far, unit="m", n_lines=2),
         Family(name="how_fast", kind="number", ask=_how_fast, unit="m/s", n_lines=2),
-        Family(name="faster", kind="yes_no", ask=_faster, answers=_YES_NO, n_lines=2),
+        Family(name="faster", kind="multiple_choice", ask=_faster, answers=_EITHER, n_lines=2),
         Family(
             name="when_faster",
             kind="multiple_choice",
@@ -292,7 +304,8 @@ FAMILIES = {
             n_lines=2,
         ),
         Family(name="nearer", kind="yes_no", ask=_nearer, answers=_YES_NO, n_lines=4),
-        Family(name="in_front", kind="yes_no", ask=_in_front, answers=_YES_NO, n_lines=2),
+        Family(name="in_front", kind="multiple_choice", ask=_in_front, answers=_EITHER, n_lines=2),
+        Family(name="right_of", kind="multiple_choice", ask=_right_of, answers=_EITHER, n_lines=2),
         Family(name="hits", kind="yes_no", ask=_hits, answers=_YES_NO, n_lines=0),
         Family(name="bounces", kind="yes_no", ask=_bounces, answers=_YES_NO, n_lines=0),
         Family(

@@ -1,7 +1,6 @@
 """Supervised steps of the tiny model: each scene's prompt once, then several of its questions with
-their answers, packed so that none sees another. Thinking is the numbers of the profile that the
-answer needs. The profile itself is learned too: a segment begins where the last one ended, so that
-reading it teaches to copy numbers before any question does.
+their answers, packed so that none sees another. It teaches the form, no thinking, and ends before
+the answers are good.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from massannot.rft.recipes import WarmUp
-from massannot.rft.training_rows import PROFILE, Row, TrainingRows
+from massannot.rft.training_rows import Row, TrainingRows
 
 Log = Callable[[str], None]
 QUESTIONS = 8
@@ -23,7 +22,7 @@ QUESTIONS = 8
 def completion(row: Row) -> str:
     """What the model ought to say."""
     said = row["solution"].split()[0]  # the unit goes without saying
-    return f"<think> {row['thinking']} </think> <answer> {said} </answer>"
+    return f"<think> </think> <answer> {said} </answer>"
 
 
 def warm_up(
@@ -85,9 +84,8 @@ def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
     text = "\n".join("<image>" if part["type"] == "image" else part["text"] for part in shared)
     tokens = tokenizer(text)["input_ids"] if text else []
     n = len(tokens)
-    profile = next((p["text"] for p in shared if (p.get("text") or "").startswith(PROFILE)), "")
-    n_shown = n - len(tokenizer(profile)["input_ids"]) if profile else n
-    scene = _Scene(tokens, [_NOT_LEARNED] * n_shown + tokens[n_shown:], [0] * n, list(range(n)))
+    n = len(tokens)
+    scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(n)))
     for number, row in enumerate(rows, start=1):
         asked = tokenizer(row["prompt"][0]["content"][-1]["text"])["input_ids"]
         said = [*tokenizer(completion(row))["input_ids"], tokenizer.eos_token_id]

@@ -7,7 +7,7 @@ RECIPE = Recipe(
     model=None,
     frames=4,
     template="mass-v1",
-    max_completion_tokens=12,
+    max_completion_tokens=6,
     warm_up=WarmUp(steps=500, scenes=16, learning_rate=3e-3),
     grpo={
         "max_steps": 120,
