@@ -1,0 +1,62 @@
+"""The README's section "On a cluster", line by line, on two Ray nodes of this machine."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from massannot.io.dataset import open_dataset
+
+README = Path(__file__).parents[2] / "README.md"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes through /proc"),
+]
+
+
+def commands() -> str:
+    """The section's block, with this machine for HEAD."""
+    ray = pytest.importorskip("ray")
+    section = README.read_text().partition("## On a cluster")[2].partition("\n## ")[0]
+    block = re.search(r"```\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    return block[1].replace("HEAD:", f"{ray.util.get_node_ip_address()}:")
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A home of its own, for Ray's token; what was started in it is ended."""
+    mark = f"RAY_TMPDIR={tmp_path}"
+    bin_folder = str(Path(sys.executable).parent)
+    yield {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "RAY_TMPDIR": str(tmp_path),
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(README.parent),
+    }
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def test_the_section_is_followed_literally(tmp_path_factory, environment):
+    folder = tmp_path_factory.mktemp("cluster")
+    with socket.socket() as port:
+        if port.connect_ex(("127.0.0.1", 6379)) == 0:
+            pytest.skip("port 6379 is taken")
+    render = "massannot scenes render rendered --count 2 --frames 12 && mv rendered/videos videos"
+    script = f"set -e\n{render}\n{commands()}"
+    subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=True, timeout=600)
+    assert open_dataset(folder / "out").table("clips").num_rows == 2
+    assert (folder / "published" / "README.md").exists()
+    token = (Path(environment["HOME"]) / ".ray" / "auth_token").read_text()
+    told = [path for path in folder.rglob("*") if path.is_file()]
+    assert not any(token.encode() in path.read_bytes() for path in told)
