@@ -24,7 +24,7 @@ def commands() -> str:
     """The section's block, with this machine for HEAD."""
     ray = pytest.importorskip("ray")
     section = README.read_text().partition("## On a cluster")[2].partition("\n## ")[0]
-    block = re.search(r"```\n(.*?)```", section, re.DOTALL)
+    block = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return block[1].replace("HEAD:", f"{ray.util.get_node_ip_address()}:")
 
