@@ -1,4 +1,9 @@
-"""Rows as JSON, for trainers that read it: one a line, or one list of all."""
+"""Rows as JSON, for trainers that read it: one a line, or one list of all.
+
+`datasets` types a file by its first 10 MB and gives up where a later row has more in it than null
+or an empty list. So rows that are the first to hold something come first; the others keep their
+order.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +17,15 @@ from massannot.errors import UsageError
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{_text(row)}\n" for row in rows)
+        file.writelines(f"{_text(row)}\n" for row in _telling_first(rows))
 
 
 def write_list(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """A line a row, so that two exports can be compared line by line."""
+    found = _telling_first(rows)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("[")
-        file.writelines(f"{',' if n else ''}\n{_text(row)}" for n, row in enumerate(rows))
+        file.writelines(f"{',' if n else ''}\n{_text(row)}" for n, row in enumerate(found))
         file.write("\n]\n")
 
 
@@ -35,6 +41,17 @@ def load_list(path: Path) -> list[dict[str, Any]]:
     if not isinstance(rows, list):
         raise UsageError(f"{path}: found {type(rows).__name__}, expected a list")
     return rows
+
+
+def _telling_first(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    known: set[str] = set()
+    first: list[Mapping[str, Any]] = []
+    others: list[Mapping[str, Any]] = []
+    for row in rows:
+        told = {name for name, value in row.items() if value is not None and value != []}
+        (others if told <= known else first).append(row)
+        known |= told
+    return first + others
 
 
 def _text(row: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from massannot import exporting
 from massannot.errors import UsageError
+from massannot.exporters import _json_rows
 from massannot.io.dataset import Dataset
 from massannot.io.pictures_again import clips_again
 from massannot.rft.adapters.trl import reward_functions
@@ -78,8 +79,7 @@ def rows_of(folder: Path, split: str = "train") -> Iterator[dict[str, Any]]:
 def by_id(folder: Path) -> dict[str, dict[str, Any]]:
     rows = list(rows_of(folder))
     ids = [(row.get("extra_info") or row)["question_id"] for row in rows]
-    assert ids == sorted(ids)
-    return dict(zip(ids, rows, strict=True))
+    return dict(sorted(zip(ids, rows, strict=True)))
 
 
 def exact_frames(dataset: Dataset, frames: Sequence[int]) -> list[npt.NDArray[np.int16]]:
@@ -291,6 +291,19 @@ def test_datasets_opens_the_trl_export_with_its_pictures(dataset: Dataset, tmp_p
     parts = [part["type"] for part in row["prompt"][0]["content"]]
     assert parts == ["text", "image", "text", "image", "text", "text"]
     assert [one["question_id"] for one in loaded.remove_columns("images")] == [*GOOD, "other"]
+
+
+def test_json_rows_that_show_a_columns_type_come_first(tmp_path: Path) -> None:
+    """Else `datasets` types a column by the file's first 10 MB and fails at what follows."""
+    datasets = pytest.importorskip("datasets")
+    filler = {"pad": "x" * 1000, "options": [], "unit": None, "boxes": []}
+    telling = {"pad": "", "options": ["a"], "unit": "m", "boxes": [[0.5, 1.0]]}
+    _json_rows.write_lines(tmp_path / "rows.jsonl", [*[filler] * 12_000, telling])
+    loaded = datasets.load_dataset(
+        "json", data_files=str(tmp_path / "rows.jsonl"), cache_dir=str(tmp_path / "cache")
+    )["train"]
+    assert (loaded[0], loaded[1], loaded[2]) == (filler, telling, filler)
+    assert len(loaded) == 12_001
 
 
 def test_no_picture_is_left_beside_a_file_that_holds_it(dataset: Dataset, tmp_path: Path) -> None:
