@@ -78,21 +78,21 @@ def summarize(
     interrupted: bool,
 ) -> RunSummary:
     """How the planned shards stand, read from commits and, where there is none, journals."""
-    committed, begun = commits.shards(layout), layout.shards_in_staging()
+    left, begun = {shard.id: shard for shard in shards}, layout.shards_in_staging()
     done = remaining = 0
     failures: Counter[tuple[str, str]] = Counter()
-    for shard in shards:
-        if shard.id in committed:
-            commit = commits.read(layout, shard.id)
+    for commit in commits.read_all(layout):
+        if left.pop(commit.shard, None) is not None:
             done += commit.clips_done
-            counts = commit.failures
-        elif shard.id not in begun:
+            for count in commit.failures:
+                failures[count.reason, count.status] += count.clips
+    for shard in left.values():
+        if shard.id not in begun:
             remaining += shard.n_spans
             continue
-        else:
-            more_done, more_remaining, counts = _unfinished(layout, shard)
-            done += more_done
-            remaining += more_remaining
+        more_done, more_remaining, counts = _unfinished(layout, shard)
+        done += more_done
+        remaining += more_remaining
         for count in counts:
             failures[count.reason, count.status] += count.clips
     by_status: Counter[str] = Counter()
