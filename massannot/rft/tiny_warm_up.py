@@ -28,7 +28,7 @@ def completion(row: Row) -> str:
 def warm_up(
     model: Any, processor: Any, data: TrainingRows, options: WarmUp, *, seed: int, log: Log
 ) -> None:
-    """Trains in place: AdamW, a linear warm-up of 50 steps, then a fall to a tenth."""
+    """Trains in place: AdamW, whose rate rises over 50 steps and then stays."""
     import torch
 
     tokenizer = processor.tokenizer
@@ -41,7 +41,7 @@ def warm_up(
     recent: list[float] = []
     model.train()
     for step in range(options.steps):
-        factor = min(1.0, (step + 1) / 50) * (1 - 0.9 * step / options.steps)
+        factor = min(1.0, (step + 1) / 50)
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * factor
         if len(waiting) < options.scenes:

@@ -8,7 +8,7 @@ RECIPE = Recipe(
     frames=4,
     template="mass-v1",
     max_completion_tokens=6,
-    warm_up=WarmUp(steps=500, scenes=16, learning_rate=3e-3),
+    warm_up=WarmUp(steps=150, scenes=32, learning_rate=3e-3),
     grpo={
         "max_steps": 120,
         "per_device_train_batch_size": 128,  # 16 questions, each answered 8 times
@@ -18,7 +18,7 @@ RECIPE = Recipe(
         "max_grad_norm": 1.0,
         "beta": 0.0,
         "loss_type": "grpo",
-        "logging_steps": 10,
-        "save_steps": 60,
+        "logging_steps": 5,
+        "save_steps": 20,
     },
 )
