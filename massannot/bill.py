@@ -149,13 +149,14 @@ def estimate(
 
 
 def as_text(bill: Bill) -> str:
-    m = bill.measured
+    cores = _short(bill.cores_a_worker)
+    m, kind = bill.measured, {"cpu": "CPU"}.get(bill.device, "GPU")
     hours = ", ".join(f"{_spoken(h)} on {n}" for n, h in bill.hours.items())
     lines = [
         f"measured on {m.clips} clips, {m.frames} frames, one worker on {bill.device}:",
-        f"device: {bill.device_hours:.2f} {bill.device.partition(':')[0]}-hours; {hours}",
-        f"decode: {bill.decode_core_hours:.2f} core-hours, {bill.cores_a_worker:.2f} cores each",
-        f"tables: {bill.table_bytes / 1e12:.6f} TB",
+        f"device: {_short(bill.device_hours)} {kind}-hours; workers: {hours}",
+        f"decode: {_short(bill.decode_core_hours)} core-hours, {cores} cores for each worker",
+        f"tables: {_of_bytes(bill.table_bytes)}",
         f"narrowest: {bill.bottleneck}",
     ]
     return "\n".join(lines)
@@ -199,6 +200,17 @@ def _decoded(videos: Sequence[PlannedVideo], sampling: Sampling) -> tuple[float,
 
 def _pixels(frames: int, width: int, height: int) -> float:
     return float(frames * width * height)
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+
+
+def _of_bytes(n: float) -> str:
+    for unit, name in ((1e12, "TB"), (1e9, "GB")):
+        if n >= unit / 10:
+            return f"{n / unit:.1f} {name}"
+    return f"{n / 1e6:.2f} MB"
 
 
 def _spoken(hours: float) -> str:

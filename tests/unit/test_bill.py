@@ -45,6 +45,17 @@ def test_the_narrowest_place_is_named(cores, says):
     assert bill_of(MEASURED, COUNTS, device="cuda:0", cores=cores).bottleneck == says
 
 
+def test_a_bill_is_read_in_hours_and_terabytes():
+    said = bill.as_text(bill_of(MEASURED, COUNTS, device="cuda:0", cores=4)).split("\n")
+    assert said == [
+        "measured on 4 clips, 400 frames, one worker on cuda:0:",
+        "device: 111 GPU-hours; workers: 4.6 days on 1, 13.9 h on 8, 1.7 h on 64, 13.0 min on 512",
+        "decode: 33 core-hours, 0.3 cores for each worker",
+        "tables: 80.0 GB",
+        "narrowest: propagate_masks: 75% of the models' time",
+    ]
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("world")
