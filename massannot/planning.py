@@ -104,6 +104,7 @@ def _written(
                 "expected_frames": sum(each.frames for each in work if each),
                 "cost": sum(shard.cost for shard in shards),
                 "cannot_be_opened": dict(sorted(unopened.items())),
+                **_questions(videos),
             },
             "files": {name: durable.sha256_of(folder / name) for name in tables},
         }
@@ -117,6 +118,13 @@ def _written(
             f"{difference_of_plans(wish.folder, kept)}choose another folder"
         )
     return record
+
+
+def _questions(videos: Sequence[PlannedVideo]) -> dict[str, Any]:
+    """How many rows of manifests ask something, and how many cannot be asked, by class."""
+    asked = [q for video in videos for span in video.spans for q in span.questions]
+    bad = Counter(question.problem.reason for question in asked if question.problem)
+    return {"questions": len(asked), "cannot_be_asked": dict(sorted(bad.items()))}
 
 
 _INTENT = ("sources", "chosen", "shard_cost", "prompts", "sampling", "choice", "digests")
@@ -169,7 +177,7 @@ def _videos(wish: Wish) -> list[PlannedVideo]:
 def as_text(folder: Path, record: PlanRecord) -> str:
     """The plan in a few lines."""
     counts = record.counts
-    bad = counts["cannot_be_opened"]
+    bad, unasked = counts["cannot_be_opened"], counts["cannot_be_asked"]
     planned = (
         f"{counts['videos']} videos, {counts['spans']} planned spans: about "
         f"{counts['expected_clips']} clips, {counts['expected_frames']} frames; "
@@ -179,5 +187,8 @@ def as_text(folder: Path, record: PlanRecord) -> str:
     if bad:
         shown = ", ".join(f"{reason} {n}" for reason, n in bad.items())
         lines.append(f"{sum(bad.values())} cannot be opened and will be failures: {shown}")
+    if counts["questions"]:
+        shown = "".join(f", {n} cannot be asked: {reason}" for reason, n in unasked.items())
+        lines.append(f"{counts['questions']} rows of manifests{shown}")
     lines.append(f"next: massannot run {folder} -o OUT")
     return "\n".join(lines)

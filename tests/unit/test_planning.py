@@ -176,7 +176,25 @@ def test_equal_plans_have_equal_bytes_and_nothing_else_in_their_folder(films, tm
         "expected_clips": 5,
         "expected_frames": 40,
         "cannot_be_opened": {"not_a_video": 1},
+        "questions": 0,
+        "cannot_be_asked": {},
     }
+
+
+def test_rows_of_a_manifest_that_cannot_be_asked_are_counted_in_the_plan(films, tmp_path):
+    rows = [
+        {"video": "v000.mp4", "question": "Where is the ball?"},
+        {"video": "v001.mp4", "question": "Where is it?", "start_s": "noon"},
+    ]
+    manifest = films / "m.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    try:
+        record = planning.make(wish(films, tmp_path / "plan", sources=(str(manifest),)))
+    finally:
+        manifest.unlink()
+    assert record.counts["questions"] == 2
+    assert sum(record.counts["cannot_be_asked"].values()) == 1
+    assert "2 rows of manifests, 1 cannot be asked: " in planning.as_text(tmp_path, record)
 
 
 def test_a_finished_plan_stays_as_it_is(films, tmp_path):

@@ -123,6 +123,37 @@ def test_a_retry_that_breaks_off_is_ended_by_the_same_command_as_ever(uris, undi
     assert max(done(tally).values()) == 1
 
 
+class Killed(BaseException):
+    """Nothing after it runs, as after a SIGKILL."""
+
+
+@pytest.mark.parametrize("n_gone", [0, 1, 3, "all"])
+def test_killed_while_a_shard_is_withdrawn_nothing_is_lost(
+    uris, undisturbed, tmp_path, monkeypatch, n_gone
+):
+    out, tally = tmp_path / "out", tmp_path / "tally"
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"}), tally=tally))
+    withdraw = commits.withdraw
+
+    def broken_off(layout: Layout, commit: commits.Commit) -> None:
+        if n_gone == "all":
+            withdraw(layout, commit)
+            raise Killed
+        names = ["clips", *(file.table for file in commit.files if file.table != "clips")]
+        for name in names[:n_gone]:
+            layout.published(name, commit.shard).unlink()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commits, "withdraw", broken_off)
+        with pytest.raises((Killed, commits.DamagedFile)):  # of whichever thread comes first
+            run(RETRY, out, Tiny(tally=tally))
+    run(RETRY, out, Tiny(tally=tally))
+    assert data_files(out) == data_files(undisturbed)
+    assert failed(out) == []
+    assert max(done(tally).values()) == 1
+
+
 def test_in_a_bucket_a_retry_gives_the_bytes_of_a_local_run(
     uris, undisturbed, tmp_path, monkeypatch
 ):
