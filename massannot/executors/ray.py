@@ -241,12 +241,15 @@ class _Post:
 def _joined(address: str | None) -> Iterator[None]:
     """Ray, joined or started; left or stopped afterwards, unless the caller had joined already.
 
-    Set before ray is imported, which reads them once: no usage statistics; a Ray of our own asks
-    everybody for a token, has no dashboard and listens on the loopback device.
+    No usage statistics; a Ray of our own asks everybody for a token, has no dashboard and listens
+    on the loopback device. Ray reads these once: a program that imported it before has Ray's own
+    choices, which are a token too, and all network devices.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address is None:
+    if address is None and "ray" not in sys.modules:
+        # The one switch by which all of Ray binds to 127.0.0.1; _node_ip_address is not heeded.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if os.environ["RAY_AUTH_MODE"] == "token":
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -257,7 +260,7 @@ def _joined(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    options: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    options: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     before = signal.getsignal(signal.SIGTERM)  # ray takes it
     with contextlib.redirect_stdout(sys.stderr):  # where ray tells of lost machines
         try:
@@ -266,7 +269,7 @@ def _joined(address: str | None) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level=logging.WARNING,
                 configure_logging=False,
-                **(options if address is None else {}),
+                **options,
             )
         except ConnectionError as error:
             raise NothingToRun(f"no Ray cluster answers at {address}: {error}") from error
