@@ -3,10 +3,12 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,14 +32,15 @@ def commands() -> str:
 
 
 @pytest.fixture
-def environment(tmp_path):
+def environment():
     """A home of its own, for Ray's token; what was started in it is ended."""
-    mark = f"RAY_TMPDIR={tmp_path}"
+    home = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short: sockets lie in it
+    mark = f"RAY_TMPDIR={home}"
     bin_folder = str(Path(sys.executable).parent)
     yield {
         **os.environ,
-        "HOME": str(tmp_path),
-        "RAY_TMPDIR": str(tmp_path),
+        "HOME": home,
+        "RAY_TMPDIR": home,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "PYTHONPATH": str(README.parent),
     }
@@ -45,6 +48,7 @@ def environment(tmp_path):
         with contextlib.suppress(OSError):
             if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
                 os.kill(int(process.name), signal.SIGKILL)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_the_section_is_followed_literally(tmp_path_factory, environment):
