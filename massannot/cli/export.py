@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.errors import UsageError
+from massannot.errors import NothingToRun, UsageError
 
 TRAINING = "trl, verl, ms-swift, video-r1"
 
@@ -87,6 +87,8 @@ def export(
     written = exporter.export(open_dataset(out), Path(folder), min_quality=min_quality, **more)
     for sentence in written.left_out:
         print(f"left out: {sentence}", file=sys.stderr)
+    if written.n_questions == 0:
+        raise NothingToRun(f"{out}: none of its questions can be trained on, see above")
     for sentence in written.notes:
         print(f"note: {sentence}", file=sys.stderr)
     if as_json:

@@ -54,7 +54,7 @@ def export(
     notes = [f"pictures are named relative to {folder}: start the trainer there"]
     if written.longest is not None:
         notes.append(f"--max_length {written.longest} or more loses no row")
-    return Exported(tuple(files), written.left_out, tuple(notes))
+    return Exported(tuple(files), written.left_out, tuple(notes), len(written.examples))
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:

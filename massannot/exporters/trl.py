@@ -85,7 +85,7 @@ def export(
                 files.append(path)
     longest = written.longest
     notes = () if longest is None else (f"the longest prompt has {longest} tokens",)
-    return Exported(tuple(files), written.left_out, notes)
+    return Exported(tuple(files), written.left_out, notes, len(written.examples))
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:

@@ -102,7 +102,12 @@ def export(
                 rows = (_row(example, index, media) for index, example in enumerate(found))
                 write_rows(path, rows, columns=COLUMNS[media], pictures=pictures)
                 files.append(path)
-    return Exported(tuple(files), written.left_out, _notes(written.longest, media, folder))
+    return Exported(
+        tuple(files),
+        written.left_out,
+        _notes(written.longest, media, folder),
+        len(written.examples),
+    )
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:

@@ -71,7 +71,7 @@ def export(
             files.append(path)
     where = f"Video-R1 looks for films below ./Video-R1-data: link {folder} there; "
     note = where + "it chooses frames itself, 2 a second and at most 16"
-    return Exported(tuple(files), written.left_out, (note,))
+    return Exported(tuple(files), written.left_out, (note,), len(written.examples))
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:

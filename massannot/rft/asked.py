@@ -139,20 +139,21 @@ def _question(row: Row, views: Sequence[ClipView], *, shots: Sequence[Shot]) -> 
     else:
         kind, unit = kind_of(None, options=row.get("options"), asked_unit=row.get("unit"))
         options = tuple(row.get("options") or ())
-    named = (text for view in views for text in _entities_named(view, row["question_id"]))
+    named = [text for view in views for text in _entities_named(view, row["question_id"])]
     return Question(
         question_id=row["question_id"],
         text=row["question"],
         problem_type=kind,
         options=options,
         unit=unit,
-        entities=tuple(dict.fromkeys(named)),
+        entities=tuple(dict.fromkeys(named or row["entities"] or ())),
         frames=_frames_asked(row["question"], shots),
     )
 
 
 def _entities_named(view: ClipView, question_id: str) -> list[str]:
-    """The manifest's entities as this clip spells them; two questions share a spelling."""
+    """The manifest's entities as this clip spells them; two questions share a spelling. None where
+    the phrases are not the manifest's, as in rendered scenes."""
     return [
         phrase["text"]
         for phrase in view.table("phrases").to_pylist()

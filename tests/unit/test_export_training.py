@@ -126,6 +126,13 @@ def test_a_video_that_is_gone_is_refused_by_name(
     assert 0 < len(by_id(tmp_path)) < 4
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_says_how_many_questions_it_holds(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    assert export(dataset, tmp_path, name, frames=2).n_questions == 4
+
+
 @pytest.mark.parametrize("name", ["trl", "verl", "ms-swift"])
 def test_images_are_the_frames_whose_times_stand_before_them(
     name: str, dataset: Dataset, tmp_path: Path

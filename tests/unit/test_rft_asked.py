@@ -78,6 +78,11 @@ def test_the_profile_holds_what_the_question_asks_for(dataset: Dataset) -> None:
     assert asked(dataset, one.row, template=None).profile is None
 
 
+def test_entities_are_the_rows_own_where_the_phrases_came_from_elsewhere(dataset: Dataset) -> None:
+    row = {**find_question(dataset, "all-3"), "question_id": "nobody's phrases"}
+    assert asked(dataset, row, template=None).question.entities == tuple(row["entities"])
+
+
 def test_an_entity_without_a_track_is_refused_by_name(dataset: Dataset) -> None:
     row = find_question(dataset, "one-3")
     about = asked(dataset, row, template="mass-v1", min_quality=1.0)
