@@ -8,90 +8,31 @@ gave it, in `_run/depth`, for a later run to take.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from massannot.chosen_models import pins_of
 from massannot.clip import Clip
 from massannot.errors import OtherRecipe, UsageError
-from massannot.io import durable
 from massannot.io.dataset import Dataset
+from massannot.io.kept_depth import depth_file, depth_folder, keep, load
 from massannot.io.layout import Layout
 from massannot.io.run_record import shown_differences
 from massannot.io.video import Sampling
 from massannot.kept_choice import KeptChoice, kept_choice
 from massannot.pipeline import GIVEN, Pipeline
-from massannot.pixels import DepthMaps
-from massannot.planned_with import code_digests, digests
+from massannot.planned_with import code_digests
 from massannot.recipe import Choice
+from massannot.stage_keys import Made, made
 
 RASTER = "depth"
 Change = Callable[[Clip], Clip]
 Version = tuple[str, int]
 """A table (or the raster) as the stage at this place left it."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A pipeline whose stages have keys: equal keys, equal results for equal frames."""
-
-    pipeline: Pipeline
-    keys: tuple[str, ...]
-    by_phrases: tuple[bool, ...]
-    """Whether the clip's phrases decide too."""
-
-    def writers(self, name: str) -> list[int]:
-        """Places of the stages that write it, in order."""
-        return [n for n, stage in enumerate(self.pipeline.stages) if name in stage.writes]
-
-    def writer_before(self, name: str, place: int) -> int | None:
-        return max((n for n in self.writers(name) if n < place), default=None)
-
-
-def made(choice: Choice, sampling: Sampling) -> Made:
-    """The pipeline of a choice, with its keys."""
-    pipeline = choice.build()
-    known = digests(choice, pipeline)
-    keys: list[str] = []
-    by_phrases: list[bool] = []
-    bare = Made(pipeline, (), ())
-    for place, (stage, described) in enumerate(
-        zip(pipeline.stages, known["recipe"]["stages"], strict=True)
-    ):
-        before = {name: bare.writer_before(name, place) for name in stage.reads}
-        content = {
-            "stage": described,
-            "weights": {s: known["weights"].get(s) for s in pins_of(described)},
-            "answers": [
-                known["answers"][s] for s in known["answers"] if _names(described, choice, s)
-            ],
-            "code": known["code"],
-            "reads": {n: str(sampling) if w is None else keys[w] for n, w in before.items()},
-        }
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        keys.append(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
-        inherited = any(by_phrases[w] for w in before.values() if w is not None)
-        by_phrases.append(inherited or getattr(stage, "uses_phrases", False))
-    return Made(pipeline, tuple(keys), tuple(by_phrases))
-
-
-def _names(described: Any, choice: Choice, step: str) -> bool:
-    """Whether a stage's description names the file that answers for `step`."""
-    path = str(getattr(choice, step))
-    if isinstance(described, Mapping):
-        return any(_names(value, choice, step) for value in described.values())
-    if isinstance(described, list):
-        return any(_names(value, choice, step) for value in described)
-    return described == path
 
 
 @dataclass(frozen=True)
@@ -119,11 +60,6 @@ def reusing(
     if reuse is not None:
         check(reuse)
     return Builder(choice, sampling, reuse, depth_folder(Layout(out)) if keep_depth else None)
-
-
-def depth_folder(layout: Layout) -> Path:
-    """Where a run keeps depth; beside a bucket, on this machine."""
-    return layout.local / "_run" / "depth"
 
 
 def check(out: Path) -> None:
@@ -198,8 +134,8 @@ class Earlier:
         if self._keep_depth is None or RASTER not in stage.writes or clip.depth is None:
             return
         if not self._mine.by_phrases[place] and not clip.micro_batch:
-            path = _depth_file(self._keep_depth, clip, self._mine.keys[place])
-            durable.write_over(path, _packed(clip.depth))
+            path = depth_file(self._keep_depth, clip, self._mine.keys[place])
+            keep(path, clip.depth)
 
     def _has(self, clip: Clip) -> bool:
         """Whether the other run finished this clip, at full micro-batches."""
@@ -219,7 +155,7 @@ class Earlier:
             key = self._mine.keys[place]
             for name in stage.writes:
                 if name == RASTER:
-                    path = _depth_file(depth_folder(other.layout), clip, key)
+                    path = depth_file(depth_folder(other.layout), clip, key)
                     if path.exists():
                         yield (name, place), _with_depth(path)
                 elif (name, key) in other.versions:
@@ -260,7 +196,7 @@ def _with_table(name: str, table: pa.Table) -> Change:
 
 
 def _with_depth(path: Path) -> Change:
-    return lambda clip: clip.with_depth(_unpacked(path.read_bytes()))
+    return lambda clip: clip.with_depth(load(path))
 
 
 def _says_the_same(table: pa.Table, clip: Clip) -> bool:
@@ -277,26 +213,3 @@ def _stored_phrases(dataset: Dataset, clip_id: str) -> list[tuple[Any, ...]]:
     names = ("text", "origin", "question_id", "char_start", "char_end")
     rows = dataset.clip(clip_id).table("phrases").sort_by("phrase").to_pylist()
     return [tuple(row[name] for name in names) for row in rows]
-
-
-def _depth_file(folder: Path, clip: Clip, key: str) -> Path:
-    return folder / clip.clip_id[:2] / f"{clip.clip_id}.{key[:16]}.depth"
-
-
-def _packed(depth: DepthMaps) -> bytes:
-    """Float32 as it is: a stored number must be the number that the model gave."""
-    content = io.BytesIO()
-    parts: dict[str, Any] = {"values": depth.values, "kind": np.array(depth.kind)}
-    parts |= {n: v for n in ("scale", "shift") if (v := getattr(depth, n)) is not None}
-    np.savez(content, **parts)
-    raw = content.getvalue()
-    packed: bytes = pa.compress(raw, codec="zstd", asbytes=True)
-    return len(raw).to_bytes(8, "little") + packed
-
-
-def _unpacked(content: bytes) -> DepthMaps:
-    size = int.from_bytes(content[:8], "little")
-    raw = pa.decompress(content[8:], size, codec="zstd", asbytes=True)
-    with np.load(io.BytesIO(raw), allow_pickle=False) as parts:
-        more = {n: parts[n] for n in ("scale", "shift") if n in parts}
-        return DepthMaps(parts["values"], str(parts["kind"]), **more)  # type: ignore[arg-type]

@@ -1,0 +1,33 @@
+"""Depth that is kept comes back bit for bit."""
+
+import numpy as np
+import pytest
+
+from massannot.io.kept_depth import keep, load
+from massannot.pixels import DepthMaps
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        pytest.param("metric", {}, id="as a model gives it"),
+        pytest.param("relative", {"scale": np.array([2, 3], np.float32)}, id="with a scale"),
+        pytest.param(
+            "affine",
+            {"scale": np.ones(2, np.float32), "shift": np.array([0.1, -0.0], np.float32)},
+            id="with scale and shift",
+        ),
+    ],
+)
+def test_depth_comes_back_bit_for_bit(tmp_path, kind, more):
+    values = np.random.default_rng(0).random((2, 5, 7)).astype(np.float32)
+    values[0, 1, 2] = np.nan
+    keep(tmp_path / "folder" / "clip.depth", DepthMaps(values, kind, **more))
+    back = load(tmp_path / "folder" / "clip.depth")
+    assert back.kind == kind
+    assert back.values.tobytes() == values.tobytes()
+    for name in ("scale", "shift"):
+        there = getattr(back, name)
+        assert (None if there is None else there.tobytes()) == (
+            more[name].tobytes() if name in more else None
+        )
