@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from massannot import tables
 from massannot.errors import BadRecipe, NothingToRun, OtherRecipe
 from massannot.executors.driver import WorkerBroke
 from massannot.executors.local import run
-from massannot.executors.progress import ClipDone, ShardDone, WorkerDied
+from massannot.executors.progress import ClipBegun, ClipDone, ShardDone, WorkerDied
 from massannot.executors.read_planned import ReadPlanned
 from massannot.executors.watchdog import Patience
 from massannot.io import commits
@@ -167,6 +168,32 @@ def test_a_clip_that_hangs_is_stopped_and_is_one_row(uris, undisturbed, tmp_path
     assert (summary.planned, summary.done, summary.failed) == (N_CLIPS, N_CLIPS - 1, 1)
     assert (set(done(tally).values()), len(done(tally))) == ({1}, N_CLIPS - 1)
     assert not any(isinstance(event, WorkerDied) for event in events)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGUSR1, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)]
+)
+def test_a_signal_waits_for_the_clip_in_hand_no_longer_than_the_grace_time(
+    uris, undisturbed, tmp_path, number
+):
+    tally = tmp_path / "tally"
+
+    def signal_when_it_hangs(event):
+        if isinstance(event, ClipBegun) and (Path(event.uri).stem, event.clip_index) == ("v001", 1):
+            os.kill(os.getpid(), number)
+
+    first = annotate(
+        uris,
+        tmp_path / "out",
+        tiny=Tiny(hangs=frozenset({"v001/1"}), tally=tally),
+        progress=signal_when_it_hangs,
+        patience=Patience(grace_s=0.5),
+    )
+    assert (first.interrupted, first.done, first.failed) == (True, 3, 0)
+    second = annotate(uris, tmp_path / "out", tiny=Tiny(tally=tally), workers=0)
+    assert (second.interrupted, second.done) == (False, N_CLIPS)
+    assert set(done(tally).values()) == {1}
+    assert same_files(tmp_path / "out", undisturbed)
 
 
 def test_a_clip_without_room_on_the_device_is_done_in_halves_and_then_fails(uris, tmp_path):
