@@ -66,8 +66,6 @@ class S3Server:
 @contextmanager
 def running(*buckets: str) -> Iterator[S3Server]:
     """A server with these buckets, and an environment that leads to it, also for children."""
-    from massannot.io import store
-
     server = S3Server()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
@@ -77,16 +75,24 @@ def running(*buckets: str) -> Iterator[S3Server]:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_REGION": "us-east-1",
     }
-    store.forget_connections()
+    _forget()
     try:
         with patch.dict(os.environ, found):
             for bucket in buckets:
                 _make(server, bucket)
             yield server
     finally:
-        store.forget_connections()
+        _forget()
         server.close()
         thread.join()
+
+
+def _forget() -> None:
+    """Neither this process nor idle decoder processes know another server's address."""
+    from massannot.io import store, video
+
+    store.forget_connections()
+    video._POOL.close()
 
 
 def _make(server: S3Server, bucket: str) -> None:
