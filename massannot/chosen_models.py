@@ -10,6 +10,7 @@ from typing import Any
 from massannot.errors import MissingWeights, UsageError
 from massannot.models.profiles import Job, Profile, named
 from massannot.models.weights import Weights, pin, require
+from massannot.pipeline import Pipeline
 from massannot.protocols import (
     CameraEstimator,
     DepthEstimator,
@@ -84,6 +85,14 @@ def cameras(choice: Choice) -> CameraEstimator:
     from massannot.models.camera_pinhole import PinholeCamera
 
     return PinholeCamera(horizontal_fov_deg=choice.hfov_deg)
+
+
+def suited(pipeline: Pipeline, choice: Choice) -> Pipeline:
+    """The pipeline with the options that suit the profile's weights."""
+    profile = _profile(choice)
+    for stage, option, value in profile.options if profile is not None else ():
+        pipeline = pipeline.with_option(stage, option, value)
+    return pipeline
 
 
 def notes(choice: Choice) -> tuple[str, ...]:

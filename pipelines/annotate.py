@@ -5,7 +5,15 @@ mask tracked and lifted by depth, positions and motions with their errors, and t
 floor from background points that ought to stand still.
 """
 
-from massannot.chosen_models import cameras, depth, detector, notes, propagator, tracker
+from massannot.chosen_models import (
+    cameras,
+    depth,
+    detector,
+    notes,
+    propagator,
+    suited,
+    tracker,
+)
 from massannot.pipeline import Pipeline
 from massannot.recipe import Choice
 from massannot.stages.detect_phrases import DetectPhrases
@@ -24,7 +32,7 @@ from massannot.stages.track_points import TrackPoints
 
 
 def pipeline(choice: Choice) -> Pipeline:
-    return Pipeline(
+    whole = Pipeline(
         name="annotate",
         profile=choice.profile,
         notes=notes(choice),
@@ -44,3 +52,4 @@ def pipeline(choice: Choice) -> Pipeline:
             ScoreQuality(),
         ),
     )
+    return suited(whole, choice)

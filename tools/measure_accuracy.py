@@ -31,7 +31,8 @@ from tools.embedded import accuracy_lines
 from tools.embedded.ruler import MEASURES, Record, Ruler
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- accuracy: made by tools/measure_accuracy.py -->", "<!-- end of accuracy -->"
+TABLES = {"accuracy": accuracy.scores_as_markdown, "attribution": accuracy.replaced_as_markdown}
+"""By the names of their places in README."""
 N_CLIPS = 64
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for scenes and records")
     parser.add_argument("--clips", type=int, default=N_CLIPS, help="of the test scenes")
-    parser.add_argument("--replaced", type=int, default=24, help="clips for the attribution")
+    parser.add_argument("--replaced", type=int, default=16, help="clips for the attribution")
     parser.add_argument("--part", default="1/1", help="I/N: only every Nth clip, from the Ith")
     parser.add_argument("--show", action="store_true", help="print the tables, write nothing")
     args = parser.parse_args()
@@ -63,17 +64,20 @@ def main() -> None:
     if not args.show:
         write_over(accuracy.FILE, found.to_json().encode())
         write_readme(accuracy.read())
-    print(accuracy.as_markdown(found))
+    print("\n\n".join(table(found) for table in TABLES.values()))
 
 
 def write_readme(found: accuracy.Accuracy) -> None:
-    """Replace what stands between the markers."""
+    """Replace what stands in the two places."""
     text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    README.write_text(
-        f"{before}{BEGIN}\n\n{accuracy.as_markdown(found)}\n\n{END}{after}", encoding="utf-8"
-    )
+    for name, table in TABLES.items():
+        text = text.replace(shown(text, name), f"\n\n{table(found)}\n\n")
+    README.write_text(text, encoding="utf-8")
+
+
+def shown(text: str, name: str) -> str:
+    """What stands in a place: between <!-- name --> and <!-- end of name -->."""
+    return text.partition(f"<!-- {name} -->")[2].partition(f"<!-- end of {name} -->")[0]
 
 
 def _records(work: Path, seeds: range, replaced: set[int]) -> dict[str, list[Record]]:

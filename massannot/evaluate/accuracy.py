@@ -92,12 +92,12 @@ def shipped_weights() -> dict[str, str]:
     }
 
 
-def as_markdown(accuracy: Accuracy) -> str:
-    """Both tables, with what they are about."""
+def scores_as_markdown(accuracy: Accuracy) -> str:
+    """Every stage's score beside the trivial answer, with what the figures are about."""
     n = accuracy.lines[0].value.n
     about = (
-        f"{n} clips of {accuracy.n_frames} frames, seeds {accuracy.seeds}; 95 % intervals by "
-        f"bootstrap over clips. {ONLY_RENDERED}"
+        f"{n} clips of {accuracy.n_frames} frames, seeds {accuracy.seeds}; given are the pictures, "
+        f"the phrases and the lens; 95 % intervals by bootstrap over clips. {ONLY_RENDERED}"
     )
     lines = [
         about,
@@ -113,15 +113,19 @@ def as_markdown(accuracy: Accuracy) -> str:
             f"| {line.stage} | {line.score} | **{_short(line.value.value)}** "
             f"[{_short(line.value.low)}, {_short(line.value.high)}] | {said} | {target} |"
         )
-    m = next(iter(accuracy.replaced[0].scores.values())).n
+    return "\n".join(lines)
+
+
+def replaced_as_markdown(accuracy: Accuracy) -> str:
+    """Which stage loses how much: with single jobs done by the truth."""
+    n = next(iter(accuracy.replaced[0].scores.values())).n
     names = list(accuracy.replaced[0].scores)
-    which = (
-        f"Which stage loses how much: the first {m} of these clips again, with single jobs done by "
-        "the scene's truth (in brackets the change, paired over clips)."
+    about = (
+        f"Which stage loses how much: the first {n} of these clips from text again, with single "
+        "jobs done by the scene's truth (in brackets the change, paired over clips)."
     )
-    lines += [
-        "",
-        which,
+    lines = [
+        about,
         "",
         f"| done by the truth | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",

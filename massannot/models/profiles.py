@@ -63,6 +63,8 @@ class Profile:
     summary: str
     models: tuple[ProfileModel, ...]
     note: str = ""
+    options: tuple[tuple[str, str, str], ...] = ()
+    """(stage, option, value) that suit these weights, as in --set stage.option=value."""
 
     def model(self, job: Job) -> ProfileModel:
         """Raises UsageError for a job that this profile has no model for."""
@@ -226,5 +228,7 @@ PROFILES: Sequence[Profile] = (
             _TRACKS_LUCAS_KANADE,
         ),
         note="these weights know only this project's rendered scenes: a demonstration and a ruler",
+        # What a tiny memory holds for 8 frames it has half lost after 32; a box is cheap.
+        options=(("detect_phrases", "key_every", "8"), ("propagate_masks", "renew", "true")),
     ),
 )

@@ -75,8 +75,11 @@ class EntityFollowing:
 
         known = known_things(sightings, self.tracks, options=self._options)
         for sighting, track in known:
-            track.sightings.append(sighting)
-            self._session.remove(sighting.object_id)
+            if self._options.renew:
+                track.resume(sighting)
+            else:
+                track.sightings.append(sighting)
+                self._session.remove(sighting.object_id)
         rest = _without(sightings, known)
         covering = [s for s in rest if self._covers_known(s)]
         self._reject(covering, "duplicate")

@@ -8,8 +8,9 @@ Rules over the sightings and tracks of one key frame, in this order:
 Whatever is left then is new, unless it covers a thing that is followed already. At the clip's end
 `joined_fragments` asks the third question once more, with all that was seen since.
 
-Unusual: a match never replaces a propagated mask, so a box around half of a thing does no harm. The
-phrase is a vote, not a gate: detectors confuse phrases more often than masks confuse things.
+Unusual: a match never replaces a propagated mask (unless `renew` says so), and so a box around half
+of a thing does no harm. The phrase is a vote, not a gate: detectors confuse phrases more often than
+masks confuse things.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ class IdentityOptions:
     frames: two intervals between key frames, so that it hardly had a second chance."""
     backward_patience: int = 32
     """Empty masks after which the way back ends: one interval between key frames."""
+    renew: bool = False
+    """Whether a thing that is detected again is followed afresh from there: for propagators whose
+    memory is worse than their prompts. Otherwise a box around half of a thing does no harm."""
 
 
 _NESTED = 0.8

@@ -110,3 +110,14 @@ def test_shipped_weights_are_found_whatever_lies_in_the_current_folder(
     assert not shipped.on_hub
     assert find(shipped).folder == SHIPPED / "embedded" / "depth_anything"
     assert find(shipped).card(name="x", n_parameters=1).weights == "embedded/depth_anything"
+
+
+def test_a_profile_brings_the_options_that_suit_its_weights_and_the_user_has_the_last_word() -> (
+    None
+):
+    told = Choice(profile="embedded", options=(("propagate_masks", "renew", "false"),))
+    stages = {s["stage"]: s for s in told.build().describe()["stages"]}
+    assert stages["detect_phrases"]["key_every"] == 8
+    assert stages["propagate_masks"]["renew"] is False
+    plain = {s["stage"]: s for s in Choice(profile="small").build().describe()["stages"]}
+    assert plain["detect_phrases"]["key_every"] == 32

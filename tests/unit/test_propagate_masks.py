@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -477,3 +478,29 @@ def test_memory_hardly_grows_with_the_clips_length() -> None:
     """A mask of 640x360 is 230 kB; what is kept of it, its run lengths, is less than 4 kB."""
     short, long = peak_bytes(50), peak_bytes(200)
     assert long - short < 150 * 4_000
+
+
+@dataclasses.dataclass
+class ForgetfulMasks(DrawnMasks):
+    """Exact in the prompt's frame; later the mask stays where it was."""
+
+    def session(self, frames: Frames) -> DrawnSession:
+        return ForgetfulSession(self)
+
+
+class ForgetfulSession(DrawnSession):
+    def _mask(self, object_id: int, frame: int) -> Mask:
+        return super()._mask(object_id, self.objects[object_id][1])
+
+
+@pytest.mark.parametrize("renew", [False, True])
+def test_a_thing_detected_again_is_followed_afresh_where_that_is_wanted(
+    renew: bool,
+) -> None:
+    path = line(T, (60, 60), (60, 60))
+    path[32:] = (72, 60)
+    world = World([Thing("a ball", RED, 30, path)])
+    clip = annotated(world, masks=ForgetfulMasks(world), renew=renew)
+    assert clip.table("entities").num_rows == 1
+    later = 0 if renew else None
+    assert entity_of(clip, world, 0) == [0] * 32 + [later] * (T - 32)
