@@ -35,7 +35,7 @@ from massannot.executors.summary import RunSummary
 from massannot.executors.watchdog import Patience
 from massannot.executors.worker_handle import WorkerHandle, log_of
 from massannot.io.adopt_plan import Asked
-from massannot.io.layout import Layout
+from massannot.io.layout import WORK_DIR, Layout
 from massannot.io.plan_folder import PlannedShard
 from massannot.io.video import Sampling
 from massannot.pipeline import Pipeline
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 LISTEN_S = 5.0
 """One call that waits for messages; while it waits nothing crosses the cluster."""
+THREADS = "OMP_NUM_THREADS"
 UNPLACED_S = 300.0
 """So long a run waits for its first actor to be placed: a cluster may have to grow."""
 
@@ -79,6 +80,7 @@ def run(
     def drive(todo: Sequence[PlannedShard], signals: StopSignals, report: Progress) -> None:
         with _joined(address):
             place = _Cluster(device, workers, actors_per_gpu)
+            _refuse_scattered(layout, place.n_machines)
             read = reader or ReadPlanned(sampling)
             orders = [
                 Order(out, number, place.device, build_pipeline, read, memory_bytes)
@@ -169,15 +171,15 @@ class _Cluster:
         import ray
 
         self.n_gpus = int(ray.cluster_resources().get("GPU", 0))
-        n_machines = sum(node["Alive"] for node in ray.nodes())
+        self.n_machines = sum(node["Alive"] for node in ray.nodes())
         if device.startswith("cuda") and not self.n_gpus:
             raise NothingToRun(
-                f"--device {device}: the Ray cluster of {n_machines} machines has no GPU; use "
+                f"--device {device}: the Ray cluster of {self.n_machines} machines has no GPU; use "
                 "--device cpu, or start its machines with --num-gpus"
             )
         on_gpus = device != "cpu" and self.n_gpus > 0
         self.device = "cuda:0" if on_gpus else "cpu"  # Ray shows an actor its own GPU alone
-        self.n_actors = workers or (self.n_gpus * actors_per_gpu if on_gpus else n_machines)
+        self.n_actors = workers or (self.n_gpus * actors_per_gpu if on_gpus else self.n_machines)
         self._options = {
             "num_cpus": 1,
             "num_gpus": 1 / actors_per_gpu if on_gpus else 0,
@@ -191,7 +193,7 @@ class _Cluster:
 
         actor = ray.remote(concurrency_groups={"speak": 1, "listen": 1})(_Post)
         post = actor.options(**self._options).remote(
-            str(log_of(order)), pickle.dumps(order), os.environ.get("OMP_NUM_THREADS")
+            str(log_of(order)), pickle.dumps(order), _settings()
         )
         return RayWorker(order, post)
 
@@ -210,10 +212,9 @@ class _Cluster:
 class _Post:
     """The actor: starts a worker process on its machine and hands messages through."""
 
-    def __init__(self, log: str, order: bytes, threads: str | None):
-        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's choice; bits depend on it
-        if threads is not None:
-            os.environ["OMP_NUM_THREADS"] = threads
+    def __init__(self, log: str, order: bytes, settings: dict[str, str]):
+        os.environ.pop(THREADS, None)  # Ray's choice; bits depend on it
+        os.environ.update(settings)
         self._line, self._process = start_process(Path(log), ChildProcess.module)
         self._line.send_bytes(order)
 
@@ -235,6 +236,21 @@ class _Post:
 
     def kill(self) -> None:
         self._process.kill()
+
+
+def _settings() -> dict[str, str]:
+    """Variables of the driver that decide bits, or where things lie."""
+    return {k: v for k, v in os.environ.items() if k == THREADS or k.startswith("MASSANNOT_")}
+
+
+def _refuse_scattered(layout: Layout, n_machines: int) -> None:
+    """Journals of an output in a bucket lie in a working folder. Where every machine has its own,
+    nobody would see which clip has killed which worker before."""
+    if layout.in_bucket and n_machines > 1 and WORK_DIR not in os.environ:
+        raise UsageError(
+            f"-o {layout.out}: a Ray cluster of {n_machines} machines needs a working folder that "
+            f"all of them share; give --work-dir, or set {WORK_DIR}"
+        )
 
 
 @contextlib.contextmanager
