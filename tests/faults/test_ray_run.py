@@ -6,6 +6,7 @@ import pytest
 
 from massannot.executors import local, ray
 from massannot.executors.progress import WorkerDied, WorkerReady
+from massannot.executors.watchdog import Patience
 from massannot.io.dataset import open_dataset
 from massannot.io.layout import Layout
 from tests.faults import killing, tiny_run
@@ -95,6 +96,23 @@ def test_exactly_the_clips_that_kill_their_process_are_quarantined(
     assert (summary.planned, summary.quarantined) == (N_CLIPS, len(kills))
     assert set(done(tally).values()) == {1}
     assert {e.exit_code for e in events if isinstance(e, WorkerDied)} == {-9}
+
+
+@pytest.mark.faults
+def test_a_clip_that_hangs_is_stopped_and_is_one_row(uris, two_machines, tmp_path):
+    tally = tmp_path / "tally"
+    summary = annotate(
+        uris,
+        tmp_path / "out",
+        two_machines.address,
+        tiny=Tiny(hangs=frozenset({"v001/1"}), tally=tally),
+        patience=Patience(hung_after_s=1.0),
+    )
+    (row,) = open_dataset(tmp_path / "out").table("failures").to_pylist()
+    assert (row["clip_index"], row["class"], row["status"]) == (1, "hung", "failed")
+    assert (summary.done, summary.failed) == (N_CLIPS - 1, 1)
+    assert (set(done(tally).values()), len(done(tally))) == ({1}, N_CLIPS - 1)
+    assert killing.workers_of(Layout(tmp_path / "out")) == []
 
 
 @pytest.mark.faults
