@@ -98,7 +98,8 @@ class Driver:
             for worker in self._workers:
                 worker.say(Stop())
             for worker in self._workers:
-                worker.join()
+                if not worker.work:  # what has work now has had its grace
+                    worker.join()
         finally:
             for worker in self._workers:
                 worker.kill()
