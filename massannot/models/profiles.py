@@ -227,7 +227,10 @@ PROFILES: Sequence[Profile] = (
             ProfileModel("depth", "depth_anything:DepthAnything", _embedded("depth_anything")),
             _TRACKS_LUCAS_KANADE,
         ),
-        note="these weights know only this project's rendered scenes: a demonstration and a ruler",
+        note=(
+            "these weights know only this project's rendered scenes: a demonstration and a ruler; "
+            "points are tracked by Lucas-Kanade, which needs none"
+        ),
         # What a tiny memory holds for 8 frames it has half lost after 32; a box is cheap.
         options=(("detect_phrases", "key_every", "8"), ("propagate_masks", "renew", "true")),
     ),
