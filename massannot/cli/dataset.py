@@ -60,7 +60,8 @@ def validate(
     if as_json:
         print_json({"tables": list(dataset.names), "problems": wrong})
     else:
-        fine = f"{dataset.layout.out}: {len(dataset.names)} tables, nothing wrong"
+        found = f"{dataset.layout.out}: {len(dataset.names)} tables, nothing wrong"
+        print("\n".join(wrong) or found)
         print("\n".join(wrong) or fine)
     if wrong:
         raise typer.Exit(1)
