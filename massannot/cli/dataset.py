@@ -62,7 +62,6 @@ def validate(
     else:
         found = f"{dataset.layout.out}: {len(dataset.names)} tables, nothing wrong"
         print("\n".join(wrong) or found)
-        print("\n".join(wrong) or fine)
     if wrong:
         raise typer.Exit(1)
 
