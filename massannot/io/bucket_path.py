@@ -13,6 +13,7 @@ import os
 import posixpath
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PosixPath
@@ -132,7 +133,7 @@ def _local_copy(path: BucketPath) -> Path:
     copy = _copies() / f"{name}{path.suffix}"
     if not copy.exists():
         _make_room(entry.size_bytes)
-        partial = copy.with_suffix(f".{os.getpid()}.partial")
+        partial = copy.with_suffix(f".{uuid.uuid4().hex}.partial")
         path.store.download(str(path), partial)
         os.replace(partial, copy)
     return copy

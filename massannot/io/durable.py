@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,9 +98,10 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def private_file(path: Path) -> Iterator[Path]:
-    """A name in the same folder that nobody else uses; what is left under it at the end goes."""
+    """A name in the same folder that nobody else uses, on whatever machine; what is left under it
+    at the end goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    written = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield written
     finally:

@@ -49,19 +49,15 @@ def write_parquet(
     Not `in_key_order`: only each piece is, as where a file holds several shards. Holds one row
     group at a time. Raises BadTable when a piece breaks `spec` or comes too early.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     schema = spec.schema()
     rows = 0
-    try:
+    with durable.private_file(path) as partial:
         with pq.ParquetWriter(partial, schema, **_options(schema)) as writer:
             for group in _row_groups(_in_order(pieces, spec, in_key_order), spec, row_group_bytes):
                 writer.write_table(group, row_group_size=max(1, group.num_rows))
                 rows += group.num_rows
         durable.sync(partial)
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     durable.sync_folder(path.parent)
     return WrittenFile(rows, path.stat().st_size, durable.sha256_of(path))
 
