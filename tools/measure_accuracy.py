@@ -71,7 +71,10 @@ def write_readme(found: accuracy.Accuracy) -> None:
     """Replace what stands in the two places."""
     text = README.read_text(encoding="utf-8")
     for name, table in TABLES.items():
-        text = text.replace(shown(text, name), f"\n\n{table(found)}\n\n")
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, rest = text.split(begin)
+        _, after = rest.split(end)
+        text = f"{before}{begin}\n\n{table(found)}\n\n{end}{after}"
     README.write_text(text, encoding="utf-8")
 
 
