@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from massannot.errors import OtherRecipe, UsageError
 from massannot.executors import local
 from massannot.executors.progress import Progress
 from massannot.executors.summary import RunSummary
+from massannot.executors.watchdog import Patience
 from massannot.io import plan_record, run_record
 from massannot.io.adopt_plan import Asked
 from massannot.io.layout import Layout
@@ -47,6 +48,7 @@ class Place:
     address: str | None = None
     """Of the Ray cluster to join."""
     max_failed: float = MAX_FAILED
+    patience: Patience = field(default_factory=Patience)
     reuse: Path | None = None
     keep_depth: bool = False
 
@@ -190,6 +192,7 @@ def _executed(
         "sampling": kept.sampling,
         "workers": place.workers,
         "device": device,
+        "patience": place.patience,
         "progress": keeping(Layout(out), kept, progress),
     }
     build = reusing(
@@ -199,6 +202,8 @@ def _executed(
         if place.actors_per_gpu is not None or place.address is not None:
             raise UsageError("--actors-per-gpu and --address: only with --executor ray")
         return local.run(asked, build, **common)
+    if place.actors_per_gpu is not None and place.workers is not None:
+        raise UsageError("--actors and --actors-per-gpu: found both, expected one of them")
     from massannot.executors import ray
 
     per_gpu = place.actors_per_gpu or 1

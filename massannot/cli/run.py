@@ -21,6 +21,17 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")]
 MaxFailed = Annotated[
     float, typer.Option(help="Share of failed clips above which the exit code is 3.", min=0, max=1)
 ]
+HungAfter = Annotated[
+    float,
+    typer.Option(
+        help="Seconds a clip may always take; beyond, and 10 times its usual time, it is stopped "
+        "and has failed. (The first clip of a run has an hour.)",
+        min=1,
+    ),
+]
+Grace = Annotated[
+    float, typer.Option(help="Seconds that the clip in hand has after a signal.", min=0)
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")]
 
@@ -47,6 +58,8 @@ def run(
     ] = None,
     device: Device = "auto",
     max_failed: MaxFailed = 0.02,
+    hung_after: HungAfter = 120.0,
+    grace: Grace = 30.0,
     reuse: Reuse = None,
     keep_depth: KeepDepth = False,
     quiet: Quiet = False,
@@ -61,11 +74,13 @@ def run(
     massannot run plan -o out --executor ray --actors-per-gpu 2
     """
     from massannot import job, running
+    from massannot.executors.watchdog import Patience
     from massannot.io.bucket_path import place as placed
 
     share = running.share_of(shard)
+    patience = Patience(hung_after_s=hung_after, grace_s=grace)
     place = running.Place(
-        executor, device, actors, actors_per_gpu, address, max_failed, reuse, keep_depth
+        executor, device, actors, actors_per_gpu, address, max_failed, patience, reuse, keep_depth
     )
     done = job.told(
         lambda: running.run(plan, placed(out), place, share=share, quiet=quiet, verbose=verbose),
@@ -87,6 +102,8 @@ def retry(
     address: Address = None,
     device: Device = "auto",
     max_failed: MaxFailed = 0.02,
+    hung_after: HungAfter = 120.0,
+    grace: Grace = 30.0,
     reuse: Reuse = None,
     keep_depth: KeepDepth = False,
     quiet: Quiet = False,
@@ -101,11 +118,13 @@ def retry(
     massannot retry out --status failed,quarantined
     """
     from massannot import job, running
+    from massannot.executors.watchdog import Patience
     from massannot.io.bucket_path import place as placed
 
     statuses = tuple(part.strip() for part in status.split(",") if part.strip())
+    patience = Patience(hung_after_s=hung_after, grace_s=grace)
     place = running.Place(
-        executor, device, actors, actors_per_gpu, address, max_failed, reuse, keep_depth
+        executor, device, actors, actors_per_gpu, address, max_failed, patience, reuse, keep_depth
     )
     done = job.told(
         lambda: running.retry(placed(out), statuses, place, quiet=quiet, verbose=verbose),

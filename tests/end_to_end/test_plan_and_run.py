@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from massannot import cli
+from massannot.executors import local
+from massannot.executors.watchdog import Patience
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tests.faults.tiny_run import data_files
@@ -103,6 +105,7 @@ def planned(folder, massannot) -> None:
         ("run scenes -o new", 2, "found an unfinished plan, expected a plan"),
         ("run plan -o new --shard 3/3", 2, "expected I/N with I from 0 to N-1"),
         ("run plan -o new --actors-per-gpu 2", 2, "only with --executor ray"),
+        ("run plan -o new --executor ray --actors 2 --actors-per-gpu 2", 2, "expected one of them"),
         ("run plan -o new --device cuda:77", 4, "use --device cpu"),
         ("run plan -o new --reuse scenes", 2, "found no run in it"),
         ("retry scenes", 2, "found no run in it"),
@@ -116,3 +119,24 @@ def test_a_refusal_says_why_and_leaves_nothing(folder, massannot, planned, comma
     assert (found, words in out + err) == (code, True), out + err
     assert "Traceback" not in err
     assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "patience"),
+    [
+        ("", Patience()),
+        ("--hung-after 7 --grace 2.5", Patience(hung_after_s=7.0, grace_s=2.5)),
+    ],
+)
+@pytest.mark.parametrize("command", ["run plan -o patient", "retry patient"])
+def test_a_run_waits_as_long_as_it_was_told(
+    folder, massannot, planned, monkeypatch, command, flags, patience
+):
+    run, heard = local.run, []
+    monkeypatch.setattr(
+        local, "run", lambda *asked, **how: (heard.append(how["patience"]), run(*asked, **how))[1]
+    )
+    assert massannot("run plan -o patient -q --device cpu")[0] == 0
+    heard.clear()
+    assert massannot(f"{command} -q --device cpu {flags}")[0] == 0
+    assert heard == [patience]
