@@ -29,6 +29,7 @@ WAYS_OUT = {
     "model_failed": "the traceback says where; retry if it was the machine, else report it",
     "bad_model_output": "a model answered what its protocol does not allow; report it",
     "out_of_memory": "retry with fewer actors per GPU, or a smaller --long-side in a new plan",
+    "hung": "retry; if it needs so long, with a larger --hung-after; else leave the video out",
     "killed_process": "often memory: retry --status quarantined with fewer workers",
     "duplicate_video": "nothing to do: the same frames are annotated under the other name",
     "span_outside_video": "mend the manifest's times and plan anew",
@@ -116,7 +117,7 @@ def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
 
 def _by_video(layout: Layout, name: str) -> list[Explanation]:
     """Every clip of the video that is known, or the one with that number."""
-    address, _, number = name.partition("#")
+    address, _, number = name.rpartition("#") if "#" in name else (name, "", "")
     if "#" in name and not re.fullmatch(r"-1|\d+", number):
         address, number = name, ""  # some addresses have one of their own
     found = []

@@ -12,9 +12,11 @@ from massannot import explaining, status
 from massannot.errors import UsageError
 from massannot.executors import local
 from massannot.executors.progress import ClipDone
+from massannot.io.adopt_plan import adopt
 from massannot.io.dataset import open_dataset
 from massannot.io.journal import ClipKey
 from massannot.io.layout import Layout
+from massannot.io.plan import PlannedVideo, deal
 from massannot.status import Standing, standing
 from tests.faults import tiny_run
 from tests.faults.tiny_run import SAMPLING, Tiny, plan_of
@@ -149,6 +151,14 @@ def test_a_missing_video_has_a_way_out(finished):
 def test_what_nothing_is_called_is_refused(finished, name):
     with pytest.raises(UsageError, match="found no clip"):
         explaining.explain(finished, name)
+
+
+def test_a_clip_of_a_video_in_a_tar_is_found_by_the_name_that_logs_give_it(tmp_path):
+    key = ClipKey("shards/films-000.tar#a.mp4", 2)
+    adopt(Layout(tmp_path), deal([PlannedVideo(key.uri)], per_shard=1))
+    for name in (str(key), key.uri, "films-000.tar#a.mp4"):
+        (found,) = explaining.explain(tmp_path, name)
+        assert (found.state, found.clip.uri) == ("waiting", key.uri)
 
 
 def test_clips_of_a_run_that_died_are_known_from_its_journals(died):
