@@ -40,6 +40,7 @@ Pixels = NDArray[np.uint8]
 SCHEME = "scene:"
 PICTURES = "pictures"
 N_PICTURES = 4
+_FILE = "scenes"
 _LAST = "clips"  # a clip seen in the dataset is complete in every other table
 
 
@@ -55,7 +56,7 @@ def write_scene_questions(
 
     The split is "test" for held-out seeds, else "train". `names`: of families; none: all. `seed`
     decides what balancing keeps. Raises UsageError for an unknown family, for seeds of both
-    splits, and where the balance leaves nothing.
+    splits, for a folder that holds another dataset, and where the balance leaves nothing.
     """
     unknown = sorted(set(names) - set(FAMILIES))
     if unknown:
@@ -66,6 +67,8 @@ def write_scene_questions(
             f"seeds: found {seeds[0]}..{seeds[-1]}, which are of both splits, expected one side of "
             f"the held-out seeds {HELD_OUT_SEEDS.start}..{HELD_OUT_SEEDS.stop - 1}"
         )
+    layout = Layout(Path(out))
+    _refuse_other_tables(layout)
     told = list(stories(seeds, views=views))
     asked = ask_all(told, names=names, seed=seed)
     if not asked:
@@ -74,11 +77,10 @@ def write_scene_questions(
             "ask about more seeds"
         )
     rows = _rows(told, asked)
-    layout = Layout(Path(out))
     _draw(layout.out, told, asked)
     for name in sorted(rows, key=lambda name: (name == _LAST, name)):
         table = tables.spec(name).from_rows(rows[name])
-        write_parquet(layout.published(name, "scenes"), [table], spec=tables.spec(name))
+        write_parquet(layout.published(name, _FILE), [table], spec=tables.spec(name))
     counts = {name: len(found) for name, found in sorted(rows.items())}
     write_over(layout.card, card_text(counts, record=_record(), license="apache-2.0").encode())
     return Counter(each.family for each in asked)
@@ -106,6 +108,16 @@ def scene_pictures(folder: Path, clip_id: str, *, uri: str, frames: Sequence[int
     if scene is None:
         raise UsageError(f"{uri}: found no such side of the scene")
     return [render(scene, frame).rgb for frame in frames]
+
+
+def _refuse_other_tables(layout: Layout) -> None:
+    """Every reader takes all files of a table for one dataset."""
+    others = [path for path in layout.data.glob("*/*.parquet") if path.stem != _FILE]
+    if others:
+        raise UsageError(
+            f"{layout.out}: found another dataset there ({min(others).relative_to(layout.out)}), "
+            "expected a new folder, or one of `questions scenes`; name another folder"
+        )
 
 
 def _draw(folder: Path, told: Sequence[Story], asked: Sequence[Asked]) -> None:

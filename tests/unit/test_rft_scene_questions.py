@@ -204,3 +204,12 @@ def test_what_cannot_be_asked_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         write_scene_questions(tmp_path, seeds=seeds, names=names)
+
+
+def test_an_annotated_dataset_is_not_written_into(tmp_path: Path) -> None:
+    other = tmp_path / "data/clips/000000.parquet"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"tables of the annotator")
+    with pytest.raises(UsageError, match=r"another dataset there \(data/clips/000000.parquet\)"):
+        write_scene_questions(tmp_path, seeds=SEEDS, views=4)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
