@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from massannot.errors import BadVideo, EmptyFile, VideoChanged, VideoNotFound
+from massannot.errors import BadVideo, EmptyFile, UsageError, VideoChanged, VideoNotFound
 from massannot.io.store import Entry, StoreRefused, store_of
 from massannot.io.webdataset import MemberStore
 
@@ -20,7 +20,7 @@ def fetched(uri: str, *, size_bytes: int | None, etag: str | None) -> Iterator[s
     """The path of a whole local copy, gone afterwards. At most one video per reader lies there.
 
     Raises VideoChanged when size or etag are not those that were planned, VideoNotFound, BadVideo
-    where the store refuses access; StoreSilent, after having waited."""
+    where the store refuses access or the tar is none; StoreSilent, after having waited."""
     path = _folder() / f"{os.getpid()}-{uuid.uuid4().hex}"
     try:
         _refuse_changed(uri, _download(uri, path, size_bytes, etag), size_bytes, etag)
@@ -40,7 +40,7 @@ def _download(uri: str, path: Path, size_bytes: int | None, etag: str | None) ->
             found = store.download(uri, path)
     except FileNotFoundError as error:
         raise VideoNotFound(f"{uri}: found nothing, expected a video file") from error
-    except StoreRefused as error:
+    except (StoreRefused, UsageError) as error:  # the latter: its tar is none any more
         raise BadVideo(str(error)) from error
     if found.size_bytes == 0:
         raise EmptyFile(f"{uri}: found 0 bytes, expected a video file")

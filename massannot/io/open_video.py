@@ -22,6 +22,7 @@ from massannot.errors import (
     NotAVideo,
     NoVideoStream,
     UnsupportedCodec,
+    UsageError,
     VideoNotFound,
 )
 from massannot.io.store import Entry, Store, StoreRefused, is_remote, store_of
@@ -89,7 +90,7 @@ def _probe_elsewhere(uri: str) -> Header:
         entry = store.head(uri)
     except FileNotFoundError as error:
         raise VideoNotFound(f"{uri}: found nothing, expected a video file") from error
-    except StoreRefused as error:
+    except (StoreRefused, UsageError) as error:  # the latter: its tar is none
         raise BadVideo(str(error)) from error
     if entry.size_bytes == 0:
         raise EmptyFile(f"{uri}: found 0 bytes, expected a video file")

@@ -327,6 +327,21 @@ def test_what_is_not_there_any_more_is_a_failure(server, tmp_path):
                 read(uri)
 
 
+def test_a_video_in_a_tar_that_has_become_something_else_is_a_failure(tmp_path):
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_of(a=b"x"))
+    planned = store_of(f"{tar}#a").head(f"{tar}#a")
+    tar.write_bytes(b"no tar" * 200)
+    for read in (probe, clips_of):
+        with pytest.raises(BadVideo, match="cannot be read as a tar"):
+            read(planned.uri)
+    with (
+        pytest.raises(BadVideo, match="cannot be read as a tar"),
+        fetch.fetched(planned.uri, size_bytes=planned.size_bytes, etag=planned.etag),
+    ):
+        pass
+
+
 def test_a_video_that_may_not_be_read_is_a_failure(server):
     server.fail(403)
     with pytest.raises(BadVideo, match="the store refuses access"):
