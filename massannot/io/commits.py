@@ -124,7 +124,11 @@ def recover(layout: Layout) -> tuple[str, ...]:
     for shard in (layout.shards_in_staging() | _uploaded(layout)) & committed & published:
         _drop_staging(layout, shard)
     for shard in sorted(committed - published):
-        commit = read(layout, shard)
+        try:
+            commit = read(layout, shard)
+        except FileNotFoundError:  # another start has just withdrawn it
+            withdrawn.append(shard)
+            continue
         try:
             publish(layout, commit)
         except DamagedFile:
@@ -189,12 +193,12 @@ def _difference(path: Path, expected: CommittedFile, *, hashed: bool = True) -> 
     that was uploaded under the name of its hash."""
     try:
         size = path.stat().st_size
-    except FileNotFoundError:
+        if size != expected.size_bytes:
+            return f"has {size} bytes, its commit says {expected.size_bytes}"
+        if hashed and durable.sha256_of(path) != expected.sha256:
+            return "has other bytes than its commit says"
+    except FileNotFoundError:  # perhaps only just: others publish, and drop staging, too
         return "is missing"
-    if size != expected.size_bytes:
-        return f"has {size} bytes, its commit says {expected.size_bytes}"
-    if hashed and durable.sha256_of(path) != expected.sha256:
-        return "has other bytes than its commit says"
     return None
 
 

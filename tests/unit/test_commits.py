@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from massannot.io import commits
+from massannot.io import commits, durable
 from massannot.io.layout import Layout
 from tests.unit import small_dataset as small
 
@@ -123,6 +123,41 @@ def test_a_commit_that_cannot_be_published_is_withdrawn_whole(tmp_path, how):
     path.write_bytes(b"") if how == "cut" else path.unlink()
     assert commits.recover(layout) == (SHARD,)
     assert (commits.shards(layout), published(layout)) == (set(), [])
+
+
+def test_a_shard_that_another_start_publishes_at_the_same_moment_is_published(
+    tmp_path, monkeypatch
+):
+    layout = Layout(tmp_path)
+    commit = staged(layout)
+    commits.put(layout, commit)
+    hashed = durable.sha256_of
+
+    def somebody_is_quicker(path):
+        monkeypatch.setattr(durable, "sha256_of", hashed)
+        commits.publish(layout, commit)
+        return hashed(path)
+
+    monkeypatch.setattr(durable, "sha256_of", somebody_is_quicker)
+    assert commits.recover(layout) == ()
+    assert published(layout) == sorted(file.table for file in commit.files)
+
+
+def test_a_commit_that_another_start_withdraws_at_the_same_moment_is_withdrawn(
+    tmp_path, monkeypatch
+):
+    layout = Layout(tmp_path)
+    commit = staged(layout)
+    commits.put(layout, commit)
+    read = commits.read
+
+    def somebody_is_quicker(layout, shard):
+        monkeypatch.setattr(commits, "read", read)
+        commits.withdraw(layout, commit)
+        return read(layout, shard)
+
+    monkeypatch.setattr(commits, "read", somebody_is_quicker)
+    assert commits.recover(layout) == (SHARD,)
 
 
 def test_a_published_file_that_was_changed_is_named(tmp_path):
