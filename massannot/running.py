@@ -18,7 +18,7 @@ from massannot.executors import local
 from massannot.executors.progress import Progress
 from massannot.executors.summary import RunSummary
 from massannot.executors.watchdog import Patience
-from massannot.io import plan_record, run_record
+from massannot.io import durable, plan_record, run_record
 from massannot.io.adopt_plan import Asked
 from massannot.io.layout import Layout
 from massannot.io.plan_folder import PlanFolder, Retry
@@ -125,7 +125,7 @@ def _do(
 
 
 def finished_plan(folder: Path) -> PlanRecord:
-    """Raises UsageError where there is none."""
+    """Raises UsageError where there is none, or not the one that was made."""
     record = plan_record.read(folder)
     if record is None:
         found = "an unfinished plan" if folder.is_dir() else "nothing"
@@ -133,6 +133,13 @@ def finished_plan(folder: Path) -> PlanRecord:
             f"{folder}: found {found}, expected a plan; `massannot plan SOURCE -o {folder}` makes "
             "or finishes one"
         )
+    for name, sha256 in record.files.items():
+        path = folder / name
+        if not path.is_file() or durable.sha256_of(path) != sha256:
+            raise UsageError(
+                f"{path}: found {'other bytes' if path.is_file() else 'nothing'}, expected what "
+                "was planned; copy the plan's folder again, or plan anew into another"
+            )
     return record
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from massannot import planning, running
 from massannot.errors import NotAVideo, OtherRecipe, UsageError
+from massannot.io import plan_folder
 from massannot.io.deal_by_cost import deal_by_cost
 from massannot.io.expected_work import Expected, expected, with_costs
 from massannot.io.open_video import Header
@@ -263,6 +264,16 @@ def test_a_plan_that_is_not_finished_is_not_run(tmp_path, there):
     for name in there:
         (tmp_path / name).mkdir()
     with pytest.raises(UsageError, match=r"expected a plan; `massannot plan SOURCE -o"):
+        running.finished_plan(tmp_path / "plan")
+
+
+@pytest.mark.parametrize("name", [plan_folder.VIDEOS, plan_folder.SHARDS])
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_a_plan_that_was_damaged_is_not_run(films, tmp_path, name, how):
+    planning.make(wish(films, tmp_path / "plan"))
+    path = tmp_path / "plan" / name
+    path.write_bytes(path.read_bytes()[:-1]) if how == "cut" else path.unlink()
+    with pytest.raises(UsageError, match=rf"{name}: found .*, expected what was planned"):
         running.finished_plan(tmp_path / "plan")
 
 
