@@ -31,7 +31,7 @@ def questions_scenes(
     """Ask about physics scenes; every answer is exact, and guessing blindly gives chance.
 
     Which way, how far, how fast, which is faster, does it hit, does it bounce, when. The dataset is
-    in the annotator's own tables; nothing is rendered.
+    in the annotator's own tables, with four thumbnails a scene instead of a film.
 
     \b
     massannot questions scenes asked --count 200
@@ -79,6 +79,13 @@ def questions_import(
     if form not in ("auto", *import_questions.FORMATS):
         names = ", ".join(("auto", *import_questions.FORMATS))
         raise UsageError(f"--format {form}: expected one of {names}")
+    refused = output.with_name(f"{output.stem}.refused.jsonl")
+    read = [file for file in files if file.resolve() in (output.resolve(), refused.resolve())]
+    if read:
+        raise UsageError(
+            f"-o {output}: would write over {read[0]}, which is to be read, and lose what is "
+            "refused; expected another name"
+        )
     chosen = None if form == "auto" else form
     found = import_questions.import_questions(
         files,
@@ -87,7 +94,6 @@ def questions_import(
         find_entities=find_entities,
     )
     write_questions.write_questions(output, found.questions)
-    refused = output.with_name(f"{output.stem}.refused.jsonl")
     refused.unlink(missing_ok=True)
     if found.refused:
         write_questions.write_refused(refused, found.refused)

@@ -75,6 +75,7 @@ COMMANDS = [
     ("questions import text.mp4 -o new", 2, "expected a name that ends in one of .csv"),
     ("questions import nosuch.csv -o new", 2, "nosuch.csv: no such file"),
     ("questions import nosuch.csv -o new --format nope", 2, "expected one of auto"),
+    ("questions import nosuch.jsonl -o ./nosuch.jsonl", 2, "and lose what is refused"),
     ("recipes show nope", 2, "recipes: annotate"),
     ("recipes show annotate", 0, "--set split_segments.length=32"),
     ("models check nope", 2, "profiles: mass"),
