@@ -7,7 +7,7 @@ back equal; everything else in it is for the trainer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,20 @@ def written_examples(
     return Written(tuple(whole), tuple(left_out))
 
 
+def split_files(
+    written: Written, folder: Path, ending: str
+) -> Iterator[tuple[Path, list[Example]]]:
+    """train's file, and val's where something is held out. What an earlier export held out and this
+    one trains on is taken away."""
+    for split in SPLITS:
+        path = folder / f"{split}.{ending}"
+        found = written.of(split)
+        if split == "train" or found:
+            yield path, found
+        else:
+            path.unlink(missing_ok=True)
+
+
 def picture_names(example: Example, media: Media) -> list[str]:
     """Files in the export's folder, in the order of the prompt."""
     if media == "video":
@@ -157,7 +171,7 @@ def questions_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Table]:
     return {"questions": tables.spec("questions").from_rows(rows)}
 
 
-def split_files(folder: Path, ending: str) -> list[Path]:
+def files_there(folder: Path, ending: str) -> list[Path]:
     """The files of an export, train first. Raises UsageError for a folder without any."""
     there = [path for path in (folder / f"{split}.{ending}" for split in SPLITS) if path.is_file()]
     if not there:

@@ -19,6 +19,7 @@ from massannot.exporters._json_rows import load_lines, write_lines
 from massannot.exporters._training import (
     TABLES,
     answer_columns,
+    files_there,
     film_columns,
     other_columns,
     picture_names,
@@ -30,7 +31,7 @@ from massannot.exporters._training import (
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.count_tokens import Media
-from massannot.rft.examples import SPLITS, Example, TrainingData
+from massannot.rft.examples import Example, TrainingData
 
 __all__ = ["TABLES", "export", "load"]
 
@@ -46,11 +47,9 @@ def export(
     media = training.media or "images"
     written = written_examples(dataset, folder, training, media=media, min_quality=min_quality)
     files = []
-    for split in SPLITS:
-        if split == "train" or written.of(split):
-            path = folder / f"{split}.jsonl"
-            write_lines(path, (_row(example, media) for example in written.of(split)))
-            files.append(path)
+    for path, found in split_files(written, folder, "jsonl"):
+        write_lines(path, (_row(example, media) for example in found))
+        files.append(path)
     notes = [f"pictures are named relative to {folder}: start the trainer there"]
     if written.longest is not None:
         notes.append(f"--max_length {written.longest} or more loses no row")
@@ -60,7 +59,7 @@ def export(
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
     rows: list[dict[str, Any]] = []
-    for path in split_files(folder, "jsonl"):
+    for path in files_there(folder, "jsonl"):
         rows += source_rows(load_lines(path), where=path)
     return questions_of(rows)
 

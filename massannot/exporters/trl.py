@@ -20,6 +20,7 @@ from massannot.exporters._parquet_rows import IMAGE, load_rows, temporary_pictur
 from massannot.exporters._training import (
     TABLES,
     answer_columns,
+    files_there,
     other_columns,
     picture_names,
     questions_of,
@@ -29,7 +30,7 @@ from massannot.exporters._training import (
 )
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
-from massannot.rft.examples import SPLITS, Example, TrainingData
+from massannot.rft.examples import Example, TrainingData
 
 __all__ = ["TABLES", "export", "load"]
 
@@ -78,11 +79,9 @@ def export(
         written = written_examples(
             dataset, pictures, training, media="images", min_quality=min_quality
         )
-        for split in SPLITS:
-            if split == "train" or written.of(split):
-                path = folder / f"{split}.parquet"
-                write_rows(path, map(_row, written.of(split)), columns=COLUMNS, pictures=pictures)
-                files.append(path)
+        for path, found in split_files(written, folder, "parquet"):
+            write_rows(path, map(_row, found), columns=COLUMNS, pictures=pictures)
+            files.append(path)
     longest = written.longest
     notes = () if longest is None else (f"the longest prompt has {longest} tokens",)
     return Exported(tuple(files), written.left_out, notes, len(written.examples))
@@ -91,7 +90,7 @@ def export(
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
     rows: list[dict[str, Any]] = []
-    for path in split_files(folder, "parquet"):
+    for path in files_there(folder, "parquet"):
         rows += source_rows(load_rows(path, ["source_row"]), where=path)
     return questions_of(rows)
 

@@ -21,6 +21,7 @@ from massannot.exporters._training import (
     TABLES,
     Limit,
     answer_columns,
+    files_there,
     film_columns,
     other_columns,
     picture_names,
@@ -32,7 +33,7 @@ from massannot.exporters._training import (
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.count_tokens import Media
-from massannot.rft.examples import SPLITS, Example, TrainingData
+from massannot.rft.examples import Example, TrainingData
 
 __all__ = ["TABLES", "export", "load"]
 
@@ -95,13 +96,10 @@ def export(
         written = written_examples(
             dataset, pictures, training, media=media, min_quality=min_quality, limit=LIMIT
         )
-        for split in SPLITS:
-            found = written.of(split)
-            if split == "train" or found:
-                path = folder / f"{split}.parquet"
-                rows = (_row(example, index, media) for index, example in enumerate(found))
-                write_rows(path, rows, columns=COLUMNS[media], pictures=pictures)
-                files.append(path)
+        for path, found in split_files(written, folder, "parquet"):
+            rows = (_row(example, index, media) for index, example in enumerate(found))
+            write_rows(path, rows, columns=COLUMNS[media], pictures=pictures)
+            files.append(path)
     return Exported(
         tuple(files),
         written.left_out,
@@ -113,7 +111,7 @@ def export(
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
     rows: list[dict[str, Any]] = []
-    for path in split_files(folder, "parquet"):
+    for path in files_there(folder, "parquet"):
         infos = [row["extra_info"] for row in load_rows(path, ["extra_info"])]
         rows += source_rows(infos, where=path)
     return questions_of(rows)

@@ -22,6 +22,7 @@ from massannot.exporters._training import (
     TABLES,
     Limit,
     answer_columns,
+    files_there,
     film_columns,
     other_columns,
     picture_names,
@@ -33,7 +34,7 @@ from massannot.exporters._training import (
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.answers import Choice, Number, bare_options
-from massannot.rft.examples import SPLITS, Example, TrainingData
+from massannot.rft.examples import Example, TrainingData
 from massannot.rft.expected import Expected
 from massannot.rft.units import unit
 
@@ -64,11 +65,9 @@ def export(
         dataset, folder, training, media="video", min_quality=min_quality, limit=LIMIT
     )
     files = []
-    for split in SPLITS:
-        if split == "train" or written.of(split):
-            path = folder / f"{split}.json"
-            write_list(path, map(_row, written.of(split)))
-            files.append(path)
+    for path, found in split_files(written, folder, "json"):
+        write_list(path, map(_row, found))
+        files.append(path)
     where = f"Video-R1 looks for films below ./Video-R1-data: link {folder} there; "
     note = where + "it chooses frames itself, 2 a second and at most 16"
     return Exported(tuple(files), written.left_out, (note,), len(written.examples))
@@ -77,7 +76,7 @@ def export(
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
     rows: list[dict[str, Any]] = []
-    for path in split_files(folder, "json"):
+    for path in files_there(folder, "json"):
         rows += source_rows(load_list(path), where=path)
     return questions_of(rows)
 

@@ -245,6 +245,18 @@ def test_all_questions_about_a_video_are_held_out_together(
     assert not videos[0] & videos[1]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_an_earlier_export_held_out_does_not_stay_beside_what_is_trained_on(
+    dataset: Dataset, tmp_path: Path, name: str
+) -> None:
+    export(dataset, tmp_path, name, split_by="split", frames=2)
+    assert len(list(rows_of(tmp_path, "val"))) == 1
+    export(dataset, tmp_path, name, frames=2)
+    assert len(list(rows_of(tmp_path))) == 4
+    assert not list(rows_of(tmp_path, "val"))
+    assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
+
+
 def test_the_manifest_may_say_what_is_held_out(dataset: Dataset, tmp_path: Path) -> None:
     export(dataset, tmp_path, "ms-swift", split_by="split", frames=0)
     assert [row["question_id"] for row in rows_of(tmp_path, "val")] == ["other"]
