@@ -68,11 +68,13 @@ def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool =
 
 def told(errand: Callable[[], Outcome], *, as_json: bool) -> int:
     """Run an errand that takes long, print what came of it to stdout, and give its exit code."""
-    before = signal.signal(signal.SIGTERM, _end_between_clips)  # the executor's own goes first
-    try:
+    asked = (signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.signal(number, _end_between_clips) for number in asked]
+    try:  # while clips are worked on, the executor's own handlers are there
         outcome = errand()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(asked, before, strict=True):
+            signal.signal(number, handler)
     if as_json:
         print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))
     else:
@@ -81,7 +83,7 @@ def told(errand: Callable[[], Outcome], *, as_json: bool) -> int:
 
 
 def _end_between_clips(number: int, frame: object) -> None:
-    """SIGTERM while nothing runs: before the workers, or while films are drawn."""
+    """Asked to stop while nothing runs: before the workers, or while films are drawn."""
     print("interrupted; the same command continues", file=sys.stderr)
     sys.exit(INTERRUPTED)
 

@@ -1,0 +1,18 @@
+"""An errand on the command line ends as it was asked to."""
+
+import os
+import signal
+
+import pytest
+
+from massannot import job
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_asked_to_stop_before_anything_runs_the_code_is_75(number, capsys):
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended:
+        job.told(lambda: os.kill(os.getpid(), number), as_json=False)
+    assert ended.value.code == job.INTERRUPTED
+    assert "the same command continues" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
