@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
+from massannot.cli.folder_options import WorkDir
 
 
 @app.command()
 def status(
-    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")], as_json: AsJson = False
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    work_dir: WorkDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """How a run stands: counts, speed, failures by class, shards. From anywhere, running or dead.
 
@@ -34,6 +37,7 @@ def explain(
     clip: Annotated[
         str, typer.Argument(help="A clip's id or its beginning; or VIDEO, or VIDEO#NUMBER.")
     ],
+    work_dir: WorkDir = None,
     as_json: AsJson = False,
 ) -> None:
     """What became of one clip: where it was done, how long each stage took, or why it failed.

@@ -37,11 +37,9 @@ def adopt(layout: Layout, asked: Asked) -> tuple[PlannedShard, ...]:
 
 def _retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, ...]:
     """Every shard, those with clips that ended so marked."""
-    committed = commits.shards(layout)
+    again = {c.shard for c in commits.read_all(layout) if can_be_retried(c, statuses)}
     return tuple(
-        replace(shard, retry=statuses)
-        if shard.id in committed and can_be_retried(commits.read(layout, shard.id), statuses)
-        else shard
+        replace(shard, retry=statuses) if shard.id in again else shard
         for shard in shard_table(layout)
     )
 

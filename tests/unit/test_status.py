@@ -1,23 +1,28 @@
 """Status and explain tell the truth about a folder, whoever works on it or died in it."""
 
+import contextlib
+import json
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from massannot import explaining, status
+from massannot import cli, explaining, status
 from massannot.errors import UsageError
 from massannot.executors import local
 from massannot.executors.progress import ClipDone
 from massannot.io.adopt_plan import adopt
+from massannot.io.bucket_path import place
 from massannot.io.dataset import open_dataset
 from massannot.io.journal import ClipKey
-from massannot.io.layout import Layout
+from massannot.io.layout import WORK_DIR, Layout
 from massannot.io.plan import PlannedVideo, deal
 from massannot.status import Standing, standing
+from tests import s3_server
 from tests.faults import tiny_run
 from tests.faults.tiny_run import SAMPLING, Tiny, plan_of
 
@@ -44,7 +49,10 @@ class Stopped(Exception):
 def died(tmp_path_factory) -> Path:
     """A run that died in its first shard after three clips."""
     folder = tmp_path_factory.mktemp("died")
-    uris = tiny_run.write_videos(folder / "videos", N_VIDEOS)
+    return die(tiny_run.write_videos(folder / "videos", N_VIDEOS), folder / "out")
+
+
+def die(uris: list[str], out: Path) -> Path:
     n_done = 0
 
     def progress(event: object) -> None:
@@ -55,10 +63,10 @@ def died(tmp_path_factory) -> Path:
 
     with pytest.raises(Stopped):
         local.run(
-            plan_of(uris), Tiny(), out=folder / "out", sampling=SAMPLING, workers=0, device="cpu",
+            plan_of(uris), Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu",
             progress=progress,
         )  # fmt: skip
-    return folder / "out"
+    return out
 
 
 def counts(found: Standing) -> tuple[int, int, int, int, int]:
@@ -87,6 +95,25 @@ def test_a_dead_run_says_what_it_had_done_and_how_to_go_on(died):
     assert found.clips_a_second is not None
     shown = status.as_json(died, found)
     assert shown["planned"] == shown["done"] + shown["remaining"]
+
+
+def test_clips_that_are_not_in_the_bucket_yet_are_seen_in_the_working_folder(
+    tmp_path, monkeypatch, capsys
+):
+    def said(command: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["massannot", *command.split()])
+        with contextlib.suppress(SystemExit):
+            cli.main()
+        return capsys.readouterr().out
+
+    monkeypatch.setenv(WORK_DIR, str(tmp_path / "work"))
+    with s3_server.running("bucket"):
+        die(tiny_run.write_videos(tmp_path / "videos", N_VIDEOS), place("s3://bucket/out"))
+        monkeypatch.setenv(WORK_DIR, str(tmp_path / "another machine"))
+        assert json.loads(said("status s3://bucket/out --json"))["done"] == 0
+        here = f"--work-dir {tmp_path / 'work'}"
+        assert json.loads(said(f"status s3://bucket/out --json {here}"))["done"] == 3
+        assert said(f"explain s3://bucket/out v000.mp4#0 {here}").startswith("done: ")
 
 
 def test_a_run_that_is_silent_for_long_is_not_called_alive(died, tmp_path):
