@@ -52,7 +52,8 @@ def write_scene_questions(
     names: Sequence[str] = (),
     seed: int = 0,
 ) -> Counter[str]:
-    """Ask about the scenes of `seeds`; how many of each family. Equal arguments, equal bytes.
+    """Ask about the scenes of `seeds`; how many of each family, 0 where the balance leaves none.
+    Equal arguments, equal bytes.
 
     The split is "test" for held-out seeds, else "train". `names`: of families; none: all. `seed`
     decides what balancing keeps. Raises UsageError for an unknown family, for seeds of both
@@ -83,7 +84,9 @@ def write_scene_questions(
         write_parquet(layout.published(name, _FILE), [table], spec=tables.spec(name))
     counts = {name: len(found) for name, found in sorted(rows.items())}
     write_over(layout.card, card_text(counts, record=_record(), license="apache-2.0").encode())
-    return Counter(each.family for each in asked)
+    found = Counter(dict.fromkeys(names or FAMILIES, 0))
+    found.update(each.family for each in asked)
+    return found
 
 
 def picture_frames(n_frames: int) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """Questions about rendered scenes, with exact answers: what is asked, of whom, and what is true.
 
-Nobody who sees neither frames nor profile can do better than chance, by construction: within each
-group of questions about the same shapes, every answer of a family occurs equally often, and numbers
-to choose from are the true answers of the very questions that share them. Where the truth is a
+Nobody who sees neither frames nor profile can do better than chance, by construction: among the
+questions that read the same, every answer of a family occurs equally often, and numbers to choose
+from are the true answers of the very questions that share them. Where the truth is a
 matter of degree, near ties are not asked.
 """
 
@@ -36,8 +36,6 @@ class Asked:
     view: int
     text: str
     entities: tuple[int, ...]
-    shapes: tuple[str, ...]
-    """Of the entities, in the order asked: what a blind reader could learn from."""
     value: str | float
     """True: one of the family's answers, or a number in its unit."""
     numbers: tuple[float, ...]
@@ -96,7 +94,6 @@ def _asked(family: Family, story: Story) -> Iterator[Asked]:
             view=story.view,
             text=text,
             entities=entities,
-            shapes=tuple(story.shapes[entity] for entity in entities),
             value=value,
             numbers=numbers,
             options=tuple(map(story.the, entities)) if family.answers == _EITHER else (),
@@ -104,13 +101,13 @@ def _asked(family: Family, story: Story) -> Iterator[Asked]:
 
 
 def _balanced(family: Family, asked: list[Asked], chance: np.random.Generator) -> list[Asked]:
-    """Group by shapes; in each group, as many of every answer as of the rarest."""
-    groups: dict[tuple[str, ...], list[Asked]] = defaultdict(list)
+    """Group by all that a blind reader sees; in each, as many of every answer as of the rarest."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Asked]] = defaultdict(list)
     for i in chance.permutation(len(asked)):
-        groups[asked[i].shapes].append(asked[i])
+        groups[asked[i].text, asked[i].options].append(asked[i])
     found: list[Asked] = []
-    for shapes in sorted(groups):
-        group = groups[shapes]
+    for read in sorted(groups):
+        group = groups[read]
         if family.kind == "number":
             found += _even_numbers(group, family.unit)
         elif family.unit:
