@@ -7,6 +7,7 @@ progress and messages to stderr. Exit codes: 0 done; 1 a bug; 2 usage; 3 too man
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -61,6 +62,10 @@ def main() -> None:
         sys.exit(128 + signal.SIGPIPE)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         sys.exit(_complain(_misplaced(error), 2))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(_complain(_full(error), 4))
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -78,3 +83,11 @@ def _misplaced(error: OSError) -> UsageError:
             "another folder, or change who may use it"
         )
     return UsageError(f"{file}: found a file, expected a folder; choose another name")
+
+
+def _full(error: OSError) -> NothingToRun:
+    where = f"{error.filename}: " if error.filename else ""
+    return NothingToRun(
+        f"{where}no space left on the disk; what is finished is kept: make room and give the same "
+        "command again"
+    )

@@ -3,6 +3,8 @@ validator or a reader would stumble over."""
 
 import re
 import shutil
+import subprocess
+import sys
 
 import datasets
 import duckdb
@@ -11,7 +13,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from massannot import tables
+from massannot import cli, tables
 from massannot.errors import BadTable, UsageError
 from massannot.io import commits, durable, run_record
 from massannot.io import publish as publishing
@@ -276,3 +278,19 @@ def test_three_million_clips_are_fewer_than_ten_thousand_files(shard_mib, most_f
     sizes = [len(file.shards) * size for file in files]
     assert max(sizes) <= largest_gib * GIB
     assert min(sizes[:-1], default=0) >= 0.25 * GIB
+
+
+def test_a_full_disk_ends_the_command_with_a_message(tmp_path, monkeypatch, capsys):
+    out, disk = write_run(tmp_path / "out", 1).out, tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small file system")
+    try:
+        monkeypatch.setattr(sys, "argv", ["massannot", "publish", str(out), str(disk / "dataset")])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+    assert ended.value.code == 4
+    assert "no space left on the disk; what is finished is kept" in capsys.readouterr().err
