@@ -30,7 +30,7 @@ def kind_of(
         return "yes_no", None
     if _reads(text, "number"):
         return "number", None
-    written = re.fullmatch(r"[+-−]?[\d.,]+\s*(\D.*?)\.?", text)
+    written = re.fullmatch(r"[+−-]?[\d.,]+\s*(\D.*?)\.?", text)
     if written is not None:
         try:
             symbol = unit(written[1]).symbol
@@ -41,9 +41,11 @@ def kind_of(
     return "text", None
 
 
-def is_count(answer: str, *, kind: Kind, asked_unit: str | None) -> bool:
-    """Whether the answer is a whole number of things, of which no share is near enough."""
-    return kind == "number" and asked_unit is None and re.fullmatch(r"\d+\.?", answer) is not None
+def is_count(answer: str, *, kind: str | None, asked_unit: str | None) -> bool:
+    """Whether the answer is a whole number of things, of which no share is near enough. `kind` may
+    be Video-R1's."""
+    number = kind in ("number", "numerical") and asked_unit is None
+    return number and re.fullmatch(r"\d+\.?", answer.strip()) is not None
 
 
 def _reads(text: str, kind: Kind, *, asked_unit: str | None = None) -> bool:

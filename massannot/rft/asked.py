@@ -21,7 +21,7 @@ from massannot.io.dataset import Dataset
 from massannot.io.join_questions import texts_of
 from massannot.io.kept_rows import good_entities, rows_of_entities
 from massannot.motion_profile import Template, motion_profile
-from massannot.rft.answer_kinds import kind_of
+from massannot.rft.answer_kinds import is_count, kind_of
 from massannot.rft.expected import COLUMNS, Expected
 from massannot.rft.profile_blocks import joined, profile_blocks
 from massannot.rft.prompts import Question
@@ -94,7 +94,8 @@ def find_question(dataset: Dataset, question_id: str) -> Row:
 
 
 def expected_of(row: Row) -> Expected:
-    """The answer of a row of `questions`. Raises BadQuestion, naming the question."""
+    """The answer of a row of `questions`; a count is exact where the row says no tolerance. Raises
+    BadQuestion, naming the question."""
     name = row["question_id"]
     if row["answer"] is None:
         raise BadQuestion(f"question {name}: found no answer, expected one to train on")
@@ -103,6 +104,8 @@ def expected_of(row: Row) -> Expected:
     boxes = [flat[start : start + 5] for start in range(0, len(flat), 5)]
     kind, unit = _kind(row)
     said |= {"solution": row["answer"], "problem_type": kind, "unit": unit, "evidence_boxes": boxes}
+    if said["tolerance"] is None and is_count(row["answer"], kind=kind, asked_unit=unit):
+        said["tolerance"] = 0.0
     try:
         return Expected.from_row(said)
     except BadQuestion as error:

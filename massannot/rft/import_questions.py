@@ -157,8 +157,8 @@ def _typed(question: Question) -> Question:
         question = replace(question, unit=kind_of(answer)[1])
     if question.unit is not None:
         question = replace(question, unit=unit(question.unit).symbol)
-    counted = question.problem_type in ("number", "numerical") and question.tolerance is None
-    if counted and is_count(answer, kind="number", asked_unit=question.unit):
+    counted = is_count(answer, kind=question.problem_type, asked_unit=question.unit)
+    if counted and question.tolerance is None:
         question = replace(question, tolerance=0.0)
     return question
 

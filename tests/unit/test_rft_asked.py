@@ -124,6 +124,23 @@ def test_an_id_that_is_not_there_is_refused_with_those_that_are(dataset: Dataset
         find_question(dataset, "nope")
 
 
+@pytest.mark.parametrize(
+    ("answer", "said", "tolerance"),
+    [
+        pytest.param("4", {}, 0.0, id="a count: three balls are not four"),
+        pytest.param("4", {"problem_type": "numerical"}, 0.0, id="a count, as Video-R1 says"),
+        pytest.param("4", {"tolerance": 0.5}, 0.5, id="a count that may miss"),
+        pytest.param("4", {"unit": "m"}, 0.25, id="metres"),
+        pytest.param("4.0", {}, 0.25, id="a measured number"),
+    ],
+)
+def test_a_count_is_exact_and_a_measure_is_not(
+    answer: str, said: dict[str, Any], tolerance: float
+) -> None:
+    row = {"question_id": "q", "answer": answer, **said}
+    assert expected_of(row).tolerance == tolerance
+
+
 def test_evidence_is_read_back_box_by_box(dataset: Dataset) -> None:
     assert expected_of(find_question(dataset, "one-3")).evidence_boxes == ((0, (1, 2, 3, 4)),)
 
