@@ -17,6 +17,7 @@ from typing import Any
 from massannot.errors import OtherRecipe
 from massannot.io import durable
 from massannot.io.layout import Layout
+from massannot.io.store import without_secrets
 
 PACKAGES = (
     "massannot",
@@ -130,9 +131,7 @@ def without_credentials(argv: Sequence[str]) -> str:
             words.append("***")
             hide_next = False
             continue
-        word = re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", word)
-        word = re.sub(rf"(?i)([?&;]|^)([\w-]*{_SECRET}[\w-]*)=[^&\s]+", r"\1\2=***", word)
-        word = re.sub(r"\b(hf_[A-Za-z0-9]{8,}|AKIA[A-Z0-9]{12,})\b", "***", word)
+        word = re.sub(rf"(?i)^([\w-]*{_SECRET}[\w-]*)=.+", r"\1=***", without_secrets(word))
         hide_next = bool(re.fullmatch(rf"(?i)--?[\w-]*{_SECRET}[\w-]*", word))
         words.append(word)
     return " ".join(words)

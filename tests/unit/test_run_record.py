@@ -95,6 +95,10 @@ def test_equal_values_do_not_differ():
         (["https://b/x?X-Amz-Signature=abc&y=1"], "https://b/x?X-Amz-Signature=***&y=1"),
         (["hf_abcdefghij0123456789"], "***"),
         (["AKIAABCDEFGHIJKLMNOP"], "***"),
+        (["ASIAABCDEFGHIJKLMNOP"], "***"),
+        (["https://b/x?sv=1&sig=abc&se=2"], "https://b/x?sv=1&sig=***&se=2"),
+        (["https://b/x?passwd=abc"], "https://b/x?passwd=***"),
+        (["AWS_SECRET_ACCESS_KEY=a&b"], "AWS_SECRET_ACCESS_KEY=***"),
     ],
 )
 def test_credentials_do_not_reach_the_record(argv, shown):
