@@ -103,7 +103,9 @@ class GroundingDino:
         Raises BadPhrase for a phrase that cannot be asked, BadModelOutput for NaN.
         """
         loaded = self._ready()
-        prompts = prompts_of(phrases, loaded.tokenize, limit=loaded.text_limit)
+        prompts = prompts_of(
+            phrases, loaded.tokenize, limit=loaded.text_limit, known=loaded.known_words
+        )
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
         step = micro_batch(self.batch or (4 if loaded.device.startswith("cuda") else 1))
@@ -196,6 +198,12 @@ class _Loaded:
 
     def tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @property
+    def known_words(self) -> str:
+        """The vocabulary, where it is small enough to be told."""
+        words = sorted(word for word in self.tokenizer.get_vocab() if word.isalpha())
+        return f"words out of {', '.join(words)}" if len(words) <= 100 else "English words"
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         if self.fixed is not None:

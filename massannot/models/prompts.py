@@ -31,12 +31,16 @@ class Prompt:
 
 
 def prompts_of(
-    phrases: Sequence[str], tokenize: Callable[[str], Sequence[int]], *, limit: int
+    phrases: Sequence[str],
+    tokenize: Callable[[str], Sequence[int]],
+    *,
+    limit: int,
+    known: str = "English words",
 ) -> tuple[Prompt, ...]:
     """As few texts of at most `limit` tokens as hold the phrases in their order.
 
     A phrase's words are tokenized alone: the vocabulary is of words, so they read the same in
-    company. Raises BadPhrase, naming the phrase.
+    company. `known`: what the vocabulary holds, for a refusal. Raises BadPhrase, naming the phrase.
     """
     tokens = [tuple(tokenize(cleaned(phrase))) for phrase in phrases]
     prompts: list[Prompt] = []
@@ -44,7 +48,7 @@ def prompts_of(
     members: list[int] = []
     spans: list[tuple[int, int]] = []
     for index, (phrase, own) in enumerate(zip(phrases, tokens)):
-        _refuse_tokens(phrase, own, limit)
+        _refuse_tokens(phrase, own, limit, known)
         if len(ids) + len(own) + 2 > limit:
             prompts.append(Prompt((*ids, SEP), tuple(members), tuple(spans)))
             ids, members, spans = [CLS], [], []
@@ -69,11 +73,10 @@ def cleaned(phrase: str) -> str:
     return text
 
 
-def _refuse_tokens(phrase: str, ids: tuple[int, ...], limit: int) -> None:
+def _refuse_tokens(phrase: str, ids: tuple[int, ...], limit: int, known: str) -> None:
     if UNKNOWN in ids:
         raise BadPhrase(
-            f"phrase {phrase!r}: found letters that the detector's vocabulary lacks, expected "
-            "English words"
+            f"phrase {phrase!r}: found what the detector's vocabulary lacks, expected {known}"
         )
     if not ids or BORDERS & set(ids):
         raise BadPhrase(f"phrase {phrase!r}: found a mark that separates phrases, expected words")

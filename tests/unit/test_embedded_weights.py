@@ -16,6 +16,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from massannot.errors import BadPhrase
+from massannot.models.grounding_dino import GroundingDino
+from massannot.models.weights import Weights
 from tools.embedded import measured
 
 FOLDER = Path(__file__).parents[2] / "massannot" / "weights" / "embedded"
@@ -46,6 +49,15 @@ def test_shipped_weights_score_what_their_card_says(
     errors = {n: v - said[n] for n, v in scores.items() if n in said and n != "threshold"}
     assert errors
     assert max(abs(e) for e in errors.values()) < MARGIN, errors
+
+
+def test_a_phrase_beyond_the_tiny_vocabulary_is_told_the_words_in_it(
+    clips: list[measured.TrueClip],
+) -> None:
+    detector = GroundingDino(Weights("embedded/grounding_dino"))
+    detector.setup(device="cpu")
+    with pytest.raises(BadPhrase, match=r"'person'.* words out of a, an, ball, blue, box"):
+        detector.detect(clips[0].frames, at=[0], phrases=["person"])
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
