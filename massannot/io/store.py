@@ -125,8 +125,8 @@ def without_secrets(text: str) -> str:
     """A text as it may be shown: user:password@ and the queries of addresses become ***."""
     text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@", r"\1***@", text)
     text = re.sub(
-        r"(?i)([?&;](?:x-amz-|x-goog-)?[\w-]*(?:signature|token|secret|passw(?:or)?d|credential|key|sig)"
-        r"[\w-]*)=[^&\s\"')]+",
+        r"(?i)([?&;](?:x-amz-|x-goog-)?"
+        r"[\w-]*(?:signature|token|secret|passw(?:or)?d|credential|key|sig)[\w-]*)=[^&\s\"')]+",
         r"\1=***",
         text,
     )
