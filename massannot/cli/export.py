@@ -85,8 +85,10 @@ def export(
     }
     more = _more(name, exporter, {key: v for key, v in asked.items() if v is not None})
     written = exporter.export(open_dataset(out), Path(folder), min_quality=min_quality, **more)
-    for sentence in written.left_out:
+    for sentence in written.left_out[:20]:
         print(f"left out: {sentence}", file=sys.stderr)
+    if len(written.left_out) > 20:
+        print(f"left out: {len(written.left_out) - 20} more", file=sys.stderr)
     if written.n_questions == 0:
         raise NothingToRun(f"{out}: none of its questions can be trained on, see above")
     for sentence in written.notes:

@@ -21,6 +21,7 @@ from massannot.io.dataset import Dataset
 from massannot.rft.count_tokens import Media
 from massannot.rft.examples import SPLITS, Example, Split, TrainingData, examples
 from massannot.rft.expected import COLUMNS
+from massannot.rft.scene_dataset import SCHEME
 
 TABLES = ("questions",)
 
@@ -65,7 +66,8 @@ def written_examples(
 ) -> Written:
     """Builds the examples and writes their pictures. A question whose video cannot be read any
     more is left out by name. Raises UsageError for prompts over the limit, where no --max-tokens
-    says that it was raised."""
+    says that it was raised, and for questions about scenes, of which there are no films."""
+    _refuse_scenes(dataset)
     found = examples(dataset, training, media=media, min_quality=min_quality)
     if limit is not None and training.max_tokens is None:
         _check_limit(found.found, limit)
@@ -78,7 +80,8 @@ def written_examples(
         if missing:
             left_out.append(
                 f"question {example.row['question_id']}: found no frame for {missing[0]}; its "
-                f"video {example.row['uri']} cannot be read again as it was annotated"
+                f"video {example.row['uri']} cannot be read again as it was annotated; start where "
+                "that name leads to it"
             )
         else:
             whole.append(example)
@@ -104,6 +107,15 @@ def picture_names(example: Example, media: Media) -> list[str]:
     if media == "video":
         return [] if example.film is None else [film_name(example.film)]
     return [image_name(shot) for shot in example.shots]
+
+
+def _refuse_scenes(dataset: Dataset) -> None:
+    if any(uri.startswith(SCHEME) for uri in dataset.table_or_empty("clips")["uri"].to_pylist()):
+        out = dataset.layout.out
+        raise UsageError(
+            f"{out}: found questions about scenes, expected annotated videos to take pictures "
+            f"from; `massannot rft train RECIPE --data {out}` reads it as it is"
+        )
 
 
 def _check_limit(found: Sequence[Example], limit: Limit) -> None:

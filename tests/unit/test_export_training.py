@@ -19,12 +19,14 @@ from massannot import exporting
 from massannot.errors import UsageError
 from massannot.exporters import _json_rows
 from massannot.io.dataset import Dataset
+from massannot.io.layout import Layout
 from massannot.io.pictures_again import clips_again
 from massannot.rft.adapters.trl import reward_functions
 from massannot.rft.adapters.verl import compute_score
 from massannot.rft.asked import Shot, find_question
 from massannot.rft.examples import TrainingData
 from massannot.rft.film import Film
+from massannot.rft.scene_dataset import write_scene_questions
 from massannot.scenes.record import SceneLibrary
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 from tests.tiny_processor import write_processor
@@ -277,6 +279,12 @@ def test_a_trainer_that_would_drop_a_row_stops_the_export_and_names_the_setting(
     assert max(counts) == longest
     with pytest.raises(UsageError, match=r"--max-tokens 500: 4 of 7 prompts stay longer"):
         export(dataset, tmp_path / "verl", "verl", processor=processor, max_tokens=500)
+
+
+def test_questions_about_scenes_are_trained_on_where_they_lie(tmp_path: Path) -> None:
+    write_scene_questions(tmp_path / "asked", seeds=range(900_256, 900_262), names=("hits",))
+    with pytest.raises(UsageError, match=r"massannot rft train RECIPE --data .*asked"):
+        export(Dataset(Layout(tmp_path / "asked")), tmp_path / "exported", "trl")
 
 
 @pytest.mark.parametrize(
