@@ -54,7 +54,11 @@ def answers(
         about = json.loads((run / RUN).read_text())
         recipe = recipe_named(about["recipe"])
         rows = load(
-            data, evidence=about["evidence"], frames=recipe.frames, template=recipe.template
+            data,
+            evidence=about["evidence"],
+            frames=recipe.frames,
+            template=recipe.template,
+            held_out=True,
         )
         some = TrainingRows(rows.rows[:limit], rows.folder) if limit else rows
         for condition, folder, shuffle in _conditions(run, about["evidence"]):

@@ -48,14 +48,22 @@ class TrainingRows:
 
 
 def load(
-    folder: Path, *, evidence: Evidence, frames: int = 4, template: Template = "mass-v1"
+    folder: Path,
+    *,
+    evidence: Evidence,
+    frames: int = 4,
+    template: Template = "mass-v1",
+    held_out: bool = False,
 ) -> TrainingRows:
-    """Every question of the folder. Raises UsageError for a folder that is neither, or for an
-    annotated dataset, whose pictures an export has to write first."""
+    """Every question of the folder; of an export, those to train on, or with `held_out` the others
+    where it has any. Raises UsageError for a folder that is neither, or for an annotated dataset,
+    whose pictures an export has to write first."""
     if evidence not in EVIDENCE:
         raise UsageError(f"evidence: found {evidence!r}, expected {', '.join(EVIDENCE)}")
     if (folder / "train.parquet").exists():
-        return _exported(folder, evidence)
+        val = folder / "val.parquet"
+        file = val if held_out and val.exists() else folder / "train.parquet"
+        return _exported(file, evidence)
     dataset = _InMemory(Layout(folder))
     if not dataset.names:
         raise UsageError(
@@ -93,18 +101,18 @@ def _row(example: Example) -> Row:
     }
 
 
-def _exported(folder: Path, evidence: Evidence) -> TrainingRows:
+def _exported(file: Path, evidence: Evidence) -> TrainingRows:
     from datasets import load_dataset
 
     rows = []
-    for each in load_dataset("parquet", data_files=str(folder / "train.parquet"), split="train"):
+    for each in load_dataset("parquet", data_files=str(file), split="train"):
         row = {**each, "group": each["video_id"], "split": "train", "thinking": ""}
         for message in row["prompt"]:
             message["content"] = [p for p in message["content"] if _is_kept(p, evidence)]
         if evidence == "none":
             row["images"] = []
         rows.append(row)
-    return TrainingRows(tuple(rows), folder)
+    return TrainingRows(tuple(rows), file.parent)
 
 
 def _is_kept(part: Mapping[str, Any], evidence: Evidence) -> bool:

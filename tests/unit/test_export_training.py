@@ -27,6 +27,7 @@ from massannot.rft.asked import Shot, find_question
 from massannot.rft.examples import TrainingData
 from massannot.rft.film import Film
 from massannot.rft.scene_dataset import write_scene_questions
+from massannot.rft.training_rows import load
 from massannot.scenes.record import SceneLibrary
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 from tests.tiny_processor import write_processor
@@ -318,6 +319,21 @@ def test_datasets_opens_the_trl_export_with_its_pictures(dataset: Dataset, tmp_p
     parts = [part["type"] for part in row["prompt"][0]["content"]]
     assert parts == ["text", "image", "text", "image", "text", "text"]
     assert [one["question_id"] for one in loaded.remove_columns("images")] == [*GOOD, "other"]
+
+
+def test_an_export_is_trained_on_and_judged_by_what_it_held_out(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    export(dataset, tmp_path, "trl", split_by="split", frames=2)
+    trained = load(tmp_path, evidence="frames+profile")
+    judged = load(tmp_path, evidence="frames+profile", held_out=True)
+    assert sorted(row["question_id"] for row in trained.rows) == list(GOOD)
+    assert [row["question_id"] for row in judged.rows] == ["other"]
+    kinds = [part["type"] for part in judged.rows[0]["prompt"][0]["content"]]
+    assert kinds == ["text", "image", "text", "image", "text", "text"]
+    assert [one.size for one in judged.pictures(judged.rows[0])] == [(84, 84)] * 2
 
 
 def test_json_rows_that_show_a_columns_type_come_first(tmp_path: Path) -> None:
