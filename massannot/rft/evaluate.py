@@ -46,28 +46,41 @@ class Answered:
 def answers(
     runs: list[Path], *, data: Path, limit: int | None = None, log: Log = print
 ) -> list[Answered]:
-    """Of every run before and after reinforcement. Raises UsageError for a folder without a run."""
+    """Of every run before and after reinforcement. Raises UsageError for a folder without a run,
+    and for two runs with the same evidence, which would be scored as one."""
     found: list[Answered] = []
-    for run in runs:
-        if not (run / RUN).exists():
-            raise UsageError(f"{run}: found no {RUN}, expected what `massannot rft train -o` wrote")
-        about = json.loads((run / RUN).read_text())
+    for evidence, (run, about) in _by_evidence(runs).items():
         recipe = recipe_named(about["recipe"])
         rows = load(
             data,
-            evidence=about["evidence"],
+            evidence=evidence,
             frames=recipe.frames,
             template=recipe.template,
             held_out=True,
         )
         some = TrainingRows(rows.rows[:limit], rows.folder) if limit else rows
-        for condition, folder, shuffle in _conditions(run, about["evidence"]):
+        for condition, folder, shuffle in _conditions(run, evidence):
             policy, processor = load_policy(recipe, folder)
             n_tokens = recipe.max_completion_tokens
             asked = _shuffled(some, shuffle)
             found += _answered(condition, asked, some, policy, processor, n_tokens=n_tokens)
             right = [each.accuracy for each in found if each.condition == condition]
             log(f"{condition}: {sum(right) / max(1, len(right)):.3f} of {len(right)} questions")
+    return found
+
+
+def _by_evidence(runs: list[Path]) -> dict[Evidence, tuple[Path, dict[str, Any]]]:
+    found: dict[Evidence, tuple[Path, dict[str, Any]]] = {}
+    for run in runs:
+        if not (run / RUN).exists():
+            raise UsageError(f"{run}: found no {RUN}, expected what `massannot rft train -o` wrote")
+        about = json.loads((run / RUN).read_text())
+        other = found.setdefault(about["evidence"], (run, about))[0]
+        if other is not run:
+            raise UsageError(
+                f"{run}: found the evidence {about['evidence']!r}, as in {other}, expected runs "
+                "that differ in it; score these two one by one"
+            )
     return found
 
 
