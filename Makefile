@@ -61,7 +61,7 @@ rft: setup
 	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/profile & \
 	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/plain --evidence frames \
 	&& wait $$!
-	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/blind --evidence none
+	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/blind --evidence none --steps 40
 	$(BIN)/massannot rft eval rft-out/profile rft-out/plain rft-out/blind --data rft-out/held-out \
 		-o rft-out/scores
 

@@ -8,13 +8,14 @@ RECIPE = Recipe(
     frames=4,
     template="mass-v1",
     max_completion_tokens=6,
-    warm_up=WarmUp(steps=150, scenes=32, learning_rate=3e-3),
+    warm_up=WarmUp(steps=140, scenes=32, learning_rate=3e-3),
     grpo={
         "max_steps": 120,
-        "per_device_train_batch_size": 128,  # 16 questions, each answered 8 times
-        "num_generations": 8,
-        "learning_rate": 1e-3,
-        "lr_scheduler_type": "constant",
+        "per_device_train_batch_size": 256,  # 64 questions, each answered 4 times
+        "num_generations": 4,
+        "learning_rate": 7e-4,
+        "lr_scheduler_type": "linear",
+        "adam_beta2": 0.98,
         "max_grad_norm": 1.0,
         "beta": 0.0,
         "loss_type": "grpo",
