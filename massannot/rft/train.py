@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from massannot.errors import UsageError
+from massannot.errors import OtherRecipe, UsageError
 from massannot.rft.recipes import Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, load
 
@@ -32,14 +32,16 @@ def train(
     log: Log = print,
 ) -> None:
     """Warm up, reinforce, save. `model`: a folder or hub id in place of the recipe's; `resume`
-    continues from the last checkpoint. Raises UsageError for held-out questions among the data."""
+    continues from the last checkpoint. Raises UsageError for held-out questions among the data, and
+    for a folder of another run."""
+    about = {"recipe": name, "evidence": evidence, "seed": seed, "model": model or recipe.model}
+    _refuse_other_run(out, about)
     rows = _to_train_on(
         load(data, evidence=evidence, frames=recipe.frames, template=recipe.template)
     )
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
     policy, processor = _policy(recipe, rows, model=model, seed=seed, out=out, log=log)
     out.mkdir(parents=True, exist_ok=True)
-    about = {"recipe": name, "evidence": evidence, "seed": seed, "model": model or recipe.model}
     (out / RUN).write_text(json.dumps(about, indent=1) + "\n")
     trainer = make_trainer(recipe, rows, policy, processor, out=out, seed=seed)
     trainer.train(resume_from_checkpoint=str(_last_checkpoint(out)) if resume else None)
@@ -137,6 +139,19 @@ def load_policy(recipe: Recipe, folder: str | Path) -> tuple[Any, Any]:
 
     processor = AutoProcessor.from_pretrained(folder, padding_side="left")
     return AutoModelForImageTextToText.from_pretrained(folder, dtype="auto"), processor
+
+
+def _refuse_other_run(out: Path, about: dict[str, Any]) -> None:
+    """Its warm-up would be taken for this one's."""
+    if not (out / RUN).exists():
+        return
+    there = json.loads((out / RUN).read_text())
+    for key, wanted in about.items():
+        if there.get(key) != wanted:
+            raise OtherRecipe(
+                f"{out}: found a run with {key} {there.get(key)!r}, expected {wanted!r}; "
+                "take another folder"
+            )
 
 
 def _to_train_on(rows: TrainingRows) -> TrainingRows:
