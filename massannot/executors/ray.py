@@ -131,6 +131,7 @@ class RayWorker(WorkerHandle):
             said, self._exit_code = ray.get(self.next_words)
         except ray.exceptions.RayError as error:
             self._why_lost = str(error)
+            self._exit_code = _exit_code_of(error)
             self.silent = True
             return
         self.placed = True
@@ -162,6 +163,12 @@ class RayWorker(WorkerHandle):
             if self.placed and not self._why_lost:
                 ray.wait([ended], timeout=5)
             ray.kill(self._post, no_restart=True)
+
+
+def _exit_code_of(error: Exception) -> int | None:
+    """Of an actor that does not answer: None where its machine may be lost; 1 where the machine is
+    there and could not start a worker, which it could not the next time either."""
+    return 1 if getattr(error, "actor_init_failed", False) else None
 
 
 class _Cluster:

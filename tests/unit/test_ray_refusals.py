@@ -28,3 +28,11 @@ def test_machines_that_do_not_see_each_others_journals_are_refused(
         return
     with pytest.raises(UsageError, match=r"2 machines needs a working folder.*--work-dir"):
         ray._refuse_scattered(layout, n_machines)
+
+
+def test_a_machine_that_cannot_start_a_worker_is_not_taken_for_a_lost_one():
+    exceptions = pytest.importorskip("ray.exceptions")
+    failed = exceptions.RayTaskError("_Post.__init__", "Traceback", FileExistsError("logs"))
+    assert ray._exit_code_of(exceptions.ActorDiedError(failed)) == 1
+    assert ray._exit_code_of(exceptions.ActorDiedError()) is None
+    assert ray._exit_code_of(exceptions.ActorUnavailableError("gone", b"1" * 16)) is None
