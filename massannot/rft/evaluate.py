@@ -48,6 +48,8 @@ def answers(
 ) -> list[Answered]:
     """Of every run before and after reinforcement. Raises UsageError for a folder without a run,
     and for two runs with the same evidence, which would be scored as one."""
+    import torch
+
     found: list[Answered] = []
     for evidence, (run, about) in _by_evidence(runs).items():
         recipe = recipe_named(about["recipe"])
@@ -61,6 +63,7 @@ def answers(
         some = TrainingRows(rows.rows[:limit], rows.folder) if limit else rows
         for condition, folder, shuffle in _conditions(run, evidence):
             policy, processor = load_policy(recipe, folder)
+            policy.to("cuda" if torch.cuda.is_available() else "cpu")
             n_tokens = recipe.max_completion_tokens
             asked = _shuffled(some, shuffle)
             found += _answered(condition, asked, some, policy, processor, n_tokens=n_tokens)

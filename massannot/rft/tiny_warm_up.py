@@ -84,7 +84,6 @@ def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
     text = "\n".join("<image>" if part["type"] == "image" else part["text"] for part in shared)
     tokens = tokenizer(text)["input_ids"] if text else []
     n = len(tokens)
-    n = len(tokens)
     scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(n)))
     for number, row in enumerate(rows, start=1):
         asked = tokenizer(row["prompt"][0]["content"][-1]["text"])["input_ids"]
