@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from massannot.errors import NothingToRun, UsageError
-from massannot.io.store import Entry, StoreRefused, StoreSilent, without_secrets
+from massannot.errors import NothingToRun
+from massannot.io.store import Entry, ReadOnly, StoreRefused, StoreSilent, without_secrets
 
 T = TypeVar("T")
 
 
-class HubStore:
+class HubStore(ReadOnly):
+    refusal = "the Hub can only be read; write to a folder and upload that"
+
     def __init__(self) -> None:
         try:
             from huggingface_hub import HfFileSystem
@@ -51,21 +53,6 @@ class HubStore:
         self._asked(uri, lambda name: self._hub.get_file(name, str(path)))
         return entry
 
-    def put(self, uri: str, content: bytes) -> None:
-        raise _read_only(uri)
-
-    def put_once(self, uri: str, content: bytes) -> bool:
-        raise _read_only(uri)
-
-    def upload(self, path: Path, uri: str) -> None:
-        raise _read_only(uri)
-
-    def copy(self, source: str, target: str) -> None:
-        raise _read_only(target)
-
-    def delete(self, uri: str) -> None:
-        raise _read_only(uri)
-
     def _asked(self, uri: str, call: Callable[[str], T]) -> T:
         """The library waits and tries again by itself."""
         try:
@@ -82,7 +69,3 @@ class HubStore:
 
 def _entry(found: Any) -> Entry:
     return Entry(f"hf://{found['name']}", found["size"], None, found.get("blob_id"))
-
-
-def _read_only(uri: str) -> UsageError:
-    return UsageError(f"{uri}: the Hub can only be read; write to a folder and upload that")

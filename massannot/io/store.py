@@ -80,6 +80,28 @@ class Store(Protocol):
         """Harmless when it has gone."""
 
 
+class ReadOnly:
+    """The writing half of a store that can only be read: it refuses, with a UsageError."""
+
+    refusal: str
+    """What was found, what was expected, and the way out."""
+
+    def put(self, uri: str, content: bytes) -> None:
+        raise UsageError(f"{uri}: {self.refusal}")
+
+    def put_once(self, uri: str, content: bytes) -> bool:
+        raise UsageError(f"{uri}: {self.refusal}")
+
+    def upload(self, path: Path, uri: str) -> None:
+        raise UsageError(f"{uri}: {self.refusal}")
+
+    def copy(self, source: str, target: str) -> None:
+        raise UsageError(f"{target}: {self.refusal}")
+
+    def delete(self, uri: str) -> None:
+        raise UsageError(f"{uri}: {self.refusal}")
+
+
 def store_of(uri: str) -> Store:
     """The store that holds `uri`. Raises UsageError for an address of another kind, or with
     credentials in it, NothingToRun where its library is not installed."""

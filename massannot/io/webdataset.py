@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from massannot.errors import UsageError
 from massannot.io.question import Question
-from massannot.io.store import Entry, Store, store_of
+from massannot.io.store import Entry, ReadOnly, Store, store_of
 from massannot.io.video_names import is_video_name
 
 TARS_KNOWN = 256
@@ -76,11 +76,13 @@ def _members(entry: Entry) -> Mapping[str, Member]:
         ) from error
 
 
-class MemberStore:
+class MemberStore(ReadOnly):
     """Members of tars as files of a store, to read from; see store.Store."""
 
+    refusal = "found a name inside a tar, expected a file or folder to write to"
+
     def list(self, folder: str) -> Iterator[Entry]:
-        raise _read_only(folder)
+        raise UsageError(f"{folder}: {self.refusal}")
         yield
 
     def head(self, uri: str) -> Entry:
@@ -119,21 +121,6 @@ class MemberStore:
                 length = min(_COPIED, member.size_bytes - start)
                 file.write(store_of(tar).get_range(tar, member.offset + start, length))
         return _entry(uri, found, member)
-
-    def put(self, uri: str, content: bytes) -> None:
-        raise _read_only(uri)
-
-    def put_once(self, uri: str, content: bytes) -> bool:
-        raise _read_only(uri)
-
-    def upload(self, path: Path, uri: str) -> None:
-        raise _read_only(uri)
-
-    def copy(self, source: str, target: str) -> None:
-        raise _read_only(target)
-
-    def delete(self, uri: str) -> None:
-        raise _read_only(uri)
 
 
 def is_member(uri: str) -> bool:
@@ -184,7 +171,3 @@ def _object(content: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def _read_only(uri: str) -> UsageError:
-    return UsageError(f"{uri}: found a name inside a tar, expected a file or folder to write to")
