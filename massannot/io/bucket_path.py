@@ -20,7 +20,7 @@ from pathlib import Path, PosixPath
 from typing import Any
 
 from massannot.io.folder_store import local_path
-from massannot.io.store import BUCKETS, Store, refuse_credentials, scheme_of, store_of
+from massannot.io.store import BUCKETS, IN_TAR, Store, refuse_credentials, scheme_of, store_of
 
 COPIES_BYTES = 4 << 30
 """Local copies kept at most by one process; the oldest go first."""
@@ -55,7 +55,7 @@ def beside(file: str, name: str) -> str:
 
 def lies_in(uri: str, root: str) -> bool:
     """Whether a file, or a tar that holds it, lies below a folder, all links followed."""
-    uri = uri.partition(".tar#")[0]
+    uri = uri.partition(IN_TAR)[0]
     if scheme_of(uri) or scheme_of(root):
         inside = f"{uri}/".startswith(f"{root.rstrip('/')}/")
         return inside and ".." not in uri.split("/")

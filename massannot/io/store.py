@@ -20,7 +20,7 @@ from massannot.errors import NothingToRun, UsageError
 BUCKETS = ("s3", "gs")
 """Schemes that can be read and written."""
 SCHEMES = (*BUCKETS, "hf")
-_IN_TAR = ".tar#"
+IN_TAR = ".tar#"
 """`path.tar#name` is a file inside a tar."""
 
 
@@ -107,7 +107,7 @@ def store_of(uri: str) -> Store:
     credentials in it, NothingToRun where its library is not installed."""
     scheme = scheme_of(uri)
     refuse_credentials(uri)
-    if _IN_TAR in uri:
+    if IN_TAR in uri:
         return _tars()
     if scheme in BUCKETS:
         return _bucket(scheme, uri.split("/")[2])
@@ -128,7 +128,7 @@ def scheme_of(uri: str) -> str:
 
 def is_remote(uri: str) -> bool:
     """Whether a file has to be fetched before a program can open it."""
-    return scheme_of(uri) in SCHEMES or _IN_TAR in uri
+    return scheme_of(uri) in SCHEMES or IN_TAR in uri
 
 
 def refuse_credentials(uri: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from massannot.errors import UsageError
 from massannot.io.question import Question
-from massannot.io.store import Entry, ReadOnly, Store, store_of
+from massannot.io.store import IN_TAR, Entry, ReadOnly, Store, store_of
 from massannot.io.video_names import is_video_name
 
 TARS_KNOWN = 256
@@ -124,12 +124,12 @@ class MemberStore(ReadOnly):
 
 
 def is_member(uri: str) -> bool:
-    return ".tar#" in uri
+    return IN_TAR in uri
 
 
 def split(uri: str) -> tuple[str, str]:
     """(tar, name) of a member's address."""
-    tar, _, name = uri.partition(".tar#")
+    tar, _, name = uri.partition(IN_TAR)
     return f"{tar}.tar", name
 
 

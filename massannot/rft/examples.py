@@ -49,8 +49,8 @@ class TrainingData:
     """Of a prompt: whole pieces of the profile are dropped to stay within."""
 
     def __post_init__(self) -> None:
+        family(self.model_family)
         wrong = {
-            "--model-family": family(self.model_family) is None,
             "--frames": self.frames < 0,
             "--media": self.media not in (None, "images", "video"),
             "--split-by": self.split_by not in get_args(SplitBy),
@@ -79,7 +79,6 @@ class TrainingData:
 
 
 _EXPECTED = {
-    "--model-family": "a family",
     "--frames": "0 or more",
     "--media": "images or video",
     "--split-by": "video_id or split",
