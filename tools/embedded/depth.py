@@ -2,7 +2,7 @@
 
 Unusual: the network learns depth as ONE camera would see it, with a focal length of CANONICAL_PX on
 a picture 160 wide; the clip's own focal length over that one makes metres. Bodies cover few pixels
-and matter most, so they weigh more.
+and matter most, so each of them, small or large, weighs as much as another.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from torch import Tensor
 
 from massannot.models.preprocess import Normalization, resized
 from tools.embedded.initial import drawn_afresh
-from tools.embedded.pool import Pool
+from tools.embedded.pool import SMALLEST_AREA_PX, Pool
+from tools.embedded.render_data import MOST_BODIES
 
 H, W = 128, 160
 INPUT = (126, 154)
 CANONICAL_PX = 150.0
-BODY_WEIGHT = 5.0
+BODIES = 0.7
+"""Weight of the mean over bodies beside the mean over pixels."""
 NORMALIZE = Normalization()
 
 
@@ -46,8 +48,8 @@ def network() -> transformers.DepthAnythingForDepthEstimation:
 def batch(
     pool: Pool, rng: np.random.Generator, size: int, _step: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Values (B, 3, h, w), canonical depth (B, H, W), whether a body is there (B, H, W), and the
-    factor to metres (B,)."""
+    """Values (B, 3, h, w), canonical depth (B, H, W), whose body is there (B, H, W; 0: none), and
+    the factor to metres (B,)."""
     chosen = [pool.frames[rng.integers(len(pool.frames))] for _ in range(size)]
     rgb, depth, body, factor = _pictures(pool, chosen)
     turned = torch.from_numpy(rng.random(size) < 0.5)
@@ -66,7 +68,7 @@ def _pictures(pool: Pool, chosen: list[tuple[int, int]]) -> tuple[Tensor, Tensor
         scale = shots.focal_px[row] / CANONICAL_PX
         rgb.append(shots.rgb[row, frame])
         depth.append(shots.depth_m[row, frame].astype(np.float32) / scale)
-        body.append(shots.ids[row, frame] > 0)
+        body.append(shots.ids[row, frame].astype(np.int64))
         factor.append(scale)
     arrays = (np.stack(rgb), np.stack(depth), np.stack(body), np.array(factor, np.float32))
     return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
@@ -88,15 +90,30 @@ def predict(net: Any, values: Tensor) -> Tensor:
 def loss(
     net: Any, values: Tensor, depth: Tensor, body: Tensor, factor: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
-    """L1 of log depth, and of its steps between pixels at three scales."""
+    """L1 of log depth, over pixels and over bodies, and of its steps between pixels at three
+    scales."""
     error = predict(net, values).clamp(min=0.05).log() - depth.clamp(min=0.2).log()
-    weight = 1 + (BODY_WEIGHT - 1) * body.float()
-    near = (error.abs() * weight).sum() / weight.sum()
+    bodies = _mean_over_bodies(error.abs(), body)
+    near = error.abs().mean() + BODIES * bodies
     steps = sum(
         (e[:, :, s:] - e[:, :, :-s]).abs().mean() + (e[:, s:] - e[:, :-s]).abs().mean()
         for s, e in ((1, error), (2, error), (4, error))
     )
-    return near + 0.5 * steps, {"log": near.item(), "steps": float(steps.item())}
+    parts = {"log": error.abs().mean().item(), "bodies": bodies.item(), "steps": float(steps)}
+    return near + 0.5 * steps, parts
+
+
+def _mean_over_bodies(error_BHW: Tensor, body_BHW: Tensor) -> Tensor:
+    """Mean over all bodies in the batch of each one's mean; those that hardly show are left out."""
+    picture = torch.arange(len(body_BHW), device=body_BHW.device)[:, None, None]
+    whose = (picture * (MOST_BODIES + 1) + body_BHW).flatten()
+    n = len(body_BHW) * (MOST_BODIES + 1)
+    area = torch.bincount(whose, minlength=n)
+    sums = torch.zeros(n, device=error_BHW.device).index_add(0, whose, error_BHW.flatten())
+    shown = (area >= SMALLEST_AREA_PX) & (
+        torch.arange(n, device=area.device) % (MOST_BODIES + 1) > 0
+    )
+    return (sums / area.clamp(min=1))[shown].sum() / shown.sum().clamp(min=1)
 
 
 def validate(net: Any, pool: Pool, *, pictures: int = 256) -> dict[str, float]:
@@ -110,7 +127,7 @@ def validate(net: Any, pool: Pool, *, pictures: int = 256) -> dict[str, float]:
         rgb, depth, body, _ = _pictures(pool, chosen[first : first + 16])
         found = predict(net, _values(rgb).to(device)).cpu()
         for i in range(len(rgb)):
-            rows.append(_scores(found[i], depth[i], body[i]))
+            rows.append(_scores(found[i], depth[i], body[i] > 0))
     names = rows[0].keys()
     return {k: round(float(np.nanmean([row[k] for row in rows])), 4) for k in names}
 

@@ -33,7 +33,8 @@ SIDE = 192
 HIDDEN = 128
 MEMORY_CHANNELS = 64
 IMAGE_STEPS = 700
-CLIP_FRAMES = 6
+MEMORIES = 5
+CLIP_FRAMES = (2, 3, 4, 6, 8)
 OBJECTS = 6
 """Of one picture: what differs between them is all that teaches the memory."""
 ALIGNED_ON = 24
@@ -65,8 +66,8 @@ def network() -> transformers.Sam2VideoModel:
     # memories instead of seven, so that every age is met in a training clip.
     config = transformers.Sam2VideoConfig(
         vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder,
-        image_size=SIDE, num_maskmem=CLIP_FRAMES - 1,
-        max_object_pointers_in_encoder=CLIP_FRAMES - 1, multimask_output_in_sam=False,
+        image_size=SIDE, num_maskmem=MEMORIES,
+        max_object_pointers_in_encoder=MEMORIES, multimask_output_in_sam=False,
         multimask_output_for_tracking=False, memory_attention_hidden_size=HIDDEN,
         memory_attention_num_layers=2, memory_attention_feed_forward_hidden_size=HIDDEN,
         memory_attention_rope_feat_sizes=[SIDE // 16] * 2, memory_attention_dropout=0.0,
@@ -94,7 +95,7 @@ def start_again(net: Any, pool: Pool) -> None:
 def rate_factor(name: str) -> float:
     """The memory path starts when the rest is already good, and learns faster."""
     late = ("memory", "pointer", "occlusion", "temporal", "mask_downsample")
-    return 1.0 if any(part in name for part in late) else 0.4
+    return 1.0 if any(part in name for part in late) else 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +123,10 @@ class Drawn:
 
 
 def batch(pool: Pool, rng: np.random.Generator, size: int, step: int) -> tuple[Drawn]:
-    """`size` pictures; in the second part, mostly about as many in clips of up to CLIP_FRAMES."""
-    if step < IMAGE_STEPS or rng.random() < 0.1:
+    """`size` pictures; in the second part, mostly about as many in clips of CLIP_FRAMES."""
+    if step < IMAGE_STEPS or rng.random() < 0.2:
         return (_draw(pool, rng, size, frames=1, as_mask=rng.random() < 0.1),)
-    frames = int(rng.choice([2, 2, 3, 4, CLIP_FRAMES]))
+    frames = int(rng.choice(CLIP_FRAMES))
     clips = max(1, size // frames)
     return (_draw(pool, rng, clips, frames=frames, as_mask=rng.random() < 0.2),)
 
