@@ -28,9 +28,9 @@ from massannot.errors import UsageError
 from massannot.exporting import Exported
 from massannot.io.clip_view import ClipView
 from massannot.io.dataset import Dataset
-from massannot.io.join_questions import texts_of
 from massannot.io.kept_rows import good_entities, rows_of_entities, short_rows
 from massannot.motion_profile import Template, entity_names, motion_profile
+from massannot.rft.question_profile import tables_of_question
 from massannot.tables.json_schema import row_schema
 
 VERSION = 1
@@ -105,26 +105,16 @@ def _clip(
     view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
 ) -> dict[str, Any]:
     """What one clip says about one question."""
-    phrases = _asked(view, question_id)
-    asked = set(phrases["phrase"].to_pylist())
-    all_entities = _of_phrases(view.table("entities"), asked)
+    of_question = tables_of_question(view, question_id, min_quality=min_quality)
+    asked = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
-    entities &= set(all_entities["entity"].to_pylist())
-    found = {name: rows_of_entities(view, name, entities) for name in ("masks", "motions", *TRACKS)}
-    found["entities"] = rows_of_entities(view, "entities", entities)
-    found["positions"] = rows_of_entities(view, "positions", entities)
+    entities &= set(of_question["entities"]["entity"].to_pylist())
+    of_entities = ("entities", "masks", *TRACKS)
+    found = {name: rows_of_entities(view, name, entities) for name in of_entities}
+    found |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
+    found |= {name: view.table(name) for name in ("frames", "cameras")}
     found["detections"] = _of_detections(view.table("detections"), asked, entities)
-    found["phrases"], found["frames"] = phrases, view.table("frames")
-    found["cameras"] = view.table("cameras")
-    of_profile = {
-        "clips": view.table("clips"),
-        "segments": view.table("segments"),
-        "phrases": phrases,
-        "entities": all_entities,
-        "motions": found["motions"],
-        "positions": found["positions"],
-    }
-    names = entity_names(of_profile)
+    names = entity_names(of_question)
     return {
         **_without_clip(view.table("clips"))[0],
         "clip_id": view.clip_id,
@@ -133,27 +123,16 @@ def _clip(
         "segments": _segments(view, found),
         "tracks": _tracks(found["tracks_xy"], found["tracks_xyz"]),
         "motion_profile": {
-            template: motion_profile(of_profile, template=template, min_quality=min_quality)
+            template: motion_profile(of_question, template=template, min_quality=min_quality)
             for template in templates
         },
     }
 
 
-def _asked(view: ClipView, question_id: str) -> pa.Table:
-    """The clip's phrases that say what this question asks for, whoever asked first."""
-    phrases = view.table("phrases")
-    wanted = texts_of(question_id, phrases.to_pylist())
-    return phrases.filter(pc.is_in(phrases["text"], value_set=pa.array(sorted(wanted))))
-
-
-def _of_phrases(table: pa.Table, phrases: set[int]) -> pa.Table:
-    wanted = pa.array(sorted(phrases), table["phrase"].type)
-    return table.filter(pc.is_in(table["phrase"], value_set=wanted))
-
-
 def _of_detections(table: pa.Table, phrases: set[int], entities: set[int]) -> pa.Table:
     """Boxes of the phrases: those of the entities, and the rejected ones with their reason."""
-    found = _of_phrases(table, phrases)
+    of_phrases = pa.array(sorted(phrases), table["phrase"].type)
+    found = table.filter(pc.is_in(table["phrase"], value_set=of_phrases))
     wanted = pa.array(sorted(entities), found["entity"].type)
     kept = pc.is_in(found["entity"], value_set=wanted)
     return found.filter(pc.or_(kept, pc.is_null(found["entity"])))

@@ -12,19 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot.errors import BadQuestion, UsageError
 from massannot.io.clip_view import ClipView
 from massannot.io.dataset import Dataset
-from massannot.io.join_questions import texts_of
-from massannot.io.kept_rows import good_entities, rows_of_entities
-from massannot.motion_profile import Template, motion_profile
+from massannot.motion_profile import Template
 from massannot.rft.answer_kinds import is_count, kind_of
 from massannot.rft.expected import COLUMNS, Expected
 from massannot.rft.profile_blocks import joined, profile_blocks
 from massannot.rft.prompts import Question
+from massannot.rft.question_profile import profile_of_question
 
 Row = Mapping[str, Any]
 
@@ -183,30 +181,11 @@ def _frames_asked(text: str, shots: Sequence[Shot]) -> tuple[int, int] | None:
 def _profile(
     views: Sequence[ClipView], question_id: str, template: Template, min_quality: float | None
 ) -> str:
-    texts = [_profile_of_clip(view, question_id, template, min_quality) for view in views]
+    texts = [
+        profile_of_question(view, question_id, template=template, min_quality=min_quality)
+        for view in views
+    ]
     if len(texts) == 1:
         return texts[0]
     lengths = [len(view) for view in views]
     return joined([profile_blocks(text) for text in texts], lengths=lengths).text
-
-
-def _profile_of_clip(
-    view: ClipView, question_id: str, template: Template, min_quality: float | None
-) -> str:
-    """Of what the question and every question (-p) ask for, whoever else's phrase found it."""
-    phrases = view.table("phrases")
-    wanted = texts_of(question_id, phrases.to_pylist())
-    phrases = phrases.filter(pc.is_in(phrases["text"], value_set=pa.array(sorted(wanted))))
-    entities = view.table("entities")
-    asked_for = pa.array(phrases["phrase"].to_pylist(), entities["phrase"].type)
-    entities = entities.filter(pc.is_in(entities["phrase"], value_set=asked_for))
-    good = good_entities(view, min_quality=min_quality) & set(entities["entity"].to_pylist())
-    tables = {
-        "clips": view.table("clips"),
-        "segments": view.table("segments"),
-        "phrases": phrases,
-        "entities": entities,
-        "motions": rows_of_entities(view, "motions", good),
-        "positions": rows_of_entities(view, "positions", good),
-    }
-    return motion_profile(tables, template=template, min_quality=min_quality)
