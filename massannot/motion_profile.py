@@ -23,6 +23,8 @@ _FRAMES_OF_REFERENCE = {
     "world": "the camera of the first frame",
 }
 _AXES = "<x, y, z> is right, down, forward"
+_SCENE = "scene:"
+"""So begins the address of a scene whose motions are the bodies' own, not those of a film of it."""
 
 
 def motion_profile(
@@ -108,11 +110,12 @@ def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
         None: "none, this clip has no depth",
     }[clip["scale_type"]]
     camera = {True: "stands still", False: "moves", None: "unknown"}[clip["camera_static"]]
+    centre = "centre of mass" if clip["uri"].startswith(_SCENE) else "centre of the visible surface"
     span = f"{_number(clip['t0_s'])} s to {_number(clip['t1_s'])} s of the video"
     lines = [
         f"  Units: {unit}",
         f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; {_AXES}",
-        "  Position: centre of the visible surface",
+        f"  Position: {centre}",
         f"  Time: {span}, {clip['n_frames']} frames",
         f"  Camera: {camera}",
     ]

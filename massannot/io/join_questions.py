@@ -92,8 +92,10 @@ def _phrases(questions: Sequence[Question], prompts: Sequence[Phrase]) -> tuple[
 
 
 def _named(question: Question) -> Iterator[Phrase]:
-    for text in question.entities or ():
-        yield Phrase(text, "entities", question.question_id, 0, len(text))
+    texts = question.entities or ()
+    spans = iter(question.entity_spans or (None, None) * len(texts))
+    for text, start, end in zip(texts, spans, spans, strict=True):
+        yield Phrase(text, "entities", question.question_id, start, end)
 
 
 def _found(question: Question, origin: PhraseOrigin, text: str | None) -> Iterator[Phrase]:

@@ -92,6 +92,7 @@ def _question(
             raise OutsideRoot(outside)
         question = replace(question, entities=_entities(cells.get("entities"), where))
         question = replace(question, **answer_cells(cells, where=where))
+        _check_spans(question, where)
         start_s, end_s = (_seconds(cells, name, where) for name in ("start_s", "end_s"))
         question = replace(question, start_s=start_s, end_s=end_s)
         if (start_s or 0) < 0 or (end_s is not None and end_s <= (start_s or 0)):
@@ -158,6 +159,25 @@ def _entities(value: Any, where: str) -> tuple[str, ...] | None:
                 "which separates phrases; write it without, or as two entities"
             )
     return phrases
+
+
+def _check_spans(question: Question, where: str) -> None:
+    """Raises BadQuestion for places that are not one of the question for each entity."""
+    spans, text = question.entity_spans, question.question or ""
+    if spans is None:
+        return
+    pairs = list(zip(spans[::2], spans[1::2], strict=True))
+    inside = (pair == (None, None) or _is_inside(pair, text) for pair in pairs)
+    if len(pairs) != len(question.entities or ()) or not all(inside):
+        raise BadQuestion(
+            f"{where}: found entity_spans {list(spans)}, expected a start and an end in the "
+            f"question for each of {len(question.entities or ())} entities, or null and null"
+        )
+
+
+def _is_inside(pair: tuple[int | None, int | None], text: str) -> bool:
+    start, end = pair
+    return start is not None and end is not None and 0 <= start < end <= len(text)
 
 
 def _list_in(text: str) -> Any:

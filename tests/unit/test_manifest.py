@@ -106,6 +106,9 @@ BAD = [
     ({"unit": 3}, "bad_question", "a unit that is no text"),
     ({"evidence_boxes": [[1, 2, 3]]}, "bad_question", "a box without its corners"),
     ({"entity_spans": [1]}, "bad_question", "a span without an end"),
+    ({"entity_spans": [0, 1]}, "bad_question", "a span of no entity"),
+    ({"entities": ["X"], "entity_spans": [0, 3]}, "bad_question", "a span beyond the question"),
+    ({"entities": ["X"], "entity_spans": [0, None]}, "bad_question", "half a span"),
 ]
 
 
@@ -175,6 +178,7 @@ def test_what_is_said_of_the_answer_is_typed_the_same_in_every_kind_of_file(
         "accuracy": "numeric",
         "evidence_times_s": "[0.5, 1]",
         "evidence_boxes": "[[0.5, 1, 2, 3, 4], [1, 5, 6, 7, 8]]",
+        "entities": "ball; dog",
         "entity_spans": "[13, 17, null, null]",
     }
     for kind in ("csv", "json", "jsonl", "parquet"):

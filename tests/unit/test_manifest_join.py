@@ -1,7 +1,7 @@
 """Questions become spans and phrases, and find their clips again, in one manifest or several."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +24,7 @@ from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
 
 PROMPT = Phrase("net")
 FIRST = Question("q1", "a.mp4", question="Does the ball pass the hoop?", entities=("A Ball",))
+NAMED = replace(FIRST, entities=("hoop", "dog", "A Ball"), entity_spans=(23, 27, None, None, 9, 13))
 SECOND = Question("q2", "a.mp4", question="Is the ball red?", caption="a hoop and a cat")
 LATER = Question("q3", "a.mp4", start_s=1.0, end_s=2.0, question="Where is the dog?")
 BAD = Question("q0", "a.mp4", problem=Problem("bad_question", "it is null"))
@@ -34,7 +35,7 @@ def test_a_clip_is_asked_for_the_union_of_its_questions_in_the_order_of_origins(
     assert video.spans == (
         Span(
             phrases=(
-                Phrase("A Ball", "entities", "q1", 0, 6),
+                Phrase("A Ball", "entities", "q1"),
                 PROMPT,
                 Phrase("hoop", "caption", "q2", 2, 6),
                 Phrase("cat", "caption", "q2", 13, 16),
@@ -45,6 +46,15 @@ def test_a_clip_is_asked_for_the_union_of_its_questions_in_the_order_of_origins(
             questions=(FIRST, SECOND),
         ),
         Span(1.0, 2.0, (PROMPT, Phrase("dog", "question", "q3", 13, 16)), questions=(LATER,)),
+    )
+
+
+def test_an_entity_keeps_its_place_in_the_question_where_its_row_says_one() -> None:
+    (video,) = planned_videos([], [NAMED], prompts=[])
+    assert video.spans[0].phrases[:3] == (
+        Phrase("hoop", "entities", "q1", 23, 27),
+        Phrase("dog", "entities", "q1"),
+        Phrase("A Ball", "entities", "q1", 9, 13),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from massannot import tables
 from massannot.motion_profile import motion_profile
+from massannot.rft.scene_dataset import SCHEME
 
 CLIP = "c0" * 16
 
@@ -175,6 +176,18 @@ def test_only_metric_depth_gives_metres(scale_type: str | None, line: str) -> No
     text = motion_profile(profile_tables([], scale_type=scale_type), template="mass-v2")
     assert line in text
     assert ("metres" in text) is (scale_type == "metric")
+
+
+@pytest.mark.parametrize(
+    ("uri", "centre"),
+    [
+        pytest.param("v.mp4", "centre of the visible surface", id="seen in a video"),
+        pytest.param(f"{SCHEME}3/0", "centre of mass", id="known of a scene"),
+    ],
+)
+def test_a_profile_says_which_centre_its_positions_are(uri: str, centre: str) -> None:
+    text = motion_profile(profile_tables([], uri=uri), template="mass-v2")
+    assert f"  Position: {centre}\n" in text
 
 
 def test_entities_of_one_phrase_are_numbered() -> None:
