@@ -91,7 +91,8 @@ def bill_of(measured: Measured, counts: Mapping[str, Any], *, device: str, cores
 
 
 def measure(folder: Path, kept: KeptChoice, *, device: str, progress: Progress) -> Measured:
-    """Annotate and decode a few of the plan's clips. Raises NothingToRun when none could be."""
+    """Annotate and decode a few of the plan's clips. Raises NothingToRun when none could be,
+    KeyboardInterrupt when asked to stop: too few clips would make a wrong bill."""
     videos = _few(folder, kept.sampling)
     stage_s: Counter[str] = Counter()
 
@@ -103,7 +104,7 @@ def measure(folder: Path, kept: KeptChoice, *, device: str, progress: Progress) 
 
     with tempfile.TemporaryDirectory(prefix="massannot-estimate-") as scratch:
         out = Path(scratch) / "out"
-        local.run(
+        done = local.run(
             deal(videos, per_shard=len(videos)),
             kept.choice.build,
             out=out,
@@ -112,6 +113,8 @@ def measure(folder: Path, kept: KeptChoice, *, device: str, progress: Progress) 
             device=device,
             progress=heard,
         )
+        if done.interrupted:
+            raise KeyboardInterrupt
         if not stage_s:
             raise NothingToRun(
                 f"{folder}: none of {len(videos)} clips could be annotated; look at some of its "
@@ -119,9 +122,9 @@ def measure(folder: Path, kept: KeptChoice, *, device: str, progress: Progress) 
             )
         clips = open_dataset(out).table("clips").to_pylist()
         table_bytes = sum(path.stat().st_size for path in (out / "data").rglob("*.parquet"))
-    done = {row["uri"] for row in clips}
+    annotated = {row["uri"] for row in clips}
     decode_s, decode_pixels = _decoded(
-        [v for v in videos if v.uri in done][:DECODED], kept.sampling
+        [v for v in videos if v.uri in annotated][:DECODED], kept.sampling
     )
     return Measured(
         len(clips),

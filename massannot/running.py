@@ -18,7 +18,7 @@ from massannot.executors import local
 from massannot.executors.progress import Progress
 from massannot.executors.summary import RunSummary
 from massannot.executors.watchdog import Patience
-from massannot.io import durable, plan_record, run_record
+from massannot.io import durable, plan_folder, plan_record, run_record
 from massannot.io.adopt_plan import Asked
 from massannot.io.layout import Layout
 from massannot.io.plan_folder import PlanFolder, Retry
@@ -66,6 +66,7 @@ def run(
 
     Raises UsageError, OtherRecipe where recipe, code or weights are not what was planned with.
     """
+    plan = folder_of_plan(plan)
     record = finished_plan(plan)
     kept = as_planned(plan, record)
     part = f"share {share[0]} of 0 to {share[1] - 1} of " if share[1] > 1 else ""
@@ -122,6 +123,18 @@ def _do(
     code = exit_code(done, Questions(), place.max_failed)
     shown = {"out": str(out), "exit_code": code, "run": asdict(done)}
     return Outcome(code, _as_text(out, done, code), shown)
+
+
+def folder_of_plan(named: Path) -> Path:
+    """The folder of a plan, which may be named by a file in it. Raises UsageError."""
+    if not named.is_file():
+        return named
+    if named.name in (plan_record.NAME, plan_folder.VIDEOS, plan_folder.SHARDS):
+        return named.parent
+    raise UsageError(
+        f"{named}: found a file, expected the folder of a plan; `massannot plan {named} -o PLAN` "
+        "makes one, then `massannot run PLAN`"
+    )
 
 
 def finished_plan(folder: Path) -> PlanRecord:

@@ -45,7 +45,7 @@ def plan(
 ) -> None:
     """Plan a run: read every video's header, deal the work into shards, pin recipe and weights.
 
-    Interrupted, the same command goes on. A finished plan never changes.
+    Interrupted (exit code 130), the same command goes on. A finished plan never changes.
 
     \b
     massannot plan videos/ -p "a ball" -o plan --profile mass
@@ -73,7 +73,11 @@ def plan(
         record = planning.make(wish, say=watcher.say)
         bill = None
         if estimate:
-            bill = running.estimate(folder, record, device=device, progress=watcher.watch)
+            try:
+                bill = running.estimate(folder, record, device=device, progress=watcher.watch)
+            except KeyboardInterrupt:
+                watcher.say(f"interrupted: nothing was estimated; the plan in {folder} is finished")
+                raise
     if as_json:
         shown = {} if bill is None else {"estimate": billing.as_json(bill)}
         print_json({"plan": str(folder), **record.counts, **shown})

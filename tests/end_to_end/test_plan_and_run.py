@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from massannot import cli
 from massannot.executors import local
+from massannot.executors.progress import ClipDone
 from massannot.executors.watchdog import Patience
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
@@ -66,7 +68,7 @@ def test_plan_run_status_explain_retry(folder, massannot):
     assert half["planned"] == half["done"] + half["failed"] + half["remaining"] == 5
     assert half["committed"] == 3
 
-    code, out, err = massannot("run plan -o out -q --shard 1/2 --device cpu --json")
+    code, out, err = massannot("run plan/plan.json -o out -q --shard 1/2 --device cpu --json")
     last = json.loads(out)
     assert last["exit_code"] == code
     code, out, err = massannot("status out")
@@ -103,6 +105,7 @@ def planned(folder, massannot) -> None:
         (f"plan scenes/videos -p box -o plan {TRUTH} --fps all", 2, "holds a plan for something"),
         ("run nosuch -o new", 2, "found nothing, expected a plan"),
         ("run scenes -o new", 2, "found an unfinished plan, expected a plan"),
+        ("run scenes/videos/scene-0.mp4 -o new", 2, "found a file, expected the folder of a plan"),
         ("run plan -o new --shard 3/3", 2, "expected I/N with I from 0 to N-1"),
         ("run plan -o new --actors-per-gpu 2", 2, "only with --executor ray"),
         ("run plan -o new --executor ray --actors 2 --actors-per-gpu 2", 2, "expected one of them"),
@@ -119,6 +122,24 @@ def test_a_refusal_says_why_and_leaves_nothing(folder, massannot, planned, comma
     assert (found, words in out + err) == (code, True), out + err
     assert "Traceback" not in err
     assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_estimate_gives_no_bill(folder, massannot, planned, monkeypatch, number):
+    run = local.run
+
+    def stopped(*asked, progress, **how):
+        def heard(event):
+            progress(event)
+            if isinstance(event, ClipDone):
+                signal.raise_signal(number)
+
+        return run(*asked, **{**how, "progress": heard})
+
+    monkeypatch.setattr(local, "run", stopped)
+    code, out, err = massannot(f"{PLAN} --estimate --device cpu")
+    assert (code, out) == (130, "")
+    assert "nothing was estimated; the plan in plan is finished" in err
 
 
 @pytest.mark.parametrize(
