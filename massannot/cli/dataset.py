@@ -17,7 +17,8 @@ def inspect(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     clip: Annotated[str | None, typer.Option(help="One clip by its id (or its beginning).")] = None,
     min_quality: Annotated[
-        float | None, typer.Option(help="Least quality of a motion in the clip's profile, 0..1.")
+        float | None,
+        typer.Option(help="Least quality of a motion in the clip's profile, 0..1.", min=0, max=1),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -106,7 +107,8 @@ def report(
     sample: Annotated[int, typer.Option("-n", help="Clips shown at most.", min=1)] = 60,
     seed: Annotated[int, typer.Option(help="Which of the others are shown.")] = 0,
     min_quality: Annotated[
-        float | None, typer.Option(help="Leave out entities of lower or unknown quality, 0..1.")
+        float | None,
+        typer.Option(help="Leave out entities of lower or unknown quality, 0..1.", min=0, max=1),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -73,7 +73,7 @@ def questions_import(
     """
     import sys
 
-    from massannot.errors import UsageError
+    from massannot.errors import NothingToRun, UsageError
     from massannot.rft import import_questions, write_questions
 
     if form not in ("auto", *import_questions.FORMATS):
@@ -93,7 +93,9 @@ def questions_import(
         videos=videos,
         find_entities=find_entities,
     )
-    write_questions.write_questions(output, found.questions)
+    write_questions.check_name(output)
+    if found.questions:
+        write_questions.write_questions(output, found.questions)
     refused.unlink(missing_ok=True)
     if found.refused:
         write_questions.write_refused(refused, found.refused)
@@ -103,6 +105,12 @@ def questions_import(
     if len(found.refused) > 20:
         print(f"refused: {len(found.refused) - 20} more, see {refused}", file=sys.stderr)
     kinds, reasons = (dict(sorted(each.items())) for each in (found.kinds, found.reasons))
+    if not found.questions:
+        why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+        raise NothingToRun(
+            f"{', '.join(map(str, files))}: found {len(found.refused)} rows, none of which can be "
+            f"used ({why or 'there is none'}); {output} is not written"
+        )
     if as_json:
         n_found = len(found.questions)
         print_json(

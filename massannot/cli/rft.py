@@ -35,7 +35,8 @@ def show(
         int | None, typer.Option(help="Drop pieces of the profile to stay within.")
     ] = None,
     min_quality: Annotated[
-        float | None, typer.Option(help="Leave out motions of lower or unknown quality, 0..1.")
+        float | None,
+        typer.Option(help="Leave out motions of lower or unknown quality, 0..1.", min=0, max=1),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

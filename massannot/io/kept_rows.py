@@ -11,11 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.errors import UsageError
 from massannot.io.clip_view import ClipView
 
 
 def good_entities(view: ClipView, *, min_quality: float | None) -> set[int]:
-    """Entities of at least this quality; with a limit, unknown quality is not enough."""
+    """Entities of at least this quality; with a limit, unknown quality is not enough. Raises
+    UsageError for a limit that is no quality."""
+    if min_quality is not None and not 0 <= min_quality <= 1:
+        raise UsageError(f"--min-quality: found {min_quality}, expected 0 to 1")
     return {
         row["entity"]
         for row in view.table("entities").select(["entity", "quality"]).to_pylist()

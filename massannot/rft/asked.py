@@ -100,12 +100,12 @@ def expected_of(row: Row) -> Expected:
     said = {column: row.get(column) for column in COLUMNS}
     flat = row.get("evidence_boxes") or []
     boxes = [flat[start : start + 5] for start in range(0, len(flat), 5)]
-    kind, unit = _kind(row)
-    said |= {"solution": row["answer"], "problem_type": kind, "unit": unit, "evidence_boxes": boxes}
-    if said["tolerance"] is None and is_count(row["answer"], kind=kind, asked_unit=unit):
-        said["tolerance"] = 0.0
+    said |= {"solution": row["answer"], "evidence_boxes": boxes}
     try:
-        return Expected.from_row(said)
+        kind, unit = _kind(row)
+        if said["tolerance"] is None and is_count(row["answer"], kind=kind, asked_unit=unit):
+            said["tolerance"] = 0.0
+        return Expected.from_row({**said, "problem_type": kind, "unit": unit})
     except BadQuestion as error:
         raise type(error)(f"question {name}: {error}") from error
 
@@ -130,7 +130,12 @@ def _kind(row: Row) -> tuple[str, str | None]:
     """As the row says (Video-R1's names too), else as its answer reads."""
     if row.get("problem_type"):
         return row["problem_type"], row.get("unit")
-    return kind_of(row["answer"], options=row.get("options"), asked_unit=row.get("unit"))
+    return kind_of(
+        row["answer"],
+        question=row.get("question"),
+        options=row.get("options"),
+        asked_unit=row.get("unit"),
+    )
 
 
 def _question(row: Row, views: Sequence[ClipView], *, shots: Sequence[Shot]) -> Question:

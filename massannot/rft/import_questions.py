@@ -151,7 +151,12 @@ def _typed(question: Question) -> Question:
     """Kind and unit where the row says none; a count must be exact."""
     answer = question.answer or ""
     if question.problem_type is None:
-        kind, asked_unit = kind_of(answer, options=question.options, asked_unit=question.unit)
+        kind, asked_unit = kind_of(
+            answer,
+            question=question.question,
+            options=question.options,
+            asked_unit=question.unit,
+        )
         question = replace(question, problem_type=kind, unit=asked_unit)
     elif question.unit is None and question.problem_type in ("number", "numerical", "regression"):
         question = replace(question, unit=kind_of(answer)[1])

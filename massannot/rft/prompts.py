@@ -226,6 +226,8 @@ def _asked(question: Question) -> str:
         options = bare_options(question.options)
         lines += [f"{letter}. {text}" for letter, text in zip(_LETTERS, options, strict=False)]
     written = f" in {unit(question.unit).symbol}" if question.unit else ""
+    if question.problem_type == "interval" and not written:
+        written = " in seconds"
     lines += [_HOW[question.problem_type].format(unit=written), _FORM]
     return "\n".join(lines)
 
@@ -240,7 +242,7 @@ _HOW: dict[Kind, str] = {
     "number": "Answer with one number{unit}.",
     "yes_no": "Answer yes or no.",
     "clock": "Answer with an hour of the clock from 1 to 12; 12 is straight on.",
-    "interval": 'Answer with a start and an end in seconds, as in "3.5 to 4.5".',
+    "interval": 'Answer with a start and an end{unit}, as in "3.5 to 4.5".',
     "text": "Answer in one sentence.",
 }
 _FORM = (

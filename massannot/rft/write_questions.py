@@ -21,10 +21,15 @@ from massannot.io.question import Question
 _NOT_SAID = ("question_id", "uri", "clip_id", "clip_ids", "further")
 
 
-def write_questions(path: Path, questions: Sequence[Question]) -> None:
-    """Videos are named relative to the file. Raises UsageError for another ending."""
+def check_name(path: Path) -> None:
+    """Raises UsageError for an ending that write_questions does not know."""
     if path.suffix not in (".jsonl", ".parquet"):
         raise UsageError(f"-o {path}: expected a name that ends in .jsonl or .parquet")
+
+
+def write_questions(path: Path, questions: Sequence[Question]) -> None:
+    """Videos are named relative to the file. Raises UsageError for another ending."""
+    check_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [_row(question, path.parent) for question in questions]
     if path.suffix == ".jsonl":
@@ -39,6 +44,7 @@ def write_questions(path: Path, questions: Sequence[Question]) -> None:
 
 def write_refused(path: Path, refused: Sequence[Question]) -> None:
     """One line of JSON a row: its id, its class and why."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for question in refused:
             if question.problem is not None:

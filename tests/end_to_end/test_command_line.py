@@ -70,6 +70,12 @@ COMMANDS = [
     ("export csv out new --profile-template mass-v1", 2, "--profile-template with csv"),
     ("export verl out new", 2, "holds no question"),
     ("export verl out new --val 2", 2, "--val: found 2.0"),
+    ("export csv out new --min-quality 3", 2, "--min-quality"),
+    ("inspect out --clip x --min-quality -1", 2, "--min-quality"),
+    ("report out --min-quality 3", 2, "--min-quality"),
+    ("rft show out q1 --min-quality 3", 2, "--min-quality"),
+    ("questions import refused.jsonl -o new", 2, "ends in .jsonl or .parquet"),
+    ("questions import refused.jsonl -o new.jsonl", 4, "none of which can be used (1 no_answer)"),
     ("rft show out q1", 2, "no question 'q1'"),
     ("rft show out q1 --max-tokens 9", 2, "--processor"),
     ("questions import text.mp4 -o new", 2, "expected a name that ends in one of .csv"),
@@ -138,6 +144,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.mp4").write_text("hello")
     (folder / "a_file").write_text("hello")
     (folder / "empty").mkdir()
+    (folder / "refused.jsonl").write_text('{"video": "ball.mp4", "question": "Why?"}\n')
     process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q", folder)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

@@ -16,6 +16,7 @@ from massannot.rft.asked import asked, evenly, expected_of, find_question
 from massannot.rft.examples import TrainingData
 from massannot.rft.profile_blocks import joined, profile_blocks
 from massannot.rft.prompts import build_prompt
+from massannot.rft.units import UnknownUnit
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 
 N_FRAMES = OPTIONS.n_frames
@@ -191,3 +192,46 @@ def test_the_kind_of_an_answer_is_read_off_its_text(
     assert kind_of(answer) == expected
     assert kind_of(answer, options=["a", "b"]) == ("multiple_choice", None)
     assert kind_of(answer, asked_unit="cm") == ("number", "cm")
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked_unit", "expected"),
+    [
+        pytest.param("3.5 to 4.5", "s", "interval", id="two times"),
+        pytest.param("[3.5, 4.5]", "s", "interval", id="two times in brackets"),
+        pytest.param("0.1-0.2 min", "min", "interval", id="two times in minutes"),
+        pytest.param("3.5", "s", "number", id="one time"),
+        pytest.param("1,234", "s", "number", id="one time in thousands"),
+        pytest.param("1,5", "s", "number", id="one or two"),
+        pytest.param("3 to 4", "m", "number", id="two lengths"),
+        pytest.param("3 to 4", "cubit", "number", id="two of what?"),
+    ],
+)
+def test_where_times_are_asked_for_two_are_an_interval(
+    answer: str, asked_unit: str, expected: str
+) -> None:
+    assert kind_of(answer, asked_unit=asked_unit) == (expected, asked_unit)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kind"),
+    [
+        pytest.param(
+            "How far does it roll?", "3 furlongs", None, id="a measure in no unit of ours"
+        ),
+        pytest.param("What is its average speed?", "3 knots", None, id="a speed"),
+        pytest.param("How far does it roll?", "3 m", "number", id="a unit"),
+        pytest.param("How far does it roll?", "3 balls wide or so", "text", id="more than a word"),
+        pytest.param("How many balls roll?", "3 balls", "text", id="things that are counted"),
+        pytest.param("What is seen?", "3 balls", "text", id="no measure asked for"),
+    ],
+)
+def test_a_measure_in_an_unknown_unit_does_not_pass_for_free_text(
+    question: str, answer: str, kind: str | None
+) -> None:
+    row = {"question_id": "q", "question": question, "answer": answer}
+    if kind is None:
+        with pytest.raises(UnknownUnit, match=r"question q: .*or say problem_type text"):
+            expected_of(row)
+    else:
+        assert expected_of(row).problem_type == kind

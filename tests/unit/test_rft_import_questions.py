@@ -133,6 +133,12 @@ REFUSED = [
         id="a unit in the answer that is none",
     ),
     pytest.param(
+        r1(problem="How far?", problem_type=None, options=[], solution="3 furlongs"),
+        "unknown_unit",
+        "say problem_type text",
+        id="a measure in no unit, of no type",
+    ),
+    pytest.param(
         r1(problem_type="numerical", options=[], solution="3", unit="cubit"),
         "unknown_unit",
         "'cubit'",
@@ -171,6 +177,9 @@ TYPED = [
     pytest.param({"answer": "4 o'clock"}, ("clock", None, None), id="a direction"),
     pytest.param({"answer": "1 to 2 s"}, ("interval", None, None), id="an interval"),
     pytest.param({"answer": "2", "unit": "metres"}, ("number", "m", None), id="a unit in a column"),
+    pytest.param(
+        {"answer": "1 to 2", "unit": "seconds"}, ("interval", "s", None), id="an interval's unit"
+    ),
     pytest.param(
         {"answer": "2", "problem_type": "number", "tolerance": 0.5},
         ("number", None, 0.5),
