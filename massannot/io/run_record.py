@@ -2,16 +2,23 @@
 
 What decides the rows (recipe, options, models, prompts, sampling, weights) is compared at every
 start; another is refused and the difference shown. Commands and versions are kept to read later.
+
+Many jobs start at once, on many machines, and a bucket knows no locks: so each file is written
+once, the first writer wins, and nothing is changed. `run.json` holds the first start,
+`starts/NNNNNN.json` each later one that differs from all before it, `weights.json` what the first
+worker loaded.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from massannot.errors import OtherRecipe
@@ -71,29 +78,32 @@ class RunRecord:
     weights: tuple[Weights, ...] = ()
     """Empty until a worker has loaded them."""
     starts: tuple[Start, ...] = field(default_factory=tuple)
+    """Those that differ, in order: a thousand jobs of an array with one command are one."""
 
 
 def begin(layout: Layout, asked: RunRecord) -> RunRecord:
-    """The folder's record with this start added. Raises OtherRecipe for a folder of another one."""
+    """The folder's record with this start in it. Raises OtherRecipe for a folder of another one."""
+    start = this_start()
     known = read(layout)
     if known is None:
-        durable.write_once(layout.record, _text(asked))
+        durable.write_once(layout.record, _text(replace(asked, starts=(start,))))
         known = read(layout) or asked
     _refuse_other(layout, _plain(known.identity), _plain(asked.identity), what="recipe")
-    started = replace(known, starts=(*known.starts, this_start()))
-    durable.write_over(layout.record, _text(started))
-    return started
+    for number in itertools.count(len(known.starts)):
+        if start in known.starts:
+            break
+        durable.write_once(_start_path(layout, number), _text(start))
+        known = read(layout) or asked
+    return known
 
 
 def add_weights(layout: Layout, loaded: Sequence[Weights]) -> None:
     """Record which weights answered. Raises OtherRecipe when earlier shards had others."""
-    known = read(layout)
-    if known is None:
-        raise FileNotFoundError(layout.record)
-    if known.weights:
-        _refuse_other(layout, _by_name(known.weights), _by_name(loaded), what="weights")
-    elif loaded:
-        durable.write_over(layout.record, _text(replace(known, weights=tuple(loaded))))
+    if loaded and not _weights_path(layout).exists():
+        durable.write_once(_weights_path(layout), _text(list(loaded)))
+    known = _read_weights(layout)
+    if known:
+        _refuse_other(layout, _by_name(known), _by_name(loaded), what="weights")
 
 
 def read(layout: Layout) -> RunRecord | None:
@@ -107,9 +117,30 @@ def read(layout: Layout) -> RunRecord | None:
         identity=Identity(identity["recipe"], identity["sampling"], tuple(identity["prompts"])),
         digest=values["digest"],
         notes=tuple(values["notes"]),
-        weights=tuple(Weights(**item) for item in values["weights"]),
-        starts=tuple(Start(**item) for item in values["starts"]),
+        weights=_read_weights(layout),
+        starts=(*(Start(**item) for item in values["starts"]), *_later_starts(layout)),
     )
+
+
+def _read_weights(layout: Layout) -> tuple[Weights, ...]:
+    try:
+        values = json.loads(_weights_path(layout).read_bytes())
+    except FileNotFoundError:
+        return ()
+    return tuple(Weights(**item) for item in values)
+
+
+def _later_starts(layout: Layout) -> Iterator[Start]:
+    for path in sorted(_start_path(layout, 0).parent.glob("*.json")):
+        yield Start(**json.loads(path.read_bytes()))
+
+
+def _weights_path(layout: Layout) -> Path:
+    return layout.run / "weights.json"
+
+
+def _start_path(layout: Layout, number: int) -> Path:
+    return layout.run / "starts" / f"{number:06d}.json"
 
 
 def this_start() -> Start:
@@ -199,8 +230,9 @@ def _by_name(weights: Sequence[Weights]) -> Mapping[str, Any]:
 
 def _plain(value: Any) -> Any:
     """As JSON gives it back."""
-    return json.loads(json.dumps(asdict(value), ensure_ascii=False))
+    return json.loads(_text(value))
 
 
-def _text(record: RunRecord) -> bytes:
-    return (json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n").encode()
+def _text(value: Any) -> bytes:
+    """Of a dataclass, or a list of them."""
+    return (json.dumps(value, default=asdict, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,13 +1,22 @@
 """A folder remembers what made it, refuses anything else, and keeps no secret."""
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from massannot.errors import OtherRecipe
 from massannot.io import run_record
 from massannot.io.layout import Layout
-from massannot.io.run_record import Identity, RunRecord, Weights, differences, without_credentials
+from massannot.io.run_record import (
+    Identity,
+    RunRecord,
+    Start,
+    Weights,
+    differences,
+    without_credentials,
+)
 
 RECIPE = {
     "recipe": "annotate",
@@ -56,12 +65,35 @@ def test_another_recipe_is_refused_with_the_difference(tmp_path, asked, line):
     assert layout.record.read_bytes() == before
 
 
-def test_the_same_recipe_is_welcome_again_and_each_start_is_kept(tmp_path):
-    layout = Layout(tmp_path)
-    run_record.begin(layout, RECORD)
-    assert len(run_record.begin(layout, RECORD).starts) == 2
+def test_the_same_recipe_is_welcome_again_and_each_other_start_is_kept(tmp_path, monkeypatch):
+    layout, commands = Layout(tmp_path), ["run", "run", "run -v", "run", "retry"]
+    first = (run_record.begin(layout, RECORD), layout.record.read_bytes())[1]
+    for command in commands:
+        monkeypatch.setattr(run_record, "this_start", lambda command=command: Start(command, {}))
+        run_record.begin(layout, RECORD)
     found = run_record.read(layout)
     assert (found.identity, found.digest) == (RECORD.identity, "digest")
+    assert [start.command for start in found.starts[1:]] == ["run", "run -v", "retry"]
+    assert layout.record.read_bytes() == first
+
+
+def test_of_many_jobs_that_start_at_once_no_start_is_lost(tmp_path, monkeypatch):
+    jobs = 16
+    together, own = threading.Barrier(jobs), threading.local()
+    monkeypatch.setattr(run_record, "this_start", lambda: Start(f"job {own.number}", {}))
+
+    def start(number: int) -> None:
+        own.number = number
+        together.wait()
+        run_record.begin(Layout(tmp_path), RECORD)
+        run_record.add_weights(Layout(tmp_path), [TRACKER])
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(start, range(jobs)))
+    found = run_record.read(Layout(tmp_path))
+    assert {start.command for start in found.starts} == {f"job {n}" for n in range(jobs)}
+    assert len(found.starts) == jobs
+    assert found.weights == (TRACKER,)
 
 
 def test_other_weights_are_refused(tmp_path):
