@@ -8,7 +8,7 @@ from pathlib import Path
 from massannot.executors.carry_out import carry_out
 from massannot.executors.child_process import ChildProcesses
 from massannot.executors.driver import Driver
-from massannot.executors.order import Order
+from massannot.executors.order import Order, driver_name
 from massannot.executors.progress import Progress, silent
 from massannot.executors.read_planned import Reader, ReadPlanned
 from massannot.executors.stop_signals import StopSignals
@@ -50,7 +50,15 @@ def run(
 
     def drive(todo: Sequence[PlannedShard], signals: StopSignals, report: Progress) -> None:
         orders = [
-            Order(out, number, name, build_pipeline, reader or ReadPlanned(sampling), memory_bytes)
+            Order(
+                out,
+                number,
+                name,
+                build_pipeline,
+                reader or ReadPlanned(sampling),
+                memory_bytes,
+                driver_name(plan),
+            )
             for number, name in enumerate(_devices(device, workers))
         ]
         driver = Driver(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,8 +13,10 @@ from massannot.executors.load import load_of
 from massannot.executors.progress import Progress, WorkerReady
 from massannot.executors.read_planned import Reader
 from massannot.executors.worker import Worker
+from massannot.io.adopt_plan import Asked
 from massannot.io.byte_budget import ByteBudget
 from massannot.io.layout import WORK_DIR, Layout
+from massannot.io.plan_folder import PlanFolder
 from massannot.io.run_record import Weights
 from massannot.pipeline import Pipeline
 
@@ -28,8 +31,19 @@ class Order:
     build_pipeline: Callable[[], Pipeline]
     reader: Reader
     memory_bytes: int
+    driver: str = ""
+    """Who gives it, see `driver_name`."""
     work_dir: str | None = field(default_factory=lambda: os.environ.get(WORK_DIR))
     """Where a dataset in a bucket has its working folder: on every machine where the driver has."""
+
+
+def driver_name(asked: Asked) -> str:
+    """What tells this driver's logs from those of the other jobs of an array and of other machines,
+    all in one folder: not all file systems let two machines append to one file."""
+    share = (
+        f"{asked.share}-of-{asked.of}." if isinstance(asked, PlanFolder) and asked.of > 1 else ""
+    )
+    return share + socket.gethostname()
 
 
 def load(order: Order, report: Progress) -> tuple[Pipeline, tuple[Weights, ...]]:

@@ -27,7 +27,7 @@ from massannot.executors.carry_out import carry_out
 from massannot.executors.child_process import ChildProcess, last_line, start_process
 from massannot.executors.driver import Driver
 from massannot.executors.local import DEFAULT_PATIENCE, DEFAULT_SAMPLING, MEMORY_BYTES
-from massannot.executors.order import Order
+from massannot.executors.order import Order, driver_name
 from massannot.executors.progress import Progress, silent
 from massannot.executors.read_planned import Reader, ReadPlanned
 from massannot.executors.stop_signals import StopSignals
@@ -81,9 +81,9 @@ def run(
         with _joined(address):
             place = _Cluster(device, workers, actors_per_gpu)
             _refuse_scattered(layout, place.n_machines)
-            read = reader or ReadPlanned(sampling)
+            read, driver = reader or ReadPlanned(sampling), driver_name(plan)
             orders = [
-                Order(out, number, place.device, build_pipeline, read, memory_bytes)
+                Order(out, number, place.device, build_pipeline, read, memory_bytes, driver)
                 for number in range(place.n_actors)
             ]
             Driver(

@@ -81,4 +81,5 @@ class Workplace(Protocol[Handle]):
 
 def log_of(order: Order) -> Path:
     """Where the worker's output goes."""
-    return Layout(order.out).logs / f"worker-{order.number}.log"
+    driver = f".{order.driver}" if order.driver else ""
+    return Layout(order.out).logs / f"worker-{order.number}{driver}.log"
