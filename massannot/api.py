@@ -9,6 +9,7 @@ from pathlib import Path
 from massannot.chosen_models import pinned, pins_of
 from massannot.clip import Phrase
 from massannot.errors import BadPhrase, UsageError
+from massannot.estimate import patience_with
 from massannot.executors import local
 from massannot.executors.progress import Progress, silent
 from massannot.executors.summary import RunSummary
@@ -147,6 +148,7 @@ def annotate_plan(
         sampling=sampling,
         workers=workers,
         device=device,
+        patience=patience_with(choice.profile),
         progress=keeping(Layout(out), KeptChoice(pinned_choice, sampling), progress),
     )
     dataset = Dataset(Layout(out))  # an interrupted run may have published nothing yet

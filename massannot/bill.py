@@ -16,6 +16,7 @@ from typing import Any
 
 from massannot.clip import Clip
 from massannot.errors import ClipError, NothingToRun
+from massannot.estimate import patience_with
 from massannot.executors import local
 from massannot.executors.progress import ClipDone, Event, Progress
 from massannot.io.dataset import open_dataset
@@ -111,6 +112,7 @@ def measure(folder: Path, kept: KeptChoice, *, device: str, progress: Progress) 
             sampling=kept.sampling,
             workers=1,
             device=device,
+            patience=patience_with(kept.choice.profile),
             progress=heard,
         )
         if done.interrupted:

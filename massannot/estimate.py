@@ -1,4 +1,5 @@
-"""How long a job may take, said before its first frame: frames ahead, times what a frame costs.
+"""How long a job may take, said before its first frame: frames ahead, times what a frame costs; and
+how long its first clip may take before it counts as hung.
 
 Rough on purpose: headers of at most a few videos are read, and the costs are those measured on one
 CPU thread (BENCHMARKS.md). Where nothing was measured, nothing is promised.
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from massannot.chosen_models import default_profile
 from massannot.errors import ClipError
+from massannot.executors.watchdog import Patience
 from massannot.io.video import Sampling, probe
 
 PROBED = 12
@@ -16,6 +19,9 @@ PROBED = 12
 CPU_SECONDS_A_FRAME = {"none": 0.1, "small": 15.0, "permissive-relative": 13.0, "embedded": 0.4}
 """Rounded from the tables of BENCHMARKS.md, 3 entities; `none`: files or oracles with
 Lucas-Kanade."""
+UNMEASURED_CPU_SECONDS_A_FRAME = 60.0
+SLOWER = 3.0
+"""Another CPU, or one that is shared, may be so much slower than the one that was measured."""
 
 
 def frames_ahead(uris: Sequence[str], sampling: Sampling) -> int | None:
@@ -48,6 +54,13 @@ def sentence(
         if device == "cpu" and cost is not None:
             parts.append(f"about {_spoken(n_frames * cost / max(1, workers))}")
     return ", ".join(parts)
+
+
+def patience_with(profile: str) -> Patience:
+    """The usual patience, and with the first clip as much as the models need on a CPU."""
+    name = default_profile() if profile == "auto" else profile
+    seconds = CPU_SECONDS_A_FRAME.get(name, UNMEASURED_CPU_SECONDS_A_FRAME)
+    return Patience(first_frame_on_cpu_s=SLOWER * seconds)
 
 
 def _spoken(seconds: float) -> str:

@@ -6,9 +6,8 @@ import json
 import re
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +115,8 @@ def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
             watcher.say("drawing films")
             films = api.films_of(done.dataset, each=lambda film: None)
             report = api.report_of(done.dataset)
-    asked = questions_of(done.dataset)
-    code = exit_code(done.run, asked, job.max_failed)
-    found = {**_as_json(done, films, report, code), "questions": asdict(asked)}
-    return Outcome(code, _as_text(job, done, films, report), found)
+    code = exit_code(done.run, job.max_failed)
+    return Outcome(code, _as_text(job, done, films, report), _as_json(done, films, report, code))
 
 
 def device_of(wish: str) -> str:
@@ -169,32 +166,11 @@ def _before(job: Job, plan: Plan, device: str) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Questions:
-    """What became of a manifest's rows."""
-
-    asked: int = 0
-    answered: int = 0
-    """There is a clip; not that anything was found in it."""
-    bad: dict[str, int] = field(default_factory=dict)
-    """Rows that could not be asked, by class."""
-
-
-def questions_of(dataset: Dataset | None) -> Questions:
-    """The counts of a dataset; all zero where no manifest took part."""
-    if dataset is None:
-        return Questions()
-    clip_ids = dataset.table_or_empty("questions")["clip_id"]
-    failures = dataset.table_or_empty("failures").to_pylist()
-    bad = Counter(row["class"] for row in failures if row["stage"].startswith("question "))
-    return Questions(len(clip_ids), len(clip_ids) - clip_ids.null_count, dict(bad.most_common()))
-
-
-def exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
-    """0, 3 or 75, see DESIGN 7."""
+def exit_code(summary: RunSummary, max_failed: float) -> int:
+    """0, 3 or 75. `max_failed` is a share of the clips, and of the rows of manifests."""
     if summary.interrupted:
         return INTERRUPTED
-    if asked.asked and sum(asked.bad.values()) / asked.asked > max_failed:
+    if summary.questions.bad_share > max_failed:
         return TOO_MANY_FAILED
     failed = summary.failed + summary.quarantined
     settled = summary.done + failed
@@ -204,7 +180,7 @@ def exit_code(summary: RunSummary, asked: Questions, max_failed: float) -> int:
 
 
 def run_lines(run: RunSummary) -> list[str]:
-    """How a run stands: counts that close, and failures by class."""
+    """How a run stands: counts that close, failures by class, and a manifest's rows."""
     speed = ""
     if run.done_now:
         speed = (
@@ -214,16 +190,14 @@ def run_lines(run: RunSummary) -> list[str]:
     lines = [run.counts + speed]
     if run.interrupted:
         lines.append("interrupted; the same command continues")
-    return lines + [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    return [*lines, *run.questions.lines]
 
 
 def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | None) -> str:
     lines = run_lines(done.run)
     if done.dataset is None:
         return "\n".join(lines)
-    asked = questions_of(done.dataset)
-    if asked.asked:
-        lines.append(f"{asked.asked} questions, {asked.answered} with a clip to answer them")
     looks = []
     if films:
         looks.append(f"films:  {films[0]}" + (f" and {len(films) - 1} more" * (len(films) > 1)))
@@ -261,6 +235,7 @@ def _as_json(
         "out": str(done.out),
         "exit_code": code,
         "run": asdict(done.run),
+        "questions": asdict(done.run.questions),
         "found": facts(done.dataset).as_json() if done.dataset is not None else None,
         "films": [str(film) for film in films],
         "report": None if report is None else str(report),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from massannot.bill import Bill
 from massannot.chosen_models import needed_weights, notes
 from massannot.console import Watcher
 from massannot.errors import OtherRecipe, UsageError
+from massannot.estimate import patience_with
 from massannot.executors import local
 from massannot.executors.progress import Progress
 from massannot.executors.summary import RunSummary
@@ -24,7 +25,7 @@ from massannot.io.layout import Layout
 from massannot.io.plan_folder import PlanFolder, Retry
 from massannot.io.plan_record import PlanRecord
 from massannot.io.run_record import shown_differences
-from massannot.job import DONE, Outcome, Questions, device_of, exit_code, run_lines
+from massannot.job import DONE, Outcome, device_of, exit_code, run_lines
 from massannot.kept_choice import KeptChoice, keeping, kept_choice
 from massannot.models.weights import require
 from massannot.planned_with import choice_from_json, digests, sampling_from_json
@@ -48,7 +49,10 @@ class Place:
     address: str | None = None
     """Of the Ray cluster to join."""
     max_failed: float = MAX_FAILED
-    patience: Patience = field(default_factory=Patience)
+    hung_after_s: float = Patience.hung_after_s
+    first_clip_s: float | None = None
+    """None: ten minutes, or on a CPU what the profile's models may need."""
+    grace_s: float = Patience.grace_s
     reuse: Path | None = None
     keep_depth: bool = False
 
@@ -115,12 +119,14 @@ def _do(
     verbose: bool,
 ) -> Outcome:
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
-        device = device_of(place.device)
+        device = place.device
+        if place.executor == "local":  # of a cluster's machines the driver's may have no GPU
+            device = device_of(device)
         require(needed_weights(kept.choice))
         said = "".join(f"\nNOTE: {note}" for note in notes(kept.choice))
         watcher.say(f"{first}, on {device} with {place.executor}{said}")
-        done = _executed(asked, kept, out, place, device, watcher.watch)
-    code = exit_code(done, Questions(), place.max_failed)
+        done = _executed(asked, kept, out, place, watcher.watch)
+    code = exit_code(done, place.max_failed)
     shown = {"out": str(out), "exit_code": code, "run": asdict(done)}
     return Outcome(code, _as_text(out, done, code), shown)
 
@@ -205,14 +211,14 @@ def _share_of_array(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def _executed(
-    asked: Asked, kept: KeptChoice, out: Path, place: Place, device: str, progress: Progress
+    asked: Asked, kept: KeptChoice, out: Path, place: Place, progress: Progress
 ) -> RunSummary:
     common: dict[str, Any] = {
         "out": out,
         "sampling": kept.sampling,
         "workers": place.workers,
-        "device": device,
-        "patience": place.patience,
+        "device": place.device,  # the wish: `auto` is every GPU
+        "patience": _patience(place, kept.choice.profile),
         "progress": keeping(Layout(out), kept, progress),
     }
     build = reusing(
@@ -229,6 +235,13 @@ def _executed(
     per_gpu = place.actors_per_gpu or 1
     address = place.address
     return ray.run(asked, build, actors_per_gpu=per_gpu, address=address, **common)
+
+
+def _patience(place: Place, profile: str) -> Patience:
+    first = patience_with(profile)
+    if place.first_clip_s is not None:
+        first = Patience(first_clip_s=place.first_clip_s)
+    return replace(first, hung_after_s=place.hung_after_s, grace_s=place.grace_s)
 
 
 def _as_text(out: Path, run: RunSummary, code: int) -> str:

@@ -90,6 +90,7 @@ def as_text(out: Path, found: Standing) -> str:
         f"life:  {_life(found)}",
     ]
     lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    lines += run.questions.lines
     for shard in found.begun[:10]:
         silent = "" if shard.silent_s is None else f", last heard of {shard.silent_s:.0f} s ago"
         lines.append(
@@ -110,6 +111,7 @@ def as_json(out: Path, found: Standing) -> dict[str, Any]:
         "out": str(out),
         **{name: getattr(run, name) for name in counts},
         "failures": [vars(failure) for failure in run.failures],
+        "questions": vars(run.questions),
         "shards": found.shards,
         "committed": found.committed,
         "begun": [vars(shard) for shard in found.begun],

@@ -9,11 +9,12 @@ import typer
 
 from massannot.cli.app import AsJson, app
 from massannot.cli.folder_options import Root, WorkDir
-from massannot.cli.recipe_options import KeepDepth, RecipeOptions, Reuse, takes_recipe
+from massannot.cli.recipe_options import KeepDepth, RecipeOptions, Reuse
+from massannot.cli.takes import takes
 
 
 @app.command()
-@takes_recipe
+@takes(asked=RecipeOptions)
 def annotate(
     videos: Annotated[
         list[str],

@@ -9,11 +9,12 @@ import typer
 
 from massannot.cli.app import AsJson, app, print_json
 from massannot.cli.folder_options import Root
-from massannot.cli.recipe_options import RecipeOptions, takes_recipe
+from massannot.cli.recipe_options import RecipeOptions
+from massannot.cli.takes import takes
 
 
 @app.command()
-@takes_recipe
+@takes(asked=RecipeOptions)
 def plan(
     sources: Annotated[
         list[str],

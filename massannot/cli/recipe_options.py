@@ -1,17 +1,10 @@
-"""The flags that decide what a run writes, shared by the commands that begin one.
-
-Unusual: a command takes them as one value, `asked: RecipeOptions`; `takes_recipe` shows typer its
-fields as flags of the command's own.
-"""
+"""The flags that decide what a run writes, shared by the commands that begin one."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -128,33 +121,6 @@ class RecipeOptions:
 
         fps = None if self.fps == "all" else _rate(self.fps)
         return Sampling(fps=fps, clip_s=self.clip_seconds, long_side=self.long_side)
-
-
-def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with a flag for each field of RecipeOptions in place of its parameter `asked`."""
-    hints = get_type_hints(RecipeOptions, include_extras=True)
-    flags = [
-        inspect.Parameter(
-            option.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=option.default if option.default_factory is MISSING else [],
-            annotation=hints[option.name],
-        )
-        for option in fields(RecipeOptions)
-    ]
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    place = [parameter.name for parameter in own].index("asked")
-    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    shown = [*named[:place], *flags, *named[place + 1 :]]
-
-    @functools.wraps(command)
-    def with_flags(**given: Any) -> None:
-        asked = RecipeOptions(**{option.name: given.pop(option.name) for option in flags})
-        command(asked=asked, **given)
-
-    with_flags.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    with_flags.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    return with_flags
 
 
 def _rate(text: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from massannot.errors import MassannotError, NothingToRun, WorkerBroke
@@ -59,7 +60,10 @@ class Driver:
         self._report = report
         self._workplace = workplace
         self._patience = patience
-        self._watchdog = Watchdog(patience)
+        on_cpu = any(order.device == "cpu" for order in orders)
+        self._watchdog = Watchdog(
+            patience if on_cpu else replace(patience, first_frame_on_cpu_s=0.0)
+        )
         self._workers: list[WorkerHandle] = []
         self._deaths_before_work = 0
 

@@ -46,6 +46,7 @@ class ClipBegun:
     clip_index: int
     cost: float
     """Frames x pixels: clips of equal cost should take equally long."""
+    n_frames: int
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from massannot.executors.progress import ClipDone, Event, ShardDone
 from massannot.io import commits
@@ -13,6 +13,7 @@ from massannot.io.journal import read_past
 from massannot.io.layout import Layout
 from massannot.io.merge_parts import failure_counts, settled_clips
 from massannot.io.plan_folder import PlannedShard, read_shard
+from massannot.io.question_counts import QuestionCounts, together
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class RunSummary:
     decoded clips."""
     interrupted: bool
     """Stopped on request before everything was settled: the same command continues."""
+    questions: QuestionCounts = field(default_factory=QuestionCounts)
+    """Of manifests, about the videos of committed shards; no clips, so not among `failed`."""
 
     @property
     def counts(self) -> str:
@@ -80,10 +83,12 @@ def summarize(
     """How the planned shards stand, read from commits and, where there is none, journals."""
     left, begun = {shard.id: shard for shard in shards}, layout.shards_in_staging()
     done = remaining = 0
+    questions = []
     failures: Counter[tuple[str, str]] = Counter()
     for commit in commits.read_all(layout):
         if left.pop(commit.shard, None) is not None:
             done += commit.clips_done
+            questions.append(commit.questions)
             for count in commit.failures:
                 failures[count.reason, count.status] += count.clips
     for shard in left.values():
@@ -111,6 +116,7 @@ def summarize(
         seconds=seconds,
         stage_seconds=dict(tally.stage_seconds),
         interrupted=interrupted,
+        questions=together(questions),
     )
 
 

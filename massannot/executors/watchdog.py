@@ -22,8 +22,11 @@ class Patience:
     """A clip may always take so long: disks have bad minutes."""
     hung_factor: float = 10.0
     """And so many times what clips of its size usually take."""
-    first_clip_s: float = 3600.0
-    """While no clip is finished nothing is usual: the largest models on a CPU take so long."""
+    first_clip_s: float = 600.0
+    """While no clip is finished nothing is usual. Models are loaded by then; this is for the clip
+    itself and for kernels that are chosen at first use."""
+    first_frame_on_cpu_s: float = 0.0
+    """On a CPU so much for each of its frames, if that is more."""
     grace_s: float = 30.0
     """After a signal, for the clip in hand: Slurm and Kubernetes give 30 s before they kill."""
 
@@ -83,5 +86,6 @@ class Watchdog:
         """`usual_s`: seconds per cost."""
         patience = self._patience
         if usual_s is None:
-            return max(patience.hung_after_s, patience.first_clip_s)
+            first_s = max(patience.first_clip_s, patience.first_frame_on_cpu_s * clip.n_frames)
+            return max(patience.hung_after_s, first_s)
         return max(patience.hung_after_s, patience.hung_factor * usual_s * clip.cost)

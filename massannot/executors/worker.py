@@ -241,7 +241,8 @@ class _Annotation:
             return
         self._journal.write(Begun(key))
         cost = float(clip.frames.pixels_THWC.size)
-        self._worker.report(ClipBegun(self._worker.number, key.uri, key.clip_index, cost))
+        number = self._worker.number
+        self._worker.report(ClipBegun(number, key.uri, key.clip_index, cost, len(clip)))
         times: list[StageTime] = []
         try:
             done = self._worker.pipeline.process(clip, times=times)

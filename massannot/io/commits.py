@@ -16,13 +16,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from massannot.errors import MassannotError
 from massannot.io import durable, shared_plan
 from massannot.io.bucket_path import BucketPath
 from massannot.io.layout import Layout
+from massannot.io.question_counts import QuestionCounts
 from massannot.io.store import store_of
 
 LAST = "clips"
@@ -60,6 +61,7 @@ class Commit:
     clips_done: int
     failures: tuple[FailureCount, ...]
     files: tuple[CommittedFile, ...]
+    questions: QuestionCounts = field(default_factory=QuestionCounts)
 
 
 def put(layout: Layout, commit: Commit) -> bool:
@@ -77,6 +79,7 @@ def read(layout: Layout, shard: str) -> Commit:
     values = json.loads(layout.commit(shard).read_bytes())
     values["failures"] = tuple(FailureCount(**item) for item in values["failures"])
     values["files"] = tuple(CommittedFile(**item) for item in values["files"])
+    values["questions"] = QuestionCounts(**values.get("questions", {}))
     return Commit(**values)
 
 
@@ -133,17 +136,28 @@ def recover(layout: Layout) -> tuple[str, ...]:
             publish(layout, commit)
         except DamagedFile:
             withdraw(layout, commit)
-            withdrawn.append(shard)
+            if not layout.commit(shard).exists():
+                withdrawn.append(shard)
     return tuple(withdrawn)
 
 
-def withdraw(layout: Layout, commit: Commit) -> None:
+def withdraw(layout: Layout, commit: Commit) -> bool:
     """Undo a commit that cannot be published, or is to be made again; staging is kept. Broken off,
-    `recover` ends it."""
-    layout.published(LAST, commit.shard).unlink(missing_ok=True)
-    for file in commit.files:
-        layout.published(file.table, commit.shard).unlink(missing_ok=True)
-    layout.commit(commit.shard).unlink(missing_ok=True)
+    `recover` ends it. False: somebody else did it first, and what lies there now stays.
+
+    Under a lock: until the commit goes, last of all, nobody can make another, so that no file of
+    the next one is taken away. (Of a dataset in a bucket the lock lies in the working folder.)"""
+    with durable.locked(layout.lock):
+        try:
+            if read(layout, commit.shard) != commit:
+                return False
+        except FileNotFoundError:
+            return False
+        layout.published(LAST, commit.shard).unlink(missing_ok=True)
+        for file in commit.files:
+            layout.published(file.table, commit.shard).unlink(missing_ok=True)
+        layout.commit(commit.shard).unlink(missing_ok=True)
+    return True
 
 
 def drop_attempt(layout: Layout, shard: str, attempt: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -73,6 +74,20 @@ def link_once(source: Path, target: Path) -> bool:
         ) from error
     sync_folder(target.parent)
     return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the others wait. `path` is a local file, which stays; a lock dies with
+    its process. On NFS the server keeps it. Where the file system knows no locks nobody waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+        yield
 
 
 def sync(path: Path) -> None:

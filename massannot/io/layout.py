@@ -74,6 +74,11 @@ class Layout:
         return self.local / "_run" / "staging"
 
     @property
+    def lock(self) -> Path:
+        """Who takes something back holds this."""
+        return self.local / "_run" / "lock"
+
+    @property
     def journals(self) -> Path:
         return self.local / "_run" / "journal"
 

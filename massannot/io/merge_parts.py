@@ -16,6 +16,7 @@ from massannot.io.layout import Layout
 from massannot.io.parquet import write_parquet
 from massannot.io.parts import Part, read_part
 from massannot.io.plan import Shard
+from massannot.io.question_counts import counts_of
 
 OF_SHARD = ("failures", "questions", "videos")
 """Tables that are not made clip by clip; every shard has them."""
@@ -31,6 +32,7 @@ def merge_parts(
     folder = layout.attempt(shard.id, attempt)
     clips = sorted(past.finished.values(), key=lambda clip: clip.clip_id)
     paths = [past.path_of(clip.part) for clip in clips]
+    questions = _questions(shard, past)
     files = []
     for name in sorted({*table_names, *OF_SHARD}):
         if name == "videos":
@@ -38,12 +40,19 @@ def merge_parts(
         elif name == "failures":
             pieces = iter([_failures(shard, past)])
         elif name == "questions":
-            pieces = iter([_questions(shard, past)])
+            pieces = iter([questions])
         else:
             pieces = _of_clips(paths, name)
         written = write_parquet(folder / f"{name}.parquet", pieces, spec=tables.spec(name))
         files.append(CommittedFile(name, written.rows, written.size_bytes, written.sha256))
-    return Commit(shard.id, attempt, len(clips), failure_counts(shard, past), tuple(files))
+    return Commit(
+        shard.id,
+        attempt,
+        len(clips),
+        failure_counts(shard, past),
+        tuple(files),
+        counts_of(shard, questions),
+    )
 
 
 def failure_counts(shard: Shard, past: Past) -> tuple[FailureCount, ...]:

@@ -39,15 +39,8 @@ def reopen(layout: Layout, shard: Shard, statuses: Collection[str]) -> None:
     commits.publish(layout, commit)
     attempt = layout.new_attempt(shard.id)
     _Reopened(layout, shard, commit, attempt).write(statuses)
-    if layout.attempt(shard.id, attempt).is_dir() and _present(layout, shard.id) == commit:
-        commits.withdraw(layout, commit)  # else somebody else did all this first
-
-
-def _present(layout: Layout, shard: str) -> Commit | None:
-    try:
-        return commits.read(layout, shard)
-    except FileNotFoundError:
-        return None
+    if layout.attempt(shard.id, attempt).is_dir():  # else somebody else did all this first
+        commits.withdraw(layout, commit)
 
 
 class _Reopened:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -83,8 +84,7 @@ def write_commits(out: Path) -> None:
     for number in range(COMMITTED):
         shard = f"{number:06d}"
         layout.published("clips", shard).touch()
-        text = json.dumps(vars(Commit(shard, 1, PER_SHARD, (), ())) | {
-            "files": [vars(file) for file in files]}, indent=1)  # fmt: skip
+        text = json.dumps(asdict(Commit(shard, 1, PER_SHARD, (), files)), indent=1)
         layout.commits.mkdir(exist_ok=True)
         layout.commit(shard).write_text(text)
     assert len(commits.read(layout, "000000").files) == len(TABLES)

@@ -27,7 +27,7 @@ def main() -> None:
     while not isinstance(work := connection.recv(), Stop):
         connection.send(ShardBegun(0, work.shard.id, 1, False))
         for number in range(work.shard.n_spans):
-            connection.send(ClipBegun(0, "clip.mp4", number, 1.0))
+            connection.send(ClipBegun(0, "clip.mp4", number, 1.0, 1))
             connection.send(ClipDone(0, "clip.mp4", number, "id", 100, 0.0, ()))
         connection.send(ShardEnded(work.shard.id, "committed"))
 

@@ -143,21 +143,48 @@ def test_an_interrupted_estimate_gives_no_bill(folder, massannot, planned, monke
 
 
 @pytest.mark.parametrize(
-    ("flags", "patience"),
+    ("flags", "patience", "device"),
     [
-        ("", Patience()),
-        ("--hung-after 7 --grace 2.5", Patience(hung_after_s=7.0, grace_s=2.5)),
+        ("", Patience(first_frame_on_cpu_s=3 * 0.1), "auto"),
+        (
+            "--hung-after 7 --grace 2.5 --first-clip 9 --device cpu",
+            Patience(hung_after_s=7.0, first_clip_s=9.0, grace_s=2.5),
+            "cpu",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["run plan -o patient", "retry patient"])
-def test_a_run_waits_as_long_as_it_was_told(
-    folder, massannot, planned, monkeypatch, command, flags, patience
+def test_a_run_waits_as_long_and_works_where_it_was_told(
+    folder, massannot, planned, monkeypatch, command, flags, patience, device
 ):
     run, heard = local.run, []
-    monkeypatch.setattr(
-        local, "run", lambda *asked, **how: (heard.append(how["patience"]), run(*asked, **how))[1]
-    )
+
+    def listening(*asked, **how):
+        heard.append((how["patience"], how["device"]))
+        return run(*asked, **how)
+
+    monkeypatch.setattr(local, "run", listening)
     assert massannot("run plan -o patient -q --device cpu")[0] == 0
     heard.clear()
-    assert massannot(f"{command} -q --device cpu {flags}")[0] == 0
-    assert heard == [patience]
+    assert massannot(f"{command} -q {flags}")[0] == 0
+    assert heard == [(patience, device)]
+
+
+@pytest.mark.parametrize(
+    ("most", "code"), [pytest.param(0.4, 3, id="too many"), pytest.param(0.5, 0, id="allowed")]
+)
+def test_rows_that_cannot_be_asked_count_as_failed(folder, massannot, most, code):
+    """`annotate` and `run` end alike, and both say how many."""
+    video = "scenes/videos/scene-0.mp4"
+    rows = [
+        {"video": video, "question": "Where is the ball?", "entities": ["ball"]},
+        {"video": video, "question": "When?", "start_s": "noon"},
+    ]
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert massannot(f"plan m.jsonl -o asking {TRUTH} --fps all")[0] == 0
+    for command in ("run asking -o asked", f"annotate m.jsonl -o directly --no-films {TRUTH}"):
+        found, out, err = massannot(f"{command} -q --device cpu --max-failed {most}")
+        assert found == code, err
+        assert "2 questions, 1 with a clip to answer them" in out
+        assert "cannot be asked: 1 x bad_question" in out
+    assert "cannot be asked: 1 x bad_question" in massannot("status asked")[1]

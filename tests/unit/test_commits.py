@@ -1,8 +1,11 @@
 """First commit wins; what is committed gets published, and damage is noticed before that."""
 
 import dataclasses
+import errno
+import fcntl
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -158,6 +161,65 @@ def test_a_commit_that_another_start_withdraws_at_the_same_moment_is_withdrawn(
 
     monkeypatch.setattr(commits, "read", somebody_is_quicker)
     assert commits.recover(layout) == (SHARD,)
+
+
+def mend(layout: Layout, damaged: commits.Commit) -> commits.Commit:
+    """What a start does with a damaged commit, to the end: the shard is done again."""
+    layout.published("clips", SHARD).unlink(missing_ok=True)
+    for file in damaged.files:
+        layout.published(file.table, SHARD).unlink(missing_ok=True)
+    layout.commit(SHARD).unlink()
+    again = staged(layout)
+    assert commits.put(layout, again)
+    commits.publish(layout, again)
+    return again
+
+
+def test_what_another_start_has_mended_in_the_meantime_is_left_alone(tmp_path, monkeypatch):
+    layout = Layout(tmp_path)
+    damaged = staged(layout)
+    commits.put(layout, damaged)
+    (layout.attempt(SHARD, damaged.attempt) / "tracks_xy.parquet").write_bytes(b"")
+    withdraw = commits.withdraw
+
+    def somebody_is_quicker(layout, commit):
+        monkeypatch.setattr(commits, "withdraw", withdraw)
+        mend(layout, commit)
+        return withdraw(layout, commit)
+
+    monkeypatch.setattr(commits, "withdraw", somebody_is_quicker)
+    assert commits.recover(layout) == ()
+    assert commits.shards(layout) == {SHARD}
+    assert list(commits.damage(layout)) == []
+
+
+def test_while_one_start_mends_a_shard_another_waits_and_takes_nothing_away(tmp_path):
+    layout = Layout(tmp_path)
+    damaged = staged(layout)
+    commits.put(layout, damaged)
+    with ThreadPoolExecutor(1) as pool:
+        with durable.locked(layout.lock):
+            other = pool.submit(commits.withdraw, layout, damaged)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.3)
+            again = mend(layout, damaged)
+        assert other.result(timeout=60) is False
+    assert commits.read(layout, SHARD) == again
+    assert list(commits.damage(layout)) == []
+
+
+def test_where_nothing_can_be_locked_a_damaged_commit_is_withdrawn_all_the_same(
+    tmp_path, monkeypatch
+):
+    def unknown(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    layout = Layout(tmp_path)
+    damaged = staged(layout)
+    commits.put(layout, damaged)
+    assert commits.withdraw(layout, damaged)
+    assert commits.shards(layout) == set()
 
 
 def test_a_published_file_that_was_changed_is_named(tmp_path):

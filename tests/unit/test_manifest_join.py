@@ -16,6 +16,7 @@ from massannot.io.join_questions import planned_videos
 from massannot.io.plan import deal
 from massannot.io.plan_folder import read_shards, write_once
 from massannot.io.question import Problem, Question
+from massannot.io.question_counts import QuestionCounts
 from massannot.io.video import Span
 from massannot.models.prompts import UNKNOWN, prompts_of
 from massannot.stages.stage import BaseStage
@@ -166,6 +167,8 @@ def test_what_could_not_be_asked_or_read_is_a_failure_with_a_name(
     asked: tuple[RunSummary, Dataset],
 ) -> None:
     summary, dataset = asked
+    bad = {"bad_question": 1, "duplicate_id": 1, "no_video": 1}
+    assert summary.questions == QuestionCounts(asked=7, answered=2, bad=bad)
     failures = dataset.table("failures").to_pylist()
     found = {(Path(row["uri"]).name, row["stage"].split(" (")[0], row["class"]) for row in failures}
     assert found == {
