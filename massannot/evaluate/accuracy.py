@@ -120,8 +120,9 @@ def replaced_as_markdown(accuracy: Accuracy) -> str:
     """Which stage loses how much: with single jobs done by the truth."""
     n = next(iter(accuracy.replaced[0].scores.values())).n
     names = list(accuracy.replaced[0].scores)
+    which = "these" if n == accuracy.lines[0].value.n else f"the first {n} of these"
     about = (
-        f"Which stage loses how much: the first {n} of these clips from text again, with single "
+        f"Which stage loses how much: {which} clips from text again, with single "
         "jobs done by the scene's truth (in brackets the change, paired over clips)."
     )
     lines = [

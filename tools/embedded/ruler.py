@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,6 +37,7 @@ from massannot.scenes.record import SceneLibrary
 from massannot.scenes.render import render
 from massannot.scenes.world import Scene
 from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of
+from tools.embedded.shared_stages import SharedStages
 
 Record: TypeAlias = dict[str, Any]
 
@@ -139,7 +140,7 @@ class Ruler:
         """From text to positions."""
         _ = self.stages
         started = time.process_time()
-        done = self._annotated(case, LENS_TOLD)
+        done = self._annotated(case, LENS_TOLD, depth_maps=True)
         cpu_s = time.process_time() - started
         return {"cpu_s": round(cpu_s, 2), **self._scored(case, done, briefly=False)}
 
@@ -150,17 +151,13 @@ class Ruler:
             for name, truth_for in REPLACED.items()
         }
 
-    def _annotated(self, case: _Case, truth_for: tuple[str, ...]) -> Clip:
-        """The clip after all stages; equal first stages are not repeated."""
+    def _annotated(
+        self, case: _Case, truth_for: tuple[str, ...], *, depth_maps: bool = False
+    ) -> Clip:
+        """The clip after all stages. `depth_maps`: with them, which only `whole` is scored by."""
         by_truth = {STAGE_OF[job] for job in truth_for}
-        path: tuple[bool, ...] = ()
-        clip = case.clip
-        for name in self.stages[False]:
-            path = (*path, name in by_truth)
-            if path not in case.done:
-                case.done[path] = self.stages[name in by_truth][name].process(clip)
-            clip = case.done[path]
-        return clip
+        names = [name for name in self.stages[False] if depth_maps or name != "store_depth"]
+        return case.shared.process([self.stages[name in by_truth][name] for name in names])
 
     def _scored(self, case: _Case, clip: Clip, *, briefly: bool = True) -> Record:
         view = ClipView(
@@ -191,9 +188,11 @@ class _Case:
 
     scene: Scene
     clip: Clip
-    done: dict[tuple[bool, ...], Clip] = field(default_factory=dict)
-    """What came out after a stage, by who did each stage so far (True: the truth)."""
     scored: ClipTruth | None = None
+
+    @cached_property
+    def shared(self) -> SharedStages:
+        return SharedStages(self.clip)
 
     @cached_property
     def truth(self) -> TrueClip:
