@@ -3,6 +3,10 @@
 One encoder thread and exact swscale arithmetic make the bytes a function of the pictures and
 options. The file appears under its name only when it is complete. H.264 4:2:0 needs even sizes:
 an odd width or height gains one column or row, a copy of its neighbour.
+
+Unusual: chroma lies in the middle of its four pixels and the film says so. That is how swscale
+averages it and how readers that know no tags take it; untagged H.264 means the left pixels' column,
+and colours would be read a quarter of a chroma sample to the left.
 """
 
 from __future__ import annotations
@@ -53,7 +57,12 @@ class FilmWriter:
         self._container = av.open(
             str(self._part), "w", format="mp4", options={"movflags": "+faststart"}
         )
-        options = {"crf": str(crf), "preset": preset, "threads": "1"}
+        options = {
+            "crf": str(crf),
+            "preset": preset,
+            "threads": "1",
+            "chroma_sample_location": "center",
+        }
         stream = self._container.add_stream("libx264", rate=Fraction(fps), options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
