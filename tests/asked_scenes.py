@@ -30,7 +30,7 @@ def questions_about(world: SceneLibrary) -> list[dict[str, Any]]:
     rows = []
     for record in world.records.values():
         names = record.make().phrases()
-        common = {"video": record.video, "split": "test", "category": "motion"}
+        common = {"video": record.video, "split": "train", "category": "motion"}
         rows += [
             {
                 **common,

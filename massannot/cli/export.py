@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.errors import NothingToRun, UsageError
+from massannot.errors import UsageError
 
 TRAINING = "trl, verl, ms-swift, video-r1"
 
@@ -23,7 +23,8 @@ def export(
     ] = [],  # noqa: B006
     list_formats: Annotated[bool, typer.Option("--list", help="Every format.")] = False,
     min_quality: Annotated[
-        float | None, typer.Option(help="Leave out entities of lower or unknown quality, 0..1.")
+        float | None,
+        typer.Option(help="Leave out entities of lower or unknown quality, 0..1.", min=0, max=1),
     ] = None,
     profile_template: Annotated[
         str | None,
@@ -89,8 +90,6 @@ def export(
         print(f"left out: {sentence}", file=sys.stderr)
     if len(written.left_out) > 20:
         print(f"left out: {len(written.left_out) - 20} more", file=sys.stderr)
-    if written.n_questions == 0:
-        raise NothingToRun(f"{out}: none of its questions can be trained on, see above")
     for sentence in written.notes:
         print(f"note: {sentence}", file=sys.stderr)
     if as_json:

@@ -15,13 +15,14 @@ from typing import Any
 from massannot.errors import UsageError
 
 
-def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]], pictures: Path) -> None:
+    """`pictures`, where the rows' pictures lie, stays as it is: rows name them by their paths."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{_text(row)}\n" for row in _telling_first(rows))
 
 
-def write_list(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """A line a row, so that two exports can be compared line by line."""
+def write_list(path: Path, rows: Iterable[Mapping[str, Any]], pictures: Path) -> None:
+    """As write_lines; a line a row here too, so that two exports can be compared line by line."""
     found = _telling_first(rows)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("[")

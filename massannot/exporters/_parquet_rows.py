@@ -26,7 +26,7 @@ Columns = Mapping[str, pa.DataType]
 
 
 def write_rows(
-    path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Columns, pictures: Path
+    path: Path, rows: Iterable[Mapping[str, Any]], pictures: Path, *, columns: Columns
 ) -> None:
     """`images` of a row are names of files below `pictures`; their bytes go into the file."""
     features = {name: _feature(type_) for name, type_ in columns.items()}
@@ -59,7 +59,7 @@ def temporary_pictures(folder: Path) -> Iterator[Path]:
         yield Path(pictures)
 
 
-def load_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+def load_rows(path: Path, *, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Some columns of every row. Raises UsageError for a file without them."""
     try:
         rows: list[dict[str, Any]] = pq.read_table(path, columns=list(columns)).to_pylist()

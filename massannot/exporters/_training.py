@@ -1,29 +1,32 @@
-"""What the formats for trainers share: examples with their pictures on disk, and their columns.
-
-A row carries the whole row of `questions` as JSON (`source_row`), by which `load` gives the table
-back equal; everything else in it is for the trainer.
-"""
+"""What the formats for trainers share: the way from a dataset to files and back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from massannot import tables
-from massannot.errors import UsageError
-from massannot.exporters._pictures import film_name, image_name, write_films, write_images
+from massannot.errors import BadVideo, NothingToRun, UsageError
+from massannot.exporters._parquet_rows import temporary_pictures
+from massannot.exporters._pictures import write_films, write_images
+from massannot.exporters._training_columns import picture_names
+from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.count_tokens import Media
-from massannot.rft.examples import SPLITS, Example, Split, TrainingData, examples
-from massannot.rft.expected import COLUMNS
+from massannot.rft.examples import Example, LeftOut, TrainingData, examples
 from massannot.rft.scene_dataset import SCHEME
+from massannot.rft.splits import SPLITS
 
 TABLES = ("questions",)
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,26 @@ class Limit:
     """To longer prompts."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The files of a format: train.ENDING, and val and test where something is held out."""
+
+    ending: str
+    write: Callable[[Path, Iterable[Row], Path], None]
+    """A file of rows, whose pictures lie in the folder of the last argument."""
+    read: Callable[[Path], Iterable[Row]]
+    """Rows with `source_row`."""
+    pictures_inside: bool = False
+    """In the file itself; else beside it."""
+    limit: Limit | None = None
+
+
 @dataclass(frozen=True)
 class Written:
-    """Examples whose pictures lie in the folder."""
-
+    files: tuple[Path, ...]
     examples: tuple[Example, ...]
-    left_out: tuple[str, ...]
-
-    def of(self, split: Split) -> list[Example]:
-        return [example for example in self.examples if example.split == split]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
 
     @property
     def longest(self) -> int | None:
@@ -54,59 +68,62 @@ class Written:
         known = [count for count in counts if count is not None]
         return max(known, default=None)
 
+    def exported(self, *notes: str) -> Exported:
+        """`notes`: what the trainer must be told."""
+        sentences = tuple(each.sentence for each in self.left_out)
+        return Exported(self.files, sentences, (*self.notes, *notes), len(self.examples))
 
-def written_examples(
+
+def export_training(
     dataset: Dataset,
     folder: Path,
     training: TrainingData,
     *,
+    form: Form,
+    rows: Callable[[Sequence[Example]], Iterable[Row]],
     media: Media,
     min_quality: float | None,
-    limit: Limit | None = None,
 ) -> Written:
-    """Builds the examples and writes their pictures. A question whose video cannot be read any
-    more is left out by name. Raises UsageError for prompts over the limit, where no --max-tokens
-    says that it was raised, and for questions about scenes, of which there are no films."""
+    """Write every question that can be trained on. `rows`: of the examples of one file.
+
+    A question whose video cannot be read any more is left out by name. What an earlier export held
+    out and this one trains on is taken away. Raises UsageError for prompts over the limit, where no
+    --max-tokens says that it was raised, and for questions about scenes, of which there are no
+    films; NothingToRun where every question is left out.
+    """
     _refuse_scenes(dataset)
     found = examples(dataset, training, media=media, min_quality=min_quality)
-    if limit is not None and training.max_tokens is None:
-        _check_limit(found.found, limit)
-    folder.mkdir(parents=True, exist_ok=True)
-    write = write_images if media == "images" else write_films
-    there = write(dataset, found.found, folder)
-    whole, left_out = [], list(found.left_out)
-    for example in found.found:
-        missing = [name for name in picture_names(example, media) if name not in there]
-        if missing:
-            left_out.append(
-                f"question {example.row['question_id']}: found no frame for {missing[0]}; its "
-                f"video {example.row['uri']} cannot be read again as it was annotated; start where "
-                "that name leads to it"
-            )
-        else:
-            whole.append(example)
-    return Written(tuple(whole), tuple(left_out))
+    if form.limit is not None and training.max_tokens is None:
+        _check_limit(found.found, form.limit)
+    _refuse_nothing(dataset, found.found, found.left_out)
+    with temporary_pictures(folder) if form.pictures_inside else nullcontext(folder) as pictures:
+        whole, without = _with_pictures(dataset, found.found, pictures, media)
+        left_out = (*found.left_out, *without)
+        _refuse_nothing(dataset, whole, left_out)
+        files = []
+        for split in SPLITS:
+            path = folder / f"{split}.{form.ending}"
+            of_split = [example for example in whole if example.split == split]
+            if of_split:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                form.write(path, rows(of_split), pictures)
+                files.append(path)
+            else:
+                path.unlink(missing_ok=True)
+    notes = found.notes
+    if not any(example.split == "train" for example in whole):
+        notes = (*notes, "everything is held out: there is no file to train on")
+    return Written(tuple(files), tuple(whole), left_out, notes)
 
 
-def split_files(
-    written: Written, folder: Path, ending: str
-) -> Iterator[tuple[Path, list[Example]]]:
-    """train's file, and val's where something is held out. What an earlier export held out and this
-    one trains on is taken away."""
-    for split in SPLITS:
-        path = folder / f"{split}.{ending}"
-        found = written.of(split)
-        if split == "train" or found:
-            yield path, found
-        else:
-            path.unlink(missing_ok=True)
-
-
-def picture_names(example: Example, media: Media) -> list[str]:
-    """Files in the export's folder, in the order of the prompt."""
-    if media == "video":
-        return [] if example.film is None else [film_name(example.film)]
-    return [image_name(shot) for shot in example.shots]
+def load_training(folder: Path, form: Form) -> Mapping[str, pa.Table]:
+    """The table `questions`. Raises UsageError for files that are not from here."""
+    paths = [folder / f"{split}.{form.ending}" for split in SPLITS]
+    there = [path for path in paths if path.is_file()]
+    if not there:
+        raise UsageError(f"{folder}: holds no {' and no '.join(path.name for path in paths)}")
+    found = [row for path in there for row in _source_rows(form.read(path), where=path)]
+    return {"questions": tables.spec("questions").from_rows(found)}
 
 
 def _refuse_scenes(dataset: Dataset) -> None:
@@ -116,6 +133,41 @@ def _refuse_scenes(dataset: Dataset) -> None:
             f"{out}: found questions about scenes, expected annotated videos to take pictures "
             f"from; `massannot rft train RECIPE --data {out}` reads it as it is"
         )
+
+
+def _refuse_nothing(
+    dataset: Dataset, found: Sequence[Example], left_out: Sequence[LeftOut]
+) -> None:
+    """Raises NothingToRun with every reason, how often, and the first question of each."""
+    if found:
+        return
+    counts = Counter(each.reason for each in left_out)
+    first = {each.reason: each.sentence for each in reversed(left_out)}
+    reasons = [f"\n  {n} {reason}, as {first[reason]}" for reason, n in sorted(counts.items())]
+    raise NothingToRun(
+        f"{dataset.layout.out}: found {len(left_out)} questions, none of which can be trained on"
+        + "".join(reasons)
+    )
+
+
+def _with_pictures(
+    dataset: Dataset, found: Sequence[Example], pictures: Path, media: Media
+) -> tuple[list[Example], list[LeftOut]]:
+    """The examples whose pictures lie in the folder now, and those that have none."""
+    there = (write_images if media == "images" else write_films)(dataset, found, pictures)
+    whole, left_out = [], []
+    for example in found:
+        missing = [name for name in picture_names(example, media) if name not in there]
+        if missing:
+            sentence = (
+                f"question {example.row['question_id']}: found no frame for {missing[0]}; its "
+                f"video {example.row['uri']} cannot be read again as it was annotated; start where "
+                "that name leads to it"
+            )
+            left_out.append(LeftOut(BadVideo.reason, sentence))
+        else:
+            whole.append(example)
+    return whole, left_out
 
 
 def _check_limit(found: Sequence[Example], limit: Limit) -> None:
@@ -130,62 +182,9 @@ def _check_limit(found: Sequence[Example], limit: Limit) -> None:
         )
 
 
-def answer_columns(example: Example) -> dict[str, Any]:
-    """What rewards ask about, called as the fields of `rft.expected.Expected`."""
-    expected = example.expected
-    said = {field.name: getattr(expected, field.name) for field in fields(expected)}
-    return {
-        **{name: said[name] for name in COLUMNS},
-        "options": list(expected.options),
-        "evidence_times_s": list(expected.evidence_times_s),
-        "evidence_boxes": [[t, *box] for t, box in expected.evidence_boxes],
-    }
-
-
-def other_columns(example: Example) -> dict[str, Any]:
-    """Where the example comes from, and its prompt's pieces apart."""
-    prompt = example.prompt
-    return {
-        "question_id": example.row["question_id"],
-        "video_id": example.video_id,
-        "category": example.row["category"],
-        "profile": prompt.profile,
-        "question": example.question,
-        "times_s": list(prompt.times_s),
-        "dropped": [f"{each.what} {each.name.strip()}" for each in prompt.dropped],
-        "n_prompt_tokens": prompt.n_tokens,
-        "source_row": json.dumps(example.row, ensure_ascii=False, allow_nan=False),
-    }
-
-
-def film_columns(example: Example) -> dict[str, Any]:
-    """What is true of the film that a reader cannot know: its own times start at 0."""
-    film = example.film
-    if film is None:
-        return {}
-    return {
-        "fps": float(film.fps),
-        "frames_indices": film.ticks(len(example.shots)),
-        "video_start": film.start_s,
-        "video_end": film.t_s(len(film.shots) - 1),
-    }
-
-
-def source_rows(rows: Iterable[Mapping[str, Any]], *, where: Path) -> list[dict[str, Any]]:
+def _source_rows(rows: Iterable[Row], *, where: Path) -> list[dict[str, Any]]:
     """The rows of `questions` in rows of a format. Raises UsageError for others'."""
     try:
         return [json.loads(row["source_row"]) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{where}: not as `massannot export` writes it: {error!r}") from error
-
-
-def questions_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Table]:
-    return {"questions": tables.spec("questions").from_rows(rows)}
-
-
-def files_there(folder: Path, ending: str) -> list[Path]:
-    """The files of an export, train first. Raises UsageError for a folder without any."""
-    there = [path for path in (folder / f"{split}.{ending}" for split in SPLITS) if path.is_file()]
-    if not there:
-        raise UsageError(f"{folder}: holds no {' and no '.join(f'{s}.{ending}' for s in SPLITS)}")
-    return there

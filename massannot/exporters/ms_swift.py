@@ -16,24 +16,16 @@ from typing import Any
 import pyarrow as pa
 
 from massannot.exporters._json_rows import load_lines, write_lines
-from massannot.exporters._training import (
-    TABLES,
-    answer_columns,
-    files_there,
-    film_columns,
-    other_columns,
-    picture_names,
-    questions_of,
-    source_rows,
-    split_files,
-    written_examples,
-)
+from massannot.exporters._training import TABLES, Form, export_training, load_training
+from massannot.exporters._training_columns import columns, picture_names
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.count_tokens import Media
 from massannot.rft.examples import Example, TrainingData
 
 __all__ = ["TABLES", "export", "load"]
+
+FORM = Form(ending="jsonl", write=write_lines, read=load_lines)
 
 
 def export(
@@ -43,25 +35,26 @@ def export(
     min_quality: float | None = None,
     training: TrainingData = TrainingData(),
 ) -> Exported:
-    """Write train.jsonl, and val.jsonl where something is held out."""
+    """Write train.jsonl, and val.jsonl and test.jsonl where something is held out."""
     media = training.media or "images"
-    written = written_examples(dataset, folder, training, media=media, min_quality=min_quality)
-    files = []
-    for path, found in split_files(written, folder, "jsonl"):
-        write_lines(path, (_row(example, media) for example in found))
-        files.append(path)
+    written = export_training(
+        dataset,
+        folder,
+        training,
+        form=FORM,
+        rows=lambda found: (_row(example, media) for example in found),
+        media=media,
+        min_quality=min_quality,
+    )
     notes = [f"pictures are named relative to {folder}: start the trainer there"]
     if written.longest is not None:
         notes.append(f"--max_length {written.longest} or more loses no row")
-    return Exported(tuple(files), written.left_out, tuple(notes), len(written.examples))
+    return written.exported(*notes)
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
-    rows: list[dict[str, Any]] = []
-    for path in files_there(folder, "jsonl"):
-        rows += source_rows(load_lines(path), where=path)
-    return questions_of(rows)
+    return load_training(folder, FORM)
 
 
 def _row(example: Example, media: Media) -> dict[str, Any]:
@@ -73,7 +66,5 @@ def _row(example: Example, media: Media) -> dict[str, Any]:
         "messages": [{"role": "user", "content": text}],
         **({} if example.film is None else {"chat_template_kwargs": shown}),
         "images" if media == "images" else "videos": picture_names(example, media),
-        **answer_columns(example),
-        **other_columns(example),
-        **film_columns(example),
+        **columns(example),
     }

@@ -10,24 +10,16 @@ video. Here alone encoded pictures stand in Parquet: it is the trainer's file, n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from massannot.errors import UsageError
-from massannot.exporters._parquet_rows import IMAGE, load_rows, temporary_pictures, write_rows
-from massannot.exporters._training import (
-    TABLES,
-    answer_columns,
-    files_there,
-    other_columns,
-    picture_names,
-    questions_of,
-    source_rows,
-    split_files,
-    written_examples,
-)
+from massannot.exporters._parquet_rows import IMAGE, load_rows, write_rows
+from massannot.exporters._training import TABLES, Form, export_training, load_training
+from massannot.exporters._training_columns import columns, picture_names
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.examples import Example, TrainingData
@@ -59,6 +51,12 @@ COLUMNS = {
     "n_prompt_tokens": pa.int64(),
     "source_row": _TEXT,
 }
+FORM = Form(
+    ending="parquet",
+    write=partial(write_rows, columns=COLUMNS),
+    read=partial(load_rows, columns=["source_row"]),
+    pictures_inside=True,
+)
 
 
 def export(
@@ -68,31 +66,29 @@ def export(
     min_quality: float | None = None,
     training: TrainingData = TrainingData(),
 ) -> Exported:
-    """Write train.parquet, and val.parquet where something is held out."""
+    """Write train.parquet, and val.parquet and test.parquet where something is held out."""
     if training.media == "video":
         raise UsageError(
             "--media video with trl: TRL 1.16 drops pixel_values_videos from the loss and would "
             "train a model that cannot see; expected images, or verl, ms-swift or video-r1"
         )
-    files = []
-    with temporary_pictures(folder) as pictures:
-        written = written_examples(
-            dataset, pictures, training, media="images", min_quality=min_quality
-        )
-        for path, found in split_files(written, folder, "parquet"):
-            write_rows(path, map(_row, found), columns=COLUMNS, pictures=pictures)
-            files.append(path)
-    longest = written.longest
-    notes = () if longest is None else (f"the longest prompt has {longest} tokens",)
-    return Exported(tuple(files), written.left_out, notes, len(written.examples))
+    written = export_training(
+        dataset,
+        folder,
+        training,
+        form=FORM,
+        rows=lambda found: map(_row, found),
+        media="images",
+        min_quality=min_quality,
+    )
+    if written.longest is None:
+        return written.exported()
+    return written.exported(f"the longest prompt has {written.longest} tokens")
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
-    rows: list[dict[str, Any]] = []
-    for path in files_there(folder, "parquet"):
-        rows += source_rows(load_rows(path, ["source_row"]), where=path)
-    return questions_of(rows)
+    return load_training(folder, FORM)
 
 
 def _row(example: Example) -> dict[str, Any]:
@@ -100,6 +96,5 @@ def _row(example: Example) -> dict[str, Any]:
         "prompt": example.prompt.messages,
         "images": picture_names(example, "images"),
         "data_source": "massannot",
-        **answer_columns(example),
-        **other_columns(example),
+        **columns(example),
     }

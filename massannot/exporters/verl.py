@@ -9,27 +9,16 @@ export's folder: start the trainer there. verl drops a row that is longer than
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from massannot.exporters._parquet_rows import IMAGE, load_rows, temporary_pictures, write_rows
-from massannot.exporters._training import (
-    TABLES,
-    Limit,
-    answer_columns,
-    files_there,
-    film_columns,
-    other_columns,
-    picture_names,
-    questions_of,
-    source_rows,
-    split_files,
-    written_examples,
-)
+from massannot.exporters._parquet_rows import IMAGE, load_rows, write_rows
+from massannot.exporters._training import TABLES, Form, Limit, export_training, load_training
+from massannot.exporters._training_columns import columns, picture_names
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.count_tokens import Media
@@ -88,51 +77,54 @@ def export(
     min_quality: float | None = None,
     training: TrainingData = TrainingData(),
 ) -> Exported:
-    """Write train.parquet, and val.parquet where something is held out. Raises UsageError where
-    verl would drop a row."""
+    """Write train.parquet, and val.parquet and test.parquet where something is held out. Raises
+    UsageError where verl would drop a row."""
     media = training.media or "images"
-    files = []
-    with temporary_pictures(folder) if media == "images" else nullcontext(folder) as pictures:
-        written = written_examples(
-            dataset, pictures, training, media=media, min_quality=min_quality, limit=LIMIT
-        )
-        for path, found in split_files(written, folder, "parquet"):
-            rows = (_row(example, index, media) for index, example in enumerate(found))
-            write_rows(path, rows, columns=COLUMNS[media], pictures=pictures)
-            files.append(path)
-    return Exported(
-        tuple(files),
-        written.left_out,
-        _notes(written.longest, media, folder),
-        len(written.examples),
+    written = export_training(
+        dataset,
+        folder,
+        training,
+        form=_form(media),
+        rows=lambda found: (_row(example, n, media) for n, example in enumerate(found)),
+        media=media,
+        min_quality=min_quality,
     )
+    return written.exported(*_notes(written.longest, media, folder))
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
-    rows: list[dict[str, Any]] = []
-    for path in files_there(folder, "parquet"):
-        infos = [row["extra_info"] for row in load_rows(path, ["extra_info"])]
-        rows += source_rows(infos, where=path)
-    return questions_of(rows)
+    return load_training(folder, _form("images"))
+
+
+def _form(media: Media) -> Form:
+    return Form(
+        ending="parquet",
+        write=partial(write_rows, columns=COLUMNS[media]),
+        read=_source_rows,
+        pictures_inside=media == "images",
+        limit=LIMIT,
+    )
+
+
+def _source_rows(path: Path) -> Iterator[Any]:
+    return (row["extra_info"] for row in load_rows(path, columns=["extra_info"]))
 
 
 def _row(example: Example, index: int, media: Media) -> dict[str, Any]:
     prompt = example.prompt
-    answer = answer_columns(example)
-    extra = {**answer, **other_columns(example), "index": index, "split": example.split}
+    extra = {**columns(example), "index": index, "split": example.split}
     row = {
         "data_source": "massannot",
         "prompt": [
             {"role": "user", "content": prompt.text() if media == "images" else prompt.film_text()}
         ],
-        "ability": example.row["category"] or answer["problem_type"],
+        "ability": example.row["category"] or extra["problem_type"],
         "reward_model": {"style": "rule", "ground_truth": extra.pop("solution")},
         "extra_info": extra,
     }
     if media == "images":
         return {**row, "images": picture_names(example, media)}
-    extra |= film_columns(example)
     width, height = example.size
     videos = [
         {

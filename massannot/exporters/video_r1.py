@@ -18,19 +18,8 @@ import pyarrow as pa
 
 from massannot.errors import UsageError
 from massannot.exporters._json_rows import load_list, write_list
-from massannot.exporters._training import (
-    TABLES,
-    Limit,
-    answer_columns,
-    files_there,
-    film_columns,
-    other_columns,
-    picture_names,
-    questions_of,
-    source_rows,
-    split_files,
-    written_examples,
-)
+from massannot.exporters._training import TABLES, Form, Limit, export_training, load_training
+from massannot.exporters._training_columns import columns, picture_names
 from massannot.exporting import Exported
 from massannot.io.dataset import Dataset
 from massannot.rft.answers import Choice, Number, bare_options
@@ -40,7 +29,12 @@ from massannot.rft.units import unit
 
 __all__ = ["TABLES", "export", "load"]
 
-LIMIT = Limit(16384, "--max_prompt_length", "cuts off their beginnings")  # in its script
+FORM = Form(
+    ending="json",
+    write=write_list,
+    read=load_list,
+    limit=Limit(16384, "--max_prompt_length", "cuts off their beginnings"),  # in its script
+)
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -52,8 +46,8 @@ def export(
     min_quality: float | None = None,
     training: TrainingData = TrainingData(),
 ) -> Exported:
-    """Write train.json, and val.json where something is held out. Raises UsageError where the
-    trainer would cut a prompt."""
+    """Write train.json, and val.json and test.json where something is held out. Raises UsageError
+    where the trainer would cut a prompt."""
     if training.media == "images":
         raise UsageError(
             "--media images with video-r1: its trainer shows one image or one video a question; "
@@ -61,24 +55,22 @@ def export(
         )
     if training.frames == 0:
         raise UsageError("--frames 0 with video-r1: its trainer has no question without a video")
-    written = written_examples(
-        dataset, folder, training, media="video", min_quality=min_quality, limit=LIMIT
+    written = export_training(
+        dataset,
+        folder,
+        training,
+        form=FORM,
+        rows=lambda found: map(_row, found),
+        media="video",
+        min_quality=min_quality,
     )
-    files = []
-    for path, found in split_files(written, folder, "json"):
-        write_list(path, map(_row, found))
-        files.append(path)
     where = f"Video-R1 looks for films below ./Video-R1-data: link {folder} there; "
-    note = where + "it chooses frames itself, 2 a second and at most 16"
-    return Exported(tuple(files), written.left_out, (note,), len(written.examples))
+    return written.exported(f"{where}it chooses frames itself, 2 a second and at most 16")
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:
     """The table `questions`. Raises UsageError for files that are not from here."""
-    rows: list[dict[str, Any]] = []
-    for path in files_there(folder, "json"):
-        rows += source_rows(load_list(path), where=path)
-    return questions_of(rows)
+    return load_training(folder, FORM)
 
 
 def _row(example: Example) -> dict[str, Any]:
@@ -86,13 +78,12 @@ def _row(example: Example) -> dict[str, Any]:
     question = example.question
     if expected.unit is not None:
         question += f" Answer in {unit(expected.unit).symbol}."
-    film = film_columns(example)
-    begins = f"The video begins at {film['video_start']:.2f} s.\n" if film["video_start"] else ""
-    answer = {**answer_columns(example), "answer_type": expected.problem_type}
+    said = columns(example)
+    start_s = said["video_start"]
+    begins = f"The video begins at {start_s:.2f} s.\n" if start_s else ""
     return {
-        **answer,
-        **other_columns(example),
-        **film,
+        **said,
+        "answer_type": expected.problem_type,
         "problem_id": example.row["question_id"],
         "problem": begins + (example.prompt.profile or "") + question,
         "data_type": "video",

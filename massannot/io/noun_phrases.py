@@ -155,6 +155,7 @@ _ADJECTIVES = _words(
     " square flat same other different new old young left right upper lower leftmost rightmost"
     " front rear top bottom middle nearest closest farthest moving real physical possible visible"
     " wooden plastic soft hard empty full open closed second third last entire whole own such"
+    " far fast quick slow"
     " faster slower higher lower larger smaller longer shorter heavier lighter true false able"
     " average total maximum minimum consistent realistic plausible impossible unrealistic upside"
 )

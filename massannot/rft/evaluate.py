@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from massannot.errors import UsageError
+from massannot.rft import trained_on
 from massannot.rft.recipes import recipe as recipe_named
 from massannot.rft.train import AFTER, BEFORE, RUN, load_policy
 from massannot.rft.training_rows import Evidence, Row, TrainingRows, load
@@ -60,13 +61,14 @@ def answers(
             template=recipe.template,
             held_out=True,
         )
-        some = TrainingRows(rows.rows[:limit], rows.folder) if limit else rows
+        some = replace(rows, rows=rows.rows[:limit]) if limit else rows
+        if (warning := trained_on.seen_before(run, some.rows)) is not None:
+            log(f"warning: {warning}")
         for condition, folder, shuffle in _conditions(run, evidence):
             policy, processor = load_policy(recipe, folder)
             policy.to("cuda" if torch.cuda.is_available() else "cpu")
             n_tokens = recipe.max_completion_tokens
-            asked = _shuffled(some, shuffle)
-            found += _answered(condition, asked, some, policy, processor, n_tokens=n_tokens)
+            found += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
             right = [each.accuracy for each in found if each.condition == condition]
             log(f"{condition}: {sum(right) / max(1, len(right)):.3f} of {len(right)} questions")
     return found
@@ -99,16 +101,16 @@ def _conditions(run: Path, evidence: Evidence) -> Iterator[tuple[str, Path, str]
         yield f"{name} + RFT, frames and profile shuffled", run / AFTER, "frames and profile"
 
 
-def _shuffled(rows: TrainingRows, what: str) -> list[list[dict[str, Any]]]:
-    """A conversation with its pictures for every row."""
+def _conversations(data: TrainingRows, rows: list[Row], what: str) -> list[list[dict[str, Any]]]:
+    """With its pictures, one for every row; `what` of each is shuffled."""
     from trl.data_utils import prepare_multimodal_messages
 
     from massannot.rft.tgrpo_trainer import shuffled_prompt
 
     prompts = []
-    for row in rows.rows:
+    for row in rows:
         shown = any(part["type"] == "image" for part in row["prompt"][0]["content"])
-        pictures = rows.pictures(row) if shown else []
+        pictures = data.pictures(row) if shown else []
         prompt = prepare_multimodal_messages(row["prompt"], images=pictures)
         if what:
             other = shuffled_prompt(prompt, seed=row["question_id"], profile="profile" in what)
@@ -119,8 +121,8 @@ def _shuffled(rows: TrainingRows, what: str) -> list[list[dict[str, Any]]]:
 
 def _answered(
     condition: str,
-    prompts: list[list[dict[str, Any]]],
-    rows: TrainingRows,
+    data: TrainingRows,
+    shuffle: str,
     policy: Any,
     processor: Any,
     *,
@@ -129,9 +131,10 @@ def _answered(
     from massannot.rft.adapters.trl import reward_functions
 
     accuracy, form = reward_functions(("accuracy", "format"))
-    for start in range(0, len(prompts), BATCH):
-        some = list(rows.rows[start : start + BATCH])
-        said = generate(policy, processor, prompts[start : start + BATCH], n_tokens=n_tokens)
+    for start in range(0, len(data.rows), BATCH):
+        some = list(data.rows[start : start + BATCH])
+        prompts = _conversations(data, some, shuffle)
+        said = generate(policy, processor, prompts, n_tokens=n_tokens)
         columns = {name: [row.get(name) for row in some] for name in some[0]}
         for row, text, right, formed in zip(
             some,

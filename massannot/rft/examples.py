@@ -5,12 +5,11 @@ Bad questions are left out by name and the rest goes on; a wrong setting ends th
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from massannot.errors import BadQuestion, UsageError
 from massannot.io.dataset import Dataset
@@ -21,10 +20,7 @@ from massannot.rft.expected import Expected
 from massannot.rft.film import Film
 from massannot.rft.model_family import ModelFamily, Size, family
 from massannot.rft.prompts import Budget, Prompt, PromptTooLong, build_prompt
-
-Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-SplitBy = Literal["video_id", "split"]
+from massannot.rft.splits import Split, SplitBy, Splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +35,8 @@ class TrainingData:
     media: Media | None = None
     """None: what the format does best."""
     split_by: SplitBy = "video_id"
-    """All questions about a video together, or as the manifest's column `split` says."""
+    """Who decides what is held out: `val`, or the manifest's column `split`. What that calls test
+    is in any case."""
     val: float = 0.0
     """Share of the videos held out. A video stays where it is when others join."""
     profile_template: Template | Literal["none"] = "mass-v2"
@@ -107,10 +104,20 @@ class Example:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A question that became no example."""
+
+    reason: str
+    """A short, stable word for counting, see errors.ClipError."""
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Examples:
     found: tuple[Example, ...]
-    left_out: tuple[str, ...] = field(default=())
-    """A sentence for each question that became none."""
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What became of the manifest's own split."""
 
 
 def examples(
@@ -124,31 +131,43 @@ def examples(
             f"{dataset.layout.out} holds no question, expected some; annotate a manifest "
             "with a column 'question'"
         )
-    clips = dataset.table("clips")
-    video_of = dict(zip(clips["clip_id"].to_pylist(), clips["video_id"].to_pylist(), strict=True))
+    video_of = _videos(dataset)
+    splits = Splits.of(rows, video_of=video_of, by=options.split_by, val=options.val)
     counter = _counters(options, media)
     found: list[Example] = []
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     too_long: list[int] = []
     for row in rows:
         try:
-            about = _asked(dataset, row, options, min_quality)
-            found.append(_example(about, row, options, media, counter, video_of))
+            about = asked_of_family(dataset, row, options, min_quality=min_quality)
+            video_id = video_of[about.shots[0].clip_id]
+            split = splits.split(row, video_id)
+            found.append(_example(about, row, options, media, counter, video_id, split))
         except PromptTooLong as error:
             too_long.append(error.n_tokens)
         except BadQuestion as error:
-            left_out.append(str(error))
+            left_out.append(LeftOut(error.reason, str(error)))
     if too_long:
         raise UsageError(
             f"--max-tokens {options.max_tokens}: {len(too_long)} of {len(rows)} prompts stay "
             f"longer, the longest has {max(too_long)} tokens, and the trainer would drop them; "
             "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
         )
-    return Examples(tuple(found), tuple(left_out))
+    notes = splits.notes([(example.row, example.split) for example in found])
+    return Examples(tuple(found), tuple(left_out), notes)
 
 
-def _asked(dataset: Dataset, row: Row, options: TrainingData, min_quality: float | None) -> Asked:
-    """With every box in its text and answer as the family writes it."""
+def _videos(dataset: Dataset) -> dict[str, str]:
+    """Video id by clip id, and by address."""
+    clips = dataset.table("clips").select(["clip_id", "uri", "video_id"])
+    clip_ids, uris, video_ids = (column.to_pylist() for column in clips.columns)
+    return dict(zip((*clip_ids, *uris), video_ids * 2, strict=True))
+
+
+def asked_of_family(
+    dataset: Dataset, row: Row, options: TrainingData, *, min_quality: float | None = None
+) -> Asked:
+    """What a row asks, with every box in its text and answer as the family writes it."""
     about = asked(dataset, row, template=options.template, min_quality=min_quality)
     source = about.source_size
     resized = options.family.resized(source, max_pixels=options.max_pixels)
@@ -179,7 +198,8 @@ def _example(
     options: TrainingData,
     media: Media,
     counter: Callable[[Size], Callable[[Prompt], int]] | None,
-    video_of: Mapping[str, str],
+    video_id: str,
+    split: Split,
 ) -> Example:
     expected = expected_of(about.row)
     size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
@@ -196,7 +216,6 @@ def _example(
     if counter is not None:
         budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
     prompt = build_prompt(about.question, frames=frames, profile=about.profile, budget=budget)
-    video_id = video_of[about.shots[0].clip_id]
     return Example(
         row=row,
         question=about.question.text,
@@ -206,19 +225,11 @@ def _example(
         film=film,
         size=size,
         video_id=video_id,
-        split=_split(row, video_id, options),
+        split=split,
     )
 
 
 _NO_LIMIT = 1 << 62
-_SPLIT_NAMES: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-}
 
 
 def _counters(
@@ -229,16 +240,3 @@ def _counters(
     if folder is None:
         return None
     return cache(lambda size: token_counter(folder, family=options.family, size=size, media=media))
-
-
-def _split(row: Row, video_id: str, options: TrainingData) -> Split:
-    if options.split_by == "split":
-        said: Any = (row["split"] or "train").strip().casefold()
-        if said not in _SPLIT_NAMES:
-            raise BadQuestion(
-                f"question {row['question_id']}: found split {said!r}, which is neither to train "
-                f"on nor to validate with; expected one of {', '.join(_SPLIT_NAMES)}"
-            )
-        return _SPLIT_NAMES[said]
-    digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
-    return "val" if int.from_bytes(digest) < options.val * 2**64 else "train"

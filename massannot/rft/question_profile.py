@@ -51,5 +51,5 @@ def tables_of_question(
 def _phrases_of(view: ClipView, question_id: str) -> pa.Table:
     """The clip's phrases that say what this question asks for, whoever asked first."""
     phrases = view.table("phrases")
-    wanted = texts_of(question_id, phrases.to_pylist())
-    return phrases.filter(pc.is_in(phrases["text"], value_set=pa.array(sorted(wanted))))
+    wanted = pa.array(sorted(texts_of(question_id, phrases.to_pylist())), pa.string())
+    return phrases.filter(pc.is_in(phrases["text"], value_set=wanted))

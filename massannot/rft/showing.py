@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from massannot.io.dataset import Dataset
-from massannot.rft.asked import Asked, asked, find_question
+from massannot.rft.asked import Asked, find_question
 from massannot.rft.count_tokens import token_counter
-from massannot.rft.examples import TrainingData
+from massannot.rft.examples import TrainingData, asked_of_family
 from massannot.rft.prompts import Budget, ImagePart, Prompt, build_prompt
 
 
@@ -22,7 +22,7 @@ def prompt_of(
     """Frames as images. Raises UsageError for an id that is not there, BadQuestion for a question
     that has no prompt, PromptTooLong for one that --max-tokens has no room for."""
     row = find_question(dataset, question_id)
-    about = asked(dataset, row, template=options.template, min_quality=min_quality)
+    about = asked_of_family(dataset, row, options, min_quality=min_quality)
     budget = None
     if options.processor is not None:
         size = options.family.resized(about.source_size, max_pixels=options.max_pixels)

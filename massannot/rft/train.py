@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from massannot.errors import OtherRecipe, UsageError
+from massannot.rft import trained_on
 from massannot.rft.recipes import Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, load
 
@@ -39,10 +40,19 @@ def train(
     rows = _to_train_on(
         load(data, evidence=evidence, frames=recipe.frames, template=recipe.template)
     )
+    if recipe.model is None and rows.export is not None:
+        raise UsageError(
+            f"{data}: found an export, expected questions about scenes (`massannot questions "
+            f"scenes`): recipe {name} begins from nothing and reads nothing else"
+        )
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
+    about["questions_digest"] = trained_on.digest_of(rows.rows)
+    _refuse_other_run(out, about)
     policy, processor = _policy(recipe, rows, model=model, seed=seed, out=out, log=log)
     out.mkdir(parents=True, exist_ok=True)
-    (out / RUN).write_text(json.dumps(about, indent=1) + "\n")
+    told = {**about, "data": str(data), "n_questions": len(rows.rows)}
+    (out / RUN).write_text(json.dumps(told, indent=1) + "\n")
+    trained_on.remember(out, rows.rows)
     trainer = make_trainer(recipe, rows, policy, processor, out=out, seed=seed)
     trainer.train(resume_from_checkpoint=str(_last_checkpoint(out)) if resume else None)
     _save(trainer.model, processor, out / AFTER)
@@ -147,9 +157,9 @@ def _refuse_other_run(out: Path, about: dict[str, Any]) -> None:
         return
     there = json.loads((out / RUN).read_text())
     for key, wanted in about.items():
-        if there.get(key) != wanted:
+        if there.get(key, wanted) != wanted:
             raise OtherRecipe(
-                f"{out}: found a run with {key} {there.get(key)!r}, expected {wanted!r}; "
+                f"{out}: found a run with {key} {there[key]!r}, expected {wanted!r}; "
                 "take another folder"
             )
 

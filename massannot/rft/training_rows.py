@@ -39,11 +39,14 @@ class TrainingRows:
     rows: tuple[Row, ...]
     folder: Path
     left_out: tuple[str, ...] = ()
+    export: Any = None
+    """The `datasets.Dataset` that the rows are of; its pictures stay in its file until asked for.
+    None: the rows are about scenes."""
 
     def pictures(self, row: Mapping[str, Any]) -> list[Any]:
         """PIL images, one for each image part of the prompt."""
-        if "images" in row:
-            return list(row["images"])
+        if self.export is not None:
+            return list(self.export[row["place"]]["images"])
         return _thumbnails(self.folder, row["clip_id"], row["uri"], tuple(row["frames"]))
 
 
@@ -56,14 +59,15 @@ def load(
     held_out: bool = False,
 ) -> TrainingRows:
     """Every question of the folder; of an export, those to train on, or with `held_out` the others
-    where it has any. Raises UsageError for a folder that is neither, or for an annotated dataset,
-    whose pictures an export has to write first."""
+    where it has any, test before val. Raises UsageError for a folder that is neither, or for an
+    annotated dataset, whose pictures an export has to write first."""
     if evidence not in EVIDENCE:
         raise UsageError(f"evidence: found {evidence!r}, expected {', '.join(EVIDENCE)}")
-    if (folder / "train.parquet").exists():
-        val = folder / "val.parquet"
-        file = val if held_out and val.exists() else folder / "train.parquet"
-        return _exported(file, evidence)
+    splits = ("test", "val", "train") if held_out else ("train",)
+    exported = [folder / f"{split}.parquet" for split in splits]
+    for file in exported:
+        if file.exists():
+            return _exported(file, evidence)
     dataset = _InMemory(Layout(folder))
     if not dataset.names:
         raise UsageError(
@@ -81,7 +85,8 @@ def load(
         profile_template=template if evidence == "frames+profile" else "none",
     )
     found = examples(dataset, options, media="images")
-    return TrainingRows(tuple(map(_row, found.found)), folder, found.left_out)
+    left_out = tuple(each.sentence for each in found.left_out)
+    return TrainingRows(tuple(map(_row, found.found)), folder, left_out)
 
 
 def _row(example: Example) -> Row:
@@ -104,15 +109,19 @@ def _row(example: Example) -> Row:
 def _exported(file: Path, evidence: Evidence) -> TrainingRows:
     from datasets import load_dataset
 
+    export = load_dataset("parquet", data_files=str(file), split="train")
+    if not {"prompt", "images", "solution"} <= set(export.column_names):
+        raise UsageError(
+            f"{file}: found columns {sorted(export.column_names)}, expected what `massannot export "
+            "trl` writes; the other exports are for other trainers"
+        )
     rows = []
-    for each in load_dataset("parquet", data_files=str(file), split="train"):
-        row = {**each, "group": each["video_id"], "split": "train", "thinking": ""}
-        for message in row["prompt"]:
+    for place, each in enumerate(export.remove_columns("images")):
+        more = {"place": place, "group": each["video_id"], "split": file.stem, "thinking": ""}
+        for message in each["prompt"]:
             message["content"] = [p for p in message["content"] if _is_kept(p, evidence)]
-        if evidence == "none":
-            row["images"] = []
-        rows.append(row)
-    return TrainingRows(tuple(rows), file.parent)
+        rows.append({**each, **more})
+    return TrainingRows(tuple(rows), file.parent, export=export)
 
 
 def _is_kept(part: Mapping[str, Any], evidence: Evidence) -> bool:

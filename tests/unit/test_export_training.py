@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from massannot import exporting
-from massannot.errors import UsageError
+from massannot.errors import NothingToRun, UsageError
 from massannot.exporters import _json_rows
 from massannot.io.dataset import Dataset
 from massannot.io.layout import Layout
@@ -26,7 +26,9 @@ from massannot.rft.adapters.verl import compute_score
 from massannot.rft.asked import Shot, find_question
 from massannot.rft.examples import TrainingData
 from massannot.rft.film import Film
+from massannot.rft.recipes import recipe
 from massannot.rft.scene_dataset import write_scene_questions
+from massannot.rft.train import train
 from massannot.rft.training_rows import load
 from massannot.scenes.record import SceneLibrary
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
@@ -260,6 +262,59 @@ def test_what_an_earlier_export_held_out_does_not_stay_beside_what_is_trained_on
     assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
 
 
+@pytest.mark.parametrize("split_by", ["video_id", "split"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_the_manifest_calls_test_is_exported_but_not_to_train_on(
+    name: str, split_by: Any, tested: Dataset, tmp_path: Path
+) -> None:
+    done = export(tested, tmp_path, name, split_by=split_by, frames=2)
+    ids = {split: ids_of(tmp_path, split) for split in ("train", "val", "test")}
+    assert ids == {"train": ["one-4", "two-4"], "val": [], "test": ["one-3", "two-3"]}
+    assert "not trained on, 1 of them for another question's sake" in done.notes[0]
+    assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
+
+
+def test_an_export_may_hold_nothing_to_train_on(tested: Dataset, tmp_path: Path) -> None:
+    export(tested, tmp_path, "ms-swift", frames=0)
+    done = export(tested, tmp_path, "ms-swift", frames=0, val=0.999999)
+    assert [path.name for path in done.files] == ["val.jsonl", "test.jsonl"]
+    assert "everything is held out: there is no file to train on" in done.notes
+    assert not (tmp_path / "train.jsonl").exists()
+
+
+def ids_of(folder: Path, split: str) -> list[str]:
+    rows = rows_of(folder, split)
+    return sorted((row.get("extra_info") or row)["question_id"] for row in rows)
+
+
+@pytest.fixture(scope="module")
+def tested(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Of the first video one question is test, of the second none is."""
+    common = {"question": "Does it move?", "answer": "yes"}
+    rows = [
+        {**common, "video": each["video"], "id": each["id"].replace("all", "two")}
+        for each in questions_about(world)
+    ]
+    next(row for row in rows if row["id"] == "two-3")["split"] = "test"
+    return annotate(world, tmp_path_factory.mktemp("tested") / "out", [rows])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_whose_every_question_is_left_out_counts_the_reasons_and_writes_nothing(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(NothingToRun) as refused:
+        exporting.exporter(name).export(dataset, tmp_path / "new", min_quality=1.0)
+    first, *reasons = str(refused.value).splitlines()
+    assert first.endswith("found 7 questions, none of which can be trained on")
+    assert [line.partition(": ")[0] for line in reasons] == [
+        "  1 bad_answer, as question bad option",
+        "  5 bad_question, as question box",
+        "  1 unknown_unit, as question bad unit",
+    ]
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_manifest_may_say_what_is_held_out(dataset: Dataset, tmp_path: Path) -> None:
     export(dataset, tmp_path, "ms-swift", split_by="split", frames=0)
     assert [row["question_id"] for row in rows_of(tmp_path, "val")] == ["other"]
@@ -275,7 +330,7 @@ def test_a_trainer_that_would_drop_a_row_stops_the_export_and_names_the_setting(
     longest = int(str(refused.value).partition("max_prompt_length=")[2].split()[0])
     assert not list((tmp_path / "verl").glob("*.parquet"))
     done = export(dataset, tmp_path / "verl", "verl", processor=processor, max_tokens=longest)
-    assert done.notes == (f"data.max_prompt_length={longest} or more loses no row",)
+    assert done.notes[-1] == f"data.max_prompt_length={longest} or more loses no row"
     counts = [row["extra_info"]["n_prompt_tokens"] for row in rows_of(tmp_path / "verl")]
     assert max(counts) == longest
     with pytest.raises(UsageError, match=r"--max-tokens 500: 4 of 7 prompts stay longer"):
@@ -334,6 +389,19 @@ def test_an_export_is_trained_on_and_judged_by_what_it_held_out(
     kinds = [part["type"] for part in judged.rows[0]["prompt"][0]["content"]]
     assert kinds == ["text", "image", "text", "image", "text", "text"]
     assert [one.size for one in judged.pictures(judged.rows[0])] == [(84, 84)] * 2
+    assert not any("images" in row for row in (*trained.rows, *judged.rows))  # in the file
+    with pytest.raises(UsageError, match="recipe tiny begins from nothing"):
+        train("tiny", recipe("tiny"), data=tmp_path, out=tmp_path / "run", log=lambda text: None)
+
+
+def test_another_trainers_export_is_not_trained_on(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    export(dataset, tmp_path, "verl", frames=2)
+    with pytest.raises(UsageError, match="expected what `massannot export trl` writes"):
+        load(tmp_path, evidence="frames")
 
 
 def test_json_rows_that_show_a_columns_type_come_first(tmp_path: Path) -> None:
@@ -341,7 +409,7 @@ def test_json_rows_that_show_a_columns_type_come_first(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     filler = {"pad": "x" * 1000, "options": [], "unit": None, "boxes": []}
     telling = {"pad": "", "options": ["a"], "unit": "m", "boxes": [[0.5, 1.0]]}
-    _json_rows.write_lines(tmp_path / "rows.jsonl", [*[filler] * 12_000, telling])
+    _json_rows.write_lines(tmp_path / "rows.jsonl", [*[filler] * 12_000, telling], tmp_path)
     loaded = datasets.load_dataset(
         "json", data_files=str(tmp_path / "rows.jsonl"), cache_dir=str(tmp_path / "cache")
     )["train"]

@@ -25,6 +25,7 @@ CASES = [
     ("3 cats and a T-shirt", ["cats", "T-shirt"], "numbers go, hyphens stay"),
     ("Is it red or blue?", [], "adjectives alone name nothing"),
     ("What is the average speed of the car?", ["car"], "measures are no things"),
+    ("How far and how fast does the ball roll?", ["ball"], "nor are questions of degree"),
     ("the player's hand", ["player's hand"], "a genitive"),
     ("The ball. The Ball!", ["ball"], "named twice, once"),
     ("ball, hoop; net.Then", ["ball", "hoop", "net"], "marks are borders"),

@@ -13,7 +13,7 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.io.dataset import Dataset
 from massannot.rft.answer_kinds import kind_of
 from massannot.rft.asked import asked, evenly, expected_of, find_question
-from massannot.rft.examples import TrainingData
+from massannot.rft.examples import TrainingData, asked_of_family
 from massannot.rft.profile_blocks import joined, profile_blocks
 from massannot.rft.prompts import build_prompt
 from massannot.rft.units import UnknownUnit
@@ -82,6 +82,26 @@ def test_the_profile_holds_what_the_question_asks_for(dataset: Dataset) -> None:
 def test_entities_are_the_rows_own_where_the_phrases_came_from_elsewhere(dataset: Dataset) -> None:
     row = {**find_question(dataset, "all-3"), "question_id": "nobody's phrases"}
     assert asked(dataset, row, template=None).question.entities == tuple(row["entities"])
+
+
+def test_a_question_that_names_nothing_has_a_profile_of_nothing(dataset: Dataset) -> None:
+    row = {**find_question(dataset, "one-3"), "question_id": "asks for nothing", "entities": []}
+    about = asked(dataset, row, template="mass-v1")
+    assert about.profile is not None
+    assert profile_blocks(about.profile).entities == ()
+
+
+def test_a_box_is_shown_as_it_is_exported(dataset: Dataset) -> None:
+    row = find_question(dataset, "one-3")
+    box = "Is it in <box>[24, 20, 72, 60]</box>?"  # of 96x80; 84x84 for Qwen2.5-VL
+    for family, written in (
+        ("qwen2_5_vl", "[21, 21, 63, 63]"),
+        ("qwen3_vl", "[250, 250, 750, 750]"),
+    ):
+        about = asked_of_family(
+            dataset, {**row, "question": box}, TrainingData(model_family=family)
+        )
+        assert about.question.text == f"Is it in <box>{written}</box>?"
 
 
 def test_an_entity_without_a_track_is_refused_by_name(dataset: Dataset) -> None:

@@ -40,6 +40,18 @@ def test_a_resized_picture_is_not_resized_again(name: str, width: int, height: i
     assert one.resized(once, max_pixels=16384 * one.factor**2) == once
 
 
+@given(width=SIDES, height=SIDES, n_frames=st.integers(1, 64).map(lambda half: 2 * half))
+def test_qwen3_vl_does_not_resize_the_frames_of_a_film_again(
+    width: int, height: int, n_frames: int
+) -> None:
+    """It limits a film's pixels as a whole; the limits are those of its published processors."""
+    qwen3_vl = pytest.importorskip("transformers.models.qwen3_vl.video_processing_qwen3_vl")
+    once = QWEN3.resized((width, height))
+    limits = {"min_pixels": 4 * 32**2, "max_pixels": 24 * 1024 * 32**2}
+    again = qwen3_vl.smart_resize(n_frames, once[1], once[0], factor=32, **limits)
+    assert again == once[::-1]
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_picture_has_as_many_tokens_as_the_processor_makes_of_it(name: str) -> None:
     one = family(name)

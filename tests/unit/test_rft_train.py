@@ -9,6 +9,7 @@ import pytest
 
 from massannot.errors import OtherRecipe
 from massannot.rft.recipes import recipe
+from massannot.rft.scene_dataset import write_scene_questions
 from massannot.rft.train import train
 
 
@@ -18,3 +19,12 @@ def test_the_folder_of_another_run_is_refused_and_left_as_it_was(tmp_path: Path)
     with pytest.raises(OtherRecipe, match=r"evidence 'frames', expected 'frames\+profile'"):
         train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path)
     assert (tmp_path / "run.json").read_text() == said
+
+
+def test_a_folder_that_was_trained_on_other_questions_is_refused(tmp_path: Path) -> None:
+    seeds = range(1_000_000, 1_000_012)
+    write_scene_questions(tmp_path / "asked", seeds=seeds, names=("hits",))
+    said = {"recipe": "tiny", "evidence": "frames+profile", "questions_digest": "ab" * 16}
+    (tmp_path / "run.json").write_text(json.dumps(said))
+    with pytest.raises(OtherRecipe, match="found a run with questions_digest 'abab"):
+        train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path, log=lambda text: None)

@@ -1,0 +1,94 @@
+"""Train, val or test: which file of an export a question goes to.
+
+A video is on one side with all its questions, or a model would be judged by what it was trained on.
+What a manifest calls test is never trained on, whatever decides the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from massannot.errors import BadQuestion
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+SplitBy = Literal["video_id", "split"]
+
+Row = Mapping[str, Any]
+
+# By the first word: "test_unseen" is test.
+_NAMES: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("held", "heldout", "holdout"), "test"),
+}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Of the videos of a dataset's questions."""
+
+    by: SplitBy
+    val: float
+    said: Mapping[str, Split]
+    """Of a video that the manifest says it of: the side that is least trained on, where its
+    questions disagree."""
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Row], *, video_of: Mapping[str, str], by: SplitBy, val: float
+    ) -> Splits:
+        """`rows` of `questions`; `video_of`: video id by clip id and by address; `val`: share of
+        the videos held out, where video_id decides."""
+        said: dict[str, Split] = {}
+        for row in rows:
+            side = _side(row)
+            keys = (row["uri"], *(row["clip_ids"] or ()))
+            for video_id in {video_of[key] for key in keys if key in video_of}:
+                if side is not None:
+                    said[video_id] = max(said.get(video_id, side), side, key=SPLITS.index)
+        return cls(by, val, said)
+
+    def split(self, row: Row, video_id: str) -> Split:
+        """Raises BadQuestion for a name that is none of the three, where the manifest decides."""
+        if self.by == "split":
+            if row["split"] and _side(row) is None:
+                raise BadQuestion(
+                    f"question {row['question_id']}: found split {row['split']!r}, expected one of "
+                    f"{', '.join(_NAMES)}, or none, which is train; or --split-by video_id"
+                )
+            return self.said.get(video_id, "train")
+        if self.said.get(video_id) == "test":
+            return "test"
+        digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
+        return "val" if int.from_bytes(digest) < self.val * 2**64 else "train"
+
+    def notes(self, pairs: Sequence[tuple[Row, Split]]) -> tuple[str, ...]:
+        """What became of the manifest's own split. `pairs`: each row and the side it went to."""
+        test = [row for row, side in pairs if side == "test"]
+        moved = [row for row in test if _side(row) != "test"]
+        notes = []
+        if test:
+            others = f", {len(moved)} of them for another question's sake" if moved else ""
+            notes.append(
+                f"{len(test)} questions about videos that the manifest calls test are in the file "
+                f"test and not trained on{others}"
+            )
+        lost = [row for row, side in pairs if side == "train" and _side(row) == "val"]
+        if lost:
+            notes.append(
+                f"{len(lost)} questions that the manifest calls val are trained on; --split-by "
+                "split holds them out"
+            )
+        return tuple(notes)
+
+
+def _side(row: Row) -> Split | None:
+    """What the row itself says; None: nothing that is known."""
+    first = re.match(r"[a-z]*", (row["split"] or "").strip().casefold())
+    return _NAMES.get(first[0]) if first else None
