@@ -11,20 +11,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from massannot.evaluate.intervals import Interval, ratio_over_clips
 from massannot.rft.evaluate import Answered
 from massannot.rft.scene_questions import FAMILIES, chance
 
-ALL = "all"
-"""The mean over all questions."""
+By = Literal["category", "answer type", "all"]
 
 
 @dataclass(frozen=True)
 class Score:
     condition: str
+    by: By
     what: str
-    """A category, an answer type, or ALL."""
+    """The category or the answer type; "all": the mean over all questions."""
     accuracy: Interval
     """Over videos; `n` is their number."""
     n_questions: int
@@ -34,28 +35,39 @@ class Score:
 
 def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[Score]:
     """By condition in the order given, then by category, answer type and all."""
-    found: dict[tuple[str, str], list[Answered]] = defaultdict(list)
+    found: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
     for each in answered:
-        for what in dict.fromkeys((each.category, each.problem_type, ALL)):
-            found[each.condition, what].append(each)
+        found[each.condition, "category", each.category].append(each)
+        found[each.condition, "answer type", each.problem_type].append(each)
+        found[each.condition, "all", "all"].append(each)
     conditions = list(dict.fromkeys(each.condition for each in answered))
-    order = {ALL: 2} | {each.problem_type: 1 for each in answered}
-    keys = sorted(found, key=lambda k: (conditions.index(k[0]), order.get(k[1], 0), k[1]))
+    order = get_args(By)
+    keys = sorted(found, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
     return [_score(key, found[key], seed=seed) for key in keys]
 
 
 def as_text(rows: Sequence[Score]) -> str:
-    """A Markdown table: a row a condition, a column a category, percent with their interval."""
-    whats = list(dict.fromkeys(row.what for row in rows))
-    cells = {(row.condition, row.what): row for row in rows}
-    lines = ["| condition | " + " | ".join(whats) + " |", "|---" * (len(whats) + 1) + "|"]
+    """A Markdown table: a row a condition, a column a category or an answer type, percent with
+    their interval."""
+    columns = list(dict.fromkeys(map(title, rows)))
+    cells = {(row.condition, title(row)): row for row in rows}
+    lines = ["| condition | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for condition in dict.fromkeys(row.condition for row in rows):
-        shown = [_cell(cells.get((condition, what))) for what in whats]
+        shown = [_cell(cells.get((condition, column))) for column in columns]
         lines.append(f"| {condition} | " + " | ".join(shown) + " |")
-    first = {row.what: row for row in reversed(rows)}
-    lines.append("| chance | " + " | ".join(_chance(first[what].chance) for what in whats) + " |")
-    lines.append("| questions | " + " | ".join(str(first[w].n_questions) for w in whats) + " |")
+    first = {title(row): row for row in reversed(rows)}
+    lines.append("| chance | " + " | ".join(_chance(first[c].chance) for c in columns) + " |")
+    lines.append("| questions | " + " | ".join(str(first[c].n_questions) for c in columns) + " |")
     return "\n".join(lines) + "\n"
+
+
+def title(row: Score) -> str:
+    """Of its column or panel: a category may be called as an answer type is."""
+    return {
+        "category": row.what,
+        "answer type": f"answers: {row.what}",
+        "all": "all questions",
+    }[row.by]
 
 
 def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> tuple[Path, ...]:
@@ -73,7 +85,7 @@ def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> 
     return files
 
 
-def _score(key: tuple[str, str], answered: Sequence[Answered], *, seed: int) -> Score:
+def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> Score:
     right: Mapping[str, float] = defaultdict(float)
     asked: Mapping[str, int] = defaultdict(int)
     for each in answered:
@@ -83,7 +95,7 @@ def _score(key: tuple[str, str], answered: Sequence[Answered], *, seed: int) -> 
     interval = ratio_over_clips(
         [right[group] for group in groups], [asked[group] for group in groups], seed=seed
     )
-    return Score(key[0], key[1], interval, len(answered), _chance_of(answered))
+    return Score(*key, interval, len(answered), _chance_of(answered))
 
 
 def _chance_of(answered: Sequence[Answered]) -> float | None:

@@ -17,8 +17,10 @@ _COLOURS = {"blind": "#9e9e9e", "plain": "#5b8db8", "profile": "#d9822b"}
 
 def picture(rows: Sequence[Score]) -> Image.Image:
     """RGB; panels from top to bottom in two columns."""
+    from massannot.evaluate.answers import title
+
     conditions = list(dict.fromkeys(row.condition for row in rows))
-    whats = list(dict.fromkeys(row.what for row in rows))
+    whats = list(dict.fromkeys(map(title, rows)))
     height = _TOP + len(conditions) * (_BAR + _GAP) + 16
     columns = 2
     n_rows = -(-len(whats) // columns)
@@ -28,7 +30,7 @@ def picture(rows: Sequence[Score]) -> Image.Image:
     for place, what in enumerate(whats):
         left = _LABEL + (place % columns) * (_WIDE + 40)
         top = (place // columns) * height + 6
-        _panel(draw, [row for row in rows if row.what == what], what, conditions, left, top)
+        _panel(draw, [row for row in rows if title(row) == what], what, conditions, left, top)
         if place % columns == 0:
             for line, condition in enumerate(conditions):
                 y = top + _TOP + line * (_BAR + _GAP)

@@ -1,4 +1,4 @@
-"""What `rft eval` is asked to compare."""
+"""What `rft eval` is asked to compare, and under which names it scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from massannot.errors import UsageError
-from massannot.rft.evaluate import answers
+from massannot.evaluate.answers import as_text, scores
+from massannot.evaluate.answers_picture import picture
+from massannot.rft.evaluate import Answered, answers
 
 
 def test_two_runs_with_the_same_evidence_are_not_scored_as_one(tmp_path: Path) -> None:
@@ -23,3 +25,29 @@ def test_two_runs_with_the_same_evidence_are_not_scored_as_one(tmp_path: Path) -
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"found no run\.json"):
         answers([tmp_path], data=tmp_path)
+
+
+def answered(category: str, problem_type: str, accuracy: float) -> Answered:
+    said = {"condition": "plain", "question_id": "q", "group": "v", "solution": "1", "said": "1"}
+    return Answered(
+        **said, category=category, problem_type=problem_type, accuracy=accuracy, format=1.0
+    )
+
+
+def test_a_category_called_as_an_answer_type_is_scored_apart_from_it() -> None:
+    rows = scores([answered("number", "text", 1.0), answered("all", "number", 0.0)])
+    found = {(row.by, row.what): row.accuracy.value for row in rows}
+    assert found == {
+        ("category", "all"): 0.0,
+        ("category", "number"): 1.0,
+        ("answer type", "number"): 0.0,
+        ("answer type", "text"): 1.0,
+        ("all", "all"): 0.5,
+    }
+    header, _, plain, _, n_questions = as_text(rows).splitlines()
+    assert header == (
+        "| condition | all | number | answers: number | answers: text | all questions |"
+    )
+    assert [cell.split(" ")[1] for cell in plain.split("|")[2:-1]] == ["0", "100", "0", "100", "50"]
+    assert n_questions == "| questions | 1 | 1 | 1 | 1 | 2 |"
+    assert picture(rows).width > 0
