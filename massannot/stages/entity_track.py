@@ -41,6 +41,13 @@ class Sighting:
     look: F32
     """Descriptor, see geometry/appearance.py."""
     mask: FrameMask
+    heard: dict[int, float] = field(default_factory=dict)
+    """Other phrases that a box of the same thing answered in this frame, and its best score."""
+
+    def hear(self, other: Sighting) -> None:
+        """Remember what `other`, a duplicate, was called."""
+        if other.phrase != self.phrase:
+            self.heard[other.phrase] = max(other.score, self.heard.get(other.phrase, 0.0))
 
 
 class Start(NamedTuple):
@@ -90,10 +97,12 @@ class EntityTrack:
 
     @property
     def phrase(self) -> int:
-        """The phrase with the greatest sum of scores; the earlier one if equal."""
+        """The phrase with the greatest sum of scores, those of duplicates too; the earlier one if
+        equal."""
         votes: dict[int, float] = defaultdict(float)
         for sighting in self.sightings:
-            votes[sighting.phrase] += sighting.score
+            for phrase, score in {**sighting.heard, sighting.phrase: sighting.score}.items():
+                votes[phrase] += score
         return min(votes, key=lambda phrase: (-votes[phrase], phrase))
 
     @property

@@ -82,20 +82,24 @@ _JUMP = 0.25
 def without_duplicates(
     sightings: Sequence[Sighting], *, options: IdentityOptions
 ) -> tuple[list[Sighting], list[Sighting]]:
-    """Kept and duplicate sightings of one frame; the better score is kept."""
+    """Kept and duplicate sightings of one frame; the better score is kept, and hears what else
+    its thing was called."""
     kept: list[Sighting] = []
     duplicates: list[Sighting] = []
     for sighting in sorted(sightings, key=lambda s: (-s.score, s.detection)):
-        covered = any(
-            same_place(
+        better = [
+            other
+            for other in kept
+            if same_place(
                 sighting.region,
                 other.region,
                 same_phrase=sighting.phrase == other.phrase,
                 overlap=options.duplicate_overlap,
             )
-            for other in kept
-        )
-        (duplicates if covered else kept).append(sighting)
+        ]
+        for other in better:
+            other.hear(sighting)
+        (duplicates if better else kept).append(sighting)
     return kept, duplicates
 
 

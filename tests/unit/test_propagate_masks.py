@@ -198,6 +198,15 @@ def test_a_phrase_confused_at_one_key_frame_does_not_change_the_entity() -> None
     assert clip.table("detections")["entity"].to_pylist() == [0] * 4
 
 
+def test_a_phrase_that_comes_close_every_time_beats_one_that_wins_now_and_then() -> None:
+    world = World([Thing("a ball", RED, 30, STILL)])
+    ghosts = [(t, 1, tuple(world.box(t, 0)), 0.91) for t in (0, 32, 64)]
+    detector = DrawnDetector(world, ghosts=ghosts)
+    clip = annotated(world, phrases=["a ball", "a box"], detector=detector)
+    assert clip.table("entities")["phrase"].to_pylist() == [0]
+    assert sorted(reasons(clip), key=str) == [None] * 4 + ["duplicate"] * 3
+
+
 def test_overlapping_things_keep_both_masks() -> None:
     world = World(
         [
