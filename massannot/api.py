@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from massannot.io.join_questions import planned_videos
 from massannot.io.layout import Layout
 from massannot.io.manifest import read_manifests
 from massannot.io.pictures_again import clips_again
-from massannot.io.plan import Plan, all_seen_now, deal
+from massannot.io.plan import Plan, PlannedVideo, all_seen_now, deal
 from massannot.io.plan_folder import PlanFolder
 from massannot.io.sources import chosen, find
 from massannot.io.video import Sampling
@@ -77,7 +77,21 @@ def plan_of(
     seed: int = 0,
     root: str | None = None,
 ) -> Plan:
-    """A plan of whole videos, each asked for the same phrases, and of what manifests ask besides.
+    """A plan of `videos_of` these sources."""
+    found = videos_of(sources, phrases=phrases, limit=limit, sample=sample, seed=seed, root=root)
+    return deal(found)
+
+
+def videos_of(
+    sources: Sequence[str],
+    *,
+    phrases: Sequence[Phrase],
+    limit: int | None = None,
+    sample: str = "first",
+    seed: int = 0,
+    root: str | None = None,
+) -> Iterator[PlannedVideo]:
+    """Whole videos, each asked for the same phrases, and what manifests ask besides.
 
     `limit`: so many videos, the first or a `random` sample. `root`: no manifest may name a video
     outside of it. Raises UsageError for a source that is not there, gives no video, or is no
@@ -85,8 +99,12 @@ def plan_of(
     """
     found = find(sources)
     rows = (*found.rows, *read_manifests(found.manifests, root=root))
-    videos = planned_videos(found.videos, rows, prompts=phrases)
-    return deal(all_seen_now(chosen(videos, limit=limit, sample=sample, seed=seed)))
+    if rows:
+        videos = planned_videos(found.videos, rows, prompts=phrases)
+        return all_seen_now(chosen(videos, limit=limit, sample=sample, seed=seed))
+    named = chosen(found.videos, limit=limit, sample=sample, seed=seed)
+    (like,) = planned_videos(["any"], (), prompts=phrases)  # a million videos, one span
+    return all_seen_now(PlannedVideo(uri, like.spans) for uri in named)
 
 
 def annotate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +20,11 @@ from massannot.io import durable, plan_folder, plan_record
 from massannot.io.adopt_plan import difference_of_plans
 from massannot.io.bucket_path import BucketPath, place
 from massannot.io.deal_by_cost import deal_by_cost
-from massannot.io.expected_work import expected, with_costs
+from massannot.io.expected_work import Expected, expected, with_expected
 from massannot.io.plan import PlannedVideo
 from massannot.io.plan_record import PlanRecord
-from massannot.io.probing import probe_all
+from massannot.io.planned_videos import PlannedVideos
+from massannot.io.probing import Probed, probe_all
 from massannot.io.run_record import shown_differences
 from massannot.io.video import Sampling
 from massannot.planned_with import choice_to_json, digests
@@ -81,29 +82,29 @@ def make(wish: Wish, *, say: Callable[[str], None] = lambda line: None) -> PlanR
 def _written(
     wish: Wish,
     intent: PlanRecord,
-    videos: Sequence[PlannedVideo],
+    videos: PlannedVideos,
     kept: Path,
     say: Callable[[str], None],
     there: PlanRecord | None,
 ) -> PlanRecord:
-    probes = list(probe_all(videos, kept, each=lambda n: say(f"{n} of {len(videos)} headers read")))
-    work = [expected(v, probed, wish.sampling) for v, probed in zip(videos, probes, strict=True)]
-    shards = deal_by_cost(with_costs(videos, work), shard_cost=intent.shard_cost)
+    seen = Seen()
+    probes = probe_all(videos, kept, each=lambda n: say(f"{n} of {len(videos)} headers read"))
+    videos = with_expected(videos, seen.all(videos, probes, wish.sampling))
+    shards = deal_by_cost(videos, shard_cost=intent.shard_cost)
     folder = wish.folder if there is None else kept
-    plan_folder.write_tables(folder, shards)
+    n_shards = plan_folder.write_tables(folder, shards)
     tables = (plan_folder.VIDEOS, plan_folder.SHARDS)
-    unopened = Counter(probed.problem for probed in probes if probed.problem)
     record = PlanRecord(
         **{
             **{name: getattr(intent, name) for name in _INTENT},
             "counts": {
-                "videos": sum(len(shard.videos) for shard in shards),
-                "spans": sum(max(1, len(v.spans)) for shard in shards for v in shard.videos),
-                "shards": len(shards),
-                "expected_clips": sum(each.clips for each in work if each),
-                "expected_frames": sum(each.frames for each in work if each),
-                "cost": sum(shard.cost for shard in shards),
-                "cannot_be_opened": dict(sorted(unopened.items())),
+                "videos": len(videos),
+                "spans": sum(max(1, len(spans)) for spans in videos.spans),
+                "shards": n_shards,
+                "expected_clips": seen.clips,
+                "expected_frames": seen.frames,
+                "cost": float(videos.costs.sum()),
+                "cannot_be_opened": dict(sorted(seen.problems.items())),
                 **_questions(videos),
             },
             "files": {name: durable.sha256_of(folder / name) for name in tables},
@@ -120,9 +121,31 @@ def _written(
     return record
 
 
-def _questions(videos: Sequence[PlannedVideo]) -> dict[str, Any]:
+@dataclass
+class Seen:
+    """What the headers say in all."""
+
+    clips: int = 0
+    frames: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+
+    def all(
+        self, videos: Iterable[PlannedVideo], probes: Iterable[Probed], sampling: Sampling
+    ) -> Iterator[Expected | None]:
+        """What each video will ask for, counted on its way."""
+        for video, probed in zip(videos, probes, strict=True):
+            work = expected(video, probed, sampling)
+            if work is not None:
+                self.clips += work.clips
+                self.frames += work.frames
+            if probed.problem:
+                self.problems[probed.problem] += 1
+            yield work
+
+
+def _questions(videos: PlannedVideos) -> dict[str, Any]:
     """How many rows of manifests ask something, and how many cannot be asked, by class."""
-    asked = [q for video in videos for span in video.spans for q in span.questions]
+    asked = [q for spans in videos.spans for span in spans for q in span.questions]
     bad = Counter(question.problem.reason for question in asked if question.problem)
     return {"questions": len(asked), "cannot_be_asked": dict(sorted(bad.items()))}
 
@@ -156,17 +179,18 @@ def _refuse_other(folder: Path, there: PlanRecord, asked: PlanRecord) -> None:
         )
 
 
-def _videos(wish: Wish) -> list[PlannedVideo]:
-    plan = api.plan_of(
-        wish.sources,
-        phrases=api.phrases_of(wish.prompts),
-        limit=wish.limit,
-        sample=wish.sample,
-        seed=wish.seed,
-        root=wish.root,
+def _videos(wish: Wish) -> PlannedVideos:
+    videos = PlannedVideos(
+        api.videos_of(
+            wish.sources,
+            phrases=api.phrases_of(wish.prompts),
+            limit=wish.limit,
+            sample=wish.sample,
+            seed=wish.seed,
+            root=wish.root,
+        )
     )
-    videos = list(plan.videos)
-    if not any(span.phrases for video in videos for span in video.spans):
+    if not any(span.phrases for spans in videos.spans for span in spans):
         raise UsageError(
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'

@@ -130,7 +130,7 @@ def _speed(found: Standing) -> str:
 
 
 def _life(found: Standing) -> str:
-    if not found.run.remaining:
+    if found.committed == found.shards:
         return "nothing is left to do"
     if found.silent_s is None:
         return "nothing has been heard of it"

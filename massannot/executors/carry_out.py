@@ -52,7 +52,7 @@ def carry_out(
     signals = StopSignals()
     if todo:
         with signals:
-            progress(RunBegun(sum(shard.n_spans for shard in todo), len(todo)))
+            progress(RunBegun(sum(shard.n_clips for shard in todo), len(todo)))
             drive(todo, signals, _both(tally.add, progress))
     write_card(layout, license=license)
     return summarize(

@@ -11,7 +11,7 @@ from massannot.io import commits
 from massannot.io.commits import FailureCount
 from massannot.io.journal import read_past
 from massannot.io.layout import Layout
-from massannot.io.merge_parts import failure_counts, settled_clips
+from massannot.io.merge_parts import clips_left, failure_counts
 from massannot.io.plan_folder import PlannedShard, read_shard
 from massannot.io.question_counts import QuestionCounts, together
 
@@ -20,8 +20,9 @@ from massannot.io.question_counts import QuestionCounts, together
 class RunSummary:
     """planned = done + failed + quarantined + remaining.
 
-    How many clips a video has is known when it has been read: until then it counts for one clip
-    more than have been seen, or for its planned spans if those are more.
+    How many clips a video has is known when it has been read. Until then it counts for what the
+    plan expects of it; where nobody has read its header, for one clip more than have been seen, or
+    for its planned spans if those are more.
     """
 
     planned: int
@@ -93,7 +94,7 @@ def summarize(
                 failures[count.reason, count.status] += count.clips
     for shard in left.values():
         if shard.id not in begun:
-            remaining += shard.n_spans
+            remaining += shard.n_clips
             continue
         more_done, more_remaining, counts = _unfinished(layout, shard)
         done += more_done
@@ -126,6 +127,5 @@ def _unfinished(layout: Layout, begun: PlannedShard) -> tuple[int, int, tuple[Fa
     remaining = 0
     for video in shard.videos:
         if video.uri not in past.videos:
-            settled = len(settled_clips(past, video.uri))
-            remaining += max(1, len(video.spans) - settled)
+            remaining += clips_left(video, past)
     return len(past.finished), remaining, failure_counts(shard, past)

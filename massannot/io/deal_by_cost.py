@@ -6,9 +6,13 @@ the others have nothing left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from massannot.io.plan import SHARDS_WANTED, PlannedVideo, Shard, merged, of_one_size
+import numpy as np
+import numpy.typing as npt
+
+from massannot.io.plan import SHARDS_WANTED, Shard
+from massannot.io.planned_videos import PlannedVideos
 
 VIDEOS_PER_SHARD = 128
 """At most, whatever they cost: what cannot be opened costs next to nothing."""
@@ -17,35 +21,57 @@ SMALL_FROM = 0.9
 SMALL = 1 / 8
 
 
-def deal_by_cost(videos: Iterable[PlannedVideo], *, shard_cost: float) -> tuple[Shard, ...]:
+def deal_by_cost(videos: PlannedVideos, *, shard_cost: float) -> Iterator[Shard]:
     """Shards of at most `shard_cost`, less where there would be too few; a dearer video is alone.
 
-    In the given order, but files of one size beside each other, as in plan.deal.
+    In the given order, but files of one size beside each other, as in plan.deal. Each video is
+    there once.
     """
-    groups = of_one_size(merged(videos))
-    total = sum(video.cost for group in groups for video in group)
-    n_videos = sum(map(len, groups))
-    most = min(VIDEOS_PER_SHARD, -(-n_videos // SHARDS_WANTED))
-    shards = _filled(groups, total, min(shard_cost, total / SHARDS_WANTED), most)
-    return tuple(Shard(f"{number:06d}", tuple(shard)) for number, shard in enumerate(shards))
+    order, groups = copies_together(videos.sizes)
+    costs = videos.costs[order]
+    total = float(costs.sum())
+    most = min(VIDEOS_PER_SHARD, -(-len(videos) // SHARDS_WANTED))
+    cuts = _cuts(costs, groups, total, min(shard_cost, total / SHARDS_WANTED), most)
+    start = 0
+    for number, end in enumerate(cuts):
+        yield Shard(f"{number:06d}", tuple(videos.at(order[start:end])))
+        start = end
 
 
-def _filled(
-    groups: Iterable[list[PlannedVideo]], total: float, shard_cost: float, most: int
-) -> Iterator[list[PlannedVideo]]:
-    """Shards in turn. `before`: what the work before this shard costs."""
-    shard: list[PlannedVideo] = []
-    cost = before = 0.0
-    for group in groups:
-        for n, video in enumerate(group):
-            together = group if n == 0 else [video]  # copies in one shard, if they fit
+def copies_together(
+    sizes: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(N,) the videos' places, those of one size beside each other: they may be copies; and (G,)
+    where in this order each such group ends. Of size 0 nothing is known."""
+    _, first, same = np.unique(sizes, return_index=True, return_inverse=True)
+    leader = np.where(sizes > 0, first[same], np.arange(len(sizes)))
+    order = np.argsort(leader, kind="stable")
+    ends = np.flatnonzero(np.diff(leader[order], append=-1)) + 1
+    return order, ends
+
+
+def _cuts(
+    costs: npt.NDArray[np.float64],
+    group_ends: npt.NDArray[np.int64],
+    total: float,
+    shard_cost: float,
+    most: int,
+) -> Iterator[int]:
+    """Where each shard ends. `before`: what the work before this shard costs."""
+    shard_start, group_start, cost, before = 0, 0, 0.0, 0.0
+    for group_end in group_ends.tolist():
+        of_group = costs[group_start:group_end].tolist()
+        for n, each in enumerate(of_group):
+            place = group_start + n
+            together = of_group if n == 0 else [each]  # copies in one shard, if they fit
             limit = shard_cost if before < SMALL_FROM * total else shard_cost * SMALL
-            too_dear = cost + sum(each.cost for each in together) > limit
-            if shard and (too_dear or len(shard) + len(together) > most):
-                yield shard
+            too_dear = cost + sum(together) > limit
+            too_many = place - shard_start + len(together) > most
+            if place > shard_start and (too_dear or too_many):
+                yield place
                 before += cost
-                shard, cost = [], 0.0
-            shard.append(video)
-            cost += video.cost
-    if shard:
-        yield shard
+                shard_start, cost = place, 0.0
+            cost += each
+        group_start = group_end
+    if len(costs):
+        yield len(costs)

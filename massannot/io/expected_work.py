@@ -6,12 +6,14 @@ order of work and what a person is told depends on it.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+
 from massannot.io.plan import PlannedVideo
+from massannot.io.planned_videos import PlannedVideos
 from massannot.io.probing import Probed
 from massannot.io.video import Sampling, Span
 
@@ -45,18 +47,14 @@ def expected(video: PlannedVideo, probed: Probed, sampling: Sampling) -> Expecte
     return Expected(clips, frames, frames * probed.width * probed.height * shrunk**2)
 
 
-def with_costs(
-    videos: Sequence[PlannedVideo], work: Sequence[Expected | None]
-) -> list[PlannedVideo]:
-    """The videos with their expected pixels as cost. Of whom nothing is known, the cost is that of
-    as many bytes elsewhere."""
-    known = [
-        each.pixels / video.size_bytes
-        for video, each in zip(videos, work, strict=True)
-        if each is not None and video.size_bytes
-    ]
-    a_byte = statistics.median(known) if known else 1.0
-    return [
-        replace(video, cost=(video.size_bytes or 0) * a_byte if each is None else each.pixels)
-        for video, each in zip(videos, work, strict=True)
-    ]
+def with_expected(videos: PlannedVideos, work: Iterable[Expected | None]) -> PlannedVideos:
+    """The videos with their expected clips, and with their expected pixels as cost. Of whom nothing
+    is known, the cost is that of as many bytes elsewhere."""
+    pixels, n_clips = np.zeros(len(videos)), np.zeros(len(videos), np.int32)
+    for n, each in enumerate(work):
+        if each is not None:
+            pixels[n], n_clips[n] = each.pixels, each.clips
+    sizes = videos.sizes
+    known = (n_clips > 0) & (sizes > 0)
+    a_byte = float(np.median(pixels[known] / sizes[known])) if known.any() else 1.0
+    return videos.expecting(np.where(n_clips > 0, pixels, sizes * a_byte), n_clips)

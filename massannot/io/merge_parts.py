@@ -15,7 +15,7 @@ from massannot.io.journal import WHOLE_VIDEO, ClipKey, Finished, Past
 from massannot.io.layout import Layout
 from massannot.io.parquet import write_parquet
 from massannot.io.parts import Part, read_part
-from massannot.io.plan import Shard
+from massannot.io.plan import PlannedVideo, Shard
 from massannot.io.question_counts import counts_of
 
 OF_SHARD = ("failures", "questions", "videos")
@@ -57,15 +57,22 @@ def merge_parts(
 
 def failure_counts(shard: Shard, past: Past) -> tuple[FailureCount, ...]:
     """How many clips failed, by class. A video that failed as a whole counts for each of its
-    planned spans that nothing else settled, and at least for one."""
+    expected clips that nothing else settled, and at least for one."""
     counts: Counter[tuple[str, str]] = Counter()
-    n_spans = {video.uri: len(video.spans) for video in shard.videos}
+    videos = {video.uri: video for video in shard.videos}
     for clip, failed in past.failed.items():
         lost = 1
-        if clip.clip_index == WHOLE_VIDEO:
-            lost = max(1, n_spans.get(clip.uri, 1) - len(settled_clips(past, clip.uri)))
+        if clip.clip_index == WHOLE_VIDEO and clip.uri in videos:
+            lost = max(1, clips_left(videos[clip.uri], past))
         counts[failed.reason, failed.status] += lost
     return tuple(FailureCount(*key, n) for key, n in sorted(counts.items()))
+
+
+def clips_left(video: PlannedVideo, past: Past) -> int:
+    """Clips that are expected of a video besides those that are settled; where its header was not
+    read there may always be one more."""
+    left = video.expected_clips - len(settled_clips(past, video.uri))
+    return max(left, 0 if video.n_clips else 1)
 
 
 def settled_clips(past: Past, uri: str) -> set[ClipKey]:

@@ -8,6 +8,7 @@ failure.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,13 @@ class PlannedVideo:
     """How long it may take, compared with others in the same plan."""
     etag: str | None = None
     """What its store calls this state of it, where it is no local file."""
+    n_clips: int | None = None
+    """Clips it will have, if its header is right; None: nobody has looked, or it does not tell."""
+
+    @property
+    def expected_clips(self) -> int:
+        """As long as nobody has read it: one for a span, or what its header says."""
+        return max(1, len(self.spans), self.n_clips or 0)
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,13 @@ def seen_now(uri: str, **known: Any) -> PlannedVideo:
     return _seen(PlannedVideo(uri, **known))
 
 
-def all_seen_now(videos: Sequence[PlannedVideo]) -> list[PlannedVideo]:
+def all_seen_now(videos: Iterable[PlannedVideo]) -> Iterator[PlannedVideo]:
     """The same for many; a store is asked about several at once."""
-    if not any(is_remote(video.uri) for video in videos):
-        return list(map(_seen, videos))
+    rest = iter(videos)
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        return list(pool.map(_seen, videos))
+        while some := list(itertools.islice(rest, 32 * ASKED_AT_ONCE)):
+            remote = any(is_remote(video.uri) for video in some)
+            yield from (pool.map if remote else map)(_seen, some)
 
 
 def _seen(video: PlannedVideo) -> PlannedVideo:

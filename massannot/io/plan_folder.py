@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from massannot.clip import Phrase
@@ -59,6 +60,7 @@ SPEC = TableSpec(
         Column("char_end", list_of(INT32), "End in that text, exclusive."),
         Column("question", list_of(STRING), "Questions about the span, as JSON.", nullable=True),
         Column("etag", STRING, "The store's tag when it was planned.", nullable=True),
+        Column("n_clips", INT32, "Clips of the video, if its header is right.", nullable=True),
     ),
 )
 
@@ -72,10 +74,11 @@ SHARDS_SPEC = TableSpec(
         Column("n_videos", INT32, "Videos in it."),
         Column("n_spans", INT32, "Planned spans in it; a whole video counts for one."),
         Column("cost", FLOAT64, "How long it may take, compared with others."),
+        Column("n_clips", INT32, "Clips expected in it.", nullable=True),
     ),
 )
 
-OF_VIDEO = ("uri", "source_id", "size_bytes", "mtime_ns", "license", "cost", "etag")
+OF_VIDEO = ("uri", "source_id", "size_bytes", "mtime_ns", "license", "cost", "etag", "n_clips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class PlannedShard:
     id: str
     cost: float
     n_spans: int
+    n_clips: int
+    """Expected, as long as nobody has read its videos."""
     where: str
     """The plan's folder."""
     retry: tuple[str, ...] = ()
@@ -135,8 +140,9 @@ def shard_table(folder: Path) -> tuple[PlannedShard, ...]:
     """Every shard without its videos."""
     found = upgraded(pq.read_table(folder / SHARDS), spec=SHARDS_SPEC, upgrades={})
     ids, costs, spans = (found[name].to_pylist() for name in ("shard", "cost", "n_spans"))
+    clips = pc.coalesce(found["n_clips"], found["n_spans"]).to_pylist()
     where = str(folder)
-    return tuple(PlannedShard(*row, where) for row in zip(ids, costs, spans, strict=True))
+    return tuple(PlannedShard(*row, where) for row in zip(ids, costs, spans, clips, strict=True))
 
 
 def write_once(folder: Path, shards: Iterable[Shard]) -> bool:
@@ -178,8 +184,9 @@ def _rename_once(written: Path, folder: Path) -> bool:
     return True
 
 
-def write_tables(folder: Path, shards: Iterable[Shard]) -> None:
-    """The two tables of a plan. Shards come in the order of their names."""
+def write_tables(folder: Path, shards: Iterable[Shard]) -> int:
+    """The two tables of a plan; returns how many shards there are. Shards come in the order of
+    their names, and few are held at once."""
     kept: list[Mapping[str, Any]] = []
 
     def pieces() -> Iterator[pa.Table]:
@@ -194,6 +201,7 @@ def write_tables(folder: Path, shards: Iterable[Shard]) -> None:
 
     write_parquet(folder / VIDEOS, pieces(), spec=SPEC, row_group_bytes=ROW_GROUP_BYTES)
     write_parquet(folder / SHARDS, [SHARDS_SPEC.from_rows(kept)], spec=SHARDS_SPEC)
+    return len(kept)
 
 
 def _row_of_shard(shard: Shard) -> Mapping[str, Any]:
@@ -202,6 +210,7 @@ def _row_of_shard(shard: Shard) -> Mapping[str, Any]:
         "n_videos": len(shard.videos),
         "n_spans": sum(max(1, len(video.spans)) for video in shard.videos),
         "cost": shard.cost,
+        "n_clips": sum(video.expected_clips for video in shard.videos),
     }
 
 

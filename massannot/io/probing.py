@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -70,8 +70,9 @@ def probe_all(
             path = kept / f"{_name_of(asked)}.parquet"
             if not path.exists():
                 answers = list(pool.map(lambda video: _probed(video.uri, probe), asked))
-                rows = [{"place": n, **asdict(answer)} for n, answer in enumerate(answers)]
-                write_parquet(path, [SPEC.from_rows(rows)], spec=SPEC)
+                columns = {name: [getattr(a, name) for a in answers] for name in SPEC.names[1:]}
+                table = SPEC.from_columns({"place": list(range(len(answers))), **columns})
+                write_parquet(path, [table], spec=SPEC)
             for row in pq.read_table(path, partitioning=None).drop_columns(["place"]).to_pylist():
                 yield Probed(**row)
             each(start + len(asked))

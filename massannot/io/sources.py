@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import io
+import itertools
 import os
 import random
 import re
@@ -23,6 +25,7 @@ from massannot.io import cosmos_curate, webdataset
 from massannot.io.bucket_path import beside
 from massannot.io.folder_store import local_path
 from massannot.io.manifest_cells import is_manifest
+from massannot.io.names import Identities, Names
 from massannot.io.question import Question
 from massannot.io.store import is_remote, refuse_credentials, scheme_of, store_of
 from massannot.io.video_names import VIDEO_ENDINGS, is_video_name
@@ -34,8 +37,8 @@ T = TypeVar("T")
 class Found:
     """What sources name, before anything is opened."""
 
-    videos: tuple[str, ...] = ()
-    """Files that were named, in order."""
+    videos: Sequence[str] = ()
+    """Files that were named, in order: a tuple of few, Names of many."""
     rows: tuple[Question, ...] = ()
     """Videos that something is known of: their ids and captions."""
     manifests: tuple[str, ...] = ()
@@ -49,7 +52,7 @@ def find(sources: Sequence[str]) -> Found:
     """
     if not sources:
         raise UsageError("no video was named; give files, folders, globs or @list.txt")
-    first_name: dict[str, str] = {}
+    names, identities = Names(), Identities()
     rows: dict[str, Question] = {}
     manifests: dict[str, None] = {}
     for each in sources:
@@ -60,8 +63,17 @@ def find(sources: Sequence[str]) -> Found:
                 elif is_manifest(found):
                     manifests[found] = None
                 else:
-                    first_name.setdefault(_one_name(found), found)
-    return Found(tuple(first_name.values()), _with_own_ids(rows.values()), tuple(manifests))
+                    names.add(found)
+                    identities.add(_one_name(found))
+    return Found(_each_once(names, identities), _with_own_ids(rows.values()), tuple(manifests))
+
+
+def _each_once(names: Names, identities: Identities) -> Sequence[str]:
+    """Under the first of its names."""
+    again = identities.repeated()
+    if again:
+        return Names(name for n, name in enumerate(names) if n not in again)
+    return names
 
 
 def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[str, ...]:
@@ -72,10 +84,10 @@ def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[st
 
 def chosen(
     videos: Sequence[T], *, limit: int | None = None, sample: str = "first", seed: int = 0
-) -> list[T]:
+) -> Sequence[T]:
     """At most `limit` of them, the first or a random sample, in their own order."""
     if limit is None or limit >= len(videos):
-        return list(videos)
+        return videos
     if sample == "first":
         return list(videos[:limit])
     return [videos[n] for n in sorted(random.Random(seed).sample(range(len(videos)), limit))]
@@ -127,29 +139,47 @@ def _inside(folder: str) -> Iterator[str | Question]:
     if cosmos_curate.is_cosmos_curate(folder):
         yield from cosmos_curate.clips(folder.rstrip("/"))
         return
-    files = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [os.path.join(parent, name) for name in names]
-    yield from _videos_or_tars(folder, sorted(files))
+    yield from _videos_or_tars(folder, _below(folder))
 
 
-def _videos_or_tars(folder: str, files: Sequence[str]) -> Iterator[str | Question]:
-    videos = [file for file in files if is_video_name(file)]
-    tars = [file for file in files if file.endswith(".tar")]
-    if not videos and not tars:
+def _below(folder: str) -> Iterator[str]:
+    """Its files, in no order; a folder may hold a million, of which `os.walk` would make a list."""
+    folders = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    yield entry.path
+                elif not entry.name.startswith(".") and not entry.is_symlink():
+                    folders.append(entry.path)
+    except PermissionError:
+        return  # lost+found, and other people's folders
+    for each in folders:
+        yield from _below(each)
+
+
+def _videos_or_tars(folder: str, files: Iterable[str]) -> Iterator[str | Question]:
+    """In the order of their paths."""
+    videos, tars = Names(), []
+    for file in files:
+        if is_video_name(file):
+            videos.add(file)
+        elif file.endswith(".tar"):
+            tars.append(file)
+    if videos:
+        yield from videos.drained_in_order()
+        return
+    if not tars:
         raise UsageError(f"{folder}: no video in this folder; looked for {_endings()}")
-    yield from videos
-    if not videos:
-        for tar in tars:
-            yield from _in_tar(tar)
+    for tar in sorted(tars):
+        yield from _in_tar(tar)
 
 
 def _matching(pattern: str) -> Iterator[str | Question]:
-    found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+    found = Names(path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
     if not found:
         raise UsageError(f"{pattern}: matches no file; quote it if it should match itself")
-    for path in sorted(found):
+    for path in found.drained_in_order():
         yield from _file(path)
 
 
@@ -166,25 +196,26 @@ def _remote(source: str) -> Iterator[str | Question]:
     if glob.has_magic(source):
         folder = source[: re.search(r"[*?\[]", source).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has
         wanted = re.compile(_as_regex(source))
-        files = [file for file in _shown(source, folder) if wanted.fullmatch(file)]
-        if not files:
+        matching = Names(file for file in _shown(source, folder) if wanted.fullmatch(file))
+        if not matching:
             raise UsageError(f"{source}: matches no file")
-        for file in files:
+        for file in matching:
             yield from _file(file)
     elif cosmos_curate.is_cosmos_curate(folder):
         yield from cosmos_curate.clips(folder)
     else:
         files = _shown(source, folder)
-        if not files:
+        first = next(files, None)
+        if first is None:
             raise UsageError(f"{source}: no such file or folder")
-        yield from _videos_or_tars(source, files)
+        yield from _videos_or_tars(source, itertools.chain([first], files))
 
 
-def _shown(source: str, folder: str) -> list[str]:
+def _shown(source: str, folder: str) -> Iterator[str]:
     """Files below a folder, without those that are hidden and not named so."""
     hidden = re.compile(r"/\.")
     uris = (entry.uri for entry in store_of(folder).list(folder))
-    return [uri for uri in uris if "/." in source or not hidden.search(uri, len(folder))]
+    return (uri for uri in uris if "/." in source or not hidden.search(uri, len(folder)))
 
 
 def _as_regex(pattern: str) -> str:
@@ -201,14 +232,8 @@ def _listed(name: str) -> Iterator[str | Question]:
     """Each line's videos; empty lines and lines that start with # are left out. A relative name is
     relative to the list. A file that is not there is kept: one bad line of many is a failed video,
     not a wrong command."""
-    try:
-        lines = store_of(name).get(name).decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"@{name}: cannot be read as a list of videos: {error}") from error
-    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not wanted:
-        raise UsageError(f"@{name}: names no video; expected one a line")
-    for number, line in enumerate(wanted, start=1):
+    number = 0
+    for number, line in enumerate(_lines(name), start=1):
         if line.startswith("@"):
             raise UsageError(f"@{name}, entry {number}: a list cannot name another list: {line}")
         for source in _spelt_out(beside(name, line)):
@@ -220,6 +245,19 @@ def _listed(name: str) -> Iterator[str | Question]:
                     yield source
             except UsageError as error:
                 raise UsageError(f"@{name}, entry {number}: {error}") from error
+    if not number:
+        raise UsageError(f"@{name}: names no video; expected one a line")
+
+
+def _lines(name: str) -> Iterator[str]:
+    """What stands in a list, one after the other: it may be long."""
+    try:
+        with io.TextIOWrapper(store_of(name).open(name), encoding="utf-8-sig") as lines:
+            for line in lines:
+                if line.strip() and not line.startswith("#"):
+                    yield line.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"@{name}: cannot be read as a list of videos: {error}") from error
 
 
 def _is_there_or_pattern(source: str) -> bool:

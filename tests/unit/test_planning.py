@@ -10,10 +10,11 @@ from massannot import planning, running
 from massannot.errors import NotAVideo, OtherRecipe, UsageError
 from massannot.io import plan_folder
 from massannot.io.deal_by_cost import deal_by_cost
-from massannot.io.expected_work import Expected, expected, with_costs
+from massannot.io.expected_work import Expected, expected, with_expected
 from massannot.io.open_video import Header
-from massannot.io.plan import PlannedVideo
+from massannot.io.plan import PlannedVideo, Shard
 from massannot.io.plan_folder import read_shards
+from massannot.io.planned_videos import PlannedVideos
 from massannot.io.probing import AT_ONCE, Probed, probe_all
 from massannot.io.video import Sampling, Span
 from massannot.planning import Wish
@@ -67,7 +68,13 @@ def test_headers_say_how_much_work_a_video_will_be(spans, probed, sampling, answ
 def test_a_video_of_unknown_length_costs_what_as_many_bytes_cost_elsewhere():
     videos = [PlannedVideo(str(n), size_bytes=size) for n, size in enumerate((10, 20, 30, None))]
     work = [Expected(1, 1, 100.0), Expected(1, 1, 400.0), None, None]
-    assert [video.cost for video in with_costs(videos, work)] == [100, 400, 30 * 15, 0]
+    found = with_expected(PlannedVideos(videos), work)
+    assert [video.cost for video in found] == [100, 400, 30 * 15, 0]
+    assert [video.n_clips for video in found] == [1, 1, None, None]
+
+
+def dealt(videos: list[PlannedVideo], *, shard_cost: float) -> list[Shard]:
+    return list(deal_by_cost(PlannedVideos(videos), shard_cost=shard_cost))
 
 
 def cost_of(*costs: float) -> list[PlannedVideo]:
@@ -75,7 +82,7 @@ def cost_of(*costs: float) -> list[PlannedVideo]:
 
 
 def test_shards_cost_about_the_same_and_the_last_tenth_lies_in_small_ones():
-    shards = deal_by_cost(cost_of(*[1.0] * 4000), shard_cost=100)
+    shards = dealt(cost_of(*[1.0] * 4000), shard_cost=100)
     costs = [shard.cost for shard in shards]
     assert sum(costs) == 4000
     assert max(costs) == 100
@@ -85,20 +92,31 @@ def test_shards_cost_about_the_same_and_the_last_tenth_lies_in_small_ones():
 
 
 def test_a_video_that_costs_more_than_a_shard_is_alone():
-    shards = deal_by_cost(cost_of(*[1] * 50, 500, *[1] * 50), shard_cost=10)
+    shards = dealt(cost_of(*[1] * 50, 500, *[1] * 50), shard_cost=10)
     (alone,) = [shard for shard in shards if shard.cost >= 500]
     assert len(alone.videos) == 1
 
 
 def test_files_of_one_size_lie_in_one_shard_where_they_fit():
     videos = [PlannedVideo(f"v{n}", size_bytes=n % 40, cost=1.0) for n in range(80)]
-    shards = deal_by_cost(videos, shard_cost=4)
+    shards = dealt(videos, shard_cost=4)
     with_seven = [s for s in shards if any(video.size_bytes == 7 for video in s.videos)]
     assert len(with_seven) == 1
 
 
+def test_shards_hold_every_video_once_in_the_order_in_which_sizes_were_first_seen():
+    sizes = [5, None, 3, 5, None, 0, 3, 5]
+    videos = [PlannedVideo(f"v{n}", size_bytes=size, cost=1.0) for n, size in enumerate(sizes)]
+    shards = dealt(videos, shard_cost=2)
+    assert [v.uri for shard in shards for v in shard.videos] == [
+        f"v{n}" for n in (0, 3, 7, 1, 2, 6, 4, 5)
+    ]
+    assert [shard.id for shard in shards] == [f"{n:06d}" for n in range(len(shards))]
+    assert list(deal_by_cost(PlannedVideos([]), shard_cost=2)) == []
+
+
 def test_videos_that_cost_nothing_are_dealt_out_too():
-    shards = deal_by_cost(cost_of(*[0.0] * 5000), shard_cost=10)
+    shards = dealt(cost_of(*[0.0] * 5000), shard_cost=10)
     assert max(len(shard.videos) for shard in shards) <= 128
     assert sum(len(shard.videos) for shard in shards) == 5000
 

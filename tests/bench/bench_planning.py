@@ -1,0 +1,71 @@
+"""Making a plan of a million videos: what the planner's memory grows by, and how long it takes.
+
+    python -m tests.bench.bench_planning [VIDEOS]
+
+Each plan is made in a process of its own from a list of names in no order; the answers of the file
+system and of the headers are made up, everything else is done as `massannot plan` does it.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from massannot import planning
+from massannot.io import plan, probing
+from massannot.io.open_video import Header
+from massannot.io.plan import PlannedVideo
+from massannot.recipe import Choice
+from tests.bench.bench_plan import largest_mib
+
+FEW, MANY = 1_000, 1_000_000
+HEADER = Header(
+    10, 5, "mp4", "h264", "yuv420p", 960, 540, Fraction(1), Fraction(1, 90), Fraction(30), 10.0, 300
+)
+
+
+def main(many: int) -> None:
+    print("| videos | largest size, MiB | plan on disk, MiB | s of wall clock | s of the CPU |")
+    print("|---|---|---|---|---|")
+    for n in (FEW, many):
+        command = [sys.executable, "-m", "tests.bench.bench_planning", "make", str(n)]
+        print(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout, end="")
+
+
+def seen(video: PlannedVideo) -> PlannedVideo:
+    """As after os.stat: no two files of one size, few of one second."""
+    number = int(video.uri.rpartition("/")[2].removesuffix(".mp4"), 16)
+    return replace(video, size_bytes=10**7 + number, mtime_ns=10**18 + number, cost=1e7 + number)
+
+
+def make(n_videos: int) -> None:
+    plan._seen = seen
+    planning.probe_all = functools.partial(probing.probe_all, probe=lambda uri: HEADER)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        numbers = random.Random(0).sample(range(n_videos), n_videos)
+        with open(folder / "list.txt", "w") as names:
+            names.writelines(f"/data/videos/{n % 997:03d}/{n:024x}.mp4\n" for n in numbers)
+        del numbers
+        choice = Choice(profile="none", boxes="b.json", masks="m.json", depth="d.npz")
+        wish = planning.Wish((f"@{folder / 'list.txt'}",), ("a ball",), folder / "plan", choice)
+        before, cpu = time.monotonic(), time.process_time()
+        record = planning.make(wish)
+        wall_s, cpu_s = time.monotonic() - before, time.process_time() - cpu
+        assert record.counts["videos"] == record.counts["expected_clips"] == n_videos
+        stored = sum(path.stat().st_size for path in wish.folder.iterdir()) / 2**20
+    print(f"| {n_videos:,} | {largest_mib():.0f} | {stored:.0f} | {wall_s:.0f} | {cpu_s:.0f} |")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["make"]:
+        make(int(sys.argv[2]))
+    else:
+        main(int(sys.argv[1]) if sys.argv[1:] else MANY)
