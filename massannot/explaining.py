@@ -21,6 +21,7 @@ from massannot.io.journal import WHOLE_VIDEO, ClipKey, read_past
 from massannot.io.layout import Layout
 from massannot.io.plan_folder import VIDEOS
 from massannot.io.read_parquet import read_parquet
+from massannot.worker_logs import said_of, shards_with
 
 WAYS_OUT = {
     "not_found": "put the video back under this name, then retry",
@@ -90,20 +91,20 @@ def as_json(found: Explanation) -> dict[str, Any]:
 
 
 def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
-    """The finished clip whose id begins so."""
+    """The finished clip whose id begins so. Ids say nothing of their shards, but logs do: all files
+    of `clips` are opened only where they do not."""
     if not re.fullmatch(r"[0-9a-f]{3,32}", beginning):
         return []
-    found = []
-    for path in sorted((layout.data / "clips").glob("*.parquet")):
-        ids = pq.read_table(path, columns=["clip_id"], partitioning=None)["clip_id"]
-        for clip_id in ids.filter(pc.starts_with(ids, beginning)).to_pylist():
-            row = read_parquet(path, name="clips", clip_id=clip_id).to_pylist()[0]
-            found.append(_done(layout, path.stem, row))
+    logged = [s for s in shards_with(layout, beginning) if layout.published("clips", s).exists()]
+    found = [each for shard in logged for each in _in_shard(layout, shard, beginning)]
+    if not found:
+        published = sorted(path.stem for path in (layout.data / "clips").glob("*.parquet"))
+        found = [each for shard in published for each in _in_shard(layout, shard, beginning)]
     for shard in layout.shards_in_staging() - commits.shards(layout):
         found += [
             Explanation(
                 key, finished.clip_id, shard, "done", None, _attempts(layout, shard),
-                log=_log(layout, key),
+                log=said_of(layout, key),
             )
             for key, finished in read_past(layout, shard).finished.items()
             if finished.clip_id.startswith(beginning)
@@ -113,6 +114,17 @@ def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
             f"{layout.out}: found {len(found)} clips that begin with {beginning!r}, expected one"
         )
     return found
+
+
+def _in_shard(layout: Layout, shard: str, beginning: str) -> Iterator[Explanation]:
+    """Of the shard's file row groups are read that can hold such ids."""
+    path = layout.published("clips", shard)
+    after = beginning[:-1] + chr(ord(beginning[-1]) + 1)
+    such = [("clip_id", ">=", beginning), ("clip_id", "<", after)]
+    ids = pq.read_table(path, columns=["clip_id"], filters=such, partitioning=None)["clip_id"]
+    for clip_id in ids.to_pylist():
+        row = read_parquet(path, name="clips", clip_id=clip_id).to_pylist()[0]
+        yield _done(layout, shard, row)
 
 
 def _by_video(layout: Layout, name: str) -> list[Explanation]:
@@ -151,7 +163,7 @@ def _clips(layout: Layout, shard: str, uri: str) -> Iterator[Explanation]:
     past = read_past(layout, shard)
     for key, finished in past.finished.items():
         if key.uri == uri:
-            yield Explanation(key, finished.clip_id, shard, "done", log=_log(layout, key))
+            yield Explanation(key, finished.clip_id, shard, "done", log=said_of(layout, key))
     for key, failed in past.failed.items():
         if key.uri == uri:
             row = {**vars(failed), "uri": uri, "clip_index": key.clip_index, "class": failed.reason}
@@ -161,7 +173,7 @@ def _clips(layout: Layout, shard: str, uri: str) -> Iterator[Explanation]:
 def _done(layout: Layout, shard: str, row: Mapping[str, Any]) -> Explanation:
     key = ClipKey(row["uri"], row["clip_index"])
     span = f"{row['t0_s']:g} to {row['t1_s']:g} s, {row['n_frames']} frames"
-    log = _log(layout, key)
+    log = said_of(layout, key)
     return Explanation(key, row["clip_id"], shard, "done", span, log=log)
 
 
@@ -176,24 +188,9 @@ def _failed(layout: Layout, shard: str, row: Mapping[str, Any]) -> Explanation:
         attempts=_attempts(layout, shard),
         failure=failure,
         way_out=WAYS_OUT.get(row["class"], NO_VIDEO),
-        log=_log(layout, key),
+        log=said_of(layout, key),
     )
 
 
 def _attempts(layout: Layout, shard: str) -> tuple[int, ...]:
     return tuple(layout.attempts(shard))
-
-
-def _log(layout: Layout, key: ClipKey) -> tuple[str, ...]:
-    """The last that a worker wrote of the clip, with what belongs to it."""
-    said: list[str] = []
-    for path in sorted(layout.logs.glob("*.log"), key=lambda path: path.stat().st_mtime):
-        with open(path, errors="replace") as lines:
-            inside = False
-            for line in lines:
-                if re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", line):
-                    inside = f" clip {key} " in line
-                    said = [] if inside else said
-                if inside:
-                    said.append(line.rstrip())
-    return tuple(said)

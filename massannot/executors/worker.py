@@ -258,7 +258,8 @@ class _Annotation:
         self._journal.write(finished)
         self._past.finished[key] = finished
         self._past.folders[part] = self._folder
-        LOG.info("clip %s done, waited %.2f s, %s", key, waited_s, _spoken(times))
+        where = f"done as {clip.clip_id} in shard {self._shard.id}"
+        LOG.info("clip %s %s, waited %.2f s, %s", key, where, waited_s, _spoken(times))
         self._worker.report(
             ClipDone(
                 self._worker.number,

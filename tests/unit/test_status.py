@@ -7,20 +7,24 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from massannot import cli, explaining, status
 from massannot.errors import UsageError
 from massannot.executors import local
 from massannot.executors.progress import ClipDone
-from massannot.io.adopt_plan import adopt
+from massannot.io import plan_folder
+from massannot.io.adopt_plan import Asked, adopt
 from massannot.io.bucket_path import place
 from massannot.io.dataset import open_dataset
 from massannot.io.journal import ClipKey
 from massannot.io.layout import WORK_DIR, Layout
 from massannot.io.plan import PlannedVideo, deal
+from massannot.io.plan_folder import PlanFolder
 from massannot.status import Standing, standing
 from tests import s3_server
 from tests.faults import tiny_run
@@ -52,18 +56,18 @@ def died(tmp_path_factory) -> Path:
     return die(tiny_run.write_videos(folder / "videos", N_VIDEOS), folder / "out")
 
 
-def die(uris: list[str], out: Path) -> Path:
+def die(uris: list[str], out: Path, *, plan: Asked | None = None, after: int = 3) -> Path:
     n_done = 0
 
     def progress(event: object) -> None:
         nonlocal n_done
         n_done += isinstance(event, ClipDone)
-        if n_done == 3:
+        if n_done == after:
             raise Stopped
 
     with pytest.raises(Stopped):
         local.run(
-            plan_of(uris), Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu",
+            plan or plan_of(uris), Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu",
             progress=progress,
         )  # fmt: skip
     return out
@@ -95,6 +99,21 @@ def test_a_dead_run_says_what_it_had_done_and_how_to_go_on(died):
     assert found.clips_a_second is not None
     shown = status.as_json(died, found)
     assert shown["planned"] == shown["done"] + shown["remaining"]
+
+
+@pytest.mark.parametrize("after", range(1, 5))
+def test_a_killed_run_counts_the_clips_of_its_plan_and_no_other(died, tmp_path, after):
+    """Also when it died between a video's last clip and its end."""
+    uris = [str(path) for path in sorted((died.parent / "videos").iterdir())]
+    whole = tuple(
+        replace(shard, videos=tuple(replace(v, n_clips=2) for v in shard.videos))
+        for shard in plan_of(uris).shards
+    )
+    plan_folder.write_once(tmp_path / "plan", whole)
+    out = die(uris, tmp_path / "out", plan=PlanFolder(tmp_path / "plan"), after=after)
+    found = standing(out)
+    assert counts(found) == (N_CLIPS, after, 0, 0, N_CLIPS - after)
+    assert "nothing is left to do" not in status.as_text(out, found)
 
 
 def test_clips_that_are_not_in_the_bucket_yet_are_seen_in_the_working_folder(
@@ -144,6 +163,28 @@ def test_a_clip_is_explained_by_the_beginning_of_its_id(finished):
     (line,) = found.log
     assert "tiny_run" in line, "the stages' times"
     assert row["uri"] in explaining.as_text(found)
+
+
+@pytest.mark.parametrize("logs", [True, False])
+def test_of_a_finished_clip_the_file_is_opened_that_the_logs_name(
+    finished, tmp_path, monkeypatch, logs
+):
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    if not logs:
+        shutil.rmtree(Layout(out).logs)
+    opened, read = set(), pq.read_table
+    monkeypatch.setattr(
+        pq, "read_table", lambda path, **how: (opened.add(Path(path).stem), read(path, **how))[1]
+    )
+    published = {path.stem for path in (Layout(out).data / "clips").iterdir()}
+    assert len(published) > 1
+    for shard in published:
+        table = pq.ParquetFile(Layout(out).published("clips", shard)).read()
+        clip_id = table["clip_id"][0].as_py()
+        opened.clear()
+        (found,) = explaining.explain(out, clip_id[:10])
+        assert (found.clip_id, found.shard) == (clip_id, shard)
+        assert opened == ({shard} if logs else published)
 
 
 def test_a_failed_clip_is_explained_with_its_traceback_and_a_way_out(finished):
