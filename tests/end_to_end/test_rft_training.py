@@ -16,6 +16,7 @@ from massannot.rft.scene_dataset import write_scene_questions
 from massannot.rft.tiny_model import read_tiny
 from massannot.rft.tiny_warm_up import _packed, _questions
 from massannot.rft.train import described, train, with_steps
+from massannot.rft.trained_on import seen_before
 from massannot.rft.training_rows import EVIDENCE, Row, load
 
 FAMILIES = ("faster", "in_front")
@@ -49,6 +50,10 @@ def test_a_run_leaves_the_model_before_and_after_checkpoints_and_metrics(world: 
         "checkpoint-2",
     }
     assert list((run / "checkpoints").rglob("events.out.tfevents.*"))
+    asked = load(world / "asked", evidence="none").rows
+    about = json.loads((run / "run.json").read_text())
+    assert (about["data"], about["n_questions"]) == (str(world / "asked"), len(asked))
+    assert f"trained on {len(asked)} of these {len(asked)}" in (seen_before(run, asked) or "")
     history = json.loads((run / "checkpoints/checkpoint-2/trainer_state.json").read_text())
     first = history["log_history"][0]
     assert {"rewards/accuracy/mean", "rewards/temporal/mean", "tgrpo/gate"} <= set(first)
@@ -67,7 +72,9 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_with_the_same_warm_up(
 
 
 def test_scores_have_every_condition_family_and_chance(world: Path, tmp_path: Path) -> None:
-    found = answers([world / "run"], data=world / "held-out", limit=24, log=lambda text: None)
+    log: list[str] = []
+    found = answers([world / "run"], data=world / "held-out", limit=24, log=log.append)
+    assert not any("was trained on" in line for line in log)
     rows = scored.scores(found)
     assert {row.condition for row in rows} == {
         "profile",
@@ -75,7 +82,11 @@ def test_scores_have_every_condition_family_and_chance(world: Path, tmp_path: Pa
         "profile + RFT, frames shuffled",
         "profile + RFT, frames and profile shuffled",
     }
-    assert {row.what for row in rows} <= {*FAMILIES, "multiple_choice", "all"}
+    assert {(row.by, row.what) for row in rows} == {
+        *(("category", name) for name in FAMILIES),
+        ("answer type", "multiple_choice"),
+        ("all", "all"),
+    }
     assert all(row.chance == 0.5 for row in rows)
     for path in scored.write(rows, found, tmp_path):
         assert path.stat().st_size > 100
