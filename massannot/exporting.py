@@ -28,8 +28,6 @@ class Exported:
     """A sentence for each clip or question that could not be written."""
     notes: tuple[str, ...] = ()
     """What the reader of the files must be told."""
-    n_questions: int | None = None
-    """In the files; None: they are not about questions."""
 
 
 class Exporter(Protocol):

@@ -40,7 +40,10 @@ def export(
     max_pixels: Annotated[int | None, typer.Option(help="Trainers: of a picture.")] = None,
     media: Annotated[str | None, typer.Option(help="Trainers: images or video.")] = None,
     split_by: Annotated[
-        str | None, typer.Option(help="Trainers: video_id, or the manifest's split.")
+        str | None,
+        typer.Option(
+            help="Trainers: video_id (--val), or the manifest's split. Its test is apart."
+        ),
     ] = None,
     val: Annotated[float | None, typer.Option(help="Trainers: share of videos held out.")] = None,
     processor: Annotated[

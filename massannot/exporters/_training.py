@@ -71,7 +71,14 @@ class Written:
     def exported(self, *notes: str) -> Exported:
         """`notes`: what the trainer must be told."""
         sentences = tuple(each.sentence for each in self.left_out)
-        return Exported(self.files, sentences, (*self.notes, *notes), len(self.examples))
+        return Exported(self.files, sentences, (self._counts(), *self.notes, *notes))
+
+    def _counts(self) -> str:
+        of_split = Counter(each.split for each in self.examples)
+        kept = ", ".join(f"{of_split[split]} {split}" for split in SPLITS if of_split[split])
+        reasons = sorted(Counter(each.reason for each in self.left_out).items())
+        why = ", ".join(f"{n} {reason}" for reason, n in reasons)
+        return f"questions: {kept}; {len(self.left_out)} left out" + (f" ({why})" if why else "")
 
 
 def export_training(

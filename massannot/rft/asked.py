@@ -27,6 +27,12 @@ from massannot.rft.question_profile import profile_of_question
 Row = Mapping[str, Any]
 
 
+class NoClip(BadQuestion):
+    """A question whose video or span could not be annotated."""
+
+    reason = "no_clip"
+
+
 @dataclass(frozen=True)
 class Shot:
     """One annotated frame."""
@@ -56,13 +62,13 @@ class Asked:
 def asked(
     dataset: Dataset, row: Row, *, template: Template | None, min_quality: float | None = None
 ) -> Asked:
-    """Raises BadQuestion for a row that asks nothing, or that no clip answers."""
+    """Raises BadQuestion for a row that asks nothing, NoClip for one that no clip answers."""
     name = row["question_id"]
     if not row["question"]:
         raise BadQuestion(f"question {name}: found no text, expected a question")
     clip_ids = row["clip_ids"] or ([row["clip_id"]] if row["clip_id"] else [])
     if not clip_ids:
-        raise BadQuestion(f"question {name}: no clip answers it; `failures` says why")
+        raise NoClip(f"question {name}: no clip answers it; `failures` says why")
     views = [dataset.clip(clip_id) for clip_id in clip_ids]
     shots = tuple(shot for view in views for shot in _shots(view))
     first = views[0].row

@@ -30,6 +30,12 @@ class PromptTooLong(BadQuestion):
         self.n_tokens = n_tokens
 
 
+class NoTrack(BadQuestion):
+    """An entity asked about that has no motion in the profile."""
+
+    reason = "no_track"
+
+
 @dataclass(frozen=True)
 class TextPart:
     text: str
@@ -137,8 +143,9 @@ def build_prompt(
 
     `frames`: (frame, seconds) in order of time; none: a blind prompt. `profile`: what
     `motion_profile` wrote, of either template. Raises BadQuestion, naming the question, for frames
-    out of order, an entity asked about without a line in the profile, a text with an image's
-    placeholder in it; PromptTooLong for a prompt that does not fit with all droppable pieces gone.
+    out of order or a text with an image's placeholder in it; NoTrack for an entity asked about
+    without a line in the profile; PromptTooLong for a prompt that does not fit with all droppable
+    pieces gone.
     """
     times = [t_s for _, t_s in frames]
     if any(later <= earlier for earlier, later in pairwise(times)):
@@ -201,10 +208,9 @@ def _droppable(question: Question, blocks: ProfileBlocks) -> list[Dropped]:
 def _check_entities(question: Question, blocks: ProfileBlocks) -> None:
     for phrase in question.entities:
         if not any(_answers(name, phrase) for name in blocks.entities):
-            raise _refusal(
-                question,
-                f"found no motion of {phrase!r} in the profile",
-                f"one; it has {', '.join(blocks.entities) or 'none'}",
+            raise NoTrack(
+                f"question {question.question_id}: found no motion of {phrase!r} in the profile, "
+                f"expected one; it has {', '.join(blocks.entities) or 'none'}"
             )
 
 

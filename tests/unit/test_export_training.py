@@ -135,7 +135,9 @@ def test_a_video_that_is_gone_is_refused_by_name(
 def test_an_export_says_how_many_questions_it_holds(
     name: str, dataset: Dataset, tmp_path: Path
 ) -> None:
-    assert export(dataset, tmp_path, name, frames=2).n_questions == 4
+    assert export(dataset, tmp_path, name, frames=2).notes[0] == (
+        "questions: 4 train; 3 left out (1 bad_answer, 1 no_track, 1 unknown_unit)"
+    )
 
 
 @pytest.mark.parametrize("name", ["trl", "verl", "ms-swift"])
@@ -270,8 +272,23 @@ def test_what_the_manifest_calls_test_is_exported_but_not_to_train_on(
     done = export(tested, tmp_path, name, split_by=split_by, frames=2)
     ids = {split: ids_of(tmp_path, split) for split in ("train", "val", "test")}
     assert ids == {"train": ["one-4", "two-4"], "val": [], "test": ["one-3", "two-3"]}
-    assert "not trained on, 1 of them for another question's sake" in done.notes[0]
+    assert done.notes[0] == "questions: 2 train, 2 test; 0 left out"
+    assert "not trained on, 1 of them for another question's sake" in done.notes[1]
     assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_prompt_holds_its_answer(name: str, tested: Dataset, tmp_path: Path) -> None:
+    """Nor what else a manifest says beside the question."""
+    export(tested, tmp_path, name, frames=2)
+    rows = [*rows_of(tmp_path), *rows_of(tmp_path, "test")]
+    assert [SECRET in str(row) for row in rows] == [True] * 4
+    for row in rows:
+        prompt = row.get("prompt") or row.get("messages") or row["problem"]
+        assert SECRET not in str(prompt)
+
+
+SECRET = "a zebra, it seems"
 
 
 def test_an_export_may_hold_nothing_to_train_on(tested: Dataset, tmp_path: Path) -> None:
@@ -290,7 +307,9 @@ def ids_of(folder: Path, split: str) -> list[str]:
 @pytest.fixture(scope="module")
 def tested(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Of the first video one question is test, of the second none is."""
-    common = {"question": "Does it move?", "answer": "yes"}
+    said = ("answer", "category", "license", "asked by")
+    common = {"question": "Does it move?", **dict.fromkeys(said, SECRET)}
+    common["evidence_boxes"] = [[0, 1, 2, 3, 4]]
     rows = [
         {**common, "video": each["video"], "id": each["id"].replace("all", "two")}
         for each in questions_about(world)
@@ -309,7 +328,7 @@ def test_an_export_whose_every_question_is_left_out_counts_the_reasons_and_write
     assert first.endswith("found 7 questions, none of which can be trained on")
     assert [line.partition(": ")[0] for line in reasons] == [
         "  1 bad_answer, as question bad option",
-        "  5 bad_question, as question box",
+        "  5 no_track, as question box",
         "  1 unknown_unit, as question bad unit",
     ]
     assert not (tmp_path / "new").exists()
@@ -349,6 +368,7 @@ def test_questions_about_scenes_are_trained_on_where_they_lie(tmp_path: Path) ->
         pytest.param("trl", {"media": "video"}, "pixel_values_videos", id="a video for TRL"),
         pytest.param("video-r1", {"media": "images"}, "one video", id="images for Video-R1"),
         pytest.param("video-r1", {"frames": 0}, "without a video", id="blind Video-R1"),
+        pytest.param("verl", {"media": "video", "frames": 1}, "at least 2", id="one frame's film"),
         pytest.param("verl", {"model_family": "llava"}, "qwen2_5_vl", id="no such family"),
         pytest.param("verl", {"val": 1.0}, "--val", id="nothing left to train on"),
         pytest.param("verl", {"max_tokens": 9}, "--processor", id="nobody counts"),
