@@ -19,6 +19,7 @@ from massannot.io.dataset import Dataset
 from massannot.io.join_questions import planned_videos
 from massannot.io.layout import Layout
 from massannot.io.manifest import read_manifests
+from massannot.io.names import Names
 from massannot.io.pictures_again import clips_again
 from massannot.io.plan import Plan, PlannedVideo, all_seen_now, deal
 from massannot.io.plan_folder import PlanFolder
@@ -104,7 +105,8 @@ def videos_of(
         return all_seen_now(chosen(videos, limit=limit, sample=sample, seed=seed))
     named = chosen(found.videos, limit=limit, sample=sample, seed=seed)
     (like,) = planned_videos(["any"], (), prompts=phrases)  # a million videos, one span
-    return all_seen_now(PlannedVideo(uri, like.spans) for uri in named)
+    uris = named.drained() if isinstance(named, Names) else iter(named)
+    return all_seen_now(PlannedVideo(uri, like.spans) for uri in uris)
 
 
 def annotate(

@@ -43,10 +43,14 @@ def copies_together(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(N,) the videos' places, those of one size beside each other: they may be copies; and (G,)
     where in this order each such group ends. Of size 0 nothing is known."""
-    _, first, same = np.unique(sizes, return_index=True, return_inverse=True)
-    leader = np.where(sizes > 0, first[same], np.arange(len(sizes)))
-    order = np.argsort(leader, kind="stable")
-    ends = np.flatnonzero(np.diff(leader[order], append=-1)) + 1
+    by_size = np.argsort(sizes, kind="stable")
+    begins = np.ones(len(sizes), bool)
+    begins[1:] = np.diff(sizes[by_size]) != 0
+    begins |= sizes[by_size] <= 0
+    first = np.empty_like(by_size)
+    first[by_size] = by_size[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    order = np.argsort(first, kind="stable")
+    ends = np.flatnonzero(np.diff(first[order], append=-1)) + 1
     return order, ends
 
 

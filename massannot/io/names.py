@@ -60,6 +60,14 @@ class Names(Sequence[str]):
             yield from chunk.to_pylist()
         yield from self._last
 
+    def drained(self) -> Iterator[str]:
+        """The same names; none is kept."""
+        chunks, last = self._chunks[::-1], self._last
+        self._chunks, self._last = [], []
+        while chunks:
+            yield from chunks.pop().to_pylist()
+        yield from last
+
     def drained_in_order(self) -> Iterator[str]:
         """The names as `sorted` puts them (UTF-8 keeps the order of code points); none is kept."""
         column = pa.concat_arrays([*self._chunks, pa.array(self._last, pa.large_string())])

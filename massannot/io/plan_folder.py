@@ -32,7 +32,7 @@ from massannot.tables.spec import FLOAT64, INT32, INT64, STRING, Column, TableSp
 VIDEOS, SHARDS = "videos.parquet", "shards.parquet"
 ROW_GROUP_BYTES = 2**20
 """What a worker reads to get at its shard: a few thousand spans, some milliseconds."""
-SHARDS_AT_ONCE = 64
+SHARDS_AT_ONCE = 16
 """Shards turned into rows together while a plan is written."""
 
 SPEC = TableSpec(

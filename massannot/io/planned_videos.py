@@ -16,15 +16,18 @@ from massannot.io.plan import PlannedVideo
 from massannot.io.span import Span
 
 AT_ONCE = 4096
+BLOCK = 16 * AT_ONCE
+"""Videos in one Arrow table. One table for all would be there twice while it is made; of small ones
+the videos of a shard, who come from anywhere, would be long in picking."""
 COLUMNS = pa.schema(
     {
-        "uri": pa.large_string(),
-        "source_id": pa.large_string(),
+        "uri": pa.string(),
+        "source_id": pa.string(),
         "size_bytes": pa.int64(),
         "mtime_ns": pa.int64(),
         "license": pa.string(),
         "cost": pa.float64(),
-        "etag": pa.large_string(),
+        "etag": pa.string(),
         "n_clips": pa.int32(),
     }
 )
@@ -36,15 +39,16 @@ class PlannedVideos(Sequence[PlannedVideo]):
 
     def __init__(self, videos: Iterable[PlannedVideo]):
         self.spans: list[tuple[Span, ...]] = []
-        chunks = {field.name: [pa.array([], field.type)] for field in COLUMNS}
+        self._blocks: list[pa.Table] = []
         rest = iter(videos)
-        while some := list(itertools.islice(rest, AT_ONCE)):
+        while pieces := list(itertools.islice(self._pieces(rest), BLOCK // AT_ONCE)):
+            self._blocks.append(pa.concat_tables(pieces).combine_chunks())
+
+    def _pieces(self, videos: Iterator[PlannedVideo]) -> Iterator[pa.Table]:
+        while some := list(itertools.islice(videos, AT_ONCE)):
             self.spans += [video.spans for video in some]
-            for field in COLUMNS:
-                values = [getattr(video, field.name) for video in some]
-                chunks[field.name].append(pa.array(values, field.type))
-        whole = [pa.concat_arrays(chunks.pop(name)) for name in COLUMNS.names]  # one at a time
-        self._table = pa.table(whole, schema=COLUMNS)
+            columns = [[getattr(video, name) for video in some] for name in COLUMNS.names]
+            yield pa.table(columns, schema=COLUMNS)
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -54,9 +58,11 @@ class PlannedVideos(Sequence[PlannedVideo]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[PlannedVideo]: ...
     def __getitem__(self, index: int | slice) -> PlannedVideo | Sequence[PlannedVideo]:
-        places = np.arange(len(self))[index]
-        found = self.at(np.atleast_1d(places))
-        return found if isinstance(index, slice) else found[0]
+        if isinstance(index, slice):
+            return self.at(np.arange(*index.indices(len(self))))
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.at(np.array([index % len(self)]))[0]
 
     def __iter__(self) -> Iterator[PlannedVideo]:
         for start in range(0, len(self), AT_ONCE):
@@ -64,11 +70,15 @@ class PlannedVideos(Sequence[PlannedVideo]):
 
     def at(self, places: npt.NDArray[np.int64]) -> list[PlannedVideo]:
         """Those at these places, in this order."""
-        rows = self._table.take(pa.array(places)).to_pylist()
-        return [
-            PlannedVideo(spans=self.spans[n], **row)
-            for n, row in zip(places.tolist(), rows, strict=True)
-        ]
+        found: dict[int, PlannedVideo] = {}
+        for block in np.unique(places // BLOCK).tolist():
+            inside = places[places // BLOCK == block]
+            rows = self._blocks[block].take(pa.array(inside % BLOCK))
+            columns = [column.to_pylist() for column in rows.columns]
+            for place, *values in zip(inside.tolist(), *columns, strict=True):
+                known = dict(zip(COLUMNS.names, values, strict=True))
+                found[place] = PlannedVideo(spans=self.spans[place], **known)
+        return [found[place] for place in places.tolist()]
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -86,12 +96,18 @@ class PlannedVideos(Sequence[PlannedVideo]):
         """The same videos, with these costs and as many clips; 0 clips: nobody knows."""
         other = PlannedVideos(())
         other.spans = self.spans
-        other._table = self._table
-        clips = pa.array(n_clips, mask=n_clips == 0)
-        for name, column in (("cost", pa.array(costs)), ("n_clips", clips)):
-            place = COLUMNS.get_field_index(name)
-            other._table = other._table.set_column(place, COLUMNS.field(place), column)
+        for start, block in zip(range(0, len(self), BLOCK), self._blocks, strict=True):
+            some = slice(start, start + BLOCK)
+            clips = pa.array(n_clips[some], mask=n_clips[some] == 0)
+            for name, column in (("cost", pa.array(costs[some])), ("n_clips", clips)):
+                place = COLUMNS.get_field_index(name)
+                block = block.set_column(place, COLUMNS.field(place), column)
+            other._blocks.append(block)
         return other
 
     def _numbers(self, name: str) -> npt.NDArray[Any]:
-        return self._table[name].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
+        kind = COLUMNS.field(name).type.to_pandas_dtype()
+        numbers = np.empty(len(self), kind)
+        for start, block in zip(range(0, len(self), BLOCK), self._blocks, strict=True):
+            numbers[start : start + BLOCK] = block[name].fill_null(0).to_numpy()
+        return numbers

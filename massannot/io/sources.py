@@ -17,6 +17,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,6 +53,7 @@ def find(sources: Sequence[str]) -> Found:
     """
     if not sources:
         raise UsageError("no video was named; give files, folders, globs or @list.txt")
+    _real_folder.cache_clear()  # links and the working folder may have changed
     names, identities = Names(), Identities()
     rows: dict[str, Question] = {}
     manifests: dict[str, None] = {}
@@ -286,7 +288,20 @@ def _spelt_out(source: str) -> Iterator[str]:
 
 
 def _one_name(uri: str) -> str:
-    return uri if is_remote(uri) else os.path.realpath(uri)
+    """The same as os.path.realpath, which asks for every folder on the way each time."""
+    if is_remote(uri):
+        return uri
+    if os.path.islink(uri):
+        return os.path.realpath(uri)
+    folder, name = os.path.split(uri)
+    if name in ("", ".", ".."):
+        return os.path.realpath(uri)
+    return os.path.join(_real_folder(folder), name)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:
