@@ -21,6 +21,9 @@ from massannot.scenes.write import write_scenes
 
 SEED = TEST_SEEDS.start + 2
 WIDTH, HEIGHT = 320, 256
+NOW_YOURS = (
+    "Now yours, with weights that know real video: massannot annotate ball.mp4 -p ball -o out"
+)
 
 
 def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = False) -> int:
@@ -54,12 +57,11 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
     else:
         print(outcome.text)
         if rows:
+            print(f"\n'{wanted.prompts[-1]}' is not in the scene: to find none is right")
             _print_scores(rows, seed=seed)
             if not truth:
                 print(f"\n{accuracy.as_text(accuracy.read())}")
-            print(
-                f"\n{accuracy.ONLY_RENDERED}\nNow yours: massannot annotate ball.mp4 -p ball -o out"
-            )
+            print(f"\n{accuracy.ONLY_RENDERED}\n{NOW_YOURS}")
     return outcome.code
 
 

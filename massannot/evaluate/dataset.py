@@ -79,15 +79,18 @@ def usual_depth_m(scenes: Iterable[Scene]) -> float:
 
 
 def as_text(rows: list[Row]) -> str:
-    """The table for people, one line a score."""
+    """The table for people, one line a score; of one clip without columns of intervals."""
+    several = any(row.value.n > 1 for row in rows)
+    spread = f"  {'95 % interval':<19}{'clips':>6}" if several else ""
     lines = [
-        f"{'stage':<11}{'score':<28}{'mean':>9}  {'95 % interval':<19}{'clips':>6}{'baseline':>10}"
+        f"{'stage':<11}{'score':<28}{'mean' if several else 'value':>9}{spread}{'baseline':>10}"
     ]
     for row in rows:
         v = row.value
-        interval = f"{_short(v.low)} .. {_short(v.high)}"
+        if several:
+            spread = f"  {f'{_short(v.low)} .. {_short(v.high)}':<19}{v.n:>6}"
         lines.append(
-            f"{row.stage:<11}{row.metric:<28}{_short(v.value):>9}  {interval:<19}{v.n:>6}"
+            f"{row.stage:<11}{row.metric:<28}{_short(v.value):>9}{spread}"
             f"{_short(row.baseline.value):>10}"
         )
     return "\n".join(lines)
