@@ -15,8 +15,8 @@ from typing import Any
 from massannot.errors import UsageError
 from massannot.rft import trained_on
 from massannot.rft.recipes import recipe as recipe_named
-from massannot.rft.train import AFTER, BEFORE, RUN, load_policy
-from massannot.rft.training_rows import Evidence, Row, TrainingRows, load
+from massannot.rft.train import AFTER, BEFORE, RUN, load_policy, read_rows
+from massannot.rft.training_rows import Evidence, Row, TrainingRows
 
 Log = Callable[[str], None]
 
@@ -54,13 +54,7 @@ def answers(
     found: list[Answered] = []
     for evidence, (run, about) in _by_evidence(runs).items():
         recipe = recipe_named(about["recipe"])
-        rows = load(
-            data,
-            evidence=evidence,
-            frames=recipe.frames,
-            template=recipe.template,
-            held_out=True,
-        )
+        rows = read_rows(recipe, data, evidence=evidence, held_out=True)
         some = replace(rows, rows=rows.rows[:limit]) if limit else rows
         if (warning := trained_on.seen_before(run, some.rows)) is not None:
             log(f"warning: {warning}")

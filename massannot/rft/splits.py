@@ -72,18 +72,18 @@ class Splits:
         """What became of the manifest's own split. `pairs`: each row and the side it went to."""
         test = [row for row, side in pairs if side == "test"]
         moved = [row for row in test if _side(row) != "test"]
+        lost = [row for row, side in pairs if side == "train" and _side(row) == "val"]
         notes = []
         if test:
-            others = f", {len(moved)} of them for another question's sake" if moved else ""
+            others = f", {len(moved)} of them by what another question says" if moved else ""
             notes.append(
-                f"{len(test)} questions about videos that the manifest calls test are in the file "
-                f"test and not trained on{others}"
+                f"{len(test)} of {len(pairs)} questions are in the file test and not trained on: "
+                f"the manifest calls their videos test{others}"
             )
-        lost = [row for row, side in pairs if side == "train" and _side(row) == "val"]
         if lost:
             notes.append(
-                f"{len(lost)} questions that the manifest calls val are trained on; --split-by "
-                "split holds them out"
+                f"{len(lost)} of {len(pairs)} questions are trained on that the manifest calls "
+                "val; --split-by split holds them out"
             )
         return tuple(notes)
 

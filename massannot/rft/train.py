@@ -37,14 +37,7 @@ def train(
     for a folder of another run."""
     about = {"recipe": name, "evidence": evidence, "seed": seed, "model": model or recipe.model}
     _refuse_other_run(out, about)
-    rows = _to_train_on(
-        load(data, evidence=evidence, frames=recipe.frames, template=recipe.template)
-    )
-    if recipe.model is None and rows.export is not None:
-        raise UsageError(
-            f"{data}: found an export, expected questions about scenes (`massannot questions "
-            f"scenes`): recipe {name} begins from nothing and reads nothing else"
-        )
+    rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
     about["questions_digest"] = trained_on.digest_of(rows.rows)
     _refuse_other_run(out, about)
@@ -60,9 +53,7 @@ def train(
 
 def described(name: str, recipe: Recipe, *, data: Path, out: Path, evidence: Evidence) -> str:
     """What would be trained: the settings and the first prompt. Loads no weights."""
-    rows = _to_train_on(
-        load(data, evidence=evidence, frames=recipe.frames, template=recipe.template)
-    )
+    rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     config = grpo_config(recipe, out=out, seed=0)
     shown = {key: getattr(config, key) for key in sorted((*recipe.grpo, "scale_rewards"))}
     lines = [f"recipe {name}: {recipe.summary}", f"model: {recipe.model or 'untrained'}"]
@@ -71,6 +62,26 @@ def described(name: str, recipe: Recipe, *, data: Path, out: Path, evidence: Evi
     lines += [f"  rewards = {', '.join((*recipe.rewards, 'temporal'))}", f"  lora = {recipe.lora}"]
     parts = rows.rows[0]["prompt"][0]["content"]
     return "\n".join([*lines, "", *(part.get("text") or "<image>" for part in parts)])
+
+
+def read_rows(
+    recipe: Recipe, data: Path, *, evidence: Evidence, held_out: bool = False
+) -> TrainingRows:
+    """As `load`, with the recipe's frames and template. Raises UsageError for an export that a
+    model from nothing is to read: it knows the words and the pictures of scenes."""
+    rows = load(
+        data,
+        evidence=evidence,
+        frames=recipe.frames,
+        template=recipe.template,
+        held_out=held_out,
+    )
+    if recipe.model is None and rows.export is not None:
+        raise UsageError(
+            f"{data}: found an export, expected questions about scenes (`massannot questions "
+            "scenes`): a model that begins from nothing reads nothing else"
+        )
+    return rows
 
 
 def make_trainer(

@@ -80,10 +80,11 @@ def test_what_became_of_the_manifests_split_is_said() -> None:
     splits = Splits.of(rows, video_of=VIDEO_OF, by="video_id", val=0.0)
     test, lost = splits.notes([(rows[0], "test"), (rows[1], "test"), (rows[2], "train")])
     assert test == (
-        "2 questions about videos that the manifest calls test are in the file test and not "
-        "trained on, 1 of them for another question's sake"
+        "2 of 3 questions are in the file test and not trained on: the manifest calls their videos "
+        "test, 1 of them by what another question says"
     )
     assert lost == (
-        "1 questions that the manifest calls val are trained on; --split-by split holds them out"
+        "1 of 3 questions are trained on that the manifest calls val; --split-by split holds them "
+        "out"
     )
     assert splits.notes([(rows[2], "val")]) == ()
