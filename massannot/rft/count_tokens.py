@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ def token_counter(
     resize pictures of this size once more.
     """
     _check_pictures_stay(folder, family=family, size=size)
-    tokenizer = _tokenizer(folder)
+    tokenizer, limits = _tokenizer(folder), _limits(folder / "video_preprocessor_config.json")
 
     def count_text(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -44,6 +45,9 @@ def token_counter(
             return n_tokens
         if media == "images":  # the template writes one token for each
             return n_tokens + len(prompt.frames) * (of_picture - 1)
+        if family.thousandths:  # Qwen3-VL limits the pixels of a film as a whole
+            n_pixels = len(prompt.frames) * size[0] * size[1]
+            _check_within(limits, n_pixels, what=f"films of {len(prompt.frames)} such frames")
         n_steps = len(prompt.frames) // 2  # two frames are seen as one
         times = _times_written(prompt, family)
         around = sum(count_text(each) + 2 for each in times) - (2 if times else 0)
@@ -99,11 +103,33 @@ def _check_pictures_stay(folder: Path, *, family: ModelFamily, size: Size) -> No
             f"{path}: found {factor} pixels a token's side, expected {family.factor} for "
             f"{family.name}; choose another --model-family"
         )
-    limits = found.get("size") or {}
-    least = found.get("min_pixels") or limits.get("shortest_edge") or 0
-    most = found.get("max_pixels") or limits.get("longest_edge") or float("inf")
-    if not least <= size[0] * size[1] <= most:
+    _check_within(_limits(path), size[0] * size[1], what=f"pictures of {size[0]}x{size[1]}")
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """On the pixels of what a processor leaves as it is."""
+
+    path: Path
+    least: float = 0
+    most: float = float("inf")
+
+
+def _limits(path: Path) -> _Limits:
+    if not path.is_file():
+        return _Limits(path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    size = found.get("size") or {}
+    return _Limits(
+        path,
+        found.get("min_pixels") or size.get("shortest_edge") or 0,
+        found.get("max_pixels") or size.get("longest_edge") or float("inf"),
+    )
+
+
+def _check_within(limits: _Limits, n_pixels: int, *, what: str) -> None:
+    if not limits.least <= n_pixels <= limits.most:
         raise UsageError(
-            f"{path}: pictures of {size[0]}x{size[1]} would be resized again: the processor wants "
-            f"{least} to {most} pixels; choose another --max-pixels"
+            f"{limits.path}: {what} would be resized again: the processor wants {limits.least} to "
+            f"{limits.most} pixels, found {n_pixels}; choose another --max-pixels"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,23 @@ def test_a_processor_that_would_resize_the_pictures_again_is_refused(
     folder = write_processor(tmp_path, **of_pictures)
     with pytest.raises(UsageError, match=says):
         token_counter(folder, family=QWEN25, size=(224, 112), media="images")
+
+
+@pytest.mark.parametrize(
+    ("most", "fits"), [(4 * 224 * 112, True), (4 * 224 * 112 - 1, False)], ids=["just", "not"]
+)
+def test_a_film_that_qwen3_vl_would_resize_again_is_refused(
+    tmp_path: Path, most: int, fits: bool
+) -> None:
+    folder = write_processor(tmp_path, patch_size=16, merge_size=2)
+    limits = {"size": {"shortest_edge": 4096, "longest_edge": most}}
+    (folder / "video_preprocessor_config.json").write_text(json.dumps(limits))
+    count = token_counter(folder, family=QWEN3, size=(224, 112), media="video")
+    if fits:
+        assert count(PROMPT) > 0
+    else:
+        with pytest.raises(UsageError, match="films of 4 such frames would be resized again"):
+            count(PROMPT)
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
