@@ -23,7 +23,7 @@ import torch
 from tools.embedded.pool import Pool
 from tools.embedded.training import Schedule, train
 
-MODELS = ("depth", "segmentation", "detection", "tracking")
+MODELS = ("depth", "segmentation", "detection", "tracking_features", "tracking")
 LOOK_AGAIN_EVERY = 200
 
 
@@ -45,6 +45,9 @@ def main() -> None:
         "--start-memory",
         action="store_true",
         help="segmentation: a new run draws the memory anew, aligned on the picture part",
+    )
+    parser.add_argument(
+        "--features", type=Path, help="tracking: a run of tracking_features, whose encoder is used"
     )
     parser.add_argument("--first-step", type=int, default=0, help="what a new run counts from")
     parser.add_argument("--steps", type=int, required=True)
@@ -73,6 +76,8 @@ def main() -> None:
     print(pool, flush=True)
     if args.start_memory:
         module.start_again(net, pool)
+    if args.features:
+        module.start(net, args.features, pool, held)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         if step % LOOK_AGAIN_EVERY == 0:

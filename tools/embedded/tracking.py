@@ -1,7 +1,10 @@
 """Tiny CoTracker3: configuration, loss, clips to train on and validation.
 
 Clips are rendered apart from the other models' pictures (`python tools/embedded/tracking.py DIR`):
-a tracker wants consecutive frames and exact tracks. Coordinates are the network's own, whole
+a tracker wants consecutive frames and exact tracks. The picture encoder is trained before
+(`tracking_features.py`) and stays as it is here, so that its maps are computed once per clip and a
+step costs a quarter. At first a single iteration is trained from places near the truth: what it
+should answer there is known at every scale, and nothing need be unrolled. Coordinates are the network's own, whole
 numbers at pixel centres, except in the files, which hold the tables' corner.
 """
 
@@ -11,7 +14,7 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from massannot.evaluate import tapvid
-from massannot.models.cotracker3 import CoTracker3Net, CoTracker3Sizes
+from massannot.models.cotracker3 import STRIDE, CoTracker3Net, CoTracker3Sizes, by_video
+from massannot.models.cotracker3_features import Features, encode_video
 from massannot.scenes.render import render
 from massannot.scenes.seeds import VALIDATION_SEEDS
 from massannot.scenes.tracks import exact_tracks
@@ -32,13 +36,20 @@ from massannot.scenes.world import SceneOptions, make_scene
 from tools.embedded.render_data import seeds_of_worker
 
 H, W = 128, 160
-N_FRAMES = 24
-POINTS_KEPT = 256
-POINTS = 64
-ITERATIONS = 4
+N_FRAMES = 48
+QUERY_FRAMES = (0, 16, 32, 47)
+POINTS_KEPT = 96
+LEVELS = 4
 BODY_SHARE = 0.6
 SURE_PX = 3.0
 """Within this distance of the truth a position counts as confident."""
+HUBER_PX = 0.5
+SHARPNESS = 20.0
+"""Of the units that begin aligned: the right step is better than the average by about 0.1."""
+LENGTHS = ((16, 48), (24, 32), (48, 16))
+"""Frames and points of a clip: as much work each."""
+ITERATIONS = ((0, 1, 0.8), (450, 2, 0.5), (750, 3, 0.3))
+"""From a step on: how many, and the share of points that begin near the truth, not standing."""
 
 
 def network() -> CoTracker3Net:
@@ -46,40 +57,46 @@ def network() -> CoTracker3Net:
         encoder_widths=(24, 32, 48, 64),
         encoder_hidden=96,
         feature_dim=64,
-        correlation_levels=3,
-        correlation_hidden=96,
-        correlation_dim=64,
-        width=128,
+        correlation_levels=LEVELS,
+        correlation_radius=2,
+        correlation_hidden=64,
+        correlation_dim=32,
+        width=96,
         n_heads=4,
-        n_virtual=16,
+        mlp_ratio=2,
+        n_layers=2,
+        n_virtual=8,
         motion_resolution=(H, W),
     )
     return CoTracker3Net(window=N_FRAMES, sizes=sizes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class TrackedClip:
-    """One scene's first frames and where points of it are."""
+    """One scene's frames and where points of it are."""
 
     rgb: np.ndarray
     """(T, H, W, 3) uint8."""
     xy: np.ndarray
     """(T, N, 2) float32, corner convention."""
     visible: np.ndarray
-    """(T, N) bool; every point is seen in frame 0."""
+    """(T, N) bool."""
+    features: tuple[Tensor, ...] = ()
+    """What the encoder makes of the pictures, once it was asked (TrackPool.features)."""
 
 
 class TrackPool:
-    """Tracked clips in memory."""
+    """Tracked clips in memory; once an `encoder` is set, with what it makes of their pictures."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.encoder: CoTracker3Net | None = None
         self._seen: set[str] = set()
         self.clips: list[TrackedClip] = []
 
     def look(self) -> TrackPool:
         """Read what has been written since the last look."""
-        for path in sorted(self._folder.glob("tracks-*.npz")):
+        for path in sorted(self.folder.glob("tracks-*.npz")):
             if path.name not in self._seen:
                 self._seen.add(path.name)
                 self.add_file(path)
@@ -87,7 +104,15 @@ class TrackPool:
 
     def add_file(self, path: Path) -> None:
         with np.load(path) as arrays:
-            self.clips.append(TrackedClip(arrays["rgb"], arrays["xy"], arrays["visible"]))
+            clip = TrackedClip(arrays["rgb"], arrays["xy"], arrays["visible"])
+        self.clips.append(clip)
+
+    def features(self, clip: TrackedClip) -> tuple[Tensor, ...]:
+        """Per level (T, W/4, H/4, D) float16, computed when first asked for."""
+        if not clip.features:
+            assert self.encoder is not None, "start() comes first"
+            clip.features = encode(self.encoder, clip.rgb)
+        return clip.features
 
     def __str__(self) -> str:
         return f"{len(self.clips)} tracked clips"
@@ -97,94 +122,184 @@ def pool_of(folder: Path) -> TrackPool:
     return TrackPool(folder)
 
 
+def start(net: CoTracker3Net, run: Path, *pools: TrackPool) -> None:
+    """The encoder of a run of `tracking_features`, which stays as it is, and its features."""
+    held = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    state = held.get("average", held["net"])
+    net.fnet.load_state_dict({n[5:]: w for n, w in state.items() if n.startswith("fnet.")})
+    net.fnet.requires_grad_(False)
+    align(net)
+    for pool in pools:
+        pool.encoder = net
+
+
+@torch.no_grad()
+def align(net: CoTracker3Net) -> None:
+    """Begin with hidden units that each say how much better than the average the template fits when
+    it is shifted by one of the (2r+1)^2 steps: by the mean of all products at that distance."""
+    radius = net.sizes.correlation_radius
+    side = 2 * radius + 1
+    place = torch.stack(torch.meshgrid(*2 * [torch.arange(side)], indexing="ij"), -1).view(-1, 2)
+    distance = place[:, None] - place[None]  # target sample slow, template sample fast
+    first = net.corr_mlp.fc1
+    first.weight *= 3  # products of unit vectors are small
+    for unit, step in enumerate(place - radius):
+        fits = (distance == step).all(-1).float().flatten()
+        first.weight[unit] = SHARPNESS * (fits / fits.sum() - 1 / len(fits))
+        first.bias[unit] = 0
+    former = net.updateformer
+    former.flow_head.weight *= 0.1
+    former.vis_conf_head.weight *= 0.1
+    for name, weight in former.named_parameters():
+        if name.endswith(("to_out.weight", "fc2.weight")):
+            weight *= 0.5
+
+
+@torch.no_grad()
+def encode(net: CoTracker3Net, rgb: np.ndarray) -> tuple[Tensor, ...]:
+    """Per level (T, W/4, H/4, D) float16."""
+    video = torch.from_numpy(rgb).permute(0, 3, 1, 2)[None].float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = encode_video(net.fnet, video, n_levels=LEVELS, frames=8)
+    return tuple(level[0].half() for level in found.levels)
+
+
 def tracked_clip(seed: int) -> TrackedClip:
-    """Points are drawn in frame 0, BODY_SHARE of them on bodies where there are any."""
+    """POINTS_KEPT points of each query frame, BODY_SHARE of them on bodies where there are any."""
     scene = make_scene(seed, SceneOptions(n_frames=N_FRAMES))
     pictures = [render(scene, frame) for frame in range(N_FRAMES)]
     rng = np.random.default_rng([seed, 31])
-    on_body = pictures[0].ids.ravel() > 0
-    share = np.where(on_body, BODY_SHARE / max(1, on_body.sum()), (1 - BODY_SHARE) / H / W)
-    pixel = rng.choice(H * W, POINTS_KEPT, p=share / share.sum())
-    xy = np.stack([pixel % W, pixel // W], 1) + rng.random((POINTS_KEPT, 2))
-    tracks = exact_tracks(scene, np.column_stack([np.zeros(POINTS_KEPT), xy]))
+    queries = []
+    for frame in QUERY_FRAMES:
+        on_body = pictures[frame].ids.ravel() > 0
+        share = np.where(on_body, BODY_SHARE / max(1, on_body.sum()), (1 - BODY_SHARE) / H / W)
+        pixel = rng.choice(H * W, POINTS_KEPT, p=share / share.sum())
+        xy = np.stack([pixel % W, pixel // W], 1) + rng.random((POINTS_KEPT, 2))
+        queries.append(np.column_stack([np.full(POINTS_KEPT, frame), xy]))
+    tracks = exact_tracks(scene, np.concatenate(queries))
     return TrackedClip(
         np.stack([p.rgb for p in pictures]), tracks.xy.astype(np.float32), tracks.visible
     )
 
 
 def batch(
-    pool: TrackPool, rng: np.random.Generator, size: int, _step: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Video (B, T, 3, H, W) 0..255, queries (B, N, 3), tracks (B, T, N, 2), visibility."""
-    videos, tracks, visibilities = [], [], []
+    pool: TrackPool, rng: np.random.Generator, size: int, step: int
+) -> tuple[Features, Tensor, Tensor, Tensor, Tensor, int]:
+    """Features of B videos of T frames, queries (B, N, 3), true tracks (B, T, N, 2), whether they
+    are seen (B, T, N), where each point is thought to be at first (B, T, N, 2), and how many
+    iterations to make."""
+    T, N = LENGTHS[int(rng.integers(len(LENGTHS)))]
+    _, iterations, near = [row for row in ITERATIONS if row[0] <= step][-1]
+    parts: list[tuple[np.ndarray, ...]] = []
+    maps = []
     for _ in range(size):
         clip = pool.clips[rng.integers(len(pool.clips))]
-        rgb, xy, visible = clip.rgb, clip.xy - 0.5, clip.visible
+        stride = 1 if T == N_FRAMES or rng.random() < 0.7 else 2
+        first = int(rng.integers(0, N_FRAMES - (T - 1) * stride))
+        at = first + stride * np.arange(T)
         if rng.random() < 0.5:
-            rgb, xy = rgb[:, :, ::-1], xy * [-1, 1] + [W - 1, 0]
-        if rng.random() < 0.5:
-            rgb, xy, visible = rgb[::-1], xy[::-1], visible[::-1]
-        seen = np.flatnonzero(visible.any(0) & np.isfinite(xy).all((0, 2)))
-        chosen = rng.choice(seen, POINTS, replace=len(seen) < POINTS)
-        videos.append(torch.from_numpy(np.ascontiguousarray(rgb)))
-        tracks.append(torch.from_numpy(np.ascontiguousarray(xy[:, chosen], np.float32)))
-        visibilities.append(torch.from_numpy(np.ascontiguousarray(visible[:, chosen])))
-    video = torch.stack(videos).permute(0, 1, 4, 2, 3).float()
-    gain = torch.from_numpy(rng.normal(1, 0.1, (size, 1, 3, 1, 1)).astype(np.float32))
-    true, visible = torch.stack(tracks), torch.stack(visibilities)
-    return (video * gain).clamp(0, 255), _queries(true, visible, rng), true, visible
+            at = at[::-1]
+        shown = torch.from_numpy(at.copy())
+        levels = [level[shown].float() for level in pool.features(clip)]
+        xy, visible = clip.xy[at] - 0.5, clip.visible[at]
+        # Features only meet one another, so a mirrored map is that of a mirrored world.
+        for axis, last in ((0, W - STRIDE), (1, H - STRIDE)):
+            if rng.random() < 0.5:
+                levels = [level.flip(1 + axis) for level in levels]
+                xy[..., axis] = last - xy[..., axis]
+        good = np.flatnonzero(
+            visible.any(0) & (np.abs(np.nan_to_num(xy, nan=1e9)) < 500).all((0, 2))
+        )
+        chosen = rng.choice(good, N, replace=len(good) < N)
+        maps.append(levels)
+        parts.append(_asked(xy[:, chosen], visible[:, chosen], rng, near))
+    queries, xy, visible, thought = (
+        torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True)
+    )
+    stacked = tuple(torch.stack(level) for level in zip(*maps, strict=True))
+    return Features(stacked, torch.arange(T)), queries, xy, visible, thought, iterations
 
 
-def _queries(tracks: Tensor, visible: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each point asked for in one of the frames where it is seen, half of them in the first."""
-    B, T, N, _ = tracks.shape
-    first = visible.float().argmax(1)
-    noise = torch.from_numpy(rng.random((B, T, N)).astype(np.float32))
-    anywhere = (noise * visible).argmax(1)
-    frame = torch.where(torch.from_numpy(rng.random((B, N)) < 0.5), first, anywhere)
-    place = tracks.gather(1, frame[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
-    return torch.cat([frame[..., None].float(), place], -1)
+def _asked(
+    xy: np.ndarray, visible: np.ndarray, rng: np.random.Generator, near_share: float
+) -> tuple[np.ndarray, ...]:
+    """Each point asked for in a frame where it is seen, mostly the first; at first it is thought to
+    stand still or, for a share of the points, to be near the truth by some scale."""
+    T, N = visible.shape
+    first, anywhere = visible.argmax(0), (rng.random((T, N)) * visible).argmax(0)
+    frame = np.where(rng.random(N) < 0.7, first, anywhere)
+    asked = xy[frame, np.arange(N)]
+    scale = np.exp(rng.uniform(np.log(0.5), np.log(20), N))[None, :, None]
+    knots = rng.normal(size=(4, N, 2))
+    place = np.linspace(0, 3, T)
+    low = np.minimum(place.astype(int), 2)
+    part = (place - low)[:, None, None]
+    wandering = knots[low] * (1 - part) + knots[low + 1] * part
+    off = scale * (wandering + 0.3 * rng.normal(size=(T, N, 2)))
+    near = (rng.random(N) < near_share)[None, :, None]
+    thought = np.where(near, xy + off, np.broadcast_to(asked, xy.shape))
+    queries = np.column_stack([frame, asked])
+    return queries.astype(np.float32), xy.astype(np.float32), visible, thought.astype(np.float32)
 
 
 def loss(
-    net: Any, video: Tensor, queries: Tensor, tracks: Tensor, visible: Tensor
+    net: Any,
+    features: Features,
+    queries: Tensor,
+    tracks: Tensor,
+    visible: Tensor,
+    thought: Tensor,
+    iterations: int,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Huber on positions, hidden ones for a fifth, later iterations more; visibility, and
+    """Huber on positions, hidden ones for a tenth, later iterations more; visibility, and
     confidence that the position is right (Karaev et al. 2024, section 3)."""
-    (window,) = net.predictions(video, queries, iters=ITERATIONS)
+    points = net.points(queries, features)
+    state = points.standing(features.n_frames)
+    state = replace(state, xy=thought.transpose(0, 1).flatten(1, 2) / STRIDE)
+    with torch.no_grad():
+        templates = net.templates(features, points)
+    states = net.track_window(features, points, templates, state, iters=iterations)
     seen = visible.float()
     total = tracks.new_zeros(())
-    for i in range(ITERATIONS):
-        off = (window.tracks[i] - tracks).norm(dim=-1)
-        huber = F.huber_loss(window.tracks[i], tracks, reduction="none", delta=6.0).mean(-1)
-        place = (huber * (0.2 + 0.8 * seen)).clamp(max=200).mean()
+    for i, found in enumerate(states):
+        xy, visibility, confidence = by_video(found, features.n_videos)
+        off = (xy - tracks).norm(dim=-1)
+        huber = F.huber_loss(xy, tracks, reduction="none", delta=HUBER_PX).mean(-1) / HUBER_PX
+        place = (huber.clamp(max=40) * (0.1 + 0.9 * seen)).mean()
         sure = (off.detach() < SURE_PX).float()
-        told = F.binary_cross_entropy_with_logits(window.visibility[i], seen)
-        told = told + F.binary_cross_entropy_with_logits(window.confidence[i], sure)
-        total = total + 0.8 ** (ITERATIONS - 1 - i) * (0.05 * place + told)
-    return total, {"place": place.item(), "told": told.item(), "off_px": off.median().item()}
+        told = F.binary_cross_entropy_with_logits(visibility, seen)
+        told = told + F.binary_cross_entropy_with_logits(confidence, sure)
+        total = total + 0.8 ** (iterations - 1 - i) * (0.3 * place + 0.5 * told)
+    shown = off[visible]
+    return total, {
+        "place": place.item(),
+        "told": told.item(),
+        "off_px": shown.median().item(),
+        "within2": (shown < 2).float().mean().item(),
+    }
 
 
-def validate(net: Any, pool: TrackPool, *, clips: int = 16) -> dict[str, float]:
+def validate(net: Any, pool: TrackPool, *, clips: int = 8) -> dict[str, float]:
     """TAP-Vid scores of points seen in frame 0, and of points that stand still, all visible."""
     rows = []
-    device = next(net.parameters()).device
     for clip in pool.clips[:clips]:
-        good = np.isfinite(clip.xy).all((0, 2))
+        good = np.isfinite(clip.xy).all((0, 2)) & clip.visible[0]
         xy, visible = clip.xy[:, good], clip.visible[:, good]
         asked = np.column_stack([xy[0], np.zeros(len(xy[0]))])
-        video = torch.from_numpy(clip.rgb)[None].permute(0, 1, 4, 2, 3).float()
         at = torch.from_numpy(np.column_stack([asked[:, 2], asked[:, :2] - 0.5]))[None].float()
-        found, seen, sure = net(video.to(device), at.to(device), iters=ITERATIONS)
-        to_256 = np.array([256 / W, 256 / H])
-        queries = asked * np.array([256 / W, 256 / H, 1])
-        said = ((seen * sure)[0] > 0.5).cpu().numpy()
-        mine = tapvid.score(
-            xy * to_256, visible, (found[0].cpu().numpy() + 0.5) * to_256, said, queries
-        )
+        levels = tuple(level[None].float() for level in pool.features(clip))
+        features = Features(levels, torch.arange(len(clip.rgb)))
+        found, seen, sure = net.track(features, at, iters=4)
+        said = ((seen * sure)[0] > 0.5).numpy()
+        mine = tapvid.score(xy, visible, found[0].numpy() + 0.5, said, asked, size=(W, H))
         still = np.broadcast_to(xy[:1], xy.shape)
-        trivial = tapvid.score(xy * to_256, visible, still * to_256, np.ones_like(visible), queries)
-        rows.append({**mine, **{f"{name}_static": value for name, value in trivial.items()}})
+        trivial = tapvid.score(xy, visible, still, np.ones_like(visible), asked, size=(W, H))
+        shown = np.linalg.norm(found[0].numpy() + 0.5 - xy, axis=-1)[1:][visible[1:]]
+        rows.append(
+            {name: mine[name] for name in ("AJ", "delta_avg", "OA", "pts_within_1", "pts_within_4")}
+            | {"off_px": float(np.median(shown))}
+            | {f"{name}_static": trivial[name] for name in ("AJ", "delta_avg", "OA")}
+        )
     return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
 
 
@@ -201,7 +316,8 @@ def main() -> None:
     for seed in seeds:
         part = args.out / f"{seed}.part"
         with part.open("wb") as file:
-            np.savez(file, **tracked_clip(seed).__dict__)
+            clip = tracked_clip(seed)
+            np.savez(file, rgb=clip.rgb, xy=clip.xy, visible=clip.visible)
         part.rename(args.out / f"tracks-{seed}.npz")
         if time.monotonic() - began > 60 * args.minutes:
             break
