@@ -2,10 +2,10 @@
 
 Clips are rendered apart from the other models' pictures (`python tools/embedded/tracking.py DIR`):
 a tracker wants consecutive frames and exact tracks. The picture encoder is trained before
-(`tracking_features.py`) and stays as it is here, so that its maps are computed once per clip and a
-step costs a quarter. At first a single iteration is trained from places near the truth: what it
-should answer there is known at every scale, and nothing need be unrolled. Coordinates are the network's own, whole
-numbers at pixel centres, except in the files, which hold the tables' corner.
+(`tracking_features.py`) and stays as it is here, so its maps are computed once per clip. At first a
+single iteration is trained from places near the truth: what it should answer there is known at
+every scale, and nothing is unrolled. Coordinates are the network's own, whole numbers at pixel
+centres, except in the files, which hold the tables' corner.
 """
 
 from __future__ import annotations
