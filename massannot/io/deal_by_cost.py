@@ -40,16 +40,20 @@ def deal_by_cost(videos: PlannedVideos, *, shard_cost: float) -> Iterator[Shard]
 
 def copies_together(
     sizes: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """(N,) the videos' places, those of one size beside each other: they may be copies; and (G,)
     where in this order each such group ends. Of size 0 nothing is known."""
-    by_size = np.argsort(sizes, kind="stable")
+    by_size = np.argsort(sizes, kind="stable").astype(np.int32)
     begins = np.ones(len(sizes), bool)
-    begins[1:] = np.diff(sizes[by_size]) != 0
-    begins |= sizes[by_size] <= 0
+    in_order = sizes[by_size]
+    begins[1:] = in_order[1:] != in_order[:-1]
+    begins |= in_order <= 0
+    del in_order
+    group = np.where(begins, np.arange(len(sizes), dtype=np.int32), 0)
+    np.maximum.accumulate(group, out=group)
     first = np.empty_like(by_size)
-    first[by_size] = by_size[np.flatnonzero(begins)][np.cumsum(begins) - 1]
-    order = np.argsort(first, kind="stable")
+    first[by_size] = by_size[group]
+    order = np.argsort(first, kind="stable").astype(np.int32)
     ends = np.flatnonzero(np.diff(first[order], append=-1)) + 1
     return order, ends
 
@@ -63,7 +67,7 @@ def _cuts(
 ) -> Iterator[int]:
     """Where each shard ends. `before`: what the work before this shard costs."""
     shard_start, group_start, cost, before = 0, 0, 0.0, 0.0
-    for group_end in group_ends.tolist():
+    for group_end in map(int, group_ends):  # a list of a million would be large
         of_group = costs[group_start:group_end].tolist()
         for n, each in enumerate(of_group):
             place = group_start + n

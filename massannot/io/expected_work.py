@@ -54,7 +54,10 @@ def with_expected(videos: PlannedVideos, work: Iterable[Expected | None]) -> Pla
     for n, each in enumerate(work):
         if each is not None:
             pixels[n], n_clips[n] = each.pixels, each.clips
-    sizes = videos.sizes
-    known = (n_clips > 0) & (sizes > 0)
-    a_byte = float(np.median(pixels[known] / sizes[known])) if known.any() else 1.0
-    return videos.expecting(np.where(n_clips > 0, pixels, sizes * a_byte), n_clips)
+    unknown = n_clips == 0
+    if unknown.any():
+        sizes = videos.sizes
+        known = ~unknown & (sizes > 0)
+        a_byte = float(np.median(pixels[known] / sizes[known])) if known.any() else 1.0
+        pixels[unknown] = sizes[unknown] * a_byte
+    return videos.expecting(pixels, n_clips)

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from massannot.errors import UsageError
 
-AT_ONCE = 4096
+AT_ONCE = 2**16
+"""As large as a block of PlannedVideos, so that memory which one gives back fits the other."""
+SHOWN = 4096
 
 
 class Names(Sequence[str]):
@@ -73,8 +75,8 @@ class Names(Sequence[str]):
         column = pa.concat_arrays([*self._chunks, pa.array(self._last, pa.large_string())])
         self._chunks, self._last = [], []
         order = pc.sort_indices(column)
-        for start in range(0, len(order), AT_ONCE):
-            yield from column.take(order.slice(start, AT_ONCE)).to_pylist()
+        for start in range(0, len(order), SHOWN):
+            yield from column.take(order.slice(start, SHOWN)).to_pylist()
 
 
 class Identities:
@@ -91,6 +93,9 @@ class Identities:
         if not self._digests:
             return set()
         high, low = np.frombuffer(self._digests, np.uint64).reshape(-1, 2).T
+        halves = np.sort(high)
+        if not (halves[1:] == halves[:-1]).any():  # as good as always
+            return set()
         order = np.lexsort((low, high))  # stable: of equal ones the first comes first
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         return set(order[1:][same].tolist())

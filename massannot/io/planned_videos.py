@@ -43,6 +43,7 @@ class PlannedVideos(Sequence[PlannedVideo]):
         rest = iter(videos)
         while pieces := list(itertools.islice(self._pieces(rest), BLOCK // AT_ONCE)):
             self._blocks.append(pa.concat_tables(pieces).combine_chunks())
+        pa.default_memory_pool().release_unused()
 
     def _pieces(self, videos: Iterator[PlannedVideo]) -> Iterator[pa.Table]:
         while some := list(itertools.islice(videos, AT_ONCE)):
@@ -68,7 +69,7 @@ class PlannedVideos(Sequence[PlannedVideo]):
         for start in range(0, len(self), AT_ONCE):
             yield from self[start : start + AT_ONCE]
 
-    def at(self, places: npt.NDArray[np.int64]) -> list[PlannedVideo]:
+    def at(self, places: npt.NDArray[np.integer[Any]]) -> list[PlannedVideo]:
         """Those at these places, in this order."""
         found: dict[int, PlannedVideo] = {}
         for block in np.unique(places // BLOCK).tolist():

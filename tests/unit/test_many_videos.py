@@ -9,11 +9,11 @@ from massannot.clip import Phrase
 from massannot.errors import UsageError
 from massannot.io.names import AT_ONCE, Identities, Names
 from massannot.io.plan import PlannedVideo
-from massannot.io.planned_videos import PlannedVideos
+from massannot.io.planned_videos import BLOCK, PlannedVideos
 from massannot.io.video import Span
 
 N = 2 * AT_ONCE + 3
-TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:05d}.mp4" for n in range(N)]
+TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:06d}.mp4" for n in range(N)]
 
 
 @pytest.mark.parametrize("n", [0, 1, AT_ONCE, N])
@@ -48,7 +48,7 @@ SPANS = ((), (Span(),), (Span(0.5, 2.0, (Phrase("ball"),), "mine"), Span(3.0)))
 VIDEOS = [
     PlannedVideo("bare"),
     PlannedVideo("full", SPANS[2], "id", 2**40, 2**60, "CC0", 0.25, '"etag"', 7),
-    *(PlannedVideo(f"v{n}", SPANS[n % 3], size_bytes=n, cost=n / 3) for n in range(N)),
+    *(PlannedVideo(f"v{n}", SPANS[n % 3], size_bytes=n, cost=n / 3) for n in range(BLOCK + 3)),
 ]
 
 
@@ -62,7 +62,8 @@ def test_planned_videos_are_those_that_were_given(n):
 
 def test_planned_videos_are_found_by_their_places():
     videos = PlannedVideos(VIDEOS)
-    assert videos.at(np.array([5, 0, 1, 5])) == [VIDEOS[5], VIDEOS[0], VIDEOS[1], VIDEOS[5]]
+    places = [BLOCK, 5, 0, BLOCK + 1, 1, 5]
+    assert videos.at(np.array(places)) == [VIDEOS[n] for n in places]
     assert videos[-1] == VIDEOS[-1]
     with pytest.raises(IndexError):
         videos[len(VIDEOS)]
