@@ -56,7 +56,7 @@ bench: setup
 	$(BIN)/python -m tests.bench
 
 rft: setup
-	$(BIN)/massannot questions scenes rft-out/asked --count 500 --views 4 $(RFT)
+	$(BIN)/massannot questions scenes rft-out/asked --count 400 --views 4 $(RFT)
 	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 2 $(RFT)
 	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/profile & \
 	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/plain --evidence frames \

@@ -13,7 +13,7 @@ from typing import Any
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import trained_on
 from massannot.rft.recipes import Recipe
-from massannot.rft.training_rows import Evidence, TrainingRows, load
+from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load
 
 Log = Callable[[str], None]
 RUN = "run.json"
@@ -41,12 +41,13 @@ def train(
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
     about["questions_digest"] = trained_on.digest_of(rows.rows)
     _refuse_other_run(out, about)
-    policy, processor = _policy(recipe, rows, model=model, seed=seed, out=out, log=log)
+    asked = balanced(rows) if recipe.balanced else rows
+    policy, processor = _policy(recipe, asked, model=model, seed=seed, out=out, log=log)
     out.mkdir(parents=True, exist_ok=True)
     told = {**about, "data": str(data), "n_questions": len(rows.rows)}
     (out / RUN).write_text(json.dumps(told, indent=1) + "\n")
     trained_on.remember(out, rows.rows)
-    trainer = make_trainer(recipe, rows, policy, processor, out=out, seed=seed)
+    trainer = make_trainer(recipe, asked, policy, processor, out=out, seed=seed)
     trainer.train(resume_from_checkpoint=str(_last_checkpoint(out)) if resume else None)
     _save(trainer.model, processor, out / AFTER)
 
@@ -205,7 +206,7 @@ def _policy(
     if recipe.warm_up is not None:
         warm_up(policy, processor, rows, recipe.warm_up, seed=seed, log=log)
     _save(policy, processor, out / BEFORE)
-    return policy, processor
+    return load_policy(recipe, out / BEFORE)  # so that it knows its folder, as what TRL's KL is of
 
 
 def _save(model: Any, processor: Any, folder: Path) -> None:

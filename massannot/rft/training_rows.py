@@ -7,9 +7,11 @@ annotated one. `Evidence` is the ablation switch: what of frames and profile the
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -89,6 +91,16 @@ def load(
     return TrainingRows(tuple(map(_row, found.found)), folder, left_out)
 
 
+def balanced(data: TrainingRows) -> TrainingRows:
+    """Questions of rarer categories repeated, from the first on, until all are as frequent."""
+    by_category: dict[str, list[Row]] = defaultdict(list)
+    for row in data.rows:
+        by_category[row["category"]].append(row)
+    most = max(map(len, by_category.values()))
+    rows = [row for some in by_category.values() for row in islice(cycle(some), most)]
+    return replace(data, rows=tuple(rows))
+
+
 def _row(example: Example) -> Row:
     row = example.row
     return {
@@ -148,7 +160,7 @@ class _InMemory(Dataset):
     def __init__(self, layout: Layout):
         super().__init__(layout)
         self._tables: dict[str, pa.Table] = {}
-        self.clip = lru_cache(maxsize=4)(self._clip)  # type: ignore[method-assign]
+        self.clip = cache(self._clip)  # type: ignore[method-assign]
 
     def _clip(self, clip_id: str) -> ClipView:
         return ClipView(clip_id, self._rows)

@@ -25,6 +25,8 @@ PROFILE = (
 )
 G = 4
 SIZE = TinySize(width=32, layers=1, heads=2, picture_width=8)
+SETTINGS = dict(recipe("tiny").grpo) | {"beta": 0.0}
+"""Without a model to stay near to: these lie in no folder."""
 
 
 def conversation(n_frames: int) -> list[dict[str, Any]]:
@@ -81,7 +83,9 @@ def rows() -> TrainingRows:
     ]
     row = {"prompt": prompt, "problem_type": "yes_no", "solution": "yes"}
     return TrainingRows(
-        tuple(row | {"question_id": f"q{i}", "images": [picture] * 2} for i in range(4)), Path()
+        tuple(row | {"question_id": f"q{i}", "place": i} for i in range(4)),
+        Path(),
+        export=[{"images": [picture] * 2}] * 4,
     )
 
 
@@ -105,14 +109,13 @@ class Known(TGRPOTrainer):
 def trainer(
     rows: TrainingRows, folder: Path, *, alpha: float = 0.3, kind: type[TGRPOTrainer] = Known
 ) -> TGRPOTrainer:
-    tiny = recipe("tiny")
     short = Recipe(
         summary="",
         model=None,
         frames=2,
         template="mass-v1",
         max_completion_tokens=3,
-        grpo=dict(tiny.grpo) | {"per_device_train_batch_size": 2 * G, "num_generations": G},
+        grpo=SETTINGS | {"per_device_train_batch_size": 2 * G, "num_generations": G},
     )
     processor = tiny_processor(["Moves ? <think> </think> <answer> yes no </answer>"])
     return kind(
@@ -184,7 +187,7 @@ def test_scaling_over_the_group_is_refused(rows: TrainingRows, tmp_path: Path) -
     from dataclasses import replace
 
     processor = tiny_processor(["Moves ?"])
-    tiny = replace(recipe("tiny"), tgrpo=TGRPOOptions(scaling="group"))
+    tiny = replace(recipe("tiny"), grpo=SETTINGS, tgrpo=TGRPOOptions(scaling="group"))
     with pytest.raises(UsageError, match='expected "batch" or "none"'):
         TGRPOTrainer(
             model=tiny_model(processor, size=SIZE),

@@ -1,4 +1,4 @@
-"""What `rft train` refuses before it trains."""
+"""What `rft train` refuses before it trains, and how often it asks what."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from massannot.errors import OtherRecipe
 from massannot.rft.recipes import recipe
 from massannot.rft.scene_dataset import write_scene_questions
 from massannot.rft.train import train
+from massannot.rft.training_rows import TrainingRows, balanced
 
 
 def test_the_folder_of_another_run_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
@@ -28,3 +29,18 @@ def test_a_folder_that_was_trained_on_other_questions_is_refused(tmp_path: Path)
     (tmp_path / "run.json").write_text(json.dumps(said))
     with pytest.raises(OtherRecipe, match="found a run with questions_digest 'abab"):
         train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path, log=lambda text: None)
+
+
+def test_questions_of_rarer_categories_are_repeated_until_all_are_as_frequent() -> None:
+    asked = {"faster": "abcde", "in_front": "fg", "right_of": "h"}
+    rows = [
+        {"category": category, "question_id": name}
+        for category, names in asked.items()
+        for name in names
+    ]
+    found = balanced(TrainingRows(tuple(rows), Path("asked")))
+    repeated = {
+        category: "".join(row["question_id"] for row in found.rows if row["category"] == category)
+        for category in asked
+    }
+    assert repeated == {"faster": "abcde", "in_front": "fgfgf", "right_of": "hhhhh"}

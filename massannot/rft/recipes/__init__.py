@@ -34,6 +34,8 @@ class Recipe:
     max_completion_tokens: int
     grpo: Mapping[str, Any]
     """Arguments of trl.GRPOConfig."""
+    balanced: bool = False
+    """Questions of rarer categories are repeated until all are as frequent."""
     rewards: tuple[str, ...] = ("accuracy", "format")
     tgrpo: TGRPOOptions = field(default_factory=TGRPOOptions)
     shuffle_profile: bool = False
