@@ -1,9 +1,9 @@
-"""tiny: a LLaVA of half a million weights from nothing, on a CPU: MASS's claim in miniature."""
+"""tiny: a LLaVA of a third of a million weights from nothing, on a CPU: MASS's claim in miniature."""
 
 from massannot.rft.recipes import Recipe, WarmUp
 
 RECIPE = Recipe(
-    summary="a LLaVA of half a million weights from nothing, on a CPU; minutes",
+    summary="a LLaVA of a third of a million weights from nothing, on a CPU; minutes",
     model=None,
     frames=4,
     template="mass-v1",
