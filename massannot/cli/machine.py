@@ -129,7 +129,7 @@ def models_list(as_json: AsJson = False) -> None:
         if profile.note:
             print(f"  NOTE: {profile.note}")
         for model in profile.models:
-            source = "no weights" if model.weights is None else str(model.weights)
+            source = f"{model.method}, no weights" if model.weights is None else str(model.weights)
             size = f"{model.n_bytes / 2**20:.0f} MiB" if model.n_bytes else ""
             memory = f"{model.memory_gb:.1f} GB memory" if model.memory_gb else ""
             license = model.license or ("no licence tag" if model.weights else "")
@@ -185,6 +185,7 @@ def _profile_json(profile: Any) -> dict[str, Any]:
         "models": [
             {
                 "job": model.job,
+                "method": model.method,
                 "weights": None if model.weights is None else str(model.weights),
                 "license": model.license,
                 "n_bytes": model.n_bytes,

@@ -40,6 +40,11 @@ class ProfileModel:
     def license(self) -> str:
         return "" if self.weights is None else self.weights.license
 
+    @property
+    def method(self) -> str:
+        """The adapter's file: lucas_kanade."""
+        return self.adapter.partition(":")[0]
+
     def build(self, **options: Any) -> Any:
         """The adapter with the profile's options, those of the weights' own card.json ("options":
         thresholds found in training), and `options`, the later winning. Loads no weights."""
@@ -229,7 +234,8 @@ PROFILES: Sequence[Profile] = (
         ),
         note=(
             "these weights know only this project's rendered scenes: a demonstration and a ruler; "
-            "points are tracked by Lucas-Kanade, which needs none"
+            "points are tracked by Lucas-Kanade, which needs none and did better there than a "
+            "CoTracker3 trained for it"
         ),
         # What a tiny memory holds for 8 frames it has half lost after 32; a box is cheap.
         options=(("detect_phrases", "key_every", "8"), ("propagate_masks", "renew", "true")),
