@@ -29,7 +29,7 @@ from tools.embedded.memory_start import start_memory
 from tools.embedded.pool import Pool, boxes_and_areas
 
 H, W = 128, 160
-SIDE = 192
+SIDE = 320
 HIDDEN = 128
 MEMORY_CHANNELS = 64
 IMAGE_STEPS = 700
