@@ -89,19 +89,21 @@ def begin(layout: Layout, asked: RunRecord) -> RunRecord:
         durable.write_once(layout.record, _text(replace(asked, starts=(start,))))
         known = read(layout) or asked
     _refuse_other(layout, _plain(known.identity), _plain(asked.identity), what="recipe")
-    for number in itertools.count(len(known.starts)):
-        if start in known.starts:
-            break
-        durable.write_once(_start_path(layout, number), _text(start))
+    if start not in known.starts:
+        for number in itertools.count(len(known.starts)):
+            path = _start_path(layout, number)
+            if durable.write_once(path, _text(start)) or _read_start(path) == start:
+                break  # else another start took this number just now
         known = read(layout) or asked
     return known
 
 
 def add_weights(layout: Layout, loaded: Sequence[Weights]) -> None:
     """Record which weights answered. Raises OtherRecipe when earlier shards had others."""
-    if loaded and not _weights_path(layout).exists():
-        durable.write_once(_weights_path(layout), _text(list(loaded)))
     known = _read_weights(layout)
+    if loaded and not known:
+        durable.write_once(_weights_path(layout), _text(list(loaded)))
+        known = _read_weights(layout)
     if known:
         _refuse_other(layout, _by_name(known), _by_name(loaded), what="weights")
 
@@ -125,14 +127,18 @@ def read(layout: Layout) -> RunRecord | None:
 def _read_weights(layout: Layout) -> tuple[Weights, ...]:
     try:
         values = json.loads(_weights_path(layout).read_bytes())
-    except FileNotFoundError:
-        return ()
+    except FileNotFoundError:  # none are loaded yet, or by a version that wrote them into run.json
+        values = json.loads(layout.record.read_bytes())["weights"]
     return tuple(Weights(**item) for item in values)
 
 
 def _later_starts(layout: Layout) -> Iterator[Start]:
     for path in sorted(_start_path(layout, 0).parent.glob("*.json")):
-        yield Start(**json.loads(path.read_bytes()))
+        yield _read_start(path)
+
+
+def _read_start(path: Path) -> Start:
+    return Start(**json.loads(path.read_bytes()))
 
 
 def _weights_path(layout: Layout) -> Path:

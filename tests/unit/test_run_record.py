@@ -1,13 +1,14 @@
 """A folder remembers what made it, refuses anything else, and keeps no secret."""
 
 import dataclasses
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from massannot.errors import OtherRecipe
-from massannot.io import run_record
+from massannot.io import durable, run_record
 from massannot.io.layout import Layout
 from massannot.io.run_record import (
     Identity,
@@ -106,6 +107,39 @@ def test_other_weights_are_refused(tmp_path):
     ):
         run_record.add_weights(layout, [dataclasses.replace(TRACKER, sha256="1" * 64)])
     assert run_record.read(layout).weights == (TRACKER,)
+
+
+def test_weights_in_the_run_json_of_an_older_version_are_known_and_compared(tmp_path):
+    layout = Layout(tmp_path)
+    layout.run.mkdir()
+    older = dataclasses.asdict(dataclasses.replace(RECORD, weights=(TRACKER,)))
+    layout.record.write_text(json.dumps(older))
+    assert run_record.read(layout).weights == (TRACKER,)
+    run_record.add_weights(layout, [TRACKER])
+    with pytest.raises(OtherRecipe, match="another weights"):
+        run_record.add_weights(layout, [dataclasses.replace(TRACKER, sha256="1" * 64)])
+
+
+def test_a_start_whose_number_was_just_taken_reads_no_start_twice(tmp_path, monkeypatch):
+    layout = Layout(tmp_path)
+    monkeypatch.setattr(run_record, "this_start", lambda: Start("first", {}))
+    run_record.begin(layout, RECORD)
+    known = run_record.read(layout)
+    for number in range(1, 9):  # written between this start's look and its own file
+        command = json.dumps({"command": f"job {number}", "versions": {}}).encode()
+        durable.write_once(layout.run / "starts" / f"{number:06d}.json", command)
+    looks = iter([known])
+    read, n_reads = run_record.read, []
+    monkeypatch.setattr(
+        run_record, "read", lambda layout: n_reads.append(1) or next(looks, None) or read(layout)
+    )
+    monkeypatch.setattr(run_record, "this_start", lambda: Start("late", {}))
+    found = run_record.begin(layout, RECORD)
+    assert [start.command for start in found.starts[-2:]] == ["job 8", "late"]
+    assert len(n_reads) == 2
+    monkeypatch.setattr(run_record, "this_start", lambda: Start("job 5", {}))
+    looks = iter([known])
+    assert run_record.begin(layout, RECORD).starts == found.starts
 
 
 def test_a_folder_without_a_run_has_no_record(tmp_path):
