@@ -19,6 +19,8 @@ from massannot.io.video import Sampling, Span
 
 USUAL_RATE = 30.0
 """Frames a second where a header does not tell."""
+LONGEST_S = 30 * 86400.0
+"""A header that promises more than a month is wrong, and would outweigh all other videos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,10 @@ class Expected:
 
 
 def expected(video: PlannedVideo, probed: Probed, sampling: Sampling) -> Expected | None:
-    """None where the header does not say how long the video is, or there is none."""
+    """None where the header does not say how long the video is, or lies, or there is none."""
     if probed.duration_s is None or not probed.width or not probed.height:
+        return None
+    if not probed.duration_s <= LONGEST_S:
         return None
     rate = probed.frame_rate or USUAL_RATE
     rate = rate if sampling.fps is None else min(rate, sampling.fps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
@@ -86,7 +87,8 @@ class Identities:
         self._digests = bytearray()
 
     def add(self, name: str) -> None:
-        self._digests += hashlib.blake2b(name.encode(), digest_size=16).digest()
+        """Also one that is no UTF-8: a folder above a video may be called so."""
+        self._digests += hashlib.blake2b(os.fsencode(name), digest_size=16).digest()
 
     def repeated(self) -> set[int]:
         """Places of things that were there before."""

@@ -150,7 +150,7 @@ def _below(folder: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.is_dir():
+                if not _is_folder(entry):
                     yield entry.path
                 elif not entry.name.startswith(".") and not entry.is_symlink():
                     folders.append(entry.path)
@@ -158,6 +158,13 @@ def _below(folder: str) -> Iterator[str]:
         return  # lost+found, and other people's folders
     for each in folders:
         yield from _below(each)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _videos_or_tars(folder: str, files: Iterable[str]) -> Iterator[str | Question]:

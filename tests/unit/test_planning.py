@@ -1,6 +1,7 @@
 """Planning: headers are read once, cost decides shards, a finished plan is never another one."""
 
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -58,6 +59,9 @@ HEADER = Header(
             (), Probed(2, None, 10, 10), Sampling(fps=None), Expected(1, 60, 6e3), id="no rate"
         ),
         pytest.param((), Probed(None, 30, 10, 10), Sampling(), None, id="no duration"),
+        pytest.param((), Probed(4e12, 30, 10, 10), Sampling(), None, id="a header that lies"),
+        pytest.param((), Probed(math.inf, 30, 10, 10), Sampling(), None, id="without an end"),
+        pytest.param((), Probed(math.nan, 30, 10, 10), Sampling(), None, id="no number"),
         pytest.param((), Probed(problem="not_a_video"), Sampling(), None, id="no video"),
     ],
 )  # fmt: skip

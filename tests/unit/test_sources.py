@@ -50,6 +50,24 @@ def test_sources_become_videos(folder, sources, expected):
     assert list(find_videos(sources)) == expected
 
 
+def test_a_link_to_itself_is_no_folder(folder):
+    os.symlink("round", folder / "deep" / "round")
+    assert list(find_videos(["deep"])) == ["deep/er/c.webm", "deep/link.mp4"]
+
+
+def test_a_folder_above_the_videos_may_have_a_name_that_is_not_utf_8(tmp_path, monkeypatch):
+    above = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(above)
+    (tmp_path / "link").symlink_to(os.fsdecode(above))
+    for name in (b"a.mp4", b"b.mp4"):
+        with open(above + b"/" + name, "wb") as video:
+            video.write(b"x")
+    monkeypatch.chdir(os.fsdecode(above))
+    assert list(find_videos(["a.mp4", "./a.mp4", "b.mp4"])) == ["a.mp4", "b.mp4"]
+    link = f"{tmp_path}/link"
+    assert list(find_videos(["b.mp4", link])) == ["b.mp4", f"{link}/a.mp4"]
+
+
 def test_a_list_elsewhere_names_files_beside_itself(folder, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     first, *_ = find_videos([f"@{folder}/list.txt"])
