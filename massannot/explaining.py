@@ -30,7 +30,7 @@ WAYS_OUT = {
     "model_failed": "the traceback says where; retry if it was the machine, else report it",
     "bad_model_output": "a model answered what its protocol does not allow; report it",
     "out_of_memory": "retry with fewer actors per GPU, or a smaller --long-side in a new plan",
-    "hung": "retry; if it needs so long, with a larger --hung-after; else leave the video out",
+    "hung": "retry; if it needs so long, with more --hung-after or --first-clip; else leave it out",
     "killed_process": "often memory: retry --status quarantined with fewer workers",
     "duplicate_video": "nothing to do: the same frames are annotated under the other name",
     "span_outside_video": "mend the manifest's times and plan anew",
@@ -38,6 +38,8 @@ WAYS_OUT = {
 }
 NO_VIDEO = "mend or leave out the file; mended it is another file, which a new plan takes up"
 """For everything else that is wrong with a file."""
+TELLS_APART = 10
+"""So much of an id is one clip's among many millions. The logs at hand may not know all of them."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def as_json(found: Explanation) -> dict[str, Any]:
 
 def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
     """The finished clip whose id begins so. Ids say nothing of their shards, but logs do: all files
-    of `clips` are opened only where they do not."""
+    of `clips` are opened only where they do not, or where another clip may begin so too."""
     if not re.fullmatch(r"[0-9a-f]{3,32}", beginning):
         return []
-    logged = [s for s in shards_with(layout, beginning) if layout.published("clips", s).exists()]
+    named = shards_with(layout, beginning) if len(beginning) >= TELLS_APART else set()
+    logged = [shard for shard in named if layout.published("clips", shard).exists()]
     found = [each for shard in logged for each in _in_shard(layout, shard, beginning)]
     if not found:
         published = sorted(path.stem for path in (layout.data / "clips").glob("*.parquet"))

@@ -187,6 +187,25 @@ def test_of_a_finished_clip_the_file_is_opened_that_the_logs_name(
         assert opened == ({shard} if logs else published)
 
 
+def test_a_short_beginning_that_a_clip_without_a_log_shares_is_not_taken_for_the_other(
+    finished, tmp_path
+):
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    ids = {}
+    for path in sorted((Layout(out).data / "clips").iterdir()):
+        ids[path.stem] = pq.ParquetFile(path).read()["clip_id"].to_pylist()
+    (first, *_), (second, *_) = ids.values()
+    alike = first[:5] + second[5:]
+    path = Layout(out).published("clips", list(ids)[1])
+    table = pq.ParquetFile(path).read()
+    renamed = [alike if each == second else each for each in table["clip_id"].to_pylist()]
+    place = table.schema.get_field_index("clip_id")
+    pq.write_table(table.set_column(place, table.schema.field(place), [renamed]), path)
+    with pytest.raises(UsageError, match="found 2 clips"):
+        explaining.explain(out, first[:5])
+    assert explaining.explain(out, first[:10])[0].clip_id == first
+
+
 def test_a_failed_clip_is_explained_with_its_traceback_and_a_way_out(finished):
     (found,) = explaining.explain(finished, "v001.mp4#1")
     assert (found.state, found.shard) == ("failed", "000000")
