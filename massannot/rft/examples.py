@@ -160,10 +160,13 @@ def examples(
 
 
 def _videos(dataset: Dataset) -> dict[str, str]:
-    """Video id by clip id, and by address."""
-    clips = dataset.table("clips").select(["clip_id", "uri", "video_id"])
-    clip_ids, uris, video_ids = (column.to_pylist() for column in clips.columns)
-    return dict(zip((*clip_ids, *uris), video_ids * 2, strict=True))
+    """Video id by clip id, and by address, also by that of a copy without clips."""
+    found: dict[str, str] = {}
+    for name, key in (("videos", "uri"), ("clips", "uri"), ("clips", "clip_id")):
+        table = dataset.table_or_empty(name)
+        keys, video_ids = table[key].to_pylist(), table["video_id"].to_pylist()
+        found |= zip(keys, video_ids, strict=True)
+    return found
 
 
 def asked_of_family(

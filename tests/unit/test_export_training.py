@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,22 @@ def test_what_the_manifest_calls_test_is_exported_but_not_to_train_on(
     assert done.notes[0] == "questions: 2 train, 2 test; 0 left out"
     assert done.notes[1].startswith("2 of 4 questions are in the file test and not trained on")
     assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
+
+
+def test_a_test_question_about_a_copy_of_a_video_holds_the_video_out(
+    world: SceneLibrary, tmp_path: Path
+) -> None:
+    """Though no clip answers it."""
+    copy = world.folder / "zz-copy.mp4"
+    rows = [each for each in questions_about(world) if each["id"].startswith("one-")]
+    shutil.copy(world.folder / rows[0]["video"], copy)
+    after = {"start_s": 100, "end_s": 101}
+    rows.append({**rows[0], **after, "id": "of the copy", "video": copy.name, "split": "test"})
+    copied = annotate(world, tmp_path / "out", [rows])
+    assert find_question(copied, "of the copy")["clip_id"] is None
+    export(copied, tmp_path / "exported", "ms-swift", frames=0)
+    assert ids_of(tmp_path / "exported", "train") == [rows[1]["id"]]
+    assert ids_of(tmp_path / "exported", "test") == [rows[0]["id"]]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -28,7 +28,11 @@ def video_id(rows: list[dict[str, Any]], val: float = 0.0) -> dict[str, str]:
     return sides(rows, by="video_id", val=val)
 
 
-@pytest.mark.parametrize("name", ["test", "Test", "testing", "test_unseen", "eval", "held-out"])
+TEST = ("test", "Test", "testing", "test_unseen", "testA", "testmini", "unseen test", "val-test")
+HELD_OUT = ("eval", "held-out", "hold-out")
+
+
+@pytest.mark.parametrize("name", [*TEST, *HELD_OUT])
 @pytest.mark.parametrize("val", [0.0, 0.999])
 def test_what_the_manifest_calls_test_is_not_trained_on_nor_anything_else_of_its_video(
     name: str, val: float
