@@ -1,6 +1,6 @@
 """Supervised steps of the tiny model: each scene's prompt once, then several of its questions with
-their answers, packed so that none sees another. It teaches the form, no thinking, and may end while the
-answers are still guessed.
+their answers, packed so that none sees another. It teaches the form, no thinking, and may end while
+the answers are still guessed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""tiny: a LLaVA of a third of a million weights from nothing, on a CPU: MASS's claim in miniature."""
+"""tiny: a LLaVA of a third of a million weights from nothing, on a CPU; MASS's claim in little."""
 
 from massannot.rft.recipes import Recipe, WarmUp
 
