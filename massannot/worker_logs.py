@@ -10,8 +10,8 @@ from pathlib import Path
 from massannot.io.journal import ClipKey
 from massannot.io.layout import Layout
 
-BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
-"""A line that says something of its own; others belong to the one before."""
+BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
+"""A line that says something of its own, and when; others belong to the one before."""
 
 
 def shards_with(layout: Layout, beginning: str) -> set[str]:
@@ -28,20 +28,21 @@ def shards_with(layout: Layout, beginning: str) -> set[str]:
 def said_of(layout: Layout, key: ClipKey) -> tuple[str, ...]:
     """The last that a worker wrote of the clip, with what belongs to it."""
     said: list[str] = []
+    when = ""
     for path in _paths(layout):
         inside = False
         for line in _lines(path):
-            if BEGINS.match(line):
-                inside = f" clip {key} " in line
-                said = [] if inside else said
+            if begins := BEGINS.match(line):
+                inside = f" clip {key} " in line and begins[0] >= when
+                if inside:
+                    said, when = [], begins[0]
             if inside:
                 said.append(line.rstrip())
     return tuple(said)
 
 
 def _paths(layout: Layout) -> list[Path]:
-    """The one last written to comes last."""
-    return sorted(layout.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    return sorted(layout.logs.glob("*.log"))
 
 
 def _lines(path: Path) -> Iterator[str]:

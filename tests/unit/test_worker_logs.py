@@ -1,4 +1,5 @@
-"""Every driver's workers write logs of their own, whoever else works on the same folder."""
+"""Every driver's workers write logs of their own, whoever else works on the same folder, and of all
+logs what was said last of a clip is read."""
 
 import socket
 from pathlib import Path
@@ -8,8 +9,11 @@ import pytest
 from massannot.executors.order import Order, driver_name
 from massannot.executors.read_planned import ReadPlanned
 from massannot.executors.worker_handle import log_of
+from massannot.io.journal import ClipKey
+from massannot.io.layout import Layout
 from massannot.io.plan import Plan
 from massannot.io.plan_folder import PlanFolder, Retry
+from massannot.worker_logs import said_of
 from tests.faults.tiny_run import SAMPLING, Tiny
 
 PLAN = Path("plan")
@@ -33,3 +37,15 @@ def test_a_log_s_name_says_whose_it_is(tmp_path, monkeypatch, asked, host, name)
     monkeypatch.setattr(socket, "gethostname", lambda: host)
     order = Order(tmp_path, 3, "cpu", Tiny(), ReadPlanned(SAMPLING), 1, driver_name(asked))
     assert log_of(order) == tmp_path / "_run" / "logs" / name
+
+
+def test_what_was_written_last_of_a_clip_counts_whoever_wrote_last(tmp_path):
+    logs = Layout(tmp_path).logs
+    logs.mkdir(parents=True)
+    failed = "2026-01-01 10:00:00,100 ERROR worker clip v.mp4#0 failed in track"
+    done = "2026-01-01 10:00:00,200 INFO worker clip v.mp4#0 done as abc in shard 000000, 1 s"
+    later = "2026-01-02 10:00:00,000 INFO worker clip w.mp4#0 done as def in shard 000001, 1 s"
+    (logs / "worker-0.b.log").write_text(f"{done}\n")
+    (logs / "worker-0.a.log").write_text(f"{failed}\nTraceback\n{later}\n")
+    (logs / "worker-0.c.log").write_text(f"{failed}\nTraceback\n{later}\n")
+    assert said_of(Layout(tmp_path), ClipKey("v.mp4", 0)) == (done,)
