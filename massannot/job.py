@@ -120,10 +120,15 @@ def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
 
 
 def device_of(wish: str) -> str:
-    """What --device means here. Raises UsageError."""
+    """What --device means here. Raises UsageError, NothingToRun for one that is not there."""
+    check_device(wish)
+    return pick(wish)
+
+
+def check_device(wish: str) -> None:
+    """Raises UsageError for what names no device, whether or not this machine has it."""
     if wish not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d+", wish):
         raise UsageError(f"--device {wish}: expected auto, cpu, cuda or cuda:N")
-    return pick(wish)
 
 
 def _plan(job: Job) -> Plan:

@@ -25,7 +25,7 @@ from massannot.io.layout import Layout
 from massannot.io.plan_folder import PlanFolder, Retry
 from massannot.io.plan_record import PlanRecord
 from massannot.io.run_record import shown_differences
-from massannot.job import DONE, Outcome, device_of, exit_code, run_lines
+from massannot.job import DONE, Outcome, check_device, device_of, exit_code, run_lines
 from massannot.kept_choice import KeptChoice, keeping, kept_choice
 from massannot.models.weights import require
 from massannot.planned_with import choice_from_json, digests, sampling_from_json
@@ -119,9 +119,10 @@ def _do(
     verbose: bool,
 ) -> Outcome:
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
+        check_device(place.device)
         device = place.device
         if place.executor == "local":  # of a cluster's machines the driver's may have no GPU
-            device = device_of(device)
+            device = ", ".join(dict.fromkeys(local.devices(device, place.workers)))
         require(needed_weights(kept.choice))
         said = "".join(f"\nNOTE: {note}" for note in notes(kept.choice))
         watcher.say(f"{first}, on {device} with {place.executor}{said}")

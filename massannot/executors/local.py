@@ -59,7 +59,7 @@ def run(
                 memory_bytes,
                 driver_name(plan),
             )
-            for number, name in enumerate(_devices(device, workers))
+            for number, name in enumerate(devices(device, workers))
         ]
         driver = Driver(
             Layout(out),
@@ -86,8 +86,8 @@ def run(
     )
 
 
-def _devices(device: str, workers: int | None) -> list[str]:
-    """One device a worker."""
+def devices(device: str, workers: int | None) -> list[str]:
+    """One device a worker. Raises NothingToRun for one that is not there."""
     if device == "cpu":
         return ["cpu"] * max(1, workers or 1)
     if device in ("auto", "cuda"):

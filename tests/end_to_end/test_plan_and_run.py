@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from massannot import cli
+from massannot.errors import UsageError
 from massannot.executors import local
 from massannot.executors.progress import ClipDone
 from massannot.executors.watchdog import Patience
+from massannot.models.device import TorchState
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tests.faults.tiny_run import data_files
@@ -110,6 +112,7 @@ def planned(folder, massannot) -> None:
         ("run plan -o new --actors-per-gpu 2", 2, "only with --executor ray"),
         ("run plan -o new --executor ray --actors 2 --actors-per-gpu 2", 2, "expected one of them"),
         ("run plan -o new --device cuda:77", 4, "use --device cpu"),
+        ("run plan -o new --executor ray --device gpu", 2, "expected auto, cpu, cuda or cuda:N"),
         ("run plan -o new --reuse scenes", 2, "found no run in it"),
         ("retry scenes", 2, "found no run in it"),
         ("retry scenes --status done", 2, "expected some of failed, quarantined"),
@@ -168,6 +171,16 @@ def test_a_run_waits_as_long_and_works_where_it_was_told(
     heard.clear()
     assert massannot(f"{command} -q {flags}")[0] == 0
     assert heard == [(patience, device)]
+
+
+def test_every_gpu_that_will_be_used_is_named(folder, massannot, planned, monkeypatch):
+    def no_run(*asked, **how):
+        raise UsageError("not here")
+
+    monkeypatch.setattr(local, "torch_state", lambda: TorchState(None, None, ("A", "B"), ()))
+    monkeypatch.setattr(local, "run", no_run)
+    code, _, err = massannot("run plan -o new")
+    assert (code, "on cuda:0, cuda:1 with local" in err) == (2, True), err
 
 
 @pytest.mark.parametrize(
