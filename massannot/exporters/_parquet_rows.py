@@ -40,7 +40,8 @@ def write_rows(
             if len(group) == ROWS_PER_GROUP:
                 writer.write_table(pa.Table.from_pylist(group, schema=schema))
                 group = []
-        writer.write_table(pa.Table.from_pylist(group, schema=schema))
+        if group:
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
 def _with_bytes(row: Mapping[str, Any], pictures: Path) -> Mapping[str, Any]:
@@ -54,8 +55,9 @@ def _with_bytes(row: Mapping[str, Any], pictures: Path) -> Mapping[str, Any]:
 def temporary_pictures(folder: Path) -> Iterator[Path]:
     """Where pictures lie until they are in the file: on the disk of `folder`, since they may be
     many; an export that is refused leaves no folder behind."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=folder.parent) as pictures:
+    there = folder if folder.is_dir() else folder.parent  # it may be another disk's, or ours alone
+    there.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=there) as pictures:
         yield Path(pictures)
 
 

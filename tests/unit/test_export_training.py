@@ -12,13 +12,14 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from massannot import exporting
 from massannot.errors import NothingToRun, UsageError
-from massannot.exporters import _json_rows
+from massannot.exporters import _json_rows, _parquet_rows
 from massannot.io.dataset import Dataset
 from massannot.io.layout import Layout
 from massannot.io.pictures_again import clips_again
@@ -457,3 +458,31 @@ def test_json_rows_that_show_a_columns_type_come_first(tmp_path: Path) -> None:
 def test_no_picture_is_left_beside_a_file_that_holds_it(dataset: Dataset, tmp_path: Path) -> None:
     export(dataset, tmp_path, "trl", frames=2)
     assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "groups"),
+    [
+        pytest.param(99, [99], id="one that is not full"),
+        pytest.param(100, [100], id="a full one, and no empty one behind it"),
+        pytest.param(101, [100, 1], id="two"),
+    ],
+)
+def test_row_groups_are_never_empty(n_rows: int, groups: list[int], tmp_path: Path) -> None:
+    rows = [{"name": str(n)} for n in range(n_rows)]
+    path = tmp_path / "rows.parquet"
+    _parquet_rows.write_rows(path, rows, tmp_path, columns={"name": pa.string()})
+    found = pq.ParquetFile(path).metadata
+    assert [found.row_group(n).num_rows for n in range(found.num_row_groups)] == groups
+    assert pq.read_table(path).to_pylist() == rows
+
+
+def test_pictures_wait_in_the_folder_itself_where_it_is_there(tmp_path: Path) -> None:
+    """The folder above it may be on another disk, or not to be written to."""
+    there, new = tmp_path / "there", tmp_path / "new"
+    there.mkdir()
+    for folder, expected in ((there, there), (new, tmp_path)):
+        with _parquet_rows.temporary_pictures(folder) as pictures:
+            assert pictures.parent == expected
+        assert not pictures.exists()
+    assert not new.exists()
