@@ -112,11 +112,11 @@ def rft_train(
     from massannot.rft.recipes import recipe
 
     chosen = training.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
-    options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence}
+    options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence, "model": model}
     if dry_run:
         print(training.described(name, chosen, **options))
         return
-    training.train(name, chosen, **options, model=model, seed=seed, resume=resume)
+    training.train(name, chosen, **options, seed=seed, resume=resume)
 
 
 @rft_app.command("eval")

@@ -33,10 +33,12 @@ def train(
     log: Log = print,
 ) -> None:
     """Warm up, reinforce, save. `model`: a folder or hub id in place of the recipe's; `resume`
-    continues from the last checkpoint. Raises UsageError for held-out questions among the data, and
-    for a folder of another run."""
+    continues from the last checkpoint. Raises UsageError for held-out questions among the data, for
+    a folder of another run or without a checkpoint, and for a model that would not be used."""
+    _refuse_unused_model(name, recipe, model)
     about = {"recipe": name, "evidence": evidence, "seed": seed, "model": model or recipe.model}
     _refuse_other_run(out, about)
+    checkpoint = str(_last_checkpoint(out)) if resume else None
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
     about["questions_digest"] = trained_on.digest_of(rows.rows)
@@ -48,16 +50,25 @@ def train(
     (out / RUN).write_text(json.dumps(told, indent=1) + "\n")
     trained_on.remember(out, rows.rows)
     trainer = make_trainer(recipe, asked, policy, processor, out=out, seed=seed)
-    trainer.train(resume_from_checkpoint=str(_last_checkpoint(out)) if resume else None)
+    trainer.train(resume_from_checkpoint=checkpoint)
     _save(trainer.model, processor, out / AFTER)
 
 
-def described(name: str, recipe: Recipe, *, data: Path, out: Path, evidence: Evidence) -> str:
+def described(
+    name: str,
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    evidence: Evidence,
+    model: str | None = None,
+) -> str:
     """What would be trained: the settings and the first prompt. Loads no weights."""
+    _refuse_unused_model(name, recipe, model)
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     config = grpo_config(recipe, out=out, seed=0)
     shown = {key: getattr(config, key) for key in sorted((*recipe.grpo, "scale_rewards"))}
-    lines = [f"recipe {name}: {recipe.summary}", f"model: {recipe.model or 'untrained'}"]
+    lines = [f"recipe {name}: {recipe.summary}", f"model: {model or recipe.model or 'untrained'}"]
     lines += [f"{len(rows.rows)} questions, {len(rows.left_out)} left out; prompts keep {evidence}"]
     lines += [f"  {key} = {value}" for key, value in shown.items()]
     lines += [f"  rewards = {', '.join((*recipe.rewards, 'temporal'))}", f"  lora = {recipe.lora}"]
@@ -161,6 +172,14 @@ def load_policy(recipe: Recipe, folder: str | Path) -> tuple[Any, Any]:
 
     processor = AutoProcessor.from_pretrained(folder, padding_side="left")
     return AutoModelForImageTextToText.from_pretrained(folder, dtype="auto"), processor
+
+
+def _refuse_unused_model(name: str, recipe: Recipe, model: str | None) -> None:
+    if model is not None and recipe.model is None:
+        raise UsageError(
+            f"--model {model}: found the recipe {name}, whose model begins from nothing; expected "
+            "a recipe with a model to put another in its place"
+        )
 
 
 def _refuse_other_run(out: Path, about: dict[str, Any]) -> None:

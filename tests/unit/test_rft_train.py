@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from massannot.errors import OtherRecipe
+from massannot.errors import OtherRecipe, UsageError
 from massannot.rft.recipes import recipe
 from massannot.rft.scene_dataset import write_scene_questions
-from massannot.rft.train import train
+from massannot.rft.train import described, train
 from massannot.rft.training_rows import TrainingRows, balanced
 
 
@@ -29,6 +29,20 @@ def test_a_folder_that_was_trained_on_other_questions_is_refused(tmp_path: Path)
     (tmp_path / "run.json").write_text(json.dumps(said))
     with pytest.raises(OtherRecipe, match="found a run with questions_digest 'abab"):
         train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path, log=lambda text: None)
+
+
+def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
+    """Said before the warm-up: there is no data yet, and nothing is written."""
+    with pytest.raises(UsageError, match="found no checkpoint to resume from"):
+        train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path / "run", resume=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_in_place_of_one_that_begins_from_nothing_is_refused(tmp_path: Path) -> None:
+    options = {"data": tmp_path / "asked", "out": tmp_path / "run", "model": "qwen/qwen"}
+    for does in (train, described):
+        with pytest.raises(UsageError, match="--model qwen/qwen: found the recipe tiny"):
+            does("tiny", recipe("tiny"), evidence="frames", **options)
 
 
 def test_questions_of_rarer_categories_are_repeated_until_all_are_as_frequent() -> None:
