@@ -224,7 +224,9 @@ def _policy(
     policy = tiny_model(processor, seed=seed)
     if recipe.warm_up is not None:
         warm_up(policy, processor, rows, recipe.warm_up, seed=seed, log=log)
-    _save(policy, processor, out / BEFORE)
+    unfinished = out / f".{BEFORE}"  # half a warm-up must not be taken for one
+    _save(policy, processor, unfinished)
+    unfinished.rename(out / BEFORE)
     return load_policy(recipe, out / BEFORE)  # so that it knows its folder, as what TRL's KL is of
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft.recipes import recipe
 from massannot.rft.scene_dataset import write_scene_questions
-from massannot.rft.train import described, train
+from massannot.rft.tiny_model import read_tiny
+from massannot.rft.train import described, train, with_steps
 from massannot.rft.training_rows import TrainingRows, balanced
 
 
@@ -36,6 +38,30 @@ def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found no checkpoint to resume from"):
         train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path / "run", resume=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_warm_up_that_was_killed_while_it_was_saved_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = range(1_000_000, 1_000_012)
+    write_scene_questions(tmp_path / "asked", seeds=seeds, names=("hits",))
+    short, run = with_steps(recipe("tiny"), steps=1, warm_up_steps=1), tmp_path / "run"
+    said: list[str] = []
+
+    def train_until_killed_in(place: str) -> None:
+        def killed(*args: Any, **kwargs: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(place, killed)
+            with pytest.raises(KeyboardInterrupt):
+                train("tiny", short, data=tmp_path / "asked", out=run, log=said.append)
+
+    train_until_killed_in("transformers.LlavaProcessor.save_pretrained")
+    assert not (run / "before").exists()
+    train_until_killed_in("massannot.rft.train.make_trainer")
+    read_tiny(run / "before")
+    assert not any("taken as it is" in text for text in said)
 
 
 def test_a_model_in_place_of_one_that_begins_from_nothing_is_refused(tmp_path: Path) -> None:
