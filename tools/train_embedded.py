@@ -60,6 +60,8 @@ def main() -> None:
     parser.add_argument("--validate-every", type=int, default=500)
     parser.add_argument("--stop-after", type=float, default=1e9, help="seconds; saves first")
     args = parser.parse_args()
+    if (args.features is None) is (args.model == "tracking"):
+        parser.error("--features: tracking needs it, no other model takes it")
     warnings.simplefilter("ignore")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)

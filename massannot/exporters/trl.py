@@ -1,10 +1,11 @@
 """trl: Parquet for TRL's GRPOTrainer, conversational prompts with frames as images.
 
-`train.parquet` and `val.parquet` open with `datasets.load_dataset`: `prompt` is a conversation with
-an image part at each frame, its time in text before it; `images` are its pictures, decoded by
-`datasets`. Every other column reaches the rewards (`massannot.rft.adapters.trl`). Frames are images
-because TRL 1.16 leaves a video out of the loss without an error; they cost twice the tokens of a
-video. Here alone encoded pictures stand in Parquet: it is the trainer's file, not a table.
+`train.parquet`, `val.parquet` and `test.parquet` open with `datasets.load_dataset`: `prompt` is a
+conversation with an image part at each frame, its time in text before it; `images` are its
+pictures, decoded by `datasets`. Every other column reaches the rewards
+(`massannot.rft.adapters.trl`). Frames are images because TRL 1.16 leaves a video out of the loss
+without an error; they cost twice the tokens of a video. Here alone encoded pictures stand in
+Parquet: it is the trainer's file, not a table.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
 from massannot.models.weights import SHIPPED
 from massannot.scenes.seeds import VALIDATION_SEEDS
-from tools import judge_tracker
+from tools import judge_tracker, train_embedded
 from tools.embedded import tracking
 
 MARGIN = 0.03
@@ -69,3 +69,14 @@ def test_points_to_learn_from_are_asked_for_where_they_are_seen() -> None:
     clip = tracking.tracked_clip(2_000_000)
     seen = clip.visible[np.repeat(tracking.QUERY_FRAMES, tracking.POINTS_KEPT), np.arange(384)]
     assert seen.mean() > 0.99
+
+
+@pytest.mark.parametrize("said", ["tracking", "depth --features run"])
+def test_an_encoder_is_wanted_by_the_tracker_and_by_no_other_model(
+    said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = "--data none --validation none --run none --steps 1 --cooldown 1"
+    monkeypatch.setattr("sys.argv", ["train_embedded.py", *said.split(), *rest.split()])
+    with pytest.raises(SystemExit, match="2"):
+        train_embedded.main()
+    assert "--features: tracking needs it, no other model takes it" in capsys.readouterr().err
