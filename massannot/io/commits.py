@@ -148,16 +148,26 @@ def withdraw(layout: Layout, commit: Commit) -> bool:
     Under a lock: until the commit goes, last of all, nobody can make another, so that no file of
     the next one is taken away. (Of a dataset in a bucket the lock lies in the working folder.)"""
     with durable.locked(layout.lock):
-        try:
-            if read(layout, commit.shard) != commit:
-                return False
-        except FileNotFoundError:
+        if not _is_there(layout, commit):
             return False
         layout.published(LAST, commit.shard).unlink(missing_ok=True)
         for file in commit.files:
             layout.published(file.table, commit.shard).unlink(missing_ok=True)
         layout.commit(commit.shard).unlink(missing_ok=True)
     return True
+
+
+def is_there(layout: Layout, commit: Commit) -> bool:
+    """Whether the shard's commit is still this one, as soon as nobody is taking one back."""
+    with durable.locked(layout.lock):
+        return _is_there(layout, commit)
+
+
+def _is_there(layout: Layout, commit: Commit) -> bool:
+    try:
+        return read(layout, commit.shard) == commit
+    except FileNotFoundError:
+        return False
 
 
 def drop_attempt(layout: Layout, shard: str, attempt: int) -> None:

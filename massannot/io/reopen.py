@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.errors import BadTable
 from massannot.io import commits
-from massannot.io.commits import Commit
+from massannot.io.commits import Commit, DamagedFile
 from massannot.io.journal import WHOLE_VIDEO, ClipKey, Failed, Finished, Journal, VideoRead
 from massannot.io.layout import Layout
 from massannot.io.merge_parts import OF_SHARD
@@ -36,24 +37,30 @@ def reopen(layout: Layout, shard: Shard, statuses: Collection[str]) -> None:
         return
     if not can_be_retried(commit, statuses):
         return
-    commits.publish(layout, commit)
-    attempt = layout.new_attempt(shard.id)
-    _Reopened(layout, shard, commit, attempt).write(statuses)
-    if layout.attempt(shard.id, attempt).is_dir():  # else somebody else did all this first
+    try:
+        commits.publish(layout, commit)
+        again = _Reopened(layout, shard, commit)
+    except (BadTable, DamagedFile, FileNotFoundError):
+        if commits.is_there(layout, commit):
+            raise
+        return  # another retry has reopened it just now
+    again.write(statuses)
+    if again.folder.is_dir():  # else somebody else did all this first
         commits.withdraw(layout, commit)
 
 
 class _Reopened:
     """One attempt, filled from what the shard has published."""
 
-    def __init__(self, layout: Layout, shard: Shard, commit: Commit, attempt: int) -> None:
+    def __init__(self, layout: Layout, shard: Shard, commit: Commit) -> None:
         self._shard = shard
-        self._folder = layout.attempt(shard.id, attempt)
-        self._journal = layout.journal(shard.id, attempt)
         self._tables = {
             file.table: read_parquet(layout.published(file.table, shard.id), name=file.table)
             for file in commit.files
         }
+        attempt = layout.new_attempt(shard.id)
+        self.folder = layout.attempt(shard.id, attempt)
+        self._journal = layout.journal(shard.id, attempt)
 
     def write(self, statuses: Collection[str]) -> None:
         failures = self._tables["failures"].to_pylist()
@@ -89,7 +96,7 @@ class _Reopened:
             asked = self._questions_of(clip_id)
             if asked.num_rows:
                 tables["questions"] = asked
-            part = write_part(self._folder, f"{number:04d}-{index:06d}.zip", tables)
+            part = write_part(self.folder, f"{number:04d}-{index:06d}.zip", tables)
             journal.write(Finished(ClipKey(uri, index), clip_id, part))
         return clips.num_rows
 
@@ -100,7 +107,7 @@ class _Reopened:
 
     def _end(self, number: int, uri: str) -> Part | None:
         row = _where(self._tables["videos"], uri=uri)
-        return write_part(self._folder, f"{number:04d}-end.zip", {"videos": row})
+        return write_part(self.folder, f"{number:04d}-end.zip", {"videos": row})
 
 
 def _of_a_clip(row: Mapping[str, str]) -> bool:

@@ -60,6 +60,31 @@ def test_a_clip_that_no_longer_fails_leaves_no_trace_and_nothing_else_is_done_ag
     assert list(commits.damage(Layout(out))) == []
 
 
+def test_two_retries_at_once_both_end_well(uris, undisturbed, tmp_path, monkeypatch):
+    out, publish, first = tmp_path / "out", commits.publish, [True]
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
+
+    def another_retry_comes_between(layout, commit):
+        publish(layout, commit)
+        if first:
+            first.clear()
+            assert commits.withdraw(layout, commit)
+
+    monkeypatch.setattr(commits, "publish", another_retry_comes_between)
+    after = run(RETRY, out)
+    assert (after.done, after.failed) == (N_CLIPS, 0)
+    assert data_files(out) == data_files(undisturbed)
+
+
+def test_a_committed_file_that_has_gone_is_said_by_a_retry(uris, tmp_path):
+    out = tmp_path / "out"
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
+    (commit,) = (c for c in commits.read_all(Layout(out)) if c.failures)
+    Layout(out).published("failures", commit.shard).unlink()
+    with pytest.raises(commits.DamagedFile, match="failures"):
+        run(RETRY, out)
+
+
 def test_a_clip_that_fails_again_is_one_row_again(uris, tmp_path):
     out, raises = tmp_path / "out", frozenset({"v001/1"})
     run(plan_of(uris), out, Tiny(raises=raises))
