@@ -29,13 +29,16 @@ def fetch(shared: BucketPath, local: Path) -> None:
 
 def share(local: Path, shared: Path) -> None:
     """Put local plans into the bucket. Raises OtherRecipe when somebody else was first with another
-    of the same number; that one is kept, and this one removed."""
+    of the same number; that one is kept, and this one removed. Several may put the same plan, and
+    one that broke off is completed."""
     for folder in sorted(path for path in local.glob("[0-9]*") if path.is_dir()):
         there = shared / folder.name
         if (there / LAST).is_file():
             continue
         for path in sorted(folder.iterdir(), key=lambda path: path.name == LAST):
-            if not durable.write_once(there / path.name, path.read_bytes()):
+            content = path.read_bytes()
+            mine = durable.write_once(there / path.name, content)
+            if not mine and (there / path.name).read_bytes() != content:
                 shutil.rmtree(folder)
                 raise OtherRecipe(
                     f"{there}: another start planned this dataset at the same time; give the same "

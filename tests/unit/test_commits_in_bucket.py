@@ -165,6 +165,23 @@ def test_of_two_plans_made_at_once_the_second_is_refused(out, elsewhere):
     assert list((Layout(out).local / "_run" / "plan").iterdir()) == []
 
 
+@pytest.mark.parametrize("there", [["videos.parquet"], ["videos.parquet", shared_plan.LAST]])
+def test_a_plan_that_another_start_of_the_same_command_is_putting_is_completed(out, there):
+    layout = Layout(out)
+    folder, shared = layout.local / "_run" / "plan" / "000000", f"{out}/_run/plan/000000"
+    folder.mkdir(parents=True)
+    for name in ("videos.parquet", shared_plan.LAST):
+        (folder / name).write_bytes(name.encode())
+    for name in there:
+        store_of(out).put(f"{shared}/{name}", name.encode())
+    commits.recover(layout)
+    assert (folder / shared_plan.LAST).is_file()
+    put = {
+        name: store_of(out).get(f"{shared}/{name}") for name in ("videos.parquet", shared_plan.LAST)
+    }
+    assert put == {name: name.encode() for name in ("videos.parquet", shared_plan.LAST)}
+
+
 def test_another_recipe_is_refused_and_its_address_shown(out, elsewhere):
     run_record.begin(Layout(out), small.RECORD)
     other = run_record.RunRecord(run_record.Identity({"recipe": "other"}, "10", ()), digest="1")
