@@ -7,6 +7,7 @@ best answer scores that looks at nothing, for the families of questions that say
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -79,7 +80,7 @@ def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> 
         folder / name for name in ("scores.md", "scores.json", "answers.jsonl", "scores.png")
     )
     files[0].write_text(as_text(rows))
-    files[1].write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    files[1].write_text(json.dumps(list(map(_json, rows)), indent=1, allow_nan=False) + "\n")
     files[2].write_text("".join(json.dumps(asdict(each)) + "\n" for each in answered))
     picture(rows).save(files[3])
     return files
@@ -108,11 +109,18 @@ def _chance_of(answered: Sequence[Answered]) -> float | None:
     return sum(of_family[each.category] for each in answered) / len(answered)
 
 
+def _json(row: Score) -> dict[str, object]:
+    """Unknown numbers are null: one video has no interval."""
+    a = {k: None if math.isnan(v) else v for k, v in asdict(row.accuracy).items()}
+    return {**asdict(row), "accuracy": a}
+
+
 def _cell(row: Score | None) -> str:
     if row is None:
         return ""
     a = row.accuracy
-    return f"{100 * a.value:.0f} ({100 * a.low:.0f} to {100 * a.high:.0f})"
+    spread = "" if math.isnan(a.low) else f" ({100 * a.low:.0f} to {100 * a.high:.0f})"
+    return f"{100 * a.value:.0f}{spread}"
 
 
 def _chance(value: float | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from massannot.errors import UsageError
-from massannot.evaluate.answers import as_text, scores
+from massannot.evaluate.answers import as_text, scores, write
 from massannot.evaluate.answers_picture import picture
 from massannot.rft.evaluate import Answered, answers
 
@@ -51,3 +51,13 @@ def test_a_category_called_as_an_answer_type_is_scored_apart_from_it() -> None:
     assert [cell.split(" ")[1] for cell in plain.split("|")[2:-1]] == ["0", "100", "0", "100", "50"]
     assert n_questions == "| questions | 1 | 1 | 1 | 1 | 2 |"
     assert picture(rows).width > 0
+
+
+def test_scores_of_one_video_have_no_interval(tmp_path: Path) -> None:
+    rows = scores([answered("motion", "number", 1.0)])
+    table, found, *_ = write(rows, [], tmp_path)
+    assert "| plain | 100 | 100 | 100 |" in table.read_text().splitlines()
+    said = json.loads(found.read_text(), parse_constant=pytest.fail)
+    assert [each["accuracy"] for each in said] == [
+        {"value": 1.0, "low": None, "high": None, "n": 1}
+    ] * 3
