@@ -44,7 +44,11 @@ def reopen(layout: Layout, shard: Shard, statuses: Collection[str]) -> None:
         if commits.is_there(layout, commit):
             raise
         return  # another retry has reopened it just now
-    again.write(statuses)
+    try:
+        again.write(statuses)
+    except FileNotFoundError:
+        if again.folder.is_dir():
+            raise
     if again.folder.is_dir():  # else somebody else did all this first
         commits.withdraw(layout, commit)
 

@@ -1,5 +1,6 @@
 """Retrying: exactly the clips that ended so are done again, and then nothing tells it apart."""
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_two_retries_at_once_both_end_well(uris, undisturbed, tmp_path, monkeypa
     after = run(RETRY, out)
     assert (after.done, after.failed) == (N_CLIPS, 0)
     assert data_files(out) == data_files(undisturbed)
+
+
+def test_a_retry_whose_attempt_another_clears_away_leaves_the_shard_as_it_is(
+    uris, tmp_path, monkeypatch
+):
+    out, put = tmp_path / "out", os.replace
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
+    before = data_files(out)
+
+    def cleared_before(source, target):
+        if Path(target).suffix == ".zip":
+            shutil.rmtree(Path(target).parent)
+        put(source, target)
+
+    monkeypatch.setattr(os, "replace", cleared_before)
+    after = run(RETRY, out)
+    assert (after.done, after.failed) == (N_CLIPS - 1, 1)
+    assert data_files(out) == before
 
 
 def test_a_committed_file_that_has_gone_is_said_by_a_retry(uris, tmp_path):
