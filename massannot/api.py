@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from massannot.io.pictures_again import clips_again
 from massannot.io.plan import Plan, PlannedVideo, all_seen_now, deal
 from massannot.io.plan_folder import PlanFolder
 from massannot.io.sources import chosen, find
+from massannot.io.span import Span
 from massannot.io.video import Sampling
 from massannot.kept_choice import KeptChoice, keeping
 from massannot.models.prompts import cleaned
@@ -69,18 +70,13 @@ def _parts(prompt: str) -> list[str]:
     return f"{prompt} ".split(" . ")
 
 
-def plan_of(
-    sources: Sequence[str],
-    *,
-    phrases: Sequence[Phrase],
-    limit: int | None = None,
-    sample: str = "first",
-    seed: int = 0,
-    root: str | None = None,
-) -> Plan:
-    """A plan of `videos_of` these sources."""
-    found = videos_of(sources, phrases=phrases, limit=limit, sample=sample, seed=seed, root=root)
-    return deal(found)
+def refuse_nothing_asked(spans: Iterable[Span]) -> None:
+    """Raises UsageError where no span of any video asks for anything."""
+    if not any(span.phrases for span in spans):
+        raise UsageError(
+            "nothing to look for: found no -p and no manifest that names entities; say what, "
+            'for example -p "a ball"'
+        )
 
 
 def videos_of(
@@ -135,7 +131,7 @@ def annotate(
     named = [videos] if isinstance(videos, str | Path) else list(videos)
     phrases = phrases_of(prompts)
     return annotate_plan(
-        plan_of([str(v) for v in named], phrases=phrases, limit=limit),
+        deal(videos_of([str(v) for v in named], phrases=phrases, limit=limit)),
         choice=choice or Choice(profile=profile),
         out=place(out),
         sampling=sampling,

@@ -20,7 +20,7 @@ from massannot.io import run_record
 from massannot.io.dataset import Dataset
 from massannot.io.layout import Layout
 from massannot.io.manifest_cells import is_manifest
-from massannot.io.plan import Plan
+from massannot.io.plan import Plan, deal
 from massannot.io.video import Sampling
 from massannot.models.device import pick
 from massannot.models.weights import require
@@ -133,19 +133,17 @@ def check_device(wish: str) -> None:
 
 def _plan(job: Job) -> Plan:
     """What to read and what to look for. Raises UsageError when that is nothing."""
-    plan = api.plan_of(
-        job.videos,
-        phrases=api.phrases_of(job.prompts),
-        limit=job.limit,
-        sample=job.sample,
-        seed=job.seed,
-        root=job.root,
-    )
-    if not any(span.phrases for video in plan.videos for span in video.spans):
-        raise UsageError(
-            "nothing to look for: found no -p and no manifest that names entities; say what, "
-            'for example -p "a ball"'
+    plan = deal(
+        api.videos_of(
+            job.videos,
+            phrases=api.phrases_of(job.prompts),
+            limit=job.limit,
+            sample=job.sample,
+            seed=job.seed,
+            root=job.root,
         )
+    )
+    api.refuse_nothing_asked(span for video in plan.videos for span in video.spans)
     return plan
 
 

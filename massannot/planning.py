@@ -25,6 +25,7 @@ from massannot.io.plan import PlannedVideo
 from massannot.io.plan_record import PlanRecord
 from massannot.io.planned_videos import PlannedVideos
 from massannot.io.probing import Probed, probe_all
+from massannot.io.question_counts import problems_of
 from massannot.io.run_record import shown_differences
 from massannot.io.video import Sampling
 from massannot.planned_with import choice_to_json, digests
@@ -146,8 +147,7 @@ class Seen:
 def _questions(videos: PlannedVideos) -> dict[str, Any]:
     """How many rows of manifests ask something, and how many cannot be asked, by class."""
     asked = [q for spans in videos.spans for span in spans for q in span.questions]
-    bad = Counter(question.problem.reason for question in asked if question.problem)
-    return {"questions": len(asked), "cannot_be_asked": dict(sorted(bad.items()))}
+    return {"questions": len(asked), "cannot_be_asked": problems_of(asked)}
 
 
 _INTENT = ("sources", "chosen", "shard_cost", "prompts", "sampling", "choice", "digests")
@@ -190,11 +190,7 @@ def _videos(wish: Wish) -> PlannedVideos:
             root=wish.root,
         )
     )
-    if not any(span.phrases for spans in videos.spans for span in spans):
-        raise UsageError(
-            "nothing to look for: found no -p and no manifest that names entities; say what, "
-            'for example -p "a ball"'
-        )
+    api.refuse_nothing_asked(span for spans in videos.spans for span in spans)
     return videos
 
 

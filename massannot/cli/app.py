@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +43,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_first(label: str, sentences: Sequence[str], *, rest: str = "") -> None:
+    """To stderr, the first of what may be very many. `rest`: where all of them stand."""
+    for sentence in sentences[:_SHOWN]:
+        print(f"{label}: {sentence}", file=sys.stderr)
+    if len(sentences) > _SHOWN:
+        print(f"{label}: {len(sentences) - _SHOWN} more{rest}", file=sys.stderr)
+
+
+_SHOWN = 20
 
 
 def _version(wanted: bool) -> None:

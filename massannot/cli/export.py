@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from massannot.cli.app import AsJson, app, print_json
+from massannot.cli.app import AsJson, app, print_first, print_json
 from massannot.errors import UsageError
 
 TRAINING = "trl, verl, ms-swift, video-r1"
@@ -89,10 +89,7 @@ def export(
     }
     more = _more(name, exporter, {key: v for key, v in asked.items() if v is not None})
     written = exporter.export(open_dataset(out), Path(folder), min_quality=min_quality, **more)
-    for sentence in written.left_out[:20]:
-        print(f"left out: {sentence}", file=sys.stderr)
-    if len(written.left_out) > 20:
-        print(f"left out: {len(written.left_out) - 20} more", file=sys.stderr)
+    print_first("left out", written.left_out)
     for sentence in written.notes:
         print(f"note: {sentence}", file=sys.stderr)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from massannot.cli.app import AsJson, app, print_json
+from massannot.cli.app import AsJson, app, print_first, print_json
 
 questions_app = typer.Typer(
     help="Questions with typed answers, ready to be annotated.", no_args_is_help=True
@@ -71,8 +71,6 @@ def questions_import(
     massannot questions import Video-R1-260k.json --videos Video-R1-data -o questions.jsonl
     massannot annotate questions.jsonl -o out
     """
-    import sys
-
     from massannot.errors import NothingToRun, UsageError
     from massannot.rft import import_questions, write_questions
 
@@ -99,11 +97,9 @@ def questions_import(
     refused.unlink(missing_ok=True)
     if found.refused:
         write_questions.write_refused(refused, found.refused)
-    for question in found.refused[:20]:
-        if question.problem is not None:
-            print(f"refused: {question.problem.message}", file=sys.stderr)
-    if len(found.refused) > 20:
-        print(f"refused: {len(found.refused) - 20} more, see {refused}", file=sys.stderr)
+    print_first(
+        "refused", [q.problem.message for q in found.refused if q.problem], rest=f", see {refused}"
+    )
     kinds, reasons = (dict(sorted(each.items())) for each in (found.kinds, found.reasons))
     if not found.questions:
         why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from massannot.io.plan import Shard
+from massannot.io.question import Question
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,14 @@ class QuestionCounts:
 
 def counts_of(shard: Shard, questions: pa.Table) -> QuestionCounts:
     """Those of one shard; `questions` is its table."""
-    problems = (
-        question.problem.reason
-        for video in shard.videos
-        for span in video.spans
-        for question in span.questions
-        if question.problem is not None
-    )
+    asked = (q for video in shard.videos for span in video.spans for q in span.questions)
     answered = questions.num_rows - questions["clip_id"].null_count
-    return QuestionCounts(questions.num_rows, answered, dict(sorted(Counter(problems).items())))
+    return QuestionCounts(questions.num_rows, answered, problems_of(asked))
+
+
+def problems_of(questions: Iterable[Question]) -> dict[str, int]:
+    """How many cannot be asked, by class in the order of their names."""
+    return dict(sorted(Counter(q.problem.reason for q in questions if q.problem).items()))
 
 
 def together(counts: Iterable[QuestionCounts]) -> QuestionCounts:

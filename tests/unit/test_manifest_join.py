@@ -109,7 +109,7 @@ def test_a_phrase_that_the_detector_lacks_words_for_fails_its_clip_by_name(tmp_p
     entities = [["red square"], ["ボール"], ["very " * 20 + "long square"], ["square", "ball"]]
     rows = [{"video": film, "entities": named} for film, named in zip(films, entities, strict=True)]
     (tmp_path / "m.json").write_text(json.dumps(rows))
-    plan = api.plan_of([str(tmp_path / "m.json")], phrases=[])
+    plan = deal(api.videos_of([str(tmp_path / "m.json")], phrases=[]))
     build = Tiny(more=(ReadPrompts(),))
     local.run(plan, build, out=tmp_path / "out", sampling=SAMPLING, workers=0)
     dataset = open_dataset(tmp_path / "out")
@@ -138,7 +138,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSummary, Dataset
         {"video": "videos/v001.mp4", "id": "half", "question": "Another?"},
     ]
     (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    plan = api.plan_of([str(folder / "m.jsonl")], phrases=[])
+    plan = deal(api.videos_of([str(folder / "m.jsonl")], phrases=[]))
     summary = local.run(plan, Tiny(), out=folder / "out", sampling=SAMPLING, workers=0)
     return summary, open_dataset(folder / "out")
 
@@ -201,7 +201,7 @@ def test_spans_that_hold_the_same_frames_are_one_clip_asked_for_the_union(tmp_pa
     phrases = {}
     for name, manifest in asked.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(manifest))
-        plan = api.plan_of([str(tmp_path / f"{name}.json")], phrases=[PROMPT])
+        plan = deal(api.videos_of([str(tmp_path / f"{name}.json")], phrases=[PROMPT]))
         done = local.run(plan, Tiny(), out=tmp_path / name, sampling=SAMPLING, workers=0)
         assert (done.done, done.failed) == (2, 0)
         clips = open_dataset(tmp_path / name).clips()
