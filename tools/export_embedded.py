@@ -34,6 +34,7 @@ from massannot.models.random_weights import (
 from massannot.scenes.seeds import HELD_OUT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 from massannot.scenes.world import SCENE_VERSION
 from tools.embedded import measured
+from tools.embedded.training import curve
 
 ADAPTERS = {
     "detection": "grounding_dino",
@@ -91,7 +92,7 @@ def main() -> None:
             "seeds": f"from {TRAINING_SEEDS.start}; never {HELD_OUT_SEEDS.start}.."
             f"{HELD_OUT_SEEDS.stop - 1}",
             "remark": args.remark,
-            "curve": _curve(args.run),
+            "curve": curve(args.run),
         },
         "validation": {
             "seeds": f"{VALIDATION_SEEDS.start}..{VALIDATION_SEEDS.start + args.clips - 1}",
@@ -119,12 +120,6 @@ def _processor(model: str) -> dict[str, Any]:
     from tools.embedded.depth import INPUT
 
     return depth_anything_processor(*INPUT, keep_aspect_ratio=False)
-
-
-def _curve(run: Path) -> list[dict[str, float]]:
-    """Every validation during training, with its step."""
-    rows = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
-    return [{"step": row["step"], **row["validation"]} for row in rows if "validation" in row]
 
 
 if __name__ == "__main__":

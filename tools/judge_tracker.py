@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,11 +32,12 @@ from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.weights import Weights
 from massannot.pixels import Frames
 from massannot.protocols import F64, PointTracker, PointTracks
-from massannot.scenes.render import render
 from massannot.scenes.seeds import VALIDATION_SEEDS
 from massannot.scenes.world import SCENE_VERSION, Scene, make_scene
 from tools.embedded import tracking
+from tools.embedded.measured import true_clip
 from tools.embedded.ruler import track_record
+from tools.embedded.training import curve
 
 NOTE = (
     "Lucas-Kanade tracks the points of this profile, without weights: a CoTracker3 of its size, "
@@ -141,21 +141,8 @@ def ready(tracker: Any) -> PointTracker:
 
 def film(seed: int) -> Film:
     """A scene and all its frames."""
-    scene = make_scene(seed)
-    at, fps = np.arange(scene.n_frames), scene.options.fps
-    frames = Frames(
-        pixels_THWC=np.stack([render(scene, int(k)).rgb for k in at]),
-        video_id=f"scene-{seed}", source_id=f"scene-{seed}", pts=at, t_s=at / fps,
-        time_base=Fraction(1, fps), source_width=scene.options.width,
-        source_height=scene.options.height,
-    )  # fmt: skip
-    return frames, scene
-
-
-def curve(run: Path) -> list[dict[str, float]]:
-    """Every validation during training, with its step."""
-    rows = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
-    return [{"step": row["step"], **row["validation"]} for row in rows if "validation" in row]
+    clip = true_clip(seed, n_frames=make_scene(seed).n_frames)
+    return clip.frames, clip.scene
 
 
 def rows_of(tracker: PointTracker, films: Sequence[Film]) -> list[dict[str, float]]:

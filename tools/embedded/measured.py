@@ -34,7 +34,7 @@ LEAST_SHOWN_PX = 25
 
 @dataclass(frozen=True, eq=False)
 class TrueClip:
-    """A validation scene's first CLIP_FRAMES frames and their truth."""
+    """A scene's first frames, CLIP_FRAMES of them where nothing else is said, and their truth."""
 
     scene: Scene
     frames: Frames
@@ -43,17 +43,18 @@ class TrueClip:
 
 def validation_clips(count: int) -> list[TrueClip]:
     """The first `count` validation scenes."""
-    return [_clip(seed) for seed in VALIDATION_SEEDS[:count]]
+    return [true_clip(seed) for seed in VALIDATION_SEEDS[:count]]
 
 
-def _clip(seed: int) -> TrueClip:
+def true_clip(seed: int, *, n_frames: int = CLIP_FRAMES) -> TrueClip:
+    """The first frames of a scene."""
     scene = make_scene(seed)
-    pictures = [render(scene, k) for k in range(CLIP_FRAMES)]
+    pictures = [render(scene, k) for k in range(n_frames)]
     fps = scene.options.fps
     frames = Frames(
         pixels_THWC=np.stack([p.rgb for p in pictures]),
         video_id=f"scene-{seed}", source_id=f"scene-{seed}",
-        pts=np.arange(CLIP_FRAMES), t_s=np.arange(CLIP_FRAMES) / fps,
+        pts=np.arange(n_frames), t_s=np.arange(n_frames) / fps,
         time_base=Fraction(1, fps), source_width=scene.options.width,
         source_height=scene.options.height,
     )  # fmt: skip

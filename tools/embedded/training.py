@@ -188,3 +188,9 @@ def _write(run: Path, row: dict[str, Any]) -> None:
     print(line, flush=True)
     with (run / "curve.jsonl").open("a") as file:
         file.write(line + "\n")
+
+
+def curve(run: Path) -> list[dict[str, float]]:
+    """Every validation of a run, with its step."""
+    rows = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
+    return [{"step": row["step"], **row["validation"]} for row in rows if "validation" in row]
