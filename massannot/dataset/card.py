@@ -116,7 +116,7 @@ def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license:
     return "\n".join(head) + "\n" + _body(rows, record)
 
 
-def strictest_license(weights: Iterable[run_record.Weights]) -> str:
+def strictest_license(weights: Iterable[run_record.LoadedWeights]) -> str:
     """Of all weights that took part; empty: none did, or only the user's own files. Weights
     without a tag count as the strictest."""
     tags = {w.license.split(" ")[0].lower() for w in weights if w.weights and w.license}
@@ -152,11 +152,10 @@ def _dtype(kind: pa.DataType) -> str:
 
 
 def _body(rows: Mapping[str, int], record: run_record.RunRecord) -> str:
-    identity = record.identity
     return f"""# Perception annotations of {rows.get("videos", 0):,} videos
 
-{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{identity.recipe.get("recipe", "")}`\
-{_of_profile(identity.recipe)}, sampling `{identity.sampling}`{_prompts(identity.prompts)}.
+{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{record.recipe.get("recipe", "")}`\
+{_of_profile(record)}, {_sampling(record)}{_prompts(record.phrases)}.
 
 ```python
 from datasets import load_dataset
@@ -176,7 +175,7 @@ Every column's meaning, unit and frame of reference stand in the Parquet files' 
 {_models(record.weights)}
 {_lines(f"* {note}" for note in record.notes)}
 ## Made by
-{_lines(_made_by(start) for start in record.starts[-1:])}
+{_made_by(record.starts)}
 """
 
 
@@ -188,15 +187,19 @@ def _empty(names: Sequence[str]) -> str:
     return f"Without rows: {listed}; `load_dataset` wants `streaming=True` for these.\n"
 
 
-def _of_profile(recipe: Mapping[str, object]) -> str:
-    return f" with profile `{recipe['profile']}`" if recipe.get("profile") else ""
+def _of_profile(record: run_record.RunRecord) -> str:
+    return f" with profile `{record.profile}`" if record.profile else ""
+
+
+def _sampling(record: run_record.RunRecord) -> str:
+    return "every frame" if record.fps is None else f"{record.fps:g} frames a second at most"
 
 
 def _prompts(prompts: Sequence[str]) -> str:
     return ", asked for " + ", ".join(f"`{text}`" for text in prompts) if prompts else ""
 
 
-def _models(weights: Sequence[run_record.Weights]) -> str:
+def _models(weights: Sequence[run_record.LoadedWeights]) -> str:
     with_weights = [w for w in weights if w.weights]
     if not with_weights:
         return "No model with weights took part.\n"
@@ -214,9 +217,14 @@ def _models(weights: Sequence[run_record.Weights]) -> str:
     )
 
 
-def _made_by(start: run_record.Start) -> str:
-    installed = ", ".join(f"{name} {version}" for name, version in start.versions.items())
-    return f"`{start.command}`, with {installed}"
+def _made_by(starts: Sequence[run_record.Start]) -> str:
+    """The first command, which decided the rows; retries and shares only continued it."""
+    if not starts:
+        return ""
+    first, later = starts[0], len(starts) - 1
+    installed = ", ".join(f"{name} {version}" for name, version in first.versions.items())
+    more = f"; continued by {later} other command{'s' * (later > 1)}" if later else ""
+    return f"`{first.command}`, with {installed}{more}"
 
 
 def _sentence(name: str) -> str:

@@ -6,14 +6,13 @@ without a run (a published dataset, rendered scenes) the table `clips` says enou
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Iterator
 
 from massannot.clip import Clip
-from massannot.dataset import adopt_plan
+from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
-from massannot.errors import ClipError, UsageError
+from massannot.errors import ClipError
 from massannot.storage.parquet import read_parquet
 from massannot.video.reader import Sampling, Span, read_clips, release
 
@@ -44,8 +43,8 @@ def _planned(layout: Layout) -> Iterator[tuple[str, tuple[Span, ...], Sampling]]
     """Each video, its spans, and how its frames were chosen."""
     record = run_record.read(layout)
     if record is not None:
-        sampling = _sampling(record.identity.sampling)
-        for shard in adopt_plan.stored(layout):
+        sampling = Sampling.from_json(record.spec["sampling"])
+        for shard in plans.stored(layout):
             for video in shard.videos:
                 yield video.uri, video.spans or (Span(),), sampling
         return
@@ -58,11 +57,3 @@ def _planned(layout: Layout) -> Iterator[tuple[str, tuple[Span, ...], Sampling]]
             videos.setdefault((uri, name), [Span()])
     for (uri, name), spans in videos.items():
         yield uri, tuple(spans), Sampling(fps=None if name == "all" else float(name))
-
-
-def _sampling(text: str) -> Sampling:
-    """The Sampling whose repr a run's record keeps."""
-    call = ast.parse(text, mode="eval").body
-    if not isinstance(call, ast.Call):
-        raise UsageError(f"run.json: {text!r} is not a sampling")
-    return Sampling(**{k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg})

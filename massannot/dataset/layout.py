@@ -52,7 +52,7 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        return self.run / "run.json"
+        return self.run / "spec.json"
 
     @property
     def plans(self) -> Path:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
-from massannot.dataset.adopt_plan import shard_table
+from massannot.dataset.plans import shard_table
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.layout import Layout
@@ -157,7 +157,8 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
     record = run_record.read(layout)
     assert record is not None
     values = {
-        "recipe": asdict(record.identity),
+        "spec": record.spec,
+        "recipe": record.recipe,
         "digest": record.digest,
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
     }

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import PurePath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 from massannot.clip import Clip
 from massannot.errors import BadRecipe, ClipError, MassannotError, ModelFailed, OutOfMemory
@@ -182,7 +182,9 @@ class Pipeline:
         if stage_name not in names:
             raise BadRecipe(f"no stage {stage_name!r} in recipe {self.name}; stages: {names}")
         stages = tuple(
-            _with_option(stage, option, value) if stage.name == stage_name else stage
+            with_option(stage, option, value, where=f"stage {stage.name}")
+            if stage.name == stage_name
+            else stage
             for stage in self.stages
         )
         return dataclasses.replace(self, stages=stages)
@@ -220,8 +222,15 @@ def _plain(value: Any) -> Any:
     )
 
 
-def _with_option(stage: Stage, option: str, value: str) -> Stage:
-    changed: Stage = _replaced(stage, option.split("."), value, f"stage {stage.name}")
+Owner = TypeVar("Owner")
+
+
+def with_option(owner: Owner, option: str, value: str, *, where: str) -> Owner:
+    """A stage or model with `option` (dots name options of options) read from `value`.
+
+    Raises BadRecipe, beginning with `where`, naming the options that exist.
+    """
+    changed: Owner = _replaced(owner, option.split("."), value, where)
     return changed
 
 
@@ -237,8 +246,17 @@ def _replaced(owner: Any, path: Sequence[str], text: str, where: str) -> Any:
             raise BadRecipe(f"{inner} has no options of its own")
         new = _replaced(current, path[1:], text, inner)
     else:
-        new = _read(inner, current, text)
+        new = _read(inner, _typed(owner, path[0], current), text)
     return dataclasses.replace(owner, **{path[0]: new})
+
+
+def _typed(owner: Any, name: str, current: Any) -> Any:
+    """The present value, or, where that is None, a value of the type that the field may have."""
+    if current is not None:
+        return current
+    hint = get_type_hints(type(owner))[name]
+    kinds = [kind for kind in (float, int, bool) if kind in getattr(hint, "__args__", (hint,))]
+    return kinds[0]() if kinds else None
 
 
 def _read(where: str, current: Any, text: str) -> Any:
