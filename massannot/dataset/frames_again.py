@@ -14,8 +14,10 @@ from massannot.dataset import adopt_plan
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.errors import ClipError, UsageError
+from massannot.inputs.span import Span
 from massannot.storage.parquet import read_parquet
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
 
 def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:

@@ -41,12 +41,14 @@ from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
 from massannot.errors import ClipError, NothingToRun
+from massannot.inputs.span import Span
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._pipeline import Pipeline, StageFailed, StageTime
 from massannot.tables import _consistency as consistency
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import video_row
 
 

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from massannot.inputs.span import Span
 from massannot.storage.store import is_remote, store_of
-from massannot.video.reader import Span
 
 VIDEOS_PER_SHARD = 16
 """Few enough that a worker is never long alone at the end, many enough that files stay few."""

@@ -14,7 +14,6 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,15 +23,14 @@ import pyarrow as pa
 from massannot import tables
 from massannot.clip import Clip, Frames, SharedPixels, Video
 from massannot.errors import ClipError, UsageError, VideoNotFound
-from massannot.inputs.span import Span as Span
-from massannot.inputs.span import united
+from massannot.inputs.span import Span, united
 from massannot.storage.fetch import fetched
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
 from massannot.video.decoder_process import Broken, DecoderProcess, Need, ProbeJob
 from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.video.header import Header
-from massannot.video.sampling import CutRules
+from massannot.video.sampling import Sampling, exact
 from massannot.video.video_id import clip_id
 
 SILENCE_S = 60.0
@@ -41,34 +39,6 @@ FETCH_SILENCE_S = 900.0
 """The same while it waits for a store."""
 _JOBS_PER_PROCESS = 1000
 """A process is replaced after so many videos, whatever its codecs may have leaked."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which frames are annotated, and at which size."""
-
-    fps: float | None = 10.0
-    """Frames a second; None: all. Never above the source."""
-    clip_s: float = 20.0
-    """Where no span is given, a clip is cut every so many seconds of presentation time."""
-    max_frames: int = 256
-    """Annotated frames a clip; then it is cut. Bounds memory and every per-frame list."""
-    long_side: int = 1280
-    """Pictures are shrunk until their longer side is at most this: larger than any model sees."""
-
-    def __post_init__(self) -> None:
-        if (
-            not (self.fps is None or 0 < self.fps < float("inf"))
-            or not 0 < self.clip_s < float("inf")
-            or self.max_frames < 1
-            or self.long_side < 1
-        ):
-            raise UsageError(f"{self}: expected numbers above 0; fps None for all frames")
-
-    @property
-    def name(self) -> str:
-        """How frames are chosen, as in the table `clips`: 'all' or frames a second."""
-        return "all" if self.fps is None else _decimal(self.fps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +93,8 @@ def _job(
 ) -> DecodeJob:
     return DecodeJob(
         path=_local_path(path),
-        spans=tuple((_exact(span.start_s), _exact(span.end_s)) for span in spans),
-        rules=CutRules(
-            fps=_exact(sampling.fps),
-            clip_s=Fraction(_decimal(sampling.clip_s)),
-            max_frames=sampling.max_frames,
-        ),
+        spans=tuple((exact(span.start_s), exact(span.end_s)) for span in spans),
+        rules=sampling.cut_rules,
         long_side=sampling.long_side,
         expected_size=expected_size,
         expected_mtime_ns=expected_mtime_ns,
@@ -289,15 +255,6 @@ def _local_path(uri: str) -> str:
 def _as_given(error: ClipError, path: str, uri: str) -> ClipError:
     """The error with the file named as it was asked for."""
     return type(error)(str(error).replace(path, uri))
-
-
-def _decimal(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _exact(value: float | None) -> Fraction | None:
-    """The decimal number that was written, as a fraction: 0.1 is one tenth."""
-    return None if value is None else Fraction(_decimal(value))
 
 
 def _video(

@@ -29,9 +29,11 @@ from typing import Any
 import numpy as np
 
 from massannot.clip import Clip, Frames
+from massannot.inputs.span import Span
 from massannot.recipes.spec import Choice
 from massannot.stages._pipeline import Pipeline, StageTime
-from massannot.video.reader import Sampling, Span, probe, read_clips
+from massannot.video.reader import probe, read_clips
+from massannot.video.sampling import Sampling
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 N_FRAMES = 16

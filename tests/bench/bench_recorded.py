@@ -18,11 +18,13 @@ import numpy as np
 
 from massannot.clip import Clip, Phrase
 from massannot.geometry import rle
+from massannot.inputs.span import Span
 from massannot.recipes.spec import Choice
 from massannot.storage.parquet import write_parquet
-from massannot.video.film_encoder import FilmWriter
 from massannot.tables import spec
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
 WIDTH, HEIGHT, N_FRAMES, FPS = 1280, 720, 96, 24
 NAMES = ("red disc", "green disc", "blue disc", "white disc", "black disc")

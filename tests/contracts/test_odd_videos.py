@@ -19,7 +19,8 @@ import pytest
 
 from massannot import errors
 from massannot.clip import Clip, Video
-from massannot.video.reader import Sampling, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from tests.unit import make_videos as make
 from tests.unit.make_videos import Film
 

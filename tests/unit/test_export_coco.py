@@ -11,9 +11,11 @@ import pytest
 from massannot.clip import Clip
 from massannot.dataset.reading import open_dataset
 from massannot.exporters import coco
+from massannot.inputs.span import Span
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks, RecordedObjects
 from massannot.scenes.scene_record import SceneLibrary
-from massannot.video.reader import Sampling, Span, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 from tests.asked_scenes import write_world
 from tests.unit.small_dataset import HEIGHT, N_FRAMES, WIDTH, mask_of, write_small_dataset
 

@@ -22,7 +22,8 @@ from massannot.storage import fetch, tar_store
 from massannot.storage.store import store_of
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.header import HEADER_BYTES
-from massannot.video.reader import Sampling, VideoEnd, probe, read_clips, release
+from massannot.video.reader import VideoEnd, probe, read_clips, release
+from massannot.video.sampling import Sampling
 from tests import s3_server
 
 

@@ -13,8 +13,10 @@ import pytest
 
 from massannot.clip import Clip, Phrase
 from massannot.errors import SpanOutsideVideo, UsageError, VideoNotFound
+from massannot.inputs.span import Span
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, probe, read_clips, release
+from massannot.video.reader import VideoEnd, probe, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import clip_id, video_id
 from tests.unit.make_videos import HEIGHT, WIDTH, Film, read_number
 
@@ -129,15 +131,6 @@ def test_file_addresses_are_paths_and_others_are_refused(film: Path) -> None:
     assert probe(f"file://{film}") == probe(str(film))
     with pytest.raises(UsageError, match="found an address of https, expected"):
         probe("https://host/film.mp4")
-
-
-BAD = [{"fps": 0.0}, {"fps": float("nan")}, {"clip_s": -1.0}, {"max_frames": 0}, {"long_side": 0}]
-
-
-@pytest.mark.parametrize("options", BAD, ids=str)
-def test_a_sampling_that_cannot_be_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="expected numbers above 0"):
-        Sampling(**options)  # type: ignore[arg-type]
 
 
 def test_released_pictures_are_gone_and_counts_stay(film: Path) -> None:

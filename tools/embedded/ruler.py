@@ -23,6 +23,7 @@ from massannot.dataset.reading import ClipView
 from massannot.evaluate import tapvid_scores
 from massannot.evaluate.box_scores import true_box_of
 from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
+from massannot.inputs.span import Span
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
@@ -34,7 +35,8 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
 from massannot.stages._pipeline import Stage
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of
 from tools.embedded.shared_stages import SharedStages
 
