@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from massannot.clip import Clip, Frames
-from massannot.inputs.span import Span
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.protocols import F64, PointTracker, PointTracks
@@ -62,7 +62,8 @@ def main() -> None:
 
 
 def first_seconds(video: Path, seconds: float) -> Frames:
-    clips = read_clips(str(video), spans=(Span(0, seconds),), sampling=Sampling(long_side=WIDTH))
+    source = VideoSource(str(video), (Span(0, seconds),))
+    clips = read_clips(source, sampling=Sampling(long_side=WIDTH))
     return next(read.frames for read in clips if isinstance(read, Clip))
 
 

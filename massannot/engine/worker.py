@@ -41,7 +41,6 @@ from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
 from massannot.errors import ClipError, NothingToRun
-from massannot.inputs.span import Span
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._pipeline import Pipeline, StageFailed, StageTime
@@ -69,17 +68,7 @@ class ReadPlanned:
     def __call__(
         self, video: PlannedVideo, *, memory: ByteBudget
     ) -> Generator[Clip | VideoEnd, None, None]:
-        yield from read_clips(
-            video.uri,
-            spans=video.spans or (Span(),),
-            sampling=self.sampling,
-            source_id=video.source_id,
-            license=video.license,
-            expected_size=video.size_bytes,
-            expected_mtime_ns=video.mtime_ns,
-            expected_etag=video.etag,
-            memory=memory,
-        )
+        yield from read_clips(video, sampling=self.sampling, memory=memory)
 
 
 DEATHS_TO_BLAME = 2

@@ -202,7 +202,7 @@ def _decoded(videos: Sequence[PlannedVideo], sampling: Sampling) -> tuple[float,
     for video in videos:
         began = time.perf_counter()
         try:
-            for clip in read_clips(video.uri, spans=video.spans, sampling=sampling):
+            for clip in read_clips(video, sampling=sampling):
                 if isinstance(clip, Clip):
                     pixels += _pixels(len(clip), clip.frames.width, clip.frames.height)
                     release(clip)

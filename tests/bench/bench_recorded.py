@@ -18,7 +18,7 @@ import numpy as np
 
 from massannot.clip import Clip, Phrase
 from massannot.geometry import rle
-from massannot.inputs.span import Span
+from massannot.inputs.span import Span, VideoSource
 from massannot.recipes.spec import Choice
 from massannot.storage.parquet import write_parquet
 from massannot.tables import spec
@@ -53,7 +53,7 @@ def run(folder: Path, choice: Choice) -> dict[str, float]:
     span = Span(phrases=tuple(Phrase(name) for name in NAMES))
     times: dict[str, float] = defaultdict(float)
     sampling = Sampling(fps=None, max_frames=N_FRAMES)
-    for clip in read_clips(str(folder / "discs.mp4"), spans=(span,), sampling=sampling):
+    for clip in read_clips(VideoSource(str(folder / "discs.mp4"), (span,)), sampling=sampling):
         if not isinstance(clip, Clip):
             continue
         held = clip

@@ -11,7 +11,7 @@ import pytest
 from massannot.clip import Clip
 from massannot.dataset.reading import open_dataset
 from massannot.exporters import coco
-from massannot.inputs.span import Span
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks, RecordedObjects
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.video.reader import read_clips
@@ -32,9 +32,9 @@ def path(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return coco.export(open_dataset(world.folder), folder).files[0]
 
 
-def clip_of(world: SceneLibrary, seed: int, *, spans: tuple[Span, ...] = (Span(),)) -> Clip:
+def clip_of(world: SceneLibrary, seed: int, *, spans: tuple[Span, ...] = ()) -> Clip:
     film = str(world.folder / f"videos/scene-{seed}.mp4")
-    clip = next(iter(read_clips(film, spans=spans, sampling=Sampling(fps=None))))
+    clip = next(iter(read_clips(VideoSource(film, spans), sampling=Sampling(fps=None))))
     assert isinstance(clip, Clip)
     return clip
 

@@ -23,7 +23,7 @@ from massannot.dataset.reading import ClipView
 from massannot.evaluate import tapvid_scores
 from massannot.evaluate.box_scores import true_box_of
 from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
-from massannot.inputs.span import Span
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
@@ -93,7 +93,7 @@ class Ruler:
         scene = self.scene(seed)
         span = Span(phrases=tuple(Phrase(text) for text in phrases_of(scene)))
         film = self._folder / self._of_seed[seed].video
-        found = next(read_clips(str(film), spans=(span,), sampling=Sampling(fps=None)))
+        found = next(read_clips(VideoSource(str(film), (span,)), sampling=Sampling(fps=None)))
         assert isinstance(found, Clip)
         return _Case(scene, found)
 
