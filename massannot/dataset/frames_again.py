@@ -14,7 +14,8 @@ from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.errors import ClipError
 from massannot.storage.parquet import read_parquet
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.sampling import Sampling
+from massannot.video.reader import Span, read_clips, release
 
 
 def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:

@@ -1,4 +1,7 @@
-"""Span: a stretch of a video that is annotated, and what is wanted of it."""
+"""Span: a stretch of a video that is annotated, with the phrases and questions about it.
+
+VideoSource: the file, its spans, and the state in which it was seen.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,22 @@ class Span:
         for time_s in (self.start_s, self.end_s):
             if time_s is not None and not isfinite(time_s):
                 raise UsageError(f"span: found {self.start_s} to {self.end_s} s, expected numbers")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSource:
+    """A video to read. No `spans`: the whole video, with nothing to look for."""
+
+    uri: str
+    spans: tuple[Span, ...] = ()
+    source_id: str | None = None
+    """The user's own id of it."""
+    size_bytes: int | None = None
+    """Of the file when it was seen; None: nobody looked, or it was not there."""
+    mtime_ns: int | None = None
+    license: str | None = None
+    etag: str | None = None
+    """The store's tag of the state that was seen, where it is no local file."""
 
 
 def united(spans: Sequence[Span]) -> Span:

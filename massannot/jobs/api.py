@@ -29,7 +29,7 @@ from massannot.plan.planned_videos import Plan, PlannedVideo, all_seen_now, deal
 from massannot.recipes.models import pinned, pins_of
 from massannot.recipes.spec import Choice
 from massannot.storage.path import place
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 from massannot.viewers.film import render
 from massannot.viewers.report import Heading, write_report
 

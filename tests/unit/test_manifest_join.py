@@ -12,6 +12,7 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.engine import local
 from massannot.engine.tally import RunSummary
 from massannot.inputs.question import Problem, Question
+from massannot.inputs.span import Span
 from massannot.jobs import api
 from massannot.models.grounding_dino import UNKNOWN, prompts_of
 from massannot.plan.folder import read_shards, write_once
@@ -20,7 +21,6 @@ from massannot.plan.planned_videos import deal
 from massannot.plan.question_counts import QuestionCounts
 from massannot.stages._stage import BaseStage
 from massannot.tables import _consistency as consistency
-from massannot.video.reader import Span
 from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
 
 PROMPT = Phrase("net")

@@ -8,9 +8,9 @@ import pytest
 from massannot.clip import Phrase
 from massannot.errors import UsageError
 from massannot.inputs.names import AT_ONCE, Identities, Names
+from massannot.inputs.span import Span
 from massannot.plan.columns import BLOCK, PlannedVideos
 from massannot.plan.planned_videos import PlannedVideo
-from massannot.video.reader import Span
 
 N = 2 * AT_ONCE + 3
 TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:06d}.mp4" for n in range(N)]
@@ -47,7 +47,7 @@ def test_what_was_there_before_is_known():
 SPANS = ((), (Span(),), (Span(0.5, 2.0, (Phrase("ball"),), "mine"), Span(3.0)))
 VIDEOS = [
     PlannedVideo("bare"),
-    PlannedVideo("full", SPANS[2], "id", 2**40, 2**60, "CC0", 0.25, '"etag"', 7),
+    PlannedVideo("full", SPANS[2], "id", 2**40, 2**60, "CC0", '"etag"', 0.25, 7),
     *(PlannedVideo(f"v{n}", SPANS[n % 3], size_bytes=n, cost=n / 3) for n in range(BLOCK + 3)),
 ]
 

@@ -17,12 +17,14 @@ from massannot.dataset.layout import Layout
 from massannot.errors import BadVideo, UsageError, VideoChanged, VideoNotFound
 from massannot.inputs.manifest import read_manifests
 from massannot.inputs.sources import chosen, find, find_videos
+from massannot.inputs.span import VideoSource
 from massannot.plan.join_questions import planned_videos
 from massannot.storage import fetch, tar_store
 from massannot.storage.store import store_of
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.header import HEADER_BYTES
-from massannot.video.reader import Sampling, VideoEnd, probe, read_clips, release
+from massannot.video.reader import VideoEnd, probe, read_clips, release
+from massannot.video.sampling import Sampling
 from tests import s3_server
 
 
@@ -267,10 +269,13 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(tmp_path, ask, u
     assert SECRET not in str(caught.value)
 
 
-def clips_of(uri, **expected):
+SAMPLING = Sampling(fps=None, clip_s=0.5)
+
+
+def clips_of(uri, **state):
     """(clip ids and pixels, the video) of everything read."""
     clips, end = [], None
-    for found in read_clips(uri, sampling=Sampling(fps=None, clip_s=0.5), **expected):
+    for found in read_clips(VideoSource(uri, **state), sampling=SAMPLING):
         if isinstance(found, VideoEnd):
             end = found
         else:
@@ -295,7 +300,7 @@ def elsewhere(request, film, tmp_path):
 def test_what_lies_elsewhere_is_read_as_if_it_lay_here(elsewhere, film):
     here, video_here = clips_of(str(film))
     entry = store_of(elsewhere).head(elsewhere)
-    there, video = clips_of(elsewhere, expected_size=entry.size_bytes, expected_etag=entry.etag)
+    there, video = clips_of(elsewhere, size_bytes=entry.size_bytes, etag=entry.etag)
     assert (len(there), there) == (2, here)
     assert (video.uri, video.video_id) == (elsewhere, video_here.video_id)
     header, header_here = probe(elsewhere), probe(str(film))
@@ -306,7 +311,7 @@ def test_what_lies_elsewhere_is_read_as_if_it_lay_here(elsewhere, film):
 def test_what_changed_since_planning_is_a_failure(elsewhere, film):
     entry = store_of(elsewhere).head(elsewhere)
     with pytest.raises(VideoChanged, match=r"film\.mp4: found .* as planned; plan again"):
-        clips_of(elsewhere, expected_size=entry.size_bytes + 1, expected_etag=entry.etag)
+        clips_of(elsewhere, size_bytes=entry.size_bytes + 1, etag=entry.etag)
     other = bytearray(film.read_bytes())
     other[-1] ^= 1  # of the same size
     if tar_store.is_member(elsewhere):
@@ -315,7 +320,7 @@ def test_what_changed_since_planning_is_a_failure(elsewhere, film):
     else:
         store_of(elsewhere).put(elsewhere, bytes(other))
     with pytest.raises(VideoChanged, match="found version"):
-        clips_of(elsewhere, expected_size=entry.size_bytes, expected_etag=entry.etag)
+        clips_of(elsewhere, size_bytes=entry.size_bytes, etag=entry.etag)
     assert list(fetch._folder().iterdir()) == []
 
 
