@@ -5,8 +5,8 @@ mask tracked and lifted by depth, positions and motions with their errors, and t
 floor from background points that ought to stand still.
 """
 
-from massannot.recipes.models import cameras, depth, detector, notes, propagator, suited, tracker
-from massannot.recipes.spec import Choice
+from massannot.recipes.models import cameras, depth, detector, notes, propagator, tracker
+from massannot.recipes.spec import RunSpec
 from massannot.stages._pipeline import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
@@ -23,20 +23,20 @@ from massannot.stages.summarize_clip import SummarizeClip
 from massannot.stages.track_points import TrackPoints
 
 
-def pipeline(choice: Choice) -> Pipeline:
-    whole = Pipeline(
+def pipeline(spec: RunSpec) -> Pipeline:
+    return Pipeline(
         name="annotate",
-        profile=choice.profile,
-        notes=notes(choice),
+        profile=spec.profile,
+        notes=notes(spec),
         stages=(
             SplitSegments(),
-            DetectPhrases(detector(choice)),
-            PropagateMasks(propagator=propagator(choice)),
-            TrackPoints(tracker(choice)),
-            EstimateCameras(cameras(choice)),
-            EstimateDepth(depth(choice)),
+            DetectPhrases(detector(spec)),
+            PropagateMasks(propagator=propagator(spec)),
+            TrackPoints(tracker(spec)),
+            EstimateCameras(cameras(spec)),
+            EstimateDepth(depth(spec)),
             StabilizeDepth(),
-            *((StoreDepth(),) if choice.depth_maps else ()),
+            *((StoreDepth(),) if spec.depth_maps else ()),
             LiftTracks(),
             SummarizeClip(),
             LocateEntities(),
@@ -44,4 +44,3 @@ def pipeline(choice: Choice) -> Pipeline:
             ScoreQuality(),
         ),
     )
-    return suited(whole, choice)

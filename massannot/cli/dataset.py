@@ -177,12 +177,14 @@ def render(
     massannot render out --clip 7c6a
     """
     from massannot.dataset.reading import open_dataset
-    from massannot.jobs import api
+    from massannot.jobs import drawing
     from massannot.viewers import summary
 
     dataset = open_dataset(out)
     wanted = [summary.find_clip(dataset, c).clip_id for c in clip] or None
-    films = api.films_of(dataset, clip_ids=wanted, each=lambda film: print(film, file=sys.stderr))
+    films = drawing.films_of(
+        dataset, clip_ids=wanted, drawn=lambda film: print(film, file=sys.stderr)
+    )
     if as_json:
         print_json([str(film) for film in films])
     elif films:
@@ -217,9 +219,9 @@ def report(
     massannot report out -n 200
     """
     from massannot.dataset.reading import open_dataset
-    from massannot.jobs import api
+    from massannot.jobs import drawing
 
-    index = api.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
+    index = drawing.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
     if as_json:
         print_json({"report": str(index)})
     else:

@@ -71,9 +71,9 @@ def schemas(
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """Every recipe with its first sentence."""
-    from massannot.recipes import spec as recipe
+    from massannot.recipes import registry
 
-    rows = {name: recipe.summary(name).split("\n")[0] for name in recipe.names()}
+    rows = {name: registry().summary(name) for name in registry().names()}
     if as_json:
         print_json(rows)
     else:
@@ -88,13 +88,14 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
     \b
     massannot recipes show annotate
     """
-    from massannot.recipes.spec import Choice, summary
+    from massannot.recipes import registry
+    from massannot.recipes.model_flags import run_spec
 
-    described = Choice(recipe=name).build().describe()
+    described = run_spec(recipe=name).pipeline().describe()
     if as_json:
         print_json(described)
         return
-    print(summary(name), end="\n\n")
+    print(registry().docstring(name), end="\n\n")
     for stage in described["stages"]:
         name = stage.pop("stage")
         models = [v["is"] for v in stage.values() if isinstance(v, dict)]

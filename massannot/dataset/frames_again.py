@@ -13,9 +13,10 @@ from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.errors import ClipError
+from massannot.inputs.span import VideoSource
 from massannot.storage.parquet import read_parquet
+from massannot.video.reader import read_clips, release
 from massannot.video.sampling import Sampling
-from massannot.video.reader import Span, read_clips, release
 
 
 def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
@@ -26,11 +27,11 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
     missing = set(wanted)
     if not missing:
         return
-    for uri, spans, sampling in _planned(layout):
+    for source, sampling in _planned(layout):
         if not missing:
             return
         try:
-            for clip in read_clips(uri, spans=spans, sampling=sampling):
+            for clip in read_clips(source, sampling=sampling):
                 if isinstance(clip, Clip):
                     if clip.clip_id in missing:
                         missing.discard(clip.clip_id)
@@ -40,21 +41,21 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
             continue
 
 
-def _planned(layout: Layout) -> Iterator[tuple[str, tuple[Span, ...], Sampling]]:
-    """Each video, its spans, and how its frames were chosen."""
+def _planned(layout: Layout) -> Iterator[tuple[VideoSource, Sampling]]:
+    """Each video, with its spans, and how its frames were chosen."""
     record = run_record.read(layout)
     if record is not None:
         sampling = Sampling.from_json(record.spec["sampling"])
         for shard in plans.stored(layout):
             for video in shard.videos:
-                yield video.uri, video.spans or (Span(),), sampling
+                yield VideoSource(video.uri, video.spans), sampling
         return
-    videos: dict[tuple[str, str], list[Span]] = {}
+    videos: dict[tuple[str, str], None] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):
         columns = (
             read_parquet(path, name="clips")[name].to_pylist() for name in ("uri", "sampling")
         )
         for uri, name in zip(*columns, strict=True):
-            videos.setdefault((uri, name), [Span()])
-    for (uri, name), spans in videos.items():
-        yield uri, tuple(spans), Sampling(fps=None if name == "all" else float(name))
+            videos[uri, name] = None
+    for uri, name in videos:
+        yield VideoSource(uri), Sampling(fps=None if name == "all" else float(name))

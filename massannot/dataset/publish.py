@@ -11,10 +11,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,10 +23,10 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
-from massannot.dataset.plans import shard_table
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.layout import Layout
+from massannot.dataset.plans import shard_table
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
 from massannot.storage.parquet import upgraded, upgrades_of, write_parquet
@@ -157,8 +158,8 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
     record = run_record.read(layout)
     assert record is not None
     values = {
-        "spec": record.spec,
-        "recipe": record.recipe,
+        "spec": _public(record.spec),
+        "recipe": _public(record.recipe),
         "digest": record.digest,
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
     }
@@ -178,6 +179,17 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
             f"{target.out}: found another published dataset there, expected this one or none; "
             "choose a new folder"
         )
+
+
+def _public(value: Any) -> Any:
+    """A JSON value without the folders of this machine: of an absolute path the name is left."""
+    if isinstance(value, Mapping):
+        return {key: _public(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(item) for item in value]
+    if isinstance(value, str) and value.startswith("/"):
+        return Path(value).name
+    return value
 
 
 def _write(

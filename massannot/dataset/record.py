@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from massannot.dataset import record_v0
-from massannot.dataset.layout import Layout
+from massannot.dataset.layout import Layout, drop_plans
 from massannot.errors import OtherRecipe, UsageError
 from massannot.storage import durable
 from massannot.storage.store import without_secrets
@@ -106,24 +106,28 @@ class RunRecord:
         return {name: value for name, value in values.items() if name != "weights"}
 
 
-def begin(layout: Layout, wanted: RunRecord, *, allow_code: bool = False) -> RunRecord:
+def begin(
+    layout: Layout,
+    wanted: RunRecord,
+    *,
+    code: Mapping[str, str] | None = None,
+    allow_code: bool = False,
+) -> RunRecord:
     """The folder's record, with this start in it.
 
+    `wanted` as it was planned; `code`: digests of the present code, where it was planned before.
     Raises OtherRecipe for a folder of another spec, other weights or answers, and, unless
     `allow_code`, other code; UsageError for a folder of version 0.1.
     """
-    if record_v0.is_there(layout):
-        raise UsageError(
-            f"{layout.out} was written by massannot 0.1: it can be read, exported and published, "
-            "but not continued; annotate into another folder"
-        )
+    refuse_v0(layout)
+    code = wanted.code if code is None else code
     start = this_start()
     first = _text(replace(wanted, starts=(start,)).to_json())
     if not durable.write_once(layout.record, first) and not is_bound(layout):
-        durable.write_over(layout.record, first)
+        _replace_unbound(layout, wanted, first)
     record = _read(layout)
-    refuse_other(layout, record, wanted, allow_code=allow_code)
-    changed = {p: d for p, d in wanted.code.items() if record.code.get(p) != d}
+    refuse_other(layout.out, record, replace(wanted, code=code), allow_code=allow_code)
+    changed = {part: digest for part, digest in code.items() if record.code.get(part) != digest}
     start = replace(start, other_code=changed)
     if start not in record.starts:
         for number in itertools.count(len(record.starts)):
@@ -133,24 +137,42 @@ def begin(layout: Layout, wanted: RunRecord, *, allow_code: bool = False) -> Run
     return _read(layout)
 
 
+def _replace_unbound(layout: Layout, wanted: RunRecord, content: bytes) -> None:
+    """Let a corrected command have the folder of one that failed before its models were loaded."""
+    record = _read(layout)
+    if (_deciding(record), record.code) != (_deciding(wanted), wanted.code):
+        durable.write_over(layout.record, content)
+        drop_plans(layout)
+
+
 def is_bound(layout: Layout) -> bool:
     """Whether a worker ever loaded the models of the folder's run."""
     return _weights_path(layout).exists() or any(layout.commits.glob("*.json"))
 
 
+def refuse_v0(layout: Layout) -> None:
+    """Raises UsageError for a folder that version 0.1 wrote."""
+    if record_v0.is_there(layout):
+        raise UsageError(
+            f"{layout.out} was written by massannot 0.1.0: it can be read, exported and published, "
+            "but not continued; choose another output folder"
+        )
+
+
 def refuse_other(
-    layout: Layout, record: RunRecord, wanted: RunRecord, *, allow_code: bool = False
+    folder: Path, record: RunRecord, wanted: RunRecord, *, allow_code: bool = False
 ) -> None:
-    """Raises OtherRecipe, with the difference, where `wanted` would add other rows."""
+    """Raises OtherRecipe, with the difference, where `wanted` would give other rows than `record`,
+    that of an output folder or of a plan."""
     found = shown_differences(_deciding(record), _deciding(wanted))
     if found:
         raise OtherRecipe(
-            f"{layout.out} belongs to a run with another recipe:\n{found}"
+            f"{folder} belongs to a run with another recipe:\n{found}"
             "repeat it as it was, or choose another output folder"
         )
     if not allow_code and (found := shown_differences(record.code, wanted.code)):
         raise OtherRecipe(
-            f"{layout.out} was begun with other code:\n{found}"
+            f"{folder} was begun with other code:\n{found}"
             "go back to that code, choose another output folder, or go on with --allow-code, "
             "which is recorded"
         )
@@ -169,7 +191,7 @@ def add_weights(layout: Layout, wanted: RunRecord, loaded: Sequence[LoadedWeight
     Raises OtherRecipe when earlier shards had others, or when another command has taken the folder
     while the models were loading.
     """
-    refuse_other(layout, _read(layout), wanted, allow_code=True)
+    refuse_other(layout.out, _read(layout), wanted, allow_code=True)
     durable.write_once(_weights_path(layout), _text(list(loaded)))
     found = shown_differences(_by_name(_read_weights(layout)), _by_name(loaded))
     if found:

@@ -20,15 +20,15 @@ from typing import Any, Protocol, TypeVar
 
 from massannot.dataset.layout import Layout
 from massannot.engine.messages import Work
-from massannot.engine.worker_config import Order
+from massannot.engine.worker_config import WorkerConfig
 
 
 class WorkerHandle(abc.ABC):
     """One worker and what it has in hand."""
 
-    def __init__(self, order: Order):
-        self.order = order
-        self.log = log_of(order)
+    def __init__(self, config: WorkerConfig):
+        self.config = config
+        self.log = log_of(config)
         self.ready = False
         """Its models are loaded."""
         self.silent = False
@@ -84,15 +84,15 @@ Handle = TypeVar("Handle", bound=WorkerHandle)
 class Workplace(Protocol[Handle]):
     """Starts workers, and waits until one of them has something to say."""
 
-    def start(self, order: Order) -> Handle: ...
+    def start(self, config: WorkerConfig) -> Handle: ...
 
     def wait(self, workers: Sequence[Handle], *, timeout_s: float) -> None: ...
 
 
-def log_of(order: Order) -> Path:
+def log_of(config: WorkerConfig) -> Path:
     """Where the worker's output goes."""
-    driver = f".{order.driver}" if order.driver else ""
-    return Layout(order.out).logs / f"worker-{order.number}{driver}.log"
+    driver = f".{config.driver}" if config.driver else ""
+    return Layout(config.out).logs / f"worker-{config.number}{driver}.log"
 
 
 class ChildProcess(WorkerHandle):
@@ -100,12 +100,12 @@ class ChildProcess(WorkerHandle):
 
     module = "massannot.engine.worker_process"
 
-    def __init__(self, order: Order):
-        super().__init__(order)
+    def __init__(self, config: WorkerConfig):
+        super().__init__(config)
         self.connection, self._popen = start_process(self.log, self.module)
         self._said = select.poll()  # Connection.poll builds one for every message
         self._said.register(self.connection.fileno(), select.POLLIN)
-        self.say(order)
+        self.say(config)
 
     @property
     def exit_code(self) -> int:
@@ -138,8 +138,8 @@ class ChildProcess(WorkerHandle):
 class ChildProcesses:
     """The workplace of the local executor."""
 
-    def start(self, order: Order) -> ChildProcess:
-        return ChildProcess(order)
+    def start(self, config: WorkerConfig) -> ChildProcess:
+        return ChildProcess(config)
 
     def wait(self, workers: Sequence[ChildProcess], *, timeout_s: float) -> None:
         wait([worker.connection for worker in workers], timeout=timeout_s)

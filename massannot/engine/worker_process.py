@@ -22,7 +22,7 @@ from typing import Any
 
 from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.engine.worker import Worker
-from massannot.engine.worker_config import Order, load, worker_of
+from massannot.engine.worker_config import WorkerConfig, load, worker_of
 from massannot.errors import MassannotError
 
 LOG = logging.getLogger(__name__)
@@ -30,15 +30,15 @@ LOG = logging.getLogger(__name__)
 
 def serve(connection: Connection) -> None:
     """Work shards off until told to stop."""
-    order: Order = connection.recv()
+    config: WorkerConfig = connection.recv()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = _Line(connection)
     try:
-        pipeline, weights = load(order, line.send)
+        pipeline, weights = load(config, line.send)
         worker = worker_of(
-            order,
+            config,
             pipeline,
             report=line.send,
             is_stopping=stopping.is_set,
@@ -51,7 +51,7 @@ def serve(connection: Connection) -> None:
         worker.close()
         pipeline.destroy()
     except Exception as error:
-        LOG.exception("worker %d stops", order.number)
+        LOG.exception("worker %d stops", config.number)
         line.send(Broken(_to_raise_again(error), traceback.format_exc()))
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from massannot.dataset import commits
-from massannot.dataset.adopt_plan import shard_table
 from massannot.dataset.journal import read_past
 from massannot.dataset.layout import Layout
+from massannot.dataset.plans import shard_table
 from massannot.engine.tally import RunSummary, Tally, summarize
 from massannot.errors import UsageError
 from massannot.plan.folder import PlannedShard

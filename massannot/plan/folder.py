@@ -87,36 +87,20 @@ class PlannedShard:
     id: str
     cost: float
     n_spans: int
+    n_videos: int
     n_clips: int
-    """Expected, as long as nobody has read its videos."""
+    """Expected, as long as its videos have not been read."""
     where: str
     """The plan's folder."""
     retry: tuple[str, ...] = ()
     """Clips that ended so are tried again, although the shard is committed."""
 
 
-@dataclass(frozen=True)
-class Retry:
-    """What a folder has done already, as far as it ended so: `failed`, `quarantined`."""
-
-    statuses: tuple[str, ...]
-    prompts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlanFolder:
-    """A plan that was made before, or one of `of` equal shares of it, for job arrays."""
-
-    folder: Path
-    prompts: tuple[str, ...] = ()
-    share: int = 0
-    of: int = 1
-
-    def share_of(self, table: Sequence[PlannedShard]) -> tuple[PlannedShard, ...]:
-        """Every so-many-th shard, the dearest first, so that the shares cost about the same."""
-        return tuple(
-            sorted(table, key=lambda shard: (-shard.cost, shard.id))[self.share :: self.of]
-        )
+def share_of(table: Sequence[PlannedShard], share: int, n_shares: int) -> tuple[PlannedShard, ...]:
+    """One of `n_shares` shares of a plan: every so-many-th shard, the dearest first, so that the
+    shares cost about the same."""
+    dearest_first = sorted(table, key=lambda shard: (-shard.cost, shard.id))
+    return tuple(dearest_first[share::n_shares])
 
 
 def read_shard(planned: PlannedShard) -> Shard:
@@ -138,10 +122,13 @@ def read_shards(folder: Path) -> Iterator[Shard]:
 def shard_table(folder: Path) -> tuple[PlannedShard, ...]:
     """Every shard without its videos."""
     found = upgraded(pq.read_table(folder / SHARDS), spec=SHARDS_SPEC, upgrades={})
-    ids, costs, spans = (found[name].to_pylist() for name in ("shard", "cost", "n_spans"))
-    clips = pc.coalesce(found["n_clips"], found["n_spans"]).to_pylist()
-    where = str(folder)
-    return tuple(PlannedShard(*row, where) for row in zip(ids, costs, spans, clips, strict=True))
+    clips = pc.coalesce(found["n_clips"], found["n_spans"])
+    columns = (*(found[name] for name in ("shard", "cost", "n_spans", "n_videos")), clips)
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return tuple(
+        PlannedShard(shard, cost, n_spans, n_videos, n_clips, str(folder))
+        for shard, cost, n_spans, n_videos, n_clips in rows
+    )
 
 
 def write_once(folder: Path, shards: Iterable[Shard]) -> bool:

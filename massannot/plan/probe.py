@@ -25,8 +25,7 @@ import pyarrow.parquet as pq
 
 from massannot.errors import ClipError
 from massannot.inputs.span import Span
-from massannot.plan.columns import PlannedVideos
-from massannot.plan.planned_videos import PlannedVideo
+from massannot.plan.planned_videos import PlannedVideo, PlannedVideos
 from massannot.storage.parquet import write_parquet
 from massannot.tables._spec import FLOAT64, INT32, STRING, Column, TableSpec
 from massannot.video.header import Header

@@ -23,7 +23,7 @@ from PIL import Image
 from massannot import tables
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import Identity, RunRecord, this_start
+from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
 from massannot.questions.scene_families import FAMILIES, Asked, ask_all
 from massannot.questions.scene_story import OPTIONS, Story, seen_from, stories
@@ -297,8 +297,8 @@ def _split(seed: int) -> str:
 
 def _record() -> RunRecord:
     return RunRecord(
-        Identity({"recipe": "questions scenes"}, "all", ()),
-        digest="",
+        spec={"sampling": {"fps": None}},
+        recipe={"recipe": "questions scenes"},
         notes=(f"Exact questions about scenes, version {SCENE_VERSION}; nothing was estimated.",),
         starts=(this_start(),),
     )

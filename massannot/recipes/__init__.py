@@ -28,6 +28,8 @@ def built(spec: RunSpec) -> Pipeline:
         target, _, option = name.partition(".")
         if target not in JOBS:  # a job's options are set where its model is built
             pipeline = pipeline.with_option(target, option, value)
+    if "clips" not in pipeline.tables:
+        raise BadRecipe(f"recipe {pipeline.name} writes no table 'clips'; add SummarizeClip()")
     return pipeline
 
 

@@ -1,4 +1,4 @@
-"""Digests of what a run is made with beside its spec: code, weights and recorded answers.
+"""The record of a spec: digests of code, weights and recorded answers beside it.
 
 A later start must find the same, or it would add other rows to the same dataset.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
+from massannot.dataset.record import RunRecord
 from massannot.models import weights
 from massannot.plugins import is_file, is_outside
 from massannot.recipes import registry
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import RunSpec
+from massannot.stages._pipeline import Pipeline
 
 DECIDING = (
     "clip.py", "entities", "geometry", "inputs", "models", "recipes", "scenes", "stages", "tables",
@@ -26,24 +27,20 @@ DECIDING = (
 exports rows that stand."""
 
 
-@dataclass(frozen=True)
-class Digests:
-    """Names and digests, so that a difference can be shown by name."""
+def record_of(spec: RunSpec, pipeline: Pipeline | None = None) -> RunRecord:
+    """The spec with everything else that a later start must find unchanged.
 
-    code: Mapping[str, str]
-    """A part of the package, or a file outside of it, to the blake2b-128 of its Python files."""
-    weights: Mapping[str, str]
-    """A source of weights to its commit, or to the SHA-256 of files on this machine."""
-    answers: Mapping[str, str]
-    """A job to the SHA-256 of the file that answers it; a folder of answers is taken on trust."""
-
-
-def digests(spec: RunSpec) -> Digests:
-    """The digests of what the spec names, as it is now. Raises MissingWeights."""
-    return Digests(
+    `pipeline`: the spec's, where it is built already. Raises BadRecipe, UsageError, MissingWeights.
+    """
+    pipeline = spec.pipeline() if pipeline is None else pipeline
+    return RunRecord(
+        spec=spec.to_json(),
+        recipe=pipeline.describe(),
+        digest=pipeline.digest,
         code={**code_digests(), **_outside(spec)},
-        weights={w.source: _of_weights(w) for w in needed_weights(spec)},
+        weights_digests={w.source: _of_weights(w) for w in needed_weights(spec)},
         answers=dict(_of_answers(spec)),
+        notes=pipeline.notes,
     )
 
 

@@ -8,7 +8,7 @@ too, unless the truth does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from massannot.errors import UsageError
@@ -106,13 +106,10 @@ class ModelFlags:
             for job in self.weights
             if job not in of_profile
         ]
-        thresholds = {"--box-threshold": self.box_threshold, "--text-threshold": self.text_threshold}
-        if "detect" not in of_profile:
-            sentences += [
-                f"{flag} has no effect: no model of a profile detects here"
-                for flag, value in thresholds.items()
-                if value is not None
-            ]
+        for flag in ("--box-threshold", "--text-threshold"):
+            given = getattr(self, flag.removeprefix("--").replace("-", "_")) is not None
+            if given and "detect" not in of_profile:
+                sentences.append(f"{flag} has no effect: no model of a profile detects here")
         if self.dtype != "auto" and not of_profile:
             sentences.append("--dtype has no effect: no model of a profile takes part")
         if self.hfov_deg is not None and not _is_assumed(answerers):

@@ -24,6 +24,7 @@ from massannot.models.weights import Weights, pin, require
 from massannot.recipes.spec import Answerer, RunSpec
 from massannot.stages._pipeline import Pipeline, with_option
 
+
 @dataclass(frozen=True)
 class JobKind:
     """One job of a recipe: the flag of its recorded answers, and who answers without a profile."""
@@ -36,9 +37,7 @@ class JobKind:
 
 
 JOBS: Mapping[Job, JobKind] = {
-    "detect": JobKind(
-        "--boxes", "recorded.object_files:RecordedBoxes", "oracle:OracleDetector"
-    ),
+    "detect": JobKind("--boxes", "recorded.object_files:RecordedBoxes", "oracle:OracleDetector"),
     "masks": JobKind("--masks", "recorded.object_files:RecordedMasks", "oracle:OracleMasks"),
     "depth": JobKind("--depth", "recorded.depth_files:RecordedDepth", "oracle:OracleDepth"),
     "tracks": JobKind(

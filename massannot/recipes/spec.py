@@ -39,9 +39,9 @@ class Selection:
 class Answerer:
     """Who does one job of a recipe.
 
-    `kind` model: `name` is a profile, or "file:Class" below massannot/models, "package.module:Class"
-    or "path/file.py:Class". `kind` file: `name` is the path of recorded answers. `kind` scene:
-    `name` is a folder of rendered scenes, whose truth answers.
+    `kind` model: `name` is a profile, or a class: "file:Class" below massannot/models,
+    "package.module:Class" or "path/file.py:Class" outside of it. `kind` file: `name` is the path of
+    recorded answers. `kind` scene: `name` is a folder of rendered scenes, whose truth answers.
     """
 
     kind: Literal["model", "file", "scene"]
@@ -113,8 +113,8 @@ class RunSpec:
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise UsageError(
-                f"spec.json: found {', '.join(unknown)}, expected fields of RunSpec; it was written "
-                "by another version of massannot: use that one, or plan anew"
+                f"spec.json: found {', '.join(unknown)}, expected fields of RunSpec; another "
+                "version of massannot wrote it: use that one, or plan anew"
             )
         return cls(
             **{

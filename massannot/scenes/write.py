@@ -20,7 +20,7 @@ from massannot import tables
 from massannot.clip import Clip, Video
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import Identity, RunRecord, this_start
+from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
 from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneRecord
@@ -106,8 +106,8 @@ def _write_card(layout: Layout) -> None:
         for folder in sorted(layout.data.iterdir())
     }
     record = RunRecord(
-        Identity({"recipe": "scenes render"}, "all", ()),
-        digest="",
+        spec={"sampling": {"fps": None}},
+        recipe={"recipe": "scenes render"},
         notes=(f"Exact truth of rendered scenes, version {SCENE_VERSION}; nothing was estimated.",),
         starts=(this_start(),),
     )
