@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from massannot.version import __version__
 
 if TYPE_CHECKING:
-    from massannot.api import annotate as annotate
-    from massannot.io.dataset import open_dataset as open_dataset
+    from massannot.dataset.reading import open_dataset as open_dataset
+    from massannot.jobs.api import annotate as annotate
 
 __all__ = ["__version__", "annotate", "open_dataset"]
 
@@ -16,11 +16,11 @@ __all__ = ["__version__", "annotate", "open_dataset"]
 def __getattr__(name: str) -> Any:
     """Imported on first use: `import massannot` costs nothing."""
     if name == "annotate":
-        from massannot.api import annotate
+        from massannot.jobs.api import annotate
 
         return annotate
     if name == "open_dataset":
-        from massannot.io.dataset import open_dataset
+        from massannot.dataset.reading import open_dataset
 
         return open_dataset
     raise AttributeError(f"module 'massannot' has no attribute {name!r}")

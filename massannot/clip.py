@@ -1,21 +1,188 @@
 """Clip: the one value that flows. A Clip goes into a stage, a Clip with more tables comes out.
 
 Nothing is changed in place: `with_table` and `with_depth` return a new Clip that shares the rest.
+
+Rasters of a clip: decoded pictures and depth, in shared memory, handed on by reference.
+
+Pixels never enter Arrow, Parquet, pickle or Ray. A decoder process writes them once; everybody
+else holds a view. Torch is unknown here: `once` lets a model keep its upload for the clip's life.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import mmap
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from massannot import tables
-from massannot.pixels import DepthMaps, Frames
+
+T = TypeVar("T")
+
+DepthKind = Literal["metric", "relative", "affine"]
+
+
+class SharedPixels:
+    """uint8 (T, H, W, 3) RGB in anonymous shared memory.
+
+    The memory has no name: it is handed to another process as a file descriptor and is gone when
+    the last holder lets go or dies, however it dies. It does not count against /dev/shm, which
+    containers keep at 64 MB.
+    """
+
+    def __init__(self, memory: mmap.mmap, shape: tuple[int, int, int, int]) -> None:
+        self._memory: mmap.mmap | None = memory
+        self.shape = shape
+        self.array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memory)
+
+    @classmethod
+    def attach(cls, descriptor: int, shape: tuple[int, int, int, int]) -> SharedPixels:
+        """The pictures another process wrote into `descriptor`, which is closed here."""
+        try:
+            return cls(mmap.mmap(descriptor, _n_bytes(shape)), shape)
+        finally:
+            os.close(descriptor)
+
+    @classmethod
+    def create(cls, shape: tuple[int, int, int, int]) -> SharedPixels:
+        """New memory, all zero."""
+        descriptor = anonymous_memory()
+        os.ftruncate(descriptor, _n_bytes(shape))
+        return cls.attach(descriptor, shape)
+
+    @property
+    def nbytes(self) -> int:
+        return _n_bytes(self.shape)
+
+    def close(self) -> None:
+        """Give the memory back; the pages that a living view shows go when it goes."""
+        memory, self._memory = self._memory, None
+        self.array = np.empty((0, 0, 0, 3), np.uint8)
+        if memory is not None:
+            with contextlib.suppress(BufferError):
+                memory.close()
+
+
+def anonymous_memory() -> int:
+    """A descriptor of memory that grows when written to and has no name in any file system."""
+    if sys.platform == "linux":
+        return os.memfd_create("massannot-pixels", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _n_bytes(shape: tuple[int, int, int, int]) -> int:
+    return max(1, int(np.prod(shape, dtype=np.int64)))
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The annotated pictures of one clip, at working size, and where they come from.
+
+    `pixels_THWC` is uint8 RGB, display-rotated. Working coordinates have their origin at the
+    top-left corner like source coordinates, so `source_xy = working_xy * source_from_working`.
+    """
+
+    pixels_THWC: npt.NDArray[np.uint8]
+    video_id: str
+    """Identity of the file's bytes: how an oracle or a recorded model finds its answers."""
+    source_id: str
+    """The user's own id, or the file's name without its ending."""
+    pts: npt.NDArray[np.int64]
+    """(T,) presentation times in units of `time_base`."""
+    t_s: npt.NDArray[np.float64]
+    """(T,) seconds after the stream's first frame."""
+    time_base: Fraction
+    source_width: int
+    source_height: int
+    sample_aspect: Fraction = Fraction(1)
+    """Width of a source pixel over its height."""
+    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = self.pixels_THWC.shape
+        if len(shape) != 4 or shape[3] != 3 or self.pixels_THWC.dtype != np.uint8:
+            raise ValueError(
+                f"frames of {self.source_id}: found {self.pixels_THWC.dtype} {shape}, "
+                "expected uint8 (T, H, W, 3)"
+            )
+        if len(self.pts) != shape[0] or len(self.t_s) != shape[0]:
+            raise ValueError(
+                f"frames of {self.source_id}: {shape[0]} pictures, {len(self.pts)} pts, "
+                f"{len(self.t_s)} t_s; expected the same number"
+            )
+
+    def __len__(self) -> int:
+        return int(self.pixels_THWC.shape[0])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels_THWC.shape[1])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels_THWC.shape[2])
+
+    @property
+    def source_from_working(self) -> npt.NDArray[np.float64]:
+        """(2,) factors for x and y from working to source pixels."""
+        return np.array([self.source_width / self.width, self.source_height / self.height])
+
+    def pixels(self, first: int, end: int) -> npt.NDArray[np.uint8]:
+        """A view of frames first..end (exclusive): (end - first, H, W, 3)."""
+        return self.pixels_THWC[first:end]
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed at most once for these frames: an upload, an embedding."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: T = self._kept[key]
+        return kept
+
+    def forget(self) -> None:
+        """Drop everything `once` kept; the worker calls this when the clip is done."""
+        self._kept.clear()
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMaps:
+    """Depth of every frame at the model's own output size, covering the whole picture.
+
+    A map pixel (i, j) has its centre at ((j + 0.5) / w, (i + 0.5) / h) of the picture. `kind` says
+    what `values` are: metric: z in metres; relative: z up to one factor for the whole clip; affine:
+    INVERSE depth with an unknown factor and offset per frame, from which nothing is lifted.
+    Invalid pixels are NaN.
+    """
+
+    values: npt.NDArray[np.float32]
+    """(T, h, w)."""
+    kind: DepthKind
+    scale: npt.NDArray[np.float32] | None = None
+    """(T,) factor already applied to each frame's z, None: none was fitted."""
+    shift: npt.NDArray[np.float32] | None = None
+    """(T,) offset added after the factor."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.values.dtype != np.float32:
+            raise ValueError(
+                f"depth maps: found {self.values.dtype} {self.values.shape}, expected float32 "
+                "(T, h, w)"
+            )
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
 
 PhraseOrigin = Literal["prompt", "entities", "caption", "question", "scene"]
 

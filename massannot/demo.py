@@ -8,16 +8,14 @@ import json
 import sys
 from pathlib import Path
 
-from massannot import job
-from massannot.evaluate import accuracy
-from massannot.evaluate import dataset as scores
-from massannot.io.dataset import open_dataset
-from massannot.io.video import Sampling
-from massannot.recipe import Choice
-from massannot.scenes.record import SceneLibrary
-from massannot.scenes.seeds import HELD_OUT_SEEDS, TEST_SEEDS
-from massannot.scenes.world import Scene, SceneOptions, make_scene
+from massannot.dataset.reading import open_dataset
+from massannot.evaluate import accuracy, dataset_scores
+from massannot.jobs import annotate as job
+from massannot.recipes.spec import Choice
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.world import HELD_OUT_SEEDS, TEST_SEEDS, Scene, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
+from massannot.video.reader import Sampling
 
 SEED = TEST_SEEDS.start + 2
 WIDTH, HEIGHT = 320, 256
@@ -48,9 +46,9 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
     outcome = job.do(wanted)
     rows = []
     if outcome.code == job.DONE:
-        rows = scores.evaluate(open_dataset(wanted.out), SceneLibrary(scenes))
+        rows = dataset_scores.evaluate(open_dataset(wanted.out), SceneLibrary(scenes))
     if as_json:
-        found = {**outcome.as_json, "scores": scores.as_json(rows)}
+        found = {**outcome.as_json, "scores": dataset_scores.as_json(rows)}
         if not truth:
             found["accuracy"] = json.loads(accuracy.read().to_json())
         print(json.dumps(found, indent=2))
@@ -76,10 +74,10 @@ def _choice(scenes: Path, *, truth: bool) -> Choice:
     return Choice(profile=profile, scenes=str(scenes), oracles=told, depth_maps=True)
 
 
-def _print_scores(rows: list[scores.Row], *, seed: int) -> None:
+def _print_scores(rows: list[dataset_scores.Row], *, seed: int) -> None:
     held = "never seen in training" if seed in HELD_OUT_SEEDS else "perhaps seen in training"
     print(f"\nagainst the exact truth of scene {seed}, {held} (one clip: no intervals)\n")
-    print(scores.as_text(rows))
+    print(dataset_scores.as_text(rows))
 
 
 def _say(text: str) -> None:

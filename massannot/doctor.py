@@ -89,7 +89,7 @@ def _package(name: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    from massannot.models.device import torch_state
+    from massannot.models.runtime import torch_state
 
     state = torch_state()
     if state.version is None:

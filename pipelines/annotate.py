@@ -5,17 +5,9 @@ mask tracked and lifted by depth, positions and motions with their errors, and t
 floor from background points that ought to stand still.
 """
 
-from massannot.chosen_models import (
-    cameras,
-    depth,
-    detector,
-    notes,
-    propagator,
-    suited,
-    tracker,
-)
-from massannot.pipeline import Pipeline
-from massannot.recipe import Choice
+from massannot.recipes.models import cameras, depth, detector, notes, propagator, suited, tracker
+from massannot.recipes.spec import Choice
+from massannot.stages._pipeline import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth

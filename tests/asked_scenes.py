@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from massannot import api
-from massannot.io.dataset import Dataset
-from massannot.io.video import Sampling
-from massannot.recipe import STEPS, Choice
-from massannot.scenes.record import SceneLibrary
+from massannot.dataset.reading import Dataset
+from massannot.jobs import api
+from massannot.recipes.spec import STEPS, Choice
+from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from massannot.video.reader import Sampling
 
 OPTIONS = SceneOptions(width=96, height=80, n_frames=12, fps=24, n_bodies=2, camera="pan")
 SEEDS = (3, 4)

@@ -14,9 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.clip import Clip, Phrase, Video
-from massannot.pixels import Frames
-from massannot.protocols import Detections, FrameMasks, ModelCard
+from massannot.clip import Clip, Frames, Phrase, Video
+from massannot.models.protocols import Detections, FrameMasks, ModelCard
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
 

@@ -89,7 +89,8 @@ def running(*buckets: str) -> Iterator[S3Server]:
 
 def _forget() -> None:
     """Neither this process nor idle decoder processes know another server's address."""
-    from massannot.io import store, video
+    from massannot.storage import store
+    from massannot.video import reader as video
 
     store.forget_connections()
     video._POOL.close()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import transformers
 
+from massannot.clip import Frames
 from massannot.models.random_weights import (
     depth_anything_processor,
     grounding_dino_processor,
@@ -18,7 +19,6 @@ from massannot.models.random_weights import (
     write_network,
     write_tokenizer,
 )
-from massannot.pixels import Frames
 
 
 def frames_of(pixels_THWC: np.ndarray) -> Frames:

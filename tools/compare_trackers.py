@@ -22,15 +22,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 from PIL import Image, ImageDraw
 
-from massannot.clip import Clip
-from massannot.io.encode_film import FilmWriter
-from massannot.io.video import Sampling, Span, read_clips
-from massannot.models.cotracker3_tracker import CoTracker3Tracker
+from massannot.clip import Clip, Frames
+from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
+from massannot.models.protocols import F64, PointTracker, PointTracks
 from massannot.models.random_weights import COTRACKER3, write_repository
 from massannot.models.weights import Weights
-from massannot.pixels import Frames
-from massannot.protocols import F64, PointTracker, PointTracks
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.reader import Sampling, Span, read_clips
 from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
 
 RANDOM = "RANDOM weights: it knows nothing, and these are no tracks"

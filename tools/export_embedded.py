@@ -31,8 +31,7 @@ from massannot.models.random_weights import (
     grounding_dino_processor,
     sam2_processor,
 )
-from massannot.scenes.seeds import HELD_OUT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
-from massannot.scenes.world import SCENE_VERSION
+from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, TRAINING_SEEDS, VALIDATION_SEEDS
 from tools.embedded import measured
 from tools.embedded.training import curve
 

@@ -24,16 +24,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 
-from massannot.evaluate.intervals import Interval, mean_difference, mean_over_clips
-from massannot.models.cotracker3_checkpoint import save_cotracker3
-from massannot.models.cotracker3_predictor import Conventions
-from massannot.models.cotracker3_tracker import CoTracker3Tracker
+from massannot.clip import Frames
+from massannot.geometry.intervals import Interval, mean_difference, mean_over_clips
+from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.predictor import Conventions
+from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
+from massannot.models.protocols import F64, PointTracker, PointTracks
 from massannot.models.weights import Weights
-from massannot.pixels import Frames
-from massannot.protocols import F64, PointTracker, PointTracks
-from massannot.scenes.seeds import VALIDATION_SEEDS
-from massannot.scenes.world import SCENE_VERSION, Scene, make_scene
+from massannot.scenes.world import SCENE_VERSION, VALIDATION_SEEDS, Scene, make_scene
 from tools.embedded import tracking
 from tools.embedded.measured import true_clip
 from tools.embedded.ruler import track_record

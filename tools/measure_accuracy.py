@@ -22,11 +22,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from massannot.evaluate import accuracy
-from massannot.evaluate.dataset import usual_depth_m
-from massannot.io.durable import write_over
-from massannot.scenes.seeds import TEST_SEEDS
-from massannot.scenes.world import SCENE_VERSION, SceneOptions, make_scene
+from massannot.evaluate.dataset_scores import usual_depth_m
+from massannot.scenes.world import SCENE_VERSION, TEST_SEEDS, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
+from massannot.storage.durable import write_over
 from tools.embedded import accuracy_lines
 from tools.embedded.ruler import MEASURES, Record, Ruler
 

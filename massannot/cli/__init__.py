@@ -13,19 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from massannot.cli import (
-    annotate,
-    dataset,
-    export,
-    machine,
-    plan,
-    publish,
-    questions,
-    rft,
-    run,
-    status,
-    truth,
-)
+from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
@@ -36,11 +24,9 @@ __all__ = [  # importing them adds the commands
     "machine",
     "main",
     "plan",
-    "publish",
     "questions",
     "rft",
     "run",
-    "status",
     "truth",
 ]
 

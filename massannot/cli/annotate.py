@@ -8,9 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from massannot.cli.app import AsJson, app
-from massannot.cli.folder_options import Root, WorkDir
-from massannot.cli.recipe_options import KeepDepth, RecipeOptions, Reuse
-from massannot.cli.takes import takes
+from massannot.cli.options import KeepDepth, RecipeOptions, Reuse, Root, WorkDir, takes
 
 
 @app.command()
@@ -68,8 +66,8 @@ def annotate(
     massannot annotate scenes/videos -p "a red ball" -o out --profile none \\
         --scenes scenes --oracle detect,masks,depth,cameras
     """
-    from massannot import job
-    from massannot.io.bucket_path import place
+    from massannot.jobs import annotate as job
+    from massannot.storage.path import place
 
     wanted = job.Job(
         videos=tuple(videos),

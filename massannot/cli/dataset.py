@@ -1,4 +1,9 @@
-"""Commands that look at a dataset or draw it: inspect, validate, render, report."""
+"""Commands that look at a dataset or draw it: inspect, validate, render, report.
+
+`massannot publish`: a finished run becomes a dataset to give away.
+
+`massannot status` and `explain`: how a run stands, and what became of one clip.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,100 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
+from massannot.cli.options import WorkDir
 from massannot.errors import NothingToRun
+
+
+@app.command()
+def publish(
+    out: Annotated[Path, typer.Argument(help="Output folder of a finished run, here or s3://.")],
+    dest: Annotated[Path, typer.Argument(help="A new folder, here or at s3:// or gs://.")],
+    file_mb: Annotated[
+        int, typer.Option(help="Size of files; larger where a table would have too many.", min=1)
+    ] = 512,
+    partial: Annotated[bool, typer.Option(help="Also of a run that is not over.")] = False,
+    license: Annotated[
+        str | None, typer.Option(help="The dataset's own licence; default: the weights' strictest.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Files written at once.", min=1)] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a NEW dataset of few large files per table, with a card: counts, models, licences,
+    noise. Broken off, the same command goes on.
+
+    \b
+    massannot publish out dataset
+    massannot publish s3://bucket/out s3://bucket/dataset --license cc-by-4.0
+    """
+    from massannot.dataset import publish as publishing
+    from massannot.storage.path import place
+
+    def each(file: publishing.PublishedFile) -> None:
+        if not quiet:
+            print(f"{file.name}: {file.rows} rows", file=sys.stderr)
+
+    done = publishing.publish(
+        place(out),
+        place(dest),
+        file_bytes=file_mb << 20,
+        partial=partial,
+        license=license,
+        workers=workers,
+        each=each,
+    )
+    if as_json:
+        files = [{"name": file.name, "rows": file.rows} for file in done.files]
+        print_json({"dest": str(done.dest), "written": done.written, "files": files})
+    else:
+        print(
+            f"{done.dest}: {len(done.files)} files in {len({f.table for f in done.files})} tables, "
+            f"{done.written} written now"
+        )
+
+
+@app.command()
+def status(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    work_dir: WorkDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """How a run stands: counts, speed, failures by class, shards. From anywhere, running or dead.
+
+    \b
+    massannot status out
+    """
+    from massannot.jobs import status as standing
+
+    found = standing.standing(out)
+    if as_json:
+        print_json(standing.as_json(out, found))
+    else:
+        print(standing.as_text(out, found))
+
+
+@app.command()
+def explain(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    clip: Annotated[
+        str, typer.Argument(help="A clip's id or its beginning; or VIDEO, or VIDEO#NUMBER.")
+    ],
+    work_dir: WorkDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """What became of one clip: where it was done, how long each stage took, or why it failed.
+
+    \b
+    massannot explain out 7c6a
+    massannot explain out ball.mp4#2
+    """
+    from massannot.jobs import explain as explaining
+
+    found = explaining.explain(out, clip)
+    if as_json:
+        print_json([explaining.as_json(each) for each in found])
+    else:
+        print("\n\n".join(explaining.as_text(each) for each in found))
 
 
 @app.command()
@@ -28,16 +126,16 @@ def inspect(
     massannot inspect out
     massannot inspect out --clip 7c6a
     """
-    from massannot import inspecting
-    from massannot.io.dataset import open_dataset
+    from massannot.dataset.reading import open_dataset
+    from massannot.viewers import summary
 
     dataset = open_dataset(out)
     if clip is not None:
-        view = inspecting.find_clip(dataset, clip)
-        told = inspecting.clip_json if as_json else inspecting.clip_text
+        view = summary.find_clip(dataset, clip)
+        told = summary.clip_json if as_json else summary.clip_text
         shown = told(view, min_quality=min_quality)
     else:
-        shown = inspecting.dataset_json(dataset) if as_json else inspecting.dataset_text(dataset)
+        shown = summary.dataset_json(dataset) if as_json else summary.dataset_text(dataset)
     if isinstance(shown, str):
         print(shown)
     else:
@@ -53,8 +151,8 @@ def validate(
     \b
     massannot validate out
     """
-    from massannot.io.dataset import open_dataset
-    from massannot.io.validate import problems
+    from massannot.dataset.reading import open_dataset
+    from massannot.dataset.validate import problems
 
     dataset = open_dataset(out)
     wrong = list(problems(dataset))
@@ -78,11 +176,12 @@ def render(
     \b
     massannot render out --clip 7c6a
     """
-    from massannot import api, inspecting
-    from massannot.io.dataset import open_dataset
+    from massannot.dataset.reading import open_dataset
+    from massannot.jobs import api
+    from massannot.viewers import summary
 
     dataset = open_dataset(out)
-    wanted = [inspecting.find_clip(dataset, c).clip_id for c in clip] or None
+    wanted = [summary.find_clip(dataset, c).clip_id for c in clip] or None
     films = api.films_of(dataset, clip_ids=wanted, each=lambda film: print(film, file=sys.stderr))
     if as_json:
         print_json([str(film) for film in films])
@@ -117,8 +216,8 @@ def report(
     \b
     massannot report out -n 200
     """
-    from massannot import api
-    from massannot.io.dataset import open_dataset
+    from massannot.dataset.reading import open_dataset
+    from massannot.jobs import api
 
     index = api.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
     if as_json:

@@ -61,11 +61,11 @@ def export(
     massannot export verl out data --model-family qwen3_vl --media video --val 0.05
     massannot export --list
     """
-    from massannot import exporting
-    from massannot.io.dataset import open_dataset
+    from massannot import exporters
+    from massannot.dataset.reading import open_dataset
 
     if list_formats:
-        summaries = {name: exporting.summary(name) for name in exporting.names()}
+        summaries = {name: exporters.summary(name) for name in exporters.names()}
         if as_json:
             print_json(summaries)
         else:
@@ -75,7 +75,7 @@ def export(
         found = " ".join(target) or "nothing"
         raise UsageError(f"export: found {found}, expected FORMAT OUT DEST, or --list")
     name, out, folder = target
-    exporter = exporting.exporter(name)
+    exporter = exporters.exporter(name)
     asked = {
         "profile_template": profile_template,
         "model_family": model_family,
@@ -104,7 +104,7 @@ def _more(name: str, exporter: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """What this format's export() takes of the options. Raises UsageError for the others."""
     takes = inspect.signature(exporter.export).parameters
     if "training" in takes:
-        from massannot.rft.examples import TrainingData
+        from massannot.questions.examples import TrainingData
 
         return {"training": TrainingData(**asked)}
     wrong = [option for option in asked if option not in takes]

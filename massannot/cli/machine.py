@@ -48,7 +48,7 @@ def schemas(
 ) -> None:
     """Write the JSON Schemas of tables and exports, or check that a folder has the present ones."""
     from massannot.exporters import mass_bench
-    from massannot.tables import json_schema
+    from massannot.tables import _json_schema as json_schema
 
     more = {mass_bench.SCHEMA_FILE: mass_bench.schema_text()}
     if check:
@@ -71,7 +71,7 @@ def schemas(
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """Every recipe with its first sentence."""
-    from massannot import recipe
+    from massannot.recipes import spec as recipe
 
     rows = {name: recipe.summary(name).split("\n")[0] for name in recipe.names()}
     if as_json:
@@ -88,7 +88,7 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
     \b
     massannot recipes show annotate
     """
-    from massannot.recipe import Choice, summary
+    from massannot.recipes.spec import Choice, summary
 
     described = Choice(recipe=name).build().describe()
     if as_json:

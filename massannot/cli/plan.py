@@ -8,9 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.cli.folder_options import Root
-from massannot.cli.recipe_options import RecipeOptions
-from massannot.cli.takes import takes
+from massannot.cli.options import RecipeOptions, Root, takes
 
 
 @app.command()
@@ -53,9 +51,10 @@ def plan(
     massannot plan @list.txt -p hoop -o pilot --limit 500 --sample random --seed 1
     massannot plan videos/ -p "a ball" -o plan --profile mass --estimate
     """
-    from massannot import bill as billing
-    from massannot import planning, running
-    from massannot.console import Watcher
+    from massannot.jobs import estimate as billing
+    from massannot.jobs import plan as planning
+    from massannot.jobs import run as running
+    from massannot.jobs.console import Watcher
 
     wish = planning.Wish(
         sources=tuple(sources),

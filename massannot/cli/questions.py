@@ -37,7 +37,7 @@ def questions_scenes(
     massannot questions scenes asked --count 200
     massannot questions scenes held-out --seed 900256 --count 100 --family faster
     """
-    from massannot.rft.scene_dataset import write_scene_questions
+    from massannot.questions.scene_dataset import write_scene_questions
 
     seeds = range(seed, seed + count)
     found = write_scene_questions(out, seeds=seeds, views=views, names=family or ())
@@ -72,10 +72,10 @@ def questions_import(
     massannot annotate questions.jsonl -o out
     """
     from massannot.errors import NothingToRun, UsageError
-    from massannot.rft import import_questions, write_questions
+    from massannot.questions import import_files
 
-    if form not in ("auto", *import_questions.FORMATS):
-        names = ", ".join(("auto", *import_questions.FORMATS))
+    if form not in ("auto", *import_files.FORMATS):
+        names = ", ".join(("auto", *import_files.FORMATS))
         raise UsageError(f"--format {form}: expected one of {names}")
     refused = output.with_name(f"{output.stem}.refused.jsonl")
     read = [file for file in files if file.resolve() in (output.resolve(), refused.resolve())]
@@ -85,18 +85,18 @@ def questions_import(
             "refused; expected another name"
         )
     chosen = None if form == "auto" else form
-    found = import_questions.import_questions(
+    found = import_files.import_questions(
         files,
         form=chosen,  # type: ignore[arg-type]
         videos=videos,
         find_entities=find_entities,
     )
-    write_questions.check_name(output)
+    import_files.check_name(output)
     if found.questions:
-        write_questions.write_questions(output, found.questions)
+        import_files.write_questions(output, found.questions)
     refused.unlink(missing_ok=True)
     if found.refused:
-        write_questions.write_refused(refused, found.refused)
+        import_files.write_refused(refused, found.refused)
     print_first(
         "refused", [q.problem.message for q in found.refused if q.problem], rest=f", see {refused}"
     )

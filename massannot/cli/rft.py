@@ -46,10 +46,10 @@ def show(
     massannot rft show out q1
     massannot rft show out q1 --template mass-v1 --frames 8
     """
+    from massannot.dataset.reading import open_dataset
     from massannot.errors import BadQuestion, UsageError
-    from massannot.io.dataset import open_dataset
-    from massannot.rft import showing
-    from massannot.rft.examples import TrainingData
+    from massannot.questions import shown_prompt
+    from massannot.questions.examples import TrainingData
 
     asked: dict[str, Any] = {"profile_template": template, "frames": frames}
     options = TrainingData(
@@ -60,13 +60,15 @@ def show(
         max_tokens=max_tokens,
     )
     try:
-        found = showing.prompt_of(open_dataset(out), question_id, options, min_quality=min_quality)
+        found = shown_prompt.prompt_of(
+            open_dataset(out), question_id, options, min_quality=min_quality
+        )
     except BadQuestion as error:
         raise UsageError(str(error)) from error
     if as_json:
-        print_json(showing.as_json(*found))
+        print_json(shown_prompt.as_json(*found))
     else:
-        print(showing.as_text(*found))
+        print(shown_prompt.as_text(*found))
 
 
 @rft_app.command("recipes")
@@ -108,15 +110,15 @@ def rft_train(
     massannot rft train tiny --data asked -o trained-plain --evidence frames
     massannot rft train qwen2_5_vl_7b --data exported -o trained --dry-run
     """
-    from massannot.rft import train as training
+    from massannot.rft import train
     from massannot.rft.recipes import recipe
 
-    chosen = training.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
+    chosen = train.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
     options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence, "model": model}
     if dry_run:
-        print(training.described(name, chosen, **options))
+        print(train.described(name, chosen, **options))
         return
-    training.train(name, chosen, **options, seed=seed, resume=resume)
+    train.train(name, chosen, **options, seed=seed, resume=resume)
 
 
 @rft_app.command("eval")
@@ -133,13 +135,13 @@ def rft_eval(
     \b
     massannot rft eval trained trained-plain --data held-out -o scores
     """
-    from massannot.evaluate import answers as scored
-    from massannot.rft.evaluate import answers
+    from massannot.rft import scores
+    from massannot.rft.answer import answers
 
     found = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
-    rows = scored.scores(found, seed=seed)
-    scored.write(rows, found, out)
+    rows = scores.scores(found, seed=seed)
+    scores.write(rows, found, out)
     if as_json:
         print((out / "scores.json").read_text(), end="")
     else:
-        print(scored.as_text(rows), end="")
+        print(scores.as_text(rows), end="")

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from massannot.cli.app import AsJson, app
-from massannot.cli.folder_options import WorkDir
-from massannot.cli.recipe_options import KeepDepth, Reuse
-from massannot.cli.takes import takes
+from massannot.cli.options import KeepDepth, Reuse, WorkDir, takes
 
 if TYPE_CHECKING:
-    from massannot.running import Place
+    from massannot.jobs.run import Place
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class PlaceOptions:
     keep_depth: KeepDepth = False
 
     def place(self) -> Place:
-        from massannot.running import Place
+        from massannot.jobs.run import Place
 
         return Place(
             self.executor,
@@ -117,8 +115,9 @@ def run(
     massannot run plan -o out --shard 3/64
     massannot run plan -o out --executor ray --actors-per-gpu 2
     """
-    from massannot import job, running
-    from massannot.io.bucket_path import place
+    from massannot.jobs import annotate as job
+    from massannot.jobs import run as running
+    from massannot.storage.path import place
 
     share, into = running.share_of(shard), place(out)
     done = job.told(
@@ -147,8 +146,9 @@ def retry(
     \b
     massannot retry out --status failed,quarantined
     """
-    from massannot import job, running
-    from massannot.io.bucket_path import place
+    from massannot.jobs import annotate as job
+    from massannot.jobs import run as running
+    from massannot.storage.path import place
 
     statuses = tuple(part.strip() for part in status.split(",") if part.strip())
     done = job.told(

@@ -68,15 +68,15 @@ def evaluate(
     \b
     massannot evaluate out --truth scenes --json > scores.json
     """
-    from massannot.evaluate import dataset as scores
-    from massannot.io.dataset import open_dataset
-    from massannot.scenes.record import SceneLibrary
+    from massannot.dataset.reading import open_dataset
+    from massannot.evaluate import dataset_scores
+    from massannot.scenes.scene_record import SceneLibrary
 
-    rows = scores.evaluate(open_dataset(out), SceneLibrary(truth), seed=seed, limit=limit)
+    rows = dataset_scores.evaluate(open_dataset(out), SceneLibrary(truth), seed=seed, limit=limit)
     if as_json:
-        print_json(scores.as_json(rows))
+        print_json(dataset_scores.as_json(rows))
     else:
-        print(scores.as_text(rows))
+        print(dataset_scores.as_text(rows))
 
 
 @app.command()

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from massannot.evaluate.intervals import Interval
+from massannot.geometry.intervals import Interval
 from massannot.models.weights import SHIPPED
 
 FILE = SHIPPED / "embedded" / "accuracy.json"

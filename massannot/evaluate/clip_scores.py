@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from massannot.evaluate import boxes, depth, identity, masks, tapvid, tapvid3d
+from massannot.dataset.arrays import stored_values
+from massannot.dataset.reading import ClipView
+from massannot.evaluate import box_scores, identity_scores, mask_scores, tapvid_scores
+from massannot.evaluate import tapvid3d_scores as tapvid3d
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
-from massannot.io.clip_view import ClipView
-from massannot.io.stored_depth import stored_values
-from massannot.scenes.answers import Answers
-from massannot.scenes.truth import body_centres
+from massannot.scenes.scene_record import body_centres
+from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
 
 F64 = npt.NDArray[np.float64]
@@ -142,7 +143,7 @@ class ClipTruth:
             if mask is None:
                 mask = np.zeros_like(truth)
             if truth.any() or mask.any():
-                js.append(masks.region_similarity(mask, truth))
+                js.append(mask_scores.region_similarity(mask, truth))
         return float(np.mean(js)) if js else NAN
 
 
@@ -180,9 +181,12 @@ def _depth(clip: ClipTruth) -> list[Score]:
         return [Score("depth", "abs_rel", NAN), Score("depth", "abs_rel_objects", NAN)]
     z, true_z, where = (np.stack(part) for part in (found, truth, objects))
     usual = np.full_like(true_z, clip.usual_depth_m)
-    whole, on_objects = depth.score_depth(z, true_z), depth.score_depth(z, true_z, where=where)
-    flat = depth.score_depth(usual, true_z)
-    flat_objects = depth.score_depth(usual, true_z, where=where)
+    whole, on_objects = (
+        mask_scores.score_depth(z, true_z),
+        mask_scores.score_depth(z, true_z, where=where),
+    )
+    flat = mask_scores.score_depth(usual, true_z)
+    flat_objects = mask_scores.score_depth(usual, true_z, where=where)
     return [
         Score("depth", "abs_rel", whole.abs_rel, flat.abs_rel),
         Score("depth", "abs_rel_objects", on_objects.abs_rel, flat_objects.abs_rel),
@@ -201,7 +205,7 @@ def stored_depth(row: dict[str, Any]) -> npt.NDArray[np.float32]:
 def _boxes(clip: ClipTruth) -> list[Score]:
     detections = clip.view.table("detections").to_pylist()
     at = sorted({row["frame"] for row in detections}) or [0]
-    found = boxes.TextBoxes(
+    found = box_scores.TextBoxes(
         np.array([row["frame"] for row in detections], np.int64),
         [_plain(clip.view.phrases[row["phrase"]]) for row in detections],
         np.array([[row[c] for c in ("x0", "y0", "x1", "y1")] for row in detections]).reshape(-1, 4),
@@ -214,13 +218,13 @@ def _boxes(clip: ClipTruth) -> list[Score]:
         if np.count_nonzero(clip.answers.mask(frame, k)) >= LEAST_PIXELS
         and (box := clip.answers.box_xyxy(frame, k)) is not None
     ]
-    truth = boxes.TextBoxes(
+    truth = box_scores.TextBoxes(
         np.array([frame for frame, _, _ in true], np.int64),
         [text for _, text, _ in true],
         np.array([box for _, _, box in true]).reshape(-1, 4),
         np.ones(len(true)),
     )
-    ap50 = boxes.average_precision(found, truth) if true else NAN
+    ap50 = box_scores.average_precision(found, truth) if true else NAN
     return [Score("boxes", "ap50", ap50, 0.0 if true else NAN)]
 
 
@@ -235,10 +239,10 @@ def _masks(clip: ClipTruth) -> list[Score]:
         for frame in range(first, clip.n_frames, BOUNDARY_EVERY):
             truth = clip.answers.mask(frame, k)
             if truth.any():
-                copied.append(masks.region_similarity(copy, truth))
+                copied.append(mask_scores.region_similarity(copy, truth))
             if k in found_for and truth.any():
                 mask = clip.found_masks.get((found_for[k], frame), np.zeros_like(truth))
-                fs.append(masks.boundary_measure(mask, truth))
+                fs.append(mask_scores.boundary_measure(mask, truth))
     return [
         Score("masks", "J", _mean(paired), _mean(copied)),
         Score("masks", "F", _mean(fs)),
@@ -247,7 +251,7 @@ def _masks(clip: ClipTruth) -> list[Score]:
 
 
 def _identity(clip: ClipTruth) -> list[Score]:
-    scores = identity.score_identity(clip.overlap, clip.present)
+    scores = identity_scores.score_identity(clip.overlap, clip.present)
     kept = scores.n_reentries_kept / scores.n_reentries if scores.n_reentries else NAN
     return [
         Score("identity", "switches", float(scores.n_switches)),
@@ -272,9 +276,11 @@ def _tracks(clip: ClipTruth) -> list[Score]:
     truth = clip.answers.tracks(queries)
     xy, visible = tracks.xy[:, of_entity], tracks.visible[:, of_entity]
     size = (clip.width, clip.height)
-    flat = tapvid.score(truth.xy, truth.visible, xy, visible, queries[:, [1, 2, 0]], size=size)
+    flat = tapvid_scores.score(
+        truth.xy, truth.visible, xy, visible, queries[:, [1, 2, 0]], size=size
+    )
     still = np.broadcast_to(queries[None, :, 1:], xy.shape)
-    static = tapvid.score(
+    static = tapvid_scores.score(
         truth.xy, truth.visible, still, np.ones_like(visible), queries[:, [1, 2, 0]], size=size
     )
     scores = [

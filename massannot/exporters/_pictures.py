@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from massannot.io.dataset import Dataset
-from massannot.io.encode_film import FilmWriter
-from massannot.io.pictures_again import clips_again
-from massannot.rft.asked import Shot
-from massannot.rft.examples import Example
-from massannot.rft.film import Film
-from massannot.rft.model_family import Size
+from massannot.dataset.frames_again import clips_again
+from massannot.dataset.reading import Dataset
+from massannot.questions.asked import Film, Shot
+from massannot.questions.examples import Example
+from massannot.questions.tokens import Size
+from massannot.video.film_encoder import FilmWriter
 
 RGB = npt.NDArray[np.uint8]
 

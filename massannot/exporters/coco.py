@@ -17,12 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from massannot import tables
+from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporting import Exported
+from massannot.exporters import Exported
 from massannot.geometry import rle
-from massannot.io.clip_view import ClipView
-from massannot.io.dataset import Dataset
-from massannot.io.kept_rows import good_entities, rows_of_entities, short_rows
 
 FILE = "annotations.json"
 TABLES = ("entities", "masks")

@@ -20,12 +20,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from massannot import tables
+from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporting import Exported
-from massannot.io.clip_view import ClipView
-from massannot.io.dataset import Dataset
-from massannot.io.kept_rows import good_entities, rows_of_entities, short_rows
-from massannot.motion_profile import entity_names
+from massannot.exporters import Exported
+from massannot.questions.profile import entity_names
 
 TABLES = ("positions",)
 

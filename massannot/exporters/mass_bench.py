@@ -24,14 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
+from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporting import Exported
-from massannot.io.clip_view import ClipView
-from massannot.io.dataset import Dataset
-from massannot.io.kept_rows import good_entities, rows_of_entities, short_rows
-from massannot.motion_profile import Template, entity_names, motion_profile
-from massannot.rft.question_profile import tables_of_question
-from massannot.tables.json_schema import row_schema
+from massannot.exporters import Exported
+from massannot.questions.asked import tables_of_question
+from massannot.questions.profile import Template, entity_names, motion_profile
+from massannot.tables._json_schema import row_schema
 
 VERSION = 1
 FILE = "questions.jsonl"

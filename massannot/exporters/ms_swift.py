@@ -15,13 +15,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from massannot.exporters._json_rows import load_lines, write_lines
-from massannot.exporters._training import TABLES, Form, export_training, load_training
-from massannot.exporters._training_columns import columns, picture_names
-from massannot.exporting import Exported
-from massannot.io.dataset import Dataset
-from massannot.rft.count_tokens import Media
-from massannot.rft.examples import Example, TrainingData
+from massannot.dataset.reading import Dataset
+from massannot.exporters import Exported
+from massannot.exporters._row_files import load_lines, write_lines
+from massannot.exporters._training import (
+    TABLES,
+    Form,
+    columns,
+    export_training,
+    load_training,
+    picture_names,
+)
+from massannot.questions.examples import Example, TrainingData
+from massannot.questions.tokens import Media
 
 __all__ = ["TABLES", "export", "load"]
 

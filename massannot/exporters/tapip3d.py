@@ -22,13 +22,11 @@ from PIL import Image
 
 from massannot import tables
 from massannot.clip import Clip
+from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks, tracks_table
+from massannot.dataset.frames_again import clips_again
+from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporting import Exported
-from massannot.io.clip_view import ClipView
-from massannot.io.dataset import Dataset
-from massannot.io.kept_rows import good_entities
-from massannot.io.lifted_tracks import LiftedTracks, lifted_tracks, tracks_table
-from massannot.io.pictures_again import clips_again
+from massannot.exporters import Exported
 
 TABLES = ("tracks_xyz",)
 LONG_SIDE = 336

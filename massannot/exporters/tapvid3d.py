@@ -21,14 +21,13 @@ import pyarrow as pa
 from PIL import Image
 
 from massannot import tables
+from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks, tracks_table
+from massannot.dataset.frames_again import clips_again
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporting import Exported
+from massannot.exporters import Exported
 from massannot.geometry.image_coords import center_from_corner
-from massannot.io.dataset import Dataset
-from massannot.io.kept_rows import good_entities
-from massannot.io.lifted_tracks import LiftedTracks, lifted_tracks, tracks_table
-from massannot.io.pictures_again import clips_again
-from massannot.tables.spec import POINT_STATES
+from massannot.tables._spec import POINT_STATES
 
 TABLES = ("tracks_xyz",)
 JPEG_QUALITY = 95

@@ -3,7 +3,7 @@
 `train.parquet`, `val.parquet` and `test.parquet` open with `datasets.load_dataset`: `prompt` is a
 conversation with an image part at each frame, its time in text before it; `images` are its
 pictures, decoded by `datasets`. Every other column reaches the rewards
-(`massannot.rft.adapters.trl`). Frames are images because TRL 1.16 leaves a video out of the loss
+(`massannot.rft.trl_rewards`). Frames are images because TRL 1.16 leaves a video out of the loss
 without an error; they cost twice the tokens of a video. Here alone encoded pictures stand in
 Parquet: it is the trainer's file, not a table.
 """
@@ -17,13 +17,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporters._parquet_rows import IMAGE, load_rows, write_rows
-from massannot.exporters._training import TABLES, Form, export_training, load_training
-from massannot.exporters._training_columns import columns, picture_names
-from massannot.exporting import Exported
-from massannot.io.dataset import Dataset
-from massannot.rft.examples import Example, TrainingData
+from massannot.exporters import Exported
+from massannot.exporters._row_files import IMAGE, load_rows, write_rows
+from massannot.exporters._training import (
+    TABLES,
+    Form,
+    columns,
+    export_training,
+    load_training,
+    picture_names,
+)
+from massannot.questions.examples import Example, TrainingData
 
 __all__ = ["TABLES", "export", "load"]
 

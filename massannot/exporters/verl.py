@@ -2,7 +2,7 @@
 
 A row has verl's own columns: `data_source`, `prompt` with <image> or <video> placeholders, `images`
 or `videos`, `ability`, `reward_model` and `extra_info`, which holds all that
-`massannot.rft.adapters.verl` asks about. Films lie in `videos/` and are named relative to the
+`massannot.rft.verl_rewards` asks about. Films lie in `videos/` and are named relative to the
 export's folder: start the trainer there. verl drops a row that is longer than
 `data.max_prompt_length`, 1024 by default, with one printed line.
 """
@@ -16,13 +16,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from massannot.exporters._parquet_rows import IMAGE, load_rows, write_rows
-from massannot.exporters._training import TABLES, Form, Limit, export_training, load_training
-from massannot.exporters._training_columns import columns, picture_names
-from massannot.exporting import Exported
-from massannot.io.dataset import Dataset
-from massannot.rft.count_tokens import Media
-from massannot.rft.examples import Example, TrainingData
+from massannot.dataset.reading import Dataset
+from massannot.exporters import Exported
+from massannot.exporters._row_files import IMAGE, load_rows, write_rows
+from massannot.exporters._training import (
+    TABLES,
+    Form,
+    Limit,
+    columns,
+    export_training,
+    load_training,
+    picture_names,
+)
+from massannot.questions.examples import Example, TrainingData
+from massannot.questions.tokens import Media
 
 __all__ = ["TABLES", "export", "load"]
 

@@ -16,16 +16,23 @@ from typing import Any
 
 import pyarrow as pa
 
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporters._json_rows import load_list, write_list
-from massannot.exporters._training import TABLES, Form, Limit, export_training, load_training
-from massannot.exporters._training_columns import columns, picture_names
-from massannot.exporting import Exported
-from massannot.io.dataset import Dataset
-from massannot.rft.answers import Choice, Number, bare_options
-from massannot.rft.examples import Example, TrainingData
-from massannot.rft.expected import Expected
-from massannot.rft.units import unit
+from massannot.exporters import Exported
+from massannot.exporters._row_files import load_list, write_list
+from massannot.exporters._training import (
+    TABLES,
+    Form,
+    Limit,
+    columns,
+    export_training,
+    load_training,
+    picture_names,
+)
+from massannot.questions.answers import Choice, Number, bare_options
+from massannot.questions.examples import Example, TrainingData
+from massannot.questions.expected import Expected
+from massannot.questions.units import unit
 
 __all__ = ["TABLES", "export", "load"]
 

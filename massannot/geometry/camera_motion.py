@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.robust import masked_median
+from massannot.geometry.background_fit import masked_median
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.robust import MEDIAN_ERROR, SIGMA_FROM_MAD, masked_median
+from massannot.geometry.background_fit import MEDIAN_ERROR, SIGMA_FROM_MAD, masked_median
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -19,8 +19,8 @@ from math import erf, exp, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.robust import SIGMA_FROM_MAD, masked_median
-from massannot.geometry.time_gaps import fill_linear
+from massannot.geometry.background_fit import SIGMA_FROM_MAD, masked_median
+from massannot.geometry.lifting import fill_linear
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -17,11 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.clip import Frames
 from massannot.errors import BadRecipe, MissingWeights, ModelFailed
-from massannot.geometry.camera import pinhole_from_horizontal_fov, resized_intrinsics
-from massannot.geometry.transforms import relative_to_first
-from massannot.pixels import Frames
-from massannot.protocols import Cameras, ModelCard
+from massannot.geometry.camera import (
+    pinhole_from_horizontal_fov,
+    relative_to_first,
+    resized_intrinsics,
+)
+from massannot.models.protocols import Cameras, ModelCard
 
 F64 = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from massannot.clip import DepthMaps, Frames
 from massannot.errors import BadModelOutput, UsageError
-from massannot.models.micro_batch import micro_batch
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -25,17 +25,17 @@ from massannot.models.preprocess import (
     resized,
     size_of_multiples,
 )
-from massannot.models.pretrained import (
+from massannot.models.protocols import ModelCard
+from massannot.models.runtime import (
     Dtype,
     InFloat32,
+    frames_on,
     inference,
     load_network,
+    micro_batch,
     n_parameters,
 )
-from massannot.models.upload import frames_on
 from massannot.models.weights import Weights, find
-from massannot.pixels import DepthMaps, Frames
-from massannot.protocols import ModelCard
 
 OFFICIAL_SIDE = 518
 """Shorter side of the network's input: 37 patches of 14, as it was trained."""

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.clip import Frames
 from massannot.errors import NothingToRun
 from massannot.geometry.image_coords import center_from_corner, corner_from_center
-from massannot.pixels import Frames
-from massannot.protocols import F32, F64, Bool, ModelCard, PointTracks
+from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
 
 Gray = NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from massannot.pixels import DepthKind, DepthMaps, Frames
-from massannot.protocols import (
+from massannot.clip import DepthKind, DepthMaps, Frames
+from massannot.models.protocols import (
     F32,
     F64,
     Bool,
@@ -26,8 +26,8 @@ from massannot.protocols import (
     ModelCard,
     PointTracks,
 )
-from massannot.scenes.answers import Answers
-from massannot.scenes.record import SceneLibrary
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import SCENE_VERSION
 
 _ARTICLES = {"a", "an", "the"}

@@ -144,7 +144,7 @@ _DETECT_TINY = ProfileModel(
 )
 _MASKS_LARGE = ProfileModel(
     "masks",
-    "sam2_video:Sam2Video",
+    "sam2.propagator:Sam2Video",
     _hub(
         "facebook/sam2.1-hiera-large",
         "665f8e2ad61cf5f53d65644ff27c8ee525124610",
@@ -155,7 +155,7 @@ _MASKS_LARGE = ProfileModel(
 )
 _MASKS_TINY = ProfileModel(
     "masks",
-    "sam2_video:Sam2Video",
+    "sam2.propagator:Sam2Video",
     _hub(
         "facebook/sam2.1-hiera-tiny",
         "de431c4043854a71d8101e17995dfe596bf101a5",
@@ -199,7 +199,7 @@ _DEPTH_RELATIVE_SMALL = ProfileModel(
 )
 _TRACKS_COTRACKER3 = ProfileModel(
     "tracks",
-    "cotracker3_tracker:CoTracker3Tracker",
+    "cotracker3.tracker:CoTracker3Tracker",
     _hub("facebook/cotracker3", "main", "cc-by-nc-4.0", file="scaled_offline.pth"),
     n_bytes=101_890_938,
 )
@@ -228,7 +228,7 @@ PROFILES: Sequence[Profile] = (
         "tiny models of the same architectures, shipped in the package",
         (
             ProfileModel("detect", "grounding_dino:GroundingDino", _embedded("grounding_dino")),
-            ProfileModel("masks", "sam2_video:Sam2Video", _embedded("sam2_video")),
+            ProfileModel("masks", "sam2.propagator:Sam2Video", _embedded("sam2_video")),
             ProfileModel("depth", "depth_anything:DepthAnything", _embedded("depth_anything")),
             _TRACKS_LUCAS_KANADE,
         ),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from massannot.errors import MissingWeights
-from massannot.protocols import ModelCard
+from massannot.models.protocols import ModelCard
 
 DESCRIPTIONS = (
     "config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from massannot.rft.expected import Box
+from massannot.questions.expected import Box
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 from massannot.errors import UsageError
-from massannot.rft.answers import Answer, Number
+from massannot.questions.answers import Answer, Number
+from massannot.questions.expected import Expected
+from massannot.questions.units import BadAnswer
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
-from massannot.rft.units import BadAnswer
 
 T = TypeVar("T", bound=Answer)
 

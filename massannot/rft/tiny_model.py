@@ -5,13 +5,62 @@ decimal ("-0.25" is "-0.2"): the trainer's language-model head works on every to
 half a step's time is spent there with ten times the words. And the embeddings of numbers begin as
 smooth functions of their values, so that a model of this size need not learn from scratch that 0.2
 lies between 0.1 and 0.3; they are trained like all else.
+
+LLaVA on OPT, whose positions are learned: a line of the profile is found by its place. Positions
+are counted without padding, in training as in generation.
+
+Registered, because TRL reads the model that reinforcement starts from once more from its folder.
+
+Thumbnails: pictures for the tiny model, PICTURE_PX on each side, without torchvision.
+
+transformers' own processors take a millisecond or two a picture; a group of eight completions with
+four frames each shows a picture 32 times.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    BatchFeature,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+
+class TinyLlavaConfig(LlavaConfig):
+    model_type = "tiny_llava"
+    auto_map: ClassVar[
+        dict[str, str]
+    ] = {}  # TRL asks for it of every model that is not transformers' own
+
+
+class TinyLlava(LlavaForConditionalGeneration):
+    config_class = TinyLlavaConfig
+    # Where OPT keeps its embeddings, unlike the models that LLaVA was made for.
+    _tied_weights_keys = {"lm_head.weight": "model.language_model.decoder.embed_tokens.weight"}  # noqa: RUF012
+
+
+AutoConfig.register(TinyLlavaConfig.model_type, TinyLlavaConfig, exist_ok=True)
+AutoModelForCausalLM.register(TinyLlavaConfig, TinyLlava, exist_ok=True)
+
+
+class Thumbnails(CLIPImageProcessorPil):
+    """RGB pictures of the right size as (N, 3, H, W) from -1 to 1."""
+
+    def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:
+        import torch
+
+        flat = [one for each in images for one in (each if isinstance(each, list) else [each])]
+        pixels = np.stack([np.asarray(one, np.float32) for one in flat]) / 127.5 - 1
+        return BatchFeature({"pixel_values": torch.from_numpy(pixels).permute(0, 3, 1, 2)})
+
 
 PICTURE_PX = 32
 PATCH_PX = 32
@@ -64,16 +113,12 @@ def read_tiny(folder: Path) -> tuple[Any, Any]:
     """(model, processor) that `save_pretrained` wrote."""
     from transformers import PreTrainedTokenizerFast
 
-    from massannot.rft.tiny_llava import TinyLlava
-
     model = TinyLlava.from_pretrained(folder)
     return model, _processor(PreTrainedTokenizerFast.from_pretrained(folder, padding_side="left"))
 
 
 def _processor(tokenizer: Any) -> Any:
     from transformers import LlavaProcessor
-
-    from massannot.rft.tiny_pictures import Thumbnails
 
     return LlavaProcessor(
         image_processor=Thumbnails(),
@@ -101,8 +146,6 @@ def tiny_model(processor: Any, *, size: TinySize = TinySize(), seed: int = 0) ->
         CLIPVisionConfig,
         OPTConfig,
     )
-
-    from massannot.rft.tiny_llava import TinyLlava, TinyLlavaConfig
 
     tokenizer = processor.tokenizer
     text = OPTConfig(

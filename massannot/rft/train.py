@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from massannot.errors import OtherRecipe, UsageError
-from massannot.rft import trained_on
+from massannot.rft import training_rows
 from massannot.rft.recipes import Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load
 
@@ -41,14 +41,14 @@ def train(
     checkpoint = str(_last_checkpoint(out)) if resume else None
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
-    about["questions_digest"] = trained_on.digest_of(rows.rows)
+    about["questions_digest"] = training_rows.digest_of(rows.rows)
     _refuse_other_run(out, about)
     asked = balanced(rows) if recipe.balanced else rows
     policy, processor = _policy(recipe, asked, model=model, seed=seed, out=out, log=log)
     out.mkdir(parents=True, exist_ok=True)
     told = {**about, "data": str(data), "n_questions": len(rows.rows)}
     (out / RUN).write_text(json.dumps(told, indent=1) + "\n")
-    trained_on.remember(out, rows.rows)
+    training_rows.remember(out, rows.rows)
     trainer = make_trainer(recipe, asked, policy, processor, out=out, seed=seed)
     trainer.train(resume_from_checkpoint=checkpoint)
     _save(trainer.model, processor, out / AFTER)
@@ -100,8 +100,8 @@ def make_trainer(
     recipe: Recipe, rows: TrainingRows, policy: Any, processor: Any, *, out: Path, seed: int
 ) -> Any:
     """A TGRPOTrainer, ready to train."""
-    from massannot.rft.adapters.trl import reward_functions
-    from massannot.rft.tgrpo_trainer import TGRPOTrainer
+    from massannot.rft.trainer import TGRPOTrainer
+    from massannot.rft.trl_rewards import reward_functions
 
     lora = None
     if recipe.lora is not None:

@@ -2,13 +2,19 @@
 
 Reads a dataset of `questions scenes`, or the folder that `massannot export trl` wrote for an
 annotated one. `Evidence` is the ablation switch: what of frames and profile the prompt keeps.
+
+What a run was trained on, so that `rft eval` can say where it judges by the same.
+
+`trained_on.json` lies beside run.json: the videos (of scenes, their seeds) and a digest of each
+question with its options.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import cycle, islice
@@ -18,14 +24,59 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.io.clip_view import ClipView
-from massannot.io.dataset import Dataset
-from massannot.io.layout import Layout
-from massannot.motion_profile import Template
-from massannot.rft.examples import Example, TrainingData, examples
-from massannot.rft.expected import COLUMNS
-from massannot.rft.scene_dataset import SCHEME, scene_pictures
+from massannot.questions.examples import Example, TrainingData, examples
+from massannot.questions.expected import COLUMNS
+from massannot.questions.profile import Template
+from massannot.questions.scene_dataset import SCHEME, scene_pictures
+
+FILE = "trained_on.json"
+
+AnyRow = Mapping[str, Any]
+
+
+def digest_of(rows: Sequence[AnyRow]) -> str:
+    """blake2b-128 of all questions, in whatever order they stand."""
+    return _blake2b("\n".join(sorted(map(_question, rows))), 16)
+
+
+def remember(run: Path, rows: Sequence[AnyRow]) -> None:
+    """Write FILE into the run's folder."""
+    found = {"videos": _videos(rows), "questions": sorted(set(map(_question, rows)))}
+    (run / FILE).write_text(json.dumps(found, indent=0) + "\n")
+
+
+def seen_before(run: Path, rows: Sequence[AnyRow]) -> str | None:
+    """A sentence where questions to judge by, or others about their videos, were trained on; None
+    where none was, or where the run does not say."""
+    if not (run / FILE).exists():
+        return None
+    there = json.loads((run / FILE).read_text())
+    questions, videos = set(there["questions"]), set(there["videos"])
+    n_questions = sum(_question(row) in questions for row in rows)
+    n_of_videos = sum(row["group"] in videos for row in rows)
+    if not n_of_videos:
+        return None
+    return (
+        f"{run}: was trained on {n_questions} of these {len(rows)} questions, and on the videos of "
+        f"{n_of_videos}: their scores say what it remembers"
+    )
+
+
+def _videos(rows: Sequence[AnyRow]) -> list[str]:
+    return sorted({row["group"] for row in rows})
+
+
+def _question(row: AnyRow) -> str:
+    asked = row["prompt"][0]["content"][-1]["text"]
+    return _blake2b(f"{row['group']}\n{asked}", 8)
+
+
+def _blake2b(text: str, size: int) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
+
 
 Row = dict[str, Any]
 Evidence = Literal["frames+profile", "frames", "none"]

@@ -16,12 +16,12 @@ import pyarrow as pa
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry import rle
+from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import first_and_last
-from massannot.geometry.transforms import apply, inverse
-from massannot.scenes.answers import Answers
+from massannot.scenes.scene_record import TruePoints, followed_points, visible_surface_centre
 from massannot.scenes.shapes import Floats
-from massannot.scenes.tracks import ROOM
-from massannot.scenes.truth import TruePoints, followed_points, visible_surface_centre
+from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_tracks import ROOM
 from massannot.scenes.world import Scene
 
 Row = dict[str, Any]

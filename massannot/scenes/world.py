@@ -4,8 +4,17 @@ Metric scale is observable in every picture: the floor's tiles are TILE_M = 0.5 
 between 1.4 and 1.6 m above the floor (CAMERA_HEIGHT_M). The room frame has z up and its origin in
 the middle of the floor; frame k is at k / fps seconds. Names are unique within a scene: no two
 bodies share both colour and shape.
+
+Which seeds are for training and which are for judging.
+
+A trainer draws seeds only from TRAINING_SEEDS and calls `refuse_held_out` on every seed it was
+given. VALIDATION_SEEDS calibrate thresholds and pick checkpoints; TEST_SEEDS give the numbers that
+are published, and nothing else may look at them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -26,6 +35,23 @@ from massannot.scenes.physics import Body, Motion, room_planes, simulate
 from massannot.scenes.scenarios import SCENARIOS, Scenario, Stage, draw_bodies
 from massannot.scenes.shapes import SHAPE_NAMES, Floats
 from massannot.scenes.textures import TILE_M, Skin, Tiling, draw_floor, draw_skin, draw_wall
+
+VALIDATION_SEEDS = range(900_000, 900_128)
+TEST_SEEDS = range(900_128, 900_256)
+HELD_OUT_SEEDS = range(900_000, 901_000)  # the two above and room for later rulers
+TRAINING_SEEDS = range(1_000_000, 2_000_000_000)
+
+
+def refuse_held_out(seeds: Iterable[int]) -> None:
+    """Raise ValueError if any of the seeds is kept for validation or test."""
+    held_out = sorted(seed for seed in set(seeds) if seed in HELD_OUT_SEEDS)
+    if held_out:
+        raise ValueError(
+            f"training seeds: found {held_out[:5]} of the held-out seeds "
+            f"{HELD_OUT_SEEDS.start}..{HELD_OUT_SEEDS.stop - 1}, expected none; "
+            f"draw from TRAINING_SEEDS ({TRAINING_SEEDS.start} and up)"
+        )
+
 
 SCENE_VERSION = 1
 

@@ -18,18 +18,18 @@ import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.clip import Clip, Video
+from massannot.dataset.card import card_text
+from massannot.dataset.layout import Layout
+from massannot.dataset.record import Identity, RunRecord, this_start
 from massannot.errors import UsageError
-from massannot.io.card import card_text
-from massannot.io.encode_film import FilmWriter
-from massannot.io.layout import Layout
-from massannot.io.parquet import write_parquet
-from massannot.io.run_record import Identity, RunRecord, this_start
-from massannot.io.video import Sampling, VideoEnd, read_clips, release
-from massannot.io.video_row import video_row
-from massannot.scenes.record import SceneRecord
 from massannot.scenes.render import render
+from massannot.scenes.scene_record import SceneRecord
 from massannot.scenes.truth_tables import truth_tables
 from massannot.scenes.world import SCENE_VERSION, Scene, SceneOptions, make_scene
+from massannot.storage.parquet import write_parquet
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.reader import Sampling, VideoEnd, read_clips, release
+from massannot.video.video_id import video_row
 
 CRF = 12
 """H.264's quality: noise and texture survive, so that a film is as hard as its pictures."""

@@ -23,8 +23,8 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.image_coords import clipped_xyxy
-from massannot.protocols import I32, Bool, Detections, PhraseDetector
-from massannot.stages.stage import BaseStage
+from massannot.models.protocols import I32, Bool, Detections, PhraseDetector
+from massannot.stages._stage import BaseStage
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
-from massannot.geometry.camera import resized_intrinsics
-from massannot.geometry.transforms import check_rigid
-from massannot.protocols import CameraEstimator, Cameras
-from massannot.stages.stage import BaseStage
+from massannot.geometry.camera import check_rigid, resized_intrinsics
+from massannot.models.protocols import CameraEstimator, Cameras
+from massannot.stages._stage import BaseStage
 
 _POSE_TOLERANCE = 1e-6
 

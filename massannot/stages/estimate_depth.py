@@ -14,11 +14,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from massannot.clip import Clip
+from massannot.clip import Clip, DepthMaps
 from massannot.errors import BadModelOutput
-from massannot.pixels import DepthMaps
-from massannot.protocols import DepthEstimator
-from massannot.stages.stage import BaseStage
+from massannot.models.protocols import DepthEstimator
+from massannot.stages._stage import BaseStage
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.depth_sampling import EdgeRule
 from massannot.geometry.lifting import lift_tracks
-from massannot.stages.stage import BaseStage
-from massannot.stages.track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
+from massannot.stages._stage import BaseStage
+from massannot.stages._track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
+from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import Centres, surface_centre
-from massannot.geometry.transforms import apply, inverse
-from massannot.stages.stage import BaseStage
-from massannot.stages.track_arrays import (
+from massannot.stages._stage import BaseStage
+from massannot.stages._track_arrays import (
     SpaceTracks,
     camera_arrays,
     numbers,

@@ -29,9 +29,8 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.motion import displacement_sigma, first_and_last
 from massannot.geometry.path_length import jitter, path_length
-from massannot.stages.background_paths import BackgroundPaths, background_paths
-from massannot.stages.stage import BaseStage
-from massannot.stages.track_arrays import numbers, words
+from massannot.stages._stage import BaseStage
+from massannot.stages._track_arrays import BackgroundPaths, background_paths, numbers, words
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

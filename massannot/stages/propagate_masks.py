@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from massannot.clip import Clip
-from massannot.protocols import MaskPropagator
-from massannot.stages.entity_following import Box, EntityFollowing
-from massannot.stages.entity_rows import with_entities
-from massannot.stages.identity import IdentityOptions, joined_fragments
-from massannot.stages.stage import BaseStage
-from massannot.stages.way_back import go_back
+from massannot.entities.following import Box, EntityFollowing
+from massannot.entities.identity import IdentityOptions, joined_fragments
+from massannot.entities.rows import with_entities
+from massannot.entities.way_back import go_back
+from massannot.models.protocols import MaskPropagator
+from massannot.stages._stage import BaseStage
 
 
 @dataclass(frozen=True)

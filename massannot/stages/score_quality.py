@@ -19,9 +19,9 @@ from massannot.clip import Clip
 from massannot.geometry import rle
 from massannot.geometry.path_length import jitter
 from massannot.geometry.quality import QualityParts, quality
-from massannot.stages.stage import BaseStage
-from massannot.stages.track_arrays import numbers, picture_tracks, space_tracks, words
-from massannot.tables.spec import FLOAT32
+from massannot.stages._stage import BaseStage
+from massannot.stages._track_arrays import numbers, picture_tracks, space_tracks, words
+from massannot.tables._spec import FLOAT32
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -10,7 +10,7 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadRecipe
-from massannot.stages.stage import BaseStage
+from massannot.stages._stage import BaseStage
 
 
 @dataclass(frozen=True)

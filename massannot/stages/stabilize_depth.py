@@ -16,15 +16,18 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from massannot.clip import Clip
-from massannot.geometry.background_fit import BackgroundFit, BackgroundFitRule, fit_background
+from massannot.clip import Clip, DepthMaps
+from massannot.geometry.background_fit import (
+    BackgroundFit,
+    BackgroundFitRule,
+    fit_background,
+    masked_median,
+)
 from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
 from massannot.geometry.depth_sampling import sample_depth
-from massannot.geometry.robust import masked_median
-from massannot.pixels import DepthMaps
-from massannot.stages.stage import BaseStage
-from massannot.stages.track_arrays import BACKGROUND, picture_tracks
-from massannot.tables.spec import FLOAT32
+from massannot.stages._stage import BaseStage
+from massannot.stages._track_arrays import BACKGROUND, picture_tracks
+from massannot.tables._spec import FLOAT32
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from PIL import Image
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadRecipe
-from massannot.stages.stage import BaseStage
+from massannot.stages._stage import BaseStage
 
 F32 = NDArray[np.float32]
 

@@ -15,9 +15,8 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
-from massannot.stages.background_paths import background_paths
-from massannot.stages.stage import BaseStage
-from massannot.stages.track_arrays import BACKGROUND, picture_tracks
+from massannot.stages._stage import BaseStage
+from massannot.stages._track_arrays import BACKGROUND, background_paths, picture_tracks
 
 
 @dataclass(frozen=True)

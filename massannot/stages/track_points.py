@@ -25,9 +25,9 @@ from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry import rle
 from massannot.geometry.point_choice import choose_points, texture
-from massannot.protocols import F32, F64, I32, Bool, PointTracker, PointTracks
-from massannot.stages.stage import BaseStage
-from massannot.tables.spec import list_of
+from massannot.models.protocols import F32, F64, I32, Bool, PointTracker, PointTracks
+from massannot.stages._stage import BaseStage
+from massannot.tables._spec import list_of
 
 BACKGROUND = -1
 

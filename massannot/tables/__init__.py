@@ -7,16 +7,14 @@ import pkgutil
 from functools import cache
 
 from massannot.errors import BadTable
-from massannot.tables.spec import TableSpec
+from massannot.tables._spec import TableSpec
 
 
 @cache
 def names() -> tuple[str, ...]:
     """Every table's name, in alphabetical order; imports none of them."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(
-        sorted(name for name in found if name not in {"spec", "json_schema", "consistency"})
-    )
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 @cache

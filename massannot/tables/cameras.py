@@ -1,6 +1,6 @@
 """Cameras: the pinhole and its pose in every frame."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     FLOAT32,
     FLOAT64,
     INT32,

@@ -1,7 +1,7 @@
 """Clips: the unit of annotation, journal and failure; `clips` is published last, so a clip
 seen here is complete in every other table."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     BOOL,
     FLOAT32,
     FLOAT64,

@@ -1,6 +1,6 @@
 """Depth maps, on request: 16-bit, PNG-compressed, short side at most 256."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     BINARY,
     FLOAT64,
     INT32,

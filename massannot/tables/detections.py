@@ -1,6 +1,6 @@
 """Detections: every box the detector gave, also those that became no entity, with the reason."""
 
-from massannot.tables.spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
 REASONS = ("duplicate", "unconfirmed", "over_phrase_limit", "over_entity_limit", "empty_mask")
 

@@ -1,6 +1,6 @@
 """Entities: what was found; each keeps its number from its first to its last visible frame."""
 
-from massannot.tables.spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
 SPEC = TableSpec(
     name="entities",

@@ -1,6 +1,6 @@
 """Events: what happened when; written by scenes, later by the annotator."""
 
-from massannot.tables.spec import FLOAT64, INT32, STRING, Column, Reference, TableSpec, list_of
+from massannot.tables._spec import FLOAT64, INT32, STRING, Column, Reference, TableSpec, list_of
 
 SPEC = TableSpec(
     name="events",

@@ -1,7 +1,7 @@
 """Failures: what could not be annotated and why, without host details. Not part of the
 equal-bytes promise."""
 
-from massannot.tables.spec import INT32, STRING, Column, TableSpec
+from massannot.tables._spec import INT32, STRING, Column, TableSpec
 
 SPEC = TableSpec(
     name="failures",

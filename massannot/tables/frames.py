@@ -1,7 +1,7 @@
 """Frames: which pictures of the video were annotated. `pts` is the identity in the file;
 `frame` counts within the clip, so the tables' lists are indexed by it."""
 
-from massannot.tables.spec import BOOL, FLOAT64, INT32, INT64, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import BOOL, FLOAT64, INT32, INT64, STRING, Column, Reference, TableSpec
 
 SPEC = TableSpec(
     name="frames",

@@ -3,7 +3,7 @@
 Overlaps are kept: each entity has its own mask. No row: the propagator was not asked there.
 """
 
-from massannot.tables.spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
 STATES = ("visible", "occluded", "absent")
 

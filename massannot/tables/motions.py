@@ -1,7 +1,7 @@
 """Motions: an entity's displacement over a segment. A segment's last position is the next one's
 first, as in MASS's motion profile."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     BOOL,
     FLOAT32,
     FLOAT64,

@@ -1,7 +1,7 @@
 """Phrases: what was asked. What was found is in `entities`; a phrase without an entity is a
 result, not a failure."""
 
-from massannot.tables.spec import INT32, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import INT32, STRING, Column, Reference, TableSpec
 
 SPEC = TableSpec(
     name="phrases",

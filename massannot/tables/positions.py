@@ -1,6 +1,6 @@
 """Positions: the robust centre of an entity's VISIBLE surface, not of its body."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     FLOAT32,
     INT32,
     LIFTED_SCALE_TYPES,

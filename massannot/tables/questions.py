@@ -1,6 +1,6 @@
 """Questions: everything the manifest said, whether or not its video could be annotated."""
 
-from massannot.tables.spec import FLOAT64, INT32, STRING, Column, TableSpec, list_of
+from massannot.tables._spec import FLOAT64, INT32, STRING, Column, TableSpec, list_of
 
 SPEC = TableSpec(
     name="questions",

@@ -1,6 +1,6 @@
 """Segments: sub-spans of a clip; MASS describes motion per 32-frame segment."""
 
-from massannot.tables.spec import INT32, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import INT32, STRING, Column, Reference, TableSpec
 
 SPEC = TableSpec(
     name="segments",

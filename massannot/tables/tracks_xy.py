@@ -1,6 +1,6 @@
 """Point tracks in the picture: what the tracker said, before any depth."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     BOOL,
     FLOAT32,
     INT32,

@@ -1,6 +1,6 @@
 """Point tracks in space: tracks_xy lifted by depth, in the camera frame of each frame."""
 
-from massannot.tables.spec import (
+from massannot.tables._spec import (
     FLOAT32,
     INT32,
     LIFTED_SCALE_TYPES,

@@ -1,6 +1,6 @@
 """Videos: one row per file that was opened; the key is where it lies."""
 
-from massannot.tables.spec import BOOL, FLOAT64, INT16, INT32, INT64, STRING, Column, TableSpec
+from massannot.tables._spec import BOOL, FLOAT64, INT16, INT32, INT64, STRING, Column, TableSpec
 
 SPEC = TableSpec(
     name="videos",

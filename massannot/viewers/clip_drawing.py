@@ -15,11 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageDraw
 
+from massannot.dataset.arrays import stored_values
 from massannot.geometry import rle
-from massannot.io.stored_depth import stored_values
-from massannot.motion_profile import entity_names
-from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
-from massannot.viewers.palette import FAINT, GRID, INK, PAPER, depth_rgb, entity_rgb
+from massannot.questions.profile import entity_names
+from massannot.viewers.overlay import (
+    FAINT,
+    GRID,
+    INK,
+    PAPER,
+    TRAIL_FRAMES,
+    DrawnEntity,
+    depth_rgb,
+    draw,
+    entity_rgb,
+    font,
+)
 from massannot.viewers.top_view import TopView
 
 GetTable = Callable[[str], pa.Table]

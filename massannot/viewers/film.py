@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from massannot.io.encode_film import FilmWriter
+from massannot.video.film_encoder import FilmWriter
 from massannot.viewers.clip_drawing import ClipDrawing, GetTable
 
 STILL_WIDTH = 480

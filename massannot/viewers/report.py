@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from massannot.motion_profile import entity_names, is_good, motion_profile
+from massannot.questions.profile import entity_names, is_good, motion_profile
 from massannot.viewers import html
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.film import Rendered, paths

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from massannot.viewers.overlay import font
-from massannot.viewers.palette import FAINT, GRID, INK, PAPER, entity_rgb
+from massannot.viewers.overlay import FAINT, GRID, INK, PAPER, entity_rgb, font
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from massannot.models.cotracker3_tracker import CoTracker3Tracker
+from massannot.clip import Frames
+from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
 from massannot.models.random_weights import COTRACKER3, write_repository
 from massannot.models.weights import Weights
-from massannot.pixels import Frames
 from tests.tiny_models import noise_frames
 
 DEPTH = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"

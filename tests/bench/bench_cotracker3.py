@@ -20,9 +20,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from massannot.models.cotracker3 import CoTracker3Net
-from massannot.models.cotracker3_features import Features
-from massannot.models.cotracker3_state import Points
+from massannot.models.cotracker3.encoder import Features
+from massannot.models.cotracker3.net import CoTracker3Net
+from massannot.models.cotracker3.tokens import Points
 from tests.unit.cotracker3_plain import plain_offline
 
 MACS_PER_POINT_FRAME = 16.8e6

@@ -17,9 +17,9 @@ from statistics import median
 
 import numpy as np
 
-from massannot.io.cut_spans import CutRules
-from massannot.io.decoding import DecodedClip, DecodeJob, Opened, decode
-from massannot.io.encode_film import FilmWriter
+from massannot.video.decoding import DecodedClip, DecodeJob, Opened, decode
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.sampling import CutRules
 
 SIZES = ((960, 540), (1280, 720), (1920, 1080))
 N_FRAMES, FPS = 120, 30

@@ -24,24 +24,22 @@ from typing import ClassVar
 import numpy as np
 
 from massannot import tables
-from massannot.clip import Clip, Video
-from massannot.executors import local
-from massannot.executors.driver import Driver
-from massannot.executors.order import Order
-from massannot.executors.progress import ClipDone, WorkerReady
-from massannot.executors.read_planned import ReadPlanned
-from massannot.executors.stop_signals import StopSignals
-from massannot.executors.watchdog import Patience
-from massannot.io import run_record
-from massannot.io.byte_budget import ByteBudget
-from massannot.io.layout import Layout
-from massannot.io.plan import PlannedVideo, deal
-from massannot.io.plan_folder import PlannedShard
-from massannot.io.run_record import Identity, RunRecord
-from massannot.io.video import Sampling, VideoEnd
-from massannot.pipeline import Pipeline
-from massannot.pixels import Frames
-from massannot.stages.stage import BaseStage
+from massannot.clip import Clip, Frames, Video
+from massannot.dataset import record as run_record
+from massannot.dataset.layout import Layout
+from massannot.dataset.record import Identity, RunRecord
+from massannot.engine import local
+from massannot.engine.driver import Driver, StopSignals
+from massannot.engine.progress import ClipDone, WorkerReady
+from massannot.engine.watchdog import Patience
+from massannot.engine.worker import ReadPlanned
+from massannot.engine.worker_config import Order
+from massannot.plan.folder import PlannedShard
+from massannot.plan.planned_videos import PlannedVideo, deal
+from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import BaseStage
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.reader import Sampling, VideoEnd
 from tests.bench.noop_worker import NoopProcesses
 
 RUNS = 5

@@ -28,11 +28,10 @@ from typing import Any
 
 import numpy as np
 
-from massannot.clip import Clip
-from massannot.io.video import Sampling, Span, probe, read_clips
-from massannot.pipeline import Pipeline, StageTime
-from massannot.pixels import Frames
-from massannot.recipe import Choice
+from massannot.clip import Clip, Frames
+from massannot.recipes.spec import Choice
+from massannot.stages._pipeline import Pipeline, StageTime
+from massannot.video.reader import Sampling, Span, probe, read_clips
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 N_FRAMES = 16
@@ -85,9 +84,9 @@ def alone(home: Path, function: str, *arguments: str) -> None:
 
 def annotate_small(clip: str) -> None:
     """The whole command on one clip, every box believed; prints a row a step and checks limits."""
-    from massannot import job
-    from massannot.io.dataset import open_dataset
-    from massannot.io.validate import problems
+    from massannot.dataset.reading import open_dataset
+    from massannot.dataset.validate import problems
+    from massannot.jobs import annotate as job
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "first_frames.csv"

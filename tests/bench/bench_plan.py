@@ -20,13 +20,14 @@ from pathlib import Path
 from statistics import median
 
 from massannot.clip import Phrase
-from massannot.executors.carry_out import carry_out
-from massannot.io import commits, plan_folder
-from massannot.io.commits import Commit, CommittedFile
-from massannot.io.layout import Layout
-from massannot.io.plan import PlannedVideo, Shard
-from massannot.io.plan_folder import PlanFolder, PlannedShard
-from massannot.io.video import Span
+from massannot.dataset import commits
+from massannot.dataset.commits import Commit, CommittedFile
+from massannot.dataset.layout import Layout
+from massannot.engine.execution import carry_out
+from massannot.plan import folder as plan_folder
+from massannot.plan.folder import PlanFolder, PlannedShard
+from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.video.reader import Span
 from tests.faults.tiny_run import SAMPLING, Tiny
 
 CLIPS, FEW, PER_SHARD, COMMITTED = 1_000_000, 1_000, 64, 15_000

@@ -17,11 +17,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from massannot import planning
-from massannot.io import plan, probing
-from massannot.io.open_video import Header
-from massannot.io.plan import PlannedVideo
-from massannot.recipe import Choice
+from massannot.jobs import plan as planning
+from massannot.plan import planned_videos, probe
+from massannot.plan.planned_videos import PlannedVideo
+from massannot.recipes.spec import Choice
+from massannot.video.header import Header
 from tests.bench.bench_plan import largest_mib
 
 FEW, MANY = 1_000, 1_000_000
@@ -45,8 +45,8 @@ def seen(video: PlannedVideo) -> PlannedVideo:
 
 
 def make(n_videos: int) -> None:
-    plan._seen = seen
-    planning.probe_all = functools.partial(probing.probe_all, probe=lambda uri: HEADER)
+    planned_videos._seen = seen
+    planning.probe_all = functools.partial(probe.probe_all, probe=lambda uri: HEADER)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with open(folder / "list.txt", "w") as names:

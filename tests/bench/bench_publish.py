@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from massannot import tables
-from massannot.io import commits, run_record
-from massannot.io.layout import Layout
-from massannot.io.publish import publish
+from massannot.dataset import commits
+from massannot.dataset import record as run_record
+from massannot.dataset.layout import Layout
+from massannot.dataset.publish import publish
 from tests.unit import small_dataset as small
 
 POINTS, FRAMES = 4000, 256

@@ -18,11 +18,11 @@ import numpy as np
 
 from massannot.clip import Clip, Phrase
 from massannot.geometry import rle
-from massannot.io.encode_film import FilmWriter
-from massannot.io.parquet import write_parquet
-from massannot.io.video import Sampling, Span, read_clips, release
-from massannot.recipe import Choice
+from massannot.recipes.spec import Choice
+from massannot.storage.parquet import write_parquet
+from massannot.video.film_encoder import FilmWriter
 from massannot.tables import spec
+from massannot.video.reader import Sampling, Span, read_clips, release
 
 WIDTH, HEIGHT, N_FRAMES, FPS = 1280, 720, 96, 24
 NAMES = ("red disc", "green disc", "blue disc", "white disc", "black disc")

@@ -27,8 +27,9 @@ from massannot.models.oracle import (
     OracleMasks,
     OracleTracker,
 )
-from massannot.pipeline import Pipeline
 from massannot.scenes.world import SceneOptions, make_scene
+from massannot.stages._pipeline import Pipeline
+from massannot.stages._track_arrays import numbers
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
@@ -40,7 +41,6 @@ from massannot.stages.score_quality import ScoreQuality, evidence_of
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
 from massannot.stages.summarize_clip import SummarizeClip
-from massannot.stages.track_arrays import numbers
 from massannot.stages.track_points import TrackPoints
 from tests.unit.scene_clip import scene_clip, write_record
 

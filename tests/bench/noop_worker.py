@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from multiprocessing.connection import Connection
 
-from massannot.executors.child_process import ChildProcess, ChildProcesses
-from massannot.executors.messages import Loaded, ShardEnded, Stop
-from massannot.executors.order import Order
-from massannot.executors.progress import ClipBegun, ClipDone, ShardBegun
+from massannot.engine.handles import ChildProcess, ChildProcesses
+from massannot.engine.messages import Loaded, ShardEnded, Stop
+from massannot.engine.progress import ClipBegun, ClipDone, ShardBegun
+from massannot.engine.worker_config import Order
 
 
 class NoopProcess(ChildProcess):

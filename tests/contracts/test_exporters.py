@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from massannot import exporting, tables
+from massannot import exporters, tables
+from massannot.dataset.arrays import good_entities
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.io.dataset import Dataset
-from massannot.io.kept_rows import good_entities
-from massannot.scenes.record import SceneLibrary
+from massannot.scenes.scene_record import SceneLibrary
 from tests.asked_scenes import annotate, questions_about, write_world
 
 
@@ -35,12 +35,12 @@ def of_entities(table: pa.Table) -> pa.Table:
 
 def has_entities(name: str) -> bool:
     """Else questions are left out whose entities are (tests/unit/test_export_training.py)."""
-    return any("entity" in tables.spec(each).names for each in exporting.exporter(name).TABLES)
+    return any("entity" in tables.spec(each).names for each in exporters.exporter(name).TABLES)
 
 
-@pytest.mark.parametrize("name", exporting.names())
+@pytest.mark.parametrize("name", exporters.names())
 def test_what_was_exported_loads_back_equal(name: str, dataset: Dataset, tmp_path: Path) -> None:
-    exporter = exporting.exporter(name)
+    exporter = exporters.exporter(name)
     written = exporter.export(dataset, tmp_path / name)
     assert all(path.is_file() for path in written.files)
     assert written.left_out == ()
@@ -52,15 +52,15 @@ def test_what_was_exported_loads_back_equal(name: str, dataset: Dataset, tmp_pat
         assert found[table].equals(of_entities(dataset.table(table))), table
 
 
-@pytest.mark.parametrize("name", exporting.names())
+@pytest.mark.parametrize("name", exporters.names())
 def test_exporting_twice_gives_equal_bytes(name: str, dataset: Dataset, tmp_path: Path) -> None:
-    exporter = exporting.exporter(name)
+    exporter = exporters.exporter(name)
     first, second = (exporter.export(dataset, tmp_path / n).files for n in ("a", "b"))
     assert [p.name for p in first] == [p.name for p in second]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
 
 
-@pytest.mark.parametrize("name", [n for n in exporting.names() if has_entities(n)])
+@pytest.mark.parametrize("name", [n for n in exporters.names() if has_entities(n)])
 def test_entities_below_the_quality_asked_for_are_left_out(
     name: str, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -72,7 +72,7 @@ def test_entities_below_the_quality_asked_for_are_left_out(
         for entity in good_entities(view, min_quality=least)
     }
     assert 0 < len(kept) < dataset.table("entities").num_rows
-    exporter = exporting.exporter(name)
+    exporter = exporters.exporter(name)
     exporter.export(dataset, tmp_path, min_quality=least)
     for table in exporter.load(tmp_path).values():
         if "entity" in table.column_names:
@@ -81,17 +81,17 @@ def test_entities_below_the_quality_asked_for_are_left_out(
             assert found == kept
 
 
-@pytest.mark.parametrize("name", exporting.names())
+@pytest.mark.parametrize("name", exporters.names())
 def test_a_folder_without_an_export_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        exporting.exporter(name).load(tmp_path)
+        exporters.exporter(name).load(tmp_path)
 
 
 def test_a_format_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(UsageError, match=r"coco.*mass-bench"):
-        exporting.exporter("excel")
+        exporters.exporter("excel")
 
 
-@pytest.mark.parametrize("name", exporting.names())
+@pytest.mark.parametrize("name", exporters.names())
 def test_a_format_says_what_it_is_without_being_imported(name: str) -> None:
-    assert exporting.summary(name).startswith(f"{name}: ")
+    assert exporters.summary(name).startswith(f"{name}: ")

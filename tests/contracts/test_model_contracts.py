@@ -18,10 +18,10 @@ import pytest
 import massannot.models
 from massannot.geometry import rle
 from massannot.models.camera_pinhole import PinholeCamera
-from massannot.models.cotracker3 import CoTracker3Net, CoTracker3Sizes
-from massannot.models.cotracker3_checkpoint import save_cotracker3
-from massannot.models.cotracker3_predictor import Conventions
-from massannot.models.cotracker3_tracker import CoTracker3Tracker
+from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
+from massannot.models.cotracker3.predictor import Conventions
+from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
@@ -32,14 +32,7 @@ from massannot.models.oracle import (
     OracleMasks,
     OracleTracker,
 )
-from massannot.models.recorded_boxes import RecordedBoxes
-from massannot.models.recorded_cameras import RecordedCameras
-from massannot.models.recorded_depth import RecordedDepth
-from massannot.models.recorded_masks import RecordedMasks
-from massannot.models.recorded_tracks import RecordedTracks
-from massannot.models.sam2_video import Sam2Video
-from massannot.models.weights import Weights
-from massannot.protocols import (
+from massannot.models.protocols import (
     CameraEstimator,
     DepthEstimator,
     MaskPropagator,
@@ -49,7 +42,13 @@ from massannot.protocols import (
     PhraseDetector,
     PointTracker,
 )
-from massannot.scenes.answers import Answers
+from massannot.models.recorded.camera_files import RecordedCameras
+from massannot.models.recorded.depth_files import RecordedDepth
+from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
+from massannot.models.recorded.track_files import RecordedTracks
+from massannot.models.sam2.propagator import Sam2Video
+from massannot.models.weights import Weights
+from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import SceneOptions, make_scene
 from tests.tiny_models import tiny_depth, tiny_detector, tiny_sam2
 from tests.unit.scene_clip import scene_frames, write_record
@@ -197,12 +196,13 @@ def queries() -> np.ndarray:
 
 def test_every_model_is_in_the_table() -> None:
     found = set()
-    for module in pkgutil.iter_modules(massannot.models.__path__):
-        members = vars(importlib.import_module(f"massannot.models.{module.name}")).values()
+    for module in pkgutil.walk_packages(massannot.models.__path__, "massannot.models."):
+        members = vars(importlib.import_module(module.name)).values()
         for kind in members:
             if (
                 inspect.isclass(kind)
-                and kind.__module__.startswith("massannot.models")
+                and kind.__module__.startswith("massannot.models.")
+                and not getattr(kind, "_is_protocol", False)
                 and hasattr(kind, "setup")
                 and any(hasattr(kind, method) for method in JOBS)
             ):
@@ -353,7 +353,7 @@ def test_cameras_are_rigid_and_start_at_the_world(kind: type, tmp_path: Path) ->
 
 def test_the_protocols_name_all_jobs() -> None:
     """A protocol added to protocols.py needs a row in JOBS."""
-    import massannot.protocols as protocols
+    import massannot.models.protocols as protocols
 
     kinds = [k for k in vars(protocols).values() if inspect.isclass(k) and Model in k.__mro__]
     assert set(kinds) - {Model} == set(JOBS.values())

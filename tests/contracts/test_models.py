@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from massannot.clip import Frames
 from massannot.models.depth_anything import DepthAnything
 from massannot.models.grounding_dino import GroundingDino
-from massannot.models.sam2_video import Sam2Video
+from massannot.models.sam2.propagator import Sam2Video
 from massannot.models.weights import Weights
-from massannot.pipeline import _plain
-from massannot.pixels import Frames
+from massannot.stages._pipeline import _plain
 from tests.tiny_models import noise_frames, tiny_depth, tiny_detector, tiny_sam2
 
 Use = Callable[[Any, Frames], Any]

@@ -19,7 +19,7 @@ import pytest
 
 from massannot import errors
 from massannot.clip import Clip, Video
-from massannot.io.video import Sampling, VideoEnd, read_clips, release
+from massannot.video.reader import Sampling, VideoEnd, read_clips, release
 from tests.unit import make_videos as make
 from tests.unit.make_videos import Film
 

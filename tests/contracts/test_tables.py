@@ -10,7 +10,7 @@ import pytest
 
 from massannot import tables
 from massannot.errors import BadTable, NewerTable
-from massannot.tables import json_schema
+from massannot.tables import _json_schema as json_schema
 
 ROOT = Path(__file__).parents[2]
 MASK = {

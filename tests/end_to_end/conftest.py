@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from massannot import api
-from massannot.io.video import Sampling
-from massannot.recipe import STEPS, Choice
-from massannot.scenes.record import SceneLibrary
+from massannot.jobs import api
+from massannot.recipes.spec import STEPS, Choice
+from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from massannot.video.reader import Sampling
 
 SIZE = {"width": 160, "height": 128, "n_frames": 24}
 ALL_FRAMES = Sampling(fps=None)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from massannot.io.store import store_of
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from massannot.storage.store import store_of
 from tests import s3_server
 
 ROOT = Path(__file__).parents[2]

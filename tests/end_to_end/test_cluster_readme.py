@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from massannot.io.dataset import open_dataset
+from massannot.dataset.reading import open_dataset
 
 README = Path(__file__).parents[2] / "README.md"
 pytestmark = [

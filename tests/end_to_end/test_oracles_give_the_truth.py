@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from massannot import api
+from massannot.dataset.reading import Dataset, open_dataset
 from massannot.evaluate.clip_scores import ClipTruth, same_points, surface_centres
-from massannot.io.dataset import Dataset, open_dataset
-from massannot.scenes.record import SceneLibrary
-from massannot.scenes.tracks import ROOM, surface_points
+from massannot.jobs import api
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.true_tracks import ROOM, surface_points
 from tests.end_to_end.conftest import FINER, ONE, annotate
 
 

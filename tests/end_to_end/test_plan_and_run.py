@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from massannot import cli
+from massannot.engine import local
+from massannot.engine.progress import ClipDone
+from massannot.engine.watchdog import Patience
 from massannot.errors import UsageError
-from massannot.executors import local
-from massannot.executors.progress import ClipDone
-from massannot.executors.watchdog import Patience
-from massannot.models.device import TorchState
+from massannot.models.runtime import TorchState
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tests.faults.tiny_run import data_files

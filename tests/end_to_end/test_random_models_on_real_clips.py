@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from massannot import api
 from massannot.clip import Phrase
-from massannot.io.dataset import Dataset
-from massannot.io.plan import deal, seen_now
-from massannot.io.span import Span
-from massannot.io.validate import problems
-from massannot.io.video import Sampling, probe
-from massannot.models.cotracker3 import CoTracker3Net, CoTracker3Sizes
-from massannot.models.cotracker3_checkpoint import save_cotracker3
-from massannot.recipe import Choice
+from massannot.dataset.reading import Dataset
+from massannot.dataset.validate import problems
+from massannot.inputs.span import Span
+from massannot.jobs import api
+from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
+from massannot.plan.planned_videos import deal, seen_now
+from massannot.recipes.spec import Choice
+from massannot.video.reader import Sampling, probe
 from tests.tiny_models import tiny_depth, tiny_detector, tiny_sam2
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"

@@ -73,7 +73,7 @@ def test_the_commands_run_in_the_order_in_which_they_stand(folder: Path) -> None
 def test_the_python_example_runs(folder: Path) -> None:
     (code,) = blocks("python")
     chosen = (
-        "from massannot.recipe import STEPS, Choice\n"
+        "from massannot.recipes.spec import STEPS, Choice\n"
         "choice = Choice(profile='none', scenes='world', oracles=STEPS)\n"
     )
     code = chosen + code.replace('out="out")', 'out="py", choice=choice, workers=0)')

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from massannot import api
-from massannot.io.dataset import Dataset
-from massannot.io.video import Sampling, probe
-from massannot.recipe import Choice
-from massannot.tables.consistency import problems
+from massannot.dataset.reading import Dataset
+from massannot.jobs import api
+from massannot.recipes.spec import Choice
+from massannot.tables._consistency import problems
+from massannot.video.reader import Sampling, probe
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 CLIPS = sorted(MEDIA.glob("*.mp4"))

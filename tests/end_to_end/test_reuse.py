@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from massannot import api, stages
+from massannot import stages
+from massannot.dataset.layout import Layout
+from massannot.engine.progress import ClipDone
 from massannot.errors import OtherRecipe, UsageError
-from massannot.executors.progress import ClipDone
-from massannot.io.layout import Layout
-from massannot.io.video import Sampling
-from massannot.kept_choice import NAME
+from massannot.jobs import api
+from massannot.jobs.kept_choice import NAME
 from massannot.models.oracle import OracleDepth, OracleMasks
-from massannot.recipe import STEPS, Choice
-from massannot.scenes.record import SceneLibrary
+from massannot.recipes.spec import STEPS, Choice
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.video.reader import Sampling
 from tests.end_to_end.conftest import names_of
 from tests.faults.tiny_run import data_files
 

@@ -9,15 +9,14 @@ import pytest
 import torch
 
 from massannot.errors import UsageError
-from massannot.evaluate import answers as scored
-from massannot.rft.evaluate import answers
+from massannot.questions.scene_dataset import write_scene_questions
+from massannot.rft import scores
+from massannot.rft.answer import answers
 from massannot.rft.recipes import Recipe, WarmUp, names, recipe
-from massannot.rft.scene_dataset import write_scene_questions
 from massannot.rft.tiny_model import read_tiny
 from massannot.rft.tiny_warm_up import _packed, _questions
 from massannot.rft.train import described, train, with_steps
-from massannot.rft.trained_on import seen_before
-from massannot.rft.training_rows import EVIDENCE, Row, load
+from massannot.rft.training_rows import EVIDENCE, Row, load, seen_before
 
 FAMILIES = ("faster", "in_front")
 
@@ -75,7 +74,7 @@ def test_scores_have_every_condition_family_and_chance(world: Path, tmp_path: Pa
     log: list[str] = []
     found = answers([world / "run"], data=world / "held-out", limit=24, log=log.append)
     assert not any("was trained on" in line for line in log)
-    rows = scored.scores(found)
+    rows = scores.scores(found)
     assert {row.condition for row in rows} == {
         "profile",
         "profile + RFT",
@@ -88,7 +87,7 @@ def test_scores_have_every_condition_family_and_chance(world: Path, tmp_path: Pa
         ("all", "all"),
     }
     assert all(row.chance == 0.5 for row in rows)
-    for path in scored.write(rows, found, tmp_path):
+    for path in scores.write(rows, found, tmp_path):
         assert path.stat().st_size > 100
 
 

@@ -13,10 +13,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from massannot.evaluate.boxes import area_under_precision
-from massannot.evaluate.intervals import mean_difference
-from massannot.models import depth_anything, grounding_dino, lucas_kanade, sam2_video
+from massannot.evaluate.box_scores import area_under_precision
+from massannot.geometry.intervals import mean_difference
+from massannot.models import depth_anything, grounding_dino, lucas_kanade
 from massannot.models.profiles import Job, named
+from massannot.models.sam2 import propagator
 from tools.embedded import measured, ruler
 
 pytestmark = pytest.mark.slow
@@ -40,8 +41,8 @@ def mean_kept(patch: pytest.MonkeyPatch) -> None:
 
 def boxes_as_yxyx(patch: pytest.MonkeyPatch) -> None:
     for name in ("box_corners", "box_logits"):
-        real = getattr(sam2_video, name)
-        patch.setattr(sam2_video, name, lambda b, real=real, **size: real(b[[1, 0, 3, 2]], **size))
+        real = getattr(propagator, name)
+        patch.setattr(propagator, name, lambda b, real=real, **size: real(b[[1, 0, 3, 2]], **size))
 
 
 def pictures_one_late(patch: pytest.MonkeyPatch) -> None:

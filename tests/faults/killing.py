@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from massannot.io import commits
-from massannot.io.journal import Begun, Finished, read_journal
-from massannot.io.layout import Layout
+from massannot.dataset import commits
+from massannot.dataset.journal import Begun, Finished, read_journal
+from massannot.dataset.layout import Layout
 from tests.faults import tiny_run
 
 PHASES = ("decode", "model", "part", "commit", "publish")

@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from massannot.executors import local, ray
+from massannot.engine import local, ray
 from tests.faults import tiny_run
 
 

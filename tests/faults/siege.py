@@ -7,8 +7,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from massannot.io.commits import damage
-from massannot.io.layout import Layout
+from massannot.dataset.commits import damage
+from massannot.dataset.layout import Layout
 from tests.faults import killing, tiny_run
 from tests.faults.tiny_run import data_files, done
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from massannot.dataset import commits
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import open_dataset
+from massannot.engine.local import run
+from massannot.engine.progress import ShardDone, silent
 from massannot.errors import NothingToRun
-from massannot.executors.local import run
-from massannot.executors.progress import ShardDone, silent
-from massannot.io import commits, object_store
-from massannot.io.dataset import open_dataset
-from massannot.io.layout import Layout
-from massannot.io.store import store_of
+from massannot.storage import object_store
+from massannot.storage.store import store_of
 from tests import s3_server
 from tests.faults import tiny_run
 from tests.faults.tiny_run import Tiny, data_files, done

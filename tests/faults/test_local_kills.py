@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from massannot.io.commits import damage
-from massannot.io.layout import Layout
+from massannot.dataset.commits import damage
+from massannot.dataset.layout import Layout
 from tests.faults import killing, tiny_run
 from tests.faults.siege import Siege, finish
 from tests.faults.tiny_run import data_files, done

@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import tables
+from massannot.dataset import commits
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import open_dataset
+from massannot.engine.driver import WorkerBroke
+from massannot.engine.local import run
+from massannot.engine.progress import ClipBegun, ClipDone, ShardDone, WorkerDied
+from massannot.engine.watchdog import Patience
+from massannot.engine.worker import ReadPlanned
 from massannot.errors import BadRecipe, NothingToRun, OtherRecipe
-from massannot.executors.driver import WorkerBroke
-from massannot.executors.local import run
-from massannot.executors.progress import ClipBegun, ClipDone, ShardDone, WorkerDied
-from massannot.executors.read_planned import ReadPlanned
-from massannot.executors.watchdog import Patience
-from massannot.io import commits
-from massannot.io.dataset import open_dataset
-from massannot.io.layout import Layout
-from massannot.pipeline import Pipeline
-from massannot.tables import consistency
+from massannot.stages._pipeline import Pipeline
+from massannot.tables import _consistency as consistency
 from tests.faults import tiny_run
 from tests.faults.tiny_run import Tiny, data_files, done, plan_of
 

@@ -21,7 +21,7 @@ SCRIPT = """
     import os, sys
     from pathlib import Path
     from massannot.executors import ray
-    from massannot.executors.progress import ClipDone
+    from massannot.engine.progress import ClipDone
     from tests.faults import test_ray_alone, tiny_run
 
     def look(event):

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from massannot.executors import local, ray
-from massannot.executors.progress import WorkerDied, WorkerReady
-from massannot.executors.watchdog import Patience
-from massannot.io.dataset import open_dataset
-from massannot.io.layout import Layout
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import open_dataset
+from massannot.engine import local, ray
+from massannot.engine.progress import WorkerDied, WorkerReady
+from massannot.engine.watchdog import Patience
 from tests.faults import killing, tiny_run
 from tests.faults.ray_cluster import cluster
 from tests.faults.siege import finish

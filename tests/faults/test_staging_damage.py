@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from massannot.executors.local import run
-from massannot.io import commits
-from massannot.io.journal import Finished, read_journal, read_past
-from massannot.io.layout import Layout
+from massannot.dataset import commits
+from massannot.dataset.journal import Finished, read_journal, read_past
+from massannot.dataset.layout import Layout
+from massannot.engine.local import run
 from tests.faults import tiny_run
 from tests.faults.tiny_run import Tiny, data_files, done
 

@@ -20,12 +20,12 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip, Phrase
 from massannot.errors import ModelFailed
-from massannot.io.encode_film import FilmWriter
-from massannot.io.plan import Plan, deal, seen_now
-from massannot.io.video import Sampling, Span
-from massannot.models.micro_batch import micro_batch
-from massannot.pipeline import Pipeline
-from massannot.stages.stage import BaseStage
+from massannot.models.runtime import micro_batch
+from massannot.plan.planned_videos import Plan, deal, seen_now
+from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import BaseStage
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.reader import Sampling, Span
 
 SIDE, SECONDS, FPS = 32, 1, 8
 SAMPLING = Sampling(fps=None, clip_s=0.5)

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from massannot.models.cotracker3 import CoTracker3Net  # noqa: E402
+from massannot.models.cotracker3.net import CoTracker3Net  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

@@ -1,8 +1,8 @@
 """CoTracker3 in its plain form: each formula of the description written out, in float64.
 
-The ruler for massannot.models.cotracker3, and the form without any saving for the bench: nothing is
-reused, chunked, fused or reordered here. Reads a state dict; shares no code with the network. Every
-function works in the dtype of its inputs.
+The ruler for massannot.models.cotracker3, and for the bench the form without any saving: nothing is
+reused, chunked, fused or reordered here. Reads a state dict and shares no code with the network.
+Every function works in the dtype of its inputs.
 """
 
 from __future__ import annotations

@@ -12,13 +12,11 @@ from fractions import Fraction
 import numpy as np
 
 from massannot import tables
-from massannot.clip import Clip, Video
+from massannot.clip import Clip, DepthKind, DepthMaps, Frames, Video
 from massannot.geometry import rle
-from massannot.geometry.camera import project, resized_intrinsics
-from massannot.geometry.transforms import apply
-from massannot.pipeline import Pipeline
-from massannot.pixels import DepthKind, DepthMaps, Frames
-from massannot.protocols import Cameras, ModelCard
+from massannot.geometry.camera import apply, project, resized_intrinsics
+from massannot.models.protocols import Cameras, ModelCard
+from massannot.stages._pipeline import Pipeline
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.lift_tracks import LiftTracks
@@ -28,7 +26,7 @@ from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
 from massannot.stages.summarize_clip import SummarizeClip
-from massannot.tables.spec import TableSpec
+from massannot.tables._spec import TableSpec
 
 SOURCE = (320, 240)
 WORKING = (160, 120)

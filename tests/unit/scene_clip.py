@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from massannot import tables
-from massannot.clip import Clip, Phrase, Video
-from massannot.pixels import Frames
-from massannot.scenes.record import SceneRecord
+from massannot.clip import Clip, Frames, Phrase, Video
 from massannot.scenes.render import render
+from massannot.scenes.scene_record import SceneRecord
 from massannot.scenes.world import SCENE_VERSION, Scene
 
 VIDEO_ID = "5ce9e0" + "0" * 26

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from massannot import tables
+from massannot.dataset import commits
+from massannot.dataset import record as run_record
+from massannot.dataset.card import write_card
+from massannot.dataset.layout import Layout
 from massannot.geometry import rle
-from massannot.io import commits, run_record
-from massannot.io.card import write_card
-from massannot.io.layout import Layout
-from massannot.io.parquet import write_parquet
+from massannot.storage.parquet import write_parquet
 
 HEIGHT, WIDTH, N_FRAMES, N_POINTS = 6, 8, 4, 3
 SHARDS = {"000000": ("clip-a", "clip-b"), "000001": ("clip-c",)}

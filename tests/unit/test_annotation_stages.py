@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from massannot.clip import Clip
-from massannot.geometry.transforms import apply, inverse, rigid
+from massannot.geometry.camera import apply, inverse, rigid
 from tests.unit.plane_world import SOURCE, PlaneWorld
 
 N_FRAMES = 70

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from massannot import bill, planning, running
-from massannot.bill import Measured, bill_of
 from massannot.errors import NothingToRun
-from massannot.io.video import Sampling
-from massannot.planning import Wish
-from massannot.recipe import STEPS, Choice
+from massannot.jobs import estimate as bill
+from massannot.jobs import plan as planning
+from massannot.jobs import run as running
+from massannot.jobs.estimate import Measured, bill_of
+from massannot.jobs.plan import Wish
+from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from massannot.video.reader import Sampling
 
 MEASURED = Measured(
     clips=4,

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from massannot.clip import Frames
 from massannot.errors import BadRecipe, MissingWeights, ModelFailed
-from massannot.geometry.camera import resized_intrinsics
-from massannot.geometry.transforms import compose, inverse, rigid
+from massannot.geometry.camera import compose, inverse, resized_intrinsics, rigid
 from massannot.models.camera_pinhole import PinholeCamera
-from massannot.pixels import Frames
 
 N_FRAMES = 5
 

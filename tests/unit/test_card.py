@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from massannot.io.card import card_text, strictest_license
-from massannot.io.run_record import Weights
+from massannot.dataset.card import card_text, strictest_license
+from massannot.dataset.record import Weights
 from tests.unit.small_dataset import RECORD, write_small_dataset
 
 ROWS = [

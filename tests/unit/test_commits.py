@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from massannot.io import commits, durable
-from massannot.io.layout import Layout
+from massannot.dataset import commits
+from massannot.dataset.layout import Layout
+from massannot.storage import durable
 from tests.unit import small_dataset as small
 
 SHARD = "000000"

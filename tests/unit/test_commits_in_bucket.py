@@ -5,12 +5,14 @@ import shutil
 
 import pytest
 
+from massannot.dataset import commits
+from massannot.dataset import record as run_record
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import open_dataset
+from massannot.dataset.validate import problems
 from massannot.errors import OtherRecipe
-from massannot.io import commits, run_record, shared_plan
-from massannot.io.dataset import open_dataset
-from massannot.io.layout import Layout
-from massannot.io.store import store_of
-from massannot.io.validate import problems
+from massannot.plan import shared as shared_plan
+from massannot.storage.store import store_of
 from tests import s3_server
 from tests.unit import small_dataset as small
 

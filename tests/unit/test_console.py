@@ -2,10 +2,9 @@
 
 import pytest
 
-from massannot.console import Watcher
-from massannot.executors.load import Load
-from massannot.executors.progress import ClipDone, ClipFailed, RunBegun, WorkerDied
-from massannot.pipeline import StageTime
+from massannot.engine.progress import ClipDone, ClipFailed, Load, RunBegun, WorkerDied
+from massannot.jobs.console import Watcher
+from massannot.stages._pipeline import StageTime
 
 GIB = 2**30
 

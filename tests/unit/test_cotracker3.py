@@ -9,7 +9,7 @@ import torch
 from cotracker3_plain import plain_offline, plain_online
 from torch import Tensor
 
-from massannot.models.cotracker3 import CoTracker3Chunks, CoTracker3Net, CoTracker3Sizes
+from massannot.models.cotracker3.net import CoTracker3Chunks, CoTracker3Net, CoTracker3Sizes
 
 PIXELS = 1e-3
 PROBABILITY = 1e-4

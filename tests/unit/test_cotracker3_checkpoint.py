@@ -11,8 +11,8 @@ from test_cotracker3 import TINY, clip, network
 from torch import Tensor
 
 from massannot.errors import MissingWeights
-from massannot.models.cotracker3 import CoTracker3Net
-from massannot.models.cotracker3_checkpoint import load_cotracker3, save_cotracker3
+from massannot.models.cotracker3.checkpoint import load_cotracker3, save_cotracker3
+from massannot.models.cotracker3.net import CoTracker3Net
 
 State = dict[str, Tensor]
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from test_cotracker3 import TINY, network
 
+from massannot.clip import Frames
 from massannot.errors import BadModelOutput, MissingWeights
-from massannot.models.cotracker3_checkpoint import save_cotracker3
-from massannot.models.cotracker3_predictor import Conventions
-from massannot.models.cotracker3_tracker import CoTracker3Tracker
+from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.predictor import Conventions
+from massannot.models.cotracker3.tracker import CoTracker3Tracker
+from massannot.models.protocols import PointTracker
 from massannot.models.weights import Weights
-from massannot.pixels import Frames
-from massannot.protocols import PointTracker
 
 HEIGHT, WIDTH, N_FRAMES = 48, 64, 6
 CONVENTIONS = Conventions(resize_to=(HEIGHT, WIDTH), iters=2, support_grid=2)

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import tables
+from massannot.dataset.reading import open_dataset
 from massannot.errors import BadTable, NewerTable, UsageError
-from massannot.io.dataset import open_dataset
-from massannot.io.read_parquet import upgraded
-from massannot.tables.spec import INT32, STRING, Column, TableSpec
+from massannot.storage.parquet import upgraded
+from massannot.tables._spec import INT32, STRING, Column, TableSpec
 from tests.unit import small_dataset as small
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from massannot.errors import BadModelOutput, MissingWeights, UsageError
 from massannot.models.depth_anything import CanonicalFocal, DepthAnything
+from massannot.models.protocols import DepthEstimator
 from massannot.models.weights import Weights
-from massannot.protocols import DepthEstimator
 from tests.tiny_models import frames_of, noise_frames, tiny_depth
 
 try:

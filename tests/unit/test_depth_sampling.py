@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.geometry.depth_sampling import EdgeRule, sample_depth
-from massannot.geometry.edge_depth import edge_depth
+from massannot.geometry.depth_sampling import EdgeRule, edge_depth, sample_depth
 
 WIDTH, HEIGHT = 64, 48
 

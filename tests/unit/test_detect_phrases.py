@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from massannot.clip import Clip
+from massannot.clip import Clip, Frames
 from massannot.errors import BadModelOutput
-from massannot.pixels import Frames
-from massannot.protocols import Detections, ModelCard
+from massannot.models.protocols import Detections, ModelCard
 from massannot.stages.detect_phrases import DetectPhrases, key_frames
 from tests.drawn_world import RED, Thing, World
 

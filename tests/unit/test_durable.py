@@ -2,7 +2,7 @@
 
 import threading
 
-from massannot.io import durable
+from massannot.storage import durable
 
 
 def test_the_first_writer_of_a_name_wins(tmp_path):

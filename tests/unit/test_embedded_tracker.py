@@ -13,12 +13,12 @@ pytest.importorskip("cv2")
 
 import torch
 
-from massannot.models.cotracker3_correlation import correlate, sample_templates
-from massannot.models.cotracker3_features import Features
+from massannot.models.cotracker3.encoder import Features
+from massannot.models.cotracker3.tokens import correlate, sample_templates
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
 from massannot.models.weights import SHIPPED
-from massannot.scenes.seeds import VALIDATION_SEEDS
+from massannot.scenes.world import VALIDATION_SEEDS
 from tools import judge_tracker, train_embedded
 from tools.embedded import tracking
 

@@ -13,11 +13,11 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from massannot.models.prompts import prompts_of  # noqa: E402
+from massannot.clip import Frames  # noqa: E402
+from massannot.models.grounding_dino import prompts_of  # noqa: E402
 from massannot.models.random_weights import sam2_processor, write_network  # noqa: E402
-from massannot.models.sam2_video import Sam2Video  # noqa: E402
+from massannot.models.sam2.propagator import Sam2Video  # noqa: E402
 from massannot.models.weights import Weights  # noqa: E402
-from massannot.pixels import Frames  # noqa: E402
 from massannot.scenes.world import SceneOptions, make_scene  # noqa: E402
 from tools.embedded import detection, segmentation  # noqa: E402
 from tools.embedded.pool import Pool, boxes_and_areas  # noqa: E402

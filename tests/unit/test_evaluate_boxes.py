@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.evaluate.boxes import (
+from massannot.evaluate.box_scores import (
     TextBoxes,
     average_precision,
     iou_matrix,

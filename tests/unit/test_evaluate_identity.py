@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.evaluate.identity import IdentityScores, paired_entities, score_identity
+from massannot.evaluate.identity_scores import IdentityScores, paired_entities, score_identity
 
 
 def story(*objects: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from massannot.clip import Clip
+from massannot.dataset.reading import open_dataset
 from massannot.exporters import coco
-from massannot.io.dataset import open_dataset
-from massannot.io.video import Sampling, Span, read_clips
-from massannot.models.recorded_boxes import RecordedBoxes
-from massannot.models.recorded_masks import RecordedMasks
-from massannot.models.recorded_objects import RecordedObjects
-from massannot.scenes.record import SceneLibrary
+from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks, RecordedObjects
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.video.reader import Sampling, Span, read_clips
 from tests.asked_scenes import write_world
 from tests.unit.small_dataset import HEIGHT, N_FRAMES, WIDTH, mask_of, write_small_dataset
 

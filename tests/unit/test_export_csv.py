@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from massannot.dataset.reading import open_dataset
 from massannot.exporters import csv as exporter
-from massannot.io.dataset import open_dataset
 from tests.unit.small_dataset import N_FRAMES, write_small_dataset
 
 

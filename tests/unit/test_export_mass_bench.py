@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.exporters import mass_bench
-from massannot.io.dataset import Dataset
-from massannot.motion_profile import motion_profile
-from massannot.scenes.record import SceneLibrary
+from massannot.questions.profile import motion_profile
+from massannot.scenes.scene_record import SceneLibrary
 from tests.asked_scenes import annotate, questions_about, write_world
 from tests.unit.small_dataset import write_small_dataset
 

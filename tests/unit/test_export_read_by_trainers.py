@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from massannot import exporting
-from massannot.io.dataset import Dataset
-from massannot.rft.count_tokens import Media
-from massannot.rft.examples import TrainingData
+from massannot import exporters
+from massannot.dataset.reading import Dataset
+from massannot.questions.examples import TrainingData
+from massannot.questions.tokens import Media
 from tests.asked_scenes import annotate, questions_about, write_world
 from tests.tiny_processor import write_processor
 
@@ -39,7 +39,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def export(dataset: Dataset, folder: Path, name: str, media: Media) -> None:
     training = TrainingData(media=media, frames=2)
-    assert exporting.exporter(name).export(dataset, folder, training=training).left_out == ()
+    assert exporters.exporter(name).export(dataset, folder, training=training).left_out == ()
 
 
 class TokenizerOnly:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from massannot.dataset.reading import Dataset, open_dataset
 from massannot.exporters import tapip3d
-from massannot.io.dataset import Dataset, open_dataset
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 
 HEIGHT, WIDTH, N_FRAMES = OPTIONS.height, OPTIONS.width, OPTIONS.n_frames

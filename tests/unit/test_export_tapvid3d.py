@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 
 from massannot import tables
+from massannot.dataset.arrays import lifted_tracks, tracks_table
+from massannot.dataset.reading import ClipView, Dataset, open_dataset
 from massannot.errors import UsageError
-from massannot.evaluate.tapvid3d import score
+from massannot.evaluate.tapvid3d_scores import score
 from massannot.exporters import tapvid3d
-from massannot.io.clip_view import ClipView
-from massannot.io.dataset import Dataset, open_dataset
-from massannot.io.lifted_tracks import lifted_tracks, tracks_table
 from tests.asked_scenes import OPTIONS, write_world
 from tests.unit.small_dataset import (
     N_FRAMES,

@@ -17,22 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from massannot import exporting
+from massannot import exporters
+from massannot.dataset.frames_again import clips_again
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import Dataset
 from massannot.errors import NothingToRun, UsageError
-from massannot.exporters import _json_rows, _parquet_rows
-from massannot.io.dataset import Dataset
-from massannot.io.layout import Layout
-from massannot.io.pictures_again import clips_again
-from massannot.rft.adapters.trl import reward_functions
-from massannot.rft.adapters.verl import compute_score
-from massannot.rft.asked import Shot, find_question
-from massannot.rft.examples import TrainingData
-from massannot.rft.film import Film
+from massannot.exporters import _row_files
+from massannot.questions.asked import Film, Shot, find_question
+from massannot.questions.examples import TrainingData
+from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft.recipes import recipe
-from massannot.rft.scene_dataset import write_scene_questions
 from massannot.rft.train import train
 from massannot.rft.training_rows import load
-from massannot.scenes.record import SceneLibrary
+from massannot.rft.trl_rewards import reward_functions
+from massannot.rft.verl_rewards import compute_score
+from massannot.scenes.scene_record import SceneLibrary
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 from tests.tiny_processor import write_processor
 
@@ -98,8 +97,8 @@ def exact_frames(dataset: Dataset, frames: Sequence[int]) -> list[npt.NDArray[np
     raise AssertionError("the clip is gone")
 
 
-def export(dataset: Dataset, folder: Path, name: str, **options: Any) -> exporting.Exported:
-    exporter = exporting.exporter(name)
+def export(dataset: Dataset, folder: Path, name: str, **options: Any) -> exporters.Exported:
+    exporter = exporters.exporter(name)
     return exporter.export(dataset, folder, training=TrainingData(**options))
 
 
@@ -113,7 +112,7 @@ def test_what_cannot_be_trained_on_is_refused_by_name_and_the_rest_goes_on(
         assert sentence.startswith(f"question {question_id}: ")
         assert says in sentence
     assert tuple(by_id(tmp_path)) == (*GOOD, "other")
-    kept = exporting.exporter(name).load(tmp_path)["questions"]
+    kept = exporters.exporter(name).load(tmp_path)["questions"]
     rows = dataset.table("questions").to_pylist()
     assert kept.to_pylist() == [row for row in rows if row["question_id"] not in REFUSED]
 
@@ -263,7 +262,7 @@ def test_what_an_earlier_export_held_out_does_not_stay_beside_what_is_trained_on
     export(dataset, tmp_path, name, frames=2)
     assert len(list(rows_of(tmp_path))) == 4
     assert not list(rows_of(tmp_path, "val"))
-    assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
+    assert exporters.exporter(name).load(tmp_path)["questions"].num_rows == 4
 
 
 @pytest.mark.parametrize("split_by", ["video_id", "split"])
@@ -276,7 +275,7 @@ def test_what_the_manifest_calls_test_is_exported_but_not_to_train_on(
     assert ids == {"train": ["one-4", "two-4"], "val": [], "test": ["one-3", "two-3"]}
     assert done.notes[0] == "questions: 2 train, 2 test; 0 left out"
     assert done.notes[1].startswith("2 of 4 questions are in the file test and not trained on")
-    assert exporting.exporter(name).load(tmp_path)["questions"].num_rows == 4
+    assert exporters.exporter(name).load(tmp_path)["questions"].num_rows == 4
 
 
 def test_a_test_question_about_a_copy_of_a_video_holds_the_video_out(
@@ -341,7 +340,7 @@ def test_an_export_whose_every_question_is_left_out_counts_the_reasons_and_write
     name: str, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(NothingToRun) as refused:
-        exporting.exporter(name).export(dataset, tmp_path / "new", min_quality=1.0)
+        exporters.exporter(name).export(dataset, tmp_path / "new", min_quality=1.0)
     first, *reasons = str(refused.value).splitlines()
     assert first.endswith("found 7 questions, none of which can be trained on")
     assert [line.partition(": ")[0] for line in reasons] == [
@@ -447,7 +446,7 @@ def test_json_rows_that_show_a_columns_type_come_first(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     filler = {"pad": "x" * 1000, "options": [], "unit": None, "boxes": []}
     telling = {"pad": "", "options": ["a"], "unit": "m", "boxes": [[0.5, 1.0]]}
-    _json_rows.write_lines(tmp_path / "rows.jsonl", [*[filler] * 12_000, telling], tmp_path)
+    _row_files.write_lines(tmp_path / "rows.jsonl", [*[filler] * 12_000, telling], tmp_path)
     loaded = datasets.load_dataset(
         "json", data_files=str(tmp_path / "rows.jsonl"), cache_dir=str(tmp_path / "cache")
     )["train"]
@@ -471,7 +470,7 @@ def test_no_picture_is_left_beside_a_file_that_holds_it(dataset: Dataset, tmp_pa
 def test_row_groups_are_never_empty(n_rows: int, groups: list[int], tmp_path: Path) -> None:
     rows = [{"name": str(n)} for n in range(n_rows)]
     path = tmp_path / "rows.parquet"
-    _parquet_rows.write_rows(path, rows, tmp_path, columns={"name": pa.string()})
+    _row_files.write_rows(path, rows, tmp_path, columns={"name": pa.string()})
     found = pq.ParquetFile(path).metadata
     assert [found.row_group(n).num_rows for n in range(found.num_row_groups)] == groups
     assert pq.read_table(path).to_pylist() == rows
@@ -482,7 +481,7 @@ def test_pictures_wait_in_the_folder_itself_where_it_is_there(tmp_path: Path) ->
     there, new = tmp_path / "there", tmp_path / "new"
     there.mkdir()
     for folder, expected in ((there, there), (new, tmp_path)):
-        with _parquet_rows.temporary_pictures(folder) as pictures:
+        with _row_files.temporary_pictures(folder) as pictures:
             assert pictures.parent == expected
         assert not pictures.exists()
     assert not new.exists()

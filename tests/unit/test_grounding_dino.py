@@ -13,8 +13,8 @@ from PIL import Image
 
 from massannot.errors import BadModelOutput, BadPhrase, MissingWeights
 from massannot.models.grounding_dino import GroundingDino
+from massannot.models.protocols import Detections, PhraseDetector
 from massannot.models.weights import Weights
-from massannot.protocols import Detections, PhraseDetector
 from tests.tiny_models import frames_of, noise_frames, tiny_detector
 
 try:

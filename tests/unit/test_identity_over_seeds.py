@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.clip import Clip
-from massannot.evaluate.identity import NOBODY, paired_entities, score_identity
-from massannot.evaluate.intervals import bootstrap, wilson
+from massannot.evaluate.identity_scores import NOBODY, paired_entities, score_identity
 from massannot.geometry import rle
+from massannot.geometry.intervals import bootstrap, wilson
 from tests.drawn_world import (
     BLUE,
     GREEN,

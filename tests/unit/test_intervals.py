@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from massannot.evaluate.intervals import (
+from massannot.geometry.intervals import (
     Interval,
     bootstrap,
     mean_difference,

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from massannot import job
+from massannot.jobs import annotate as job
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

@@ -3,7 +3,7 @@
 import pytest
 
 from massannot import tables
-from massannot.io.journal import (
+from massannot.dataset.journal import (
     Begun,
     ClipKey,
     Died,
@@ -11,11 +11,13 @@ from massannot.io.journal import (
     Finished,
     Journal,
     VideoRead,
+    is_whole,
     read_journal,
+    read_part,
     read_past,
+    write_part,
 )
-from massannot.io.layout import Layout
-from massannot.io.parts import is_whole, read_part, write_part
+from massannot.dataset.layout import Layout
 from tests.unit.small_dataset import small_tables
 
 A0, A1 = ClipKey("a.mp4", 0), ClipKey("a.mp4", 1)

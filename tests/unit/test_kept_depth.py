@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from massannot.io.kept_depth import keep, load
-from massannot.pixels import DepthMaps
+from massannot.clip import DepthMaps
+from massannot.dataset.depth_cache import keep, load
 
 
 @pytest.mark.parametrize(

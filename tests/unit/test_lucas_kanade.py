@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from massannot.clip import Frames
 from massannot.models.lucas_kanade import LucasKanade
-from massannot.pixels import Frames
-from massannot.protocols import PointTracks
+from massannot.models.protocols import PointTracks
 from tests.drawn_world import GREY, RED, Thing, World, line
 
 

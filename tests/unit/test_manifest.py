@@ -9,8 +9,8 @@ import pytest
 
 from massannot import tables
 from massannot.errors import UsageError
-from massannot.io.manifest import read_manifests
-from massannot.io.question import Question
+from massannot.inputs.manifest import read_manifests
+from massannot.inputs.question import Question
 
 ROWS = [
     {

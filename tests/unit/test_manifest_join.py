@@ -7,20 +7,20 @@ from typing import ClassVar
 
 import pytest
 
-from massannot import api
 from massannot.clip import Clip, Phrase
-from massannot.executors import local
-from massannot.executors.summary import RunSummary
-from massannot.io.dataset import Dataset, open_dataset
-from massannot.io.join_questions import planned_videos
-from massannot.io.plan import deal
-from massannot.io.plan_folder import read_shards, write_once
-from massannot.io.question import Problem, Question
-from massannot.io.question_counts import QuestionCounts
-from massannot.io.video import Span
-from massannot.models.prompts import UNKNOWN, prompts_of
-from massannot.stages.stage import BaseStage
-from massannot.tables import consistency
+from massannot.dataset.reading import Dataset, open_dataset
+from massannot.engine import local
+from massannot.engine.tally import RunSummary
+from massannot.inputs.question import Problem, Question
+from massannot.jobs import api
+from massannot.models.grounding_dino import UNKNOWN, prompts_of
+from massannot.plan.folder import read_shards, write_once
+from massannot.plan.join_questions import planned_videos
+from massannot.plan.planned_videos import deal
+from massannot.plan.question_counts import QuestionCounts
+from massannot.stages._stage import BaseStage
+from massannot.tables import _consistency as consistency
+from massannot.video.reader import Span
 from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
 
 PROMPT = Phrase("net")

@@ -7,10 +7,10 @@ import pytest
 
 from massannot.clip import Phrase
 from massannot.errors import UsageError
-from massannot.io.names import AT_ONCE, Identities, Names
-from massannot.io.plan import PlannedVideo
-from massannot.io.planned_videos import BLOCK, PlannedVideos
-from massannot.io.video import Span
+from massannot.inputs.names import AT_ONCE, Identities, Names
+from massannot.plan.columns import BLOCK, PlannedVideos
+from massannot.plan.planned_videos import PlannedVideo
+from massannot.video.reader import Span
 
 N = 2 * AT_ONCE + 3
 TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:06d}.mp4" for n in range(N)]

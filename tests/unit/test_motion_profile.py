@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from massannot import tables
-from massannot.motion_profile import motion_profile
-from massannot.rft.scene_dataset import SCHEME
+from massannot.questions.profile import motion_profile
+from massannot.questions.scene_dataset import SCHEME
 
 CLIP = "c0" * 16
 

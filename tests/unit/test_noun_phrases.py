@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from massannot.io.noun_phrases import LONGEST_WORD, MOST_WORDS, noun_phrases
-from massannot.models.prompts import cleaned
+from massannot.inputs.noun_phrases import LONGEST_WORD, MOST_WORDS, noun_phrases
+from massannot.models.grounding_dino import cleaned
 
 CASES = [
     ("Does the basketball pass through the hoop?", ["basketball", "hoop"], "a question"),

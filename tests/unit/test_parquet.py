@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from massannot import tables
 from massannot.errors import BadTable
-from massannot.io.parquet import write_parquet
+from massannot.storage.parquet import write_parquet
 
 TRACKS = tables.spec("tracks_xyz")
 N_FRAMES = 7

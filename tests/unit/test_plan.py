@@ -6,19 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot.clip import Phrase
+from massannot.dataset import adopt_plan
+from massannot.dataset.adopt_plan import adopt, stored
+from massannot.dataset.layout import Layout
 from massannot.errors import OtherRecipe
-from massannot.io import adopt_plan
-from massannot.io.adopt_plan import adopt, stored
-from massannot.io.layout import Layout
-from massannot.io.plan import Plan, PlannedVideo, Shard, deal, seen_now
-from massannot.io.plan_folder import (
-    PlanFolder,
-    read_shard,
-    read_shards,
-    shard_table,
-    write_once,
-)
-from massannot.io.video import Span
+from massannot.plan.folder import PlanFolder, read_shard, read_shards, shard_table, write_once
+from massannot.plan.planned_videos import Plan, PlannedVideo, Shard, deal, seen_now
+from massannot.video.reader import Span
 
 BALL, HOOP = Phrase("ball"), Phrase("hoop", "question", "q1", 3, 7)
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from massannot import planning, running
 from massannot.errors import NotAVideo, OtherRecipe, UsageError
-from massannot.io import plan_folder
-from massannot.io.deal_by_cost import deal_by_cost
-from massannot.io.expected_work import Expected, expected, with_expected
-from massannot.io.open_video import Header
-from massannot.io.plan import PlannedVideo, Shard
-from massannot.io.plan_folder import read_shards
-from massannot.io.planned_videos import PlannedVideos
-from massannot.io.probing import AT_ONCE, Probed, probe_all
-from massannot.io.video import Sampling, Span
-from massannot.planning import Wish
-from massannot.recipe import Choice
+from massannot.jobs import plan as planning
+from massannot.jobs import run as running
+from massannot.jobs.plan import Wish
+from massannot.plan import folder as plan_folder
+from massannot.plan.columns import PlannedVideos
+from massannot.plan.deal import deal_by_cost
+from massannot.plan.folder import read_shards
+from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.plan.probe import AT_ONCE, Expected, Probed, expected, probe_all, with_expected
+from massannot.recipes.spec import Choice
+from massannot.video.header import Header
+from massannot.video.reader import Sampling, Span
 from tests.faults.tiny_run import write_videos
 
 HEADER = Header(

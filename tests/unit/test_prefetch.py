@@ -7,13 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from massannot.engine.prefetch import Prefetch, read_in_turn
+from massannot.engine.worker import without_host_paths
 from massannot.errors import NotAVideo
-from massannot.executors.prefetch import Prefetch, read_in_turn
-from massannot.executors.worker import without_host_paths
-from massannot.io.byte_budget import ByteBudget
-from massannot.io.encode_film import FilmWriter
-from massannot.io.plan import PlannedVideo
-from massannot.io.video import Sampling, VideoEnd, read_clips, release
+from massannot.plan.planned_videos import PlannedVideo
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.reader import Sampling, VideoEnd, read_clips, release
 
 SAMPLING = Sampling(fps=None, clip_s=0.5)
 

@@ -21,7 +21,7 @@ from massannot.models.preprocess import (
     size_of_multiples,
     size_with_shortest_edge,
 )
-from massannot.models.upload import frames_on
+from massannot.models.runtime import frames_on
 from tests.tiny_models import noise_frames
 
 try:

@@ -13,7 +13,7 @@ import pytest
 from massannot.errors import UsageError
 from massannot.models.profiles import PERMISSIVE, PROFILES, ProfileModel, named
 from massannot.models.weights import SHIPPED, Weights, find
-from massannot.recipe import Choice
+from massannot.recipes.spec import Choice
 
 
 def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:

@@ -12,10 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from massannot import tables
-from massannot.clip import Clip
+from massannot.clip import Clip, Frames
 from massannot.geometry import rle
-from massannot.pixels import Frames
-from massannot.protocols import FrameMasks
+from massannot.models.protocols import FrameMasks
 from massannot.stages.propagate_masks import PropagateMasks
 from tests.drawn_world import (
     BLUE,

@@ -14,16 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import cli, tables
+from massannot.dataset import commits
+from massannot.dataset import publish as publishing
+from massannot.dataset import record as run_record
+from massannot.dataset.card import write_card
+from massannot.dataset.commits import Commit, CommittedFile
+from massannot.dataset.layout import Layout
+from massannot.dataset.publish import RECORD, files_of, publish
+from massannot.dataset.reading import Dataset, open_dataset
+from massannot.dataset.validate import problems
 from massannot.errors import BadTable, UsageError
-from massannot.io import commits, durable, run_record
-from massannot.io import publish as publishing
-from massannot.io.card import write_card
-from massannot.io.commits import Commit, CommittedFile
-from massannot.io.dataset import Dataset, open_dataset
-from massannot.io.layout import Layout
-from massannot.io.publish import RECORD, files_of, publish
-from massannot.io.store import store_of
-from massannot.io.validate import problems
+from massannot.storage import durable
+from massannot.storage.store import store_of
 from tests import s3_server
 from tests.unit import small_dataset as small
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from massannot.dataset.layout import WORK_DIR, Layout
+from massannot.engine import ray
 from massannot.errors import UsageError
-from massannot.executors import ray
-from massannot.io.layout import WORK_DIR, Layout
 
 
 @pytest.mark.parametrize(

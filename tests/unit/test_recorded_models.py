@@ -14,14 +14,13 @@ import pytest
 from PIL import Image
 
 from massannot import tables
+from massannot.clip import Frames
 from massannot.errors import MassannotWarning, ModelFailed, UsageError
 from massannot.geometry import rle
-from massannot.models.recorded_boxes import RecordedBoxes
-from massannot.models.recorded_cameras import RecordedCameras
-from massannot.models.recorded_depth import RecordedDepth
-from massannot.models.recorded_masks import RecordedMasks
-from massannot.models.recorded_tracks import RecordedTracks
-from massannot.pixels import Frames
+from massannot.models.recorded.camera_files import RecordedCameras
+from massannot.models.recorded.depth_files import RecordedDepth
+from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
+from massannot.models.recorded.track_files import RecordedTracks
 from tests.drawn_world import BLUE, RED, Thing, World, annotated, line
 
 T = 12

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from massannot.executors import local
-from massannot.io import commits
-from massannot.io.dataset import open_dataset
-from massannot.io.journal import read_past
-from massannot.io.layout import Layout
-from massannot.io.plan_folder import PlanFolder, Retry, write_once
-from massannot.status import standing
+from massannot.dataset import commits
+from massannot.dataset.journal import read_past
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import open_dataset
+from massannot.engine import local
+from massannot.jobs.status import standing
+from massannot.plan.folder import PlanFolder, Retry, write_once
 from tests import s3_server
 from tests.faults import tiny_run
 from tests.faults.tiny_run import SAMPLING, Tiny, data_files, done, plan_of

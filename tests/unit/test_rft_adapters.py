@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from massannot.errors import BadQuestion, UsageError
-from massannot.rft.adapters import verl
-from massannot.rft.adapters.trl import refuse_video, reward_functions
+from massannot.rft import verl_rewards
+from massannot.rft.trl_rewards import refuse_video, reward_functions
 
 RIGHT = "<think>so</think><answer>B</answer>"
 WRONG = "<answer>A</answer>"
@@ -73,16 +73,16 @@ def test_trl_rows_without_a_truth_are_refused() -> None:
 
 def test_verl_gets_the_sum_and_its_parts() -> None:
     info = {"problem_type": "multiple_choice", "options": np.array(["left", "right"]), "index": 3}
-    found = verl.compute_score(
+    found = verl_rewards.compute_score(
         data_source="massannot", solution_str=RIGHT, ground_truth="B", extra_info=info
     )
     assert found == {"score": 2.0, "accuracy": 1.0, "format": 1.0}
-    assert verl.compute_score("massannot", WRONG, "B", info)["score"] == 0.0
+    assert verl_rewards.compute_score("massannot", WRONG, "B", info)["score"] == 0.0
 
 
 def test_verl_is_told_which_rewards_count() -> None:
     info = {"problem_type": "clock", "accuracy": "clock_circular", "n_tokens": 400}
-    found = verl.compute_score(
+    found = verl_rewards.compute_score(
         "massannot", "<answer>3</answer>", "2", info, rewards=("accuracy", "length")
     )
     assert found["accuracy"] == pytest.approx(5 / 6)
@@ -92,7 +92,7 @@ def test_verl_is_told_which_rewards_count() -> None:
 
 def test_verl_can_load_the_file_by_its_path() -> None:
     """As its `custom_reward_function.path` does: outside of any package."""
-    spec = importlib.util.spec_from_file_location("custom_module", verl.__file__)
+    spec = importlib.util.spec_from_file_location("custom_module", verl_rewards.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from massannot.errors import BadQuestion
-from massannot.rft.answers import (
+from massannot.questions.answers import (
     KINDS,
     Answer,
     Choice,
@@ -22,7 +22,7 @@ from massannot.rft.answers import (
     bare_options,
     parse,
 )
-from massannot.rft.units import BadAnswer, UnknownUnit
+from massannot.questions.units import BadAnswer, UnknownUnit
 
 SIDES = ("to the left", "to the right", "up")
 LETTERED = ("A. to the left", "B. to the right", "C. up")

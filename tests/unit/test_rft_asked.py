@@ -8,15 +8,15 @@ import av
 import numpy as np
 import pytest
 
-from massannot import exporting
+from massannot import exporters
+from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
-from massannot.io.dataset import Dataset
-from massannot.rft.answer_kinds import kind_of
-from massannot.rft.asked import asked, evenly, expected_of, find_question
-from massannot.rft.examples import TrainingData, asked_of_family
-from massannot.rft.profile_blocks import joined, profile_blocks
-from massannot.rft.prompts import build_prompt
-from massannot.rft.units import UnknownUnit
+from massannot.questions.answers import kind_of
+from massannot.questions.asked import asked, evenly, expected_of, find_question
+from massannot.questions.examples import TrainingData, asked_of_family
+from massannot.questions.profile import joined, profile_blocks
+from massannot.questions.prompts import build_prompt
+from massannot.questions.units import UnknownUnit
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 
 N_FRAMES = OPTIONS.n_frames
@@ -52,7 +52,7 @@ def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
     assert about.profile is not None
     blocks = profile_blocks(about.profile)
     assert [(each.first_frame, each.last_frame) for each in blocks.segments] == [(0, 7), (8, 11)]
-    export = exporting.exporter("verl").export(
+    export = exporters.exporter("verl").export(
         cut, out.parent / "verl", training=TrainingData(media="video", frames=12)
     )
     assert export.left_out == ()

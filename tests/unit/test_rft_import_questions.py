@@ -12,10 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot.errors import UsageError
-from massannot.io.manifest import read_manifests
-from massannot.io.question import Question
-from massannot.rft.import_questions import Imported, import_questions
-from massannot.rft.write_questions import write_questions, write_refused
+from massannot.inputs.manifest import read_manifests
+from massannot.inputs.question import Question
+from massannot.questions.import_files import (
+    Imported,
+    import_questions,
+    write_questions,
+    write_refused,
+)
 
 Rows = Sequence[dict[str, Any]]
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from massannot.errors import UsageError
-from massannot.rft.count_tokens import Media, token_counter
-from massannot.rft.model_family import FAMILIES, family
-from massannot.rft.prompts import Prompt
+from massannot.questions.prompts import Prompt
+from massannot.questions.tokens import FAMILIES, Media, family, token_counter
 from tests.tiny_processor import AROUND, write_processor
 
 qwen2_vl = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from massannot.errors import BadQuestion
-from massannot.motion_profile import Template, motion_profile
-from massannot.rft.adapters.trl import refuse_video
-from massannot.rft.answers import Kind
-from massannot.rft.profile_blocks import profile_blocks
-from massannot.rft.prompts import (
+from massannot.questions.answers import Kind
+from massannot.questions.profile import Template, motion_profile, profile_blocks
+from massannot.questions.prompts import (
     Budget,
     Dropped,
     ImagePart,
@@ -22,8 +20,9 @@ from massannot.rft.prompts import (
     TextPart,
     build_prompt,
 )
+from massannot.questions.units import UnknownUnit
 from massannot.rft.tgrpo import shuffled_order
-from massannot.rft.units import UnknownUnit
+from massannot.rft.trl_rewards import refuse_video
 from tests.unit.test_motion_profile import motion_row, profile_tables
 
 NAMES = ("ball", "hoop", "ball", "dog")

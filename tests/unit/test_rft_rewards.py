@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from massannot.errors import BadQuestion, UsageError
+from massannot.questions.answers import Number, Text
+from massannot.questions.expected import ACCURACIES, Expected
 from massannot.rft import rewards
-from massannot.rft.answers import Number, Text
 from massannot.rft.completion import Completion
-from massannot.rft.expected import ACCURACIES, Expected
 from massannot.rft.rewards.evidence_box import box_iou
 from massannot.rft.rewards.evidence_time import evidence_time
 from massannot.rft.rewards.rouge_mean import rouge_l, rouge_mean, rouge_n, words

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
-from massannot.io.dataset import open_dataset
-from massannot.motion_profile import motion_profile
-from massannot.rft.expected import Expected
-from massannot.rft.scene_dataset import picture_frames, scene_pictures, write_scene_questions
-from massannot.rft.scene_questions import FAMILIES, Asked, ask_all, chance
-from massannot.rft.scene_story import SEGMENT_FRAMES, Story, stories
+from massannot.questions.expected import Expected
+from massannot.questions.profile import motion_profile
+from massannot.questions.scene_dataset import picture_frames, scene_pictures, write_scene_questions
+from massannot.questions.scene_families import FAMILIES, Asked, ask_all, chance
+from massannot.questions.scene_story import SEGMENT_FRAMES, Story, stories
 from massannot.scenes.physics import ContactEvent
 
 SEEDS = range(900_256, 900_266)

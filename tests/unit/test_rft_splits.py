@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from massannot.errors import BadQuestion
-from massannot.rft.splits import Splits
+from massannot.questions.splits import Splits
 
 VIDEO_OF = {"clip a": "A", "clip a2": "A", "clip b": "B", "a.mp4": "A", "b.mp4": "B"}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from massannot.errors import OtherRecipe, UsageError
+from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft.recipes import recipe
-from massannot.rft.scene_dataset import write_scene_questions
 from massannot.rft.tiny_model import read_tiny
 from massannot.rft.train import described, train, with_steps
 from massannot.rft.training_rows import TrainingRows, balanced

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from massannot.rft.trained_on import digest_of, remember, seen_before
+from massannot.rft.training_rows import digest_of, remember, seen_before
 
 
 def row(video: str, question: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.geometry.robust import masked_median, masked_quantile
-from massannot.geometry.time_gaps import fill_inverse, fill_linear, hold
+from massannot.geometry.background_fit import masked_median, masked_quantile
+from massannot.geometry.lifting import fill_inverse, fill_linear, hold
 
 SHAPES = [((7, 5), 0), ((7, 5), 1), ((6, 4, 3), 1), ((1, 5), 0), ((9,), 0)]
 

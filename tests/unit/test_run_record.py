@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from massannot.errors import OtherRecipe
-from massannot.io import durable, run_record
-from massannot.io.layout import Layout
-from massannot.io.run_record import (
+from massannot.dataset import record as run_record
+from massannot.dataset.layout import Layout
+from massannot.dataset.record import (
     Identity,
     RunRecord,
     Start,
@@ -18,6 +17,8 @@ from massannot.io.run_record import (
     differences,
     without_credentials,
 )
+from massannot.errors import OtherRecipe
+from massannot.storage import durable
 
 RECIPE = {
     "recipe": "annotate",

@@ -12,11 +12,11 @@ import transformers
 from PIL import Image
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
-from massannot.models.sam2_prompts import box_logits
-from massannot.models.sam2_video import Sam2Session, Sam2Video
+from massannot.clip import Frames
+from massannot.models.protocols import FrameMasks, MaskPropagator, MaskSession
+from massannot.models.sam2.features import box_logits
+from massannot.models.sam2.propagator import Sam2Session, Sam2Video
 from massannot.models.weights import Weights
-from massannot.pixels import Frames
-from massannot.protocols import FrameMasks, MaskPropagator, MaskSession
 from tests.tiny_models import frames_of, noise_frames, tiny_sam2
 
 SIDE = 128

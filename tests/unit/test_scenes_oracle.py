@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scene_clip import scene_clip, scene_frames, write_record
 
-from massannot import protocols
+from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
-from massannot.io.video_row import video_row
+from massannot.models import protocols
 from massannot.models.oracle import (
     OracleCameras,
     OracleDepth,
@@ -16,12 +16,12 @@ from massannot.models.oracle import (
     OracleMasks,
     OracleTracker,
 )
-from massannot.pixels import Frames
-from massannot.recipe import STEPS
+from massannot.recipes.spec import STEPS
 from massannot.scenes.render import render
 from massannot.scenes.truth_tables import truth_tables
 from massannot.scenes.world import Scene, SceneOptions, make_scene
-from massannot.tables import consistency
+from massannot.tables import _consistency as consistency
+from massannot.video.video_id import video_row
 
 OPTIONS = SceneOptions(width=96, height=72, n_frames=40, fps=24, n_bodies=4, camera="orbit")
 

@@ -11,10 +11,18 @@ import pytest
 
 from massannot.scenes.rays import cast, pixel_centres
 from massannot.scenes.render import render
-from massannot.scenes.seeds import HELD_OUT_SEEDS, TEST_SEEDS, VALIDATION_SEEDS, refuse_held_out
 from massannot.scenes.shapes import SHAPE_NAMES
-from massannot.scenes.tracks import exact_tracks, surface_points
-from massannot.scenes.world import COLOUR_NAMES, Scene, SceneOptions, make_scene
+from massannot.scenes.true_tracks import exact_tracks, surface_points
+from massannot.scenes.world import (
+    COLOUR_NAMES,
+    HELD_OUT_SEEDS,
+    TEST_SEEDS,
+    VALIDATION_SEEDS,
+    Scene,
+    SceneOptions,
+    make_scene,
+    refuse_held_out,
+)
 
 FRAME = 5
 SMALL = SceneOptions(width=64, height=48, n_frames=12, fps=8)
@@ -112,7 +120,7 @@ def test_another_process_gives_the_same_bytes() -> None:
 
 def test_a_trainer_needs_numpy_alone() -> None:
     code = (
-        "import sys; import massannot.scenes.render, massannot.scenes.tracks; "
+        "import sys; import massannot.scenes.render, massannot.scenes.true_tracks; "
         "print(sorted({'torch', 'cv2', 'pyarrow', 'av', 'scipy', 'PIL'} & set(sys.modules)))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from massannot.clip import Clip
+from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
-from massannot.io.dataset import open_dataset
-from massannot.io.video import Sampling, read_clips
-from massannot.scenes.record import SceneLibrary
 from massannot.scenes.render import render
+from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SCENE_VERSION, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
-from massannot.tables import consistency
+from massannot.tables import _consistency as consistency
+from massannot.video.reader import Sampling, read_clips
 
 OPTIONS = SceneOptions(width=64, height=48, n_frames=36, fps=24, n_bodies=3)
 

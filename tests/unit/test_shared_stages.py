@@ -9,9 +9,9 @@ import pytest
 
 from massannot.clip import Clip
 from massannot.models.oracle import OracleDepth
-from massannot.pipeline import Pipeline
-from massannot.recipe import STEPS, Choice
+from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.world import SceneOptions, make_scene
+from massannot.stages._pipeline import Pipeline
 from tests.unit.scene_clip import scene_clip, write_record
 from tools.embedded.shared_stages import SharedStages
 

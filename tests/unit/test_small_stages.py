@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from massannot.clip import Clip
+from massannot.clip import Clip, DepthKind, DepthMaps
 from massannot.errors import BadModelOutput, BadRecipe
-from massannot.pixels import DepthKind, DepthMaps
-from massannot.protocols import Cameras
+from massannot.models.protocols import Cameras
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.split_segments import SplitSegments

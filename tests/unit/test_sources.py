@@ -5,7 +5,7 @@ import os
 import pytest
 
 from massannot.errors import UsageError
-from massannot.io.sources import find_videos
+from massannot.inputs.sources import find_videos
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ import av
 import numpy as np
 import pytest
 
+from massannot.dataset.layout import Layout
 from massannot.errors import BadVideo, UsageError, VideoChanged, VideoNotFound
-from massannot.io import fetch, webdataset
-from massannot.io.encode_film import FilmWriter
-from massannot.io.join_questions import planned_videos
-from massannot.io.layout import Layout
-from massannot.io.manifest import read_manifests
-from massannot.io.open_video import HEADER_BYTES
-from massannot.io.sources import chosen, find, find_videos
-from massannot.io.store import store_of
-from massannot.io.video import Sampling, VideoEnd, probe, read_clips, release
+from massannot.inputs.manifest import read_manifests
+from massannot.inputs.sources import chosen, find, find_videos
+from massannot.plan.join_questions import planned_videos
+from massannot.storage import fetch, tar_store
+from massannot.storage.store import store_of
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.header import HEADER_BYTES
+from massannot.video.reader import Sampling, VideoEnd, probe, read_clips, release
 from tests import s3_server
 
 
@@ -309,8 +309,8 @@ def test_what_changed_since_planning_is_a_failure(elsewhere, film):
         clips_of(elsewhere, expected_size=entry.size_bytes + 1, expected_etag=entry.etag)
     other = bytearray(film.read_bytes())
     other[-1] ^= 1  # of the same size
-    if webdataset.is_member(elsewhere):
-        tar, _ = webdataset.split(elsewhere)
+    if tar_store.is_member(elsewhere):
+        tar, _ = tar_store.split(elsewhere)
         store_of(tar).put(tar, tar_of(**{"before.txt": b"Y" * 700, "film.mp4": bytes(other)}))
     else:
         store_of(elsewhere).put(elsewhere, bytes(other))

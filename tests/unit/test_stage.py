@@ -9,9 +9,9 @@ import pytest
 
 from massannot.clip import Clip
 from massannot.errors import BadRecipe
-from massannot.pipeline import Pipeline, Stage
-from massannot.protocols import ModelCard
-from massannot.stages.stage import BaseStage
+from massannot.models.protocols import ModelCard
+from massannot.stages._pipeline import Pipeline, Stage
+from massannot.stages._stage import BaseStage
 
 
 @dataclass

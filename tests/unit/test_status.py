@@ -13,19 +13,21 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from massannot import cli, explaining, status
+from massannot import cli
+from massannot.dataset.adopt_plan import Asked, adopt
+from massannot.dataset.journal import ClipKey
+from massannot.dataset.layout import WORK_DIR, Layout
+from massannot.dataset.reading import open_dataset
+from massannot.engine import local
+from massannot.engine.progress import ClipDone
 from massannot.errors import UsageError
-from massannot.executors import local
-from massannot.executors.progress import ClipDone
-from massannot.io import plan_folder
-from massannot.io.adopt_plan import Asked, adopt
-from massannot.io.bucket_path import place
-from massannot.io.dataset import open_dataset
-from massannot.io.journal import ClipKey
-from massannot.io.layout import WORK_DIR, Layout
-from massannot.io.plan import PlannedVideo, deal
-from massannot.io.plan_folder import PlanFolder
-from massannot.status import Standing, standing
+from massannot.jobs import explain as explaining
+from massannot.jobs import status
+from massannot.jobs.status import Standing, standing
+from massannot.plan import folder as plan_folder
+from massannot.plan.folder import PlanFolder
+from massannot.plan.planned_videos import PlannedVideo, deal
+from massannot.storage.path import place
 from tests import s3_server
 from tests.faults import tiny_run
 from tests.faults.tiny_run import SAMPLING, Tiny, plan_of

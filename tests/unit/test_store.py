@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from massannot.errors import NothingToRun, UsageError
-from massannot.io import object_store
-from massannot.io.store import StoreRefused, StoreSilent, is_remote, store_of
+from massannot.storage import object_store
+from massannot.storage.store import StoreRefused, StoreSilent, is_remote, store_of
 from tests import s3_server
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.evaluate.tapvid import QueryMode, first_queries, score, strided_queries
+from massannot.evaluate.tapvid_scores import QueryMode, first_queries, score, strided_queries
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

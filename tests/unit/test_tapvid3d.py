@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.evaluate.tapvid3d import Scaling, benchmark_scores, evaluation_intrinsics, score
+from massannot.evaluate.tapvid3d_scores import (
+    Scaling,
+    benchmark_scores,
+    evaluation_intrinsics,
+    score,
+)
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

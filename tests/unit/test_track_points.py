@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.clip import Clip
+from massannot.clip import Clip, Frames
 from massannot.errors import BadModelOutput
 from massannot.models.lucas_kanade import LucasKanade
-from massannot.pixels import Frames
-from massannot.protocols import ModelCard, PointTracks
+from massannot.models.protocols import ModelCard, PointTracks
 from massannot.stages.track_points import TrackPoints
 from tests.drawn_world import BLUE, GREEN, RED, Thing, World, annotated, line, only
 

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.geometry.transforms import (
-    apply,
-    check_rigid,
-    compose,
-    inverse,
-    relative_to_first,
-    rigid,
-)
+from massannot.geometry.camera import apply, check_rigid, compose, inverse, relative_to_first, rigid
 
 QUARTER_TURN = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # about z: x becomes y
 

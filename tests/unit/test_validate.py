@@ -8,11 +8,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from massannot.dataset.reading import open_dataset
+from massannot.dataset.validate import problems
 from massannot.errors import BadTable
 from massannot.geometry import rle
-from massannot.io.dataset import open_dataset
-from massannot.io.validate import problems
-from massannot.tables import consistency
+from massannot.tables import _consistency as consistency
 from tests.unit import small_dataset as small
 
 

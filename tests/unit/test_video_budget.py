@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from massannot.io.byte_budget import ByteBudget
+from massannot.video.byte_budget import ByteBudget
 
 A, B = "reader a", "reader b"
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from massannot.io.encode_film import FilmWriter
-from massannot.io.to_rgb import ToRGB
+from massannot.video.film_encoder import FilmWriter
+from massannot.video.to_rgb import ToRGB
 from tests.unit.make_videos import need_encoder
 
 F64 = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from massannot.io.cut_spans import Cut, CutRules, SpanCutter
+from massannot.video.sampling import Cut, CutRules, SpanCutter
 
 MS = Fraction(1, 1000)
 Seconds = tuple[Fraction | None, Fraction | None]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from massannot.io.encode_film import FilmWriter
+from massannot.video.film_encoder import FilmWriter
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128), (30, 200, 90), (255, 255, 255)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from massannot.io import video_identity
-from massannot.io.video_identity import BLOCK, WHOLE_UP_TO, block_starts, clip_id, video_id
+from massannot.video import video_id as module
+from massannot.video.video_id import BLOCK, WHOLE_UP_TO, block_starts, clip_id, video_id
 
 
 def test_a_file_of_up_to_64_mib_is_hashed_whole(tmp_path: Path) -> None:
@@ -55,4 +55,4 @@ def test_every_part_changes_the_clip_id(change: dict[str, object]) -> None:
 def test_a_clip_id_is_the_same_for_ever() -> None:
     text = "v\n0\n10\n1/25\n10"
     expected = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    assert video_identity.clip_id("v", **IDENTITY) == expected  # type: ignore[arg-type]
+    assert module.clip_id("v", **IDENTITY) == expected  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ import pytest
 
 from massannot.clip import Clip
 from massannot.errors import DecoderCrashed
-from massannot.io.byte_budget import ByteBudget
-from massannot.io.video import Sampling, Span, VideoEnd, read_clips, release
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.reader import Sampling, Span, VideoEnd, read_clips, release
 from tests.unit.make_videos import Film
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -47,7 +47,7 @@ def decoders_of(pid: int) -> list[int]:
             command = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(parent) == pid and b"massannot.io.decoder_process" in command:
+        if int(parent) == pid and b"massannot.video.decoder_process" in command:
             found.append(int(entry.name))
     return found
 
@@ -75,7 +75,7 @@ def started(film: Path, **options: object) -> tuple[Generator[Clip | VideoEnd], 
 @pytest.fixture(autouse=True)
 def no_idle_processes() -> None:
     """So that a test knows which process is its own."""
-    from massannot.io import video
+    from massannot.video import reader as video
 
     video._POOL.close()
 
@@ -131,8 +131,8 @@ def test_a_process_is_used_again(film: Path) -> None:
 
 HOLDER = """
 import sys, time
-from massannot.io.byte_budget import ByteBudget
-from massannot.io.video import Sampling, read_clips
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.reader import Sampling, read_clips
 sampling = Sampling(fps=None, max_frames=10)
 reader = read_clips(sys.argv[1], sampling=sampling, memory=ByteBudget(1))
 clip = next(reader)

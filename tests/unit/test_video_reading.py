@@ -13,9 +13,9 @@ import pytest
 
 from massannot.clip import Clip, Phrase
 from massannot.errors import SpanOutsideVideo, UsageError, VideoNotFound
-from massannot.io.byte_budget import ByteBudget
-from massannot.io.video import Sampling, Span, VideoEnd, probe, read_clips, release
-from massannot.io.video_identity import clip_id, video_id
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.reader import Sampling, Span, VideoEnd, probe, read_clips, release
+from massannot.video.video_id import clip_id, video_id
 from tests.unit.make_videos import HEIGHT, WIDTH, Film, read_number
 
 FRAME_BYTES = HEIGHT * WIDTH * 3

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from massannot import tables
-from massannot.motion_profile import entity_names
-from massannot.summary import Facts, as_text
+from massannot.questions.profile import entity_names
 from massannot.viewers.clip_drawing import ClipDrawing
 from massannot.viewers.report import Heading, write_report
+from massannot.viewers.summary import Facts, as_text
 from tests.unit.small_dataset import small_tables
 
 CLIP = "clip-a"

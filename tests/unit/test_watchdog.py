@@ -4,14 +4,13 @@ import time
 
 import pytest
 
-from massannot.estimate import patience_with
-from massannot.executors.child_process import ChildProcesses
-from massannot.executors.driver import Driver
-from massannot.executors.order import Order
-from massannot.executors.progress import ClipBegun
-from massannot.executors.stop_signals import StopSignals
-from massannot.executors.watchdog import Patience, Watchdog
-from massannot.io.layout import Layout
+from massannot.dataset.layout import Layout
+from massannot.engine.driver import Driver, StopSignals
+from massannot.engine.handles import ChildProcesses
+from massannot.engine.progress import ClipBegun
+from massannot.engine.watchdog import Patience, Watchdog
+from massannot.engine.worker_config import Order
+from massannot.jobs.estimate import patience_with
 from tests.faults.tiny_run import Tiny
 
 PATIENCE = Patience(hung_after_s=120, hung_factor=10, first_clip_s=600, first_frame_on_cpu_s=5)

@@ -115,8 +115,8 @@ def test_what_is_pinned_and_there_asks_the_hub_nothing(tmp_path: Path, hub: Hub)
 def test_a_plan_pins_every_model_of_a_hub_that_it_needs(tmp_path: Path, hub: Hub) -> None:
     """The recipe names commits, and a folder begun with an earlier commit keeps that one."""
     code = f"""
-    from massannot.chosen_models import pinned, pins_of
-    from massannot.recipe import Choice
+    from massannot.recipes.models import pinned, pins_of
+    from massannot.recipes.spec import Choice
     files = dict(masks="masks.json", tracks="tracks.npz")
     asked = Choice(profile="small", weights=(("depth", {REPO!r}),), **files)
     def described(choice): print(pins_of(choice.build().describe()))
@@ -133,8 +133,8 @@ def test_a_plan_pins_every_model_of_a_hub_that_it_needs(tmp_path: Path, hub: Hub
 
 def test_where_one_cannot_be_pinned_all_that_are_missing_are_named(tmp_path: Path) -> None:
     code = """
-    from massannot.chosen_models import pinned
-    from massannot.recipe import Choice
+    from massannot.recipes.models import pinned
+    from massannot.recipes.spec import Choice
     try: pinned(Choice(profile="small"))
     except MissingWeights as error: print(error)
     """

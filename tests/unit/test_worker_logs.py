@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from massannot.executors.order import Order, driver_name
-from massannot.executors.read_planned import ReadPlanned
-from massannot.executors.worker_handle import log_of
-from massannot.io.journal import ClipKey
-from massannot.io.layout import Layout
-from massannot.io.plan import Plan
-from massannot.io.plan_folder import PlanFolder, Retry
-from massannot.worker_logs import said_of
+from massannot.dataset.journal import ClipKey
+from massannot.dataset.layout import Layout
+from massannot.engine.handles import log_of
+from massannot.engine.worker import ReadPlanned
+from massannot.engine.worker_config import Order, driver_name
+from massannot.jobs.explain import said_of
+from massannot.plan.folder import PlanFolder, Retry
+from massannot.plan.planned_videos import Plan
 from tests.faults.tiny_run import SAMPLING, Tiny
 
 PLAN = Path("plan")

@@ -8,9 +8,9 @@ from typing import TypeAlias
 import numpy as np
 
 from massannot.evaluate.accuracy import Line, Replaced
-from massannot.evaluate.boxes import area_under_precision, iou_matrix
+from massannot.evaluate.box_scores import area_under_precision, iou_matrix
 from massannot.evaluate.clip_scores import FOUND_J
-from massannot.evaluate.intervals import Interval, bootstrap, mean_over_clips
+from massannot.geometry.intervals import Interval, bootstrap, mean_over_clips
 from tools.embedded.ruler import Record
 
 Records: TypeAlias = Sequence[Record]

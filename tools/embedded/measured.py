@@ -14,15 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from massannot.evaluate.boxes import TextBoxes, average_precision, right_boxes
+from massannot.clip import Frames
+from massannot.evaluate.box_scores import TextBoxes, average_precision, right_boxes
 from massannot.models.depth_anything import CanonicalFocal, DepthAnything
 from massannot.models.grounding_dino import GroundingDino
-from massannot.models.sam2_video import Sam2Video
+from massannot.models.sam2.propagator import Sam2Video
 from massannot.models.weights import Weights
-from massannot.pixels import Frames
 from massannot.scenes.render import Picture, render
-from massannot.scenes.seeds import VALIDATION_SEEDS
-from massannot.scenes.world import Scene, make_scene
+from massannot.scenes.world import VALIDATION_SEEDS, Scene, make_scene
 from tools.embedded.pool import SMALLEST_AREA_PX, boxes_and_areas
 
 CLIP_FRAMES = 25

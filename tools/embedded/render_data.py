@@ -20,10 +20,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from massannot.scenes.render import render
-from massannot.scenes.seeds import TRAINING_SEEDS, VALIDATION_SEEDS, refuse_held_out
 from massannot.scenes.shapes import SHAPE_NAMES
 from massannot.scenes.textures import draw_skin
-from massannot.scenes.world import COLOURS, Scene, SceneOptions, make_scene
+from massannot.scenes.world import (
+    COLOURS,
+    TRAINING_SEEDS,
+    VALIDATION_SEEDS,
+    Scene,
+    SceneOptions,
+    make_scene,
+    refuse_held_out,
+)
 
 FRAMES_PER_CLIP = 8
 STRIDES = (1, 2, 3, 4, 6)

@@ -18,24 +18,23 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from massannot import tables
-from massannot.clip import Clip, Phrase
-from massannot.evaluate import tapvid
-from massannot.evaluate.boxes import true_box_of
+from massannot.clip import Clip, Frames, Phrase
+from massannot.dataset.reading import ClipView
+from massannot.evaluate import tapvid_scores
+from massannot.evaluate.box_scores import true_box_of
 from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
-from massannot.io.clip_view import ClipView
-from massannot.io.video import Sampling, Span, read_clips, release
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
-from massannot.models.sam2_video import Sam2Video
-from massannot.pipeline import Stage
-from massannot.pixels import Frames
-from massannot.protocols import PointTracker
-from massannot.recipe import STEPS, Choice
-from massannot.scenes.answers import Answers
-from massannot.scenes.record import SceneLibrary
+from massannot.models.protocols import PointTracker
+from massannot.models.sam2.propagator import Sam2Video
+from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.render import render
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
+from massannot.stages._pipeline import Stage
+from massannot.video.reader import Sampling, Span, read_clips, release
 from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of
 from tools.embedded.shared_stages import SharedStages
 
@@ -239,8 +238,10 @@ def track_record(tracker: PointTracker, frames: Frames, scene: Scene) -> Record:
     queries_xyt = queries[:, [1, 2, 0]]
     still = np.broadcast_to(queries[None, :, 1:], found.xy.shape)
     always = np.ones_like(found.visible)
-    moved = tapvid.score(truth.xy, truth.visible, found.xy, found.visible, queries_xyt, size=size)
-    static = tapvid.score(truth.xy, truth.visible, still, always, queries_xyt, size=size)
+    moved = tapvid_scores.score(
+        truth.xy, truth.visible, found.xy, found.visible, queries_xyt, size=size
+    )
+    static = tapvid_scores.score(truth.xy, truth.visible, still, always, queries_xyt, size=size)
     names = ("AJ", "delta_avg", "OA")
     return {n: round(moved[n], 4) for n in names} | {
         f"{n}_static": round(static[n], 4) for n in names

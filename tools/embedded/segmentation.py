@@ -23,7 +23,7 @@ from transformers.models.sam2_video.configuration_sam2_video import (
 )
 
 from massannot.models.preprocess import Normalization, resized
-from massannot.models.sam2_memory import MemoryReader, Moment, ObjectMemory
+from massannot.models.sam2.memory import MemoryReader, Moment, ObjectMemory
 from tools.embedded.initial import drawn_afresh
 from tools.embedded.memory_start import start_memory
 from tools.embedded.pool import Pool, boxes_and_areas

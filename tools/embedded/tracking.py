@@ -26,13 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from massannot.evaluate import tapvid
-from massannot.models.cotracker3 import STRIDE, CoTracker3Net, CoTracker3Sizes, by_video
-from massannot.models.cotracker3_features import Features, encode_video
+from massannot.evaluate import tapvid_scores
+from massannot.models.cotracker3.encoder import Features, encode_video
+from massannot.models.cotracker3.net import STRIDE, CoTracker3Net, CoTracker3Sizes, by_video
 from massannot.scenes.render import render
-from massannot.scenes.seeds import VALIDATION_SEEDS
-from massannot.scenes.tracks import exact_tracks
-from massannot.scenes.world import SceneOptions, make_scene
+from massannot.scenes.true_tracks import exact_tracks
+from massannot.scenes.world import VALIDATION_SEEDS, SceneOptions, make_scene
 from tools.embedded.render_data import seeds_of_worker
 
 H, W = 128, 160
@@ -291,9 +290,9 @@ def validate(net: Any, pool: TrackPool, *, clips: int = 8) -> dict[str, float]:
         features = Features(levels, torch.arange(len(clip.rgb)))
         found, seen, sure = net.track(features, at, iters=4)
         said = ((seen * sure)[0] > 0.5).numpy()
-        mine = tapvid.score(xy, visible, found[0].numpy() + 0.5, said, asked, size=(W, H))
+        mine = tapvid_scores.score(xy, visible, found[0].numpy() + 0.5, said, asked, size=(W, H))
         still = np.broadcast_to(xy[:1], xy.shape)
-        trivial = tapvid.score(xy, visible, still, np.ones_like(visible), asked, size=(W, H))
+        trivial = tapvid_scores.score(xy, visible, still, np.ones_like(visible), asked, size=(W, H))
         shown = np.linalg.norm(found[0].numpy() + 0.5 - xy, axis=-1)[1:][visible[1:]]
         rows.append(
             {name: mine[name] for name in ("AJ", "delta_avg", "OA", "pts_within_1", "pts_within_4")}

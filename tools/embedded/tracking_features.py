@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from massannot.models.cotracker3 import STRIDE
-from massannot.models.cotracker3_features import Features, encode_video
+from massannot.models.cotracker3.encoder import Features, encode_video
+from massannot.models.cotracker3.net import STRIDE
 from tools.embedded.tracking import LEVELS, TrackPool, network, pool_of
 
 __all__ = ["batch", "loss", "network", "pool_of", "validate"]

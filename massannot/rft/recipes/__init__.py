@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from massannot.errors import UsageError
-from massannot.motion_profile import Template
+from massannot.questions.profile import Template
 from massannot.rft.tgrpo import TGRPOOptions
 
 

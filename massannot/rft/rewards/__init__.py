@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from massannot.errors import UsageError
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 
 
 class Reward(Protocol):

@@ -7,9 +7,9 @@ by `problem_type` in the same way; what each reward is stands in its own file.
 
 from __future__ import annotations
 
+from massannot.questions.expected import ACCURACIES, Expected
 from massannot.rft import rewards
 from massannot.rft.completion import Completion
-from massannot.rft.expected import ACCURACIES, Expected
 
 
 def reward(completion: Completion, *, expected: Expected) -> float:

@@ -5,9 +5,9 @@ Source: STKit-Bench (arXiv 2503.19355), movement direction. `clock_circular` rew
 
 from __future__ import annotations
 
-from massannot.rft.answers import Clock
+from massannot.questions.answers import Clock
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import said_and_true
 
 

@@ -6,9 +6,9 @@ Source: this project; the soft form of STKit-Bench's exact hour (arXiv 2503.1935
 
 from __future__ import annotations
 
-from massannot.rft.answers import Clock
+from massannot.questions.answers import Clock
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import said_and_true
 
 

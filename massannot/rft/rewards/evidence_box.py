@@ -7,9 +7,9 @@ counted as 0 from 1 s away on; 0 where nothing is cited or nothing is true. Sour
 
 from __future__ import annotations
 
+from massannot.questions.expected import Box, Expected
 from massannot.rft.completion import Completion
 from massannot.rft.evidence import Cited, cited
-from massannot.rft.expected import Box, Expected
 
 GATE_S = 1.0
 

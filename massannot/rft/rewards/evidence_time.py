@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import exp
 
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
 from massannot.rft.evidence import cited
-from massannot.rft.expected import Expected
 
 
 def reward(completion: Completion, *, expected: Expected) -> float:

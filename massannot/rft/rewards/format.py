@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 
 _PARTS = ["<think>", "</think>", "<answer>", "</answer>"]
 

@@ -6,9 +6,9 @@ counts a direction's time as right from IoU 0.5 on; the reward is the IoU itself
 
 from __future__ import annotations
 
-from massannot.rft.answers import Interval
+from massannot.questions.answers import Interval
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import said_and_true
 
 

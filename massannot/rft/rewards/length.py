@@ -8,9 +8,9 @@ in `tgrpo.length_bonus`.
 from __future__ import annotations
 
 from massannot.errors import UsageError
+from massannot.questions.expected import Expected
 from massannot.rft import rewards
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 
 BONUS = 0.2
 TOKENS = (320, 512)

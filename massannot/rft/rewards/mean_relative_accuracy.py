@@ -6,9 +6,9 @@ Source: VSI-Bench (arXiv 2412.14171); SpaceVista uses it too. Where the truth is
 
 from __future__ import annotations
 
-from massannot.rft.answers import Number
+from massannot.questions.answers import Number
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import relative_error, said_and_true
 
 PERCENTS = range(50, 100, 5)

@@ -6,9 +6,9 @@ the same answer.
 
 from __future__ import annotations
 
-from massannot.rft.answers import Choice
+from massannot.questions.answers import Choice
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import said_and_true
 
 

@@ -7,11 +7,11 @@ tolerance 0, tolerance_abs 0.005.
 
 from __future__ import annotations
 
-from massannot.rft.answers import Number
+from massannot.questions.answers import Number
+from massannot.questions.expected import Expected
+from massannot.questions.units import unit
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import said_and_true
-from massannot.rft.units import unit
 
 # A conversion rounds: 125 cm must not miss 1 m by the last bit.
 _ROUNDING = 1e-9

@@ -6,9 +6,9 @@ Definition: 1 - min(1, |said - true| / |true|). Source: Video-R1 (arXiv 2503.217
 
 from __future__ import annotations
 
-from massannot.rft.answers import Number
+from massannot.questions.answers import Number
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import relative_error, said_and_true
 
 

@@ -5,9 +5,9 @@ Source: exact match, as for a choice of two.
 
 from __future__ import annotations
 
-from massannot.rft.answers import YesNo
+from massannot.questions.answers import YesNo
+from massannot.questions.expected import Expected
 from massannot.rft.completion import Completion
-from massannot.rft.expected import Expected
 from massannot.rft.said import said_and_true
 
 

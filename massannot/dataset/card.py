@@ -1,0 +1,227 @@
+"""The dataset card, `OUT/README.md`: makes the folder load, table by table, as it lies.
+
+Its YAML head has one `configs:` entry a table, which is all that `datasets`, the Hub and its viewer
+need. Features are stated too, because a table may be empty.
+
+The card of a published dataset: what any card says, and how the run ended, how noisy it is, and
+the command that published it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from massannot import tables
+from massannot.dataset import commits
+from massannot.dataset import record as run_record
+from massannot.dataset.commits import LAST, Commit
+from massannot.dataset.layout import Layout
+from massannot.storage import durable
+
+
+def published_card(layout: Layout, found: Sequence[Commit], *, license: str | None) -> str:
+    """Counts are those of the commits; the noise floors are read from the table `clips`."""
+    record = run_record.read(layout)
+    assert record is not None
+    rows: Counter[str] = Counter()
+    for commit in found:
+        for file in commit.files:
+            rows[file.table] += file.rows
+    text = card_text(dict(sorted(rows.items())), record=record, license=license)
+    return (
+        f"{text}\n## Counts\n{_counts(found)}\n\n## Noise\n{_noise(layout, found)}\n\n"
+        f"## Published by\n`{run_record.this_start().command}`\n"
+    )
+
+
+def _counts(found: Sequence[Commit]) -> str:
+    done = sum(commit.clips_done for commit in found)
+    lost: Counter[tuple[str, str]] = Counter()
+    for commit in found:
+        for failure in commit.failures:
+            lost[failure.status, failure.reason] += failure.clips
+    total = done + sum(lost.values())
+    lines = [f"{total:,} clips = {done:,} done + {total - done:,} failed or quarantined."]
+    lines += [f"* {status}: {n:,} x {reason}" for (status, reason), n in lost.most_common()]
+    return "\n".join(lines)
+
+
+def _noise(layout: Layout, found: Sequence[Commit]) -> str:
+    """How far the background, which ought to stand still, moves a second."""
+    floors: dict[str, list[float]] = {}
+    for commit in found:
+        columns = pq.read_table(
+            layout.published(LAST, commit.shard),
+            columns=["scale_type", "noise_floor"],
+            partitioning=None,
+        )
+        for scale_type, floor in zip(*(column.to_pylist() for column in columns.columns)):
+            if floor is not None:
+                floors.setdefault(scale_type or "none", []).append(floor)
+    if not floors:
+        return "No clip has a noise floor: no background was tracked in 3D."
+    return "\n".join(
+        _floor_sentence(scale, np.array(found)) for scale, found in sorted(floors.items())
+    )
+
+
+def _floor_sentence(scale_type: str, floors: npt.NDArray[np.float64]) -> str:
+    unit = " m" if scale_type == "metric" else ""
+    return (
+        f"* {scale_type}: background points that ought to stand still move "
+        f"{np.median(floors):.3g}{unit} a second (median of {len(floors):,} clips; in a tenth of "
+        f"them more than {np.quantile(floors, 0.9):.3g}{unit})"
+    )
+
+
+DEFAULT_TABLE = "clips"
+STRICTEST = ("untagged", "-nc", "other", "gpl", "cc-by-sa", "cc-by")
+"""Parts of licences' names, the strictest first; whatever has none of them is permissive."""
+
+
+def write_card(layout: Layout, *, license: str | None = None) -> None:
+    """Write the card from the commits and the run's record; nothing when no shard is finished."""
+    rows: Counter[str] = Counter()
+    for commit in commits.read_all(layout):
+        for file in commit.files:
+            rows[file.table] += file.rows
+    record = run_record.read(layout)
+    if rows and record is not None:
+        text = card_text(dict(sorted(rows.items())), record=record, license=license)
+        durable.write_over(layout.card, text.encode())
+
+
+def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license: str | None) -> str:
+    """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
+    `license`: the dataset's own; without one the card has the strictest of the weights'."""
+    tag = license or strictest_license(record.weights)
+    head = [
+        "---",
+        *([f"license: {'unknown' if tag == 'untagged' else tag}"] if tag else []),
+        "task_categories:",
+        "- object-detection",
+        "- video-text-to-text",
+        "configs:",
+        *(line for name in rows for line in _config(name)),
+        "dataset_info:",
+        *(line for name in rows for line in _features(name)),
+        "---",
+    ]
+    return "\n".join(head) + "\n" + _body(rows, record)
+
+
+def strictest_license(weights: Iterable[run_record.Weights]) -> str:
+    """Of all weights that took part; empty: none did, or only the user's own files. Weights
+    without a tag count as the strictest."""
+    tags = {w.license.split(" ")[0].lower() for w in weights if w.weights and w.license}
+    return min(tags, key=lambda tag: (_strictness(tag), tag), default="")
+
+
+def _strictness(tag: str) -> int:
+    return next((n for n, part in enumerate(STRICTEST) if part in tag), len(STRICTEST))
+
+
+def _config(name: str) -> list[str]:
+    return [
+        f"- config_name: {name}",
+        f"  data_files: data/{name}/*.parquet",
+        *(["  default: true"] if name == DEFAULT_TABLE else []),
+    ]
+
+
+def _features(name: str) -> list[str]:
+    lines = [f"- config_name: {name}", "  features:"]
+    for column in tables.spec(name).columns:
+        kind = column.type
+        if pa.types.is_list(kind):
+            lines += [f"  - name: {column.name}", f"    list: {_dtype(kind.value_type)}"]
+        else:
+            lines += [f"  - name: {column.name}", f"    dtype: {_dtype(kind)}"]
+    return lines
+
+
+def _dtype(kind: pa.DataType) -> str:
+    names = {pa.float32(): "float32", pa.float64(): "float64"}
+    return names.get(kind, str(kind))
+
+
+def _body(rows: Mapping[str, int], record: run_record.RunRecord) -> str:
+    identity = record.identity
+    return f"""# Perception annotations of {rows.get("videos", 0):,} videos
+
+{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{identity.recipe.get("recipe", "")}`\
+{_of_profile(identity.recipe)}, sampling `{identity.sampling}`{_prompts(identity.prompts)}.
+
+```python
+from datasets import load_dataset
+masks = load_dataset("THIS/FOLDER", "masks", split="train")   # any table below
+
+from massannot import open_dataset
+tracks = open_dataset("THIS/FOLDER").clip(CLIP_ID).tracks()   # numpy: tracks.xyz is (T, N, 3)
+```
+
+| table | rows | one row is |
+|---|---|---|
+{_lines(f"| {name} | {n:,} | {_sentence(name)} |" for name, n in rows.items())}
+
+Every column's meaning, unit and frame of reference stand in the Parquet files' own metadata.
+{_empty([name for name, n in rows.items() if n == 0])}
+## Models
+{_models(record.weights)}
+{_lines(f"* {note}" for note in record.notes)}
+## Made by
+{_lines(_made_by(start) for start in record.starts[-1:])}
+"""
+
+
+def _empty(names: Sequence[str]) -> str:
+    """`datasets` refuses a split without rows unless it streams."""
+    if not names:
+        return ""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"Without rows: {listed}; `load_dataset` wants `streaming=True` for these.\n"
+
+
+def _of_profile(recipe: Mapping[str, object]) -> str:
+    return f" with profile `{recipe['profile']}`" if recipe.get("profile") else ""
+
+
+def _prompts(prompts: Sequence[str]) -> str:
+    return ", asked for " + ", ".join(f"`{text}`" for text in prompts) if prompts else ""
+
+
+def _models(weights: Sequence[run_record.Weights]) -> str:
+    with_weights = [w for w in weights if w.weights]
+    if not with_weights:
+        return "No model with weights took part.\n"
+    named = _lines(
+        f"* {w.name}: {w.weights} {w.revision}, sha256 {w.sha256[:16]}, "
+        f"licence {w.license or 'not stated'}"
+        for w in with_weights
+    )
+    strictest = strictest_license(with_weights)
+    return named + (
+        f"\n\nThe strictest of these licences: {strictest}. Whether it binds what the weights "
+        "answered is for you to judge.\n"
+        if strictest
+        else "\n"
+    )
+
+
+def _made_by(start: run_record.Start) -> str:
+    installed = ", ".join(f"{name} {version}" for name, version in start.versions.items())
+    return f"`{start.command}`, with {installed}"
+
+
+def _sentence(name: str) -> str:
+    return tables.spec(name).doc.removeprefix("One row per ").rstrip(".")
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)

@@ -1,0 +1,135 @@
+"""Layout: where things lie in an output folder. `data/` and `README.md` are for everybody; `_run/`
+is private and holds whatever is not final.
+
+An output folder may lie in a bucket. Then journals, parts, plans and logs lie in a local working
+folder of its own, which may be thrown away: what is finished lies in the bucket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from massannot.plan import shared as shared_plan
+from massannot.storage.path import BucketPath, place
+
+WORK_DIR = "MASSANNOT_WORK_DIR"
+"""The variable that names the folder of working folders; the user's cache without it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names below one output folder. `out` may be an address, see bucket_path.place."""
+
+    out: Path
+    local: Path = field(init=False, compare=False)
+    """The working folder beside one in a bucket; of a local output folder, the folder itself."""
+
+    def __post_init__(self) -> None:
+        out = place(self.out)
+        object.__setattr__(self, "out", out)
+        object.__setattr__(self, "local", working_folder(out) if self.in_bucket else out)
+
+    @property
+    def in_bucket(self) -> bool:
+        return isinstance(self.out, BucketPath)
+
+    @property
+    def data(self) -> Path:
+        return self.out / "data"
+
+    @property
+    def card(self) -> Path:
+        return self.out / "README.md"
+
+    @property
+    def run(self) -> Path:
+        return self.out / "_run"
+
+    @property
+    def record(self) -> Path:
+        return self.run / "run.json"
+
+    @property
+    def plans(self) -> Path:
+        local = self.local / "_run" / "plan"
+        if isinstance(self.out, BucketPath):
+            shared_plan.fetch(self.out / "_run" / "plan", local)
+        return local
+
+    @property
+    def commits(self) -> Path:
+        return self.run / "commits"
+
+    @property
+    def logs(self) -> Path:
+        return self.local / "_run" / "logs"
+
+    @property
+    def staging(self) -> Path:
+        return self.local / "_run" / "staging"
+
+    @property
+    def lock(self) -> Path:
+        """Who takes something back holds this."""
+        return self.local / "_run" / "lock"
+
+    @property
+    def journals(self) -> Path:
+        return self.local / "_run" / "journal"
+
+    def published(self, table: str, shard: str) -> Path:
+        return self.data / table / f"{shard}.parquet"
+
+    def commit(self, shard: str) -> Path:
+        return self.commits / f"{shard}.json"
+
+    def uploads(self, shard: str) -> Path:
+        """In the bucket: the files of a shard before they are published."""
+        return self.run / "staging" / shard
+
+    def attempt(self, shard: str, attempt: int) -> Path:
+        """Folder of one attempt at a shard: its parts and, later, its tables."""
+        return self.staging / f"{shard}.{attempt}"
+
+    def journal(self, shard: str, attempt: int) -> Path:
+        return self.journals / f"{shard}.{attempt}.jsonl"
+
+    def attempts(self, shard: str) -> list[int]:
+        """Numbers of the attempts at a shard that left something, in order."""
+        return sorted({attempt for name, attempt in self._attempts(f"{shard}.*") if name == shard})
+
+    def shards_in_staging(self) -> set[str]:
+        """Shards of which attempts have left something."""
+        return {name for name, _ in self._attempts("*")}
+
+    def new_attempt(self, shard: str) -> int:
+        """Reserve the next attempt at a shard by making its folder: two drivers get two numbers."""
+        attempt = max(self.attempts(shard), default=0) + 1
+        while True:
+            try:
+                self.attempt(shard, attempt).mkdir(parents=True)
+            except FileExistsError:
+                attempt += 1
+            else:
+                return attempt
+
+    def _attempts(self, pattern: str) -> Iterator[tuple[str, int]]:
+        for path in (*self.staging.glob(pattern), *self.journals.glob(pattern)):
+            shard, _, attempt = path.name.removesuffix(".jsonl").rpartition(".")
+            if shard and attempt.isdigit():
+                yield shard, int(attempt)
+
+
+def working_folder(out: Path) -> Path:
+    """The local folder of an output folder in a bucket: its own, and the same at every start."""
+    address = str(out)
+    chosen = os.environ.get(WORK_DIR)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "massannot"
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", address.partition("://")[2])[-60:].strip("-.")
+    digest = hashlib.blake2b(address.encode(), digest_size=6).hexdigest()
+    return (Path(chosen) if chosen else home) / f"{readable}-{digest}"

@@ -1,0 +1,285 @@
+"""Merging: the parts of a finished shard become one file a table, with equal bytes whatever the
+attempts and the order in which they were made.
+
+Reopening a committed shard, so that some of its failed clips are tried again.
+
+Its finished clips become parts again and its other failures lines of a journal: from there the
+shard is an interrupted one, and what comes of it has the bytes of a run in which those clips never
+failed. Until it is committed anew its rows are not in the dataset.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from massannot import tables
+from massannot.dataset import commits
+from massannot.dataset.commits import Commit, CommittedFile, DamagedFile, FailureCount
+from massannot.dataset.journal import (
+    WHOLE_VIDEO,
+    ClipKey,
+    Failed,
+    Finished,
+    Journal,
+    Part,
+    Past,
+    VideoRead,
+    read_part,
+    write_part,
+)
+from massannot.dataset.layout import Layout
+from massannot.errors import BadTable
+from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.plan.question_counts import counts_of
+from massannot.storage.parquet import read_parquet, write_parquet
+
+
+def can_be_retried(commit: Commit, statuses: Collection[str]) -> bool:
+    """Whether a clip of the shard ended so."""
+    return any(failure.status in statuses for failure in commit.failures)
+
+
+def reopen(layout: Layout, shard: Shard, statuses: Collection[str]) -> None:
+    """Make `shard` an unfinished one that lacks only its clips of these statuses; nothing happens
+    where it has none, or no commit."""
+    try:
+        commit = commits.read(layout, shard.id)
+    except FileNotFoundError:
+        return
+    if not can_be_retried(commit, statuses):
+        return
+    try:
+        commits.publish(layout, commit)
+        again = _Reopened(layout, shard, commit)
+    except (BadTable, DamagedFile, FileNotFoundError):
+        if commits.is_there(layout, commit):
+            raise
+        return  # another retry has reopened it just now
+    try:
+        again.write(statuses)
+    except FileNotFoundError:
+        if again.folder.is_dir():
+            raise
+    if again.folder.is_dir():  # else somebody else did all this first
+        commits.withdraw(layout, commit)
+
+
+class _Reopened:
+    """One attempt, filled from what the shard has published."""
+
+    def __init__(self, layout: Layout, shard: Shard, commit: Commit) -> None:
+        self._shard = shard
+        self._tables = {
+            file.table: read_parquet(layout.published(file.table, shard.id), name=file.table)
+            for file in commit.files
+        }
+        attempt = layout.new_attempt(shard.id)
+        self.folder = layout.attempt(shard.id, attempt)
+        self._journal = layout.journal(shard.id, attempt)
+
+    def write(self, statuses: Collection[str]) -> None:
+        failures = self._tables["failures"].to_pylist()
+        with Journal(self._journal) as journal:
+            for number, video in enumerate(self._shard.videos):
+                settled = self._finished(journal, number, video.uri)
+                of_video = [f for f in failures if f["uri"] == video.uri and _of_a_clip(f)]
+                for row in of_video:
+                    settled += row["clip_index"] != WHOLE_VIDEO
+                    if row["status"] not in statuses:
+                        key = ClipKey(video.uri, row["clip_index"])
+                        what = (row["stage"], row["class"], row["message"], row["status"])
+                        journal.write(Failed(key, *what))
+                if not any(
+                    row["clip_index"] == WHOLE_VIDEO and row["status"] in statuses
+                    for row in of_video
+                ):
+                    whole = any(row["clip_index"] == WHOLE_VIDEO for row in of_video)
+                    part = None if whole else self._end(number, video.uri)
+                    journal.write(VideoRead(video.uri, settled, part))
+
+    def _finished(self, journal: Journal, number: int, uri: str) -> int:
+        """Parts of the video's finished clips; how many there are."""
+        clips = _where(self._tables["clips"], uri=uri).select(["clip_id", "clip_index"])
+        for clip in clips.to_pylist():
+            clip_id, index = clip["clip_id"], clip["clip_index"]
+            tables = {
+                name: _where(table, clip_id=clip_id)
+                for name, table in self._tables.items()
+                if name not in OF_SHARD
+            }
+            tables["videos"] = _where(self._tables["videos"], uri=uri)
+            asked = self._questions_of(clip_id)
+            if asked.num_rows:
+                tables["questions"] = asked
+            part = write_part(self.folder, f"{number:04d}-{index:06d}.zip", tables)
+            journal.write(Finished(ClipKey(uri, index), clip_id, part))
+        return clips.num_rows
+
+    def _questions_of(self, clip_id: str) -> pa.Table:
+        questions = self._tables["questions"]
+        asked = [clip_id in (ids or ()) for ids in questions["clip_ids"].to_pylist()]
+        return questions.filter(pa.array(asked, pa.bool_()))
+
+    def _end(self, number: int, uri: str) -> Part | None:
+        row = _where(self._tables["videos"], uri=uri)
+        return write_part(self.folder, f"{number:04d}-end.zip", {"videos": row})
+
+
+def _of_a_clip(row: Mapping[str, str]) -> bool:
+    return not row["stage"].startswith("question ")
+
+
+def _where(table: pa.Table, **wanted: str) -> pa.Table:
+    ((column, value),) = wanted.items()
+    return table.filter(pc.equal(table[column], value))
+
+
+OF_SHARD = ("failures", "questions", "videos")
+"""Tables that are not made clip by clip; every shard has them."""
+
+
+def merge_parts(
+    layout: Layout, shard: Shard, attempt: int, past: Past, *, table_names: Iterable[str]
+) -> Commit:
+    """Write the shard's tables into the attempt's folder; returns the commit that names them.
+
+    Raises FileNotFoundError when a part has gone, which means that another attempt was first.
+    """
+    folder = layout.attempt(shard.id, attempt)
+    clips = sorted(past.finished.values(), key=lambda clip: clip.clip_id)
+    paths = [past.path_of(clip.part) for clip in clips]
+    questions = _questions(shard, past)
+    files = []
+    for name in sorted({*table_names, *OF_SHARD}):
+        if name == "videos":
+            pieces = iter([_videos(shard, past)])
+        elif name == "failures":
+            pieces = iter([_failures(shard, past)])
+        elif name == "questions":
+            pieces = iter([questions])
+        else:
+            pieces = _of_clips(paths, name)
+        written = write_parquet(folder / f"{name}.parquet", pieces, spec=tables.spec(name))
+        files.append(CommittedFile(name, written.rows, written.size_bytes, written.sha256))
+    return Commit(
+        shard.id,
+        attempt,
+        len(clips),
+        failure_counts(shard, past),
+        tuple(files),
+        counts_of(shard, questions),
+    )
+
+
+def failure_counts(shard: Shard, past: Past) -> tuple[FailureCount, ...]:
+    """How many clips failed, by class. A video that failed as a whole counts for each of its
+    expected clips that nothing else settled, and at least for one."""
+    counts: Counter[tuple[str, str]] = Counter()
+    videos = {video.uri: video for video in shard.videos}
+    for clip, failed in past.failed.items():
+        lost = 1
+        if clip.clip_index == WHOLE_VIDEO and clip.uri in videos:
+            lost = max(1, clips_left(videos[clip.uri], past))
+        counts[failed.reason, failed.status] += lost
+    return tuple(FailureCount(*key, n) for key, n in sorted(counts.items()))
+
+
+def clips_left(video: PlannedVideo, past: Past) -> int:
+    """Clips that are expected of a video besides those that are settled; where its header was not
+    read there may always be one more."""
+    left = video.expected_clips - len(settled_clips(past, video.uri))
+    return max(left, 0 if video.n_clips else 1)
+
+
+def settled_clips(past: Past, uri: str) -> set[ClipKey]:
+    """The video's clips that are done or have failed, each by itself."""
+    return {
+        clip
+        for clip in (*past.finished, *past.failed)
+        if clip.uri == uri and clip.clip_index != WHOLE_VIDEO
+    }
+
+
+def _of_clips(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    return (read_part(path, name) for path in paths)
+
+
+def _videos(shard: Shard, past: Past) -> pa.Table:
+    """One row a video that was opened: as it was known at its end, or else at its last clip."""
+    rows = [tables.spec("videos").empty()]
+    for video in shard.videos:
+        read = past.videos.get(video.uri)
+        clips = [clip for clip in past.finished.values() if clip.clip.uri == video.uri]
+        part = read.part if read and read.part else _last(clips)
+        if part is not None:
+            rows.append(read_part(past.path_of(part), "videos"))
+    return tables.spec("videos").checked(pa.concat_tables(rows))
+
+
+def _last(clips: Sequence[Finished]) -> Part | None:
+    return max(clips, key=lambda clip: clip.clip.clip_index).part if clips else None
+
+
+def _questions(shard: Shard, past: Past) -> pa.Table:
+    """Every question about the shard's videos, with the clips that answer it."""
+    asked = {
+        video.uri: [question for span in video.spans for question in span.questions]
+        for video in shard.videos
+    }
+    clips_of: dict[str, list[str]] = {}
+    for clip in sorted(past.finished.values(), key=lambda clip: clip.clip.clip_index):
+        if any(question.problem is None for question in asked.get(clip.clip.uri, ())):
+            for question_id in _asked_of(past.path_of(clip.part)):
+                clips_of.setdefault(question_id, []).append(clip.clip_id)
+    rows = [
+        question.row(clip_ids=tuple(clips_of.get(question.question_id, ())))
+        for questions in asked.values()
+        for question in questions
+    ]
+    return tables.spec("questions").from_rows(rows)
+
+
+def _asked_of(path: Path) -> list[str]:
+    """Ids of the questions about a clip; a span that nobody asked about has none."""
+    try:
+        ids: list[str] = read_part(path, "questions")["question_id"].to_pylist()
+    except KeyError:
+        return []
+    return ids
+
+
+def _failures(shard: Shard, past: Past) -> pa.Table:
+    """Clips and videos that failed, and questions that could not be asked."""
+    bad = [
+        {
+            "uri": video.uri,
+            "clip_index": WHOLE_VIDEO,
+            "stage": f"question {question.question_id}",
+            "class": question.problem.reason,
+            "message": question.problem.message,
+            "status": "failed",
+        }
+        for video in shard.videos
+        for span in video.spans
+        for question in span.questions
+        if question.problem is not None
+    ]
+    return tables.spec("failures").from_rows(
+        bad
+        + [
+            {
+                "uri": failed.clip.uri,
+                "clip_index": failed.clip.clip_index,
+                "stage": failed.stage,
+                "class": failed.reason,
+                "message": failed.message,
+                "status": failed.status,
+            }
+            for failed in past.failed.values()
+        ]
+    )

@@ -1,0 +1,220 @@
+"""Publishing: a finished output folder becomes a new dataset of few large files.
+
+Which shards go into which file is decided beforehand, by the sizes in their commits, and stands in
+`massannot.json`. A file appears whole or not at all and is the same whoever writes it, so the same
+command continues where it was broken off; `clips` come last but one, the card last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from massannot import tables
+from massannot.dataset import commits
+from massannot.dataset import record as run_record
+from massannot.dataset.adopt_plan import shard_table
+from massannot.dataset.card import published_card
+from massannot.dataset.commits import LAST, Commit
+from massannot.dataset.layout import Layout
+from massannot.errors import BadTable, UsageError
+from massannot.storage import durable
+from massannot.storage.parquet import upgraded, upgrades_of, write_parquet
+from massannot.storage.path import BucketPath
+
+FILE_BYTES = 512 << 20
+"""Files are closed at the first shard after so much: few enough to list, small enough to move."""
+FILES_A_TABLE = 8000
+"""Beyond that files become larger: the Hub refuses folders of 10,000 entries."""
+RECORD = "massannot.json"
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file to be: these shards of this table, one after the other."""
+
+    table: str
+    number: int
+    shards: tuple[str, ...]
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return f"data/{self.table}/{self.number:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Published:
+    dest: Path
+    files: tuple[PublishedFile, ...]
+    written: int
+    """Files this start wrote; the others were there."""
+
+
+def publish(
+    out: Path,
+    dest: Path,
+    *,
+    file_bytes: int = FILE_BYTES,
+    files_a_table: int = FILES_A_TABLE,
+    partial: bool = False,
+    license: str | None = None,
+    workers: int | None = None,
+    each: Callable[[PublishedFile], None] = lambda file: None,
+) -> Published:
+    """Write what `out` has committed as a new dataset in `dest`, a folder or a bucket's.
+
+    Holds a few row groups per worker. `each` hears of every file. Raises UsageError when the run is
+    not over (unless `partial`) or `dest` holds something else, BadTable for a damaged file.
+    """
+    layout, target = Layout(out), Layout(dest)
+    if target.out == layout.out:
+        raise UsageError(f"{dest}: found the output folder itself, expected another")
+    found = _finished(layout, partial=partial)
+    files = files_of(found, file_bytes=file_bytes, files_a_table=files_a_table)
+    _begin(layout, target, files)
+    by_shard = {commit.shard: commit for commit in found}
+    written = 0
+    last = [file for file in files if file.table == LAST]
+    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+        for group in ([file for file in files if file.table != LAST], last):
+            jobs = [pool.submit(_write, layout, target, file, by_shard) for file in group]
+            try:
+                for file, job in zip(group, jobs, strict=True):
+                    written += job.result()
+                    each(file)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    card = published_card(layout, found, license=license)
+    durable.write_over(target.card, card.encode())
+    return Published(target.out, files, written)
+
+
+def files_of(
+    found: Sequence[Commit], *, file_bytes: int, files_a_table: int = FILES_A_TABLE
+) -> tuple[PublishedFile, ...]:
+    """Which shards go into which file, by table, in the order of the shards' names."""
+    by_table: dict[str, list[tuple[str, commits.CommittedFile]]] = {}
+    for commit in sorted(found, key=lambda commit: commit.shard):
+        for file in commit.files:
+            by_table.setdefault(file.table, []).append((commit.shard, file))
+    return tuple(
+        file
+        for name in sorted(by_table)
+        for file in _of_table(name, by_table[name], file_bytes, files_a_table)
+    )
+
+
+def _of_table(
+    name: str,
+    parts: Sequence[tuple[str, commits.CommittedFile]],
+    file_bytes: int,
+    files_a_table: int,
+) -> Iterator[PublishedFile]:
+    total = sum(file.size_bytes for _, file in parts)
+    enough = max(file_bytes, -(-total // files_a_table))
+    number, shards, rows, size = 0, list[str](), 0, 0
+    for shard, file in parts:
+        shards.append(shard)
+        rows, size = rows + file.rows, size + file.size_bytes
+        if size >= enough:
+            yield PublishedFile(name, number, tuple(shards), rows)
+            number, shards, rows, size = number + 1, [], 0, 0
+    if shards:
+        yield PublishedFile(name, number, tuple(shards), rows)
+
+
+def _finished(layout: Layout, *, partial: bool) -> list[Commit]:
+    """All commits, everything they name published."""
+    if run_record.read(layout) is None:
+        raise UsageError(
+            f"{layout.out}: found no run, expected the output folder of `annotate` or `run`"
+        )
+    commits.recover(layout)
+    found = list(commits.read_all(layout))
+    planned = len(shard_table(layout))
+    if not found or (planned > len(found) and not partial):
+        raise UsageError(
+            f"{layout.out}: its run is not over: {len(found)} of {planned} shards are finished; "
+            "give its command again to finish it"
+            + (", or publish --partial what is there" if found else "")
+        )
+    return found
+
+
+def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> None:
+    """Put the record into a folder that is empty, or has this very one."""
+    record = run_record.read(layout)
+    assert record is not None
+    values = {
+        "recipe": asdict(record.identity),
+        "digest": record.digest,
+        "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
+    }
+    content = (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
+    path = target.out / RECORD
+    try:
+        there = path.read_bytes()
+    except FileNotFoundError:
+        if target.out.is_dir() and (target.in_bucket or any(target.out.iterdir())):
+            raise UsageError(
+                f"{target.out}: found other files there, expected a new folder"
+            ) from None
+        durable.write_once(path, content)
+        there = path.read_bytes()
+    if there != content:
+        raise UsageError(
+            f"{target.out}: found another published dataset there, expected this one or none; "
+            "choose a new folder"
+        )
+
+
+def _write(
+    layout: Layout, target: Layout, file: PublishedFile, by_shard: dict[str, Commit]
+) -> bool:
+    """Write one file; False: it is there."""
+    path = target.out / file.name
+    if path.is_file():
+        return False
+    spec = tables.spec(file.table)
+    pieces = (piece for s in file.shards for piece in _pieces(layout, file.table, by_shard[s]))
+    if not isinstance(path, BucketPath):
+        write_parquet(path, pieces, spec=spec, in_key_order=False)
+        return True
+    folder = Path(tempfile.mkdtemp(prefix="massannot-publish-"))
+    try:
+        write_parquet(folder / path.name, pieces, spec=spec, in_key_order=False)
+        durable.copy_over(folder / path.name, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _pieces(layout: Layout, table: str, commit: Commit) -> Iterator[pa.Table]:
+    """One shard's rows, a row group at a time, in the present version of the table."""
+    (expected,) = (file for file in commit.files if file.table == table)
+    path = layout.published(table, commit.shard)
+    try:
+        size = path.stat().st_size
+        if size != expected.size_bytes:
+            raise BadTable(
+                f"{path} has {size} bytes, its commit says {expected.size_bytes}; "
+                f"`massannot validate {layout.out}` names every such file"
+            )
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number)
+                group = group.replace_schema_metadata(file.schema_arrow.metadata)
+                yield upgraded(group, spec=tables.spec(table), upgrades=upgrades_of(table))
+    except (pa.ArrowInvalid, FileNotFoundError) as error:
+        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error

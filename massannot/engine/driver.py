@@ -1,0 +1,278 @@
+"""Driver: feeds shards to workers, hears them, replaces the dead and finds who is to blame.
+
+A worker that dies is replaced and its shard done again one clip at a time (see
+worker.DEATHS_TO_BLAME); one whose clip hangs is killed, and the clip has failed; one that is lost
+with its machine blames nobody. Nothing here knows how a clip is annotated, or where workers run.
+
+StopSignals: SIGTERM, SIGUSR1 and Ctrl-C ask a run to stop after the clips in hand.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from massannot.dataset import record as run_record
+from massannot.dataset.journal import ClipKey, Died, Failed, Journal, read_past
+from massannot.dataset.layout import Layout
+from massannot.engine.handles import WorkerHandle, Workplace
+from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
+from massannot.engine.progress import (
+    ClipBegun,
+    ClipDone,
+    ClipFailed,
+    Progress,
+    ShardBegun,
+    ShardDone,
+    WorkerDied,
+)
+from massannot.engine.watchdog import Hung, Patience, Watchdog
+from massannot.engine.worker_config import Order, load, worker_of
+from massannot.errors import MassannotError, NothingToRun, WorkerBroke
+from massannot.plan.folder import PlannedShard
+
+ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""SIGUSR1: what Slurm sends ahead of time with --signal=B:USR1@120."""
+
+
+class StopSignals:
+    """Inside the `with` block these signals set `stopping`; the second Ctrl-C is a
+    KeyboardInterrupt. Does nothing outside the main thread: Python delivers no signals there."""
+
+    def __init__(self) -> None:
+        self.since = math.inf
+        """When the first one came, on time.monotonic's clock."""
+        self._before: list[tuple[int, Any]] = []
+
+    @property
+    def stopping(self) -> bool:
+        return self.since < math.inf
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in ASK_TO_STOP:
+                self._before.append((number, signal.signal(number, self._heard)))
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, frame: object) -> None:
+        if self.stopping and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.since = min(self.since, time.monotonic())
+
+
+DEATHS_OUTSIDE_CLIPS = 3
+"""A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
+DEATHS_BEFORE_WORK = 3
+"""Models that could not be loaded so often in a row will not load the next time either."""
+
+
+class Driver:
+    """Feeds shards to workers until all are settled or somebody asks to stop."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        todo: Sequence[PlannedShard],
+        orders: Sequence[Order],
+        signals: StopSignals,
+        report: Progress,
+        *,
+        workplace: Workplace[Any],
+        patience: Patience,
+    ):
+        self._layout = layout
+        self._todo = deque(Work(shard, isolated=False) for shard in todo)
+        self._orders = orders
+        self._signals = signals
+        self._report = report
+        self._workplace = workplace
+        self._patience = patience
+        on_cpu = any(order.device == "cpu" for order in orders)
+        self._watchdog = Watchdog(
+            patience if on_cpu else replace(patience, first_frame_on_cpu_s=0.0)
+        )
+        self._workers: list[WorkerHandle] = []
+        self._deaths_before_work = 0
+
+    def run_here(self) -> None:
+        """One worker in this process; a clip that kills it kills the run."""
+        pipeline, weights = load(self._orders[0], self._report)
+        run_record.add_weights(self._layout, weights)
+        worker = worker_of(
+            self._orders[0],
+            pipeline,
+            report=self._report,
+            is_stopping=lambda: self._signals.stopping,
+            wants_more=lambda: None,
+        )
+        try:
+            while self._todo and not self._signals.stopping:
+                shard = self._todo.popleft().shard
+                worker.announce(shard)
+                if self._todo:
+                    worker.announce(self._todo[0].shard)
+                if worker.work(shard) != "interrupted":
+                    self._report(ShardDone(0, shard.id))
+        finally:
+            worker.close()
+            pipeline.destroy()
+
+    def run(self) -> None:
+        """Workers, never more than there are shards."""
+        try:
+            for order in self._orders[: len(self._todo)]:
+                self._workers.append(self._workplace.start(order))
+            while self._feed():
+                self._listen()
+                self._stop_hung()
+                self._bury()
+            for worker in self._workers:
+                worker.say(Stop())
+            for worker in self._workers:
+                if not worker.work:  # what has work now has had its grace
+                    worker.join()
+        finally:
+            for worker in self._workers:
+                worker.kill()
+
+    def _feed(self) -> bool:
+        """Give out shards; False: nobody works and nothing is left to do, or time is up."""
+        if self._signals.stopping:
+            for worker in self._workers:
+                worker.say(Stop())
+            if time.monotonic() - self._signals.since > self._patience.grace_s:
+                return False
+        else:
+            for worker in self._workers:
+                if worker.ready and not worker.work and self._todo:
+                    worker.give(self._todo.popleft())
+            for worker in self._workers:
+                if worker.wants_more and self._todo and not self._todo[0].isolated:
+                    worker.give(self._todo.popleft())
+        busy = any(worker.work for worker in self._workers)
+        return busy or (bool(self._todo) and not self._signals.stopping)
+
+    def _listen(self) -> None:
+        """Hear every worker out. A dead one is heard to its last message first."""
+        self._workplace.wait(self._workers, timeout_s=0.2)
+        for worker in self._workers:
+            for message in worker.messages():
+                self._hear(worker, message)
+
+    def _hear(self, worker: WorkerHandle, message: Any) -> None:
+        match message:
+            case Loaded(weights):
+                run_record.add_weights(self._layout, weights)
+                worker.ready = True
+            case WantsMore():
+                worker.wants_more = True
+            case ShardEnded(shard, end):
+                work = worker.ended()
+                if end != "interrupted":
+                    self._report(ShardDone(worker.order.number, shard))
+                elif not self._signals.stopping:
+                    self._todo.appendleft(work)  # somebody else asked that worker to stop
+            case Broken(error, trace):
+                log = worker.log
+                raise error or WorkerBroke(f"worker {worker.order.number} ({log}):\n{trace}")
+            case ClipBegun():
+                self._watchdog.begun(message)
+                self._report(message)
+            case ClipDone(number, uri, clip_index):
+                self._watchdog.done(number, uri, clip_index)
+                self._report(message)
+            case ClipFailed(number, uri, clip_index):
+                self._watchdog.failed(number, uri, clip_index)
+                self._report(message)
+            case ShardBegun(attempt=attempt):
+                worker.attempt = attempt
+                self._deaths_before_work = 0
+                self._report(message)
+            case _:
+                self._report(message)
+
+    def _stop_hung(self) -> None:
+        """Kill workers whose clip takes far too long; their shards go on without that clip."""
+        for hung in self._watchdog.overdue():
+            for worker in [w for w in self._workers if w.order.number == hung.clip.worker]:
+                self._workers.remove(worker)
+                worker.kill()
+                self._watchdog.lost(worker.order.number)
+                self._record_hung(worker, hung)
+                self._todo.extendleft(reversed(worker.work))
+                self._replace(worker)
+
+    def _bury(self) -> None:
+        """Put what dead workers had in hand first in line, isolated, and start new ones."""
+        for worker in [w for w in self._workers if w.silent]:
+            self._workers.remove(worker)
+            self._watchdog.lost(worker.order.number)
+            self._mourn(worker)
+            worker.kill()
+            self._replace(worker)
+
+    def _replace(self, worker: WorkerHandle) -> None:
+        if self._todo and not self._signals.stopping:
+            self._workers.append(self._workplace.start(worker.order))
+
+    def _mourn(self, worker: WorkerHandle) -> None:
+        """Take back what it was given: what it had begun goes to the next one isolated, unless
+        the worker was lost with its machine."""
+        exit_code = worker.exit_code
+        begun = worker.work[0] if worker.attempt is not None else None
+        self._todo.extendleft(reversed(worker.work))
+        if exit_code == 0:
+            return  # it was asked to stop
+        self._report(WorkerDied(worker.order.number, exit_code, begun.shard.id if begun else None))
+        if exit_code is None:
+            return
+        if begun is not None:
+            self._todo[0] = Work(begun.shard, isolated=True)
+            self._record_death(worker, begun, exit_code)
+        else:
+            self._deaths_before_work += 1
+            if self._deaths_before_work >= DEATHS_BEFORE_WORK:
+                raise NothingToRun(
+                    f"worker {worker.order.number} died {DEATHS_BEFORE_WORK} times while it "
+                    f"loaded its models (exit code {exit_code}: {worker.last_words()}); "
+                    f"see {worker.log}"
+                )
+
+    def _record_death(self, worker: WorkerHandle, work: Work, exit_code: int) -> None:
+        shard = work.shard.id
+        if worker.attempt is not None and not self._layout.commit(shard).exists():
+            with Journal(self._layout.journal(shard, worker.attempt)) as journal:
+                journal.write(Died(work.isolated, exit_code))
+            if read_past(self._layout, shard).deaths_elsewhere >= DEATHS_OUTSIDE_CLIPS:
+                raise MassannotError(
+                    f"shard {shard}: its worker died {DEATHS_OUTSIDE_CLIPS} times with no clip in "
+                    f"hand (exit code {exit_code}: {worker.last_words()}); "
+                    f"see {worker.log}"
+                )
+
+    def _record_hung(self, worker: WorkerHandle, hung: Hung) -> None:
+        """The row of a clip that was stopped, unless it ended at the last moment."""
+        clip = ClipKey(hung.clip.uri, hung.clip.clip_index)
+        shard = worker.work[0].shard.id
+        if worker.attempt is None or self._layout.commit(shard).exists():
+            return
+        if read_past(self._layout, shard).is_settled(clip):
+            return
+        message = f"stopped: not done within {hung.allowed_s:.0f} s"
+        failed = Failed(clip, "process", "hung", message, "failed")
+        with Journal(self._layout.journal(shard, worker.attempt)) as journal:
+            journal.write(failed)
+        self._report(
+            ClipFailed(
+                worker.order.number, clip.uri, clip.clip_index, "process", "hung", message, "failed"
+            )
+        )

@@ -1,0 +1,81 @@
+"""Order: all that a worker is told at its start, and the worker that comes of it.
+
+Load: what a worker's memory holds when a clip is done. For progress, never for a table.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from massannot.dataset.adopt_plan import Asked
+from massannot.dataset.layout import WORK_DIR, Layout
+from massannot.dataset.record import Weights
+from massannot.engine.progress import Progress, WorkerReady, load_of
+from massannot.engine.worker import Reader, Worker
+from massannot.plan.folder import PlanFolder
+from massannot.stages._pipeline import Pipeline
+from massannot.video.byte_budget import ByteBudget
+
+
+@dataclass(frozen=True)
+class Order:
+    """Picklable: worker processes build their own pipeline."""
+
+    out: Path
+    number: int
+    device: str
+    build_pipeline: Callable[[], Pipeline]
+    reader: Reader
+    memory_bytes: int
+    driver: str = ""
+    """Who gives it, see `driver_name`."""
+    work_dir: str | None = field(default_factory=lambda: os.environ.get(WORK_DIR))
+    """Where a dataset in a bucket has its working folder: on every machine where the driver has."""
+
+
+def driver_name(asked: Asked) -> str:
+    """What tells this driver's logs from those of the other jobs of an array and of other machines,
+    all in one folder: not all file systems let two machines append to one file."""
+    share = (
+        f"{asked.share}-of-{asked.of}." if isinstance(asked, PlanFolder) and asked.of > 1 else ""
+    )
+    return share + socket.gethostname()
+
+
+def load(order: Order, report: Progress) -> tuple[Pipeline, tuple[Weights, ...]]:
+    """The pipeline, set up, and the cards of its weights."""
+    started = time.perf_counter()
+    pipeline = order.build_pipeline()
+    pipeline.setup(device=order.device)
+    cards = [Weights(**asdict(card)) for stage in pipeline.stages for card in stage.cards()]
+    report(WorkerReady(order.number, order.device, time.perf_counter() - started))
+    return pipeline, tuple(dict.fromkeys(cards))
+
+
+def worker_of(
+    order: Order,
+    pipeline: Pipeline,
+    *,
+    report: Progress,
+    is_stopping: Callable[[], bool],
+    wants_more: Callable[[], None],
+) -> Worker:
+    """The worker an order describes."""
+    memory = ByteBudget(order.memory_bytes)
+    if order.work_dir is not None:
+        os.environ[WORK_DIR] = order.work_dir
+    return Worker(
+        Layout(order.out),
+        pipeline,
+        read=lambda video: order.reader(video, memory=memory),
+        report=report,
+        is_stopping=is_stopping,
+        wants_more=wants_more,
+        number=order.number,
+        load=lambda: load_of(memory, order.device),
+    )

@@ -1,0 +1,108 @@
+"""The tables of finished tracks: `entities`, `masks`, `detections` decided, `phrases` counted.
+
+Entities are numbered by first frame, phrase, best score, place: the same numbers whatever order
+the detector used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.entities.track import EntityTrack
+
+_OCCLUDED_SCORE = 0.5
+"""An empty mask with at least this belief is hidden, with less it is absent."""
+
+
+def with_entities(clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str]) -> Clip:
+    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity."""
+    numbered = sorted(tracks, key=_order)
+    entity_of = {s.detection: n for n, track in enumerate(numbered) for s in track.sightings}
+    entities = [_entity_row(clip.clip_id, n, track) for n, track in enumerate(numbered)]
+    spec = tables.spec("entities")
+    clip = clip.with_table("entities", spec.from_rows(entities) if entities else spec.empty())
+    clip = clip.with_table("masks", _masks_table(clip, numbered))
+    clip = clip.with_table("detections", _decided(clip.table("detections"), entity_of, reasons))
+    return clip.with_table("phrases", _counted(clip.table("phrases"), numbered))
+
+
+def _order(track: EntityTrack) -> tuple[float, ...]:
+    first = track.visible_frames[0]
+    return (first, track.phrase, -track.score, *(track.masks[first].box_xyxy or ()))
+
+
+def _entity_row(clip_id: str, number: int, track: EntityTrack) -> dict[str, Any]:
+    visible = track.visible_frames
+    return {
+        "clip_id": clip_id,
+        "entity": number,
+        "phrase": track.phrase,
+        "first_frame": visible[0],
+        "last_frame": visible[-1],
+        "score": track.score,
+        "mask_score": float(np.mean([track.masks[frame].score for frame in visible])),
+    }
+
+
+def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
+    rows = [
+        (number, frame, track.masks[frame])
+        for number, track in enumerate(tracks)
+        for frame in sorted(track.masks)
+    ]
+    masks = [mask for _, _, mask in rows]
+    no_box = (np.nan,) * 4
+    boxes = np.array([mask.box_xyxy or no_box for mask in masks], np.float64).reshape(-1, 4)
+    return tables.spec("masks").from_columns(
+        {
+            "clip_id": [clip.clip_id] * len(rows),
+            "entity": [number for number, _, _ in rows],
+            "frame": [frame for _, frame, _ in rows],
+            "height": [clip.frames.source_height] * len(rows),
+            "width": [clip.frames.source_width] * len(rows),
+            "counts": [mask.counts for mask in masks],
+            "area": [mask.area for mask in masks],
+            **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
+            "score": [mask.score for mask in masks],
+            "state": [_state(mask.area, mask.score) for mask in masks],
+        }
+    )
+
+
+def _state(area: int, score: float) -> str:
+    if area:
+        return "visible"
+    return "occluded" if score >= _OCCLUDED_SCORE else "absent"
+
+
+def _decided(
+    detections: pa.Table, entity_of: Mapping[int, int], reasons: Mapping[int, str]
+) -> pa.Table:
+    """Every detection with its entity, or the reason why it has none."""
+    numbers = detections["detection"].to_pylist()
+    given = detections["rejected"].to_pylist()
+    entity = [entity_of.get(number) for number in numbers]
+    rejected = [
+        None if number in entity_of else (reason or reasons[number])
+        for number, reason in zip(numbers, given)
+    ]
+    columns = {name: detections[name] for name in detections.column_names}
+    return tables.spec("detections").from_columns(
+        {**columns, "entity": entity, "rejected": rejected}
+    )
+
+
+def _counted(phrases: pa.Table, tracks: Sequence[EntityTrack]) -> pa.Table:
+    """`phrases` with the entities of each text: two questions may ask for the same."""
+    texts = phrases["text"].to_pylist()
+    found = Counter(texts[track.phrase] for track in tracks)
+    index = phrases.schema.get_field_index("n_entities")
+    counts = pa.array([found[text] for text in texts], pa.int32())
+    return phrases.set_column(index, phrases.schema.field(index), counts)

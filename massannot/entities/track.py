@@ -1,0 +1,211 @@
+"""EntityTrack: one thing through the clip, as it is found out; Sighting: one detection of it.
+
+The only mutable values of the stages: `propagate_masks` fills them frame by frame and turns them
+into tables at the end. Regions are in working pixels, FrameMask in source pixels.
+
+Unusual: a track is not a session's object. When the propagator loses a thing and the detector finds
+it again, a new object of the session takes over and the track goes on.
+
+FrameMask: a mask of one frame as the `masks` table stores it; how a session's masks become one.
+
+A mask lives as a picture only between these two functions: no array of frames x objects exists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.clip import Frames
+from massannot.errors import BadModelOutput
+from massannot.geometry import rle
+from massannot.geometry.appearance import similarity
+from massannot.geometry.region import Region
+from massannot.models.protocols import F32, Bool, FrameMasks, MaskSession
+
+
+class FrameMask(NamedTuple):
+    """A mask in source pixels."""
+
+    counts: str
+    area: int
+    box_xyxy: tuple[int, int, int, int] | None
+    """Half-open; None for an empty mask."""
+    score: float
+    """Belief that the thing is in the picture, 0..1."""
+
+
+def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
+    """A mask (H, W) in working pixels, stretched to the source picture."""
+    height, width = frames.source_height, frames.source_width
+    counts = rle.encode(mask)
+    if mask.shape != (height, width):
+        counts = rle.resize_nearest(
+            counts, height=mask.shape[0], width=mask.shape[1], to_height=height, to_width=width
+        )
+    box = rle.box_xyxy(counts, height=height, width=width)
+    return FrameMask(counts, rle.area(counts), box, float(score))
+
+
+def propagated(
+    session: MaskSession, frames: Frames, first: int, end: int, *, objects: Sequence[int]
+) -> Iterator[FrameMasks]:
+    """session.propagate with every answer checked. Raises BadModelOutput."""
+    step = 1 if end > first else -1
+    expected = first
+    shape = (len(objects), frames.height, frames.width)
+    for masks in session.propagate(first=first, end=end, objects=objects):
+        if masks.frame != expected or sorted(masks.objects.tolist()) != sorted(objects):
+            raise BadModelOutput(
+                f"propagator: found frame {masks.frame} with objects {masks.objects.tolist()}, "
+                f"expected frame {expected} with {list(objects)}"
+            )
+        if masks.masks.shape != shape or masks.masks.dtype != np.bool_:
+            raise BadModelOutput(
+                f"propagator: found {masks.masks.dtype} {masks.masks.shape}, expected bool {shape}"
+            )
+        if not np.all((masks.score >= 0) & (masks.score <= 1)):
+            raise BadModelOutput(f"propagator: scores {masks.score.tolist()}, expected 0..1")
+        yield masks
+        expected += step
+    if expected != end:
+        raise BadModelOutput(f"propagator: ended before frame {expected}, expected up to {end}")
+
+
+_RECENT_FRAMES = 48
+_FITTED_FRAMES = 16
+_NEARLY_WHOLE = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """A detection and the mask its box gives."""
+
+    detection: int
+    """Row of `detections`."""
+    frame: int
+    phrase: int
+    score: float
+    object_id: int
+    """The session's object that the box started."""
+    region: Region
+    look: F32
+    """Descriptor, see geometry/appearance.py."""
+    mask: FrameMask
+    heard: dict[int, float] = field(default_factory=dict)
+    """Other phrases that a box of the same thing answered in this frame, and its best score."""
+
+    def hear(self, other: Sighting) -> None:
+        """Remember what `other`, a duplicate, was called."""
+        if other.phrase != self.phrase:
+            self.heard[other.phrase] = max(other.score, self.heard.get(other.phrase, 0.0))
+
+
+class Start(NamedTuple):
+    """Where an object of the session was prompted: its way back to the clip's start begins here."""
+
+    frame: int
+    object_id: int
+
+
+@dataclass(eq=False)
+class EntityTrack:
+    """A thing: its sightings, its masks so far, the session's object that follows it now."""
+
+    sightings: list[Sighting]
+    starts: list[Start]
+    masks: dict[int, FrameMask] = field(default_factory=dict)
+    object_id: int | None = None
+    """None: nothing follows it any more; only its return revives it."""
+    region: Region | None = None
+    """At the present key frame; None: hidden or absent."""
+    n_unseen: int = 0
+    """Key frames with its mask and with detections, but none of it."""
+
+    @classmethod
+    def begin(cls, sighting: Sighting) -> EntityTrack:
+        track = cls(sightings=[], starts=[])
+        track.resume(sighting)
+        return track
+
+    def resume(self, sighting: Sighting) -> None:
+        """Go on with the object that `sighting` started."""
+        self.sightings.append(sighting)
+        self.starts.append(Start(sighting.frame, sighting.object_id))
+        self.object_id = sighting.object_id
+        self.region = sighting.region
+        self.masks[sighting.frame] = sighting.mask
+
+    def absorb(self, other: EntityTrack) -> None:
+        """Take over a track that turned out to be this one, later."""
+        self.sightings += other.sightings
+        self.starts += other.starts
+        self.object_id = other.object_id
+        self.n_unseen += other.n_unseen
+        for frame, mask in other.masks.items():
+            if mask.area or frame not in self.masks:
+                self.masks[frame] = mask
+
+    @property
+    def phrase(self) -> int:
+        """The phrase with the greatest sum of scores, those of duplicates too; the earlier one if
+        equal."""
+        votes: dict[int, float] = defaultdict(float)
+        for sighting in self.sightings:
+            for phrase, score in {**sighting.heard, sighting.phrase: sighting.score}.items():
+                votes[phrase] += score
+        return min(votes, key=lambda phrase: (-votes[phrase], phrase))
+
+    @property
+    def score(self) -> float:
+        """Best detection score."""
+        return max(sighting.score for sighting in self.sightings)
+
+    @property
+    def visible_frames(self) -> list[int]:
+        """Frames with a mask that is not empty, ascending."""
+        return sorted(frame for frame, mask in self.masks.items() if mask.area)
+
+    def likeness(self, look: F32) -> float:
+        """0..1: how much `look` is like this thing at its most similar sighting."""
+        return max(similarity(sighting.look, look) for sighting in self.sightings)
+
+    def last_seen(self) -> tuple[int, FrameMask]:
+        """The last frame with a mask, and the mask."""
+        frame = self.visible_frames[-1]
+        return frame, self.masks[frame]
+
+    def expected_at(self, frame: int) -> NDArray[np.float64]:
+        """(2,) where its centre would be at constant velocity, source pixels.
+
+        The velocity is that before it was hidden in part: of the last frames whose mask is nearly
+        as large as the largest one of the last seconds.
+        """
+        seen = self.visible_frames[-_RECENT_FRAMES:]
+        largest = max(self.masks[t].area for t in seen)
+        whole = [t for t in seen if self.masks[t].area >= _NEARLY_WHOLE * largest][-_FITTED_FRAMES:]
+        centres = np.array([box_centre(self.masks[t]) for t in whole])
+        if len(whole) < 2:
+            return centres[-1]
+        _, level = np.polyfit(np.array(whole) - frame, centres, 1)
+        return level
+
+    def step_at(self, frame: int) -> float:
+        """Source pixels between the mask's box in `frame` and in the frame before; 0 where one of
+        them is not there."""
+        before, here = self.masks.get(frame - 1), self.masks.get(frame)
+        if before is None or here is None or not before.area or not here.area:
+            return 0.0
+        return float(np.linalg.norm(box_centre(here) - box_centre(before)))
+
+
+def box_centre(mask: FrameMask) -> NDArray[np.float64]:
+    """(2,) middle of the box of a mask that is not empty, source pixels."""
+    assert mask.box_xyxy is not None
+    x0, y0, x1, y1 = mask.box_xyxy
+    return np.array([(x0 + x1) / 2, (y0 + y1) / 2])

@@ -1,0 +1,329 @@
+"""Sources: what a user types to say which videos. One syntax for `annotate` and `plan`.
+
+A file, a folder, a glob, the same at s3://, gs:// and hf://, @list.txt, a WebDataset tar, an output
+folder of cosmos-curate; `{000..012}` and `{a,b}` stand for several. (Manifests: see manifest.py.)
+The answer is in an order that depends on names alone. A video named twice counts once. Names keep
+the form they were given in, because `uri` is written to the tables.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import io
+import itertools
+import os
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from massannot.errors import UsageError
+from massannot.inputs import cosmos_curate, webdataset
+from massannot.inputs.manifest import is_manifest
+from massannot.inputs.names import VIDEO_ENDINGS, Identities, Names, is_video_name
+from massannot.inputs.question import Question
+from massannot.storage import tar_store
+from massannot.storage.path import beside
+from massannot.storage.store import is_remote, local_path, refuse_credentials, scheme_of, store_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What sources name, before anything is opened."""
+
+    videos: Sequence[str] = ()
+    """Files that were named, in order: a tuple of few, Names of many."""
+    rows: tuple[Question, ...] = ()
+    """Videos that something is known of: their ids and captions."""
+    manifests: tuple[str, ...] = ()
+    """Files that name further videos."""
+
+
+def find(sources: Sequence[str]) -> Found:
+    """Every video of the sources, in order: sources as given, files of a folder or glob by name.
+
+    Raises UsageError for a source that is not there or gives no video.
+    """
+    if not sources:
+        raise UsageError("no video was named; give files, folders, globs or @list.txt")
+    _real_folder.cache_clear()  # links and the working folder may have changed
+    names, identities = Names(), Identities()
+    rows: dict[str, Question] = {}
+    manifests: dict[str, None] = {}
+    for each in sources:
+        for source in _spelt_out(each):
+            for found in _found(source):
+                if isinstance(found, Question):
+                    rows.setdefault(found.uri, found)
+                elif is_manifest(found):
+                    manifests[found] = None
+                else:
+                    names.add(found)
+                    identities.add(_one_name(found))
+    return Found(_each_once(names, identities), _with_own_ids(rows.values()), tuple(manifests))
+
+
+def _each_once(names: Names, identities: Identities) -> Sequence[str]:
+    """Under the first of its names."""
+    again = identities.repeated()
+    if again:
+        return Names(name for n, name in enumerate(names) if n not in again)
+    return names
+
+
+def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[str, ...]:
+    """The addresses alone; manifests among the sources are not read. Raises UsageError."""
+    found = find(sources)
+    return (*found.videos, *(row.uri for row in found.rows))[:limit]
+
+
+def chosen(
+    videos: Sequence[T], *, limit: int | None = None, sample: str = "first", seed: int = 0
+) -> Sequence[T]:
+    """At most `limit` of them, the first or a random sample, in their own order."""
+    if limit is None or limit >= len(videos):
+        return videos
+    if sample == "first":
+        return list(videos[:limit])
+    return [videos[n] for n in sorted(random.Random(seed).sample(range(len(videos)), limit))]
+
+
+def _found(source: str) -> Iterator[str | Question]:
+    """What one source names, lists included."""
+    if source.startswith("@"):
+        yield from _listed(source[1:])
+    else:
+        yield from _of(source)
+
+
+def _of(source: str) -> Iterator[str | Question]:
+    source = local_path(source)
+    if tar_store.is_member(source):
+        yield source
+    elif is_remote(source):
+        yield from _remote(source)
+    elif scheme_of(source):
+        store_of(source)  # says which kinds there are
+    elif os.path.isdir(source):
+        yield from _inside(source)
+    elif os.path.exists(source):
+        yield from _file(source)
+    elif glob.has_magic(source):
+        yield from _matching(source)
+    else:
+        raise UsageError(f"{source}: no such file or folder")
+
+
+def _file(path: str) -> Iterator[str | Question]:
+    if path.endswith(".tar"):
+        yield from _in_tar(path)
+    else:
+        yield path
+
+
+def _in_tar(tar: str) -> Iterator[Question]:
+    rows = list(webdataset.samples(tar))
+    if not rows:
+        raise UsageError(f"{tar}: no video in this tar; looked for {_endings()}")
+    yield from rows
+
+
+def _inside(folder: str) -> Iterator[str | Question]:
+    """Videos of a folder and the folders in it, by path; hidden ones are left out. A folder
+    without videos may hold WebDataset tars."""
+    if cosmos_curate.is_cosmos_curate(folder):
+        yield from cosmos_curate.clips(folder.rstrip("/"))
+        return
+    yield from _videos_or_tars(folder, _below(folder))
+
+
+def _below(folder: str) -> Iterator[str]:
+    """Its files, in no order; a folder may hold a million, of which `os.walk` would make a list."""
+    folders = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not _is_folder(entry):
+                    yield entry.path
+                elif not entry.name.startswith(".") and not entry.is_symlink():
+                    folders.append(entry.path)
+    except PermissionError:
+        return  # lost+found, and other people's folders
+    for each in folders:
+        yield from _below(each)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _videos_or_tars(folder: str, files: Iterable[str]) -> Iterator[str | Question]:
+    """In the order of their paths."""
+    videos, tars = Names(), []
+    for file in files:
+        if is_video_name(file):
+            videos.add(file)
+        elif file.endswith(".tar"):
+            tars.append(file)
+    if videos:
+        yield from videos.drained_in_order()
+        return
+    if not tars:
+        raise UsageError(f"{folder}: no video in this folder; looked for {_endings()}")
+    for tar in sorted(tars):
+        yield from _in_tar(tar)
+
+
+def _matching(pattern: str) -> Iterator[str | Question]:
+    found = Names(path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
+    if not found:
+        raise UsageError(f"{pattern}: matches no file; quote it if it should match itself")
+    for path in found.drained_in_order():
+        yield from _file(path)
+
+
+def _remote(source: str) -> Iterator[str | Question]:
+    """A file, else everything below a folder, else what a pattern matches."""
+    store = store_of(source)
+    try:
+        if not source.endswith("/"):
+            yield from _file(store.head(source).uri)
+            return
+    except FileNotFoundError:
+        pass
+    folder = source.rstrip("/")
+    if glob.has_magic(source):
+        folder = source[: re.search(r"[*?\[]", source).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has
+        wanted = re.compile(_as_regex(source))
+        matching = Names(file for file in _shown(source, folder) if wanted.fullmatch(file))
+        if not matching:
+            raise UsageError(f"{source}: matches no file")
+        for file in matching:
+            yield from _file(file)
+    elif cosmos_curate.is_cosmos_curate(folder):
+        yield from cosmos_curate.clips(folder)
+    else:
+        files = _shown(source, folder)
+        first = next(files, None)
+        if first is None:
+            raise UsageError(f"{source}: no such file or folder")
+        yield from _videos_or_tars(source, itertools.chain([first], files))
+
+
+def _shown(source: str, folder: str) -> Iterator[str]:
+    """Files below a folder, without those that are hidden and not named so."""
+    hidden = re.compile(r"/\.")
+    uris = (entry.uri for entry in store_of(folder).list(folder))
+    return (uri for uri in uris if "/." in source or not hidden.search(uri, len(folder)))
+
+
+def _as_regex(pattern: str) -> str:
+    """As a shell reads it: * and ? stop at a slash, ** does not."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
+    meaning = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(
+        meaning.get(part) or (fnmatch.translate(part)[4:-3] if n % 2 else re.escape(part))
+        for n, part in enumerate(parts)
+    )
+
+
+def _listed(name: str) -> Iterator[str | Question]:
+    """Each line's videos; empty lines and lines that start with # are left out. A relative name is
+    relative to the list. A file that is not there is kept: one bad line of many is a failed video,
+    not a wrong command."""
+    number = 0
+    for number, line in enumerate(_lines(name), start=1):
+        if line.startswith("@"):
+            raise UsageError(f"@{name}, entry {number}: a list cannot name another list: {line}")
+        for source in _spelt_out(beside(name, line)):
+            try:
+                refuse_credentials(source)
+                if _is_there_or_pattern(source):
+                    yield from _of(source)
+                else:
+                    yield source
+            except UsageError as error:
+                raise UsageError(f"@{name}, entry {number}: {error}") from error
+    if not number:
+        raise UsageError(f"@{name}: names no video; expected one a line")
+
+
+def _lines(name: str) -> Iterator[str]:
+    """What stands in a list, one after the other: it may be long."""
+    try:
+        with io.TextIOWrapper(store_of(name).open(name), encoding="utf-8-sig") as lines:
+            for line in lines:
+                if line.strip() and not line.startswith("#"):
+                    yield line.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"@{name}: cannot be read as a list of videos: {error}") from error
+
+
+def _is_there_or_pattern(source: str) -> bool:
+    if is_remote(source) and is_video_name(source) and not glob.has_magic(source):
+        return False  # asking for each of a million would take an hour; planning asks anyway
+    return bool(os.path.exists(source) or glob.has_magic(source) or scheme_of(source))
+
+
+def _spelt_out(source: str) -> Iterator[str]:
+    """`{000..012}` and `{a,b}` become several sources; a file of that very name stays one."""
+    found = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", source)
+    if not found or os.path.exists(source.removeprefix("@")):
+        yield source
+        return
+    first, last, words = found.groups()
+    if words is None:
+        width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
+        numbers = range(int(first), int(last) + 1)
+        if not numbers:
+            raise UsageError(f"{source}: found {found[0]}, expected the smaller number first")
+        values = [str(number).zfill(width) for number in numbers]
+    else:
+        values = words.split(",")
+    for value in values:
+        yield from _spelt_out(source[: found.start()] + value + source[found.end() :])
+
+
+def _one_name(uri: str) -> str:
+    """The same as os.path.realpath, which asks for every folder on the way each time."""
+    if is_remote(uri):
+        return uri
+    if os.path.islink(uri):
+        return os.path.realpath(uri)
+    folder, name = os.path.split(uri)
+    if name in ("", ".", ".."):
+        return os.path.realpath(uri)
+    return os.path.join(_real_folder(folder), name)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:
+    """Ids name one row: of tars that use a name again, the tar's own name comes before it."""
+    taken: set[str] = set()
+    kept = []
+    for row in rows:
+        question_id = row.question_id
+        if question_id in taken:
+            question_id = f"{Path(row.uri.partition('#')[0]).name}/{question_id}"
+        if question_id in taken:
+            question_id = row.uri
+        taken.add(question_id)
+        kept.append(replace(row, question_id=question_id))
+    return tuple(kept)
+
+
+def _endings() -> str:
+    return ", ".join(sorted(VIDEO_ENDINGS))

@@ -1,0 +1,189 @@
+"""How a run stands, read from its folder alone: while it runs, when it is over, or after it died.
+
+Nothing that the run writes carries a time; speed is told from the files' own times of change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from massannot.dataset import commits
+from massannot.dataset.adopt_plan import shard_table
+from massannot.dataset.journal import read_past
+from massannot.dataset.layout import Layout
+from massannot.engine.tally import RunSummary, Tally, summarize
+from massannot.errors import UsageError
+from massannot.plan.folder import PlannedShard
+
+RECENT_S = 30 * 60.0
+"""Speed is that of the last half hour before the last sign of life."""
+COMMITS_TIMED = 500
+"""The latest commits that are asked for their time: enough for half an hour of a large cluster."""
+ALIVE_S = 150.0
+"""A worker that is alive is heard of at least every minute or two, unless a clip takes longer."""
+
+
+@dataclass(frozen=True)
+class BegunShard:
+    """A shard on which work has begun and that is not committed."""
+
+    shard: str
+    attempts: int
+    done: int
+    failed: int
+    silent_s: float | None
+    """Seconds since its last sign of life."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    run: RunSummary
+    shards: int
+    committed: int
+    begun: tuple[BegunShard, ...]
+    clips_a_second: float | None
+    """None: too little has been finished to tell, or the store keeps no times."""
+    silent_s: float | None
+    """Seconds since the last sign of life."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        if not self.clips_a_second or not self.run.remaining:
+            return None
+        return self.run.remaining / self.clips_a_second
+
+
+def standing(out: Path) -> Standing:
+    """Raises UsageError for a folder without a run."""
+    layout = Layout(out)
+    shards = shard_table(layout)
+    if not shards:
+        raise UsageError(
+            f"{out}: found no run in it, expected the output folder of `massannot annotate` or "
+            "`massannot run`"
+        )
+    now = time.time()
+    committed = commits.shards(layout)
+    begun = layout.shards_in_staging() - committed
+    finished = sorted((*_commit_times(layout, committed), *_part_times(layout, begun)))
+    signs = [when for when, _ in finished] + _signs(layout)
+    return Standing(
+        summarize(layout, shards, tally=Tally(), seconds=0.0, interrupted=False),
+        len(shards),
+        len(committed & {shard.id for shard in shards}),
+        tuple(_begun(layout, shard, now) for shard in shards if shard.id in begun),
+        _rate(finished),
+        now - max(signs) if signs else None,
+    )
+
+
+def as_text(out: Path, found: Standing) -> str:
+    run = found.run
+    lines = [
+        run.counts,
+        f"{found.committed} of {found.shards} shards committed, {len(found.begun)} begun",
+        f"speed: {_speed(found)}",
+        f"life:  {_life(found)}",
+    ]
+    lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    lines += run.questions.lines
+    for shard in found.begun[:10]:
+        silent = "" if shard.silent_s is None else f", last heard of {shard.silent_s:.0f} s ago"
+        lines.append(
+            f"  {shard.shard}: {shard.done} done, {shard.failed} failed, attempt "
+            f"{shard.attempts}{silent}"
+        )
+    if len(found.begun) > 10:
+        lines.append(f"  and {len(found.begun) - 10} more")
+    if run.failures:
+        lines.append(f"why: massannot explain {out} CLIP; again: massannot retry {out}")
+    return "\n".join(lines)
+
+
+def as_json(out: Path, found: Standing) -> dict[str, Any]:
+    run = found.run
+    counts = ("planned", "done", "failed", "quarantined", "remaining")
+    return {
+        "out": str(out),
+        **{name: getattr(run, name) for name in counts},
+        "failures": [vars(failure) for failure in run.failures],
+        "questions": vars(run.questions),
+        "shards": found.shards,
+        "committed": found.committed,
+        "begun": [vars(shard) for shard in found.begun],
+        "clips_a_second": found.clips_a_second,
+        "seconds_left": found.seconds_left,
+        "silent_s": found.silent_s,
+    }
+
+
+def _speed(found: Standing) -> str:
+    if found.clips_a_second is None:
+        return "unknown yet"
+    left = found.seconds_left
+    hours = "" if left is None else f"; {left / 3600:.1f} h left at this speed"
+    return f"{found.clips_a_second:.2f} clips/s{hours}"
+
+
+def _life(found: Standing) -> str:
+    if found.committed == found.shards:
+        return "nothing is left to do"
+    if found.silent_s is None:
+        return "nothing has been heard of it"
+    ago = f"last heard of {found.silent_s:.0f} s ago"
+    if found.silent_s < ALIVE_S:
+        return ago
+    return f"{ago}: if nobody works on it any more, the same command continues"
+
+
+def _begun(layout: Layout, shard: PlannedShard, now: float) -> BegunShard:
+    past = read_past(layout, shard.id)
+    attempts = layout.attempts(shard.id)
+    times = [t for a in attempts for t in _times(layout.journal(shard.id, a))]
+    silent_s = now - max(times) if times else None
+    return BegunShard(
+        shard.id, max(attempts, default=0), len(past.finished), len(past.failed), silent_s
+    )
+
+
+def _commit_times(layout: Layout, committed: set[str]) -> Iterator[tuple[float, int]]:
+    """(time, clips done) of the latest commits."""
+    times = [(when, name) for name in committed for when in _times(layout.commit(name))]
+    for when, name in sorted(times)[-COMMITS_TIMED:]:
+        yield when, commits.read(layout, name).clips_done
+
+
+def _part_times(layout: Layout, begun: set[str]) -> Iterator[tuple[float, int]]:
+    """(time, 1) of every finished clip of shards that are not committed."""
+    for shard in begun:
+        for attempt in layout.attempts(shard):
+            for path in layout.attempt(shard, attempt).glob("*-[0-9]*.zip"):
+                yield from ((when, 1) for when in _times(path))
+
+
+def _signs(layout: Layout) -> list[float]:
+    paths = (*layout.journals.glob("*.jsonl"), *layout.logs.glob("*.log"))
+    return [when for path in paths for when in _times(path)]
+
+
+def _times(path: Path) -> list[float]:
+    """When a file was last changed, if it is there and its store tells."""
+    try:
+        when = path.stat().st_mtime
+    except OSError:
+        return []
+    return [when] if when > 0 else []
+
+
+def _rate(finished: Sequence[tuple[float, int]]) -> float | None:
+    """Clips a second between the first and the last of what was finished lately."""
+    if not finished:
+        return None
+    recent = [(when, n) for when, n in finished if when >= finished[-1][0] - RECENT_S]
+    seconds = recent[-1][0] - recent[0][0]
+    clips = sum(n for _, n in recent[1:])  # the first one's time is where counting begins
+    return clips / seconds if seconds > 0 and clips else None

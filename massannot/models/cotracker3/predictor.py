@@ -1,0 +1,263 @@
+"""From CoTracker3's network to tracks on pictures of any size: the official wrapper's conventions,
+each an option named after what it does.
+
+Unusual: pictures are resized and encoded once (`encode`); any number of calls, the backward pass
+and every offset of a dense grid read the same features. Coordinates are the network's own: whole
+numbers are pixel centres, and the resize maps corner pixel centres onto one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from massannot.models.cotracker3.encoder import Features, encode_video
+from massannot.models.cotracker3.net import CoTracker3Net
+from massannot.models.cotracker3.stream import CoTracker3Stream, StreamUpdate
+from massannot.models.cotracker3.tokens import grid_queries, on_mask
+
+VisibilityRule = Literal["visibility", "visibility times confidence"]
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How the network is asked and its answer read; the defaults are the official offline ones."""
+
+    resize_to: tuple[int, int] = (384, 512)
+    """(H, W) of the pictures given to the network; the aspect is not kept."""
+    iters: int = 6
+    support_grid: int = 6
+    """Side of a grid of extra points in frame 0 that help the others; 0 for none."""
+    backward: bool = True
+    """Take the frames before a point's query from a second pass over the reversed clip."""
+    visibility_rule: VisibilityRule = "visibility"
+    visible_above: float = 0.9
+    queries_are_truth: bool = True
+    """In its query frame a point is where it was asked for, and visible."""
+
+    @classmethod
+    def official_online(cls) -> Conventions:
+        """Those of the official online wrapper."""
+        return cls(
+            support_grid=0,
+            backward=False,
+            visibility_rule="visibility times confidence",
+            visible_above=0.6,
+            queries_are_truth=False,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedClip:
+    """The features of B clips whose pictures were `height` x `width`."""
+
+    features: Features
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """`tracks` (B, T, N, 2) in pixels of the pictures, `visible` bool, `visibility` and
+    `confidence` (B, T, N) in 0..1, from `first_frame` on."""
+
+    tracks: Tensor
+    visible: Tensor
+    visibility: Tensor
+    confidence: Tensor
+    first_frame: int = 0
+
+
+class CoTracker3Predictor:
+    """Asks `net` in the way that `conventions` say."""
+
+    def __init__(self, net: CoTracker3Net, conventions: Conventions | None = None):
+        self.net = net
+        if conventions is None:
+            conventions = Conventions.official_online() if net.online else Conventions()
+        self.conventions = conventions
+
+    @torch.no_grad()
+    def encode(self, video: Tensor) -> EncodedClip:
+        """Features of `video` (B, T, 3, H, W), uint8 or float 0..255, a few pictures at a time."""
+        features = encode_video(
+            self.net.fnet,
+            video,
+            n_levels=self.net.sizes.correlation_levels,
+            frames=self.net.chunks_on(self.net.device).frames(*self.conventions.resize_to),
+            prepare=self._resized,
+        )
+        return EncodedClip(features, *video.shape[-2:])
+
+    def predict(self, clip: EncodedClip, queries: Tensor) -> Prediction:
+        """Tracks of `queries` (B, N, 3) as (t, x, y) in pixels of the clip's pictures."""
+        scaled = queries.clone()
+        scaled[..., 1:] = queries[..., 1:] * self.scale(clip.height, clip.width, like=queries)
+        found = self._predicted(clip, scaled, support=True)
+        return self._settled(found, queries)
+
+    def predict_grid(
+        self,
+        clip: EncodedClip,
+        *,
+        grid_size: int,
+        frame: int = 0,
+        mask: Tensor | None = None,
+    ) -> Prediction:
+        """Tracks of a grid of points, row by row, in frame `frame`; of those on `mask` (H, W) if
+        one is given. Only then does the support grid help."""
+        queries = grid_queries(grid_size, frame=frame, size=self.conventions.resize_to)
+        if mask is not None:
+            queries = on_mask(queries, mask, size=self.conventions.resize_to)
+        queries = queries.expand(clip.features.n_videos, -1, -1)
+        found = self._predicted(clip, queries, support=mask is not None)
+        asked = queries.clone()
+        asked[..., 1:] = queries[..., 1:] / self.scale(clip.height, clip.width, like=queries)
+        return self._settled(found, asked)
+
+    def predict_dense(
+        self, clip: EncodedClip, *, frame: int = 0, step: int | None = None
+    ) -> Iterator[Prediction]:
+        """Tracks of every pixel of frame `frame`: one prediction per offset within blocks of
+        `step` pixels (x fast), each with one point a block. The default is the official step, 1/80
+        of the width, but at least 1. No support grid.
+        """
+        step = step or max(1, clip.width // 80)
+        y, x = torch.meshgrid(
+            torch.arange(clip.height // step), torch.arange(clip.width // step), indexing="ij"
+        )
+        blocks = torch.stack([torch.full_like(x, frame), x * step, y * step], -1)
+        blocks = blocks.flatten(0, 1).float().expand(clip.features.n_videos, -1, -1)
+        scale = self.scale(clip.height, clip.width, like=blocks)
+        for offset in range(step * step):
+            queries = blocks + blocks.new_tensor([0, offset % step, offset // step])
+            scaled = queries.clone()
+            scaled[..., 1:] *= scale
+            yield self._settled(self._predicted(clip, scaled, support=False), queries)
+
+    def stream(self, queries: Tensor, *, height: int, width: int) -> PredictorStream:
+        """Tracks of `queries` (B, N, 3) in pictures of `height` x `width` that are still to come;
+        `backward` and `queries_are_truth` do not apply."""
+        return PredictorStream(self, queries, height=height, width=width)
+
+    def _predicted(self, clip: EncodedClip, queries: Tensor, *, support: bool) -> Prediction:
+        """The network's answer for `queries` in its own pixels, in pixels of the clip."""
+        n_points = queries.shape[1]
+        needs_backward = self.conventions.backward and bool((queries[..., 0] >= 1).any())
+        queries = self.with_support(queries) if support else queries
+        found = self.net.track(clip.features, queries, iters=self.conventions.iters)
+        if needs_backward:
+            n_frames = clip.features.n_frames
+            times = queries[..., 0].long().clamp(0, n_frames - 1)
+            turned = torch.cat([(n_frames - 1 - times)[..., None].to(queries), queries[..., 1:]], 2)
+            before = self.net.track(clip.features.reversed(), turned, iters=self.conventions.iters)
+            times = times.to(found[0].device)[:, None]
+            early = torch.arange(n_frames, device=times.device)[:, None] < times
+            tracks, visibility, confidence = (
+                torch.where(early[..., None] if ours.ndim == 4 else early, theirs.flip(1), ours)
+                for ours, theirs in zip(found, before, strict=True)
+            )
+            found = tracks, visibility, confidence
+        return self.read(found, n_points=n_points, height=clip.height, width=clip.width)
+
+    def read(
+        self,
+        found: tuple[Tensor, Tensor, Tensor],
+        *,
+        n_points: int,
+        height: int,
+        width: int,
+        first_frame: int = 0,
+    ) -> Prediction:
+        """The network's answer for the first `n_points` (the others are support), by the rules."""
+        tracks, visibility, confidence = (part[:, :, :n_points] for part in found)
+        belief = visibility
+        if self.conventions.visibility_rule == "visibility times confidence":
+            belief = visibility * confidence
+        return Prediction(
+            tracks / self.scale(height, width, like=tracks),
+            belief > self.conventions.visible_above,
+            visibility,
+            confidence,
+            first_frame,
+        )
+
+    def _settled(self, found: Prediction, queries: Tensor) -> Prediction:
+        if not self.conventions.queries_are_truth:
+            return found
+        queries = queries.to(found.tracks)
+        n_frames = found.tracks.shape[1]
+        asked = queries[:, None, :, 0].long().clamp(0, n_frames - 1)
+        there = torch.arange(n_frames, device=asked.device)[:, None] == asked
+        return Prediction(
+            torch.where(there[..., None], queries[:, None, :, 1:], found.tracks),
+            found.visible | there,
+            found.visibility,
+            found.confidence,
+        )
+
+    def with_support(self, queries: Tensor) -> Tensor:
+        """`queries` (B, N, 3) and, after them, the support grid."""
+        size = self.conventions.support_grid
+        if size == 0:
+            return queries
+        support = grid_queries(size, frame=0, size=self.conventions.resize_to).to(queries)
+        return torch.cat([queries, support.expand(len(queries), -1, -1)], dim=1)
+
+    def _resized(self, images: Tensor) -> Tensor:
+        images = images.to(self.net.device, self.net.state_dtype)
+        if tuple(images.shape[-2:]) == self.conventions.resize_to:
+            return images
+        return F.interpolate(
+            images, self.conventions.resize_to, mode="bilinear", align_corners=True
+        )
+
+    def scale(self, height: int, width: int, *, like: Tensor) -> Tensor:
+        """(2,) factors for x and y from the pictures' pixels to the network's."""
+        inner_height, inner_width = self.conventions.resize_to
+        return like.new_tensor(
+            [(inner_width - 1) / max(1, width - 1), (inner_height - 1) / max(1, height - 1)]
+        )
+
+
+class PredictorStream:
+    """A predictor's tracks while the frames arrive. Later predictions replace earlier ones of the
+    same frames."""
+
+    def __init__(self, predictor: CoTracker3Predictor, queries: Tensor, *, height: int, width: int):
+        self._predictor, self._height, self._width = predictor, height, width
+        self._n_points = queries.shape[1]
+        scaled = queries.clone()
+        scaled[..., 1:] *= predictor.scale(height, width, like=queries)
+        self._stream = CoTracker3Stream(
+            predictor.net, predictor.with_support(scaled), iters=predictor.conventions.iters
+        )
+
+    def push(self, video: Tensor) -> list[Prediction]:
+        """Take frames (B, k, 3, height, width); the windows that became complete."""
+        if tuple(video.shape[-2:]) != (self._height, self._width):
+            raise ValueError(
+                f"frames of a stream: found {tuple(video.shape[-2:])}, expected "
+                f"{(self._height, self._width)}"
+            )
+        features = self._predictor.encode(video).features
+        return [self._prediction(update) for update in self._stream.push_features(features)]
+
+    def finish(self) -> Prediction | None:
+        """The window of the frames that filled none."""
+        update = self._stream.finish()
+        return None if update is None else self._prediction(update)
+
+    def _prediction(self, update: StreamUpdate) -> Prediction:
+        return self._predictor.read(
+            (update.tracks, update.visibility, update.confidence),
+            n_points=self._n_points,
+            height=self._height,
+            width=self._width,
+            first_frame=update.first_frame,
+        )

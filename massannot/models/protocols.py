@@ -1,0 +1,154 @@
+"""What a model must be able to do: Frames in, arrays out. Oracles and networks look the same.
+
+Shape letters: T frames of the clip, N points, K objects, D detections, H W working size, h w the
+model's own output size. All coordinates are in the pixels of the Frames given (working size),
+origin at the top-left CORNER: a stage multiplies by `frames.source_from_working`. Each model
+converts from and to its own convention inside its own file.
+
+A model is described by its constructor (options only, no work), loads weights in `setup`, and
+gives its memory back in `destroy`. One model object serves one process and one clip at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from massannot.clip import DepthMaps, Frames
+
+Bool = npt.NDArray[np.bool_]
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Which weights answered: written to the run's record and the dataset card."""
+
+    name: str
+    weights: str = ""
+    """Hub id, folder or file; empty for a model without weights."""
+    revision: str = ""
+    sha256: str = ""
+    license: str = ""
+    n_parameters: int = 0
+
+
+class Model(Protocol):
+    """The life of every model."""
+
+    def setup(self, *, device: str) -> None:
+        """Load weights onto `device` ('cpu', 'cuda:0'). Raises MissingWeights."""
+
+    def destroy(self) -> None:
+        """Give memory back."""
+
+    def card(self) -> ModelCard:
+        """Which weights these are; complete after `setup`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """D boxes. `frame` (D,), `phrase` (D,) index into the phrases asked, `boxes_xyxy` (D, 4)
+    half-open, `score` (D,) in 0..1."""
+
+    frame: I32
+    phrase: I32
+    boxes_xyxy: F32
+    score: F32
+
+
+@runtime_checkable
+class PhraseDetector(Model, Protocol):
+    def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
+        """Boxes of every phrase in the frames `at`, best first within (frame, phrase)."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameMasks:
+    """Masks of one frame: `objects` (K,), `masks` bool (K, H, W), `score` (K,) 0..1 belief that
+    the object is in the picture (an empty mask with a high score is hidden, not absent)."""
+
+    frame: int
+    objects: I32
+    masks: Bool
+    score: F32
+
+
+@runtime_checkable
+class MaskSession(Protocol):
+    """One clip's objects. Objects may be added at any time, also after propagation; what is known
+    of the others is kept."""
+
+    def add_box(self, object_id: int, *, frame: int, box_xyxy: F32) -> Bool:
+        """Prompt a new object; returns its mask (H, W) in that frame."""
+
+    def add_mask(self, object_id: int, *, frame: int, mask: Bool) -> None:
+        """Prompt with a mask (H, W)."""
+
+    def remove(self, object_id: int) -> None:
+        """Forget an object."""
+
+    def propagate(
+        self, *, first: int, end: int, objects: Sequence[int] | None = None
+    ) -> Iterator[FrameMasks]:
+        """Masks of frames first, first + 1, .. end - 1, or downwards when end < first: first,
+        first - 1, .. end + 1. `objects`: only these; default all that were added."""
+
+
+@runtime_checkable
+class MaskPropagator(Model, Protocol):
+    def session(self, frames: Frames) -> MaskSession:
+        """A fresh session over one clip; pictures are read when needed."""
+
+
+@dataclass(frozen=True, eq=False)
+class PointTracks:
+    """`xy` (T, N, 2), `visible` (T, N) the tracker's decision, `visibility` and `confidence`
+    (T, N) probabilities, `fb_error_px` (T, N) distance to the query after tracking there and back,
+    NaN where it was not computed."""
+
+    xy: F32
+    visible: Bool
+    visibility: F32
+    confidence: F32
+    fb_error_px: F32
+
+
+@runtime_checkable
+class PointTracker(Model, Protocol):
+    def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
+        """Where the points (N, 3) given as (frame, x, y) are in every frame, before and after
+        their query frame."""
+
+
+@runtime_checkable
+class DepthEstimator(Model, Protocol):
+    def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
+        """Depth of every frame, see DepthMaps for the kinds. `focal_px` in pixels of the Frames,
+        along x: only a network taught for one lens needs it."""
+
+
+CameraOrigin = Literal["given", "assumed", "estimated"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """`intrinsics` (T, 4) fx fy cx cy in pixels of the Frames, `cam_from_world` (T, 4, 4) rigid,
+    world = the clip's first camera, and where each comes from."""
+
+    intrinsics: F64
+    cam_from_world: F64
+    intrinsics_origin: CameraOrigin
+    pose_origin: CameraOrigin
+
+
+@runtime_checkable
+class CameraEstimator(Model, Protocol):
+    def estimate_cameras(self, frames: Frames) -> Cameras:
+        """The pinhole and pose of every frame."""

@@ -1,0 +1,210 @@
+"""Which file, and which of its rows, speak of a clip: what all recorded models share.
+
+A row is found by `pts` where the file has them (exact), else by `fps` or `t_s` (nearest, at most
+half a frame away), else by order, when the file has as many rows as the clip has frames. Anything
+else is refused: an answer for the wrong frame looks right.
+
+One of our own datasets as a source of answers: rows of its tables that speak of a clip's video.
+
+Read with pyarrow alone, a video at a time: OUT/data/<table>/*.parquet, or the tables of a published
+dataset, OUT/<table>/*.parquet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from massannot.clip import Frames
+from massannot.errors import ModelFailed, UsageError
+
+
+@dataclass(frozen=True)
+class RecordedClips:
+    """The clips of one video, and the size of its pictures."""
+
+    clip_ids: tuple[str, ...]
+    width: int
+    height: int
+
+
+class RecordedDataset:
+    """The dataset in folder `path`. Raises UsageError when there is none."""
+
+    def __init__(self, path: str):
+        root = Path(path)
+        self._data = root / "data" if (root / "data").is_dir() else root
+        if not self.has("clips"):
+            raise UsageError(
+                f"{path}: no dataset (data/clips/*.parquet); expected one that massannot wrote, or "
+                "a file"
+            )
+
+    def has(self, table: str) -> bool:
+        """Whether there is such a table."""
+        return any((self._data / table).glob("*.parquet"))
+
+    def clips_of(self, frames: Frames) -> RecordedClips:
+        """The clips of the same bytes, or else of the same source id. Raises ModelFailed."""
+        for name, wanted in (("video_id", frames.video_id), ("source_id", frames.source_id)):
+            found = self._clips.filter(pc.equal(self._clips[name], wanted))
+            if found.num_rows:
+                return RecordedClips(
+                    tuple(found["clip_id"].to_pylist()),
+                    found["source_width"][0].as_py(),
+                    found["source_height"][0].as_py(),
+                )
+        raise ModelFailed(f"{self._data}: nothing about video {frames.source_id!r}")
+
+    def rows(self, table: str, clip_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of these clips, in the order of the table's files."""
+        return self.table(table, clip_ids).to_pylist()
+
+    def table(self, table: str, clip_ids: Sequence[str]) -> pa.Table:
+        """The same as an Arrow table. Raises UsageError when the dataset has no such table."""
+        if not self.has(table):
+            raise UsageError(f"{self._data}: has no table {table!r}")
+        wanted = [("clip_id", "in", list(clip_ids))]
+        files = sorted((self._data / table).glob("*.parquet"))
+        return pa.concat_tables([pq.read_table(file, filters=wanted) for file in files])
+
+    @cached_property
+    def _clips(self) -> pa.Table:
+        columns = ["clip_id", "video_id", "source_id", "source_width", "source_height"]
+        files = sorted((self._data / "clips").glob("*.parquet"))
+        return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
+
+
+Rows = NDArray[np.int64]
+
+NO_ROW = -1
+
+
+def rows_for(
+    frames: Frames,
+    *,
+    n_rows: int,
+    where: str,
+    pts: ArrayLike | None = None,
+    t_s: ArrayLike | None = None,
+    fps: float | None = None,
+    numbers: ArrayLike | None = None,
+) -> Rows:
+    """(T,) the row of each frame, NO_ROW for a frame that was not recorded.
+
+    `pts`, `t_s`: (n_rows,) of the rows; or `fps`, with `numbers` (n_rows,) of the video's frames,
+    by default 0, 1, 2, ... `where` names the file for messages. Raises ModelFailed when nothing of
+    the clip was recorded, or when there is no telling.
+    """
+    if pts is not None:
+        rows = _equal(np.asarray(pts, np.int64), frames.pts)
+    elif t_s is not None or fps:
+        times = np.asarray(t_s, np.float64) if t_s is not None else _times(n_rows, numbers, fps)
+        rows = _nearest(times, frames.t_s)
+    elif n_rows == len(frames):
+        return np.arange(n_rows)
+    else:
+        raise ModelFailed(
+            f"{where}: found {n_rows} frames for {frames.source_id}, whose clip has {len(frames)}, "
+            "and no way to tell which is which: give pts, t_s or fps in the file, or annotate "
+            "every frame (--fps all)"
+        )
+    if not np.any(rows != NO_ROW):
+        raise ModelFailed(
+            f"{where}: none of its {n_rows} frames lies in the clip of {frames.source_id} "
+            f"from {frames.t_s[0]:.3f} s to {frames.t_s[-1]:.3f} s (pts {frames.pts[0]}.."
+            f"{frames.pts[-1]})"
+        )
+    return rows
+
+
+def file_for(path: str, frames: Frames, *, endings: Sequence[str]) -> Path:
+    """`path` itself if it is a file; in a folder, the entry named like the clip's video: an ending
+    of `endings`, or a folder. Raises ModelFailed naming what was looked for."""
+    root = Path(path)
+    if root.is_file():
+        return root
+    for name in (frames.source_id, frames.video_id):
+        for candidate in (*(root / f"{name}{ending}" for ending in endings), root / name):
+            if candidate.exists():
+                return candidate
+    raise ModelFailed(
+        f"{root}: nothing for video {frames.source_id!r}; expected {frames.source_id}"
+        f"{' or '.join(endings)} or a folder {frames.source_id}/"
+    )
+
+
+def check_exists(path: str) -> None:
+    """Raises UsageError, before any video is opened, when `path` is not there."""
+    if not Path(path).exists():
+        raise UsageError(f"{path}: no such file or folder")
+
+
+def check_shape(size: tuple[int, int], frames: Frames, *, where: str) -> None:
+    """Raises ModelFailed when a picture of `size` (width, height) has another shape than the
+    clip's: it is of another video, or not rotated for display."""
+    found = size[0] / size[1]
+    expected = frames.source_width / frames.source_height
+    slack = 1.5 / min(*size, frames.width, frames.height)  # sizes are rounded to whole pixels
+    if abs(found / expected - 1) > slack:
+        raise ModelFailed(
+            f"{where}: made for pictures of {size[0]}x{size[1]}, but {frames.source_id} has "
+            f"{frames.source_width}x{frames.source_height}: another shape"
+        )
+
+
+def load_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Arrays of an npz file by name; of an npy file, under its own name's place, `""`.
+
+    Raises UsageError for a file that is neither, or holds Python objects.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not an npz or npy file of plain arrays: {error}") from error
+
+
+def first_of(arrays: Mapping[str, NDArray[Any]], *names: str) -> NDArray[Any] | None:
+    """The first array there is under one of `names`."""
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _times(n_rows: int, numbers: ArrayLike | None, fps: float | None) -> NDArray[np.float64]:
+    counted = np.arange(n_rows) if numbers is None else np.asarray(numbers)
+    return counted / float(fps or 1)
+
+
+def _equal(known: Rows, wanted: Rows) -> Rows:
+    if not known.size:
+        return np.full(len(wanted), NO_ROW)
+    order = np.argsort(known, kind="stable")
+    place = np.minimum(np.searchsorted(known[order], wanted), known.size - 1)
+    return np.where(known[order][place] == wanted, order[place], NO_ROW)
+
+
+def _nearest(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> Rows:
+    """Rows at most half of the rows' usual distance away."""
+    if not known.size:
+        return np.full(len(wanted), NO_ROW)
+    order = np.argsort(known, kind="stable")
+    ordered = known[order]
+    step = float(np.median(np.diff(ordered))) if known.size > 1 else np.inf
+    right = np.clip(np.searchsorted(ordered, wanted), 0, known.size - 1)
+    left = np.maximum(right - 1, 0)
+    closer = np.abs(ordered[left] - wanted) <= np.abs(ordered[right] - wanted)
+    place = np.where(closer, left, right)
+    near = np.abs(ordered[place] - wanted) <= step / 2 + 1e-9
+    return np.where(near, order[place], NO_ROW)

@@ -1,0 +1,85 @@
+"""Dealing by cost: shards that take about as long as one another, and small ones for the end.
+
+The last tenth of the work lies in shards an eighth as large, so that no worker is long alone while
+the others have nothing left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from massannot.plan.columns import PlannedVideos
+from massannot.plan.planned_videos import SHARDS_WANTED, Shard
+
+VIDEOS_PER_SHARD = 128
+"""At most, whatever they cost: what cannot be opened costs next to nothing."""
+SMALL_FROM = 0.9
+"""Share of the work after which shards are small."""
+SMALL = 1 / 8
+
+
+def deal_by_cost(videos: PlannedVideos, *, shard_cost: float) -> Iterator[Shard]:
+    """Shards of at most `shard_cost`, less where there would be too few; a dearer video is alone.
+
+    In the given order, but files of one size beside each other, as in plan.deal. Each video is
+    there once.
+    """
+    order, groups = copies_together(videos.sizes)
+    costs = videos.costs[order]
+    total = float(costs.sum())
+    most = min(VIDEOS_PER_SHARD, -(-len(videos) // SHARDS_WANTED))
+    cuts = _cuts(costs, groups, total, min(shard_cost, total / SHARDS_WANTED), most)
+    start = 0
+    for number, end in enumerate(cuts):
+        yield Shard(f"{number:06d}", tuple(videos.at(order[start:end])))
+        start = end
+
+
+def copies_together(
+    sizes: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """(N,) the videos' places, those of one size beside each other: they may be copies; and (G,)
+    where in this order each such group ends. Of size 0 nothing is known."""
+    by_size = np.argsort(sizes, kind="stable").astype(np.int32)
+    begins = np.ones(len(sizes), bool)
+    in_order = sizes[by_size]
+    begins[1:] = in_order[1:] != in_order[:-1]
+    begins |= in_order <= 0
+    del in_order
+    group = np.where(begins, np.arange(len(sizes), dtype=np.int32), 0)
+    np.maximum.accumulate(group, out=group)
+    first = np.empty_like(by_size)
+    first[by_size] = by_size[group]
+    order = np.argsort(first, kind="stable").astype(np.int32)
+    ends = np.flatnonzero(np.diff(first[order], append=-1)) + 1
+    return order, ends
+
+
+def _cuts(
+    costs: npt.NDArray[np.float64],
+    group_ends: npt.NDArray[np.int64],
+    total: float,
+    shard_cost: float,
+    most: int,
+) -> Iterator[int]:
+    """Where each shard ends. `before`: what the work before this shard costs."""
+    shard_start, group_start, cost, before = 0, 0, 0.0, 0.0
+    for group_end in map(int, group_ends):  # a list of a million would be large
+        of_group = costs[group_start:group_end].tolist()
+        for n, each in enumerate(of_group):
+            place = group_start + n
+            together = of_group if n == 0 else [each]  # copies in one shard, if they fit
+            limit = shard_cost if before < SMALL_FROM * total else shard_cost * SMALL
+            too_dear = cost + sum(together) > limit
+            too_many = place - shard_start + len(together) > most
+            if place > shard_start and (too_dear or too_many):
+                yield place
+                before += cost
+                shard_start, cost = place, 0.0
+            cost += each
+        group_start = group_end
+    if len(costs):
+        yield len(costs)

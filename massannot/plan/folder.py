@@ -1,0 +1,261 @@
+"""A plan on disk: a folder with the planned spans, and the small table of its shards.
+
+`videos.parquet` holds every span in row groups of whole shards, `shards.parquet` a row a shard. Who
+deals out work holds the second alone; who gets a shard reads its few rows of the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from massannot.clip import Phrase
+from massannot.inputs.question import Question
+from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.storage import durable
+from massannot.storage.parquet import upgraded, write_parquet
+from massannot.tables._spec import FLOAT64, INT32, INT64, STRING, Column, TableSpec, list_of
+from massannot.video.reader import Span
+
+VIDEOS, SHARDS = "videos.parquet", "shards.parquet"
+ROW_GROUP_BYTES = 2**20
+"""What a worker reads to get at its shard: a few thousand spans, some milliseconds."""
+SHARDS_AT_ONCE = 16
+"""Shards turned into rows together while a plan is written."""
+
+SPEC = TableSpec(
+    name="plan",
+    version=1,
+    key=("shard", "video", "span"),
+    doc="One row per planned span.",
+    columns=(
+        Column("shard", STRING, "The shard's name."),
+        Column("video", INT32, "0.. within the shard."),
+        Column("span", INT32, "0.. within the video; -1: the whole video, without phrases."),
+        Column("uri", STRING, "Where the file lies."),
+        Column("source_id", STRING, "The user's own id of the video.", nullable=True),
+        Column("size_bytes", INT64, "Size when it was planned.", nullable=True),
+        Column("mtime_ns", INT64, "Time of change when it was planned.", nullable=True),
+        Column("license", STRING, "Licence of the video.", nullable=True),
+        Column("cost", FLOAT64, "How long it may take, compared with others."),
+        Column("start_s", FLOAT64, "Start of the span; null: from the start.", nullable=True),
+        Column("end_s", FLOAT64, "End of the span; null: to the end.", nullable=True),
+        Column("span_source_id", STRING, "The user's own id of the span.", nullable=True),
+        Column("text", list_of(STRING), "Phrases: what to look for."),
+        Column("origin", list_of(STRING), "Where each came from."),
+        Column("question_id", list_of(STRING), "The question it was taken from."),
+        Column("char_start", list_of(INT32), "First character in that text."),
+        Column("char_end", list_of(INT32), "End in that text, exclusive."),
+        Column("question", list_of(STRING), "Questions about the span, as JSON.", nullable=True),
+        Column("etag", STRING, "The store's tag when it was planned.", nullable=True),
+        Column("n_clips", INT32, "Clips of the video, if its header is right.", nullable=True),
+    ),
+)
+
+SHARDS_SPEC = TableSpec(
+    name="plan_shards",
+    version=1,
+    key=("shard",),
+    doc="One row per shard: the unit of scheduling and of commit.",
+    columns=(
+        Column("shard", STRING, "The shard's name."),
+        Column("n_videos", INT32, "Videos in it."),
+        Column("n_spans", INT32, "Planned spans in it; a whole video counts for one."),
+        Column("cost", FLOAT64, "How long it may take, compared with others."),
+        Column("n_clips", INT32, "Clips expected in it.", nullable=True),
+    ),
+)
+
+OF_VIDEO = ("uri", "source_id", "size_bytes", "mtime_ns", "license", "cost", "etag", "n_clips")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedShard:
+    """A shard as its driver holds it: without its videos."""
+
+    id: str
+    cost: float
+    n_spans: int
+    n_clips: int
+    """Expected, as long as nobody has read its videos."""
+    where: str
+    """The plan's folder."""
+    retry: tuple[str, ...] = ()
+    """Clips that ended so are tried again, although the shard is committed."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What a folder has done already, as far as it ended so: `failed`, `quarantined`."""
+
+    statuses: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlanFolder:
+    """A plan that was made before, or one of `of` equal shares of it, for job arrays."""
+
+    folder: Path
+    prompts: tuple[str, ...] = ()
+    share: int = 0
+    of: int = 1
+
+    def share_of(self, table: Sequence[PlannedShard]) -> tuple[PlannedShard, ...]:
+        """Every so-many-th shard, the dearest first, so that the shares cost about the same."""
+        return tuple(
+            sorted(table, key=lambda shard: (-shard.cost, shard.id))[self.share :: self.of]
+        )
+
+
+def read_shard(planned: PlannedShard) -> Shard:
+    """The shard with its videos. Reads one row group."""
+    path = Path(planned.where) / VIDEOS
+    found = pq.read_table(path, filters=[("shard", "==", planned.id)], partitioning=None)
+    (shard,) = _shards_of(upgraded(found, spec=SPEC, upgrades={}))
+    return shard
+
+
+def read_shards(folder: Path) -> Iterator[Shard]:
+    """Every shard with its videos, in order; holds one row group at a time."""
+    with pq.ParquetFile(folder / VIDEOS) as file:
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number).replace_schema_metadata(file.schema_arrow.metadata)
+            yield from _shards_of(upgraded(group, spec=SPEC, upgrades={}))
+
+
+def shard_table(folder: Path) -> tuple[PlannedShard, ...]:
+    """Every shard without its videos."""
+    found = upgraded(pq.read_table(folder / SHARDS), spec=SHARDS_SPEC, upgrades={})
+    ids, costs, spans = (found[name].to_pylist() for name in ("shard", "cost", "n_spans"))
+    clips = pc.coalesce(found["n_clips"], found["n_spans"]).to_pylist()
+    where = str(folder)
+    return tuple(PlannedShard(*row, where) for row in zip(ids, costs, spans, clips, strict=True))
+
+
+def write_once(folder: Path, shards: Iterable[Shard]) -> bool:
+    """Put a plan into a folder that must not exist yet; False: somebody else was first."""
+    with _beside(folder) as written:
+        write_tables(written, shards)
+        return _rename_once(written, folder)
+
+
+def copy_once(source: Path, folder: Path) -> bool:
+    """The same with a plan that lies elsewhere."""
+    with _beside(folder) as written:
+        written.mkdir()
+        for name in (VIDEOS, SHARDS):  # the second one last: with it the plan is there
+            shutil.copyfile(source / name, written / name)
+            durable.sync(written / name)
+        return _rename_once(written, folder)
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A private name in the same place, gone afterwards."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    written = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield written
+    finally:
+        shutil.rmtree(written, ignore_errors=True)
+
+
+def _rename_once(written: Path, folder: Path) -> bool:
+    try:
+        os.rename(written, folder)
+    except OSError:  # a folder that holds something is never replaced
+        if not folder.exists():
+            raise
+        return False
+    durable.sync_folder(folder.parent)
+    return True
+
+
+def write_tables(folder: Path, shards: Iterable[Shard]) -> int:
+    """The two tables of a plan; returns how many shards there are. Shards come in the order of
+    their names, and few are held at once."""
+    kept: list[Mapping[str, Any]] = []
+
+    def pieces() -> Iterator[pa.Table]:
+        rows: list[Mapping[str, Any]] = []
+        for number, shard in enumerate(shards, start=1):
+            rows += _rows(shard)
+            kept.append(_row_of_shard(shard))
+            if number % SHARDS_AT_ONCE == 0:
+                yield SPEC.from_rows(rows)
+                rows = []
+        yield SPEC.from_rows(rows)
+
+    write_parquet(folder / VIDEOS, pieces(), spec=SPEC, row_group_bytes=ROW_GROUP_BYTES)
+    write_parquet(folder / SHARDS, [SHARDS_SPEC.from_rows(kept)], spec=SHARDS_SPEC)
+    return len(kept)
+
+
+def _row_of_shard(shard: Shard) -> Mapping[str, Any]:
+    return {
+        "shard": shard.id,
+        "n_videos": len(shard.videos),
+        "n_spans": sum(max(1, len(video.spans)) for video in shard.videos),
+        "cost": shard.cost,
+        "n_clips": sum(video.expected_clips for video in shard.videos),
+    }
+
+
+def _rows(shard: Shard) -> Iterator[Mapping[str, Any]]:
+    for number, video in enumerate(shard.videos):
+        of_video = {
+            "shard": shard.id,
+            "video": number,
+            **{name: getattr(video, name) for name in OF_VIDEO},
+        }
+        if not video.spans:
+            yield {**of_video, "span": -1, **_of_span(None)}
+        for index, span in enumerate(video.spans):
+            yield {**of_video, "span": index, **_of_span(span)}
+
+
+def _of_span(span: Span | None) -> Mapping[str, Any]:
+    phrases = span.phrases if span else ()
+    return {
+        "start_s": span.start_s if span else None,
+        "end_s": span.end_s if span else None,
+        "span_source_id": span.source_id if span else None,
+        "text": [phrase.text for phrase in phrases],
+        "origin": [phrase.origin for phrase in phrases],
+        "question_id": [phrase.question_id for phrase in phrases],
+        "char_start": [phrase.char_start for phrase in phrases],
+        "char_end": [phrase.char_end for phrase in phrases],
+        "question": [question.to_json() for question in span.questions] if span else None,
+    }
+
+
+def _shards_of(table: pa.Table) -> Sequence[Shard]:
+    shards: dict[str, dict[int, PlannedVideo]] = {}
+    for row in table.to_pylist():
+        videos = shards.setdefault(row["shard"], {})
+        videos[row["video"]] = _with_span(videos.get(row["video"]), row)
+    return [Shard(name, tuple(videos.values())) for name, videos in shards.items()]
+
+
+def _with_span(video: PlannedVideo | None, row: Mapping[str, Any]) -> PlannedVideo:
+    if video is None:
+        video = PlannedVideo(**{name: row[name] for name in OF_VIDEO})
+    if row["span"] < 0:
+        return video
+    lists = ("text", "origin", "question_id", "char_start", "char_end")
+    phrases = tuple(Phrase(*values) for values in zip(*(row[n] for n in lists), strict=True))
+    questions = tuple(Question.from_json(text) for text in row["question"] or ())
+    span = Span(row["start_s"], row["end_s"], phrases, row["span_source_id"], questions)
+    return dataclasses.replace(video, spans=(*video.spans, span))

@@ -1,0 +1,150 @@
+"""Probing: what the headers of many videos claim, read in parallel and none of them twice.
+
+Answers are kept a few hundred at a time, under a name made of what was asked, so that an
+interrupted plan goes on where it was and a file that changed is asked again.
+
+What a planned video will ask for: clips, annotated frames, and their pixels, which is its cost.
+
+From the header's claims and the rules of sampling; a header may be wrong, so that nothing but the
+order of work and what a person is told depends on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from massannot.errors import ClipError
+from massannot.plan.columns import PlannedVideos
+from massannot.plan.planned_videos import PlannedVideo
+from massannot.storage.parquet import write_parquet
+from massannot.tables._spec import FLOAT64, INT32, STRING, Column, TableSpec
+from massannot.video.header import Header
+from massannot.video.reader import Sampling, Span, probe
+
+USUAL_RATE = 30.0
+"""Frames a second where a header does not tell."""
+LONGEST_S = 30 * 86400.0
+"""A header that promises more than a month is wrong, and would outweigh all other videos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    clips: int
+    frames: int
+    pixels: float
+    """Annotated frames times working pixels: what models see."""
+
+
+def expected(video: PlannedVideo, probed: Probed, sampling: Sampling) -> Expected | None:
+    """None where the header does not say how long the video is, or lies, or there is none."""
+    if probed.duration_s is None or not probed.width or not probed.height:
+        return None
+    if not probed.duration_s <= LONGEST_S:
+        return None
+    rate = probed.frame_rate or USUAL_RATE
+    rate = rate if sampling.fps is None else min(rate, sampling.fps)
+    clips = frames = 0
+    for span in video.spans or (Span(),):
+        start_s = span.start_s or 0.0
+        end_s = probed.duration_s if span.end_s is None else min(span.end_s, probed.duration_s)
+        n_frames = max(1, round(max(0.0, end_s - start_s) * rate))
+        cuts = 1 if span.end_s is not None else max(1, ceil((end_s - start_s) / sampling.clip_s))
+        frames += n_frames
+        clips += max(cuts, ceil(n_frames / sampling.max_frames))
+    shrunk = min(1.0, sampling.long_side / max(probed.width, probed.height))
+    return Expected(clips, frames, frames * probed.width * probed.height * shrunk**2)
+
+
+def with_expected(videos: PlannedVideos, work: Iterable[Expected | None]) -> PlannedVideos:
+    """The videos with their expected clips, and with their expected pixels as cost. Of whom nothing
+    is known, the cost is that of as many bytes elsewhere."""
+    pixels, n_clips = np.zeros(len(videos)), np.zeros(len(videos), np.int32)
+    for n, each in enumerate(work):
+        if each is not None:
+            pixels[n], n_clips[n] = each.pixels, each.clips
+    unknown = n_clips == 0
+    if unknown.any():
+        sizes = videos.sizes
+        known = ~unknown & (sizes > 0)
+        a_byte = float(np.median(pixels[known] / sizes[known])) if known.any() else 1.0
+        pixels[unknown] = sizes[unknown] * a_byte
+    return videos.expecting(pixels, n_clips)
+
+
+AT_ONCE = 256
+"""Videos whose answers are kept together: what an interruption costs at most."""
+THREADS = 2 * (os.cpu_count() or 1)
+"""Headers wait for the disk or the network more than for a core."""
+
+SPEC = TableSpec(
+    name="plan_probes",
+    version=1,
+    key=("place",),
+    doc="What headers claim.",
+    columns=(
+        Column("place", INT32, "0.. among those asked together."),
+        Column("duration_s", FLOAT64, "Length.", nullable=True),
+        Column("frame_rate", FLOAT64, "Frames a second.", nullable=True),
+        Column("width", INT32, "Pixels, unrotated.", nullable=True),
+        Column("height", INT32, "Pixels, unrotated.", nullable=True),
+        Column("problem", STRING, "Why it cannot be opened, as in failures.", nullable=True),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A header, or why there is none."""
+
+    duration_s: float | None = None
+    frame_rate: float | None = None
+    width: int | None = None
+    height: int | None = None
+    problem: str | None = None
+
+
+def probe_all(
+    videos: Sequence[PlannedVideo],
+    kept: Path,
+    *,
+    probe: Callable[[str], Header] = probe,
+    each: Callable[[int], None] = lambda n_probed: None,
+) -> Iterator[Probed]:
+    """The answer for each video, in order. `kept` is a folder for answers; `each` hears how many
+    are there."""
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="probe") as pool:
+        for start in range(0, len(videos), AT_ONCE):
+            asked = videos[start : start + AT_ONCE]
+            path = kept / f"{_name_of(asked)}.parquet"
+            if not path.exists():
+                answers = list(pool.map(lambda video: _probed(video.uri, probe), asked))
+                columns = {name: [getattr(a, name) for a in answers] for name in SPEC.names[1:]}
+                table = SPEC.from_columns({"place": list(range(len(answers))), **columns})
+                write_parquet(path, [table], spec=SPEC)
+            for row in pq.read_table(path, partitioning=None).drop_columns(["place"]).to_pylist():
+                yield Probed(**row)
+            each(start + len(asked))
+
+
+def _probed(uri: str, probe: Callable[[str], Header]) -> Probed:
+    try:
+        header = probe(uri)
+    except ClipError as error:
+        return Probed(problem=error.reason)
+    rate = None if header.frame_rate is None else float(header.frame_rate)
+    return Probed(header.duration_s, rate, header.width, header.height)
+
+
+def _name_of(videos: Sequence[PlannedVideo]) -> str:
+    states = [(video.uri, video.size_bytes, video.mtime_ns, video.etag) for video in videos]
+    return hashlib.blake2b(json.dumps(states).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,244 @@
+"""Examples: a dataset's questions as any trainer wants them, before a format writes them its way.
+
+Bad questions are left out by name and the rest goes on; a wrong setting ends the export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from massannot.dataset.reading import Dataset
+from massannot.errors import BadQuestion, UsageError
+from massannot.questions.asked import Asked, Film, Row, Shot, asked, expected_of
+from massannot.questions.expected import Expected
+from massannot.questions.profile import Template
+from massannot.questions.prompts import Budget, Prompt, PromptTooLong, build_prompt
+from massannot.questions.splits import Split, SplitBy, Splits
+from massannot.questions.tokens import Media, ModelFamily, Size, family, token_counter
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """How questions become examples."""
+
+    model_family: str = "qwen2_5_vl"
+    frames: int = 16
+    """At most so many a question, evenly spaced: Video-R1 trains on 16."""
+    max_pixels: int | None = None
+    """Of a picture; None: the family's."""
+    media: Media | None = None
+    """None: what the format does best."""
+    split_by: SplitBy = "video_id"
+    """Who decides what is held out: `val`, or the manifest's column `split`. What that calls test
+    is in any case."""
+    val: float = 0.0
+    """Share of the videos held out. A video stays where it is when others join."""
+    profile_template: Template | Literal["none"] = "mass-v2"
+    processor: Path | None = None
+    """Folder of the model whose tokenizer counts."""
+    max_tokens: int | None = None
+    """Of a prompt: whole pieces of the profile are dropped to stay within."""
+
+    def __post_init__(self) -> None:
+        family(self.model_family)
+        wrong = {
+            "--frames": self.frames < 0,
+            "--media": self.media not in (None, "images", "video"),
+            "--split-by": self.split_by not in get_args(SplitBy),
+            "--val": not 0 <= self.val < 1,
+            "--profile-template": self.profile_template not in ("mass-v1", "mass-v2", "none"),
+            "--max-tokens": self.max_tokens is not None and self.max_tokens < 1,
+        }
+        for option in [option for option, is_wrong in wrong.items() if is_wrong]:
+            found = getattr(self, option[2:].replace("-", "_"))
+            raise UsageError(f"{option}: found {found!r}, expected {_EXPECTED[option]}")
+        if self.max_tokens is not None and self.processor is None:
+            raise UsageError(
+                "--max-tokens: tokens are counted by the model's own tokenizer; name its folder "
+                "with --processor"
+            )
+        if self.val and self.split_by == "split":
+            raise UsageError("--val goes with --split-by video_id: the manifest says it otherwise")
+
+    @property
+    def family(self) -> ModelFamily:
+        return family(self.model_family)
+
+    @property
+    def template(self) -> Template | None:
+        return None if self.profile_template == "none" else self.profile_template
+
+
+_EXPECTED = {
+    "--frames": "0 or more",
+    "--media": "images or video",
+    "--split-by": "video_id or split",
+    "--val": "a share of at least 0 and below 1",
+    "--profile-template": "mass-v1, mass-v2 or none",
+    "--max-tokens": "1 or more",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    row: Row
+    """Of the table `questions`, as the annotator wrote it."""
+    question: str
+    """The bare question, with boxes as the family writes them."""
+    expected: Expected
+    prompt: Prompt
+    shots: tuple[Shot, ...]
+    """The frame at each place of the prompt."""
+    film: Film | None
+    """None: its frames are images, or it has none."""
+    size: Size
+    """(width, height) of its pictures."""
+    video_id: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A question that became no example."""
+
+    reason: str
+    """A short, stable word for counting, see errors.ClipError."""
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    found: tuple[Example, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What became of the manifest's own split."""
+
+
+def examples(
+    dataset: Dataset, options: TrainingData, *, media: Media, min_quality: float | None = None
+) -> Examples:
+    """Every question of the dataset, by id. Raises UsageError for a dataset without questions, and
+    for settings that fit no question."""
+    rows = dataset.table_or_empty("questions").to_pylist()
+    if not rows:
+        raise UsageError(
+            f"{dataset.layout.out} holds no question, expected some; annotate a manifest "
+            "with a column 'question'"
+        )
+    if media == "video" and options.frames == 1:
+        raise UsageError("--frames 1 with a video: found one frame, expected at least 2, or 0")
+    video_of = _videos(dataset)
+    splits = Splits.of(rows, video_of=video_of, by=options.split_by, val=options.val)
+    counter = _counters(options, media)
+    found: list[Example] = []
+    left_out: list[LeftOut] = []
+    too_long: list[int] = []
+    for row in rows:
+        try:
+            about = asked_of_family(dataset, row, options, min_quality=min_quality)
+            video_id = video_of[about.shots[0].clip_id]
+            split = splits.split(row, video_id)
+            found.append(_example(about, row, options, media, counter, video_id, split))
+        except PromptTooLong as error:
+            too_long.append(error.n_tokens)
+        except BadQuestion as error:
+            left_out.append(LeftOut(error.reason, str(error)))
+    if too_long:
+        raise UsageError(
+            f"--max-tokens {options.max_tokens}: {len(too_long)} of {len(rows)} prompts stay "
+            f"longer, the longest has {max(too_long)} tokens, and the trainer would drop them; "
+            "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
+        )
+    notes = splits.notes([(example.row, example.split) for example in found])
+    return Examples(tuple(found), tuple(left_out), notes)
+
+
+def _videos(dataset: Dataset) -> dict[str, str]:
+    """Video id by clip id, and by address, also by that of a copy without clips."""
+    found: dict[str, str] = {}
+    for name, key in (("videos", "uri"), ("clips", "uri"), ("clips", "clip_id")):
+        table = dataset.table_or_empty(name)
+        keys, video_ids = table[key].to_pylist(), table["video_id"].to_pylist()
+        found |= zip(keys, video_ids, strict=True)
+    return found
+
+
+def asked_of_family(
+    dataset: Dataset, row: Row, options: TrainingData, *, min_quality: float | None = None
+) -> Asked:
+    """What a row asks, with every box in its text and answer as the family writes it."""
+    about = asked(dataset, row, template=options.template, min_quality=min_quality)
+    source = about.source_size
+    resized = options.family.resized(source, max_pixels=options.max_pixels)
+
+    def text(value: str | None) -> str | None:
+        return value and options.family.text(value, source=source, resized=resized)
+
+    flat = row["evidence_boxes"] or []
+    boxes: list[float] = []
+    for t, *box in (flat[start : start + 5] for start in range(0, len(flat), 5)):
+        x0, y0, x1, y1 = box
+        boxes += [t, *options.family.box((x0, y0, x1, y1), source=source, resized=resized)]
+    written = {
+        **row,
+        "question": text(row["question"]),
+        "answer": text(row["answer"]),
+        "options": row["options"] and [text(option) for option in row["options"]],
+        "evidence_boxes": boxes or None,
+    }
+    if written == row:
+        return about
+    return asked(dataset, written, template=options.template, min_quality=min_quality)
+
+
+def _example(
+    about: Asked,
+    row: Row,
+    options: TrainingData,
+    media: Media,
+    counter: Callable[[Size], Callable[[Prompt], int]] | None,
+    video_id: str,
+    split: Split,
+) -> Example:
+    expected = expected_of(about.row)
+    size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
+    frames, film = about.frames(options.frames), None
+    if media == "video" and frames:
+        if len(about.shots) < 2:
+            raise BadQuestion(
+                f"question {row['question_id']}: found 1 frame, expected at least 2 for a video"
+            )
+        film = Film.of(about.shots)
+        frames = [(film.places[tick], film.t_s(tick)) for tick in film.ticks(options.frames)]
+    budget = None
+    if counter is not None:
+        budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
+    prompt = build_prompt(about.question, frames=frames, profile=about.profile, budget=budget)
+    return Example(
+        row=row,
+        question=about.question.text,
+        expected=expected,
+        prompt=prompt,
+        shots=tuple(about.shots[place] for place in prompt.frames),
+        film=film,
+        size=size,
+        video_id=video_id,
+        split=split,
+    )
+
+
+_NO_LIMIT = 1 << 62
+
+
+def _counters(
+    options: TrainingData, media: Media
+) -> Callable[[Size], Callable[[Prompt], int]] | None:
+    """A counter for each size of pictures."""
+    folder = options.processor
+    if folder is None:
+        return None
+    return cache(lambda size: token_counter(folder, family=options.family, size=size, media=media))

@@ -1,0 +1,281 @@
+"""The motion profile: a clip's motions as text, for a prompt or a reader.
+
+mass-v1 has the wording of MASS (arXiv 2511.18373, teaser figure), which says neither unit nor frame
+of reference. mass-v2 states units, frame of reference, times and uncertainty. In both, a segment's
+last position is the next one's first, numbers have two decimals and no minus before zero, an entity
+without a motion in a segment has no line there, and entities that answer the same phrase are
+numbered ("ball 1", "ball 2").
+
+A motion profile's text as blocks: what may be left out or moved without cutting a line.
+
+Reads what `massannot.questions.profile` writes, both templates, and writes it back equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from massannot.errors import BadQuestion
+
+
+@dataclass(frozen=True)
+class EntityBlock:
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SegmentBlock:
+    title: str
+    first_frame: int
+    last_frame: int
+    entities: tuple[EntityBlock, ...]
+
+
+@dataclass(frozen=True)
+class ProfileBlocks:
+    header: tuple[str, ...]
+    segments: tuple[SegmentBlock, ...]
+
+    @property
+    def text(self) -> str:
+        lines = list(self.header)
+        for segment in self.segments:
+            lines.append(segment.title)
+            lines += [line for entity in segment.entities for line in entity.lines]
+        return "".join(f"{line}\n" for line in lines)
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Names in the order in which they come up."""
+        names = [entity.name for segment in self.segments for entity in segment.entities]
+        return tuple(dict.fromkeys(names))
+
+    def without_entity(self, name: str) -> ProfileBlocks:
+        kept = [
+            replace(each, entities=tuple(one for one in each.entities if one.name != name))
+            for each in self.segments
+        ]
+        return replace(self, segments=tuple(kept))
+
+    def without_segment(self, title: str) -> ProfileBlocks:
+        return replace(self, segments=tuple(each for each in self.segments if each.title != title))
+
+    def shuffled(self, order: Sequence[int]) -> ProfileBlocks:
+        """Under each title what the segment `order[place]` holds; the titles stay.
+
+        mass-v2 writes times into its lines, by which a reader could sort them again.
+        """
+        moved = [
+            replace(each, entities=self.segments[place].entities)
+            for each, place in zip(self.segments, order, strict=True)
+        ]
+        return replace(self, segments=tuple(moved))
+
+
+def profile_blocks(text: str) -> ProfileBlocks:
+    """Raises BadQuestion for a line that no template has."""
+    header: list[str] = []
+    segments: list[SegmentBlock] = []
+    for line in text.splitlines():
+        title = re.fullmatch(r"  Video Segment \d+: Frame (\d+)\.\.\.(\d+)", line)
+        if title:
+            segments.append(SegmentBlock(line, int(title[1]), int(title[2]), ()))
+        elif not segments:
+            header.append(line)
+        else:
+            segments[-1] = _with_line(segments[-1], line)
+    return ProfileBlocks(tuple(header), tuple(segments))
+
+
+def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> ProfileBlocks:
+    """Clips that follow one another as one profile: frames and segments are counted on, and a line
+    of the headers that differs between clips is there for each.
+
+    `lengths`: frames of each clip.
+    Raises BadQuestion where the clips' units differ: numbers of one would be read as the other's.
+    """
+    units = {line for each in profiles for line in each.header if line.startswith("  Units:")}
+    if len(units) > 1:
+        raise BadQuestion(f"motion profile: found {sorted(units)} in one span, expected one unit")
+    headers = dict.fromkeys(line for each in profiles for line in each.header)
+    segments: list[SegmentBlock] = []
+    n_frames = 0
+    for profile, length in zip(profiles, lengths, strict=True):
+        for each in profile.segments:
+            first, last = each.first_frame + n_frames, each.last_frame + n_frames
+            title = f"  Video Segment {len(segments) + 1}: Frame {first}...{last}"
+            segments.append(SegmentBlock(title, first, last, each.entities))
+        n_frames += length
+    return ProfileBlocks(tuple(headers), tuple(segments))
+
+
+def _with_line(segment: SegmentBlock, line: str) -> SegmentBlock:
+    entity = re.fullmatch(r"    \* Entity: (.+)", line)
+    if entity:
+        return replace(segment, entities=(*segment.entities, EntityBlock(entity[1], (line,))))
+    if not line.startswith("    * ") or not segment.entities:
+        raise BadQuestion(f"motion profile: found the line {line!r} in {segment.title.strip()!r}")
+    *others, last = segment.entities
+    return replace(segment, entities=(*others, replace(last, lines=(*last.lines, line))))
+
+
+Template = Literal["mass-v1", "mass-v2"]
+Reference = Literal["camera", "world"]
+
+_FRAMES_OF_REFERENCE = {
+    "camera": "the camera of each position's own frame",
+    "world": "the camera of the first frame",
+}
+_AXES = "<x, y, z> is right, down, forward"
+_SCENE = "scene:"
+"""So begins the address of a scene whose motions are the bodies' own, not those of a film of it."""
+
+
+def motion_profile(
+    tables: Mapping[str, pa.Table],
+    *,
+    template: Template = "mass-v1",
+    reference: Reference = "camera",
+    min_quality: float | None = None,
+) -> str:
+    """The text of one clip.
+
+    `tables` are that clip's `clips`, `segments`, `phrases`, `entities`, `motions` and, for mass-v2,
+    `positions`. `min_quality`: leave out motions of lower or unknown quality.
+    Raises ValueError for the tables of several clips or an unknown template.
+    """
+    if template not in ("mass-v1", "mass-v2"):
+        raise ValueError(f"motion profile: found template {template!r}, expected mass-v1, mass-v2")
+    if tables["clips"].num_rows != 1:
+        raise ValueError(
+            f"motion profile: found {tables['clips'].num_rows} clips, expected the tables of one"
+        )
+    names = entity_names(tables)
+    motions: dict[int, list[dict[str, Any]]] = {}
+    for row in tables["motions"].to_pylist():
+        if row["reference"] == reference and is_good(row["quality"], min_quality):
+            motions.setdefault(row["segment"], []).append(row)
+    clip = tables["clips"].to_pylist()[0]
+    lines = ["Motion Profile"]
+    if template == "mass-v2":
+        lines += _conventions(clip, reference)
+    spreads = _spreads(tables) if template == "mass-v2" else {}
+    for segment in tables["segments"].to_pylist():
+        first, last = segment["first_frame"], segment["end_frame"] - 1
+        title = f"  Video Segment {segment['segment'] + 1}: Frame {first}...{last}"
+        rows = motions.get(segment["segment"], [])
+        lines.append(title)
+        for row in rows:
+            lines.append(f"    * Entity: {names[row['entity']]}")
+            if template == "mass-v1":
+                lines.append(f"    * Motion: {_motion(row)}")
+            else:
+                spread = _median(spreads.get(row["entity"], {}), first, last)
+                lines.append(f"    * Motion: {_timed_motion(row)}")
+                lines.append(f"    * {_worth(row, spread)}")
+    return "\n".join(lines) + "\n"
+
+
+def _motion(row: Mapping[str, Any]) -> str:
+    return (
+        f"First position {_vector(row, 'first')}, Last Position {_vector(row, 'last')}, "
+        f"Motion is {_vector(row, 'motion')}"
+    )
+
+
+def _timed_motion(row: Mapping[str, Any]) -> str:
+    return (
+        f"First position {_vector(row, 'first')} at {_number(row['t0_s'])} s, "
+        f"Last Position {_vector(row, 'last')} at {_number(row['t1_s'])} s, "
+        f"Motion is {_vector(row, 'motion')}"
+    )
+
+
+def _worth(row: Mapping[str, Any], spread: float | None) -> str:
+    """What is known of a motion beside its ends."""
+    parts = [f"Path {_number(row['path'])}"]
+    if row["sigma"] is not None:
+        parts.append(f"standard error of the motion {_number(row['sigma'])}")
+    if spread is not None:
+        parts.append(f"spread of the points {_number(spread)}")
+    if row["above_noise"] is not None:
+        parts.append("above the noise" if row["above_noise"] else "not told from noise")
+    if row["quality"] is not None:
+        parts.append(f"quality {_number(row['quality'])}")
+    return ", ".join(parts)
+
+
+def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
+    """Lines that say how to read the numbers."""
+    unit = {
+        "metric": "metres",
+        "relative": "relative, one unknown factor for the whole clip",
+        "affine": "none, the depth of this clip gives no positions",
+        None: "none, this clip has no depth",
+    }[clip["scale_type"]]
+    camera = {True: "stands still", False: "moves", None: "unknown"}[clip["camera_static"]]
+    centre = "centre of mass" if clip["uri"].startswith(_SCENE) else "centre of the visible surface"
+    span = f"{_number(clip['t0_s'])} s to {_number(clip['t1_s'])} s of the video"
+    lines = [
+        f"  Units: {unit}",
+        f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; {_AXES}",
+        f"  Position: {centre}",
+        f"  Time: {span}, {clip['n_frames']} frames",
+        f"  Camera: {camera}",
+    ]
+    if clip["noise_floor"] is not None:
+        lines.append(
+            f"  Noise: background that stands still seems to move {_number(clip['noise_floor'])} "
+            f"a second (90th percentile {_number(clip['noise_floor_p90'])})"
+        )
+    return lines
+
+
+def entity_names(tables: Mapping[str, pa.Table]) -> dict[int, str]:
+    """The phrase each entity answers, numbered where several do."""
+    texts = {row["phrase"]: row["text"] for row in tables["phrases"].to_pylist()}
+    entities = {row["entity"]: texts[row["phrase"]] for row in tables["entities"].to_pylist()}
+    how_many = Counter(entities.values())
+    so_far: Counter[str] = Counter()
+    names = {}
+    for entity, text in sorted(entities.items()):
+        so_far[text] += 1
+        names[entity] = text if how_many[text] == 1 else f"{text} {so_far[text]}"
+    return names
+
+
+def _spreads(tables: Mapping[str, pa.Table]) -> dict[int, dict[int, float]]:
+    """Entity to frame to spread."""
+    found: dict[int, dict[int, float]] = {}
+    columns = (tables["positions"][name].to_pylist() for name in ("entity", "frame", "spread"))
+    for entity, frame, spread in zip(*columns, strict=True):
+        if spread is not None:
+            found.setdefault(entity, {})[frame] = spread
+    return found
+
+
+def _median(by_frame: Mapping[int, float], first: int, last: int) -> float | None:
+    inside = sorted(value for frame, value in by_frame.items() if first <= frame <= last)
+    return inside[len(inside) // 2] if inside else None
+
+
+def is_good(quality: float | None, least: float | None) -> bool:
+    """Whether a quality passes; an unknown one does where nothing is asked."""
+    return least is None or (quality is not None and quality >= least)
+
+
+def _vector(row: Mapping[str, Any], name: str) -> str:
+    return "<" + ", ".join(_number(row[f"{name}_{axis}"]) for axis in "xyz") + ">"
+
+
+def _number(value: float) -> str:
+    """Two decimals, halves to even; never -0.00."""
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text

@@ -1,0 +1,257 @@
+"""A prompt: frames as images with their times in text between them, motion profile, question.
+
+The three stay apart in the data and meet only in `parts`. A prompt over its token budget loses
+whole entities or whole segments of the profile, never part of a line, and says which; what the
+question asks about is never dropped. Times keep their places when frames are shuffled: otherwise a
+model could read the order off the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal
+
+from massannot.errors import BadQuestion
+from massannot.questions.answers import Kind, bare_options
+from massannot.questions.profile import ProfileBlocks, profile_blocks
+from massannot.questions.units import unit
+
+
+class PromptTooLong(BadQuestion):
+    """More tokens than allowed, with all that may be dropped gone."""
+
+    reason = "prompt_too_long"
+
+    def __init__(self, message: str, *, n_tokens: int) -> None:
+        super().__init__(message)
+        self.n_tokens = n_tokens
+
+
+class NoTrack(BadQuestion):
+    """An entity asked about that has no motion in the profile."""
+
+    reason = "no_track"
+
+
+@dataclass(frozen=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True)
+class ImagePart:
+    frame: int
+    """Within the clip's annotated frames."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A piece of the profile that the budget had no room for."""
+
+    what: Literal["entity", "segment"]
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked, and what of the profile it needs."""
+
+    question_id: str
+    text: str
+    problem_type: Kind
+    options: tuple[str, ...] = ()
+    unit: str | None = None
+    entities: tuple[str, ...] = ()
+    """Phrases asked about; "ball" is also "ball 1" and "ball 2". Empty: not known, all of them."""
+    frames: tuple[int, int] | None = None
+    """First and last frame asked about; None: the whole clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How many tokens a prompt may have."""
+
+    n_tokens: int
+    count: Callable[[Prompt], int]
+    """As the model's own processor counts, with its images and all that a chat template adds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    frames: tuple[int, ...]
+    """The frame shown at each place."""
+    times_s: tuple[float, ...]
+    """The time written before each place, rising."""
+    profile: str | None
+    question: str
+    """With its options and how to answer."""
+    dropped: tuple[Dropped, ...] = ()
+    n_tokens: int | None = None
+    """As Budget counts; None: not counted."""
+
+    @property
+    def parts(self) -> list[TextPart | ImagePart]:
+        parts: list[TextPart | ImagePart] = []
+        for frame, t_s in zip(self.frames, self.times_s, strict=True):
+            parts += [TextPart(f"{t_s:.2f} s:"), ImagePart(frame)]
+        if self.profile is not None:
+            parts.append(TextPart(self.profile))
+        return [*parts, TextPart(self.question)]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """A conversation as transformers' chat templates and TRL read it; images go beside it."""
+        content = [
+            {"type": "image"}
+            if isinstance(part, ImagePart)
+            else {"type": "text", "text": part.text}
+            for part in self.parts
+        ]
+        return [{"role": "user", "content": content}]
+
+    def text(self, *, image: str = "<image>") -> str:
+        """One string with a placeholder for each image, as verl and ms-swift read it."""
+        texts = [image if isinstance(part, ImagePart) else part.text for part in self.parts]
+        return "\n".join(texts)
+
+    def film_text(self, *, video: str = "<video>") -> str:
+        """One string with one placeholder for all frames, whose times are told before it: not every
+        model is told them, and those that are count from the film's own beginning."""
+        times = ", ".join(f"{t_s:.2f}" for t_s in self.times_s)
+        shown = [f"Frames at {times} s:", video] if self.frames else []
+        return "\n".join([*shown, *filter(None, [self.profile]), self.question])
+
+    def shuffled(self, order: Sequence[int], *, segments: Sequence[int] | None = None) -> Prompt:
+        """Frames, and with `segments` the profile's segments, in another order; times stay."""
+        profile = self.profile
+        if segments is not None and profile is not None:
+            profile = profile_blocks(profile).shuffled(segments).text
+        return replace(self, frames=tuple(self.frames[i] for i in order), profile=profile)
+
+
+def build_prompt(
+    question: Question,
+    *,
+    frames: Sequence[tuple[int, float]] = (),
+    profile: str | None = None,
+    budget: Budget | None = None,
+) -> Prompt:
+    """The prompt of one question.
+
+    `frames`: (frame, seconds) in order of time; none: a blind prompt. `profile`: what
+    `motion_profile` wrote, of either template. Raises BadQuestion, naming the question, for frames
+    out of order or a text with an image's placeholder in it; NoTrack for an entity asked about
+    without a line in the profile; PromptTooLong for a prompt that does not fit with all droppable
+    pieces gone.
+    """
+    times = [t_s for _, t_s in frames]
+    if any(later <= earlier for earlier, later in pairwise(times)):
+        raise _refusal(question, f"found frames at {times} s", "rising times")
+    blocks = profile_blocks(profile) if profile is not None else None
+    if blocks is not None:
+        _check_entities(question, blocks)
+    asked = _asked(question)
+    for text in (asked, profile or ""):
+        if found := re.search(r"<(?:image|video|audio)>|<\|", text):
+            raise _refusal(question, f"found {found[0]!r} in the text", "no placeholder there")
+    prompt = Prompt(
+        frames=tuple(frame for frame, _ in frames),
+        times_s=tuple(times),
+        profile=profile,
+        question=asked,
+    )
+    return prompt if budget is None else _within(prompt, question, blocks=blocks, budget=budget)
+
+
+def _within(
+    prompt: Prompt, question: Question, *, blocks: ProfileBlocks | None, budget: Budget
+) -> Prompt:
+    """Pieces dropped one by one, the least needed first, until the prompt fits."""
+    queue = _droppable(question, blocks) if blocks else []
+    dropped: list[Dropped] = []
+    while (n_tokens := budget.count(prompt)) > budget.n_tokens:
+        if blocks is None or not queue:
+            gone = f" and {len(dropped)} pieces of the profile dropped" if dropped else ""
+            raise PromptTooLong(
+                f"question {question.question_id}: found {n_tokens} tokens with "
+                f"{len(prompt.frames)} frames{gone}, expected at most {budget.n_tokens}; raise the "
+                "budget or show fewer or smaller frames",
+                n_tokens=n_tokens,
+            )
+        piece = queue.pop(0)
+        drop = blocks.without_entity if piece.what == "entity" else blocks.without_segment
+        blocks = drop(piece.name)
+        dropped.append(piece)
+        prompt = replace(prompt, profile=blocks.text, dropped=tuple(dropped))
+    return replace(prompt, n_tokens=n_tokens)
+
+
+def _droppable(question: Question, blocks: ProfileBlocks) -> list[Dropped]:
+    """Entities not asked about, the last first; then segments outside of the frames asked about,
+    the farthest first. A question that names neither may need all of them."""
+    others = [name for name in blocks.entities if not _is_asked(name, question)]
+    pieces = [Dropped("entity", name) for name in reversed(others)]
+    if question.frames is None:
+        return pieces
+    first, last = question.frames
+    far = {
+        each.title: max(first - each.last_frame, each.first_frame - last)
+        for each in blocks.segments
+    }
+    outside = sorted((title for title in far if far[title] > 0), key=lambda title: -far[title])
+    return pieces + [Dropped("segment", title) for title in outside]
+
+
+def _check_entities(question: Question, blocks: ProfileBlocks) -> None:
+    for phrase in question.entities:
+        if not any(_answers(name, phrase) for name in blocks.entities):
+            raise NoTrack(
+                f"question {question.question_id}: found no motion of {phrase!r} in the profile, "
+                f"expected one; it has {', '.join(blocks.entities) or 'none'}"
+            )
+
+
+def _is_asked(name: str, question: Question) -> bool:
+    return not question.entities or any(_answers(name, each) for each in question.entities)
+
+
+def _answers(name: str, phrase: str) -> bool:
+    """Whether an entity of the profile is what the phrase asked for: itself, or numbered."""
+    return re.fullmatch(rf"{re.escape(phrase)}(?: \d+)?", name) is not None
+
+
+def _asked(question: Question) -> str:
+    """The question, its options, and how to answer."""
+    lines = [question.text.strip()]
+    if not lines[0]:
+        raise _refusal(question, "found no text", "a question")
+    if question.problem_type == "multiple_choice":
+        options = bare_options(question.options)
+        lines += [f"{letter}. {text}" for letter, text in zip(_LETTERS, options, strict=False)]
+    written = f" in {unit(question.unit).symbol}" if question.unit else ""
+    if question.problem_type == "interval" and not written:
+        written = " in seconds"
+    lines += [_HOW[question.problem_type].format(unit=written), _FORM]
+    return "\n".join(lines)
+
+
+def _refusal(question: Question, found: str, expected: str) -> BadQuestion:
+    return BadQuestion(f"question {question.question_id}: {found}, expected {expected}")
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_HOW: dict[Kind, str] = {
+    "multiple_choice": "Answer with the letter of one option.",
+    "number": "Answer with one number{unit}.",
+    "yes_no": "Answer yes or no.",
+    "clock": "Answer with an hour of the clock from 1 to 12; 12 is straight on.",
+    "interval": 'Answer with a start and an end{unit}, as in "3.5 to 4.5".',
+    "text": "Answer in one sentence.",
+}
+_FORM = (
+    "First reason between <think> and </think>, "
+    "then give only the answer between <answer> and </answer>."
+)

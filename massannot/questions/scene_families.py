@@ -1,0 +1,312 @@
+"""Questions about rendered scenes, with exact answers: what is asked, of whom, and what is true.
+
+Nobody who sees neither frames nor profile can do better than chance, by construction: among the
+questions that read the same, every answer of a family occurs equally often, and numbers to choose
+from are the true answers of the very questions that share them. Where the truth is a
+matter of degree, near ties are not asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+
+from massannot.questions.answers import Kind
+from massannot.questions.scene_story import Story
+
+RATIO = 1.25
+"""Two lengths nearer than this are a tie."""
+LEAST_M = 0.1
+"""Less is no motion to ask about."""
+N_NUMBERS = 4
+"""To choose from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One question of one scene."""
+
+    family: str
+    seed: int
+    view: int
+    text: str
+    entities: tuple[int, ...]
+    value: str | float
+    """True: one of the family's answers, or a number in its unit."""
+    numbers: tuple[float, ...]
+    """Of the motion profile, that the answer follows from; none: it says too little."""
+    options: tuple[str, ...] = ()
+    answer: str = ""
+
+
+Draft = tuple[str, tuple[int, ...], str | float, tuple[float, ...]]
+"""Text, entities, value and numbers of a question, see Asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One kind of question. Its answers are fixed words, or numbers in a unit."""
+
+    name: str
+    kind: Kind
+    ask: Callable[[Story], Iterator[Draft]]
+    """Every question that the story allows."""
+    answers: tuple[str, ...] = ()
+    unit: str | None = None
+    n_lines: int
+    """Lines of the motion profile that the answer needs; 0: it does not follow from the profile."""
+
+
+def ask_all(stories: Iterable[Story], *, names: Sequence[str] = (), seed: int = 0) -> list[Asked]:
+    """Balanced questions of the families of those names (none: of all), by family and scene."""
+    stories = list(stories)
+    chosen = [FAMILIES[name] for name in names] if names else list(FAMILIES.values())
+    found: list[Asked] = []
+    for family in chosen:
+        everything = [each for story in stories for each in _asked(family, story)]
+        chance = np.random.default_rng([seed, *family.name.encode()])
+        found += sorted(
+            _balanced(family, everything, chance), key=lambda each: (each.seed, each.view)
+        )
+    return found
+
+
+def chance(family: Family, values: Sequence[str | float], *, tolerance: float = 0.25) -> float:
+    """What the best answer that looks at nothing scores."""
+    if family.kind == "number":
+        numbers = np.array(values, float)
+        guesses = np.concatenate([numbers / (1 + tolerance), numbers / (1 - tolerance)])
+        near = np.abs(guesses[:, None] - numbers) <= tolerance * numbers * (1 + 1e-9)
+        return float(near.mean(axis=1).max())
+    return 1 / (len(family.answers) or N_NUMBERS)
+
+
+def _asked(family: Family, story: Story) -> Iterator[Asked]:
+    for text, entities, value, numbers in family.ask(story):
+        yield Asked(
+            family=family.name,
+            seed=story.seed,
+            view=story.view,
+            text=text,
+            entities=entities,
+            value=value,
+            numbers=numbers,
+            options=tuple(map(story.the, entities)) if family.answers == _EITHER else (),
+        )
+
+
+def _balanced(family: Family, asked: list[Asked], chance: np.random.Generator) -> list[Asked]:
+    """Group by all that a blind reader sees; in each, as many of every answer as of the rarest."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Asked]] = defaultdict(list)
+    for i in chance.permutation(len(asked)):
+        groups[asked[i].text, asked[i].options].append(asked[i])
+    found: list[Asked] = []
+    for read in sorted(groups):
+        group = groups[read]
+        if family.kind == "number":
+            found += _even_numbers(group, family.unit)
+        elif family.unit:
+            found += _shared_numbers(group, family.unit, chance)
+        else:
+            found += _even_answers(group, family)
+    return found
+
+
+def _even_answers(group: list[Asked], family: Family) -> list[Asked]:
+    by_answer = {a: [each for each in group if each.value == a] for a in family.answers}
+    n = min(map(len, by_answer.values()))
+    kept = [each for some in by_answer.values() for each in some[:n]]
+    if family.answers in (_YES_NO, _EITHER):
+        return [replace(each, answer=str(each.value)) for each in kept]
+    return [_with_options(each, family.answers) for each in kept]
+
+
+def _with_options(asked: Asked, options: Sequence[str]) -> Asked:
+    """`value` is one of the options."""
+    letter = "ABCD"[options.index(str(asked.value))]
+    return replace(asked, options=tuple(options), answer=letter)
+
+
+def _even_numbers(group: list[Asked], unit: str | None) -> list[Asked]:
+    """As many from each step of _STEP_RATIO, so that no one number is often nearly right."""
+    steps: dict[int, list[Asked]] = defaultdict(list)
+    for each in group:
+        steps[math.floor(math.log(float(each.value)) / math.log(_STEP_RATIO))].append(each)
+    common = sorted(steps, key=lambda step: -len(steps[step]))[:_STEPS]
+    n = min(len(steps[step]) for step in common) if len(common) == _STEPS else 0
+    kept = [each for step in sorted(common) for each in steps[step][:n]]
+    return [replace(each, answer=f"{each.value:.2f} {unit}") for each in kept]
+
+
+def _shared_numbers(group: list[Asked], unit: str, chance: np.random.Generator) -> list[Asked]:
+    """Sets of questions whose values are told apart; each set's values are its options."""
+    open_sets: list[list[Asked]] = []
+    found: list[Asked] = []
+    for each in group:
+        fits = (s for s in open_sets if all(_apart(each.value, o.value, unit) for o in s))
+        home = next(fits, None)
+        if home is None:
+            open_sets.append([each])
+            continue
+        home.append(each)
+        if len(home) == N_NUMBERS:
+            open_sets.remove(home)
+            written = [f"{o.value:.2f} {unit}" for o in home]
+            options = [written[i] for i in chance.permutation(N_NUMBERS)]
+            found += [
+                _with_options(replace(o, value=text), options)
+                for o, text in zip(home, written, strict=True)
+            ]
+    return found
+
+
+def _apart(one: str | float, other: str | float, unit: str) -> bool:
+    low, high = sorted((float(one), float(other)))
+    return high - low >= _APART_S if unit == "s" else high >= _APART_RATIO * low
+
+
+_APART_S = 0.25
+_APART_RATIO = 1.5
+_STEP_RATIO = 1.6
+_STEPS = 4
+
+
+def _which_way(story: Story) -> Iterator[Draft]:
+    for segment in range(len(story.segments)):
+        for entity in range(len(story.names)):
+            x, y, z = story.displacement_m(entity, segment)
+            across, along = sorted(map(abs, (x, z)))
+            if along < max(LEAST_M, RATIO * max(across, abs(y))):
+                continue
+            if abs(x) > abs(z):
+                way = "to the right" if x > 0 else "to the left"
+            else:
+                way = "away from the camera" if z > 0 else "towards the camera"
+            text = f"In video segment {segment + 1}, which way does {story.the(entity)} move?"
+            yield text, (entity,), way, story.motions(entity, segment)
+
+
+def _how_far(story: Story) -> Iterator[Draft]:
+    for entity in range(len(story.names)):
+        far = round(story.distance_m(entity), 2)
+        if far >= LEAST_M:
+            text = f"How far from its first position is {story.the(entity)} at the end?"
+            yield text, (entity,), far, story.motions(entity)
+
+
+def _how_fast(story: Story) -> Iterator[Draft]:
+    for entity in range(len(story.names)):
+        fast = round(story.distance_m(entity) / float(story.t_s[-1] - story.t_s[0]), 2)
+        if fast >= LEAST_M:
+            text = f"How fast does {story.the(entity)} get from its first to its last position?"
+            yield text, (entity,), fast, story.motions(entity)
+
+
+def _faster(story: Story) -> Iterator[Draft]:
+    for segment in range(len(story.segments)):
+        far = [story.distance_m(entity, segment) for entity in (0, 1)]
+        if max(far) >= max(LEAST_M, RATIO * min(far)):
+            numbers = story.motions(0, segment) + story.motions(1, segment)
+            text = f"In video segment {segment + 1}, which is faster?"
+            yield text, (0, 1), _letter(far[0] > far[1]), numbers
+
+
+def _when_faster(story: Story) -> Iterator[Draft]:
+    for entity in range(len(story.names)):
+        far = [story.distance_m(entity, segment) for segment in (0, 1)]
+        if max(far) >= max(LEAST_M, RATIO * min(far)):
+            text = f"In which video segment is {story.the(entity)} faster?"
+            value = f"video segment {1 + far.index(max(far))}"
+            yield text, (entity,), value, story.motions(entity)
+
+
+def _nearer(story: Story) -> Iterator[Draft]:
+    for one, other in permutations(range(len(story.names)), 2):
+        gap = np.linalg.norm(
+            story.centres_m[[0, -1], one] - story.centres_m[[0, -1], other], axis=1
+        )
+        if gap.max() >= RATIO * gap.min():
+            text = f"Is {story.the(one)} nearer to {story.the(other)} at the end than at the start?"
+            ends = story.centres_m[[0, 0, -1, -1], [one, other, one, other]]
+            yield text, (one, other), _yes(gap[1] < gap[0]), tuple(ends.ravel().tolist())
+
+
+def _in_front(story: Story) -> Iterator[Draft]:
+    z = story.centres_m[-1, :2, 2]
+    if z.max() >= RATIO * z.min():
+        text = "At the end, which is nearer to the camera?"
+        yield text, (0, 1), _letter(z[0] < z[1]), tuple(z.tolist())
+
+
+def _right_of(story: Story) -> Iterator[Draft]:
+    x = story.centres_m[-1, :2, 0]
+    if abs(x[0] - x[1]) >= LEAST_M:
+        text = "At the end, which is farther to the right?"
+        yield text, (0, 1), _letter(x[0] > x[1]), tuple(x.tolist())
+
+
+def _hits(story: Story) -> Iterator[Draft]:
+    for one, other in permutations(range(len(story.names)), 2):
+        met = any(
+            each.kind == "body" and {each.first, each.second} == {one, other}
+            for each in story.contacts
+        )
+        yield f"Does {story.the(one)} hit {story.the(other)}?", (one, other), _yes(met), ()
+
+
+def _bounces(story: Story) -> Iterator[Draft]:
+    for entity in range(len(story.names)):
+        again = len(story.floor_contacts_s(entity)) > 1
+        yield f"Does {story.the(entity)} bounce off the floor?", (entity,), _yes(again), ()
+
+
+def _when_it_lands(story: Story) -> Iterator[Draft]:
+    for entity in range(len(story.names)):
+        times = story.floor_contacts_s(entity)
+        if times:
+            text = f"When does {story.the(entity)} first hit the floor?"
+            yield text, (entity,), round(times[0], 2), ()
+
+
+def _letter(first: bool) -> str:
+    return "A" if first else "B"
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
+
+
+_WAYS = ("to the left", "to the right", "towards the camera", "away from the camera")
+_YES_NO = ("yes", "no")
+_EITHER = ("A", "B")
+"""Of the two entities, in the order of the profile."""
+_SEGMENTS = ("video segment 1", "video segment 2")
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(name="which_way", kind="multiple_choice", ask=_which_way, answers=_WAYS, n_lines=1),
+        Family(name="how_far", kind="multiple_choice", ask=_how_far, unit="m", n_lines=2),
+        Family(name="how_fast", kind="number", ask=_how_fast, unit="m/s", n_lines=2),
+        Family(name="faster", kind="multiple_choice", ask=_faster, answers=_EITHER, n_lines=2),
+        Family(
+            name="when_faster",
+            kind="multiple_choice",
+            ask=_when_faster,
+            answers=_SEGMENTS,
+            n_lines=2,
+        ),
+        Family(name="nearer", kind="yes_no", ask=_nearer, answers=_YES_NO, n_lines=4),
+        Family(name="in_front", kind="multiple_choice", ask=_in_front, answers=_EITHER, n_lines=2),
+        Family(name="right_of", kind="multiple_choice", ask=_right_of, answers=_EITHER, n_lines=2),
+        Family(name="hits", kind="yes_no", ask=_hits, answers=_YES_NO, n_lines=0),
+        Family(name="bounces", kind="yes_no", ask=_bounces, answers=_YES_NO, n_lines=0),
+        Family(
+            name="when_it_lands", kind="multiple_choice", ask=_when_it_lands, unit="s", n_lines=0
+        ),
+    )
+}

@@ -1,1 +1,0 @@
-"""The rewards in the form that each trainer calls: one trainer a file, none of them imported."""

@@ -1,0 +1,182 @@
+"""What a trained model answers, question by question, greedily; scores are made of it elsewhere.
+
+A run is judged on the evidence that it was trained with; one that sees frames is also shown them in
+another order, with the profile's segments in order and in another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from massannot.errors import UsageError
+from massannot.rft import training_rows
+from massannot.rft.recipes import recipe as recipe_named
+from massannot.rft.train import AFTER, BEFORE, RUN, load_policy, read_rows
+from massannot.rft.training_rows import Evidence, Row, TrainingRows
+
+Log = Callable[[str], None]
+
+CONDITIONS: dict[Evidence, str] = {
+    "none": "blind",
+    "frames": "plain",
+    "frames+profile": "profile",
+}
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One question under one condition."""
+
+    condition: str
+    question_id: str
+    group: str
+    """Questions of one group are not independent."""
+    category: str
+    problem_type: str
+    solution: str
+    said: str
+    accuracy: float
+    format: float
+
+
+def answers(
+    runs: list[Path], *, data: Path, limit: int | None = None, log: Log = print
+) -> list[Answered]:
+    """Of every run before and after reinforcement. Raises UsageError for a folder without a run,
+    and for two runs with the same evidence, which would be scored as one."""
+    import torch
+
+    found: list[Answered] = []
+    for evidence, (run, about) in _by_evidence(runs).items():
+        recipe = recipe_named(about["recipe"])
+        rows = read_rows(recipe, data, evidence=evidence, held_out=True)
+        some = replace(rows, rows=rows.rows[:limit]) if limit else rows
+        if (warning := training_rows.seen_before(run, some.rows)) is not None:
+            log(f"warning: {warning}")
+        for condition, folder, shuffle in _conditions(run, evidence):
+            policy, processor = load_policy(recipe, folder)
+            policy.to("cuda" if torch.cuda.is_available() else "cpu")
+            n_tokens = recipe.max_completion_tokens
+            found += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
+            right = [each.accuracy for each in found if each.condition == condition]
+            log(f"{condition}: {sum(right) / max(1, len(right)):.3f} of {len(right)} questions")
+    return found
+
+
+def _by_evidence(runs: list[Path]) -> dict[Evidence, tuple[Path, dict[str, Any]]]:
+    found: dict[Evidence, tuple[Path, dict[str, Any]]] = {}
+    for run in runs:
+        if not (run / RUN).exists():
+            raise UsageError(f"{run}: found no {RUN}, expected what `massannot rft train -o` wrote")
+        about = json.loads((run / RUN).read_text())
+        other = found.setdefault(about["evidence"], (run, about))[0]
+        if other is not run:
+            raise UsageError(
+                f"{run}: found the evidence {about['evidence']!r}, as in {other}, expected runs "
+                "that differ in it; score these two one by one"
+            )
+    return found
+
+
+def _conditions(run: Path, evidence: Evidence) -> Iterator[tuple[str, Path, str]]:
+    """(name, folder of the model, what is shuffled)."""
+    name = CONDITIONS[evidence]
+    if (run / BEFORE).exists():
+        yield name, run / BEFORE, ""
+    yield f"{name} + RFT", run / AFTER, ""
+    if evidence != "none":
+        yield f"{name} + RFT, frames shuffled", run / AFTER, "frames"
+    if evidence == "frames+profile":
+        yield f"{name} + RFT, frames and profile shuffled", run / AFTER, "frames and profile"
+
+
+def _conversations(data: TrainingRows, rows: list[Row], what: str) -> list[list[dict[str, Any]]]:
+    """With its pictures, one for every row; `what` of each is shuffled."""
+    from trl.data_utils import prepare_multimodal_messages
+
+    from massannot.rft.trainer import shuffled_prompt
+
+    prompts = []
+    for row in rows:
+        shown = any(part["type"] == "image" for part in row["prompt"][0]["content"])
+        pictures = data.pictures(row) if shown else []
+        prompt = prepare_multimodal_messages(row["prompt"], images=pictures)
+        if what:
+            other = shuffled_prompt(prompt, seed=row["question_id"], profile="profile" in what)
+            prompt = prompt if other is None else other
+        prompts.append(prompt)
+    return prompts
+
+
+def _answered(
+    condition: str,
+    data: TrainingRows,
+    shuffle: str,
+    policy: Any,
+    processor: Any,
+    *,
+    n_tokens: int,
+) -> Iterator[Answered]:
+    from massannot.rft.trl_rewards import reward_functions
+
+    accuracy, form = reward_functions(("accuracy", "format"))
+    for start in range(0, len(data.rows), BATCH):
+        some = list(data.rows[start : start + BATCH])
+        prompts = _conversations(data, some, shuffle)
+        said = generate(policy, processor, prompts, n_tokens=n_tokens)
+        columns = {name: [row.get(name) for row in some] for name in some[0]}
+        for row, text, right, formed in zip(
+            some,
+            said,
+            accuracy(prompts=said, completions=said, **_without(columns, "prompt")),
+            form(prompts=said, completions=said, **_without(columns, "prompt")),
+            strict=True,
+        ):
+            yield _of_row(row, condition, text, right, formed)
+
+
+def generate(policy: Any, processor: Any, prompts: list[Any], *, n_tokens: int) -> list[str]:
+    """The likeliest completion of every conversation."""
+    import torch
+
+    inputs = processor.apply_chat_template(
+        conversation=prompts,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        padding=True,
+        return_tensors="pt",
+    ).to(policy.device)
+    policy.eval()
+    with torch.no_grad():
+        ids = policy.generate(
+            **inputs,
+            max_new_tokens=n_tokens,
+            do_sample=False,
+            pad_token_id=processor.tokenizer.pad_token_id,
+        )
+    new = ids[:, inputs["input_ids"].shape[1] :]
+    return list(processor.batch_decode(new, skip_special_tokens=True))
+
+
+def _of_row(row: Row, condition: str, said: str, right: float, formed: float) -> Answered:
+    return Answered(
+        condition=condition,
+        question_id=row["question_id"],
+        group=row["group"],
+        category=row["category"] or "none",
+        problem_type=row["problem_type"],
+        solution=row["solution"],
+        said=said,
+        accuracy=right,
+        format=formed,
+    )
+
+
+def _without(columns: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in columns.items() if key != name}

@@ -1,0 +1,127 @@
+"""Scores of answered questions: per category and answer type, with intervals over videos.
+
+Questions about one video are not independent, so the bootstrap draws videos. Chance is what the
+best answer scores that looks at nothing, for the families of questions that say it of themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from massannot.geometry.intervals import Interval, ratio_over_clips
+from massannot.questions.scene_families import FAMILIES, chance
+from massannot.rft.answer import Answered
+
+By = Literal["category", "answer type", "all"]
+
+
+@dataclass(frozen=True)
+class Score:
+    condition: str
+    by: By
+    what: str
+    """The category or the answer type; "all": the mean over all questions."""
+    accuracy: Interval
+    """Over videos; `n` is their number."""
+    n_questions: int
+    chance: float | None
+    """None: not known."""
+
+
+def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[Score]:
+    """By condition in the order given, then by category, answer type and all."""
+    found: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
+    for each in answered:
+        found[each.condition, "category", each.category].append(each)
+        found[each.condition, "answer type", each.problem_type].append(each)
+        found[each.condition, "all", "all"].append(each)
+    conditions = list(dict.fromkeys(each.condition for each in answered))
+    order = get_args(By)
+    keys = sorted(found, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
+    return [_score(key, found[key], seed=seed) for key in keys]
+
+
+def as_text(rows: Sequence[Score]) -> str:
+    """A Markdown table: a row a condition, a column a category or an answer type, percent with
+    their interval."""
+    columns = list(dict.fromkeys(map(title, rows)))
+    cells = {(row.condition, title(row)): row for row in rows}
+    lines = ["| condition | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for condition in dict.fromkeys(row.condition for row in rows):
+        shown = [_cell(cells.get((condition, column))) for column in columns]
+        lines.append(f"| {condition} | " + " | ".join(shown) + " |")
+    first = {title(row): row for row in reversed(rows)}
+    lines.append("| chance | " + " | ".join(_chance(first[c].chance) for c in columns) + " |")
+    lines.append("| questions | " + " | ".join(str(first[c].n_questions) for c in columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def title(row: Score) -> str:
+    """Of its column or panel: a category may be called as an answer type is."""
+    return {
+        "category": row.what,
+        "answer type": f"answers: {row.what}",
+        "all": "all questions",
+    }[row.by]
+
+
+def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> tuple[Path, ...]:
+    """scores.md, scores.json, answers.jsonl and scores.png."""
+    from massannot.rft.scores_picture import picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = tuple(
+        folder / name for name in ("scores.md", "scores.json", "answers.jsonl", "scores.png")
+    )
+    files[0].write_text(as_text(rows))
+    files[1].write_text(json.dumps(list(map(_json, rows)), indent=1, allow_nan=False) + "\n")
+    files[2].write_text("".join(json.dumps(asdict(each)) + "\n" for each in answered))
+    picture(rows).save(files[3])
+    return files
+
+
+def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> Score:
+    right: Mapping[str, float] = defaultdict(float)
+    asked: Mapping[str, int] = defaultdict(int)
+    for each in answered:
+        right[each.group] += each.accuracy  # type: ignore[index]
+        asked[each.group] += 1  # type: ignore[index]
+    groups = sorted(asked)
+    interval = ratio_over_clips(
+        [right[group] for group in groups], [asked[group] for group in groups], seed=seed
+    )
+    return Score(*key, interval, len(answered), _chance_of(answered))
+
+
+def _chance_of(answered: Sequence[Answered]) -> float | None:
+    values: dict[str, list[str]] = defaultdict(list)
+    for each in answered:
+        values[each.category].append(each.solution.split()[0])
+    if not set(values) <= set(FAMILIES):
+        return None
+    of_family = {name: chance(FAMILIES[name], said) for name, said in values.items()}
+    return sum(of_family[each.category] for each in answered) / len(answered)
+
+
+def _json(row: Score) -> dict[str, object]:
+    """Unknown numbers are null: one video has no interval."""
+    a = {k: None if math.isnan(v) else v for k, v in asdict(row.accuracy).items()}
+    return {**asdict(row), "accuracy": a}
+
+
+def _cell(row: Score | None) -> str:
+    if row is None:
+        return ""
+    a = row.accuracy
+    spread = "" if math.isnan(a.low) else f" ({100 * a.low:.0f} to {100 * a.high:.0f})"
+    return f"{100 * a.value:.0f}{spread}"
+
+
+def _chance(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f}"

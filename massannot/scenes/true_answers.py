@@ -1,0 +1,119 @@
+"""What is true in the pictures of a clip, in the pixels that the models saw.
+
+Frames may be fewer, smaller or start later than the scene's: pictures are matched by time, and
+everything is cast again at the working size's own pixel centres, so nothing is resampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.clip import Frames
+from massannot.errors import ModelFailed
+from massannot.scenes.rays import cast, silhouette
+from massannot.scenes.shapes import Floats
+from massannot.scenes.true_tracks import ExactTracks, exact_tracks
+from massannot.scenes.world import Scene
+
+Bools: TypeAlias = NDArray[np.bool_]
+
+_ON_TIME_FRAMES = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Truth for T frames of a scene at working size (H, W); pictures are cast once."""
+
+    scene: Scene
+    scene_frames: tuple[int, ...]  # (T,)
+    height: int
+    width: int
+    scale: Floats  # (2,) scene pixels per working pixel
+    _ids: dict[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, scene: Scene, frames: Frames) -> Answers:
+        """Raises ModelFailed when a picture's time is not that of a frame of the scene."""
+        position = frames.t_s * scene.options.fps
+        nearest = np.round(position)
+        wrong = (np.abs(position - nearest) > _ON_TIME_FRAMES) | (nearest < 0)
+        wrong |= nearest >= scene.n_frames
+        if wrong.any():
+            raise ModelFailed(
+                f"scene {scene.seed}: found a picture at {frames.t_s[wrong][0]} s, expected one of "
+                f"its {scene.n_frames} frames at k/{scene.options.fps} s"
+            )
+        return cls(
+            scene,
+            tuple(int(k) for k in nearest),
+            frames.height,
+            frames.width,
+            frames.source_from_working,
+        )
+
+    def ids(self, frame: int) -> NDArray[np.uint8]:
+        """(H, W): 0 the room, entity i is i + 1."""
+        if frame not in self._ids:
+            x, y = self._grid(self.height, self.width)
+            hits = cast(self.scene, self.scene_frames[frame], x, y)
+            self._ids[frame] = hits.ids.astype(np.uint8).reshape(self.height, self.width)
+        return self._ids[frame]
+
+    def mask(self, frame: int, entity: int) -> Bools:
+        """(H, W) where the entity is seen."""
+        return np.asarray(self.ids(frame) == entity + 1)
+
+    def box_xyxy(self, frame: int, entity: int) -> Floats | None:
+        """(4,) half-open box of what is seen of the entity; None: nothing is."""
+        mask = self.mask(frame, entity)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return None
+        return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+    def in_picture(self, frame: int, entity: int) -> bool:
+        """Whether it would be seen if nothing stood before it."""
+        if self.mask(frame, entity).any():
+            return True
+        x, y = self._grid(self.height, self.width)
+        return bool(silhouette(self.scene, self.scene_frames[frame], entity, x, y).any())
+
+    def depth_m(self, frame: int, *, height: int, width: int) -> NDArray[np.float32]:
+        """(height, width) metric z at the centres of a map of that size over the whole picture."""
+        x, y = self._grid(height, width)
+        hits = cast(self.scene, self.scene_frames[frame], x, y)
+        return hits.depth_m.astype(np.float32).reshape(height, width)
+
+    def tracks(self, queries_txy: Floats) -> ExactTracks:
+        """Tracks (T, N) of queries (N, 3) of (frame, x, y), in and out in working pixels."""
+        asked = np.asarray(queries_txy, np.float64).reshape(-1, 3).copy()
+        frames = np.array(self.scene_frames)
+        asked[:, 0] = frames[asked[:, 0].astype(int)]
+        asked[:, 1:] *= self.scale
+        whole = exact_tracks(self.scene, asked)
+        return ExactTracks(
+            whole.xy[frames] / self.scale, whole.xyz_cam[frames], whole.visible[frames]
+        )
+
+    def intrinsics(self) -> Floats:
+        """(4,) fx fy cx cy in working pixels."""
+        k = self.scene.intrinsics
+        x, y = self.scale
+        return np.array([k[0, 0] / x, k[1, 1] / y, k[0, 2] / x, k[1, 2] / y])
+
+    def cam_from_world(self) -> Floats:
+        """(T, 4, 4); the world is the camera of the first of these frames."""
+        world_from_room = self.scene.cam_from_room(self.scene_frames[0])
+        room_from_world = np.linalg.inv(world_from_room)
+        return np.stack([self.scene.cam_from_room(k) @ room_from_world for k in self.scene_frames])
+
+    def _grid(self, height: int, width: int) -> tuple[Floats, Floats]:
+        """Scene pixel positions of the centres of a height x width grid over the picture."""
+        across = self.width * self.scale[0] / width
+        along = self.height * self.scale[1] / height
+        x = np.tile((np.arange(width) + 0.5) * across, height)
+        return x, np.repeat((np.arange(height) + 0.5) * along, width)

@@ -1,0 +1,187 @@
+"""Columns of a clip's tables as numpy arrays, and back: frames first, (T, N), unknown is NaN.
+
+Paths that points of the background seem to walk, though they ought to stand still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from massannot.clip import Clip
+from massannot.geometry.camera import apply, inverse
+from massannot.geometry.path_length import jitter, path_length
+from massannot.tables._spec import FLOAT32, POINT_STATES, STRING
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundPaths:
+    """N lifted background points in the world."""
+
+    xyz_world: F64
+    """(T, N, 3); NaN: absent."""
+    measured: Bool
+    jitter: F64
+    """(N, 3), see geometry/path_length.py."""
+    t_s: F64
+
+    def over(self, first: int, end: int) -> tuple[F64, F64]:
+        """Debiased path lengths (M,) in the frames first..end (exclusive) and the seconds (M,) that
+        each covers, of those points that are measured at two times at least."""
+        part, t_s = slice(first, end), self.t_s[first:end]
+        measured = self.measured[part]
+        long = measured.sum(axis=0) >= 2
+        measured = measured[:, long]
+        length = path_length(
+            self.xyz_world[part][:, long], measured, jitter=self.jitter[long], t_s=t_s
+        )
+        last = len(measured) - 1 - measured[::-1].argmax(axis=0)
+        return length, t_s[last] - t_s[measured.argmax(axis=0)]
+
+
+def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPaths | None:
+    """The background of a clip in the world; None where its stillness cannot be expected: nothing
+    lifted, or a camera that moves, or may move, in a way that nobody told."""
+    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
+    if clip.table("tracks_xyz").num_rows == 0 or (assumed and camera_static is not True):
+        return None
+    background = space_tracks(clip).of(BACKGROUND)
+    world_from_cam = inverse(camera_arrays(clip)[1])
+    xyz = apply(world_from_cam[:, None], background.xyz)
+    noise = jitter(xyz, background.measured, t_s=clip.frames.t_s)
+    return BackgroundPaths(xyz, background.measured, noise, clip.frames.t_s)
+
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+BACKGROUND = -1
+"""Number that stands for an entity in rows of points of the background."""
+
+
+@dataclass(frozen=True, eq=False)
+class PictureTracks:
+    """Rows of tracks_xy: N points."""
+
+    entity: I64
+    point: I64
+    xy: F64
+    """(T, N, 2) source pixels."""
+    visible: Bool
+    """(T, N)."""
+    fb_error_px: F64
+    """(T, N); NaN: not computed."""
+
+    def of(self, entity: int) -> PictureTracks:
+        """Only the points of one entity."""
+        mine = self.entity == entity
+        return PictureTracks(
+            self.entity[mine],
+            self.point[mine],
+            self.xy[:, mine],
+            self.visible[:, mine],
+            self.fb_error_px[:, mine],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceTracks:
+    """Rows of tracks_xyz: N points."""
+
+    entity: I64
+    xyz: F64
+    """(T, N, 3) in each frame's camera; NaN: absent."""
+    measured: Bool
+    """(T, N)."""
+
+    def of(self, entity: int) -> SpaceTracks:
+        """Only the points of one entity."""
+        mine = self.entity == entity
+        return SpaceTracks(self.entity[mine], self.xyz[:, mine], self.measured[:, mine])
+
+
+def picture_tracks(clip: Clip) -> PictureTracks:
+    """The table tracks_xy of a clip."""
+    table, n_frames = clip.table("tracks_xy"), len(clip)
+    return PictureTracks(
+        entity=numbers(table, "entity").astype(np.int64),
+        point=numbers(table, "point").astype(np.int64),
+        xy=np.stack([lists(table, axis, n_frames) for axis in "xy"], axis=-1),
+        visible=lists(table, "visible", n_frames).astype(np.bool_),
+        fb_error_px=lists(table, "fb_error_px", n_frames),
+    )
+
+
+def space_tracks(clip: Clip) -> SpaceTracks:
+    """The table tracks_xyz of a clip."""
+    table, n_frames = clip.table("tracks_xyz"), len(clip)
+    return SpaceTracks(
+        entity=numbers(table, "entity").astype(np.int64),
+        xyz=np.stack([lists(table, axis, n_frames) for axis in "xyz"], axis=-1),
+        measured=_are(table["state"], "measured").reshape(table.num_rows, n_frames).T,
+    )
+
+
+def camera_arrays(clip: Clip) -> tuple[F64, F64]:
+    """Intrinsics (T, 4) fx fy cx cy in source pixels, and cam_from_world (T, 4, 4)."""
+    table = clip.table("cameras")
+    intrinsics = np.stack([numbers(table, name) for name in ("fx", "fy", "cx", "cy")], axis=-1)
+    poses = _numpy(table["cam_from_world"].combine_chunks().flatten())
+    return intrinsics, poses.reshape(-1, 4, 4)
+
+
+def numbers(table: pa.Table, name: str) -> F64:
+    """One number a row, as float64; null is NaN."""
+    return _numpy(table[name].combine_chunks())
+
+
+def words(table: pa.Table, name: str, word: str) -> Bool:
+    """Whether each row says `word`."""
+    return _are(table[name], word)
+
+
+def lists(table: pa.Table, name: str, n_frames: int) -> F64:
+    """(T, N) of a column with one list a row, one item a frame; null items are NaN."""
+    items = _numpy(table[name].combine_chunks().flatten())
+    return np.ascontiguousarray(items.reshape(table.num_rows, n_frames).T)
+
+
+def float_lists(values: F64) -> pa.Array:
+    """A list column from (T, N); NaN becomes null."""
+    n_frames, n_rows = values.shape
+    items = np.ascontiguousarray(values.T, np.float32).ravel()
+    flat = pa.array(items, FLOAT32, from_pandas=True)
+    return pa.ListArray.from_arrays(_offsets(n_rows, n_frames), flat)
+
+
+def point_states(measured: Bool, interpolated: Bool) -> pa.Array:
+    """One of POINT_STATES for each item of two arrays of one shape, flattened."""
+    index = np.where(measured, 0, np.where(interpolated, 1, 2)).astype(np.int8).ravel()
+    return pa.DictionaryArray.from_arrays(index, pa.array(POINT_STATES)).cast(STRING)
+
+
+def state_lists(measured: Bool, interpolated: Bool) -> pa.Array:
+    """A list column of POINT_STATES from two arrays (T, N)."""
+    n_frames, n_rows = measured.shape
+    flat = point_states(measured.T, interpolated.T)
+    return pa.ListArray.from_arrays(_offsets(n_rows, n_frames), flat)
+
+
+def _offsets(n_rows: int, n_items: int) -> pa.Array:
+    return pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_items)
+
+
+def _are(column: pa.ChunkedArray, word: str) -> Bool:
+    flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    same: Any = pc.fill_null(pc.equal(flat, word), False)
+    return np.asarray(same.to_numpy(), np.bool_)
+
+
+def _numpy(array: pa.Array) -> F64:
+    return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)

@@ -1,0 +1,130 @@
+"""Files that appear whole or not at all, and survive a power cut once they are there.
+
+`write_once` is the conditional put that everything exactly-once stands on: of two writers of one
+name the first wins, whoever they are. On POSIX that is a hard link, which fails if the name exists;
+in a bucket a conditional put.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from massannot.errors import NothingToRun
+from massannot.storage.path import BucketPath
+
+
+def write_once(path: Path, content: bytes) -> bool:
+    """Put `content` under a name that must not exist yet; False: somebody else was first."""
+    if isinstance(path, BucketPath):
+        return path.store.put_once(str(path), content)
+    with private_file(path) as written:
+        _write(written, content)
+        return link_once(written, path)
+
+
+def write_over(path: Path, content: bytes) -> None:
+    """Put `content` under `path`, whatever was there: readers see the old or the new file."""
+    if isinstance(path, BucketPath):
+        return path.store.put(str(path), content)
+    with private_file(path) as written:
+        _write(written, content)
+        os.replace(written, path)
+        sync_folder(path.parent)
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Copy a file to `target`, on whatever disk: readers see the old or the new one, whole."""
+    if isinstance(target, BucketPath):
+        return target.store.upload(source, str(target))
+    with private_file(target) as written:
+        shutil.copyfile(source, written)
+        sync(written)
+        os.replace(written, target)
+        sync_folder(target.parent)
+
+
+def link_once(source: Path, target: Path) -> bool:
+    """Give `source` a second name that must not exist yet; False: it exists. Both names lie in one
+    file system. Raises NothingToRun where it knows no hard links.
+
+    In a bucket, which knows no second names, a copy over what is there: only for files of which
+    there are no two versions."""
+    if isinstance(target, BucketPath):
+        target.store.copy(str(source), str(target))
+        return True
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
+            raise
+        raise NothingToRun(
+            f"{target.parent}: found a file system without hard links ({error.strerror}), expected "
+            "one on which the first of two writers can win; choose a folder on another disk"
+        ) from error
+    sync_folder(target.parent)
+    return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the others wait. `path` is a local file, which stays; a lock dies with
+    its process. On NFS the server keeps it. Where the file system knows no locks nobody waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+        yield
+
+
+def sync(path: Path) -> None:
+    """Wait until the file's bytes are on the disk."""
+    with open(path, "rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's names are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def private_file(path: Path) -> Iterator[Path]:
+    """A name in the same folder that nobody else uses, on whatever machine; what is left under it
+    at the end goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield written
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())

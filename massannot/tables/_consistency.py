@@ -1,0 +1,159 @@
+"""What no single table can see: tables that contradict each other.
+
+A TableSpec checks cells, keys and order. Here: references that point nowhere, lists of another
+length than their clip, masks of another size than their picture, counts that do not count. All of
+it holds within one shard, because a video's clips and their rows lie in one shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from massannot import tables
+from massannot.errors import BadMask, BadTable
+from massannot.geometry import rle
+from massannot.tables._spec import Reference, TableSpec
+
+
+def check(found: Mapping[str, pa.Table]) -> None:
+    """Refuse tables that break a specification or contradict each other. Raises BadTable."""
+    for problem in problems(found):
+        raise BadTable(problem)
+
+
+def problems(found: Mapping[str, pa.Table]) -> Iterator[str]:
+    """One sentence for each thing that is wrong, tables in alphabetical order.
+
+    A table that breaks its own specification is reported alone: nothing else is asked of it.
+    """
+    sound: dict[str, pa.Table] = {}
+    for name in sorted(found):
+        try:
+            tables.spec(name).check(found[name])
+        except BadTable as error:
+            yield str(error)
+        else:
+            sound[name] = found[name]
+    broken = set(found) - set(sound)
+    for name, table in sound.items():
+        spec = tables.spec(name)
+        for reference in spec.references:
+            if reference.table not in broken:
+                yield from _dangling(spec, table, reference, sound.get(reference.table))
+        if "clips" in sound:
+            yield from _list_lengths(spec, table, sound["clips"])
+    if "clips" in sound and "frames" in sound:
+        yield from _frame_counts(sound["clips"], sound["frames"])
+    if "clips" in sound and "masks" in sound:
+        yield from _mask_sizes(sound["clips"], sound["masks"])
+    if "masks" in sound:
+        yield from _mask_counts(sound["masks"])
+    if "phrases" in sound and "entities" in sound:
+        yield from _entity_counts(sound["phrases"], sound["entities"])
+
+
+def _dangling(
+    spec: TableSpec, table: pa.Table, reference: Reference, target: pa.Table | None
+) -> Iterator[str]:
+    if table.num_rows == 0:
+        return
+    if target is None:
+        yield f"table {spec.name}: refers to {reference.table}, which is not there"
+        return
+    ours, theirs = list(reference.columns), list(reference.target_columns or reference.columns)
+    pointers = table.select(ours).drop_null()
+    lost = pointers.join(target.select(theirs), keys=ours, right_keys=theirs, join_type="left anti")
+    if lost.num_rows:
+        first = lost.sort_by([(name, "ascending") for name in ours]).slice(0, 1).to_pylist()[0]
+        yield (
+            f"table {spec.name}: {lost.num_rows} rows point to {first}, "
+            f"which is not in {reference.table}"
+        )
+
+
+def _list_lengths(spec: TableSpec, table: pa.Table, clips: pa.Table) -> Iterator[str]:
+    columns = [column.name for column in spec.columns if column.items == "n_frames"]
+    if not columns or table.num_rows == 0:
+        return
+    expected = _of_clip(table, clips, "n_frames")
+    for name in columns:
+        found = pc.list_value_length(table[name])
+        wrong = _where(pc.not_equal(found, expected))
+        if len(wrong):
+            row = int(wrong[0])
+            yield (
+                f"table {spec.name}, column {name!r}: {len(wrong)} lists of another length than "
+                f"their clip; row {row} has {found[row].as_py()} items, clip "
+                f"{table['clip_id'][row].as_py()} has {expected[row].as_py()} frames"
+            )
+
+
+def _frame_counts(clips: pa.Table, frames: pa.Table) -> Iterator[str]:
+    counted = frames.group_by("clip_id").aggregate([("frame", "count"), ("frame", "max")])
+    found = clips.select(["clip_id", "n_frames"]).join(counted, keys="clip_id")
+    n_rows, last = pc.fill_null(found["frame_count"], 0), pc.fill_null(found["frame_max"], -1)
+    wrong = pc.or_(
+        pc.not_equal(n_rows, found["n_frames"]),
+        pc.not_equal(last, pc.subtract(found["n_frames"], 1)),
+    )
+    for row in _where(wrong)[:1]:
+        yield (
+            f"table clips: clip {found['clip_id'][row].as_py()} says "
+            f"{found['n_frames'][row].as_py()} frames, table frames has {n_rows[row].as_py()}, "
+            f"the last one number {last[row].as_py()}"
+        )
+
+
+def _mask_sizes(clips: pa.Table, masks: pa.Table) -> Iterator[str]:
+    if masks.num_rows == 0:
+        return
+    height, width = _of_clip(masks, clips, "source_height"), _of_clip(masks, clips, "source_width")
+    differs = pc.or_(pc.not_equal(masks["height"], height), pc.not_equal(masks["width"], width))
+    for row in _where(differs)[:1]:
+        yield (
+            f"table masks: row {row} is {masks['width'][row]}x{masks['height'][row]}, "
+            f"the picture of clip {masks['clip_id'][row]} is {width[row]}x{height[row]}"
+        )
+
+
+def _mask_counts(masks: pa.Table) -> Iterator[str]:
+    columns = (masks[name].to_pylist() for name in ("counts", "height", "width", "area"))
+    for row, (counts, height, width, area) in enumerate(zip(*columns, strict=True)):
+        try:
+            rle.check(counts, height=height, width=width)
+        except BadMask as error:
+            yield f"table masks: row {row}: {error}"
+            return
+        if rle.area(counts) != area:
+            yield f"table masks: row {row} says {area} pixels, its runs have {rle.area(counts)}"
+            return
+
+
+def _entity_counts(phrases: pa.Table, entities: pa.Table) -> Iterator[str]:
+    """Entities are those of the phrase's text: two questions may ask for the same."""
+    texts = phrases.select(["clip_id", "phrase", "text"])
+    named = entities.select(["clip_id", "phrase", "entity"]).join(texts, ["clip_id", "phrase"])
+    counted = named.group_by(["clip_id", "text"]).aggregate([("entity", "count")])
+    asked = phrases.select(["clip_id", "phrase", "text", "n_entities"])
+    found = asked.join(counted, keys=["clip_id", "text"])
+    n_rows = pc.fill_null(found["entity_count"], 0)
+    for row in _where(pc.not_equal(n_rows, found["n_entities"]))[:1]:
+        yield (
+            f"table phrases: phrase {found['phrase'][row]} of clip {found['clip_id'][row]} says "
+            f"{found['n_entities'][row]} entities, table entities has {n_rows[row]}"
+        )
+
+
+def _of_clip(table: pa.Table, clips: pa.Table, column: str) -> pa.ChunkedArray:
+    """The clip's value for each row of `table`; null where the clip is not there."""
+    row = pc.index_in(table["clip_id"], value_set=clips["clip_id"].combine_chunks())
+    return clips[column].take(row)
+
+
+def _where(condition: pa.ChunkedArray) -> np.ndarray:
+    """Rows in which `condition` is true; null is not."""
+    return np.flatnonzero(pc.fill_null(condition, False).to_numpy())

@@ -1,0 +1,340 @@
+"""From a file to finished clips: the loop over frames. Runs in the decoder process.
+
+Every frame is decoded once, forward, without seeking (seeks land on wrong frames in open-GOP, HEVC,
+TS and trimmed files); spans are cut on the way, and their pictures written into anonymous shared
+memory. Memory is that of the clips in the making, whatever the length of the file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Protocol
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from massannot.clip import anonymous_memory
+from massannot.errors import (
+    ClipError,
+    NoFrames,
+    SpanOutsideVideo,
+    UnsupportedCodec,
+    VideoChanged,
+)
+from massannot.video.header import Header, header_of, open_container, open_file, video_stream
+from massannot.video.sampling import Cut, CutRules, SpanCutter
+from massannot.video.shown_frames import ShownFrames
+from massannot.video.to_rgb import Look, ToRGB, display_size, look_of, working_size
+from massannot.video.video_id import video_id
+
+
+@dataclass(frozen=True)
+class DecodeJob:
+    """What to read and how to cut it; plain values, sent to the decoder process."""
+
+    path: str
+    spans: tuple[tuple[Fraction | None, Fraction | None], ...]
+    rules: CutRules
+    long_side: int
+    expected_size: int | None = None
+    expected_mtime_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the first shown frame settles."""
+
+    header: Header
+    video_id: str
+    width: int
+    height: int
+    rotation: int
+    sample_aspect: Fraction
+    color_space: str
+    color_range: str
+    first_pts: int
+
+
+@dataclass(frozen=True)
+class DecodedClip:
+    """A finished clip; its pictures travel as a descriptor of (n, height, width, 3) uint8."""
+
+    clip_index: int
+    spans: tuple[int, ...]
+    """More than one where several spans hold the very same frames."""
+    first_pts: int
+    end_pts: int
+    pts: tuple[int, ...]
+    keyframes: tuple[bool, ...]
+    damaged_frames: tuple[bool, ...]
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    damaged_so_far: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.pts), self.height, self.width, 3
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is known when reading stopped. Counts are None where it stopped before the end."""
+
+    n_frames: int | None
+    duration_s: float | None
+    variable_rate: bool | None
+    damaged: bool
+    failures: tuple[tuple[int, ClipError], ...]
+
+
+class Outbox(Protocol):
+    """Where results go: the other end of the decoder process."""
+
+    def opened(self, opened: Opened) -> None: ...
+
+    def reserve(self, nbytes: int) -> None:
+        """Wait until `nbytes` of pictures may be held."""
+
+    def unreserve(self, nbytes: int) -> None: ...
+
+    def clip(self, clip: DecodedClip, descriptor: int) -> None:
+        """Hand over a finished clip; the descriptor is closed by the caller."""
+
+    def beat(self) -> None:
+        """Still alive; called at least once per packet or block."""
+
+
+def decode(job: DecodeJob, outbox: Outbox) -> Ending:
+    """Read `job.path` from beginning to end and hand over its clips. Raises BadVideo."""
+    with open_file(job.path) as file:
+        before = os.fstat(file.fileno())
+        _refuse_changed(job, before)
+        identity = video_id(file, progress=outbox.beat)
+        with open_container(job.path) as container:
+            stream = video_stream(job.path, container)
+            header = header_of(job.path, container, stream, before)
+            ending = _Decoding(job, outbox, header, identity).run(container, stream)
+        after = os.fstat(file.fileno())
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise VideoChanged(
+                f"{job.path}: found {after.st_size} bytes after reading, {before.st_size} before, "
+                "expected a file that nobody writes to; read it again when it is complete"
+            )
+    return ending
+
+
+def _refuse_changed(job: DecodeJob, found: os.stat_result) -> None:
+    if job.expected_size is not None and found.st_size != job.expected_size:
+        raise VideoChanged(
+            f"{job.path}: found {found.st_size} bytes, expected {job.expected_size} as planned; "
+            "plan again"
+        )
+    if job.expected_mtime_ns is not None and found.st_mtime_ns != job.expected_mtime_ns:
+        raise VideoChanged(
+            f"{job.path}: found modification time {found.st_mtime_ns} ns, expected "
+            f"{job.expected_mtime_ns} as planned; plan again"
+        )
+
+
+@dataclass
+class _Making:
+    """A clip in the making: where its pictures go and what is noted of them."""
+
+    cut: Cut
+    descriptor: int
+    source_size: tuple[int, int]
+    working_size: tuple[int, int]
+    reserved: int
+    pts: list[int] = field(default_factory=list)
+    keyframes: list[bool] = field(default_factory=list)
+    damaged: list[bool] = field(default_factory=list)
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.working_size[0] * self.working_size[1] * 3
+
+    @property
+    def used(self) -> int:
+        return len(self.pts) * self.frame_bytes
+
+
+class _Decoding:
+    """One pass over one video."""
+
+    MORE_FRAMES = 16
+    """Reserved at a time once a clip has outgrown its estimate."""
+
+    def __init__(self, job: DecodeJob, outbox: Outbox, header: Header, identity: str) -> None:
+        self.job = job
+        self.outbox = outbox
+        self.header = header
+        self.identity = identity
+        self.to_rgb = ToRGB(long_side=job.long_side)
+        self.making: dict[int, _Making] = {}
+        self.size: tuple[int, int] | None = None
+
+    def run(
+        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
+    ) -> Ending:
+        shown = ShownFrames(container, stream, beat=self.outbox.beat)
+        cutter: SpanCutter | None = None
+        stopped_early = False
+        try:
+            for frame in shown:
+                look = self._look(frame)
+                size = display_size(frame, look)
+                if cutter is None:
+                    cutter = self._begin(frame, look, size)
+                step = cutter.step(frame.pts, other_size=size != self.size)
+                self.size = size
+                self._finish(step.finished, shown)
+                if step.taking:
+                    self._take(step.taking, frame, damaged=shown.suspect)
+                if cutter.exhausted:
+                    stopped_early = True
+                    break
+            if cutter is None:
+                raise NoFrames(f"{self.job.path}: {shown.why_nothing}, expected at least one frame")
+            end_pts = shown.end_pts(self.header.frame_rate)
+            self._finish(tuple(cutter.finish(end_pts)), shown)
+        finally:
+            for making in self.making.values():
+                os.close(making.descriptor)
+        return self._ending(cutter, shown, stopped_early=stopped_early)
+
+    def _look(self, frame: av.VideoFrame) -> Look:
+        try:
+            return look_of(frame)
+        except UnsupportedCodec as error:
+            raise UnsupportedCodec(f"{self.job.path}: {error}") from error
+
+    def _begin(self, frame: av.VideoFrame, look: Look, size: tuple[int, int]) -> SpanCutter:
+        """The first shown frame: tell what the video is, and start cutting."""
+        self.size = size
+        aspect = self.header.sample_aspect
+        self.outbox.opened(
+            Opened(
+                header=self.header,
+                video_id=self.identity,
+                width=size[0],
+                height=size[1],
+                rotation=look.rotation,
+                sample_aspect=1 / aspect if look.quarter_turns % 2 else aspect,
+                color_space=look.matrix,
+                color_range="full" if look.full_range else "limited",
+                first_pts=frame.pts,
+            )
+        )
+        return SpanCutter(
+            self.job.spans,
+            rules=self.job.rules,
+            time_base=self.header.time_base,
+            first_pts=frame.pts,
+        )
+
+    def _take(self, cuts: tuple[Cut, ...], frame: av.VideoFrame, *, damaged: bool) -> None:
+        """Convert the picture once and write it into every clip that takes it."""
+        assert self.size is not None
+        picture = None
+        for cut in cuts:
+            making = self.making.get(cut.clip_index)
+            if making is None:
+                working = working_size(*self.size, long_side=self.job.long_side)
+                nbytes = self._estimate(cut) * working[0] * working[1] * 3
+                self.outbox.reserve(nbytes)
+                making = _Making(cut, anonymous_memory(), self.size, working, nbytes)
+                self.making[cut.clip_index] = making
+            if making.used + making.frame_bytes > making.reserved:
+                self.outbox.reserve(self.MORE_FRAMES * making.frame_bytes)
+                making.reserved += self.MORE_FRAMES * making.frame_bytes
+            if picture is None:
+                picture = self.to_rgb(frame)
+            _write(making.descriptor, picture, at=making.used)
+            making.pts.append(frame.pts)
+            making.keyframes.append(bool(frame.key_frame))
+            making.damaged.append(damaged)
+
+    def _estimate(self, cut: Cut) -> int:
+        """Frames the clip will have, from its length and what the header claims."""
+        rules, header = self.job.rules, self.header
+        rate = rules.fps if rules.fps is not None else header.frame_rate
+        seconds = None if cut.bound_pts is None else (cut.bound_pts - cut.first_pts)
+        if rate is None or seconds is None:
+            return rules.max_frames
+        return max(1, min(rules.max_frames, int(seconds * header.time_base * rate) + 1))
+
+    def _finish(self, cuts: tuple[Cut, ...], shown: ShownFrames) -> None:
+        """Hand over finished clips. Cuts of several spans that hold the same frames end together;
+        they are one clip."""
+        twins: dict[tuple[int, int, tuple[int, ...]], list[Cut]] = {}
+        for cut in cuts:
+            assert cut.end_pts is not None
+            pts = tuple(self.making[cut.clip_index].pts)
+            twins.setdefault((cut.first_pts, cut.end_pts, pts), []).append(cut)
+        for (first_pts, end_pts, pts), (cut, *others) in twins.items():
+            for other in others:
+                self._drop(other)
+            making = self.making.pop(cut.clip_index)
+            self.outbox.unreserve(making.reserved - making.used)
+            clip = DecodedClip(
+                clip_index=cut.clip_index,
+                spans=(cut.span, *(other.span for other in others)),
+                first_pts=first_pts,
+                end_pts=end_pts,
+                pts=pts,
+                keyframes=tuple(making.keyframes),
+                damaged_frames=tuple(making.damaged),
+                source_width=making.source_size[0],
+                source_height=making.source_size[1],
+                width=making.working_size[0],
+                height=making.working_size[1],
+                damaged_so_far=shown.damaged,
+            )
+            try:
+                self.outbox.clip(clip, making.descriptor)
+            finally:
+                os.close(making.descriptor)
+
+    def _drop(self, cut: Cut) -> None:
+        making = self.making.pop(cut.clip_index)
+        self.outbox.unreserve(making.reserved)
+        os.close(making.descriptor)
+
+    def _ending(self, cutter: SpanCutter, shown: ShownFrames, *, stopped_early: bool) -> Ending:
+        failures = []
+        for empty in cutter.empty:
+            start, end = self.job.spans[empty.span]
+            last_s = float((shown.last_pts - shown.first_pts) * self.header.time_base)
+            seen = "so far the last" if stopped_early else "the last"
+            failures.append(
+                (
+                    empty.clip_index,
+                    SpanOutsideVideo(
+                        f"{self.job.path}: found no frame between {float(start or 0):g} s and "
+                        f"{'the end' if end is None else f'{float(end):g} s'} ({seen} is shown at "
+                        f"{last_s:g} s), expected at least one"
+                    ),
+                )
+            )
+        end_pts = shown.end_pts(self.header.frame_rate)
+        length_s = float((end_pts - shown.first_pts) * self.header.time_base)
+        return Ending(
+            n_frames=None if stopped_early else shown.n_frames,
+            duration_s=None if stopped_early else length_s,
+            variable_rate=None if stopped_early else shown.variable_rate,
+            damaged=shown.damaged,
+            failures=tuple(failures),
+        )
+
+
+def _write(descriptor: int, picture: npt.NDArray[np.uint8], *, at: int) -> None:
+    """All bytes of `picture` at offset `at`; the memory grows as needed."""
+    rest = memoryview(picture.data).cast("B")
+    while rest:
+        written = os.pwrite(descriptor, rest, at)
+        rest, at = rest[written:], at + written

@@ -1,0 +1,214 @@
+"""Opening a video file: its container, its stream, what the header claims; and why it cannot be.
+
+Each way in which a path is not a video has its own exception. Runs in the decoder process.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+import av.logging
+import av.stream
+
+from massannot.errors import (
+    BadVideo,
+    EmptyFile,
+    NotAFile,
+    NotAVideo,
+    NoVideoStream,
+    UnsupportedCodec,
+    UsageError,
+    VideoNotFound,
+)
+from massannot.storage.store import Entry, Store, StoreRefused, is_remote, store_of
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the container claims, before any frame is decoded. Sizes are those stored, unrotated."""
+
+    size_bytes: int
+    mtime_ns: int
+    container: str
+    codec: str
+    pixel_format: str | None
+    width: int
+    height: int
+    sample_aspect: Fraction
+    time_base: Fraction
+    frame_rate: Fraction | None
+    duration_s: float | None
+    n_frames: int | None
+
+
+HEADER_BYTES = 3 << 20
+"""What may be read of a file that has to be fetched, to see its header."""
+_SPARING = {"probesize": str(1 << 20)}
+
+
+class HeaderTooLong(BadVideo):
+    """A file whose header could not be seen without fetching too much of it."""
+
+    reason = "header_too_long"
+
+
+def probe(path: str) -> Header:
+    """The header of a file, here or elsewhere. Raises BadVideo."""
+    if is_remote(path):
+        return _probe_elsewhere(path)
+    with open_file(path) as file, open_container(path) as container:
+        stream = video_stream(path, container)
+        return header_of(path, container, stream, os.fstat(file.fileno()))
+
+
+def open_file(path: str) -> BinaryIO:
+    """The file at `path`. Raises the BadVideo that says why there is none."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
+            raise NotAFile(f"{path}: found {kind}, expected a video file")
+        if found.st_size == 0:
+            raise EmptyFile(f"{path}: found 0 bytes, expected a video file")
+        return open(path, "rb")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VideoNotFound(f"{path}: found nothing, expected a video file") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadVideo(f"{path}: cannot be opened: {reason}; expected a readable file") from error
+
+
+def _probe_elsewhere(uri: str) -> Header:
+    """A file in a bucket or a tar: only the pieces that say something are fetched."""
+    store = store_of(uri)
+    try:
+        entry = store.head(uri)
+    except FileNotFoundError as error:
+        raise VideoNotFound(f"{uri}: found nothing, expected a video file") from error
+    except (StoreRefused, UsageError) as error:  # the latter: its tar is none
+        raise BadVideo(str(error)) from error
+    if entry.size_bytes == 0:
+        raise EmptyFile(f"{uri}: found 0 bytes, expected a video file")
+    pieces = _Pieces(store, entry)
+    try:
+        with open_container(uri, pieces) as container:
+            stream = video_stream(uri, container)
+            return header_of(uri, container, stream, entry)
+    except NotAVideo:
+        if pieces.refused:
+            raise HeaderTooLong(
+                f"{uri}: found no whole header in {HEADER_BYTES} bytes, expected one"
+            ) from None
+        raise
+
+
+class _Pieces:
+    """A file to read and seek in, by blocks, until too much has been fetched."""
+
+    BLOCK = 64 << 10
+
+    def __init__(self, store: Store, entry: Entry):
+        self._store = store
+        self._entry = entry
+        self._at = 0
+        self._blocks: dict[int, bytes] = {}
+        self.refused = False
+
+    def read(self, size: int) -> bytes:
+        number, skipped = divmod(self._at, self.BLOCK)
+        found = self._block(number)[skipped : skipped + size]
+        self._at += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._entry.size_bytes}
+        self._at = start[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            if (len(self._blocks) + 1) * self.BLOCK > HEADER_BYTES:
+                self.refused = True
+                return b""  # as if the file ended here
+            start = number * self.BLOCK
+            length = max(0, min(self.BLOCK, self._entry.size_bytes - start))
+            self._blocks[number] = self._store.get_range(self._entry.uri, start, length)
+        return self._blocks[number]
+
+
+def open_container(path: str, file: _Pieces | None = None) -> av.container.InputContainer:
+    """The demuxer. Raises NotAVideo. Playlists cannot reach the network or other protocols.
+    Of `file` only as much is read as its header needs; otherwise `path` is opened."""
+    av.logging.set_level(av.logging.ERROR)
+    with av.logging.Capture(local=False) as said:
+        try:
+            return av.open(
+                file or f"file:{path}",  # so that no name is taken for an address
+                "r",
+                options={"protocol_whitelist": "file", **(_SPARING if file else {})},
+                metadata_errors="replace",
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            what = getattr(error, "strerror", None) or str(error)
+            why = f" ({said[-1][2].strip()})" if said else ""
+            raise NotAVideo(
+                f"{path}: found {what}{why}, expected a video container (mp4, mov, mkv, webm, ts, "
+                "avi ...)"
+            ) from error
+        finally:
+            av.logging.set_level(None)
+
+
+def video_stream(path: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The stream to read: the default one, else the first. Raises NoVideoStream and others."""
+    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    if not streams:
+        kinds = sorted({s.type for s in container.streams}) or ["nothing"]
+        raise NoVideoStream(f"{path}: found {', '.join(kinds)}, expected a video stream")
+    default = [s for s in streams if s.disposition & av.stream.Disposition.default]
+    stream = (default or streams)[0]
+    if stream.codec_context is None:
+        raise UnsupportedCodec(
+            f"{path}: found a video stream for whose codec this FFmpeg has no decoder, expected "
+            "H.264, HEVC, AV1, VP9, MPEG-4, MJPEG ..."
+        )
+    return stream
+
+
+def header_of(
+    path: str,
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    found: os.stat_result | Entry,
+) -> Header:
+    if not stream.time_base:
+        raise NotAVideo(f"{path}: found a video stream without a time base, expected one")
+    duration_s = None
+    if stream.duration is not None:
+        duration_s = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        duration_s = container.duration / av.time_base
+    context = stream.codec_context
+    return Header(
+        size_bytes=found.size_bytes if isinstance(found, Entry) else found.st_size,
+        mtime_ns=(found.mtime_ns or 0) if isinstance(found, Entry) else found.st_mtime_ns,
+        container=container.format.name,
+        codec=context.codec.canonical_name,
+        pixel_format=context.pix_fmt,
+        width=context.width,
+        height=context.height,
+        sample_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+        time_base=stream.time_base,
+        frame_rate=stream.average_rate or stream.guessed_rate,
+        duration_s=duration_s if duration_s is None or duration_s >= 0 else None,
+        n_frames=stream.frames or None,
+    )

@@ -1,0 +1,395 @@
+"""Reading videos: spans in, clips out, in one forward pass; pictures lie in shared memory.
+
+Another process decodes (see decoder_process.py): what crashes or hangs there is a DecoderCrashed
+here. While the caller works on a clip, the process is at the next one, as far as the ByteBudget
+allows. Pictures are given back with `release`, at the latest when nobody refers to the clip.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pyarrow as pa
+
+from massannot import tables
+from massannot.clip import Clip, Frames, SharedPixels, Video
+from massannot.errors import ClipError, UsageError, VideoNotFound
+from massannot.inputs.span import Span as Span
+from massannot.inputs.span import united
+from massannot.storage.fetch import fetched
+from massannot.storage.store import is_remote
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.decoder_process import Broken, DecoderProcess, Need, ProbeJob
+from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
+from massannot.video.header import Header
+from massannot.video.sampling import CutRules
+from massannot.video.video_id import clip_id
+
+SILENCE_S = 60.0
+"""A decoder process that says nothing for so long hangs: it beats twice a second."""
+FETCH_SILENCE_S = 900.0
+"""The same while it waits for a store."""
+_JOBS_PER_PROCESS = 1000
+"""A process is replaced after so many videos, whatever its codecs may have leaked."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames are annotated, and at which size."""
+
+    fps: float | None = 10.0
+    """Frames a second; None: all. Never above the source."""
+    clip_s: float = 20.0
+    """Where no span is given, a clip is cut every so many seconds of presentation time."""
+    max_frames: int = 256
+    """Annotated frames a clip; then it is cut. Bounds memory and every per-frame list."""
+    long_side: int = 1280
+    """Pictures are shrunk until their longer side is at most this: larger than any model sees."""
+
+    def __post_init__(self) -> None:
+        if (
+            not (self.fps is None or 0 < self.fps < float("inf"))
+            or not 0 < self.clip_s < float("inf")
+            or self.max_frames < 1
+            or self.long_side < 1
+        ):
+            raise UsageError(f"{self}: expected numbers above 0; fps None for all frames")
+
+    @property
+    def name(self) -> str:
+        """How frames are chosen, as in the table `clips`: 'all' or frames a second."""
+        return "all" if self.fps is None else _decimal(self.fps)
+
+
+@dataclass(frozen=True, eq=False)
+class VideoEnd:
+    """Yielded last: what is known only at the end."""
+
+    video: Video
+    """n_frames, duration_s and variable_rate are None where no span needed the rest."""
+    failures: tuple[tuple[int, ClipError], ...]
+    """(clip_index, error) of spans that gave no frames."""
+
+
+def read_clips(
+    uri: str,
+    *,
+    spans: Sequence[Span] = (Span(),),
+    sampling: Sampling = Sampling(),
+    source_id: str | None = None,
+    license: str | None = None,
+    expected_size: int | None = None,
+    expected_mtime_ns: int | None = None,
+    expected_etag: str | None = None,
+    memory: ByteBudget | None = None,
+    silence_s: float = SILENCE_S,
+) -> Iterator[Clip | VideoEnd]:
+    """The clips of a file's spans, each as soon as it is complete; a VideoEnd last. A file in a
+    bucket or a tar is fetched first, and its copy is gone at the end.
+
+    A clip's `frames` are uint8 RGB (T, H, W, 3), its table `frames` is written; give it back with
+    `release`. `clip.video` is what was known by then. `memory` is shared by the readers of one
+    worker; None: no limit, but never more than one clip ahead of the caller.
+
+    Raises BadVideo (its subclass says why) at the first `next` where nothing could be read, later
+    where the process died or the file changed; UsageError for an address of an unknown kind,
+    StoreSilent where a bucket did not answer for long.
+    """
+    with contextlib.ExitStack() as stack:
+        path = uri
+        if is_remote(uri):
+            path = stack.enter_context(fetched(uri, size_bytes=expected_size, etag=expected_etag))
+            expected_mtime_ns = None
+        job = _job(path, spans, sampling, expected_size, expected_mtime_ns)
+        yield from _read(uri, job, spans, sampling, source_id, license, memory, silence_s)
+
+
+def _job(
+    path: str,
+    spans: Sequence[Span],
+    sampling: Sampling,
+    expected_size: int | None,
+    expected_mtime_ns: int | None,
+) -> DecodeJob:
+    return DecodeJob(
+        path=_local_path(path),
+        spans=tuple((_exact(span.start_s), _exact(span.end_s)) for span in spans),
+        rules=CutRules(
+            fps=_exact(sampling.fps),
+            clip_s=Fraction(_decimal(sampling.clip_s)),
+            max_frames=sampling.max_frames,
+        ),
+        long_side=sampling.long_side,
+        expected_size=expected_size,
+        expected_mtime_ns=expected_mtime_ns,
+    )
+
+
+def _read(
+    uri: str,
+    job: DecodeJob,
+    spans: Sequence[Span],
+    sampling: Sampling,
+    source_id: str | None,
+    license: str | None,
+    memory: ByteBudget | None,
+    silence_s: float,
+) -> Iterator[Clip | VideoEnd]:
+    reader = _Reader(memory if memory is not None else ByteBudget())
+    process = _POOL.take()
+    finished = False
+    try:
+        process.start(job)
+        opened: Opened | None = None
+        while True:
+            message, pixels = process.receive(silence_s=silence_s)
+            if isinstance(message, Need):
+                reader.budget.acquire(message.nbytes, reader=reader)
+                process.grant(message.nbytes)
+            elif isinstance(message, Opened):
+                opened = message
+            elif isinstance(message, DecodedClip):
+                assert opened is not None
+                assert pixels is not None
+                video = _video(uri, opened, source_id, license, damaged=message.damaged_so_far)
+                span = united([spans[index] for index in message.spans])
+                clip = _clip(message, pixels, video, span, sampling)
+                reader.hand_over(clip.frames, pixels)
+                if reader.budget.try_acquire(pixels.nbytes, reader=reader):
+                    process.grant(pixels.nbytes)  # so that it goes on while the caller works
+                yield clip
+                del clip, pixels
+            elif isinstance(message, Ending):
+                assert opened is not None
+                finished = True
+                video = _video(uri, opened, source_id, license, ending=message)
+                yield VideoEnd(
+                    video, tuple((n, _as_given(e, job.path, uri)) for n, e in message.failures)
+                )
+                return
+            else:
+                assert isinstance(message, Broken)
+                finished = True
+                raise message.error
+    except ClipError as error:
+        raise _as_given(error, job.path, uri) from error
+    finally:
+        reader.budget.give_back(reader=reader)
+        _POOL.give_back(process, reusable=finished)
+
+
+def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
+    """What a file's header claims, without decoding. Raises BadVideo; see read_clips. Of a file in
+    a bucket or a tar at most open_video.HEADER_BYTES are fetched."""
+    if is_remote(uri):
+        silence_s = max(silence_s, FETCH_SILENCE_S)
+    process = _POOL.take()
+    finished = False
+    try:
+        process.start(ProbeJob(uri if is_remote(uri) else _local_path(uri)))
+        answer, _ = process.receive(silence_s=silence_s)
+        finished = True
+    finally:
+        _POOL.give_back(process, reusable=finished)
+    if isinstance(answer, Header):
+        return answer
+    assert isinstance(answer, Broken)
+    raise answer.error
+
+
+def release(clip: Clip) -> None:
+    """Give a clip's pictures back to its budget. Its frames keep their shape and lose their
+    content; calling it again does nothing."""
+    clip.frames.forget()
+    blank = np.broadcast_to(np.uint8(0), clip.frames.pixels_THWC.shape)
+    object.__setattr__(clip.frames, "pixels_THWC", blank)
+    finalizer = _HELD.pop(clip.frames, None)
+    if finalizer is not None:
+        finalizer()
+
+
+_HELD: weakref.WeakKeyDictionary[Frames, weakref.finalize[..., Frames]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class _Reader:
+    """One pass's account in the budget."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self.budget = budget
+
+    def hand_over(self, frames: Frames, pixels: SharedPixels) -> None:
+        """From now on the bytes are the caller's, until it releases or forgets the clip."""
+        self.budget.deliver(pixels.nbytes, reader=self)
+        _HELD[frames] = weakref.finalize(frames, _let_go, pixels, self.budget, pixels.nbytes)
+
+
+def _let_go(pixels: SharedPixels, budget: ByteBudget, nbytes: int) -> None:
+    pixels.close()
+    budget.release(nbytes)
+
+
+class _Pool:
+    """Idle decoder processes: starting one costs a third of a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[DecoderProcess] = []
+        self._pid = os.getpid()
+
+    def take(self) -> DecoderProcess:
+        with self._lock:
+            if self._pid != os.getpid():  # a fork has the parent's sockets: not ours to use
+                self._idle, self._pid = [], os.getpid()
+            if self._idle:
+                return self._idle.pop()
+        return DecoderProcess()
+
+    def give_back(self, process: DecoderProcess, *, reusable: bool) -> None:
+        if reusable and process.n_jobs < _JOBS_PER_PROCESS:
+            with self._lock:
+                self._idle.append(process)
+        else:
+            process.kill()
+
+    def close(self) -> None:
+        with self._lock:
+            for process in self._idle:
+                process.kill()
+            self._idle.clear()
+
+
+_POOL = _Pool()
+atexit.register(_POOL.close)
+
+
+def _local_path(uri: str) -> str:
+    """The path of a path or file:// address, whole: the process may have started elsewhere."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator or not scheme.isalnum():
+        return os.path.abspath(uri)
+    if scheme.lower() != "file":
+        raise UsageError(f"{uri}: found an address of {scheme}, expected a local file; fetch it")
+    if not rest.startswith("/"):
+        raise VideoNotFound(f"{uri}: found a file address with a host, expected file:///path")
+    return rest
+
+
+def _as_given(error: ClipError, path: str, uri: str) -> ClipError:
+    """The error with the file named as it was asked for."""
+    return type(error)(str(error).replace(path, uri))
+
+
+def _decimal(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _exact(value: float | None) -> Fraction | None:
+    """The decimal number that was written, as a fraction: 0.1 is one tenth."""
+    return None if value is None else Fraction(_decimal(value))
+
+
+def _video(
+    uri: str,
+    opened: Opened,
+    source_id: str | None,
+    license: str | None,
+    *,
+    damaged: bool = False,
+    ending: Ending | None = None,
+) -> Video:
+    header = opened.header
+    return Video(
+        uri=uri,
+        video_id=opened.video_id,
+        source_id=source_id,
+        size_bytes=header.size_bytes,
+        container=header.container,
+        codec=header.codec,
+        pixel_format=header.pixel_format,
+        width=opened.width,
+        height=opened.height,
+        rotation=opened.rotation,
+        sample_aspect=opened.sample_aspect,
+        color_space=opened.color_space,
+        color_range=opened.color_range,
+        time_base=header.time_base,
+        first_pts=opened.first_pts,
+        duration_s=None if ending is None else ending.duration_s,
+        n_frames=None if ending is None else ending.n_frames,
+        variable_rate=None if ending is None else ending.variable_rate,
+        damaged=damaged if ending is None else ending.damaged,
+        license=license,
+    )
+
+
+def _clip(
+    decoded: DecodedClip, pixels: SharedPixels, video: Video, span: Span, sampling: Sampling
+) -> Clip:
+    pts = np.array(decoded.pts, np.int64)
+    t_s = np.array([float((p - video.first_pts) * video.time_base) for p in decoded.pts])
+    source_id = span.source_id if span.source_id is not None else video.source_id
+    identity = clip_id(
+        video.video_id,
+        first_pts=decoded.first_pts,
+        end_pts=decoded.end_pts,
+        time_base=video.time_base,
+        sampling=sampling.name,
+    )
+    return Clip(
+        clip_id=identity,
+        clip_index=decoded.clip_index,
+        video=video,
+        first_pts=decoded.first_pts,
+        end_pts=decoded.end_pts,
+        sampling=sampling.name,
+        phrases=span.phrases,
+        frames=Frames(
+            pixels_THWC=pixels.array,
+            video_id=video.video_id,
+            source_id=source_id if source_id is not None else Path(video.uri).stem,
+            pts=pts,
+            t_s=t_s,
+            time_base=video.time_base,
+            source_width=decoded.source_width,
+            source_height=decoded.source_height,
+            sample_aspect=video.sample_aspect,
+        ),
+        tables=MappingProxyType(
+            {
+                "frames": _frames_table(identity, decoded, t_s),
+                **_questions_table(identity, span),
+            }
+        ),
+    )
+
+
+def _questions_table(identity: str, span: Span) -> dict[str, pa.Table]:
+    """Which questions this clip answers, where there are any."""
+    rows = [q.row(clip_ids=(identity,)) for q in span.questions if q.problem is None]
+    return {"questions": tables.spec("questions").from_rows(rows)} if rows else {}
+
+
+def _frames_table(identity: str, decoded: DecodedClip, t_s: np.ndarray) -> pa.Table:
+    n = len(decoded.pts)
+    return tables.spec("frames").from_columns(
+        {
+            "clip_id": [identity] * n,
+            "frame": range(n),
+            "pts": decoded.pts,
+            "t_s": t_s,
+            "keyframe": decoded.keyframes,
+            "damaged": decoded.damaged_frames,
+        }
+    )

@@ -1,0 +1,224 @@
+"""The end of a run in a few lines: what was found, in which scale, how noisy, what failed, where
+to look, what to run next. The same facts as JSON for scripts.
+
+What `massannot inspect` says of a dataset and of one clip.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from massannot.dataset.reading import ClipView, Dataset
+from massannot.errors import UsageError
+from massannot.questions.profile import motion_profile
+
+PROFILE_TABLES = ("clips", "segments", "phrases", "entities", "motions", "positions")
+
+
+def find_clip(dataset: Dataset, beginning: str) -> ClipView:
+    """The clip whose id begins so. Raises UsageError when none or several do."""
+    matching = [clip_id for clip_id in dataset.clip_ids if clip_id.startswith(beginning)]
+    if len(matching) != 1:
+        raise UsageError(
+            f"{dataset.layout.out}: {len(matching)} of {len(dataset.clip_ids)} clips begin with "
+            f"{beginning!r}, expected one; `massannot inspect {dataset.layout.out}` lists them"
+        )
+    return dataset.clip(matching[0])
+
+
+def dataset_json(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "tables": {name: dataset.table(name).num_rows for name in dataset.names},
+        "facts": facts(dataset).as_json(),
+        "clips": [view.row for view in dataset.clips()],
+    }
+
+
+def dataset_text(dataset: Dataset) -> str:
+    """Tables with their rows, then a line a clip."""
+    lines = [f"{name:<12}{dataset.table(name).num_rows:>10} rows" for name in dataset.names]
+    lines.append("")
+    for view in list(dataset.clips())[:50]:
+        row = view.row
+        lines.append(
+            f"{view.clip_id[:12]}  {row['source_id'] or row['uri']}  {row['t0_s']:.2f}-"
+            f"{row['t1_s']:.2f} s  {row['n_frames']} frames  "
+            f"{view.table('entities').num_rows} entities  scale {row['scale_type']}"
+        )
+    if len(dataset.clip_ids) > 50:
+        lines.append(f"... and {len(dataset.clip_ids) - 50} more clips")
+    return "\n".join(lines)
+
+
+def clip_json(view: ClipView, *, min_quality: float | None = None) -> dict[str, Any]:
+    return {
+        "clip": view.row,
+        "phrases": view.table("phrases").to_pylist(),
+        "entities": view.table("entities").to_pylist(),
+        "motions": view.table("motions").to_pylist(),
+        "motion_profile": profile(view, min_quality=min_quality),
+    }
+
+
+def clip_text(view: ClipView, *, min_quality: float | None = None) -> str:
+    """The clip's row, its entities, its motion profile."""
+    lines = [f"{name:<22}{value}" for name, value in view.row.items()]
+    lines += ["", *(str(row) for row in view.table("entities").to_pylist())]
+    lines += ["", profile(view, min_quality=min_quality)]
+    return "\n".join(lines)
+
+
+def profile(view: ClipView, *, min_quality: float | None = None) -> str:
+    tables = {name: view.table(name) for name in PROFILE_TABLES}
+    return motion_profile(tables, template="mass-v2", min_quality=min_quality)
+
+
+@dataclass(frozen=True)
+class PhraseFound:
+    text: str
+    n_clips: int
+    """Clips in which it was asked for."""
+    n_found: int
+    """Clips in which it was found."""
+    n_entities: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a dataset says about itself."""
+
+    n_clips: int
+    n_frames: int
+    phrases: tuple[PhraseFound, ...]
+    scale_types: Mapping[str, int]
+    intrinsics_origins: Mapping[str, int]
+    n_static: int
+    n_moving: int
+    n_moving_posed: int
+    """Of the moving ones, those whose camera poses were given."""
+    noise_floor: float | None
+    """Median over clips of the background's 3D path length a second, in the scale's unit."""
+    above_noise: int
+    n_motions: int
+    """Motions in the camera's frame of reference, and how many exceed the noise."""
+    failures: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values. The counts are plain dicts: asdict() counts a Counter's pairs anew."""
+        return asdict(self)
+
+
+def facts(dataset: Dataset) -> Facts:
+    """Read the small tables of a dataset."""
+    clips = dataset.table("clips")
+    motions = dataset.table_or_empty("motions")
+    in_camera = [r for r in motions.select(["reference", "above_noise"]).to_pylist()
+                 if r["reference"] == "camera"]  # fmt: skip
+    floors = [f for f in clips["noise_floor"].to_pylist() if f is not None]
+    columns = ["clip_id", "intrinsics_origin", "pose_origin"]
+    origins = dataset.table_or_empty("cameras").select(columns).to_pylist()
+    posed = {row["clip_id"] for row in origins if row["pose_origin"] == "given"}
+    static = dict(zip(clips["clip_id"].to_pylist(), clips["camera_static"].to_pylist()))
+    return Facts(
+        n_clips=clips.num_rows,
+        n_frames=sum(clips["n_frames"].to_pylist()),
+        phrases=_phrases(dataset.table_or_empty("phrases")),
+        scale_types=dict(Counter(s or "none" for s in clips["scale_type"].to_pylist())),
+        intrinsics_origins=dict(
+            Counter({row["clip_id"]: row["intrinsics_origin"] for row in origins}.values())
+        ),
+        n_static=list(static.values()).count(True),
+        n_moving=list(static.values()).count(False),
+        n_moving_posed=sum(static.get(clip_id) is False for clip_id in posed),
+        noise_floor=float(np.median(floors)) if floors else None,
+        above_noise=sum(r["above_noise"] is True for r in in_camera),
+        n_motions=len(in_camera),
+        failures=dict(Counter(dataset.table_or_empty("failures")["class"].to_pylist())),
+    )
+
+
+def as_text(
+    known: Facts, *, out: Path, models: Sequence[str], notes: Sequence[str], looks: Sequence[str]
+) -> str:
+    """The summary for people. `models`: a line a job; `looks`: lines that say where to look."""
+    lines = [*(f"NOTE: {note}" for note in notes), *([""] if notes else [])]
+    lines.append(f"{counted(known.n_clips, 'clip')}, {known.n_frames} frames in {out}")
+    for phrase in known.phrases:
+        clips = counted(phrase.n_clips, "clip")
+        found = f"{phrase.n_entities} in {phrase.n_found} of {clips}"
+        if not phrase.n_entities:
+            found = f"never found in {clips}; try another word for it"
+        lines.append(f"  {phrase.text!r}: {found}")
+    lines += [f"models: {line}" for line in models]
+    lines.append(f"scale: {_scale(known)}")
+    lines.append(f"camera: {_camera(known)}")
+    lines.append(f"noise: {_noise(known)}")
+    if known.failures:
+        shown = ", ".join(f"{reason} {n}" for reason, n in sorted(known.failures.items()))
+        lines.append(f"failed: {shown} (table failures)")
+    return "\n".join([*lines, *looks])
+
+
+def counted(n: int, thing: str) -> str:
+    """'1 clip', '2 clips'."""
+    return f"{n} {thing}" + "s" * (n != 1)
+
+
+def _scale(known: Facts) -> str:
+    words = {
+        "metric": "metres, from the depth model",
+        "relative": "one unknown factor per clip; no metres",
+        "affine": "inverse depth with unknown factor and offset: nothing was lifted to 3D",
+        "none": "no depth",
+    }
+    parts = [
+        f"{words[name]} ({counted(n, 'clip')})" for name, n in sorted(known.scale_types.items())
+    ]
+    origins = {
+        "given": "field of view given",
+        "assumed": "field of view ASSUMED: a wrong one scales x and y against z (--hfov DEGREES)",
+        "estimated": "field of view estimated",
+    }
+    return "; ".join([*parts, *(origins[o] for o in sorted(known.intrinsics_origins))])
+
+
+def _camera(known: Facts) -> str:
+    unknown = known.n_clips - known.n_static - known.n_moving
+    parts = [f"{counted(known.n_static, 'clip')} still", f"{known.n_moving} moving"]
+    if unknown:
+        parts.append(f"{unknown} could not be tested")
+    if known.n_moving > known.n_moving_posed:
+        parts.append("motions are in the moving camera's frame (--cameras FILE gives poses)")
+    if known.n_moving_posed:
+        parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with given poses, in the "
+                     "world's frame too")  # fmt: skip
+    return ", ".join(parts)
+
+
+def _noise(known: Facts) -> str:
+    if known.noise_floor is None:
+        return "unknown (too few background points)"
+    unit = "m" if set(known.scale_types) == {"metric"} else "units"
+    return (
+        f"points that ought to stand still move {known.noise_floor:.3f} {unit} a second (median of "
+        f"clips); {known.above_noise} of {known.n_motions} motions are above their clip's noise"
+    )
+
+
+def _phrases(phrases: pa.Table) -> tuple[PhraseFound, ...]:
+    asked: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    things: Counter[str] = Counter()
+    once = phrases.group_by(["clip_id", "text"], use_threads=False)  # two questions, one text
+    for row in once.aggregate([("n_entities", "max")]).to_pylist():
+        asked[row["text"]] += 1
+        found[row["text"]] += row["n_entities_max"] > 0
+        things[row["text"]] += row["n_entities_max"]
+    return tuple(PhraseFound(text, n, found[text], things[text]) for text, n in asked.items())
