@@ -5,13 +5,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from massannot.jobs.kept_choice import NAME
 
 from massannot import stages
 from massannot.dataset.layout import Layout
 from massannot.engine.progress import ClipDone
 from massannot.errors import OtherRecipe, UsageError
 from massannot.jobs import api
-from massannot.jobs.kept_choice import NAME
 from massannot.models.oracle import OracleDepth, OracleMasks
 from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.scene_record import SceneLibrary

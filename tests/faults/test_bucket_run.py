@@ -12,7 +12,6 @@ import pytest
 from massannot.dataset import commits
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine.local import run
 from massannot.engine.progress import ShardDone, silent
 from massannot.errors import NothingToRun
 from massannot.storage import object_store
@@ -55,7 +54,7 @@ def out(server, tmp_path, monkeypatch):
 
 
 def annotate(uris, out, *, tiny=None, workers=0, progress=silent):
-    return run(
+    return tiny_run.run(
         tiny_run.plan_of(uris, per_shard=2),
         tiny or Tiny(),
         out=out,
@@ -150,7 +149,7 @@ def test_a_video_that_changed_since_planning_is_a_failure(uris, out):
     plan = replace(
         plan, shards=(replace(first, videos=(changed, *first.videos[1:])), *plan.shards[1:])
     )
-    summary = run(plan, Tiny(), out=out, sampling=tiny_run.SAMPLING, workers=0, device="cpu")
+    summary = tiny_run.run(plan, Tiny(), out=out, sampling=tiny_run.SAMPLING, workers=0, device="cpu")
     assert [(f.reason, f.clips) for f in summary.failures] == [("video_changed", 1)]
     (failure,) = open_dataset(out).table("failures").to_pylist()
     assert failure["uri"] == changed.uri

@@ -18,7 +18,6 @@ from massannot.dataset import commits
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
 from massannot.engine.driver import WorkerBroke
-from massannot.engine.local import run
 from massannot.engine.progress import ClipBegun, ClipDone, ShardDone, WorkerDied
 from massannot.engine.watchdog import Patience
 from massannot.engine.worker import ReadPlanned
@@ -26,7 +25,7 @@ from massannot.errors import BadRecipe, NothingToRun, OtherRecipe
 from massannot.stages._pipeline import Pipeline
 from massannot.tables import _consistency as consistency
 from tests.faults import tiny_run
-from tests.faults.tiny_run import Tiny, data_files, done, plan_of
+from tests.faults.tiny_run import Tiny, data_files, done, plan_of, run
 
 N_VIDEOS = 4
 N_CLIPS = N_VIDEOS * tiny_run.CLIPS_PER_VIDEO

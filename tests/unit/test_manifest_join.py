@@ -9,7 +9,6 @@ import pytest
 
 from massannot.clip import Clip, Phrase
 from massannot.dataset.reading import Dataset, open_dataset
-from massannot.engine import local
 from massannot.engine.tally import RunSummary
 from massannot.inputs.question import Problem, Question
 from massannot.inputs.span import Span
@@ -111,7 +110,7 @@ def test_a_phrase_that_the_detector_lacks_words_for_fails_its_clip_by_name(tmp_p
     (tmp_path / "m.json").write_text(json.dumps(rows))
     plan = deal(api.videos_of([str(tmp_path / "m.json")], phrases=[]))
     build = Tiny(more=(ReadPrompts(),))
-    local.run(plan, build, out=tmp_path / "out", sampling=SAMPLING, workers=0)
+    tiny_run.run(plan, build, out=tmp_path / "out", sampling=SAMPLING, workers=0)
     dataset = open_dataset(tmp_path / "out")
     assert {Path(uri).stem for uri in dataset.table("clips")["uri"].to_pylist()} == {"v000", "v003"}
     failures = dataset.table("failures").to_pylist()
@@ -139,7 +138,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSummary, Dataset
     ]
     (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     plan = deal(api.videos_of([str(folder / "m.jsonl")], phrases=[]))
-    summary = local.run(plan, Tiny(), out=folder / "out", sampling=SAMPLING, workers=0)
+    summary = tiny_run.run(plan, Tiny(), out=folder / "out", sampling=SAMPLING, workers=0)
     return summary, open_dataset(folder / "out")
 
 
@@ -202,7 +201,7 @@ def test_spans_that_hold_the_same_frames_are_one_clip_asked_for_the_union(tmp_pa
     for name, manifest in asked.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(manifest))
         plan = deal(api.videos_of([str(tmp_path / f"{name}.json")], phrases=[PROMPT]))
-        done = local.run(plan, Tiny(), out=tmp_path / name, sampling=SAMPLING, workers=0)
+        done = tiny_run.run(plan, Tiny(), out=tmp_path / name, sampling=SAMPLING, workers=0)
         assert (done.done, done.failed) == (2, 0)
         clips = open_dataset(tmp_path / name).clips()
         first = next(clip for clip in clips if clip.row["t0_s"] == 0)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import pyarrow.parquet as pq
 import pytest
+from massannot.dataset.adopt_plan import adopt, stored
 
 from massannot.clip import Phrase
 from massannot.dataset import adopt_plan
-from massannot.dataset.adopt_plan import adopt, stored
 from massannot.dataset.layout import Layout
 from massannot.errors import OtherRecipe
 from massannot.inputs.span import Span

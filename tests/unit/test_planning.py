@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from massannot.plan.columns import PlannedVideos
 
 from massannot.errors import NotAVideo, OtherRecipe, UsageError
 from massannot.inputs.span import Span
@@ -13,7 +14,6 @@ from massannot.jobs import plan as planning
 from massannot.jobs import run as running
 from massannot.jobs.plan import Wish
 from massannot.plan import folder as plan_folder
-from massannot.plan.columns import PlannedVideos
 from massannot.plan.deal import deal_by_cost
 from massannot.plan.folder import read_shards
 from massannot.plan.planned_videos import PlannedVideo, Shard

@@ -11,7 +11,6 @@ from massannot.dataset import commits
 from massannot.dataset.journal import read_past
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine import local
 from massannot.jobs.status import standing
 from massannot.plan.folder import PlanFolder, Retry, write_once
 from tests import s3_server
@@ -28,7 +27,7 @@ def uris(tmp_path_factory) -> list[str]:
 
 
 def run(plan, out: Path, tiny: Tiny = Tiny(), workers: int = 0):  # noqa: B008
-    return local.run(plan, tiny, out=out, sampling=SAMPLING, workers=workers, device="cpu")
+    return tiny_run.run(plan, tiny, out=out, sampling=SAMPLING, workers=workers, device="cpu")
 
 
 @pytest.fixture(scope="module")

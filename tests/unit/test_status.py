@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from massannot.dataset.adopt_plan import Asked, adopt
 
 from massannot import cli
-from massannot.dataset.adopt_plan import Asked, adopt
 from massannot.dataset.journal import ClipKey
 from massannot.dataset.layout import WORK_DIR, Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine import local
 from massannot.engine.progress import ClipDone
 from massannot.errors import UsageError
 from massannot.jobs import explain as explaining
@@ -43,7 +42,7 @@ def finished(tmp_path_factory) -> Path:
     uris = tiny_run.write_videos(folder / "videos", N_VIDEOS)
     plan = plan_of([*uris, str(folder / "videos" / "gone.mp4")])
     tiny = Tiny(raises=frozenset({"v001/1"}))
-    local.run(plan, tiny, out=folder / "out", sampling=SAMPLING, workers=1, device="cpu")
+    tiny_run.run(plan, tiny, out=folder / "out", sampling=SAMPLING, workers=1, device="cpu")
     return folder / "out"
 
 
@@ -68,7 +67,7 @@ def die(uris: list[str], out: Path, *, plan: Asked | None = None, after: int = 3
             raise Stopped
 
     with pytest.raises(Stopped):
-        local.run(
+        tiny_run.run(
             plan or plan_of(uris), Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu",
             progress=progress,
         )  # fmt: skip
@@ -268,7 +267,7 @@ def test_an_interrupted_run_counts_no_clip_that_is_not_there(tmp_path):
         if isinstance(event, ClipDone) and event.clip_index == tiny_run.CLIPS_PER_VIDEO - 1:
             signal.raise_signal(signal.SIGTERM)
 
-    summary = local.run(
+    summary = tiny_run.run(
         plan, Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu", progress=progress
     )
     assert (summary.planned, summary.done, summary.remaining) == (2, 2, 0)

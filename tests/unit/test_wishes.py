@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from massannot.jobs.api import phrases_of
 
 from massannot.cli.options import RecipeOptions
 from massannot.errors import UsageError
-from massannot.jobs.api import phrases_of
 from massannot.stages.track_points import TrackPoints
 
 PHRASES = [
