@@ -129,11 +129,12 @@ def begin(
     refuse_other(layout.out, record, replace(wanted, code=code), allow_code=allow_code)
     changed = {part: digest for part, digest in code.items() if record.code.get(part) != digest}
     start = replace(start, other_code=changed)
-    if start not in record.starts:
-        for number in itertools.count(len(record.starts)):
-            path = _start_path(layout, number)
-            if durable.write_once(path, _text(start)) or _read_start(path) == start:
-                break  # else another start took this number just now
+    if start in record.starts:
+        return record
+    for number in itertools.count(len(record.starts)):
+        path = _start_path(layout, number)
+        if durable.write_once(path, _text(start)) or _read_start(path) == start:
+            break  # else another start took this number just now
     return _read(layout)
 
 

@@ -144,12 +144,12 @@ def test_a_store_that_is_unwell_meanwhile_is_waited_for(
 
 def test_a_video_that_changed_since_planning_is_a_failure(uris, out):
     plan = tiny_run.plan_of(uris, per_shard=2)
-    first = plan.shards[0]
+    first = plan[0]
     changed = replace(first.videos[0], etag='"another"')
-    plan = replace(
-        plan, shards=(replace(first, videos=(changed, *first.videos[1:])), *plan.shards[1:])
+    plan = (replace(first, videos=(changed, *first.videos[1:])), *plan[1:])
+    summary = tiny_run.run(
+        plan, Tiny(), out=out, sampling=tiny_run.SAMPLING, workers=0, device="cpu"
     )
-    summary = tiny_run.run(plan, Tiny(), out=out, sampling=tiny_run.SAMPLING, workers=0, device="cpu")
     assert [(f.reason, f.clips) for f in summary.failures] == [("video_changed", 1)]
     (failure,) = open_dataset(out).table("failures").to_pylist()
     assert failure["uri"] == changed.uri

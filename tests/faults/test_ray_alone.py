@@ -20,7 +20,6 @@ pytestmark = [
 SCRIPT = """
     import os, sys
     from pathlib import Path
-    from massannot.executors import ray
     from massannot.engine.progress import ClipDone
     from tests.faults import test_ray_alone, tiny_run
 

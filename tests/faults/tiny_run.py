@@ -56,9 +56,7 @@ def write_videos(folder: Path, count: int) -> list[str]:
     return uris
 
 
-def plan_of(
-    uris: list[str], *, per_shard: int = 3, prompt: str = "square"
-) -> tuple[Shard, ...]:
+def plan_of(uris: list[str], *, per_shard: int = 3, prompt: str = "square") -> tuple[Shard, ...]:
     """Shards of so many videos each, in the given order."""
     spans = (Span(phrases=(Phrase(prompt),)),)
     return sharded([with_file_state(PlannedVideo(uri, spans)) for uri in uris], per_shard)
@@ -115,7 +113,11 @@ def record_of(
     phrases = dict.fromkeys(phrase.text for span in spans for phrase in span.phrases)
     described = pipeline.describe()
     return run_record.RunRecord(
-        spec={"phrases": list(phrases), "sampling": sampling.to_json(), "stages": described["stages"]},
+        spec={
+            "phrases": list(phrases),
+            "sampling": sampling.to_json(),
+            "stages": described["stages"],
+        },
         recipe=described,
         digest=pipeline.digest,
     )

@@ -4,13 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from massannot.plan.columns import BLOCK, PlannedVideos
 
 from massannot.clip import Phrase
 from massannot.errors import UsageError
 from massannot.inputs.names import AT_ONCE, Identities, Names
 from massannot.inputs.span import Span
-from massannot.plan.planned_videos import PlannedVideo
+from massannot.plan.planned_videos import BLOCK, PlannedVideo, PlannedVideos
 
 N = 2 * AT_ONCE + 3
 TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:06d}.mp4" for n in range(N)]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from massannot.dataset.adopt_plan import Asked, adopt
 
 from massannot import cli
+from massannot.dataset import plans
 from massannot.dataset.journal import ClipKey
 from massannot.dataset.layout import WORK_DIR, Layout
 from massannot.dataset.reading import open_dataset
@@ -23,13 +23,11 @@ from massannot.errors import UsageError
 from massannot.jobs import explain as explaining
 from massannot.jobs import status
 from massannot.jobs.status import Standing, standing
-from massannot.plan import folder as plan_folder
-from massannot.plan.folder import PlanFolder
-from massannot.plan.planned_videos import PlannedVideo, deal
+from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.storage.path import place
 from tests import s3_server
 from tests.faults import tiny_run
-from tests.faults.tiny_run import SAMPLING, Tiny, plan_of
+from tests.faults.tiny_run import SAMPLING, Tiny, plan_of, sharded
 
 N_VIDEOS = 4
 N_CLIPS = N_VIDEOS * tiny_run.CLIPS_PER_VIDEO
@@ -57,7 +55,9 @@ def died(tmp_path_factory) -> Path:
     return die(tiny_run.write_videos(folder / "videos", N_VIDEOS), folder / "out")
 
 
-def die(uris: list[str], out: Path, *, plan: Asked | None = None, after: int = 3) -> Path:
+def die(
+    uris: list[str], out: Path, *, plan: tuple[Shard, ...] | None = None, after: int = 3
+) -> Path:
     n_done = 0
 
     def progress(event: object) -> None:
@@ -108,10 +108,9 @@ def test_a_killed_run_counts_the_clips_of_its_plan_and_no_other(died, tmp_path, 
     uris = [str(path) for path in sorted((died.parent / "videos").iterdir())]
     whole = tuple(
         replace(shard, videos=tuple(replace(v, n_clips=2) for v in shard.videos))
-        for shard in plan_of(uris).shards
+        for shard in plan_of(uris)
     )
-    plan_folder.write_once(tmp_path / "plan", whole)
-    out = die(uris, tmp_path / "out", plan=PlanFolder(tmp_path / "plan"), after=after)
+    out = die(uris, tmp_path / "out", plan=whole, after=after)
     found = standing(out)
     assert counts(found) == (N_CLIPS, after, 0, 0, N_CLIPS - after)
     assert "nothing is left to do" not in status.as_text(out, found)
@@ -243,7 +242,7 @@ def test_what_nothing_is_called_is_refused(finished, name):
 
 def test_a_clip_of_a_video_in_a_tar_is_found_by_the_name_that_logs_give_it(tmp_path):
     key = ClipKey("shards/films-000.tar#a.mp4", 2)
-    adopt(Layout(tmp_path), deal([PlannedVideo(key.uri)], per_shard=1))
+    plans.add(Layout(tmp_path), sharded([PlannedVideo(key.uri)], 1), first_number=0)
     for name in (str(key), key.uri, "films-000.tar#a.mp4"):
         (found,) = explaining.explain(tmp_path, name)
         assert (found.state, found.clip.uri) == ("waiting", key.uri)
