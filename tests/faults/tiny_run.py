@@ -90,10 +90,7 @@ def run(
     """
     layout = Layout(out)  # type: ignore[arg-type]  # an address too
     record = run_record.begin(layout, record_of(shards, build(), sampling))
-    if retry:
-        planned = plans.retried(layout, retry)
-    else:
-        planned = _planned(layout, shards)
+    planned = plans.retried(layout, retry) if retry else _planned(layout, shards)
     return execution.run(
         layout,
         record,

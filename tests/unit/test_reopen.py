@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from massannot.dataset import commits
+from massannot.dataset import commits, plans
 from massannot.dataset.journal import read_past
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
