@@ -52,6 +52,8 @@ def environment():
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.mark.seen("Ray", "embedded")
+@pytest.mark.seen("plan and run", "embedded")
 def test_the_section_is_followed_literally(tmp_path_factory, environment):
     folder = tmp_path_factory.mktemp("cluster")
     with socket.socket() as port:

@@ -1,4 +1,4 @@
-"""docs/tutorial.md is followed line by line, commands and Python in the order in which they stand."""
+"""docs/tutorial.md is followed line by line, commands and Python in their order."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def steps() -> list[list[str]]:
     return found
 
 
+@pytest.mark.seen("films and report", "embedded")
+@pytest.mark.seen("exports", "embedded")
+@pytest.mark.seen("publish", "embedded")
 def test_the_tutorial_is_followed_literally(tmp_path: Path) -> None:
     ran = steps()
     assert sum(step[-1].startswith("import") for step in ran) == 2
