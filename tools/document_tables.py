@@ -43,6 +43,13 @@ def _about(tables: list[dict[str, Any]]) -> list[str]:
     return [
         about,
         "",
+        "| table | rows |",
+        "|---|---|",
+        *(
+            f"| [{each['title']}](#{each['title']}) | {_cell(each['description'])} |"
+            for each in tables
+        ),
+        "",
         "Conventions, stored in every file:",
         "",
         *said,
