@@ -22,9 +22,9 @@ version = release
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 nitpicky = True
+highlight_language = "none"  # of blocks of commands
 
 myst_heading_anchors = 3
-suppress_warnings: list[str] = []
 
 html_theme = "furo"
 html_title = f"massannot {release}"

@@ -31,7 +31,11 @@ def steps() -> list[list[str]]:
         if language == "python":
             found.append([sys.executable, "-c", block])
         else:
-            lines = [line for line in block.splitlines() if line.startswith("massannot ")]
+            lines = [
+                line
+                for line in block.replace("\\\n", " ").splitlines()
+                if line.startswith("massannot ")
+            ]
             found += [[*MASSANNOT, *shlex.split(line)[1:]] for line in lines]
     return found
 
