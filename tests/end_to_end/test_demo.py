@@ -27,6 +27,11 @@ def measured(score: str) -> float:
     return line.value.value
 
 
+@pytest.mark.seen("boxes from phrases", "embedded")
+@pytest.mark.seen("masks through time", "embedded")
+@pytest.mark.seen("point tracks", "embedded")
+@pytest.mark.seen("depth", "embedded")
+@pytest.mark.seen("positions and motions", "embedded")
 def test_the_demo_finds_things_by_name_and_says_how_well_that_goes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

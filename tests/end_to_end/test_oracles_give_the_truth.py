@@ -29,6 +29,7 @@ def opened(done: api.Annotated) -> Dataset:
     return done.dataset
 
 
+@pytest.mark.seen("masks through time", "oracle")
 def test_masks_are_the_true_masks_in_every_frame(exact: api.Annotated, world: SceneLibrary) -> None:
     n_compared = 0
     for clip in truths(opened(exact), world):
@@ -41,6 +42,7 @@ def test_masks_are_the_true_masks_in_every_frame(exact: api.Annotated, world: Sc
     assert n_compared > 200
 
 
+@pytest.mark.seen("boxes from phrases", "oracle")
 def test_boxes_are_the_true_boxes(exact: api.Annotated, world: SceneLibrary) -> None:
     for clip in truths(opened(exact), world):
         names = clip.scene.phrases()
@@ -52,6 +54,7 @@ def test_boxes_are_the_true_boxes(exact: api.Annotated, world: SceneLibrary) -> 
             assert box == list(clip.answers.box_xyxy(row["frame"], true))
 
 
+@pytest.mark.seen("who is who", "oracle")
 def test_every_visible_thing_is_found_once(exact: api.Annotated, world: SceneLibrary) -> None:
     for clip in truths(opened(exact), world):
         seen = [k for k in range(len(clip.scene.entities)) if clip.present[:, k].sum() >= 8]
@@ -72,6 +75,8 @@ def lifted_errors(clip: ClipTruth) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     return error[measured], curvature[measured], truth.xyz_cam[..., 2][measured], of_room[measured]
 
 
+@pytest.mark.seen("point tracks", "oracle")
+@pytest.mark.seen("depth", "oracle")
 def test_points_on_planes_are_exact_and_none_is_far_off(
     exact: api.Annotated, world: SceneLibrary
 ) -> None:
@@ -108,6 +113,8 @@ def test_points_on_curved_surfaces_keep_the_second_order_bound(
         assert np.median(error[curved]) < 2e-4
 
 
+@pytest.mark.seen("positions and motions", "oracle")
+@pytest.mark.seen("moving camera", "oracle")
 def test_positions_and_motions_are_those_of_the_same_points(
     exact: api.Annotated, world: SceneLibrary
 ) -> None:
@@ -184,6 +191,7 @@ def test_an_error_put_in_shows_as_exactly_that_error(
             assert np.quantile(abs(ratio[:, 2] - 1.1), 0.99) < 1e-4
 
 
+@pytest.mark.seen("equal bytes again", "oracle")
 def test_the_same_bytes_come_twice_and_from_another_process(
     plain: api.Annotated, world: SceneLibrary, tmp_path: Path
 ) -> None:

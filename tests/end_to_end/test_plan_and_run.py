@@ -52,6 +52,7 @@ def massannot(folder, monkeypatch, capfd):
     return run
 
 
+@pytest.mark.seen("plan and run", "oracle")
 def test_plan_run_status_explain_retry(folder, massannot):
     code, out, err = massannot(PLAN)
     assert code == 0, err

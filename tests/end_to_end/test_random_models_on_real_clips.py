@@ -96,6 +96,10 @@ def test_the_limits_hold_and_every_rejection_is_recorded(annotated: Dataset) -> 
     assert all((row["entity"] is None) == (row["rejected"] is not None) for row in detections)
 
 
+@pytest.mark.seen("boxes from phrases", "random weights")
+@pytest.mark.seen("masks through time", "random weights")
+@pytest.mark.seen("point tracks", "random weights")
+@pytest.mark.seen("depth", "random weights")
 def test_the_tables_are_sound(annotated: Dataset) -> None:
     assert annotated.table("frames").num_rows == N_FRAMES
     assert list(problems(annotated)) == []

@@ -94,12 +94,17 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return done.dataset
 
 
+@pytest.mark.seen("positions and motions", "files on a real clip")
+@pytest.mark.seen("point tracks", "files on a real clip")
 def test_every_clip_is_annotated_and_valid(annotated: Dataset) -> None:
     found = {Path(view.row["uri"]).name for view in annotated.clips()}
     assert found == {path.name for path in CLIPS}
     assert [p for shard in annotated.shards for p in problems(annotated.shard(shard))] == []
 
 
+@pytest.mark.seen("boxes from phrases", "files on a real clip")
+@pytest.mark.seen("masks through time", "files on a real clip")
+@pytest.mark.seen("depth", "files on a real clip")
 def test_the_recorded_thing_is_where_the_file_says_in_source_pixels(annotated: Dataset) -> None:
     for view in annotated.clips():
         width, height = view.row["source_width"], view.row["source_height"]
@@ -127,6 +132,7 @@ def test_times_and_pts_are_the_files_own(annotated: Dataset) -> None:
         assert (np.diff(t_s) > 0.4).all()
 
 
+@pytest.mark.seen("films and report", "files on a real clip")
 def test_a_film_and_a_report_can_be_made_of_them(annotated: Dataset) -> None:
     first = annotated.clip_ids[0]
     (film,) = api.films_of(annotated, clip_ids=[first], each=lambda path: None)

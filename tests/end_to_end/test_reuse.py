@@ -68,6 +68,7 @@ def calls(monkeypatch) -> Counter[str]:
     return asked
 
 
+@pytest.mark.seen("reuse of another run", "oracle")
 def test_other_phrases_do_not_ask_the_depth_model_again(world, first, tmp_path, calls):
     other = names_of(world)[1:3]
     again = Run(world, tmp_path / "again", other, reuse=first.out)

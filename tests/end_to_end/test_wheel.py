@@ -51,6 +51,7 @@ def test_the_commands_answer(installed: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.seen("installed from the wheel", "oracle")
 def test_the_base_install_has_no_torch_and_still_renders_and_reads(
     installed: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def in_bucket(out):
     return {e.uri.removeprefix(folder): store_of(out).get(e.uri) for e in entries}
 
 
+@pytest.mark.seen("buckets", "engine alone")
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.faults)])
 def test_a_run_into_a_bucket_gives_the_bytes_of_a_local_one(
     uris, undisturbed, out, tmp_path, workers

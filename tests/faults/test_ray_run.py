@@ -58,6 +58,8 @@ def annotate(uris, out, address, *, tiny=None, workers=2, **options):
     )
 
 
+@pytest.mark.seen("Ray", "engine alone")
+@pytest.mark.seen("equal bytes again", "engine alone")
 @pytest.mark.parametrize(
     "workers",
     [pytest.param(1, marks=pytest.mark.faults), 2, pytest.param(3, marks=pytest.mark.faults)],

@@ -41,6 +41,7 @@ def test_pictures_are_resized_as_on_the_cpu(how: Any) -> None:
     assert (here != there).float().mean() < 1e-3
 
 
+@pytest.mark.seen("depth", "GPU")
 def test_depth_is_the_cpus(tmp_path: Path) -> None:
     weights, frames = Weights(str(tiny_depth(tmp_path))), noise_frames(5, 120, 160)
     here = on("cpu", DepthAnything(weights)).estimate_depth(frames).values
@@ -51,6 +52,7 @@ def test_depth_is_the_cpus(tmp_path: Path) -> None:
     assert len(np.unique(close)) > close.size / 4  # the head does not count in bfloat16 steps
 
 
+@pytest.mark.seen("boxes from phrases", "GPU")
 def test_boxes_are_the_cpus(tmp_path: Path) -> None:
     weights, frames = Weights(str(tiny_detector(tmp_path))), noise_frames(5, 90, 140)
     options: Any = {"box_threshold": 0.0, "text_threshold": 0.0, "top_k": 20}
@@ -71,6 +73,7 @@ def propagated(device: str, folder: Path, **options: Any) -> list[FrameMasks]:
     return list(session.propagate(first=0, end=8))
 
 
+@pytest.mark.seen("masks through time", "GPU")
 def test_masks_are_the_cpus(tmp_path: Path) -> None:
     folder = tiny_sam2(tmp_path)
     here, there = propagated("cpu", folder), propagated("cuda:0", folder, dtype="float32")
