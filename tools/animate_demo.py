@@ -22,7 +22,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from massannot.io.dataset import open_dataset
+from massannot.dataset.reading import open_dataset
 from massannot.viewers.clip_drawing import ClipDrawing, GetTable
 from massannot.viewers.palette import PAPER
 from massannot.viewers.top_view import TopView
