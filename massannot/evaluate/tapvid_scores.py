@@ -82,32 +82,6 @@ def score(
     return scores if trackwise else {name: float(value) for name, value in scores.items()}
 
 
-def first_queries(
-    gt_tracks_xy: ArrayLike, gt_visibility: ArrayLike
-) -> tuple[NDArray[np.int64], F64]:
-    """Query mode `first`: each track's first visible point. Tracks never visible have none.
-
-    Returns the track of each query (Q,) and the queries (Q, 3) as x, y, t.
-    """
-    truth, visible = np.asarray(gt_tracks_xy, np.float64), np.asarray(gt_visibility, bool)
-    track = np.flatnonzero(visible.any(axis=0))
-    frame = visible.argmax(axis=0)[track]
-    return track, np.column_stack([truth[frame, track], frame])
-
-
-def strided_queries(
-    gt_tracks_xy: ArrayLike, gt_visibility: ArrayLike, *, stride: int = 5
-) -> tuple[NDArray[np.int64], F64]:
-    """Query mode `strided`: every visible point of frames 0, 5, 10, ..., in order of frames.
-
-    Returns the track of each query (Q,), a track may occur often, and the queries (Q, 3).
-    """
-    truth, visible = np.asarray(gt_tracks_xy, np.float64), np.asarray(gt_visibility, bool)
-    step, track = np.nonzero(visible[::stride])
-    frame = step * stride
-    return track, np.column_stack([truth[frame, track], frame])
-
-
 def query_frames(queries_xyt: ArrayLike, *, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """The rounded frame of each query (N,), for N tracks of T frames: `shape` is (T, N)."""
     queries = np.asarray(queries_xyt, np.float64)

@@ -1,16 +1,13 @@
-"""How sure a score is: intervals over clips, because frames of one clip are not independent.
+"""Confidence intervals of scores, over clips: frames of one clip are not independent.
 
-Means and any other statistic by the percentile bootstrap over clips (Efron, 1979); shares of
-independent trials by Wilson's score interval (1927). Seeds are arguments: equal input gives equal
-bounds.
+Means and any other statistic by the percentile bootstrap over clips (Efron, 1979). Seeds are
+arguments: equal input gives equal bounds.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +27,7 @@ class Interval:
     low: float
     high: float
     n: int
-    """Clips, or trials."""
+    """Clips."""
 
 
 def bootstrap(
@@ -102,19 +99,6 @@ def ratio_over_clips(
         return float(top[clips].sum() / total) if total else float("nan")
 
     return bootstrap(share, n_clips=top.size, seed=seed, level=level, n_resamples=n_resamples)
-
-
-def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
-    """Interval of a share of independent trials; 0 .. 1 and NaN without trials."""
-    if not 0 <= successes <= trials:
-        raise ValueError(f"share: found {successes} of {trials}, expected 0 to {trials}")
-    if trials == 0:
-        return Interval(float("nan"), 0.0, 1.0, 0)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, shrink = successes / trials, 1 + z**2 / trials
-    middle = (share + z**2 / (2 * trials)) / shrink
-    half = z / shrink * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), trials)
 
 
 def _draws(n_clips: int, *, seed: int, n_resamples: int) -> Indices:

@@ -15,7 +15,7 @@ are published, and nothing else may look at them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -224,11 +224,6 @@ def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
 def name_of(colour: str, shape: str) -> str:
     """What a person would type for it: "a red ball", "an orange cone"."""
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
-
-
-def options_as_json(options: SceneOptions) -> dict[str, str | int | bool | None]:
-    """The options as a flat JSON object; `SceneOptions(**object)` reads it back."""
-    return asdict(options)
 
 
 def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:

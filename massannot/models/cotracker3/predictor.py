@@ -1,14 +1,13 @@
 """From CoTracker3's network to tracks on pictures of any size: the official wrapper's conventions,
 each an option named after what it does.
 
-Unusual: pictures are resized and encoded once (`encode`); any number of calls, the backward pass
-and every offset of a dense grid read the same features. Coordinates are the network's own: whole
+Unusual: pictures are resized and encoded once (`encode`); any number of calls and the backward pass
+read the same features. Coordinates are the network's own: whole
 numbers are pixel centres, and the resize maps corner pixel centres onto one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +18,7 @@ from torch import Tensor
 from massannot.models.cotracker3.encoder import Features, encode_video
 from massannot.models.cotracker3.net import CoTracker3Net
 from massannot.models.cotracker3.stream import CoTracker3Stream, StreamUpdate
-from massannot.models.cotracker3.tokens import grid_queries, on_mask
+from massannot.models.cotracker3.tokens import grid_queries
 
 VisibilityRule = Literal["visibility", "visibility times confidence"]
 
@@ -98,58 +97,18 @@ class CoTracker3Predictor:
         """Tracks of `queries` (B, N, 3) as (t, x, y) in pixels of the clip's pictures."""
         scaled = queries.clone()
         scaled[..., 1:] = queries[..., 1:] * self.scale(clip.height, clip.width, like=queries)
-        found = self._predicted(clip, scaled, support=True)
-        return self._settled(found, queries)
-
-    def predict_grid(
-        self,
-        clip: EncodedClip,
-        *,
-        grid_size: int,
-        frame: int = 0,
-        mask: Tensor | None = None,
-    ) -> Prediction:
-        """Tracks of a grid of points, row by row, in frame `frame`; of those on `mask` (H, W) if
-        one is given. Only then does the support grid help."""
-        queries = grid_queries(grid_size, frame=frame, size=self.conventions.resize_to)
-        if mask is not None:
-            queries = on_mask(queries, mask, size=self.conventions.resize_to)
-        queries = queries.expand(clip.features.n_videos, -1, -1)
-        found = self._predicted(clip, queries, support=mask is not None)
-        asked = queries.clone()
-        asked[..., 1:] = queries[..., 1:] / self.scale(clip.height, clip.width, like=queries)
-        return self._settled(found, asked)
-
-    def predict_dense(
-        self, clip: EncodedClip, *, frame: int = 0, step: int | None = None
-    ) -> Iterator[Prediction]:
-        """Tracks of every pixel of frame `frame`: one prediction per offset within blocks of
-        `step` pixels (x fast), each with one point a block. The default is the official step, 1/80
-        of the width, but at least 1. No support grid.
-        """
-        step = step or max(1, clip.width // 80)
-        y, x = torch.meshgrid(
-            torch.arange(clip.height // step), torch.arange(clip.width // step), indexing="ij"
-        )
-        blocks = torch.stack([torch.full_like(x, frame), x * step, y * step], -1)
-        blocks = blocks.flatten(0, 1).float().expand(clip.features.n_videos, -1, -1)
-        scale = self.scale(clip.height, clip.width, like=blocks)
-        for offset in range(step * step):
-            queries = blocks + blocks.new_tensor([0, offset % step, offset // step])
-            scaled = queries.clone()
-            scaled[..., 1:] *= scale
-            yield self._settled(self._predicted(clip, scaled, support=False), queries)
+        return self._settled(self._predicted(clip, scaled), queries)
 
     def stream(self, queries: Tensor, *, height: int, width: int) -> PredictorStream:
         """Tracks of `queries` (B, N, 3) in pictures of `height` x `width` that are still to come;
         `backward` and `queries_are_truth` do not apply."""
         return PredictorStream(self, queries, height=height, width=width)
 
-    def _predicted(self, clip: EncodedClip, queries: Tensor, *, support: bool) -> Prediction:
+    def _predicted(self, clip: EncodedClip, queries: Tensor) -> Prediction:
         """The network's answer for `queries` in its own pixels, in pixels of the clip."""
         n_points = queries.shape[1]
         needs_backward = self.conventions.backward and bool((queries[..., 0] >= 1).any())
-        queries = self.with_support(queries) if support else queries
+        queries = self.with_support(queries)
         found = self.net.track(clip.features, queries, iters=self.conventions.iters)
         if needs_backward:
             n_frames = clip.features.n_frames

@@ -180,14 +180,6 @@ class Sam2Session(MaskSession):
             ids = list(self._objects) if objects is None else list(objects)
             yield self._frame_masks(frame, ids, backwards=step < 0)
 
-    @property
-    def n_bytes_held(self) -> int:
-        """Tensors that the session keeps: bounded by objects and prompts, not by frames."""
-        held = [*self._features.tensors, *(t for o in self._objects.values() for t in o.tensors)]
-        return sum(t.numel() * t.element_size() for t in held) + sum(
-            mask.nbytes for mask in self._given.values()
-        )
-
     def _frame_masks(self, frame: int, ids: list[int], *, backwards: bool) -> FrameMasks:
         """Every object's mask in one frame; the tracked ones are remembered."""
         shape = (len(ids), self._frames.height, self._frames.width)
