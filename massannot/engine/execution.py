@@ -22,7 +22,7 @@ from massannot.engine.progress import Event, Progress, RunBegun
 from massannot.engine.tally import RunSummary, Tally, summarize
 from massannot.errors import BadRecipe
 from massannot.plan.folder import PlannedShard
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.reader import Sampling
 
 Drive = Callable[[Sequence[PlannedShard], StopSignals, Progress], None]

@@ -17,7 +17,7 @@ from massannot.engine.worker import Reader, ReadPlanned
 from massannot.engine.worker_config import Order, driver_name
 from massannot.models.runtime import pick, torch_state
 from massannot.plan.folder import PlannedShard
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.reader import Sampling
 
 DEFAULT_SAMPLING = Sampling()

@@ -35,7 +35,7 @@ from massannot.engine.worker import Reader, ReadPlanned
 from massannot.engine.worker_config import Order, driver_name
 from massannot.errors import NothingToRun, UsageError
 from massannot.plan.folder import PlannedShard
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.reader import Sampling
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from massannot.dataset.record import Weights
 from massannot.engine.progress import Progress, WorkerReady, load_of
 from massannot.engine.worker import Reader, Worker
 from massannot.plan.folder import PlanFolder
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.byte_budget import ByteBudget
 
 

@@ -33,7 +33,7 @@ from massannot.jobs.kept_choice import KeptChoice, kept_choice
 from massannot.recipes.digests import code_digests, digests
 from massannot.recipes.models import pins_of
 from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import GIVEN, Pipeline
+from massannot.stages._stage import GIVEN, Pipeline
 from massannot.video.reader import Sampling
 
 

@@ -12,7 +12,7 @@ from massannot.models import weights
 from massannot.recipes import spec as recipe
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.reader import Sampling
 
 DECIDING = (

@@ -18,7 +18,7 @@ from massannot.models.protocols import (
 )
 from massannot.models.weights import Weights, pin, require
 from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 
 
 def detector(choice: Choice) -> PhraseDetector:

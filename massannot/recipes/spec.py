@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from massannot.errors import BadRecipe, UsageError
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 
 STEPS = ("detect", "masks", "depth", "tracks", "cameras")
 """The jobs whose answers may come from a file or, on rendered scenes, from the truth."""

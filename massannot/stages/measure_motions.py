@@ -29,7 +29,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.motion import displacement_sigma, first_and_last
 from massannot.geometry.path_length import jitter, path_length
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BackgroundPaths, background_paths, numbers, words
 
 F64 = NDArray[np.float64]
@@ -39,7 +39,7 @@ _NOISE_QUANTILE = 0.9
 
 
 @dataclass(frozen=True)
-class MeasureMotions(BaseStage):
+class MeasureMotions(Stage):
     """One row per entity, segment and frame of reference."""
 
     min_background_points: int = 8

@@ -26,11 +26,11 @@ from massannot.entities.identity import IdentityOptions, joined_fragments
 from massannot.entities.rows import with_entities
 from massannot.entities.way_back import go_back
 from massannot.models.protocols import MaskPropagator
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class PropagateMasks(IdentityOptions, BaseStage):
+class PropagateMasks(IdentityOptions, Stage):
     """Follows what was detected with `propagator` and decides who is who."""
 
     _: KW_ONLY

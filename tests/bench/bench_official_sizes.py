@@ -30,7 +30,7 @@ import numpy as np
 
 from massannot.clip import Clip, Frames
 from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline, StageTime
+from massannot.stages._stage import Pipeline, StageTime
 from massannot.video.reader import Sampling, Span, probe, read_clips
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"

@@ -28,7 +28,7 @@ from massannot.models.oracle import (
     OracleTracker,
 )
 from massannot.scenes.world import SceneOptions, make_scene
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.stages._track_arrays import numbers
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras

@@ -23,7 +23,7 @@ from massannot.engine.progress import ClipBegun, ClipDone, ShardDone, WorkerDied
 from massannot.engine.watchdog import Patience
 from massannot.engine.worker import ReadPlanned
 from massannot.errors import BadRecipe, NothingToRun, OtherRecipe
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.tables import _consistency as consistency
 from tests.faults import tiny_run
 from tests.faults.tiny_run import Tiny, data_files, done, plan_of

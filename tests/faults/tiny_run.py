@@ -22,8 +22,7 @@ from massannot.clip import Clip, Phrase
 from massannot.errors import ModelFailed
 from massannot.models.runtime import micro_batch
 from massannot.plan.planned_videos import Plan, deal, seen_now
-from massannot.stages._pipeline import Pipeline
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Pipeline, Stage
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.reader import Sampling, Span
 
@@ -53,7 +52,7 @@ def plan_of(uris: list[str], *, per_shard: int = 3, prompt: str = "square") -> P
 
 
 @dataclass(frozen=True)
-class MeasureBrightness(BaseStage):
+class MeasureBrightness(Stage):
     """Writes tracks_xy from the pictures: lists whose numbers depend on every pixel."""
 
     points: int = 3
@@ -81,7 +80,7 @@ class MeasureBrightness(BaseStage):
 
 
 @dataclass(frozen=True)
-class DescribeClip(BaseStage):
+class DescribeClip(Stage):
     """Writes the clip's row, and an `events` table that stays empty."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "tracks_xy")
@@ -113,7 +112,7 @@ class DescribeClip(BaseStage):
 
 
 @dataclass(frozen=True)
-class Misbehave(BaseStage):
+class Misbehave(Stage):
     """Does to chosen clips, named `video-stem/clip_index`, what one hopes never to see."""
 
     _raises: frozenset[str] = frozenset()
@@ -170,7 +169,7 @@ class Tiny:
     seconds: float = 0.0
     tally: Path | None = None
     points: int = 3
-    more: tuple[BaseStage, ...] = field(default=())
+    more: tuple[Stage, ...] = field(default=())
 
     def __call__(self) -> Pipeline:
         misbehave = Misbehave(
