@@ -17,12 +17,11 @@ from PIL import Image
 
 from massannot.dataset.arrays import stored_values
 from massannot.dataset.reading import ClipView
-from massannot.evaluate import box_scores, identity_scores, mask_scores, tapvid_scores
+from massannot.evaluate import box_scores, identity_scores, raster_scores, tapvid_scores
 from massannot.evaluate import tapvid3d_scores as tapvid3d
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
-from massannot.scenes.scene_record import body_centres
-from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_answers import Answers, body_centres
 from massannot.scenes.world import Scene
 
 F64 = npt.NDArray[np.float64]
@@ -143,7 +142,7 @@ class ClipTruth:
             if mask is None:
                 mask = np.zeros_like(truth)
             if truth.any() or mask.any():
-                js.append(mask_scores.region_similarity(mask, truth))
+                js.append(raster_scores.region_similarity(mask, truth))
         return float(np.mean(js)) if js else NAN
 
 
@@ -182,11 +181,11 @@ def _depth(clip: ClipTruth) -> list[Score]:
     z, true_z, where = (np.stack(part) for part in (found, truth, objects))
     usual = np.full_like(true_z, clip.usual_depth_m)
     whole, on_objects = (
-        mask_scores.score_depth(z, true_z),
-        mask_scores.score_depth(z, true_z, where=where),
+        raster_scores.score_depth(z, true_z),
+        raster_scores.score_depth(z, true_z, where=where),
     )
-    flat = mask_scores.score_depth(usual, true_z)
-    flat_objects = mask_scores.score_depth(usual, true_z, where=where)
+    flat = raster_scores.score_depth(usual, true_z)
+    flat_objects = raster_scores.score_depth(usual, true_z, where=where)
     return [
         Score("depth", "abs_rel", whole.abs_rel, flat.abs_rel),
         Score("depth", "abs_rel_objects", on_objects.abs_rel, flat_objects.abs_rel),
@@ -239,10 +238,10 @@ def _masks(clip: ClipTruth) -> list[Score]:
         for frame in range(first, clip.n_frames, BOUNDARY_EVERY):
             truth = clip.answers.mask(frame, k)
             if truth.any():
-                copied.append(mask_scores.region_similarity(copy, truth))
+                copied.append(raster_scores.region_similarity(copy, truth))
             if k in found_for and truth.any():
                 mask = clip.found_masks.get((found_for[k], frame), np.zeros_like(truth))
-                fs.append(mask_scores.boundary_measure(mask, truth))
+                fs.append(raster_scores.boundary_measure(mask, truth))
     return [
         Score("masks", "J", _mean(paired), _mean(copied)),
         Score("masks", "F", _mean(fs)),

@@ -14,8 +14,13 @@ from typing import Literal, get_args, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from massannot.evaluate.point_counts import THRESHOLDS, PointCounts, count_points
-from massannot.evaluate.tapvid_scores import check_shapes, query_frames
+from massannot.evaluate.tapvid_scores import (
+    THRESHOLDS,
+    PointCounts,
+    check_shapes,
+    count_points,
+    query_frames,
+)
 
 Bool = NDArray[np.bool_]
 F64 = NDArray[np.float64]

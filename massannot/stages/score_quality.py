@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry import rle
-from massannot.geometry.path_length import jitter
+from massannot.geometry.motion import jitter
 from massannot.geometry.quality import QualityParts, quality
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import numbers, picture_tracks, space_tracks, words
