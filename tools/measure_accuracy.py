@@ -21,7 +21,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from massannot.evaluate import accuracy
+from massannot.evaluate import shipped_accuracy
 from massannot.evaluate.dataset_scores import usual_depth_m
 from massannot.scenes.world import SCENE_VERSION, TEST_SEEDS, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
@@ -30,7 +30,10 @@ from tools.embedded import accuracy_lines
 from tools.embedded.ruler import MEASURES, Record, Ruler
 
 README = Path(__file__).parent.parent / "README.md"
-TABLES = {"accuracy": accuracy.scores_as_markdown, "attribution": accuracy.replaced_as_markdown}
+TABLES = {
+    "accuracy": shipped_accuracy.scores_as_markdown,
+    "attribution": shipped_accuracy.replaced_as_markdown,
+}
 """By the names of their places in README."""
 N_CLIPS = 64
 
@@ -51,22 +54,22 @@ def main() -> None:
     records = _records(args.work, seeds[part - 1 :: parts], set(seeds[: args.replaced]))
     if parts > 1:
         return
-    found = accuracy.Accuracy(
+    found = shipped_accuracy.Accuracy(
         scene_version=SCENE_VERSION,
         seeds=f"{seeds[0]}..{seeds[-1]}",
         n_frames=SceneOptions().n_frames,
-        weights=accuracy.shipped_weights(),
+        weights=shipped_accuracy.shipped_weights(),
         cpu_s_per_clip=accuracy_lines.cpu_s_per_clip(records["whole"]),
         lines=accuracy_lines.lines(records),
         replaced=accuracy_lines.replaced(records["replaced"]),
     )
     if not args.show:
-        write_over(accuracy.FILE, found.to_json().encode())
-        write_readme(accuracy.read())
+        write_over(shipped_accuracy.FILE, found.to_json().encode())
+        write_readme(shipped_accuracy.read())
     print("\n\n".join(table(found) for table in TABLES.values()))
 
 
-def write_readme(found: accuracy.Accuracy) -> None:
+def write_readme(found: shipped_accuracy.Accuracy) -> None:
     """Replace what stands in the two places."""
     text = README.read_text(encoding="utf-8")
     for name, table in TABLES.items():
@@ -89,7 +92,7 @@ def _records(work: Path, seeds: range, replaced: set[int]) -> dict[str, list[Rec
     write_scenes(scenes, seeds=missing, progress=lambda record: _say(record.description))
     usual = usual_depth_m(make_scene(seed) for seed in TEST_SEEDS[:N_CLIPS])
     ruler = Ruler(scenes, usual_depth_m=usual)
-    weights = accuracy.shipped_weights()
+    weights = shipped_accuracy.shipped_weights()
     records: dict[str, list[Record]] = {name: [] for name in MEASURES}
     for seed in seeds:
         for name, (_, by) in MEASURES.items():

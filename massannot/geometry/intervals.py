@@ -20,7 +20,7 @@ N_RESAMPLES = 2000  # moves a bound by about 1.5 % of the interval from seed to 
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A value and its bounds; NaN bounds where fewer than two clips speak."""
 
     value: float
@@ -37,31 +37,31 @@ def bootstrap(
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> Interval:
-    """Interval of `statistic(clips)`, which gets the numbers of the drawn clips (n_clips,).
+) -> ConfidenceInterval:
+    """ConfidenceInterval of `statistic(clips)`, which gets the numbers of the drawn clips (n_clips,).
 
     Draws on which the statistic is NaN are left out.
     """
     value = float(statistic(np.arange(n_clips)))
     if n_clips < 2:
-        return Interval(value, float("nan"), float("nan"), n_clips)
+        return ConfidenceInterval(value, float("nan"), float("nan"), n_clips)
     drawn = _draws(n_clips, seed=seed, n_resamples=n_resamples)
     low, high = _percentiles(np.array([statistic(clips) for clips in drawn]), level)
-    return Interval(value, low, high, n_clips)
+    return ConfidenceInterval(value, low, high, n_clips)
 
 
 def mean_over_clips(
     values: ArrayLike, *, seed: int, level: float = LEVEL, n_resamples: int = N_RESAMPLES
-) -> Interval:
-    """Interval of the mean of one value per clip (C,). Clips with NaN are left out."""
+) -> ConfidenceInterval:
+    """ConfidenceInterval of the mean of one value per clip (C,). Clips with NaN are left out."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]
     value = float(known.mean()) if known.size else float("nan")
     if known.size < 2:
-        return Interval(value, float("nan"), float("nan"), known.size)
+        return ConfidenceInterval(value, float("nan"), float("nan"), known.size)
     drawn = _draws(known.size, seed=seed, n_resamples=n_resamples)
     low, high = _percentiles(known[drawn].mean(axis=1), level)
-    return Interval(value, low, high, known.size)
+    return ConfidenceInterval(value, low, high, known.size)
 
 
 def mean_difference(
@@ -71,8 +71,8 @@ def mean_difference(
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> Interval:
-    """Interval of the mean of values - baseline, paired: entry c of both (C,) is the same clip."""
+) -> ConfidenceInterval:
+    """ConfidenceInterval of the mean of values - baseline, paired: entry c of both (C,) is the same clip."""
     first, second = np.asarray(values, np.float64), np.asarray(baseline, np.float64)
     if first.shape != second.shape:
         raise ValueError(
@@ -88,8 +88,8 @@ def ratio_over_clips(
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> Interval:
-    """Interval of sum(counted) / sum(out_of), each (C,): a share whose trials cluster in clips."""
+) -> ConfidenceInterval:
+    """ConfidenceInterval of sum(counted) / sum(out_of), each (C,): a share whose trials cluster in clips."""
     top, bottom = np.asarray(counted, np.float64), np.asarray(out_of, np.float64)
     if top.shape != bottom.shape:
         raise ValueError(f"ratio: found shapes {top.shape} and {bottom.shape}, expected the same")

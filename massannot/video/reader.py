@@ -29,7 +29,7 @@ from massannot.inputs.span import united
 from massannot.storage.fetch import fetched
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.decoder_process import Broken, DecoderProcess, Need, ProbeJob
+from massannot.video.decoder_process import DecodeFailed, DecoderProcess, Need, ProbeJob
 from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.video.header import Header
 from massannot.video.sampling import CutRules
@@ -178,7 +178,7 @@ def _read(
                 )
                 return
             else:
-                assert isinstance(message, Broken)
+                assert isinstance(message, DecodeFailed)
                 finished = True
                 raise message.error
     except ClipError as error:
@@ -203,7 +203,7 @@ def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
         _POOL.give_back(process, reusable=finished)
     if isinstance(answer, Header):
         return answer
-    assert isinstance(answer, Broken)
+    assert isinstance(answer, DecodeFailed)
     raise answer.error
 
 

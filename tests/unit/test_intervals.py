@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from massannot.geometry.intervals import (
-    Interval,
+    ConfidenceInterval,
     bootstrap,
     mean_difference,
     mean_over_clips,
@@ -93,4 +93,4 @@ def test_one_clip_gives_a_value_only() -> None:
     found = bootstrap(lambda clips: float(len(clips)), n_clips=1, seed=0)
     assert found.value == 1
     assert math.isnan(found.low)
-    assert isinstance(found, Interval)
+    assert isinstance(found, ConfidenceInterval)

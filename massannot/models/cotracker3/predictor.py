@@ -21,7 +21,7 @@ from torch import Tensor
 
 from massannot.models.cotracker3.encoder import Features, encode_video
 from massannot.models.cotracker3.net import CoTracker3Net, by_video
-from massannot.models.cotracker3.tokens import Templates, TrackState, grid_queries
+from massannot.models.cotracker3.point_tokens import Templates, TrackState, grid_queries
 
 VisibilityRule = Literal["visibility", "visibility times confidence"]
 
