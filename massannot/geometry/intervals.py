@@ -38,7 +38,7 @@ def bootstrap(
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> ConfidenceInterval:
-    """ConfidenceInterval of `statistic(clips)`, which gets the numbers of the drawn clips (n_clips,).
+    """Interval of `statistic(clips)`, which gets the numbers of the drawn clips (n_clips,).
 
     Draws on which the statistic is NaN are left out.
     """
@@ -53,7 +53,7 @@ def bootstrap(
 def mean_over_clips(
     values: ArrayLike, *, seed: int, level: float = LEVEL, n_resamples: int = N_RESAMPLES
 ) -> ConfidenceInterval:
-    """ConfidenceInterval of the mean of one value per clip (C,). Clips with NaN are left out."""
+    """Interval of the mean of one value per clip (C,). Clips with NaN are left out."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]
     value = float(known.mean()) if known.size else float("nan")
@@ -72,7 +72,7 @@ def mean_difference(
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> ConfidenceInterval:
-    """ConfidenceInterval of the mean of values - baseline, paired: entry c of both (C,) is the same clip."""
+    """Interval of the mean of values - baseline, paired: entry c of both (C,) is the same clip."""
     first, second = np.asarray(values, np.float64), np.asarray(baseline, np.float64)
     if first.shape != second.shape:
         raise ValueError(
@@ -89,7 +89,7 @@ def ratio_over_clips(
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> ConfidenceInterval:
-    """ConfidenceInterval of sum(counted) / sum(out_of), each (C,): a share whose trials cluster in clips."""
+    """Interval of sum(counted) / sum(out_of), each (C,): a share whose trials cluster in clips."""
     top, bottom = np.asarray(counted, np.float64), np.asarray(out_of, np.float64)
     if top.shape != bottom.shape:
         raise ValueError(f"ratio: found shapes {top.shape} and {bottom.shape}, expected the same")
