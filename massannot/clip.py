@@ -10,7 +10,6 @@ else holds a view. Torch is unknown here: `once` lets a model keep its upload fo
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import mmap
 import os
@@ -38,13 +37,16 @@ class SharedPixels:
 
     The memory has no name: it is handed to another process as a file descriptor and is gone when
     the last holder lets go or dies, however it dies. It does not count against /dev/shm, which
-    containers keep at 64 MB.
+    containers keep at 64 MB. Every view of `array`, however it was made, keeps the mapping.
     """
 
     def __init__(self, memory: mmap.mmap, shape: tuple[int, int, int, int]) -> None:
         self._memory: mmap.mmap | None = memory
         self.shape = shape
-        self.array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memory)
+        # Through a memoryview, which views hold: mmap then refuses to close. np.ndarray(buffer=...)
+        # would not tell mmap, and a view that outlives the mapping ends the process.
+        levels = np.frombuffer(memoryview(memory), np.uint8)
+        self.array: npt.NDArray[np.uint8] = levels[: np.prod(shape)].reshape(shape)
 
     @classmethod
     def attach(cls, descriptor: int, shape: tuple[int, int, int, int]) -> SharedPixels:
@@ -54,24 +56,21 @@ class SharedPixels:
         finally:
             os.close(descriptor)
 
-    @classmethod
-    def create(cls, shape: tuple[int, int, int, int]) -> SharedPixels:
-        """New memory, all zero."""
-        descriptor = anonymous_memory()
-        os.ftruncate(descriptor, _n_bytes(shape))
-        return cls.attach(descriptor, shape)
-
     @property
     def nbytes(self) -> int:
         return _n_bytes(self.shape)
 
-    def close(self) -> None:
-        """Give the memory back; the pages that a living view shows go when it goes."""
+    def close(self) -> mmap.mmap | None:
+        """Give the memory back at once. Where a view of it lives, return the mapping instead: it
+        goes with the last view."""
         memory, self._memory = self._memory, None
         self.array = np.empty((0, 0, 0, 3), np.uint8)
         if memory is not None:
-            with contextlib.suppress(BufferError):
+            try:
                 memory.close()
+            except BufferError:
+                return memory
+        return None
 
 
 def anonymous_memory() -> int:

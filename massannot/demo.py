@@ -10,7 +10,7 @@ from pathlib import Path
 
 from massannot.dataset.reading import open_dataset
 from massannot.engine.settings import ExecutorSettings
-from massannot.evaluate import accuracy, dataset_scores
+from massannot.evaluate import dataset_scores, shipped_accuracy
 from massannot.jobs import annotate
 from massannot.jobs.outcome import DONE
 from massannot.jobs.run import RunOptions
@@ -48,7 +48,7 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
     if as_json:
         found = {**outcome.as_json, "scores": dataset_scores.as_json(rows)}
         if not truth:
-            found["accuracy"] = json.loads(accuracy.read().to_json())
+            found["accuracy"] = json.loads(shipped_accuracy.read().to_json())
         print(json.dumps(found, indent=2))
     else:
         print(outcome.text)
@@ -56,8 +56,8 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
             print(f"\n'{spec.phrases[-1]}' is not in the scene: to find none is right")
             _print_scores(rows, seed=seed)
             if not truth:
-                print(f"\n{accuracy.as_text(accuracy.read())}")
-            print(f"\n{accuracy.ONLY_RENDERED}\n{NOW_YOURS}")
+                print(f"\n{shipped_accuracy.as_text(shipped_accuracy.read())}")
+            print(f"\n{shipped_accuracy.ONLY_RENDERED}\n{NOW_YOURS}")
     return outcome.code
 
 

@@ -7,7 +7,7 @@ floor from background points that ought to stand still.
 
 from massannot.recipes.models import cameras, depth, detector, notes, propagator, tracker
 from massannot.recipes.spec import RunSpec
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth

@@ -27,12 +27,12 @@ from massannot.inputs.span import Span, VideoSource
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.protocols import F64, PointTracker, PointTracks
-from massannot.models.random_weights import COTRACKER3, write_repository
 from massannot.models.weights import Weights
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.reader import read_clips
 from massannot.video.sampling import Sampling
 from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
+from tests.random_weights import COTRACKER3, write_repository
 
 RANDOM = "RANDOM weights: it knows nothing, and these are no tracks"
 OFFICIAL_FILE = "scaled_offline.pth"

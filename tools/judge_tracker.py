@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from massannot.clip import Frames
-from massannot.geometry.intervals import Interval, mean_difference, mean_over_clips
+from massannot.geometry.intervals import ConfidenceInterval, mean_difference, mean_over_clips
 from massannot.models.cotracker3.checkpoint import save_cotracker3
 from massannot.models.cotracker3.predictor import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
@@ -186,7 +186,7 @@ def shown(rows: Sequence[dict[str, float]], suffix: str = "") -> dict[str, list[
     return {n: as_list(mean_over_clips(column(rows, n + suffix), seed=SEED)) for n in SCORES}
 
 
-def as_list(interval: Interval) -> list[float]:
+def as_list(interval: ConfidenceInterval) -> list[float]:
     return [round(float(x), 4) for x in (interval.value, interval.low, interval.high)]
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from massannot.evaluate import accuracy
+from massannot.evaluate import shipped_accuracy
 from massannot.evaluate.dataset_scores import usual_depth_m
 from massannot.scenes.world import SCENE_VERSION, TEST_SEEDS, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
@@ -42,7 +42,7 @@ HEADLINES = (
 """The four scores that README shows."""
 
 
-def four_numbers(found: accuracy.Accuracy) -> str:
+def four_numbers(found: shipped_accuracy.Accuracy) -> str:
     """A table of HEADLINES, and what they are about."""
     (n_clips,) = {line.value.n for line in found.lines}
     rows = [
@@ -53,7 +53,7 @@ def four_numbers(found: accuracy.Accuracy) -> str:
         if line.score == name
     ]
     about = (
-        f"On {n_clips} rendered clips (95 % intervals). {accuracy.ONLY_RENDERED} "
+        f"On {n_clips} rendered clips (95 % intervals). {shipped_accuracy.ONLY_RENDERED} "
         "[All scores](https://github.com/massannot/massannot/blob/main/docs/accuracy.md)."
     )
     return "\n".join([about, "", "| score | measured | no skill |", "|---|---|---|", *rows])
@@ -64,7 +64,7 @@ class Place:
     """Where a table stands: between <!-- name --> and <!-- end of name --> of a file."""
 
     file: Path
-    table: Callable[[accuracy.Accuracy], str]
+    table: Callable[[shipped_accuracy.Accuracy], str]
 
 
 ACCURACY_PAGE = ROOT / "docs" / "accuracy.md"
@@ -91,22 +91,22 @@ def main() -> None:
     records = _records(args.work, seeds[part - 1 :: parts], set(seeds[: args.replaced]))
     if parts > 1:
         return
-    found = accuracy.Accuracy(
+    found = shipped_accuracy.Accuracy(
         scene_version=SCENE_VERSION,
         seeds=f"{seeds[0]}..{seeds[-1]}",
         n_frames=SceneOptions().n_frames,
-        weights=accuracy.shipped_weights(),
+        weights=shipped_accuracy.shipped_weights(),
         cpu_s_per_clip=accuracy_lines.cpu_s_per_clip(records["whole"]),
         lines=accuracy_lines.lines(records),
         replaced=accuracy_lines.replaced(records["replaced"]),
     )
     if not args.show:
-        write_over(accuracy.FILE, found.to_json().encode())
-        write_places(accuracy.read())
+        write_over(shipped_accuracy.FILE, found.to_json().encode())
+        write_places(shipped_accuracy.read())
     print("\n\n".join(place.table(found) for place in PLACES.values()))
 
 
-def write_places(found: accuracy.Accuracy) -> None:
+def write_places(found: shipped_accuracy.Accuracy) -> None:
     """Replace what stands in every place."""
     for name, place in PLACES.items():
         text = place.file.read_text(encoding="utf-8")
@@ -130,7 +130,7 @@ def _records(work: Path, seeds: range, replaced: set[int]) -> dict[str, list[Rec
     write_scenes(scenes, seeds=missing, progress=lambda record: _say(record.description))
     usual = usual_depth_m(make_scene(seed) for seed in TEST_SEEDS[:N_CLIPS])
     ruler = Ruler(scenes, usual_depth_m=usual)
-    weights = accuracy.shipped_weights()
+    weights = shipped_accuracy.shipped_weights()
     records: dict[str, list[Record]] = {name: [] for name in MEASURES}
     for seed in seeds:
         for name, (_, by) in MEASURES.items():

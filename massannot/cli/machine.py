@@ -169,15 +169,6 @@ def models_download(profile: str, as_json: AsJson = False) -> None:
         print("\n".join(folders) or "needs no weights")
 
 
-@models_app.command("init-random", hidden=True)
-def models_init_random(profile: str, cache: Path, seed: int = 0) -> None:
-    """Write full-size models with random weights into a hub cache: for tests without a network."""
-    from massannot.models.profiles import named
-    from massannot.models.random_weights import write_profile
-
-    write_profile(named(profile), cache, seed=seed)
-
-
 def _profile_json(profile: Any) -> dict[str, Any]:
     return {
         "name": profile.name,

@@ -23,7 +23,7 @@ from massannot.engine.tally import RunSummary, Tally, summarize
 from massannot.engine.worker import Reader, ReadPlanned
 from massannot.engine.worker_config import WorkerConfig, driver_name
 from massannot.plan.folder import PlannedShard
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.sampling import Sampling
 
 DEFAULT_SETTINGS = ExecutorSettings()

@@ -43,7 +43,7 @@ from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Pro
 from massannot.errors import ClipError, NothingToRun
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.stages._pipeline import Pipeline, StageFailed, StageTime
+from massannot.stages._stage import Pipeline, StageFailed, StageTime
 from massannot.tables import _consistency as consistency
 from massannot.video.byte_budget import ByteBudget
 from massannot.video.reader import VideoEnd, read_clips, release

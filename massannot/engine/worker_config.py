@@ -16,7 +16,7 @@ from massannot.dataset.layout import WORK_DIR, Layout
 from massannot.dataset.record import LoadedWeights
 from massannot.engine.progress import Progress, WorkerReady, load_of
 from massannot.engine.worker import Reader, Worker
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.byte_budget import ByteBudget
 
 

@@ -106,7 +106,7 @@ class Sighting:
             self.heard[other.phrase] = max(other.score, self.heard.get(other.phrase, 0.0))
 
 
-class Start(NamedTuple):
+class TrackStart(NamedTuple):
     """Where an object of the session was prompted: its way back to the clip's start begins here."""
 
     frame: int
@@ -118,7 +118,7 @@ class EntityTrack:
     """A thing: its sightings, its masks so far, the session's object that follows it now."""
 
     sightings: list[Sighting]
-    starts: list[Start]
+    starts: list[TrackStart]
     masks: dict[int, FrameMask] = field(default_factory=dict)
     object_id: int | None = None
     """None: nothing follows it any more; only its return revives it."""
@@ -136,7 +136,7 @@ class EntityTrack:
     def resume(self, sighting: Sighting) -> None:
         """Go on with the object that `sighting` started."""
         self.sightings.append(sighting)
-        self.starts.append(Start(sighting.frame, sighting.object_id))
+        self.starts.append(TrackStart(sighting.frame, sighting.object_id))
         self.object_id = sighting.object_id
         self.region = sighting.region
         self.masks[sighting.frame] = sighting.mask

@@ -59,22 +59,6 @@ def average_precision(found: TextBoxes, truth: TextBoxes, *, iou_threshold: floa
     return area_under_precision(right, found.score, n_true=len(truth.score))
 
 
-def mean_average_precision(
-    found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
-) -> float:
-    """Mean over the texts of the truth of each one's own AP; NaN without true boxes."""
-    right = right_boxes(found, truth, iou_threshold=iou_threshold)
-    words = np.array([text for _, text in found.groups()], dtype=object)
-    true_words = [text for _, text in truth.groups()]
-    of_texts = [
-        area_under_precision(
-            right[words == text], found.score[words == text], n_true=true_words.count(text)
-        )
-        for text in sorted(set(true_words))
-    ]
-    return float(np.mean(of_texts)) if of_texts else float("nan")
-
-
 def right_boxes(found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> Bool:
     """Which of the found boxes (D,) are right, by the rule of this file."""
     return np.asarray(true_box_of(found, truth, iou_threshold=iou_threshold) >= 0)

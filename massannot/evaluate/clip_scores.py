@@ -17,12 +17,11 @@ from PIL import Image
 
 from massannot.dataset.arrays import stored_values
 from massannot.dataset.reading import ClipView
-from massannot.evaluate import box_scores, identity_scores, mask_scores, tapvid_scores
+from massannot.evaluate import box_scores, identity_scores, raster_scores, tapvid_scores
 from massannot.evaluate import tapvid3d_scores as tapvid3d
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
-from massannot.scenes.scene_record import body_centres
-from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_answers import Answers, body_centres
 from massannot.scenes.world import Scene
 
 F64 = npt.NDArray[np.float64]
@@ -39,7 +38,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Score:
+class ClipScore:
     """One number of one clip; `baseline`: what no skill at all would get, NaN: not defined."""
 
     stage: str
@@ -143,7 +142,7 @@ class ClipTruth:
             if mask is None:
                 mask = np.zeros_like(truth)
             if truth.any() or mask.any():
-                js.append(mask_scores.region_similarity(mask, truth))
+                js.append(raster_scores.region_similarity(mask, truth))
         return float(np.mean(js)) if js else NAN
 
 
@@ -153,7 +152,7 @@ def scene_frames(view: ClipView, scene: Scene) -> tuple[int, ...]:
     return tuple(int(k) for k in np.round(t_s * scene.options.fps))
 
 
-def score_clip(clip: ClipTruth) -> list[Score]:
+def score_clip(clip: ClipTruth) -> list[ClipScore]:
     """Every score of one clip."""
     return [
         *_depth(clip),
@@ -166,7 +165,7 @@ def score_clip(clip: ClipTruth) -> list[Score]:
     ]
 
 
-def _depth(clip: ClipTruth) -> list[Score]:
+def _depth(clip: ClipTruth) -> list[ClipScore]:
     found, truth, objects = [], [], []
     for row in clip.view.table("depth_maps").to_pylist():
         found.append(stored_depth(row))
@@ -178,19 +177,19 @@ def _depth(clip: ClipTruth) -> list[Score]:
             ids |= np.asarray(mask.resize((row["width"], row["height"]), Image.Resampling.NEAREST))
         objects.append(ids)
     if not found:
-        return [Score("depth", "abs_rel", NAN), Score("depth", "abs_rel_objects", NAN)]
+        return [ClipScore("depth", "abs_rel", NAN), ClipScore("depth", "abs_rel_objects", NAN)]
     z, true_z, where = (np.stack(part) for part in (found, truth, objects))
     usual = np.full_like(true_z, clip.usual_depth_m)
     whole, on_objects = (
-        mask_scores.score_depth(z, true_z),
-        mask_scores.score_depth(z, true_z, where=where),
+        raster_scores.score_depth(z, true_z),
+        raster_scores.score_depth(z, true_z, where=where),
     )
-    flat = mask_scores.score_depth(usual, true_z)
-    flat_objects = mask_scores.score_depth(usual, true_z, where=where)
+    flat = raster_scores.score_depth(usual, true_z)
+    flat_objects = raster_scores.score_depth(usual, true_z, where=where)
     return [
-        Score("depth", "abs_rel", whole.abs_rel, flat.abs_rel),
-        Score("depth", "abs_rel_objects", on_objects.abs_rel, flat_objects.abs_rel),
-        Score("depth", "delta_1_25", whole.delta_1_25, flat.delta_1_25),
+        ClipScore("depth", "abs_rel", whole.abs_rel, flat.abs_rel),
+        ClipScore("depth", "abs_rel_objects", on_objects.abs_rel, flat_objects.abs_rel),
+        ClipScore("depth", "delta_1_25", whole.delta_1_25, flat.delta_1_25),
     ]
 
 
@@ -202,7 +201,7 @@ def stored_depth(row: dict[str, Any]) -> npt.NDArray[np.float32]:
     return value.astype(np.float32)
 
 
-def _boxes(clip: ClipTruth) -> list[Score]:
+def _boxes(clip: ClipTruth) -> list[ClipScore]:
     detections = clip.view.table("detections").to_pylist()
     at = sorted({row["frame"] for row in detections}) or [0]
     found = box_scores.TextBoxes(
@@ -225,10 +224,10 @@ def _boxes(clip: ClipTruth) -> list[Score]:
         np.ones(len(true)),
     )
     ap50 = box_scores.average_precision(found, truth) if true else NAN
-    return [Score("boxes", "ap50", ap50, 0.0 if true else NAN)]
+    return [ClipScore("boxes", "ap50", ap50, 0.0 if true else NAN)]
 
 
-def _masks(clip: ClipTruth) -> list[Score]:
+def _masks(clip: ClipTruth) -> list[ClipScore]:
     found_for = dict(clip.pairs)
     known = clip.asked_js
     paired = [j for k, j in known.items() if k in found_for]
@@ -239,23 +238,23 @@ def _masks(clip: ClipTruth) -> list[Score]:
         for frame in range(first, clip.n_frames, BOUNDARY_EVERY):
             truth = clip.answers.mask(frame, k)
             if truth.any():
-                copied.append(mask_scores.region_similarity(copy, truth))
+                copied.append(raster_scores.region_similarity(copy, truth))
             if k in found_for and truth.any():
                 mask = clip.found_masks.get((found_for[k], frame), np.zeros_like(truth))
-                fs.append(mask_scores.boundary_measure(mask, truth))
+                fs.append(raster_scores.boundary_measure(mask, truth))
     return [
-        Score("masks", "J", _mean(paired), _mean(copied)),
-        Score("masks", "F", _mean(fs)),
-        Score("entities", "found", _mean([float(j > FOUND_J) for j in known.values()]), 0.0),
+        ClipScore("masks", "J", _mean(paired), _mean(copied)),
+        ClipScore("masks", "F", _mean(fs)),
+        ClipScore("entities", "found", _mean([float(j > FOUND_J) for j in known.values()]), 0.0),
     ]
 
 
-def _identity(clip: ClipTruth) -> list[Score]:
+def _identity(clip: ClipTruth) -> list[ClipScore]:
     scores = identity_scores.score_identity(clip.overlap, clip.present)
     kept = scores.n_reentries_kept / scores.n_reentries if scores.n_reentries else NAN
     return [
-        Score("identity", "switches", float(scores.n_switches)),
-        Score("identity", "reentries_kept", kept),
+        ClipScore("identity", "switches", float(scores.n_switches)),
+        ClipScore("identity", "reentries_kept", kept),
     ]
 
 
@@ -267,10 +266,10 @@ def _queries(clip: ClipTruth) -> tuple[Bool, F64]:
     return tracks.entity >= 0, np.column_stack([tracks.query_frame, xy]).astype(np.float64)
 
 
-def _tracks(clip: ClipTruth) -> list[Score]:
+def _tracks(clip: ClipTruth) -> list[ClipScore]:
     of_entity, queries_txy = _queries(clip)
     if not of_entity.any():
-        return [Score("tracks_2d", "AJ", NAN), Score("tracks_3d", "AJ_3D", NAN)]
+        return [ClipScore("tracks_2d", "AJ", NAN), ClipScore("tracks_3d", "AJ_3D", NAN)]
     tracks = clip.view.tracks()
     queries = queries_txy[of_entity]
     truth = clip.answers.tracks(queries)
@@ -284,11 +283,11 @@ def _tracks(clip: ClipTruth) -> list[Score]:
         truth.xy, truth.visible, still, np.ones_like(visible), queries[:, [1, 2, 0]], size=size
     )
     scores = [
-        Score("tracks_2d", name, float(flat[name]), float(static[name]))
+        ClipScore("tracks_2d", name, float(flat[name]), float(static[name]))
         for name in ("AJ", "delta_avg", "OA")
     ]
     if tracks.scale_type is None:
-        return [*scores, Score("tracks_3d", "AJ_3D", NAN)]
+        return [*scores, ClipScore("tracks_3d", "AJ_3D", NAN)]
     xyz = np.nan_to_num(tracks.xyz[:, of_entity].astype(np.float64), nan=1e6)
     intrinsics = tapvid3d.evaluation_intrinsics(
         clip.answers.intrinsics(), height=clip.height, width=clip.width
@@ -298,8 +297,8 @@ def _tracks(clip: ClipTruth) -> list[Score]:
             truth.xyz_cam, truth.visible, xyz, visible, intrinsics, scaling=scaling
         )
         suffix = "" if scaling == "median" else "_unscaled"
-        scores.append(Score("tracks_3d", f"AJ_3D{suffix}", float(space["AJ_3D"])))
-        scores.append(Score("tracks_3d", f"APD_3D{suffix}", float(space["APD_3D"])))
+        scores.append(ClipScore("tracks_3d", f"AJ_3D{suffix}", float(space["AJ_3D"])))
+        scores.append(ClipScore("tracks_3d", f"APD_3D{suffix}", float(space["APD_3D"])))
     return scores
 
 
@@ -338,7 +337,7 @@ def found_position_errors_m(clip: ClipTruth) -> tuple[list[float], list[float]]:
     return errors, flat
 
 
-def _positions(clip: ClipTruth) -> list[Score]:
+def _positions(clip: ClipTruth) -> list[ClipScore]:
     found = clip.view.positions()
     column = {int(entity): m for m, entity in enumerate(found.entity)}
     surface, same, body, flat = [], [], [], []
@@ -355,10 +354,10 @@ def _positions(clip: ClipTruth) -> list[Score]:
         ray = truth / truth[:, 2:]
         flat += list(np.linalg.norm(ray * clip.usual_depth_m - truth, axis=1)[measured])
     return [
-        Score("positions", "median_error_m", _median(surface), _median(flat)),
-        Score("positions", "median_error_same_points_m", _median(same)),
-        Score("positions", "max_error_same_points_m", _max(same)),
-        Score("positions", "surface_to_body_centre_m", _median(body)),
+        ClipScore("positions", "median_error_m", _median(surface), _median(flat)),
+        ClipScore("positions", "median_error_same_points_m", _median(same)),
+        ClipScore("positions", "max_error_same_points_m", _max(same)),
+        ClipScore("positions", "surface_to_body_centre_m", _median(body)),
     ]
 
 
@@ -377,7 +376,7 @@ def same_points(clip: ClipTruth, entity: int) -> F64:
     return centres
 
 
-def _motions(clip: ClipTruth) -> list[Score]:
+def _motions(clip: ClipTruth) -> list[ClipScore]:
     found = {entity: true for true, entity in clip.pairs}
     segments = {r["segment"]: r for r in clip.view.table("segments").to_pylist()}
     t_s = clip.view.table("frames")["t_s"].to_numpy()
@@ -395,8 +394,8 @@ def _motions(clip: ClipTruth) -> list[Score]:
             errors.append(float(np.linalg.norm(said - moved)))
             none.append(float(np.linalg.norm(moved)))
     return [
-        Score("motions", "median_error_m", _median(errors), _median(none)),
-        Score("motions", "max_error_m", _max(errors)),
+        ClipScore("motions", "median_error_m", _median(errors), _median(none)),
+        ClipScore("motions", "max_error_m", _max(errors)),
     ]
 
 

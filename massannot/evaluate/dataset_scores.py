@@ -15,8 +15,8 @@ import numpy as np
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.evaluate.clip_scores import ClipTruth, Score, score_clip
-from massannot.geometry.intervals import Interval, mean_over_clips
+from massannot.evaluate.clip_scores import ClipScore, ClipTruth, score_clip
+from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
@@ -28,8 +28,8 @@ class Row:
 
     stage: str
     metric: str
-    value: Interval
-    baseline: Interval
+    value: ConfidenceInterval
+    baseline: ConfidenceInterval
 
 
 def evaluate(
@@ -52,7 +52,7 @@ def evaluate(
             f"{scenes.folder}; expected the folder whose videos were annotated"
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
-    values: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    values: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
     for view in views:
         clip = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual)
         for score in score_clip(clip):

@@ -36,11 +36,6 @@ class IdentityScores:
     n_reentries_kept: int
     """Returns after which the object's first entity is the one it left with."""
 
-    @property
-    def reentry_rate(self) -> float:
-        """Share of returns with the same identity; NaN without returns."""
-        return self.n_reentries_kept / self.n_reentries if self.n_reentries else float("nan")
-
 
 def score_identity(
     overlap: F64, present: Bool, *, least_overlap: float = 0.5, least_absence: int = 1

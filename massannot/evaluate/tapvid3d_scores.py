@@ -8,14 +8,19 @@ All positions are in the camera frame of their frame, z forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from massannot.evaluate.point_counts import THRESHOLDS, PointCounts, count_points
-from massannot.evaluate.tapvid_scores import check_shapes, query_frames
+from massannot.evaluate.tapvid_scores import (
+    THRESHOLDS,
+    PointCounts,
+    check_shapes,
+    count_points,
+    query_frames,
+)
 
 Bool = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -109,20 +114,6 @@ def score(
 def evaluation_intrinsics(fx_fy_cx_cy: ArrayLike, *, height: int, width: int) -> F64:
     """Intrinsics (..., 4) of a picture, at the size at which the benchmark scores."""
     return np.asarray(fx_fy_cx_cy, np.float64) * (EVALUATION_SHORT_SIDE / min(height, width))
-
-
-def benchmark_scores(
-    scores_of_videos: Mapping[str, Sequence[Mapping[str, float]]],
-) -> dict[str, float]:
-    """The benchmark's numbers: the mean over the videos of each source, then over the sources.
-
-    A video without prediction counts as zeros: hand in zeros for it.
-    """
-    sources = list(scores_of_videos.values())
-    return {
-        name: float(np.mean([np.mean([video[name] for video in videos]) for videos in sources]))
-        for name in sources[0][0]
-    }
 
 
 def _factor(

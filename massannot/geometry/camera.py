@@ -138,24 +138,6 @@ def unproject(xy: ArrayLike, z: ArrayLike, intrinsics: ArrayLike) -> F64:
     return np.stack(np.broadcast_arrays(x, y, depth), axis=-1)
 
 
-def matrix_from_intrinsics(intrinsics: ArrayLike) -> F64:
-    """Matrices (..., 3, 3): pixel * z = matrix @ point, same pixel convention."""
-    fx, fy, cx, cy = np.moveaxis(_intrinsics(intrinsics), -1, 0)
-    matrix = np.zeros((*fx.shape, 3, 3))
-    matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2] = fx, fy, 1
-    matrix[..., 0, 2], matrix[..., 1, 2] = cx, cy
-    return matrix
-
-
-def intrinsics_from_matrix(matrix: ArrayLike) -> F64:
-    """Intrinsics (..., 4) of matrices (..., 3, 3), which must be without skew."""
-    k = np.asarray(matrix, np.float64)
-    intrinsics = np.stack([k[..., 0, 0], k[..., 1, 1], k[..., 0, 2], k[..., 1, 2]], axis=-1)
-    if not np.array_equal(matrix_from_intrinsics(intrinsics), k):
-        raise ValueError(f"camera matrix: found {k.tolist()}, expected [fx 0 cx, 0 fy cy, 0 0 1]")
-    return intrinsics
-
-
 def _intrinsics(intrinsics: ArrayLike) -> F64:
     array = np.asarray(intrinsics, np.float64)
     if array.ndim == 0 or array.shape[-1] != 4:

@@ -72,7 +72,7 @@ F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 
-class LiftedTracks(NamedTuple):
+class LiftedPoints(NamedTuple):
     """N points in T frames, in the camera of each frame."""
 
     xyz: F64
@@ -92,7 +92,7 @@ def lift_tracks(
     t_s: F64,
     picture_size: tuple[int, int],
     edge_rule: EdgeRule = DEFAULT_EDGE_RULE,
-) -> LiftedTracks:
+) -> LiftedPoints:
     """Points xy (T, N, 2) in pixels of a picture (width, height) with `visible` (T, N).
 
     depth_Thw (T, h, w) is z, of any size; intrinsics (T, 4) in pixels of xy; t_s (T,) seconds.
@@ -113,4 +113,4 @@ def lift_tracks(
     interpolated = ~measured & np.isfinite(z) & inside
     present = measured | interpolated
     xyz = unproject(xy, z, intrinsics[:, None])
-    return LiftedTracks(np.where(present[..., None], xyz, np.nan), measured, interpolated)
+    return LiftedPoints(np.where(present[..., None], xyz, np.nan), measured, interpolated)

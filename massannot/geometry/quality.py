@@ -13,9 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, isfinite, log10
 
-GOOD_ERROR = 0.02
-"""Error, as a share of the distance from the camera, up to which a position counts as right."""
-
 
 @dataclass(frozen=True)
 class QualityParts:

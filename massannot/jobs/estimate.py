@@ -28,7 +28,7 @@ from massannot.engine.progress import ClipDone, Event, Progress
 from massannot.engine.settings import ExecutorSettings
 from massannot.engine.watchdog import Patience
 from massannot.errors import ClipError, NothingToRun
-from massannot.geometry.intervals import Interval, ratio_over_clips
+from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
 from massannot.inputs.span import Span
 from massannot.jobs.plan import read_record
 from massannot.models.runtime import torch_state
@@ -68,13 +68,13 @@ class Pilot:
     pixels: float
     """Annotated frames times working pixels, as costs in a plan."""
     stage_s: Mapping[str, float]
-    seconds_a_pixel: Interval
+    seconds_a_pixel: ConfidenceInterval
     """Device seconds a pixel, over clips."""
     decode_s: float
     """Core-seconds for `decode_pixels`."""
     decode_pixels: float
     table_bytes: Mapping[str, int]
-    bytes_a_frame: Mapping[str, Interval]
+    bytes_a_frame: Mapping[str, ConfidenceInterval]
     """Of each table, over the pilot's shards."""
 
 
@@ -84,13 +84,13 @@ class Estimate:
 
     device: str
     pilot: Pilot
-    device_hours: Interval
+    device_hours: ConfidenceInterval
     decode_core_hours: float
     cores_a_worker: float
     """Decoding cores that keep one worker busy."""
     cores_here: float
     """Cores of this machine for each of its workers."""
-    table_bytes: Mapping[str, Interval]
+    table_bytes: Mapping[str, ConfidenceInterval]
     n_shards: int
     hours: Mapping[int, float] = field(default_factory=dict)
     """By number of workers, if decoding keeps up: the last shard ends when it ends."""
@@ -152,7 +152,7 @@ def in_proportion(
     )
 
 
-def _times(interval: Interval, factor: float) -> Interval:
+def _times(interval: ConfidenceInterval, factor: float) -> ConfidenceInterval:
     return replace(
         interval,
         value=interval.value * factor,
@@ -361,7 +361,7 @@ def _pixels_of(row: Mapping[str, Any]) -> float:
     return float(row["n_frames"] * row["working_width"] * row["working_height"])
 
 
-def _short(interval: Interval) -> str:
+def _short(interval: ConfidenceInterval) -> str:
     if np.isnan(interval.low):
         return _number(interval.value)
     return f"{_number(interval.value)} ({_number(interval.low)} to {_number(interval.high)})"

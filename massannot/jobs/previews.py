@@ -18,7 +18,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import ClipView
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages.store_depth import StoreDepth
 from massannot.storage.parquet import read_parquet, write_parquet
 
@@ -49,7 +49,7 @@ def with_preview(view: ClipView, folder: Path) -> Callable[[str], pa.Table]:
 
 
 @dataclass(frozen=True)
-class KeepPreview(BaseStage):
+class KeepPreview(Stage):
     """Writes the clip's depth beside the run, into no table."""
 
     _folder: Path

@@ -33,7 +33,7 @@ from massannot.jobs.previews import KeepPreview
 from massannot.jobs.previews import previews as preview_folder
 from massannot.recipes.digests import record_of
 from massannot.recipes.spec import RunSpec
-from massannot.stages._pipeline import GIVEN, Pipeline
+from massannot.stages._stage import GIVEN, Pipeline
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class DepthAnything:
     """None: as "canonical" in the weights' card.json says, if it does."""
     focal_px: float = 0.0
     """Focal length of the clips in pixels of the Frames; only for a canonical network."""
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedDepth | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -80,7 +80,7 @@ class DepthAnything:
         count = n_parameters(net)
         net.head = InFloat32(net.head)
         config = processor_config(local.folder)
-        self._loaded = _Loaded(
+        self._loaded = _LoadedDepth(
             net=torch.compile(net) if self.compile else net,
             metric=net.config.depth_estimation_type == "metric",
             target=_target(config),
@@ -122,7 +122,7 @@ class DepthAnything:
         return DepthMaps(values, "metric" if loaded.metric else "affine")
 
     def _predict(
-        self, loaded: _Loaded, pixels_BHWC: torch.Tensor, height: int, width: int
+        self, loaded: _LoadedDepth, pixels_BHWC: torch.Tensor, height: int, width: int
     ) -> torch.Tensor:
         with inference(self.dtype, device=loaded.device, auto="bfloat16"):
             levels = resized(pixels_BHWC, height=height, width=width, interpolation="bicubic")
@@ -142,14 +142,14 @@ class DepthAnything:
             )
         return canonical.factor(focal, frames.width)
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> _LoadedDepth:
         if self._loaded is None:
             raise RuntimeError("DepthAnything: setup() comes before estimate_depth()")
         return self._loaded
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedDepth:
     net: Any
     metric: bool
     target: tuple[int, int]

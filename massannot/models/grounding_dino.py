@@ -53,7 +53,7 @@ BORDERS = frozenset({CLS, SEP, STOP, QUESTION, PAD})
 
 
 @dataclass(frozen=True)
-class Prompt:
+class DetectorPrompt:
     """One text for one forward pass: its tokens, and for each of its phrases the index among the
     phrases asked and the half-open span of its tokens."""
 
@@ -68,27 +68,27 @@ def prompts_of(
     *,
     limit: int,
     known: str = "English words",
-) -> tuple[Prompt, ...]:
+) -> tuple[DetectorPrompt, ...]:
     """As few texts of at most `limit` tokens as hold the phrases in their order.
 
     A phrase's words are tokenized alone: the vocabulary is of words, so they read the same in
     company. `known`: what the vocabulary holds, for a refusal. Raises BadPhrase, naming the phrase.
     """
     tokens = [tuple(tokenize(cleaned(phrase))) for phrase in phrases]
-    prompts: list[Prompt] = []
+    prompts: list[DetectorPrompt] = []
     ids: list[int] = [CLS]
     members: list[int] = []
     spans: list[tuple[int, int]] = []
     for index, (phrase, own) in enumerate(zip(phrases, tokens)):
         _refuse_tokens(phrase, own, limit, known)
         if len(ids) + len(own) + 2 > limit:
-            prompts.append(Prompt((*ids, SEP), tuple(members), tuple(spans)))
+            prompts.append(DetectorPrompt((*ids, SEP), tuple(members), tuple(spans)))
             ids, members, spans = [CLS], [], []
         members.append(index)
         spans.append((len(ids), len(ids) + len(own)))
         ids += [*own, STOP]
     if members:
-        prompts.append(Prompt((*ids, SEP), tuple(members), tuple(spans)))
+        prompts.append(DetectorPrompt((*ids, SEP), tuple(members), tuple(spans)))
     return tuple(prompts)
 
 
@@ -143,7 +143,7 @@ class GroundingDino:
     dtype: Dtype = "auto"
     """auto: float32 everywhere; boxes are refined in logits, which bfloat16 would round."""
     compile: bool = False
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedDetector | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -159,7 +159,7 @@ class GroundingDino:
             )
         config = processor_config(local.folder)
         size = config.get("size", {})
-        self._loaded = _Loaded(
+        self._loaded = _LoadedDetector(
             net=torch.compile(net) if self.compile else net,
             tokenizer=tokenizer,
             text_limit=min(net.config.max_text_len, net.config.text_config.max_position_embeddings),
@@ -206,7 +206,9 @@ class GroundingDino:
                         found.append(self._answer(frames, frame, phrase, *best))
         return _detections(found)
 
-    def _best(self, loaded: _Loaded, values_BCHW: torch.Tensor, prompt: Prompt) -> tuple[F32, F32]:
+    def _best(
+        self, loaded: _LoadedDetector, values_BCHW: torch.Tensor, prompt: DetectorPrompt
+    ) -> tuple[F32, F32]:
         """The best boxes of each phrase of one prompt: scores (B, P, k), 0 where none passed, and
         normalised cxcywh (B, P, k, 4)."""
         logits_BQL, boxes_BQ4 = self._read(loaded, values_BCHW, prompt)
@@ -224,7 +226,7 @@ class GroundingDino:
         return top.values.cpu().numpy(), chosen.cpu().numpy()
 
     def _read(
-        self, loaded: _Loaded, values_BCHW: torch.Tensor, prompt: Prompt
+        self, loaded: _LoadedDetector, values_BCHW: torch.Tensor, prompt: DetectorPrompt
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ids = torch.tensor(prompt.ids, device=loaded.device).expand(len(values_BCHW), -1)
         with inference(self.dtype, device=loaded.device, auto="float32"):
@@ -262,14 +264,14 @@ class GroundingDino:
         order = order[: self.top_k]
         return _Found(frame, phrase, scores[order], boxes[order])
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> _LoadedDetector:
         if self._loaded is None:
             raise RuntimeError("GroundingDino: setup() comes before detect()")
         return self._loaded
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedDetector:
     net: Any
     tokenizer: Any
     text_limit: int

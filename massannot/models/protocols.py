@@ -39,6 +39,7 @@ class ModelCard:
     n_parameters: int = 0
 
 
+@runtime_checkable
 class Model(Protocol):
     """The life of every model."""
 

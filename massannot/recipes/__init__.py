@@ -15,7 +15,7 @@ from massannot.plugins import Registry
 
 if TYPE_CHECKING:
     from massannot.recipes.spec import RunSpec
-    from massannot.stages._pipeline import Pipeline
+    from massannot.stages._stage import Pipeline
 
 
 def built(spec: RunSpec) -> Pipeline:

@@ -17,7 +17,7 @@ from massannot.plugins import is_file, is_outside
 from massannot.recipes import registry
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import RunSpec
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 
 DECIDING = (
     "clip.py", "entities", "geometry", "inputs", "models", "recipes", "scenes", "stages", "tables",

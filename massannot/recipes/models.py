@@ -22,7 +22,7 @@ from massannot.models.protocols import (
 )
 from massannot.models.weights import Weights, pin, require
 from massannot.recipes.spec import Answerer, RunSpec
-from massannot.stages._pipeline import Pipeline, with_option
+from massannot.stages._stage import Pipeline, with_option
 
 
 @dataclass(frozen=True)

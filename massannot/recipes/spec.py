@@ -15,7 +15,7 @@ from massannot.models.profiles import Job
 from massannot.video.sampling import Sampling
 
 if TYPE_CHECKING:
-    from massannot.stages._pipeline import Pipeline
+    from massannot.stages._stage import Pipeline
 
 SHARD_MINUTES = 7.5
 """Short enough that little is lost with a worker, long enough that files stay few."""

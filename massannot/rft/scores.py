@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from massannot.geometry.intervals import Interval, ratio_over_clips
+from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
 from massannot.questions.scene_families import FAMILIES, chance
 from massannot.rft.answer import Answered
 
@@ -27,7 +27,7 @@ class Score:
     by: By
     what: str
     """The category or the answer type; "all": the mean over all questions."""
-    accuracy: Interval
+    accuracy: ConfidenceInterval
     """Over videos; `n` is their number."""
     n_questions: int
     chance: float | None

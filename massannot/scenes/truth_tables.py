@@ -18,9 +18,13 @@ from massannot.clip import Clip
 from massannot.geometry import rle
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import first_and_last
-from massannot.scenes.scene_record import TruePoints, followed_points, visible_surface_centre
 from massannot.scenes.shapes import Floats
-from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_answers import (
+    Answers,
+    TruePoints,
+    followed_points,
+    visible_surface_centre,
+)
 from massannot.scenes.true_tracks import ROOM
 from massannot.scenes.world import Scene
 

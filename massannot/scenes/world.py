@@ -15,7 +15,7 @@ are published, and nothing else may look at them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -32,7 +32,7 @@ from massannot.scenes.camera_path import (
     pinhole,
 )
 from massannot.scenes.physics import Body, Motion, room_planes, simulate
-from massannot.scenes.scenarios import SCENARIOS, Scenario, Stage, draw_bodies
+from massannot.scenes.scenarios import SCENARIOS, Arena, Scenario, draw_bodies
 from massannot.scenes.shapes import SHAPE_NAMES, Floats
 from massannot.scenes.textures import TILE_M, Skin, Tiling, draw_floor, draw_skin, draw_wall
 
@@ -226,11 +226,6 @@ def name_of(colour: str, shape: str) -> str:
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
 
 
-def options_as_json(options: SceneOptions) -> dict[str, str | int | bool | None]:
-    """The options as a flat JSON object; `SceneOptions(**object)` reads it back."""
-    return asdict(options)
-
-
 def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
     rng = np.random.default_rng([seed, 1, attempt])
     half = rng.uniform(2.9, 4.2, 2)
@@ -259,10 +254,10 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
         azimuth=azimuth,
     )
     right = np.array([-away[1], away[0], 0.0]) * -1
-    stage = Stage(focus, right, away, half_width_m=1.05, half_depth_m=1.05)
+    arena = Arena(focus, right, away, half_width_m=1.05, half_depth_m=1.05)
     count = options.n_bodies or int(rng.choice(6, p=[0.08, 0.17, 0.25, 0.22, 0.16, 0.12])) + 1
     names = _draw_names(rng, scenario, count)
-    bodies = draw_bodies(rng, scenario=scenario, names=[shape for _, shape in names], stage=stage)
+    bodies = draw_bodies(rng, scenario=scenario, names=[shape for _, shape in names], arena=arena)
     entities = _named(rng, names, bodies)
     planes = room_planes(room.half_m[0], room.half_m[1], room.height_m)
     motion = simulate(

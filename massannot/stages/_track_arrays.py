@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry.camera import apply, inverse
-from massannot.geometry.path_length import jitter, path_length
+from massannot.geometry.motion import jitter, path_length
 from massannot.tables._spec import FLOAT32, POINT_STATES, STRING
 
 
@@ -27,7 +27,7 @@ class BackgroundPaths:
     """(T, N, 3); NaN: absent."""
     measured: Bool
     jitter: F64
-    """(N, 3), see geometry/path_length.py."""
+    """(N, 3), see geometry/motion.py."""
     t_s: F64
 
     def over(self, first: int, end: int) -> tuple[F64, F64]:

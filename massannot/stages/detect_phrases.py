@@ -24,11 +24,11 @@ from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.image_coords import clipped_xyxy
 from massannot.models.protocols import I32, Bool, Detections, PhraseDetector
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class DetectPhrases(BaseStage):
+class DetectPhrases(Stage):
     """Asks `detector` for the clip's phrases in every `key_every`-th frame."""
 
     detector: PhraseDetector

@@ -12,13 +12,13 @@ from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.camera import check_rigid, resized_intrinsics
 from massannot.models.protocols import CameraEstimator, Cameras
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 _POSE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class EstimateCameras(BaseStage):
+class EstimateCameras(Stage):
     """Asks `model`, which answers in working pixels."""
 
     model: CameraEstimator

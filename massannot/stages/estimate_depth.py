@@ -17,11 +17,11 @@ import numpy as np
 from massannot.clip import Clip, DepthMaps
 from massannot.errors import BadModelOutput
 from massannot.models.protocols import DepthEstimator
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class EstimateDepth(BaseStage):
+class EstimateDepth(Stage):
     """Asks `model` for the depth of all frames at once, so that it can batch them."""
 
     model: DepthEstimator

@@ -21,7 +21,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import Centres, surface_centre
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
     SpaceTracks,
     camera_arrays,
@@ -37,7 +37,7 @@ Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class LocateEntities(BaseStage):
+class LocateEntities(Stage):
     """One row per entity and frame, present or not."""
 
     min_points: int = 3

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry import rle
-from massannot.geometry.path_length import jitter
+from massannot.geometry.motion import jitter
 from massannot.geometry.quality import QualityParts, quality
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import numbers, picture_tracks, space_tracks, words
 from massannot.tables._spec import FLOAT32
 
@@ -28,7 +28,7 @@ Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class ScoreQuality(BaseStage):
+class ScoreQuality(Stage):
     """Fills `quality` and its parts in `entities` and `motions`."""
 
     reads: ClassVar[tuple[str, ...]] = (

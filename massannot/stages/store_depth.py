@@ -18,7 +18,7 @@ from PIL import Image
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadRecipe
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 F32 = NDArray[np.float32]
 
@@ -26,7 +26,7 @@ _STEPS = 65534
 
 
 @dataclass(frozen=True)
-class StoreDepth(BaseStage):
+class StoreDepth(Stage):
     """Writes every frame's depth, as it is after stabilize_depth."""
 
     short_side: int = 256

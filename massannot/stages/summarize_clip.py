@@ -15,12 +15,12 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BACKGROUND, background_paths, picture_tracks
 
 
 @dataclass(frozen=True)
-class SummarizeClip(BaseStage):
+class SummarizeClip(Stage):
     """Writes the one row of `clips`."""
 
     static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)

@@ -26,7 +26,7 @@ from massannot.errors import BadModelOutput
 from massannot.geometry import rle
 from massannot.geometry.point_choice import choose_points, texture
 from massannot.models.protocols import F32, F64, I32, Bool, PointTracker, PointTracks
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.tables._spec import list_of
 
 BACKGROUND = -1
@@ -41,7 +41,7 @@ _OPEN_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class TrackPoints(BaseStage):
+class TrackPoints(Stage):
     """Chooses points and follows them with `tracker`."""
 
     tracker: PointTracker

@@ -69,7 +69,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Broken:
+class DecodeFailed:
     """The job ended with this error."""
 
     error: ClipError
@@ -190,12 +190,12 @@ def _answer(job: DecodeJob | ProbeJob, outbox: _Wire) -> object:
     try:
         return probe(job.path) if isinstance(job, ProbeJob) else decode(job, outbox)
     except ClipError as error:
-        return Broken(type(error)(str(error)))
+        return DecodeFailed(type(error)(str(error)))
     except (EOFError, BrokenPipeError):
         raise
     except Exception as error:  # nobody knows what files can do to a codec's binding
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Broken(
+        return DecodeFailed(
             DecoderCrashed(
                 f"{job.path}: found {type(error).__name__}: {error} (in {where.name}, "
                 f"{os.path.basename(where.filename)}:{where.lineno}), expected frames or the "

@@ -2,7 +2,8 @@
 
 Another process decodes (see decoder_process.py): what crashes or hangs there is a DecoderCrashed
 here. While the caller works on a clip, the process is at the next one, as far as the ByteBudget
-allows. Pictures are given back with `release`, at the latest when nobody refers to the clip.
+allows. Pictures are given back with `release`, at the latest when nothing refers to the clip; those
+that a view of `frames.pixels_THWC` still shows, when that view goes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from massannot.inputs.span import Span, VideoSource, united
 from massannot.storage.fetch import fetched
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.decoder_process import Broken, DecoderProcess, Need, ProbeJob
+from massannot.video.decoder_process import DecodeFailed, DecoderProcess, Need, ProbeJob
 from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.video.header import Header
 from massannot.video.sampling import Sampling, exact
@@ -142,7 +143,7 @@ def _read(
                 )
                 return
             else:
-                assert isinstance(message, Broken)
+                assert isinstance(message, DecodeFailed)
                 finished = True
                 raise message.error
     except ClipError as error:
@@ -167,13 +168,14 @@ def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
         _POOL.give_back(process, reusable=finished)
     if isinstance(answer, Header):
         return answer
-    assert isinstance(answer, Broken)
+    assert isinstance(answer, DecodeFailed)
     raise answer.error
 
 
 def release(clip: Clip) -> None:
     """Give a clip's pictures back to its budget. Its frames keep their shape and lose their
-    content; calling it again does nothing."""
+    content; views that were taken before keep theirs, and the memory. Calling it again does
+    nothing."""
     clip.frames.forget()
     blank = np.broadcast_to(np.uint8(0), clip.frames.pixels_THWC.shape)
     object.__setattr__(clip.frames, "pixels_THWC", blank)
@@ -196,12 +198,14 @@ class _Reader:
     def hand_over(self, frames: Frames, pixels: SharedPixels) -> None:
         """From now on the bytes are the caller's, until it releases or forgets the clip."""
         self.budget.deliver(pixels.nbytes, reader=self)
-        _HELD[frames] = weakref.finalize(frames, _let_go, pixels, self.budget, pixels.nbytes)
+        _HELD[frames] = weakref.finalize(frames, _let_go, pixels, self.budget)
 
 
-def _let_go(pixels: SharedPixels, budget: ByteBudget, nbytes: int) -> None:
-    pixels.close()
-    budget.release(nbytes)
+def _let_go(pixels: SharedPixels, budget: ByteBudget) -> None:
+    memory = pixels.close()
+    budget.release(pixels.nbytes, viewed=memory is not None)
+    if memory is not None:
+        weakref.finalize(memory, budget.view_ended, pixels.nbytes).atexit = False
 
 
 class _Pool:

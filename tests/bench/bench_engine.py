@@ -36,8 +36,7 @@ from massannot.engine.worker import ReadPlanned
 from massannot.engine.worker_config import Order
 from massannot.plan.folder import PlannedShard
 from massannot.plan.planned_videos import PlannedVideo, deal
-from massannot.stages._pipeline import Pipeline
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Pipeline, Stage
 from massannot.video.byte_budget import ByteBudget
 from massannot.video.reader import VideoEnd
 from massannot.video.sampling import Sampling
@@ -152,7 +151,7 @@ class Decode(ReadPlanned):
 
 
 @dataclass(frozen=True)
-class Simulate(BaseStage):
+class Simulate(Stage):
     """A model: so long on the device."""
 
     seconds: float
@@ -173,7 +172,7 @@ class Simulate(BaseStage):
 
 
 @dataclass(frozen=True)
-class Describe(BaseStage):
+class Describe(Stage):
     """The clip's row; its pictures are not needed any more."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames",)

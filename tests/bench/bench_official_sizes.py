@@ -31,7 +31,7 @@ import numpy as np
 from massannot.clip import Clip, Frames
 from massannot.inputs.span import Span, VideoSource
 from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline, StageTime
+from massannot.stages._stage import Pipeline, StageTime
 from massannot.video.reader import probe, read_clips
 from massannot.video.sampling import Sampling
 
@@ -67,12 +67,17 @@ def main(wanted: list[str]) -> None:
 
 
 def write_weights(profile: str, home: Path) -> None:
-    """As on the hub, unless they are there."""
+    """The profile's models with random weights under `home` (HF_HOME), unless they are there. In a
+    process of its own, whose memory is given back."""
     marker = home / f"{profile}.written"
     if not marker.exists():
-        command = [sys.executable, "-c", "from massannot.cli import main; main()"]
-        command += ["models", "init-random", profile, str(home / "hub")]
-        subprocess.run(command, check=True)
+        program = (
+            "from pathlib import Path\n"
+            "from massannot.models.profiles import named\n"
+            "from tests.random_weights import write_profile\n"
+            f"write_profile(named({profile!r}), Path({str(home / 'hub')!r}))"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)
         marker.touch()
 
 

@@ -144,7 +144,7 @@ def test_progress_tells_every_clip_and_shard(uris, tmp_path):
 
 def test_a_clip_that_raises_is_one_row_and_the_others_are_done(uris, undisturbed, tmp_path):
     summary = annotate(uris, tmp_path / "out", tiny=Tiny(raises=frozenset({"v001/1"})))
-    assert failures(tmp_path / "out") == [("v001", 1, "tiny_run", "model_failed", "failed")]
+    assert failures(tmp_path / "out") == [("v001", 1, "misbehave", "model_failed", "failed")]
     assert (summary.planned, summary.done, summary.failed) == (N_CLIPS, N_CLIPS - 1, 1)
     found, whole = (open_dataset(out).table("tracks_xy") for out in (tmp_path / "out", undisturbed))
     lost = set(whole["clip_id"].to_pylist()) - set(found["clip_id"].to_pylist())
@@ -197,7 +197,7 @@ def test_a_signal_waits_for_the_clip_in_hand_no_longer_than_the_grace_time(
 def test_a_clip_without_room_on_the_device_is_done_in_halves_and_then_fails(uris, tmp_path):
     tiny = Tiny(needs={"v001/1": 4, "v002/0": 3})
     summary = annotate(uris, tmp_path / "out", tiny=tiny)
-    assert failures(tmp_path / "out") == [("v002", 0, "tiny_run", "out_of_memory", "failed")]
+    assert failures(tmp_path / "out") == [("v002", 0, "misbehave", "out_of_memory", "failed")]
     rows = open_dataset(tmp_path / "out").table("clips").to_pylist()
     halved = [(Path(r["uri"]).stem, r["clip_index"]) for r in rows if r["micro_batch"] == 1]
     assert halved == [("v001", 1)]

@@ -31,8 +31,7 @@ from massannot.errors import ModelFailed
 from massannot.inputs.span import Span
 from massannot.models.runtime import micro_batch
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, Shard, with_file_state
-from massannot.stages._pipeline import Pipeline
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Pipeline, Stage
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.sampling import Sampling
 
@@ -132,7 +131,7 @@ def _planned(layout: Layout, shards: Sequence[Shard]) -> tuple[plans.PlannedShar
 
 
 @dataclass(frozen=True)
-class MeasureBrightness(BaseStage):
+class MeasureBrightness(Stage):
     """Writes tracks_xy from the pictures: lists whose numbers depend on every pixel."""
 
     points: int = 3
@@ -160,7 +159,7 @@ class MeasureBrightness(BaseStage):
 
 
 @dataclass(frozen=True)
-class DescribeClip(BaseStage):
+class DescribeClip(Stage):
     """Writes the clip's row, and an `events` table that stays empty."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "tracks_xy")
@@ -192,7 +191,7 @@ class DescribeClip(BaseStage):
 
 
 @dataclass(frozen=True)
-class Misbehave(BaseStage):
+class Misbehave(Stage):
     """Does to chosen clips, named `video-stem/clip_index`, what one hopes never to see."""
 
     _raises: frozenset[str] = frozenset()
@@ -249,7 +248,7 @@ class Tiny:
     seconds: float = 0.0
     tally: Path | None = None
     points: int = 3
-    more: tuple[BaseStage, ...] = field(default=())
+    more: tuple[Stage, ...] = field(default=())
 
     def __call__(self) -> Pipeline:
         misbehave = Misbehave(

@@ -18,7 +18,7 @@ from massannot.plan.folder import read_shards, write_once
 from massannot.plan.join_questions import planned_videos
 from massannot.plan.planned_videos import deal
 from massannot.plan.question_counts import QuestionCounts
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.tables import _consistency as consistency
 from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
 
@@ -88,7 +88,7 @@ def test_a_plan_keeps_its_questions(tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class ReadPrompts(BaseStage):
+class ReadPrompts(Stage):
     """Reads the clip's phrases as a detector of ASCII words and at most 16 tokens does."""
 
     reads: ClassVar[tuple[str, ...]] = ("clips",)

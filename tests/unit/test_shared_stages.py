@@ -11,7 +11,7 @@ from massannot.clip import Clip
 from massannot.models.oracle import OracleDepth
 from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.world import SceneOptions, make_scene
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from tests.unit.scene_clip import scene_clip, write_record
 from tools.embedded.shared_stages import SharedStages
 

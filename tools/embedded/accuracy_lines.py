@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from massannot.evaluate.accuracy import Line, Replaced
 from massannot.evaluate.box_scores import area_under_precision, iou_matrix
 from massannot.evaluate.clip_scores import FOUND_J
-from massannot.geometry.intervals import Interval, bootstrap, mean_over_clips
+from massannot.evaluate.shipped_accuracy import Line, Replaced
+from massannot.geometry.intervals import ConfidenceInterval, bootstrap, mean_over_clips
 from tools.embedded.ruler import Record
 
 Records: TypeAlias = Sequence[Record]
@@ -18,7 +18,7 @@ Statistic: TypeAlias = Callable[[np.ndarray], float]
 """Of the numbers of the drawn clips."""
 
 SEED = 0
-NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0)
+NOTHING = ConfidenceInterval(float("nan"), float("nan"), float("nan"), 0)
 
 
 def lines(records: Mapping[str, Records]) -> tuple[Line, ...]:
@@ -81,7 +81,7 @@ def replaced(records: Records) -> tuple[Replaced, ...]:
     return tuple(rows)
 
 
-def cpu_s_per_clip(whole: Records) -> Interval:
+def cpu_s_per_clip(whole: Records) -> ConfidenceInterval:
     return mean_over_clips([r["cpu_s"] for r in whole], seed=SEED)
 
 

@@ -34,7 +34,7 @@ from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
-from massannot.stages._pipeline import Stage
+from massannot.stages._stage import Stage
 from massannot.video.reader import read_clips, release
 from massannot.video.sampling import Sampling
 from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from massannot.clip import Clip
-from massannot.stages._pipeline import Stage
+from massannot.stages._stage import Stage
 
 _Run: TypeAlias = tuple[int, tuple[int, ...]]
 """A stage (its id), and which run made each thing that it read."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from massannot.models.cotracker3.encoder import Features, ImageEncoder, encode_video
-from massannot.models.cotracker3.tokens import (
+from massannot.models.cotracker3.point_tokens import (
     MOTION_CHANNELS,
     Points,
     Templates,

@@ -51,7 +51,7 @@ class CoTracker3Tracker:
     """auto is float32: lower precision moves points (see BENCHMARKS.md)."""
     compile: bool = False
     """torch.compile of the blocks: pays after some hundreds of frames of one size."""
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedTracker | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -63,7 +63,7 @@ class CoTracker3Tracker:
         net = net.to(device, dtype)
         if self.compile:
             net.compile_blocks()
-        self._loaded = _Loaded(
+        self._loaded = _LoadedTracker(
             predictor=CoTracker3Predictor(net, self.conventions),
             device=device,
             card=local.card(name="cotracker3", n_parameters=count),
@@ -103,7 +103,7 @@ class CoTracker3Tracker:
             fb_error_px=self._error_there_and_back(loaded.predictor, clip, queries, found),
         )
 
-    def _encoded(self, loaded: _Loaded, frames: Frames) -> EncodedClip:
+    def _encoded(self, loaded: _LoadedTracker, frames: Frames) -> EncodedClip:
         key = ("cotracker3", loaded.card.sha256, self.conventions.resize_to, self.dtype)
         return frames.once(
             (*key, loaded.device),
@@ -136,14 +136,14 @@ class CoTracker3Tracker:
             error[end.cpu().numpy(), points.cpu().numpy()] = miss.norm(dim=-1).float().cpu().numpy()
         return error
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> _LoadedTracker:
         if self._loaded is None:
             raise RuntimeError("CoTracker3Tracker: setup() comes before track()")
         return self._loaded
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedTracker:
     predictor: CoTracker3Predictor
     device: str
     card: ModelCard

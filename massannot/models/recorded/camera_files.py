@@ -23,11 +23,10 @@ from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
 from massannot.geometry.image_coords import corner_from_center
 from massannot.models.protocols import F64, Cameras, ModelCard
-from massannot.models.recorded.dataset_rows import (
+from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
     Rows,
-    check_exists,
     check_shape,
     file_for,
     first_of,
@@ -47,10 +46,7 @@ class RecordedCameras:
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
-        check_exists(self.path)
-        root = Path(self.path)
-        if (root / "data" / "cameras").is_dir() or (root / "cameras").is_dir():
-            self._dataset = RecordedDataset(self.path)
+        self._dataset = RecordedDataset.at(self.path, table="cameras")
 
     def destroy(self) -> None:
         self._dataset = None

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from massannot.clip import DepthKind, DepthMaps, Frames
 from massannot.errors import ModelFailed, UsageError
 from massannot.models.protocols import F32, ModelCard
-from massannot.models.recorded.dataset_rows import (
+from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
-    check_exists,
     file_for,
     first_of,
     load_arrays,
@@ -48,10 +47,7 @@ class RecordedDepth:
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
-        check_exists(self.path)
-        root = Path(self.path)
-        if (root / "data" / "depth_maps").is_dir() or (root / "depth_maps").is_dir():
-            self._dataset = RecordedDataset(self.path)
+        self._dataset = RecordedDataset.at(self.path, table="depth_maps")
 
     def destroy(self) -> None:
         self._dataset = None

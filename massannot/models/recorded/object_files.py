@@ -19,7 +19,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,19 +27,18 @@ from massannot.clip import Frames
 from massannot.errors import MassannotWarning, ModelFailed
 from massannot.geometry import rle
 from massannot.models.protocols import F32, F64, Bool, Detections, FrameMasks, ModelCard
-from massannot.models.recorded.dataset_rows import (
-    NO_ROW,
-    RecordedDataset,
-    check_exists,
-    check_shape,
-    rows_for,
-)
 from massannot.models.recorded.json_files import (
     Box,
     RecordedObject,
     RecordedVideo,
     plain_name,
     read_json,
+)
+from massannot.models.recorded.matching import (
+    NO_ROW,
+    RecordedDataset,
+    check_shape,
+    rows_for,
 )
 
 
@@ -227,10 +225,8 @@ class RecordedObjects:
 
     def load(self) -> None:
         """Read the file. Raises UsageError for one that is none of the known kinds."""
-        check_exists(self.path)
-        if Path(self.path).is_dir():
-            self._dataset = RecordedDataset(self.path)
-        else:
+        self._dataset = RecordedDataset.at(self.path)
+        if self._dataset is None:
             self._videos = read_json(self.path)
 
     def of(self, frames: Frames) -> ClipObjects:

@@ -13,7 +13,6 @@ query with none within `within_px` is answered by a point that is visible nowher
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -21,11 +20,10 @@ from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
 from massannot.geometry.image_coords import corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
-from massannot.models.recorded.dataset_rows import (
+from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
     Rows,
-    check_exists,
     check_shape,
     file_for,
     first_of,
@@ -47,10 +45,7 @@ class RecordedTracks:
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
-        check_exists(self.path)
-        root = Path(self.path)
-        if (root / "data" / "tracks_xy").is_dir() or (root / "tracks_xy").is_dir():
-            self._dataset = RecordedDataset(self.path)
+        self._dataset = RecordedDataset.at(self.path, table="tracks_xy")
 
     def destroy(self) -> None:
         self._dataset = None

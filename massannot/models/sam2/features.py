@@ -100,16 +100,6 @@ class ClipFeatures:
         self._kept.move_to_end(first)
         return self._kept[first][frame - first]
 
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        """Everything held, for measuring."""
-        return [
-            tensor
-            for block in self._kept.values()
-            for frame in block
-            for tensor in (frame.coarse, *frame.finer)
-        ]
-
     def _encode(self, first: int, end: int) -> list[FrameFeatures]:
         levels = resized(
             self._pixels[first:end],

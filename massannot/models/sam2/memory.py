@@ -49,13 +49,6 @@ class ObjectMemory:
             if abs(other - frame) > features_window:
                 old.features = None
 
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        """Everything held, for measuring."""
-        moments = [*self.prompted.values(), *self.recent.values()]
-        held = [t for m in moments for t in (m.features, m.pointer, m.score, m.mask_low)]
-        return [tensor for tensor in held if tensor is not None]
-
 
 @dataclass(frozen=True, eq=False)
 class MemoryInput:

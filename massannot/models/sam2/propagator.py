@@ -68,7 +68,7 @@ class Sam2Video:
     """auto on CUDA: bfloat16, as the authors run it."""
     compile: bool = False
     """torch.compile on the image encoder."""
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedSam2 | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -79,7 +79,7 @@ class Sam2Video:
         card = local.card(name="sam2_video", n_parameters=n_parameters(net))
         if self.compile:
             net.vision_encoder = torch.compile(net.vision_encoder)
-        self._loaded = _Loaded(
+        self._loaded = _LoadedSam2(
             net, normalization_from(processor_config(local.folder)), device, card
         )
 
@@ -104,7 +104,7 @@ class Sam2Session(MaskSession):
     """One clip's objects. A prompt always starts afresh from its frame's picture: a second prompt
     of an object adds one more frame that is remembered for ever."""
 
-    def __init__(self, loaded: _Loaded, options: Sam2Video, frames: Frames):
+    def __init__(self, loaded: _LoadedSam2, options: Sam2Video, frames: Frames):
         self._net = loaded.net
         self._device = loaded.device
         self._options = options
@@ -179,14 +179,6 @@ class Sam2Session(MaskSession):
             self._check_frame(frame)
             ids = list(self._objects) if objects is None else list(objects)
             yield self._frame_masks(frame, ids, backwards=step < 0)
-
-    @property
-    def n_bytes_held(self) -> int:
-        """Tensors that the session keeps: bounded by objects and prompts, not by frames."""
-        held = [*self._features.tensors, *(t for o in self._objects.values() for t in o.tensors)]
-        return sum(t.numel() * t.element_size() for t in held) + sum(
-            mask.nbytes for mask in self._given.values()
-        )
 
     def _frame_masks(self, frame: int, ids: list[int], *, backwards: bool) -> FrameMasks:
         """Every object's mask in one frame; the tracked ones are remembered."""
@@ -389,7 +381,7 @@ class _Decoded:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedSam2:
     net: Any
     normalize: Normalization
     device: str

@@ -1,15 +1,15 @@
-"""Masks against truth: region similarity J and boundary measure F, as DAVIS defines them.
+"""Masks and depth against truth, pixel by pixel.
 
-Source: Perazzi et al., DAVIS (2016), section 4, with the benchmark's conventions: a pixel is on the
-boundary when it differs from its right, lower or lower right neighbour, and a boundary pixel is
-found when the other boundary comes within a disk of 0.8 % of the picture's diagonal, rounded up.
-Two empty masks agree fully. A mask that fills the picture has no boundary, as an empty one.
+Masks: region similarity J and boundary measure F, as DAVIS defines them. Source: Perazzi et al.,
+DAVIS (2016), section 4, with the benchmark's conventions: a pixel is on the boundary when it
+differs from its right, lower or lower right neighbour, and a boundary pixel is found when the other
+boundary comes within a disk of 0.8 % of the picture's diagonal, rounded up. Two empty masks agree
+fully. A mask that fills the picture has no boundary, as an empty one.
 
-Depth against truth: absolute relative error, delta below 1.25, and root mean square error.
-
-Source: Eigen et al., Depth map prediction from a single image (2014), section 4. Compared are the
-pixels where the truth is known and positive; a prediction that is not positive and finite there
-counts against coverage, never silently.
+Depth: absolute relative error, delta below 1.25, and root mean square error. Source: Eigen et al.,
+Depth map prediction from a single image (2014), section 4. Compared are the pixels where the truth
+is known and positive; a prediction that is not positive and finite there counts against coverage,
+never silently.
 """
 
 from __future__ import annotations
@@ -20,63 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Depth = NDArray[np.float32] | NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class DepthScores:
-    """Errors over the compared pixels; NaN where there are none."""
-
-    abs_rel: float
-    """Mean of |z - truth| / truth."""
-    delta_1_25: float
-    """Share of pixels with max(z / truth, truth / z) below 1.25."""
-    rmse: float
-    """In the truth's unit."""
-    scale: float
-    """What the prediction was multiplied by before."""
-    n_pixels: int
-    """Pixels compared."""
-    coverage: float
-    """Their share of the pixels where the truth is known."""
-
-
-def score_depth(
-    depth: Depth, truth: Depth, *, where: Bool | None = None, median_scale: bool = False
-) -> DepthScores:
-    """Scores of depth against truth, arrays of one shape, for instance (H, W) or (T, H, W).
-
-    `where` (same shape) picks pixels, for instance those of objects. `median_scale` first
-    multiplies by median(truth) / median(depth) of the compared pixels: one factor for all that is
-    handed in, so hand in frames one by one for a factor per frame.
-    """
-    z, true_z = np.asarray(depth, np.float64), np.asarray(truth, np.float64)
-    if z.shape != true_z.shape or (where is not None and where.shape != z.shape):
-        raise ValueError(
-            f"depth: found shape {z.shape}, truth {true_z.shape}, "
-            f"where {None if where is None else where.shape}; expected one shape"
-        )
-    known = np.isfinite(true_z) & (true_z > 0)
-    if where is not None:
-        known &= where
-    compared = known & np.isfinite(z) & (z > 0)
-    z, true_z = z[compared], true_z[compared]
-    if z.size == 0:
-        nan = float("nan")
-        return DepthScores(nan, nan, nan, nan, 0, 0.0 if known.any() else nan)
-    scale = float(np.median(true_z) / np.median(z)) if median_scale else 1.0
-    z = z * scale
-    return DepthScores(
-        abs_rel=float(np.mean(np.abs(z - true_z) / true_z)),
-        delta_1_25=float(np.mean(np.maximum(z / true_z, true_z / z) < 1.25)),
-        rmse=float(np.sqrt(np.mean(np.square(z - true_z)))),
-        scale=scale,
-        n_pixels=z.size,
-        coverage=z.size / np.count_nonzero(known),
-    )
-
-
 Bool = NDArray[np.bool_]
+Depth = NDArray[np.float32] | NDArray[np.float64]
 
 TOLERANCE = 0.008
 
@@ -140,3 +85,56 @@ def _check(mask: Bool, truth: Bool) -> None:
             raise ValueError(
                 f"{name}: found {found.dtype} {found.shape}, expected bool (H, W), both alike"
             )
+
+
+@dataclass(frozen=True)
+class DepthScores:
+    """Errors over the compared pixels; NaN where there are none."""
+
+    abs_rel: float
+    """Mean of |z - truth| / truth."""
+    delta_1_25: float
+    """Share of pixels with max(z / truth, truth / z) below 1.25."""
+    rmse: float
+    """In the truth's unit."""
+    scale: float
+    """What the prediction was multiplied by before."""
+    n_pixels: int
+    """Pixels compared."""
+    coverage: float
+    """Their share of the pixels where the truth is known."""
+
+
+def score_depth(
+    depth: Depth, truth: Depth, *, where: Bool | None = None, median_scale: bool = False
+) -> DepthScores:
+    """Scores of depth against truth, arrays of one shape, for instance (H, W) or (T, H, W).
+
+    `where` (same shape) picks pixels, for instance those of objects. `median_scale` first
+    multiplies by median(truth) / median(depth) of the compared pixels: one factor for all that is
+    handed in, so hand in frames one by one for a factor per frame.
+    """
+    z, true_z = np.asarray(depth, np.float64), np.asarray(truth, np.float64)
+    if z.shape != true_z.shape or (where is not None and where.shape != z.shape):
+        raise ValueError(
+            f"depth: found shape {z.shape}, truth {true_z.shape}, "
+            f"where {None if where is None else where.shape}; expected one shape"
+        )
+    known = np.isfinite(true_z) & (true_z > 0)
+    if where is not None:
+        known &= where
+    compared = known & np.isfinite(z) & (z > 0)
+    z, true_z = z[compared], true_z[compared]
+    if z.size == 0:
+        nan = float("nan")
+        return DepthScores(nan, nan, nan, nan, 0, 0.0 if known.any() else nan)
+    scale = float(np.median(true_z) / np.median(z)) if median_scale else 1.0
+    z = z * scale
+    return DepthScores(
+        abs_rel=float(np.mean(np.abs(z - true_z) / true_z)),
+        delta_1_25=float(np.mean(np.maximum(z / true_z, true_z / z) < 1.25)),
+        rmse=float(np.sqrt(np.mean(np.square(z - true_z)))),
+        scale=scale,
+        n_pixels=z.size,
+        coverage=z.size / np.count_nonzero(known),
+    )

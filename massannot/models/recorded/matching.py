@@ -1,13 +1,11 @@
-"""Which file, and which of its rows, speak of a clip: what all recorded models share.
+"""How a recorded model finds the file, the clips of a dataset and the rows that speak of a clip.
 
 A row is found by `pts` where the file has them (exact), else by `fps` or `t_s` (nearest, at most
-half a frame away), else by order, when the file has as many rows as the clip has frames. Anything
-else is refused: an answer for the wrong frame looks right.
+half a frame away), else by order, when the file has as many rows as the clip has frames. Any other
+row is refused: an answer for the wrong frame looks right.
 
-One of our own datasets as a source of answers: rows of its tables that speak of a clip's video.
-
-Read with pyarrow alone, a video at a time: OUT/data/<table>/*.parquet, or the tables of a published
-dataset, OUT/<table>/*.parquet.
+One of our own datasets is read as every reader reads it: a table in its present version, from disk
+or from a bucket, and of a run that is not over only the shards that are finished.
 """
 
 from __future__ import annotations
@@ -21,11 +19,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from massannot.clip import Frames
+from massannot.dataset.reading import Dataset, open_dataset
 from massannot.errors import ModelFailed, UsageError
+from massannot.storage.path import place
+
+Rows = NDArray[np.int64]
+
+NO_ROW = -1
 
 
 @dataclass(frozen=True)
@@ -38,55 +41,52 @@ class RecordedClips:
 
 
 class RecordedDataset:
-    """The dataset in folder `path`. Raises UsageError when there is none."""
+    """One of our own datasets as a source of answers: the rows that speak of a clip's video."""
 
-    def __init__(self, path: str):
-        root = Path(path)
-        self._data = root / "data" if (root / "data").is_dir() else root
-        if not self.has("clips"):
-            raise UsageError(
-                f"{path}: no dataset (data/clips/*.parquet); expected one that massannot wrote, or "
-                "a file"
-            )
+    def __init__(self, dataset: Dataset):
+        self._dataset = dataset
+
+    @classmethod
+    def at(cls, path: str, *, table: str | None = None) -> RecordedDataset | None:
+        """The dataset in folder `path`; None: a file, or a folder without table `table`. Raises
+        UsageError where `path` does not exist, and for a folder without a dataset if no table is
+        named."""
+        folder = place(path)
+        if folder.is_file():
+            return None
+        if not folder.is_dir():
+            raise UsageError(f"{path}: no such file or folder")
+        if table is not None and not (folder / "data" / table).is_dir():
+            return None
+        return cls(open_dataset(path))
 
     def has(self, table: str) -> bool:
-        """Whether there is such a table."""
-        return any((self._data / table).glob("*.parquet"))
+        """Whether the dataset has such a table."""
+        return table in self._dataset.names
 
     def clips_of(self, frames: Frames) -> RecordedClips:
         """The clips of the same bytes, or else of the same source id. Raises ModelFailed."""
+        clips = self._clips
         for name, wanted in (("video_id", frames.video_id), ("source_id", frames.source_id)):
-            found = self._clips.filter(pc.equal(self._clips[name], wanted))
-            if found.num_rows:
+            rows = clips.filter(pc.equal(clips[name], wanted))
+            if rows.num_rows:
                 return RecordedClips(
-                    tuple(found["clip_id"].to_pylist()),
-                    found["source_width"][0].as_py(),
-                    found["source_height"][0].as_py(),
+                    tuple(rows["clip_id"].to_pylist()),
+                    rows["source_width"][0].as_py(),
+                    rows["source_height"][0].as_py(),
                 )
-        raise ModelFailed(f"{self._data}: nothing about video {frames.source_id!r}")
-
-    def rows(self, table: str, clip_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of these clips, in the order of the table's files."""
-        return self.table(table, clip_ids).to_pylist()
-
-    def table(self, table: str, clip_ids: Sequence[str]) -> pa.Table:
-        """The same as an Arrow table. Raises UsageError when the dataset has no such table."""
-        if not self.has(table):
-            raise UsageError(f"{self._data}: has no table {table!r}")
-        wanted = [("clip_id", "in", list(clip_ids))]
-        files = sorted((self._data / table).glob("*.parquet"))
-        return pa.concat_tables([pq.read_table(file, filters=wanted) for file in files])
+        raise ModelFailed(f"{self._dataset.layout.out}: nothing about video {frames.source_id!r}")
 
     @cached_property
     def _clips(self) -> pa.Table:
-        columns = ["clip_id", "video_id", "source_id", "source_width", "source_height"]
-        files = sorted((self._data / "clips").glob("*.parquet"))
-        return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
+        return self._dataset.table("clips")
 
-
-Rows = NDArray[np.int64]
-
-NO_ROW = -1
+    def rows(self, table: str, clip_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of these clips, in key order. Raises UsageError when there is no such table."""
+        if not self.has(table):
+            raise UsageError(f"{self._dataset.layout.out}: has no table {table!r}")
+        tables = (self._dataset.clip(clip_id).table(table) for clip_id in clip_ids)
+        return [row for part in tables for row in part.to_pylist()]
 
 
 def rows_for(
@@ -141,12 +141,6 @@ def file_for(path: str, frames: Frames, *, endings: Sequence[str]) -> Path:
         f"{root}: nothing for video {frames.source_id!r}; expected {frames.source_id}"
         f"{' or '.join(endings)} or a folder {frames.source_id}/"
     )
-
-
-def check_exists(path: str) -> None:
-    """Raises UsageError, before any video is opened, when `path` is not there."""
-    if not Path(path).exists():
-        raise UsageError(f"{path}: no such file or folder")
 
 
 def check_shape(size: tuple[int, int], frames: Frames, *, where: str) -> None:

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from massannot.geometry.intervals import Interval
+from massannot.geometry.intervals import ConfidenceInterval
 from massannot.models.weights import SHIPPED
 
 FILE = SHIPPED / "embedded" / "accuracy.json"
@@ -28,11 +28,11 @@ class Line:
 
     stage: str
     score: str
-    value: Interval
+    value: ConfidenceInterval
     trivial: str
     """What the trivial answer is; empty: there is none."""
-    trivial_value: Interval
-    gain: Interval
+    trivial_value: ConfidenceInterval
+    gain: ConfidenceInterval
     target: float | None
     more_is_better: bool
 
@@ -49,8 +49,8 @@ class Replaced:
     paired over clips."""
 
     truth_for: str
-    scores: dict[str, Interval]
-    gain: dict[str, Interval]
+    scores: dict[str, ConfidenceInterval]
+    gain: dict[str, ConfidenceInterval]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Accuracy:
     seeds: str
     n_frames: int
     weights: dict[str, str]
-    cpu_s_per_clip: Interval
+    cpu_s_per_clip: ConfidenceInterval
     lines: tuple[Line, ...]
     replaced: tuple[Replaced, ...]
 
@@ -168,13 +168,13 @@ def _known(values: object) -> object:
     return values
 
 
-def _interval(found: dict[str, float | int | None]) -> Interval:
+def _interval(found: dict[str, float | int | None]) -> ConfidenceInterval:
     value, low, high = (
         float("nan") if (x := found[name]) is None else float(x)
         for name in ("value", "low", "high")
     )
-    return Interval(value, low, high, int(found["n"] or 0))
+    return ConfidenceInterval(value, low, high, int(found["n"] or 0))
 
 
-def _intervals(found: dict[str, dict[str, float | int | None]]) -> dict[str, Interval]:
+def _intervals(found: dict[str, dict[str, float | int | None]]) -> dict[str, ConfidenceInterval]:
     return {name: _interval(value) for name, value in found.items()}

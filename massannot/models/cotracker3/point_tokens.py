@@ -177,15 +177,6 @@ def grid_queries(grid_size: int, *, frame: int, size: tuple[int, int]) -> Tensor
     return torch.stack([torch.full_like(x, frame), x, y], dim=-1).flatten(0, 1)[None]
 
 
-def on_mask(queries: Tensor, mask: Tensor, *, size: tuple[int, int]) -> Tensor:
-    """Those of `queries` (1, N, 3) whose nearest pixel lies on `mask` (H, W), any size, resized to
-    `size` by nearest neighbour."""
-    resized = F.interpolate(mask[None, None].float(), size, mode="nearest")[0, 0]
-    x, y = queries[0, :, 1].round().long(), queries[0, :, 2].round().long()
-    kept = resized.to(queries.device)[y.clamp(0, size[0] - 1), x.clamp(0, size[1] - 1)] != 0
-    return queries[:, kept]
-
-
 N_FREQUENCIES = 10
 MOTION_CHANNELS = 4 + 8 * N_FREQUENCIES
 
