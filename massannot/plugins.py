@@ -91,6 +91,12 @@ def is_outside(name: str) -> bool:
     return is_file(name) or "." in name.partition(":")[0]
 
 
+def absolute(name: str) -> str:
+    """The name as it can be written down: a file's path holds in every working folder."""
+    path, colon, attribute = name.partition(":")
+    return f"{Path(path).resolve()}{colon}{attribute}" if is_file(name) else name
+
+
 def outside_module(
     name: str, *, kind: str = "plug-in", error: type[UsageError] = UsageError
 ) -> ModuleType:

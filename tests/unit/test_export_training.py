@@ -26,8 +26,8 @@ from massannot.exporters import _row_files
 from massannot.questions.asked import Film, Shot, find_question
 from massannot.questions.examples import TrainingData
 from massannot.questions.scene_dataset import write_scene_questions
-from massannot.rft.recipes import recipe
 from massannot.rft.train import train
+from massannot.rft.training_recipes import recipe
 from massannot.rft.training_rows import load
 from massannot.rft.trl_rewards import reward_functions
 from massannot.rft.verl_rewards import compute_score
