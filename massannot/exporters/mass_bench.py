@@ -68,7 +68,7 @@ OPTIONS = MassBenchOptions
 def export(
     dataset: Dataset, folder: Path, *, options: MassBenchOptions = MassBenchOptions()
 ) -> Exported:
-    """Write FILE and its schema into `folder`. Raises UsageError where the dataset has no question."""
+    """Write FILE and its schema. Raises UsageError for a dataset without questions."""
     questions = dataset.table_or_empty("questions")
     if not questions.num_rows:
         raise UsageError(
