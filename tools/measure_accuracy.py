@@ -70,8 +70,8 @@ class Place:
 ACCURACY_PAGE = ROOT / "docs" / "accuracy.md"
 PLACES = {
     "four numbers": Place(ROOT / "README.md", four_numbers),
-    "accuracy": Place(ACCURACY_PAGE, accuracy.scores_as_markdown),
-    "attribution": Place(ACCURACY_PAGE, accuracy.replaced_as_markdown),
+    "accuracy": Place(ACCURACY_PAGE, shipped_accuracy.scores_as_markdown),
+    "attribution": Place(ACCURACY_PAGE, shipped_accuracy.replaced_as_markdown),
 }
 
 

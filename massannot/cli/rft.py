@@ -78,14 +78,16 @@ def rft_recipes() -> None:
     \b
     massannot rft recipes
     """
-    from massannot.rft.recipes import names, recipe
+    from massannot.rft.training_recipes import names, recipe
 
     print("\n".join(f"{name:16} {recipe(name).summary}" for name in names()))
 
 
 @rft_app.command("train")
 def rft_train(
-    name: Annotated[str, typer.Argument(metavar="RECIPE", help="See `massannot rft recipes`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="See `massannot rft recipes`, or ./mine.py.")
+    ],
     data: Annotated[Path, typer.Option(help="Folder of `questions scenes`, or of `export trl`.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Models, checkpoints, metrics.")],
     evidence: Annotated[
@@ -111,7 +113,7 @@ def rft_train(
     massannot rft train qwen2_5_vl_7b --data exported -o trained --dry-run
     """
     from massannot.rft import train
-    from massannot.rft.recipes import recipe
+    from massannot.rft.training_recipes import recipe
 
     chosen = train.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
     options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence, "model": model}

@@ -139,7 +139,7 @@ def _where(table: pa.Table, **wanted: str) -> pa.Table:
     return table.filter(pc.equal(table[column], value))
 
 
-OF_SHARD = ("failures", "questions", "videos")
+OF_SHARD = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
 """Tables that are not made clip by clip; every shard has them."""
 
 

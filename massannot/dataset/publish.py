@@ -27,10 +27,12 @@ from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.layout import Layout
 from massannot.dataset.plans import shard_table
+from massannot.dataset.reading import spec_in
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
-from massannot.storage.parquet import upgraded, upgrades_of, write_parquet
+from massannot.storage.parquet import upgraded, write_parquet
 from massannot.storage.path import BucketPath
+from massannot.tables import upgrades_of
 
 FILE_BYTES = 512 << 20
 """Files are closed at the first shard after so much: few enough to list, small enough to move."""
@@ -199,7 +201,7 @@ def _write(
     path = target.out / file.name
     if path.is_file():
         return False
-    spec = tables.spec(file.table)
+    spec = spec_in(layout, file.table)
     pieces = (piece for s in file.shards for piece in _pieces(layout, file.table, by_shard[s]))
     if not isinstance(path, BucketPath):
         write_parquet(path, pieces, spec=spec, in_key_order=False)
@@ -228,6 +230,7 @@ def _pieces(layout: Layout, table: str, commit: Commit) -> Iterator[pa.Table]:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 group = group.replace_schema_metadata(file.schema_arrow.metadata)
-                yield upgraded(group, spec=tables.spec(table), upgrades=upgrades_of(table))
+                spec = tables.spec(table, schema=file.schema_arrow)
+                yield upgraded(group, spec=spec, upgrades=upgrades_of(table))
     except (pa.ArrowInvalid, FileNotFoundError) as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error

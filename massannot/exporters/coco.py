@@ -20,22 +20,23 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.geometry import rle
 
 FILE = "annotations.json"
 TABLES = ("entities", "masks")
+OPTIONS = Options
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write FILE into `folder`; `min_quality` leaves out entities of lower or unknown quality."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write FILE into `folder`."""
     texts = sorted({text for view in dataset.clips() for text in view.phrases})
     category_of = {text: number for number, text in enumerate(texts, start=1)}
     videos: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, view in enumerate(dataset.clips(), start=1):
         videos.append(_video(view, number))
-        for annotation in _annotations(view, category_of, min_quality):
+        for annotation in _annotations(view, category_of, options.min_quality):
             annotations.append({"id": len(annotations) + 1, "video_id": number, **annotation})
     found = {
         "info": {"description": "massannot: entities of clips, YouTube-VIS layout", "version": "1"},

@@ -23,10 +23,11 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.questions.profile import entity_names
 
 TABLES = ("positions",)
+OPTIONS = Options
 
 _CAMERA = {"x": "x_cam", "y": "y_cam", "z": "z_cam"}
 _FIRST = ("clip_id", "entity", "name", "frame", "t_s", *_CAMERA, "visible", "quality", "speed")
@@ -35,9 +36,8 @@ _REST = tuple(
 )
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write a file a clip into `folder`; `min_quality` leaves out entities of lower or unknown
-    quality. A clip without positions gives a file without rows."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write a file a clip into `folder`. A clip without positions gives a file without rows."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for view in dataset.clips():
@@ -45,7 +45,7 @@ def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) 
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [*_FIRST, *_REST], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(_rows(view, good_entities(view, min_quality=min_quality)))
+            writer.writerows(_rows(view, good_entities(view, min_quality=options.min_quality)))
         files.append(path)
     return Exported(tuple(files))
 

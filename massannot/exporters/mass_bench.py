@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +28,7 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.questions.asked import tables_of_question
 from massannot.questions.profile import Template, entity_names, motion_profile
 from massannot.tables._json_schema import row_schema
@@ -44,32 +45,44 @@ TABLES = ("questions", "clips", "segments", *OF_CLIP, *OF_SEGMENT, *TRACKS)
 TEMPLATES: tuple[Template, ...] = ("mass-v1", "mass-v2")
 
 
-def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    profile_template: Template | None = None,
-) -> Exported:
-    """Write FILE and its schema into `folder`.
+@dataclass(frozen=True, kw_only=True)
+class MassBenchOptions(Options):
+    """`min_quality` also leaves motions out of the profile."""
 
-    `min_quality` leaves out entities, and in the profile motions, of lower or unknown quality.
-    `profile_template`: only this one of the two. Raises UsageError for a dataset without questions.
-    """
+    profile_template: Annotated[
+        Template | None, "Only this motion profile, mass-v1 or mass-v2; else both."
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.profile_template not in (None, *TEMPLATES):
+            raise UsageError(
+                f"--profile-template {self.profile_template} with mass-bench: expected "
+                f"{' or '.join(TEMPLATES)}"
+            )
+
+
+OPTIONS = MassBenchOptions
+
+
+def export(
+    dataset: Dataset, folder: Path, *, options: MassBenchOptions = MassBenchOptions()
+) -> Exported:
+    """Write FILE and its schema. Raises UsageError for a dataset without questions."""
     questions = dataset.table_or_empty("questions")
     if not questions.num_rows:
         raise UsageError(
             f"{dataset.layout.out} holds no question, expected some; annotate a manifest "
             "with a column 'question'"
         )
-    templates = TEMPLATES if profile_template is None else (profile_template,)
+    templates = TEMPLATES if options.profile_template is None else (options.profile_template,)
     clip = lru_cache(maxsize=8)(dataset.clip)
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / FILE, folder / SCHEMA_FILE)
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
             clips = [
-                _clip(clip(clip_id), row["question_id"], min_quality, templates)
+                _clip(clip(clip_id), row["question_id"], options.min_quality, templates)
                 for clip_id in row["clip_ids"] or ()
             ]
             line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}

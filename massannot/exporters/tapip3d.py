@@ -26,22 +26,23 @@ from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks,
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 
 TABLES = ("tracks_xyz",)
+OPTIONS = Options
 LONG_SIDE = 336
 """What SpatialTrackerV2 saves at most; viewers are slow above it."""
 
 Array = npt.NDArray[Any]
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write <clip_id>.npz into `folder`; `min_quality` leaves out entities of lower or unknown
-    quality. Clips without lifted points, or whose video is gone, are left out."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write <clip_id>.npz into `folder`. Clips without lifted points are left out, as are clips
+    whose video is gone."""
     folder.mkdir(parents=True, exist_ok=True)
     found, left_out = {}, []
     for view in dataset.clips():
-        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=min_quality))
+        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:

@@ -25,11 +25,12 @@ from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks,
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.geometry.image_coords import center_from_corner
 from massannot.tables._spec import POINT_STATES
 
 TABLES = ("tracks_xyz",)
+OPTIONS = Options
 JPEG_QUALITY = 95
 
 
@@ -49,14 +50,14 @@ class TapVid3D:
     """(T, 4, 4), where the file has them."""
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write <clip_id>.npz into `folder`; `min_quality` leaves out entities of lower or unknown
-    quality. A clip without lifted points is left out; one whose video is gone has no pictures."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write <clip_id>.npz into `folder`. A clip without lifted points is left out; a clip whose
+    video is gone has no pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     left_out = []
     for view in dataset.clips():
-        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=min_quality))
+        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:

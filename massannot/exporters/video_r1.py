@@ -21,20 +21,22 @@ from massannot.errors import UsageError
 from massannot.exporters import Exported
 from massannot.exporters._row_files import load_list, write_list
 from massannot.exporters._training import (
+    OPTIONS,
     TABLES,
     Form,
     Limit,
+    TrainingOptions,
     columns,
     export_training,
     load_training,
     picture_names,
 )
 from massannot.questions.answers import Choice, Number, bare_options
-from massannot.questions.examples import Example, TrainingData
+from massannot.questions.examples import Example
 from massannot.questions.expected import Expected
 from massannot.questions.units import unit
 
-__all__ = ["TABLES", "export", "load"]
+__all__ = ["OPTIONS", "TABLES", "export", "load"]
 
 FORM = Form(
     ending="json",
@@ -47,29 +49,24 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    training: TrainingData = TrainingData(),
+    dataset: Dataset, folder: Path, *, options: TrainingOptions = TrainingOptions()
 ) -> Exported:
     """Write train.json, and val.json and test.json where something is held out. Raises UsageError
     where the trainer would cut a prompt."""
-    if training.media == "images":
+    if options.media == "images":
         raise UsageError(
             "--media images with video-r1: its trainer shows one image or one video a question; "
             "expected video"
         )
-    if training.frames == 0:
+    if options.frames == 0:
         raise UsageError("--frames 0 with video-r1: its trainer has no question without a video")
     written = export_training(
         dataset,
         folder,
-        training,
+        options,
         form=FORM,
         rows=lambda found: map(_row, found),
         media="video",
-        min_quality=min_quality,
     )
     where = f"Video-R1 looks for films below ./Video-R1-data: link {folder} there; "
     return written.exported(f"{where}it chooses frames itself, 2 a second and at most 16")

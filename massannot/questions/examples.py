@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
@@ -23,25 +23,31 @@ from massannot.questions.tokens import Media, ModelFamily, Size, family, token_c
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """How questions become examples."""
+    """How questions become examples. A field's text is the help of its flag."""
 
-    model_family: str = "qwen2_5_vl"
-    frames: int = 16
-    """At most so many a question, evenly spaced: Video-R1 trains on 16."""
-    max_pixels: int | None = None
-    """Of a picture; None: the family's."""
-    media: Media | None = None
-    """None: what the format does best."""
-    split_by: SplitBy = "video_id"
-    """Who decides what is held out: `val`, or the manifest's column `split`. What that calls test
-    is in any case."""
-    val: float = 0.0
-    """Share of the videos held out. A video stays where it is when others join."""
-    profile_template: Template | Literal["none"] = "mass-v2"
-    processor: Path | None = None
-    """Folder of the model whose tokenizer counts."""
-    max_tokens: int | None = None
-    """Of a prompt: whole pieces of the profile are dropped to stay within."""
+    model_family: Annotated[
+        str, "qwen2_5_vl or qwen3_vl: sizes of pictures, boxes in the text."
+    ] = "qwen2_5_vl"
+    frames: Annotated[
+        int, "At most so many a question, evenly spaced; 0: none. Video-R1 trains on 16."
+    ] = 16
+    max_pixels: Annotated[int | None, "Of a picture; else the model family's."] = None
+    media: Annotated[Media | None, "images or video; else the better one for the format."] = None
+    split_by: Annotated[
+        SplitBy,
+        "Held out: video_id (a share --val of the videos) or split (the manifest's column). The "
+        "manifest's test rows are apart in any case.",
+    ] = "video_id"
+    val: Annotated[
+        float, "Share of the videos held out. A video stays where it is when others join."
+    ] = 0.0
+    profile_template: Annotated[
+        Template | Literal["none"], "Motion profile in the prompt: mass-v1, mass-v2 or none."
+    ] = "mass-v2"
+    processor: Annotated[Path | None, "Folder of the model whose tokenizer counts."] = None
+    max_tokens: Annotated[
+        int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
+    ] = None
 
     def __post_init__(self) -> None:
         family(self.model_family)
@@ -112,7 +118,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Examples:
-    found: tuple[Example, ...]
+    examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     """What became of the manifest's own split."""

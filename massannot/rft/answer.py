@@ -14,8 +14,8 @@ from typing import Any
 
 from massannot.errors import UsageError
 from massannot.rft import training_rows
-from massannot.rft.recipes import recipe as recipe_named
 from massannot.rft.train import AFTER, BEFORE, RUN, load_policy, read_rows
+from massannot.rft.training_recipes import recipe as recipe_named
 from massannot.rft.training_rows import Evidence, Row, TrainingRows
 
 Log = Callable[[str], None]

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from massannot.rft.rewards.length import BONUS, RIGHT_ABOVE, TOKENS
+from massannot.rft.rewards import LENGTH_BONUS, LENGTH_TOKENS, RIGHT_ABOVE
 
 Scaling = Literal["group", "batch", "none"]
 
@@ -33,8 +33,8 @@ class TGRPOOptions:
     """Order passes the gate with this share of the shuffled group's accuracy."""
     right_above: float = RIGHT_ABOVE
     """An accuracy above this is right."""
-    length_bonus: float = BONUS
-    length_tokens: tuple[int, int] = TOKENS
+    length_bonus: float = LENGTH_BONUS
+    length_tokens: tuple[int, int] = LENGTH_TOKENS
     scaling: Scaling = "batch"
     epsilon: float = 1e-4
     """Added to the deviation, as TRL and Video-R1 do."""

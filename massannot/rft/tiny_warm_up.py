@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from massannot.rft.recipes import WarmUp
+from massannot.rft.training_recipes import WarmUp
 from massannot.rft.training_rows import Row, TrainingRows
 
 Log = Callable[[str], None]

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from massannot import plugins
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import training_rows
-from massannot.rft.recipes import Recipe
+from massannot.rft.training_recipes import Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load
 
 Log = Callable[[str], None]
@@ -36,7 +37,12 @@ def train(
     continues from the last checkpoint. Raises UsageError for held-out questions among the data, for
     a folder of another run or without a checkpoint, and for a model that would not be used."""
     _refuse_unused_model(name, recipe, model)
-    about = {"recipe": name, "evidence": evidence, "seed": seed, "model": model or recipe.model}
+    about = {
+        "recipe": plugins.absolute(name),
+        "evidence": evidence,
+        "seed": seed,
+        "model": model or recipe.model,
+    }
     _refuse_other_run(out, about)
     checkpoint = str(_last_checkpoint(out)) if resume else None
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence))

@@ -137,9 +137,9 @@ def load(
         frames=0 if evidence == "none" else frames,
         profile_template=template if evidence == "frames+profile" else "none",
     )
-    found = examples(dataset, options, media="images")
-    left_out = tuple(each.sentence for each in found.left_out)
-    return TrainingRows(tuple(map(_row, found.found)), folder, left_out)
+    complete = examples(dataset, options, media="images")
+    left_out = tuple(question.sentence for question in complete.left_out)
+    return TrainingRows(tuple(map(_row, complete.examples)), folder, left_out)
 
 
 def balanced(data: TrainingRows) -> TrainingRows:

@@ -12,9 +12,8 @@ From version N to N + 1 leads a function in the table's own file, `UPGRADES = {N
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,8 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.errors import BadTable, NewerTable
 from massannot.storage import durable
+from massannot.tables import Upgrades, upgrades_of
 from massannot.tables._spec import TableSpec
-
-Upgrades = Mapping[int, Callable[[pa.Table], pa.Table]]
 
 
 def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Table:
@@ -45,15 +43,10 @@ def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Tab
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
     table = table.replace_schema_metadata(found.metadata)
     try:
-        return upgraded(table, spec=tables.spec(name), upgrades=upgrades_of(name))
+        spec = tables.spec(name, schema=found)
+        return upgraded(table, spec=spec, upgrades=upgrades_of(name))
     except BadTable as error:
         raise type(error)(f"{path}: {error}") from error
-
-
-def upgrades_of(name: str) -> Upgrades:
-    """The functions that lead to the present version of table `name`."""
-    found: Upgrades = getattr(importlib.import_module(f"massannot.tables.{name}"), "UPGRADES", {})
-    return found
 
 
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:

@@ -33,14 +33,14 @@ def problems(found: Mapping[str, pa.Table]) -> Iterator[str]:
     sound: dict[str, pa.Table] = {}
     for name in sorted(found):
         try:
-            tables.spec(name).check(found[name])
+            tables.spec(name, schema=found[name].schema).check(found[name])
         except BadTable as error:
             yield str(error)
         else:
             sound[name] = found[name]
     broken = set(found) - set(sound)
     for name, table in sound.items():
-        spec = tables.spec(name)
+        spec = tables.spec(name, schema=table.schema)
         for reference in spec.references:
             if reference.table not in broken:
                 yield from _dangling(spec, table, reference, sound.get(reference.table))

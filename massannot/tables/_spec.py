@@ -78,6 +78,34 @@ class TableSpec:
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
 
+    @classmethod
+    def from_schema(cls, schema: pa.Schema) -> TableSpec:
+        """The declaration that `schema()` wrote into a file, as far as it is there: without
+        references and the checks of single columns."""
+        metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
+        key = tuple(metadata["massannot.key"].split(","))
+        return cls(
+            name=metadata["massannot.table"],
+            version=int(metadata["massannot.version"]),
+            key=key,
+            doc=f"One row per {', '.join(key)}.",
+            columns=tuple(
+                Column(
+                    field.name,
+                    field.type,
+                    (field.metadata or {}).get(b"doc", b"").decode(),
+                    nullable=field.nullable,
+                )
+                for field in schema
+            ),
+        )
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether its rows belong to clips, whose stages write them; else to the videos of a shard,
+        whose worker does."""
+        return self.key[0] == "clip_id"
+
     def column(self, name: str) -> Column:
         for column in self.columns:
             if column.name == name:

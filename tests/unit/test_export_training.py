@@ -23,11 +23,11 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
 from massannot.errors import NothingToRun, UsageError
 from massannot.exporters import _row_files
+from massannot.exporters._training import TrainingOptions
 from massannot.questions.asked import Film, Shot, find_question
-from massannot.questions.examples import TrainingData
 from massannot.questions.scene_dataset import write_scene_questions
-from massannot.rft.recipes import recipe
 from massannot.rft.train import train
+from massannot.rft.training_recipes import recipe
 from massannot.rft.training_rows import load
 from massannot.rft.trl_rewards import reward_functions
 from massannot.rft.verl_rewards import compute_score
@@ -99,7 +99,7 @@ def exact_frames(dataset: Dataset, frames: Sequence[int]) -> list[npt.NDArray[np
 
 def export(dataset: Dataset, folder: Path, name: str, **options: Any) -> exporters.Exported:
     exporter = exporters.exporter(name)
-    return exporter.export(dataset, folder, training=TrainingData(**options))
+    return exporter.export(dataset, folder, options=TrainingOptions(**options))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -340,7 +340,7 @@ def test_an_export_whose_every_question_is_left_out_counts_the_reasons_and_write
     name: str, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(NothingToRun) as refused:
-        exporters.exporter(name).export(dataset, tmp_path / "new", min_quality=1.0)
+        export(dataset, tmp_path / "new", name, min_quality=1.0)
     first, *reasons = str(refused.value).splitlines()
     assert first.endswith("found 7 questions, none of which can be trained on")
     assert [line.partition(": ")[0] for line in reasons] == [

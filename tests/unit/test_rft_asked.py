@@ -11,6 +11,7 @@ import pytest
 from massannot import exporters
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
+from massannot.exporters._training import TrainingOptions
 from massannot.questions.answers import kind_of
 from massannot.questions.asked import asked, evenly, expected_of, find_question
 from massannot.questions.examples import TrainingData, asked_of_family
@@ -53,7 +54,7 @@ def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
     blocks = profile_blocks(about.profile)
     assert [(each.first_frame, each.last_frame) for each in blocks.segments] == [(0, 7), (8, 11)]
     export = exporters.exporter("verl").export(
-        cut, out.parent / "verl", training=TrainingData(media="video", frames=12)
+        cut, out.parent / "verl", options=TrainingOptions(media="video", frames=12)
     )
     assert export.left_out == ()
     (film,) = (out.parent / "verl" / "videos").iterdir()

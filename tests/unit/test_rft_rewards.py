@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,17 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.questions.answers import Number, Text
 from massannot.questions.expected import ACCURACIES, Expected
 from massannot.rft import rewards
-from massannot.rft.completion import Completion
-from massannot.rft.rewards.evidence_box import box_iou
-from massannot.rft.rewards.evidence_time import evidence_time
-from massannot.rft.rewards.rouge_mean import rouge_l, rouge_mean, rouge_n, words
+from massannot.rft.rewards import (
+    Completion,
+    box_iou,
+    rouge,
+    rouge_l,
+    rouge_n,
+    time_nearness,
+    words,
+)
+from massannot.rft.trl_rewards import reward_functions
+from massannot.rft.verl_rewards import compute_score
 
 SIDES = ("left", "right", "up")
 CHOICE = Expected("multiple_choice", "B", options=SIDES)
@@ -177,14 +184,14 @@ def test_rouge_is_counted_as_defined(
     assert rouge_n(a, b, n=1) == pytest.approx(float(one))
     assert rouge_n(a, b, n=2) == pytest.approx(float(two))
     assert rouge_l(a, b) == pytest.approx(float(longest))
-    assert rouge_mean(said, true) == pytest.approx(float(one + two + Fraction(longest)) / 3)
+    assert rouge(said, true) == pytest.approx(float(one + two + Fraction(longest)) / 3)
 
 
 @pytest.mark.parametrize(
     ("said", "worth"), [("Ball", 1.0), ("a ball", 2 / 3), ("hoop", 0.0)], ids=["it", "more", "not"]
 )
 def test_a_truth_of_one_word_has_no_pairs(said: str, worth: float) -> None:
-    assert rouge_mean(said, "ball") == pytest.approx(worth)
+    assert rouge(said, "ball") == pytest.approx(worth)
 
 
 def longest_slowly(a: list[str], b: list[str]) -> int:
@@ -273,7 +280,7 @@ def test_cited_times_are_worth_a_gaussian_of_their_distance(thinking: str, worth
 
 
 def test_a_wide_sigma_forgives_more() -> None:
-    assert evidence_time([5.0], (1.0,), sigma_s=4.0) == pytest.approx(math.exp(-0.5))
+    assert time_nearness([5.0], (1.0,), sigma_s=4.0) == pytest.approx(math.exp(-0.5))
 
 
 @pytest.mark.parametrize(
@@ -376,12 +383,40 @@ def test_a_reward_that_does_not_exist_is_refused_with_those_that_do() -> None:
         rewards.reward("kindness")
 
 
-FILES = sorted(Path(rewards.__file__).parent.glob("[!_]*.py"))
+@pytest.mark.parametrize("name", rewards.names())
+def test_a_reward_is_a_function_of_its_name_that_gives_its_source(name: str) -> None:
+    judge = rewards.reward(name)
+    assert judge is getattr(rewards, name)
+    assert "Source:" in (judge.__doc__ or "")
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_a_reward_says_its_definition_and_source_under_its_name(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    assert text.startswith(f"{path.stem}: ")
-    assert "Source: " in text
-    assert callable(rewards.reward(path.stem))
+OWN_REWARD = """
+def brevity(completion, *, expected):
+    return 1 / len(completion.text.split())
+"""
+
+
+def test_a_reward_from_outside_of_the_package_is_scored_as_ours_are(tmp_path: Path) -> None:
+    file = tmp_path / "my_rewards.py"
+    file.write_text(OWN_REWARD)
+    name = f"{file}:brevity"
+    assert rewards.reward(name)(Completion("a b c d"), expected=YES) == 0.25
+    (of_trl,) = reward_functions([name])
+    assert of_trl.__name__ == "brevity"
+    row = {"problem_type": ["yes_no"], "solution": ["yes"]}
+    assert of_trl(prompts=["?"], completions=["a b"], **row) == [0.5]
+    score = compute_score("any", "a b", "yes", {"problem_type": "yes_no"}, rewards=[name])
+    assert score == {"score": 0.5, "brevity": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("./absent.py:brevity", "reward ./absent.py: found no such file"),
+        ("massannot.rft.rewards", "expected path/to/file.py:NAME"),
+        ("massannot.rft.rewards:kindness", "found no 'kindness'"),
+    ],
+)
+def test_a_reward_from_outside_that_is_not_there_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        rewards.reward(name)

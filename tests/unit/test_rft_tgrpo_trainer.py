@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from massannot.errors import UsageError
-from massannot.rft.recipes import Recipe, recipe
 from massannot.rft.tgrpo import TGRPOOptions
 from massannot.rft.tiny_model import TinySize, tiny_model, tiny_processor
 from massannot.rft.train import grpo_config, trl_dataset
 from massannot.rft.trainer import TGRPOTrainer, shuffled_prompt
+from massannot.rft.training_recipes import Recipe, recipe
 from massannot.rft.training_rows import TrainingRows
 
 PROFILE = (

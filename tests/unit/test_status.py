@@ -161,7 +161,7 @@ def test_a_clip_is_explained_by_the_beginning_of_its_id(finished):
     assert (found.state, found.clip_id) == ("done", row["clip_id"])
     assert found.clip == ClipKey(row["uri"], row["clip_index"])
     (line,) = found.log
-    assert "tiny_run" in line, "the stages' times"
+    assert "misbehave" in line, "the stages' times"
     assert row["uri"] in explaining.as_text(found)
 
 
