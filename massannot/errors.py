@@ -66,6 +66,12 @@ class VideoNotFound(BadVideo):
     reason = "not_found"
 
 
+class ImpossibleName(BadVideo):
+    """A name that no file can have: with NUL inside, too long, or no valid Unicode."""
+
+    reason = "impossible_name"
+
+
 class NotAFile(BadVideo):
     reason = "not_a_file"
 
@@ -108,6 +114,12 @@ class SpanOutsideVideo(ClipError):
 
 class BadQuestion(ClipError):
     reason = "bad_question"
+
+
+class NotUnicode(ClipError):
+    """Text that no table can hold: half a surrogate pair, or bytes that are no UTF-8."""
+
+    reason = "not_unicode"
 
 
 class BadPhrase(ClipError):

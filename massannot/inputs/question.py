@@ -7,8 +7,11 @@ used has a `problem`: it is asked of no clip, and becomes a row of `failures`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from massannot.errors import NotUnicode
+from massannot.inputs.text import escaped, is_unicode
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,30 @@ class Question:
         if values["problem"] is not None:
             values["problem"] = Problem(**values["problem"])
         return cls(**values)
+
+
+def with_valid_text(question: Question, *, where: str) -> Question:
+    """The question as tables can hold it. Text that is no valid Unicode is spelt out, and a problem
+    that names its fields. `where`: the file and row, for people."""
+    valid: dict[str, Any] = {}
+    for field in fields(question):
+        value = getattr(question, field.name)
+        if isinstance(value, str) and not is_unicode(value):
+            valid[field.name] = escaped(value)
+        elif isinstance(value, tuple) and any(map(_is_broken, value)):
+            valid[field.name] = tuple(escaped(v) if _is_broken(v) else v for v in value)
+    if not valid:
+        return question
+    problem = question.problem or Problem(
+        NotUnicode.reason,
+        f"{where}: found text that is no valid Unicode in {', '.join(valid)}, expected UTF-8 and "
+        "whole characters; write the row anew",
+    )
+    return replace(question, **valid, problem=problem)
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, str) and not is_unicode(value)
 
 
 _TUPLES = ("entities", "options", "evidence_times_s", "evidence_boxes", "entity_spans")

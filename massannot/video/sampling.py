@@ -69,6 +69,23 @@ class Sampling:
         return "all" if self.fps is None else _decimal(self.fps)
 
     @property
+    def shorter_clips(self) -> str | None:
+        """A sentence where `max_frames` ends clips before `clip_s`; None where it does not."""
+        if self.fps is None:
+            return (
+                f"clips hold at most {self.max_frames} frames: a video of more than "
+                f"{self.max_frames / self.clip_s:.3g} frames a second is cut before "
+                f"{self.clip_s:g} s, one of 30 every {self.max_frames / 30:.3g} s"
+            )
+        if self.fps * self.clip_s <= self.max_frames:
+            return None
+        return (
+            f"clips hold at most {self.max_frames} frames: at {self.fps:g} frames a second they "
+            f"are cut every {self.max_frames / self.fps:.3g} s, not every {self.clip_s:g} s; fewer "
+            "frames a second make them longer"
+        )
+
+    @property
     def cut_rules(self) -> CutRules:
         """The same in exact arithmetic."""
         return CutRules(exact(self.fps), Fraction(_decimal(self.clip_s)), self.max_frames)
