@@ -60,6 +60,16 @@ def beside(file: str, name: str) -> str:
     return str(Path(file).parent / name)
 
 
+def resolved(uri: str, *, folder: str) -> str:
+    """The address for another working folder: a relative name starts from `folder`.
+
+    Tables keep the name as it was given; whoever opens the file in another process uses this one.
+    """
+    if scheme_of(uri) or os.path.isabs(uri):
+        return uri
+    return os.path.join(folder, uri)
+
+
 def lies_in(uri: str, root: str) -> bool:
     """Whether a file, or a tar that holds it, lies below a folder, all links followed."""
     uri = uri.partition(IN_TAR)[0]

@@ -1,4 +1,4 @@
-"""Opening a video file: its container, its stream, what the header claims; and why it cannot be.
+"""Header: the container and stream of a video file, and its claims before anything is decoded.
 
 Each way in which a path is not a video has its own exception. Runs in the decoder process.
 """
@@ -6,7 +6,9 @@ Each way in which a path is not a video has its own exception. Runs in the decod
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
@@ -49,6 +51,10 @@ class Header:
 HEADER_BYTES = 3 << 20
 """What may be read of a file that has to be fetched, to see its header."""
 _SPARING = {"probesize": str(1 << 20)}
+LONGER_THAN_FILMS, LONGER_THAN_PICTURES = 10, 2
+"""A stream so many times as long as the preferred one is the film, and the other its cover."""
+PICTURE_CODECS = frozenset({"bmp", "gif", "jpeg2000", "mjpeg", "png", "tiff", "webp"})
+"""Codecs of covers. Films have them too, but then the file names a length."""
 
 
 class HeaderTooLong(BadVideo):
@@ -168,20 +174,57 @@ def open_container(path: str, file: _Pieces | None = None) -> av.container.Input
 
 
 def video_stream(path: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The stream to read: the default one, else the first. Raises NoVideoStream and others."""
+    """The stream to read: the default one, else the first, but a film before a still picture.
+
+    Raises NoVideoStream, UnsupportedCodec.
+    """
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
         raise NoVideoStream(f"{path}: found {', '.join(kinds)}, expected a video stream")
     default = [s for s in streams if s.disposition & av.stream.Disposition.default]
-    stream = (default or streams)[0]
+    stream = _film((default or streams)[0], streams, container)
     if stream.codec_context is None:
         raise UnsupportedCodec(
             f"{path}: found a video stream for whose codec this FFmpeg has no decoder, expected "
             "H.264, HEVC, AV1, VP9, MPEG-4, MJPEG ..."
         )
     return stream
+
+
+def _film(
+    preferred: av.video.stream.VideoStream,
+    streams: Sequence[av.video.stream.VideoStream],
+    container: av.container.InputContainer,
+) -> av.video.stream.VideoStream:
+    """The longest stream where the preferred one is a still beside it: many writers put a cover
+    first and do not mark it, and most make the first stream the default."""
+    if all(stream.frames for stream in streams):  # a cover may be "shown" as long as the film
+        lengths = [float(stream.frames) for stream in streams]
+    else:
+        lengths = [_length_s(stream, container) for stream in streams]
+    longest, own = max(lengths), lengths[streams.index(preferred)]
+    times = LONGER_THAN_PICTURES if _has_picture_codec(preferred) else LONGER_THAN_FILMS
+    film = streams[lengths.index(longest)]
+    is_longer = longest > own and longest >= times * own
+    return film if is_longer and film.codec_context is not None else preferred
+
+
+def _length_s(stream: av.video.stream.VideoStream, container: av.container.InputContainer) -> float:
+    """Length in seconds: its own, else 0 for a picture and the file's for a film."""
+    if stream.duration is not None and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:  # Matroska
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    if stream.average_rate is None or _has_picture_codec(stream):
+        return 0.0
+    return (container.duration or 0) / av.time_base
+
+
+def _has_picture_codec(stream: av.video.stream.VideoStream) -> bool:
+    return stream.codec_context is not None and stream.codec_context.name in PICTURE_CODECS
 
 
 def header_of(
