@@ -2,7 +2,7 @@
 
 Columns are `video, id, start_s, end_s, caption, entities, question, answer, category, split,
 license`, and ANSWER_COLUMNS; only `video` is needed, and every other column is carried through. A
-relative video path is relative to the manifest. `entities`: see phrases.py. Columns of
+relative video path is relative to the manifest. `entities`: see phrase_list.py. Columns of
 SPAN_ALIASES count as `start_s` and `end_s`, in seconds too.
 
 One bad row of many is a failure with a name, not a wrong command: it stays in `questions`, is asked
@@ -34,7 +34,7 @@ from massannot.errors import (
     UsageError,
 )
 from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
-from massannot.inputs.phrases import split_phrases
+from massannot.inputs.phrase_list import split_phrases
 from massannot.inputs.question import Problem, Question, with_valid_text
 from massannot.inputs.text import escaped
 from massannot.inputs.video_name import refuse_impossible_name

@@ -1,7 +1,7 @@
-"""Question: one row of a manifest, as the table `questions` keeps it.
+"""Question: one row of a manifest, as the table `questions` stores it.
 
-A row without a question (a caption, or entities alone) is kept all the same. A row that cannot be
-used has a `problem`: it is asked of no clip, and becomes a row of `failures`.
+A row with a caption or entities alone is a Question too. A row that cannot be used has a `problem`:
+it is asked of no clip, and becomes a row of `failures`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Question:
-    """What a manifest says in one row; `uri` is the video as this machine finds it."""
+    """One row of a manifest; `uri` is the video's address for this machine."""
 
     question_id: str
     uri: str
@@ -44,7 +44,7 @@ class Question:
     """Every other column, as a JSON object."""
     problem: Problem | None = None
     problem_type: str | None = None
-    """This and what follows is about the answer, see rft/expected.py."""
+    """This and the following fields describe the answer, see questions/expected.py."""
     options: tuple[str, ...] | None = None
     unit: str | None = None
     tolerance: float | None = None
@@ -54,7 +54,7 @@ class Question:
     evidence_boxes: tuple[float, ...] | None = None
     """t, x0, y0, x1, y1, one box after the other."""
     entity_spans: tuple[int | None, ...] | None = None
-    """Start and end in the question for each of `entities`; None: not named there."""
+    """Start and end in the question for each of `entities`; None: the question does not name it."""
 
     def row(self, *, clip_ids: tuple[str, ...] = ()) -> dict[str, Any]:
         """The row of `questions`, answered by these clips in the order of time."""

@@ -43,12 +43,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Found:
-    """What sources name, before anything is opened."""
+    """Videos and manifests that sources name, before anything is opened."""
 
     videos: Sequence[str] = ()
     """Files that were named, in order: a tuple of few, a TextColumn of many."""
     rows: tuple[Question, ...] = ()
-    """Videos that something is known of: their ids and captions."""
+    """Videos that come with an id or a caption, and names with a problem."""
     manifests: tuple[str, ...] = ()
     """Files that name further videos."""
 
@@ -56,7 +56,7 @@ class Found:
 def find(sources: Sequence[str]) -> Found:
     """Every video of the sources, in order: sources as given, files of a folder or glob by name.
 
-    Raises UsageError for a source that is not there or gives no video.
+    Raises UsageError for a source that does not exist or gives no video.
     """
     if not sources:
         raise UsageError("no video was named; give files, folders, globs or @list.txt")
@@ -80,7 +80,7 @@ def find(sources: Sequence[str]) -> Found:
 
 
 def _each_once(names: TextColumn, identities: Identities) -> Sequence[str]:
-    """Under the first of its names."""
+    """Each video under the first of its names."""
     again = identities.repeated()
     if again:
         return TextColumn(name for n, name in enumerate(names) if n not in again)
@@ -90,7 +90,7 @@ def _each_once(names: TextColumn, identities: Identities) -> Sequence[str]:
 def chosen(
     videos: Sequence[T], *, limit: int | None = None, sample: str = "first", seed: int = 0
 ) -> Sequence[T]:
-    """At most `limit` of them, the first or a random sample, in their own order."""
+    """At most `limit` of the videos, the first or a random sample, in their own order."""
     if limit is None or limit >= len(videos):
         return videos
     if sample == "first":
@@ -113,7 +113,7 @@ def _of(source: str) -> Iterator[str | Question]:
     elif is_remote(source):
         yield from _remote(source)
     elif scheme_of(source):
-        store_of(source)  # says which kinds there are
+        store_of(source)  # its error lists the kinds of address
     elif os.path.isdir(source):
         yield from _inside(source)
     elif os.path.exists(source):
@@ -171,7 +171,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _videos_or_tars(folder: str, files: Iterable[str]) -> Iterator[str | Question]:
-    """In the order of their paths."""
+    """The videos by path, else the samples of the tars."""
     videos, tars = _Paths(), []
     for file in files:
         if is_video_name(file):

@@ -16,7 +16,7 @@ from massannot.engine.progress import Progress, silent
 from massannot.engine.tally import RunSummary
 from massannot.errors import UsageError
 from massannot.inputs.manifest import read_manifests
-from massannot.inputs.phrases import phrases_of as phrases_of
+from massannot.inputs.phrase_list import phrases_of as phrases_of
 from massannot.inputs.sources import chosen, find
 from massannot.inputs.span import Span
 from massannot.inputs.text import TextColumn

@@ -125,7 +125,7 @@ class EmptySpan:
 
 @dataclass(frozen=True)
 class Step:
-    """What one more frame means: cuts that are complete without it, and cuts that take it."""
+    """The effect of one more frame: cuts that end before it, and cuts that take it."""
 
     finished: tuple[Cut, ...]
     taking: tuple[Cut, ...]
@@ -160,7 +160,7 @@ class SpanCutter:
         return all(cursor.past for cursor in self._cursors)
 
     def step(self, pts: int, *, other_size: bool = False) -> Step:
-        """The next shown frame. `other_size`: pictures change size here, so clips are cut."""
+        """Take the next shown frame. `other_size`: pictures change size here, so clips are cut."""
         finished: list[Cut] = []
         taking: list[Cut] = []
         for cursor in self._cursors:
@@ -224,7 +224,7 @@ class _Cursor:
             self._begin_cut(0)
 
     def _begin_cut(self, number: int) -> None:
-        """Go to the `number`-th cut of a span without an end: its targets start afresh."""
+        """Begin the `number`-th cut of a span without an end: its targets start afresh."""
         assert self._cut_length is not None
         self._number = number
         self._origin = self.start_pts + floor(number * self._cut_length)

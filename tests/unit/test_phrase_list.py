@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from massannot.inputs.manifest import read_manifests
-from massannot.inputs.phrases import phrases_of
+from massannot.inputs.phrase_list import phrases_of
 
 TEXTS = [
     "a ball",
