@@ -114,8 +114,11 @@ def read_rows(rows: Sequence[Cells], path: Path, *, root: str | None = None) -> 
 
 
 def _with_spans(cells: Cells) -> Cells:
-    """The cells with start_s and end_s under their own names; a cell that has both stays as is."""
+    """The cells with start_s and end_s under their own names; a row that names one of
+    them twice keeps its names."""
     names = {name: SPAN_ALIASES[name] for name in cells if name in SPAN_ALIASES}
+    if not names:
+        return cells
     known = [*cells, *names.values()]
     return {
         names[name] if name in names and known.count(names[name]) == 1 else name: value
@@ -141,20 +144,28 @@ def _question(
 ) -> Question:
     where = f"{escaped(path.name)}, row {number}"
     further = {name: cells[name] for name in sorted(cells) if name not in KNOWN}
+    uri, problem = _uri_or_problem(cells, path, where, root)
     question = Question(
         question_id=_text(cells.get("id")) or _hash(cells),
-        uri=where,
+        uri=uri,
+        problem=problem,
         source_id=_text(cells.get("id")),
         further=json.dumps(further, ensure_ascii=False, default=_plain) if further else None,
         **{name: _text(cells.get(name)) for name in TEXTS},  # type: ignore[arg-type]
     )
-    try:
-        question = replace(question, uri=_uri(cells, path, where, root))
-    except ClipError as error:  # reading such a video fails too, under this name
-        question = replace(question, uri=str(error), problem=Problem(error.reason, str(error)))
-    else:
+    if problem is None:
         question = _with_typed_cells(question, cells, where, asks=asks)
     return with_valid_text(question, where=where)
+
+
+def _uri_or_problem(
+    cells: Cells, path: Path, where: str, root: str | None
+) -> tuple[str, Problem | None]:
+    """The video's address. With a problem it is the message: reading such a video fails too."""
+    try:
+        return _uri(cells, path, where, root), None
+    except ClipError as error:
+        return str(error), Problem(error.reason, str(error))
 
 
 def _uri(cells: Cells, path: Path, where: str, root: str | None) -> str:
@@ -162,7 +173,6 @@ def _uri(cells: Cells, path: Path, where: str, root: str | None) -> str:
     if name is None:
         raise NoVideoNamed(f"{where}: no video")
     try:
-        refuse_impossible_name(name)
         uri = beside(str(path), name)
         refuse_impossible_name(uri)
         store_of(uri)

@@ -7,7 +7,7 @@ it is asked of no clip, and becomes a row of `failures`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from massannot.errors import NotUnicode
@@ -81,12 +81,11 @@ def with_valid_text(question: Question, *, where: str) -> Question:
     """The question as tables can hold it. Text that is no valid Unicode is spelt out, and a problem
     that names its fields. `where`: the file and row, for people."""
     valid: dict[str, Any] = {}
-    for field in fields(question):
-        value = getattr(question, field.name)
-        if isinstance(value, str) and not is_unicode(value):
-            valid[field.name] = escaped(value)
+    for name, value in vars(question).items():
+        if _is_broken(value):
+            valid[name] = escaped(value)
         elif isinstance(value, tuple) and any(map(_is_broken, value)):
-            valid[field.name] = tuple(escaped(v) if _is_broken(v) else v for v in value)
+            valid[name] = tuple(escaped(v) if _is_broken(v) else v for v in value)
     if not valid:
         return question
     problem = question.problem or Problem(

@@ -265,6 +265,18 @@ def test_a_cosmos_curate_folder_gives_uuids_and_captions(root):
     assert [phrase.text for phrase in planned[1].spans[0].phrases] == ["box"]
 
 
+def test_bad_text_in_a_cosmos_curate_folder_is_a_row_with_a_problem(root):
+    store = store_of(root)
+    metas = [{"span_uuid": u, "windows": [{"x_caption": c}]} for u, c in (("u1", "a"), ("u2", "b"))]
+    lines = [json.dumps(metas[0]), json.dumps(metas[1]).replace('"b"', '"b \\ud83d"')]
+    for uuid in ("u1", "u2"):
+        store.put(f"{root}/clips/{uuid}.mp4", uuid.encode())
+    store.put(f"{root}/metas_jsonl/v0/v_0.jsonl", "\n".join(lines).encode())
+    good, bad = find([f"{root}/"]).rows
+    assert (good.caption, good.problem) == ("a", None)
+    assert (bad.caption, bad.problem.reason) == ("b \\ud83d", "not_unicode")
+
+
 @pytest.mark.parametrize(
     ("name", "inside"),
     [
