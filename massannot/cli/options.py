@@ -193,7 +193,7 @@ class RecipeOptions:
         self, sources: Sequence[str], flags: ModelFlags, *, depth_maps: bool, **fields: Any
     ) -> RunSpec:
         """Everything that decides the rows. Raises UsageError."""
-        from massannot.jobs.plan import phrases_of
+        from massannot.inputs.phrase_list import phrases_of
         from massannot.recipes.model_flags import run_spec
 
         options = {}

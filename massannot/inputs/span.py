@@ -14,13 +14,13 @@ from massannot.errors import UsageError
 from massannot.inputs.question import Question
 
 ORIGINS = ("scene", "entities", "prompt", "caption", "question")
-"""Whose phrases come first."""
+"""The order of a clip's phrases, by origin."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a video, in seconds after its first frame. With an end it is one clip; without
-    it is cut every `Sampling.clip_s`. Phrases and ids ride along untouched."""
+    """A stretch of a video, in seconds after its first frame. With an end it is one clip; without,
+    it is cut every `Sampling.clip_s`."""
 
     start_s: float | None = None
     end_s: float | None = None
@@ -51,8 +51,8 @@ class VideoSource:
 
 
 def united(spans: Sequence[Span]) -> Span:
-    """What is wanted of a clip that several spans turn out to hold: the first span, asked
-    everything that any of them asks, as if it had been asked once."""
+    """Merge spans that turned out to be the same clip: the first span, with the phrases and
+    questions of all."""
     first, *others = spans
     if not others:
         return first
@@ -67,8 +67,8 @@ def united(spans: Sequence[Span]) -> Span:
 
 
 def in_order(phrases: Iterable[Phrase]) -> tuple[Phrase, ...]:
-    """By origin, then question. A phrase that differs from an earlier one in case or article alone
-    takes the earlier spelling, so that the detector is asked once."""
+    """Phrases sorted by origin, then question. One that differs from an earlier phrase in case or
+    article alone takes the earlier spelling, so that the detector sees it once."""
     ordered = sorted(phrases, key=lambda p: (ORIGINS.index(p.origin), p.question_id or ""))
     spelling: dict[str, str] = {}
     spelt = (replace(p, text=spelling.setdefault(_plain(p.text), p.text)) for p in ordered)

@@ -22,11 +22,12 @@ from massannot.engine.settings import ExecutorSettings
 from massannot.engine.tally import RunSummary
 from massannot.errors import UsageError
 from massannot.inputs.manifest import is_manifest
+from massannot.inputs.phrase_list import phrases_of
 from massannot.jobs.console import Watcher
 from massannot.jobs.drawing import films_of, report_of
 from massannot.jobs.estimate import time_ahead
 from massannot.jobs.outcome import Outcome, exit_code, run_lines
-from massannot.jobs.plan import PROBES, Say, Totals, phrases_of, probed, videos_of
+from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
 from massannot.jobs.previews import drop_previews
 from massannot.jobs.run import RunOptions, execute
 from massannot.models.weights import require

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,10 @@ from massannot.clip import Phrase
 from massannot.dataset import record as run_record
 from massannot.dataset.plans import difference_of_plans
 from massannot.dataset.record import RunRecord
-from massannot.errors import BadPhrase, OtherRecipe, UsageError
+from massannot.errors import OtherRecipe, UsageError
 from massannot.inputs.manifest import read_manifests
-from massannot.inputs.names import Names
 from massannot.inputs.sources import chosen, find
-from massannot.models.grounding_dino import cleaned
+from massannot.inputs.text import TextColumn
 from massannot.plan import finished
 from massannot.plan import folder as plan_folder
 from massannot.plan.deal import deal
@@ -113,7 +112,7 @@ def videos_of(spec: RunSpec) -> PlannedVideos:
     else:
         named = chosen(found.videos, **subset)  # type: ignore[arg-type]
         (like,) = planned_videos(["any"], (), prompts=phrases)  # a million videos, one span
-        uris = named.drained() if isinstance(named, Names) else iter(named)
+        uris = named.drained() if isinstance(named, TextColumn) else iter(named)
         videos = (PlannedVideo(uri, like.spans) for uri in uris)
     planned = PlannedVideos(with_file_states(videos))
     if not any(span.phrases for spans in planned.spans for span in spans):
@@ -156,29 +155,6 @@ class Totals:
             if header.problem:
                 self.problems[header.problem] += 1
             yield work
-
-
-def phrases_of(prompts: Sequence[str]) -> tuple[str, ...]:
-    """The phrases of -p: each prompt is one; "a ball . a hoop ." is two, as Grounding DINO's users
-    write it. As they will stand in the tables, each once.
-
-    Raises UsageError for an empty one and for one with a full stop or question mark inside.
-    """
-    texts: list[str] = []
-    for prompt in prompts:
-        parts = [part.strip() for part in f"{prompt} ".split(" . ") if part.strip()]
-        if not parts:
-            raise UsageError(f"-p {prompt!r}: an empty phrase names nothing; give a noun, 'a ball'")
-        texts += parts
-    return tuple(dict.fromkeys(map(_as_stored, texts)))
-
-
-def _as_stored(text: str) -> str:
-    try:
-        cleaned(text)
-    except BadPhrase as error:
-        raise UsageError(f"-p: {error}") from error
-    return text.rstrip(". \t\n")
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -1,4 +1,4 @@
-"""ByteBudget: how many bytes of decoded pictures one worker may hold at a time.
+"""ByteBudget: a limit on the bytes of decoded pictures that one worker holds at a time.
 
 Bytes are first *reserved* by a reader for a clip in the making, then *delivered* to the consumer,
 then *released* by it. Bytes that a forgotten view still shows after the release are *viewed*: they
@@ -58,7 +58,7 @@ class ByteBudget:
             return True
 
     def deliver(self, nbytes: int, *, reader: Hashable) -> None:
-        """The reader's clip of `nbytes` now belongs to the consumer."""
+        """Pass the reader's clip of `nbytes` to the consumer."""
         with self._changed:
             self._reserved[reader] -= nbytes
             self._delivered += nbytes
@@ -78,7 +78,7 @@ class ByteBudget:
             self._changed.notify_all()
 
     def give_back(self, *, reader: Hashable) -> None:
-        """`reader` has ended: what it reserved and did not use is free."""
+        """Free the unused reservations of `reader`, which has ended."""
         with self._changed:
             self._reserved.pop(reader, None)
             self._changed.notify_all()

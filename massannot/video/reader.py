@@ -28,23 +28,23 @@ from massannot.inputs.span import Span, VideoSource, united
 from massannot.storage.fetch import fetched
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.decoder_process import DecodeFailed, DecoderProcess, Need, ProbeJob
+from massannot.video.decoder_process import DecoderProcess, JobFailed, Need, ProbeJob
 from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.video.header import Header
 from massannot.video.sampling import Sampling, exact
 from massannot.video.video_id import clip_id
 
 SILENCE_S = 60.0
-"""A decoder process that says nothing for so long hangs: it beats twice a second."""
+"""A decoder process that sends nothing for so long hangs: it beats twice a second."""
 FETCH_SILENCE_S = 900.0
-"""The same while it waits for a store."""
+"""The same for one that waits for a store."""
 _JOBS_PER_PROCESS = 1000
 """A process is replaced after so many videos, whatever its codecs may have leaked."""
 
 
 @dataclass(frozen=True, eq=False)
 class VideoEnd:
-    """Yielded last: what is known only at the end."""
+    """The end of a video, with the facts that only reading it to the end gives."""
 
     video: Video
     """n_frames, duration_s and variable_rate are None where no span needed the rest."""
@@ -60,11 +60,11 @@ def read_clips(
     silence_s: float = SILENCE_S,
 ) -> Iterator[Clip | VideoEnd]:
     """The clips of a video's spans, each as soon as it is complete; a VideoEnd last. A file in a
-    bucket or a tar is fetched first, and its copy is gone at the end.
+    bucket or a tar is fetched first, and its copy is deleted at the end.
 
     `video` may be an address alone: the whole file, in whatever state. A clip's `frames` are uint8
-    RGB (T, H, W, 3), its table `frames` is written; give it back with `release`. `clip.video` is
-    what was known by then. `memory` is shared by the readers of one worker; None: no limit, but
+    RGB (T, H, W, 3), its table `frames` is written; give it back with `release`. `clip.video` holds
+    the facts known by then. `memory` is shared by the readers of one worker; None: no limit, but
     never more than one clip ahead of the caller.
 
     Raises BadVideo (its subclass says why) at the first `next` where nothing could be read, later
@@ -143,7 +143,7 @@ def _read(
                 )
                 return
             else:
-                assert isinstance(message, DecodeFailed)
+                assert isinstance(message, JobFailed)
                 finished = True
                 raise message.error
     except ClipError as error:
@@ -154,8 +154,8 @@ def _read(
 
 
 def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
-    """What a file's header claims, without decoding. Raises BadVideo; see read_clips. Of a file in
-    a bucket or a tar at most open_video.HEADER_BYTES are fetched."""
+    """The claims of a file's header, without decoding. Raises BadVideo; see read_clips. At most
+    header.HEADER_BYTES of a file in a bucket or a tar are fetched."""
     if is_remote(uri):
         silence_s = max(silence_s, FETCH_SILENCE_S)
     process = _POOL.take()
@@ -168,7 +168,7 @@ def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
         _POOL.give_back(process, reusable=finished)
     if isinstance(answer, Header):
         return answer
-    assert isinstance(answer, DecodeFailed)
+    assert isinstance(answer, JobFailed)
     raise answer.error
 
 
@@ -190,13 +190,13 @@ _HELD: weakref.WeakKeyDictionary[Frames, weakref.finalize[..., Frames]] = (
 
 
 class _Reader:
-    """One pass's account in the budget."""
+    """The account of one pass in the budget."""
 
     def __init__(self, budget: ByteBudget) -> None:
         self.budget = budget
 
     def hand_over(self, frames: Frames, pixels: SharedPixels) -> None:
-        """From now on the bytes are the caller's, until it releases or forgets the clip."""
+        """The bytes belong to the caller until it releases or forgets the clip."""
         self.budget.deliver(pixels.nbytes, reader=self)
         _HELD[frames] = weakref.finalize(frames, _let_go, pixels, self.budget)
 
@@ -255,7 +255,7 @@ def _local_path(uri: str) -> str:
 
 
 def _as_given(error: ClipError, path: str, uri: str) -> ClipError:
-    """The error with the file named as it was asked for."""
+    """The error with the file under the name that the caller gave."""
     return type(error)(str(error).replace(path, uri))
 
 
@@ -333,7 +333,7 @@ def _clip(
 
 
 def _questions_table(identity: str, span: Span) -> dict[str, pa.Table]:
-    """Which questions this clip answers, where there are any."""
+    """The table `questions` of a clip, where its span has questions that can be asked."""
     rows = [q.row(clip_ids=(identity,)) for q in span.questions if q.problem is None]
     return {"questions": tables.spec("questions").from_rows(rows)} if rows else {}
 

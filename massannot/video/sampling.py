@@ -69,6 +69,23 @@ class Sampling:
         return "all" if self.fps is None else _decimal(self.fps)
 
     @property
+    def shorter_clips(self) -> str | None:
+        """A sentence where `max_frames` ends clips before `clip_s`; None where it does not."""
+        if self.fps is None:
+            return (
+                f"clips hold at most {self.max_frames} frames: a video of more than "
+                f"{self.max_frames / self.clip_s:.3g} frames a second is cut before "
+                f"{self.clip_s:g} s, one of 30 every {self.max_frames / 30:.3g} s"
+            )
+        if self.fps * self.clip_s <= self.max_frames:
+            return None
+        return (
+            f"clips hold at most {self.max_frames} frames: at {self.fps:g} frames a second they "
+            f"are cut every {self.max_frames / self.fps:.3g} s, not every {self.clip_s:g} s; fewer "
+            "frames a second make them longer"
+        )
+
+    @property
     def cut_rules(self) -> CutRules:
         """The same in exact arithmetic."""
         return CutRules(exact(self.fps), Fraction(_decimal(self.clip_s)), self.max_frames)
@@ -108,7 +125,7 @@ class EmptySpan:
 
 @dataclass(frozen=True)
 class Step:
-    """What one more frame means: cuts that are complete without it, and cuts that take it."""
+    """The effect of one more frame: cuts that end before it, and cuts that take it."""
 
     finished: tuple[Cut, ...]
     taking: tuple[Cut, ...]
@@ -143,7 +160,7 @@ class SpanCutter:
         return all(cursor.past for cursor in self._cursors)
 
     def step(self, pts: int, *, other_size: bool = False) -> Step:
-        """The next shown frame. `other_size`: pictures change size here, so clips are cut."""
+        """Take the next shown frame. `other_size`: pictures change size here, so clips are cut."""
         finished: list[Cut] = []
         taking: list[Cut] = []
         for cursor in self._cursors:
@@ -207,7 +224,7 @@ class _Cursor:
             self._begin_cut(0)
 
     def _begin_cut(self, number: int) -> None:
-        """Go to the `number`-th cut of a span without an end: its targets start afresh."""
+        """Begin the `number`-th cut of a span without an end: its targets start afresh."""
         assert self._cut_length is not None
         self._number = number
         self._origin = self.start_pts + floor(number * self._cut_length)

@@ -41,6 +41,25 @@ def test_a_missing_field_has_its_default() -> None:
     assert Sampling.from_json({"fps": 5}) == Sampling(fps=5)
 
 
+@pytest.mark.parametrize(
+    ("sampling", "words"),
+    [
+        (Sampling(), None),
+        (Sampling(fps=12.8), None),
+        (Sampling(clip_s=60), "cut every 25.6 s, not every 60 s"),
+        (Sampling(fps=30), "cut every 8.53 s, not every 20 s"),
+        (Sampling(fps=None), "more than 12.8 frames a second is cut before 20 s"),
+    ],
+    ids=str,
+)
+def test_clips_that_end_early_for_their_frames_are_mentioned(
+    sampling: Sampling, words: str | None
+) -> None:
+    sentence = sampling.shorter_clips
+    assert (words is None) == (sentence is None)
+    assert (words or "") in (sentence or "")
+
+
 def test_unknown_fields_are_refused_by_name() -> None:
     wrong = {"fps": 5, "clip_seconds": 2, "size": 9}
     with pytest.raises(UsageError, match=r"found the fields clip_seconds, size, expected fps,"):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from massannot.clip import Clip, Phrase
@@ -131,6 +132,43 @@ def test_file_addresses_are_paths_and_others_are_refused(film: Path) -> None:
     assert probe(f"file://{film}") == probe(str(film))
     with pytest.raises(UsageError, match="found an address of https, expected"):
         probe("https://host/film.mp4")
+
+
+def two_streams(path: Path, first: Film, second: Film) -> Path:
+    """A file whose first video stream is not marked as a cover."""
+    with av.open(str(path), "w") as container:
+        streams = [film._stream(container) for film in (first, second)]
+        for film, stream in zip((first, second), streams, strict=True):
+            for packet in film.packets(stream):
+                container.mux(packet)
+    return path
+
+
+COVER = Film(n=1, codec="mjpeg", pixel_format="yuvj420p", first_number=500)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "nut"])
+@pytest.mark.parametrize("n", [2, 30])
+def test_a_still_first_stream_is_a_cover_of_the_film_after_it(
+    tmp_path: Path, ending: str, n: int
+) -> None:
+    path = two_streams(tmp_path / f"film.{ending}", COVER, Film(n=n))
+    clips, end = read(path, sampling=ALL)
+    assert [numbers(clip) for clip in clips] == [list(range(n))]
+    assert (end.video.codec, probe(str(path)).codec) == ("h264", "h264")
+
+
+@pytest.mark.parametrize("other", [Film(n=33), Film(n=60, rate=Fraction(50))], ids=["33", "60"])
+def test_of_two_films_the_first_is_read(tmp_path: Path, other: Film) -> None:
+    """Two eyes, two cameras, or a preview at another rate."""
+    path = two_streams(tmp_path / "film.mp4", Film(n=30, first_number=100), other)
+    clips, _ = read(path, sampling=ALL)
+    assert numbers(clips[0])[:2] == [100, 101]
+
+
+def test_a_still_alone_is_a_film_of_one_frame(tmp_path: Path) -> None:
+    clips, _ = read(COVER.write(tmp_path / "still.mp4"), sampling=ALL)
+    assert numbers(clips[0]) == [500]
 
 
 def test_released_pictures_are_gone_and_counts_stay(film: Path) -> None:
