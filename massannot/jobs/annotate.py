@@ -29,6 +29,7 @@ from massannot.jobs.estimate import time_ahead
 from massannot.jobs.outcome import Outcome, exit_code, run_lines
 from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
 from massannot.jobs.previews import drop_previews
+from massannot.jobs.reuse import reusable_record
 from massannot.jobs.run import RunOptions, execute
 from massannot.models.weights import require
 from massannot.plan.deal import deal
@@ -90,8 +91,8 @@ def annotate(
     sources = [videos] if isinstance(videos, str | Path) else list(videos)
     spec = spec or run_spec(flags=ModelFlags(profile=profile))
     spec = replace(spec, sources=tuple(map(str, sources)), phrases=phrases_of(prompts))
-    begun = begin(spec, place(out))
     options = RunOptions(reuse=None if reuse is None else place(reuse), keep_depth=keep_depth)
+    begun = begin(spec, place(out), options)
     summary = _execute(begun, settings, options, progress=progress)
     dataset = Dataset(begun.layout)  # an interrupted run may have published nothing yet
     return Annotated(begun.layout.out, summary, dataset if dataset.names else None)
@@ -115,7 +116,7 @@ def run(
     if out.exists() and not out.is_dir():
         raise UsageError(f"-o {out}: found a file, expected a folder; choose another name")
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
-        begun = begin(spec, out, allow_code=options.allow_code, settings=settings, say=watcher.say)
+        begun = begin(spec, out, options, settings=settings, say=watcher.say)
         watcher.say(_ahead(begun, settings, warnings))
         done = _execute(begun, settings, options, progress=watcher.watch, previews=films)
         dataset = Dataset(begun.layout)
@@ -135,8 +136,8 @@ def run(
 def begin(
     spec: RunSpec,
     out: Path,
+    options: RunOptions,
     *,
-    allow_code: bool = False,
     settings: ExecutorSettings = DEFAULT_SETTINGS,
     say: Say = lambda line: None,
 ) -> Begun:
@@ -151,10 +152,12 @@ def begin(
     spec = pinned(spec, known=None if known is None else RunSpec.from_json(known).models)
     pipeline = spec.pipeline()
     require(needed_weights(spec))
+    if options.reuse is not None:
+        reusable_record(options.reuse, spec)
     if settings.executor == "local":
         local.devices(settings.device, settings.workers)
     videos = videos_of(spec)
-    record = run_record.begin(layout, record_of(spec, pipeline), allow_code=allow_code)
+    record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
     added = Totals()
     probes = layout.local / "_run" / PROBES
     while new := plans.new_videos(layout, videos):

@@ -54,7 +54,7 @@ class WorkerPipeline:
     ) -> WorkerPipeline:
         """Raises UsageError for a `reuse` without a run, OtherRecipe for one of other code."""
         if reuse is not None:
-            _reusable(reuse, spec)
+            reusable_record(reuse, spec)
         return cls(
             spec,
             reuse,
@@ -75,7 +75,7 @@ class WorkerPipeline:
         return pipeline
 
 
-def _reusable(out: Path, spec: RunSpec) -> RunRecord:
+def reusable_record(out: Path, spec: RunSpec) -> RunRecord:
     """The record of another run. Raises UsageError for a folder without one, OtherRecipe for one of
     other code, of which nothing could be taken."""
     layout = Layout(out)
@@ -172,7 +172,7 @@ class _Other:
     """What another run has made."""
 
     def __init__(self, layout: Layout, spec: RunSpec) -> None:
-        record = _reusable(layout.out, spec)
+        record = reusable_record(layout.out, spec)
         self.dataset = Dataset(layout)
         self.layout = layout
         self.made = keyed_pipeline(RunSpec.from_json(record.spec).pipeline(), record)

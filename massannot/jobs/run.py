@@ -21,7 +21,7 @@ from massannot.jobs.console import Watcher
 from massannot.jobs.estimate import patience_with
 from massannot.jobs.outcome import DONE, Outcome, exit_code, run_lines
 from massannot.jobs.plan import SPEC, read_record
-from massannot.jobs.reuse import WorkerPipeline
+from massannot.jobs.reuse import WorkerPipeline, reusable_record
 from massannot.models.weights import require
 from massannot.plan import finished
 from massannot.plan import folder as plan_folder
@@ -71,6 +71,8 @@ def run(
     require(needed_weights(spec))
     present = record_of(spec)
     run_record.refuse_other(folder, planned, present, allow_code=options.allow_code)
+    if options.reuse is not None:
+        reusable_record(options.reuse, spec)
     layout = Layout(out)
     index, n_shares = share
     first = f"share {index} of 0 to {n_shares - 1} of " if n_shares > 1 else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from massannot.jobs.api import phrases_of
 
 from massannot.cli.options import RecipeOptions
 from massannot.errors import UsageError
+from massannot.jobs.plan import phrases_of
 from massannot.stages.track_points import TrackPoints
 
 PHRASES = [
@@ -25,7 +25,7 @@ PHRASES = [
     ("given", "texts"), [row[:2] for row in PHRASES], ids=[row[2] for row in PHRASES]
 )
 def test_a_prompt_is_a_phrase(given: list[str], texts: list[str]) -> None:
-    assert [phrase.text for phrase in phrases_of(given)] == texts
+    assert phrases_of(given) == tuple(texts)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_a_prompt_that_cannot_be_asked_is_refused_before_any_video(given: str, w
 
 @pytest.mark.parametrize(("side", "points"), [(None, 64), (1, 1), (8, 64), (22, 484)])
 def test_the_grid_size_is_the_number_of_points_on_a_thing(side: int | None, points: int) -> None:
-    wish = RecipeOptions(
+    given = RecipeOptions(
         profile="none", scenes="world", oracle="detect,masks,depth,tracks", grid_size=side
     )
-    stages = wish.choice(depth_maps=False).build().stages
+    stages = given.spec((), given.flags(), depth_maps=False).pipeline().stages
     (stage,) = (stage for stage in stages if isinstance(stage, TrackPoints))
     assert stage.max_per_entity == points

@@ -29,7 +29,8 @@ from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
 from massannot.models.protocols import PointTracker
 from massannot.models.sam2.propagator import Sam2Video
-from massannot.recipes.spec import STEPS, Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import JOBS
 from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
@@ -61,7 +62,7 @@ REPLACED: Mapping[str, tuple[str, ...]] = {
     "lens, boxes and masks": ("cameras", "detect", "masks"),
     "lens, tracks": ("cameras", "tracks"),
     "lens, depth": ("cameras", "depth"),
-    "everything": STEPS,
+    "everything": tuple(JOBS),
     "nothing (60 degrees assumed)": (),
 }
 """Which jobs the truth does, by what the table calls it."""
@@ -118,9 +119,14 @@ class Ruler:
     @cached_property
     def stages(self) -> dict[bool, dict[str, Stage]]:
         """The stages by name: of the profile, and (True) with every job done by the truth."""
-        told = {"scenes": str(self._folder), "depth_maps": True}
-        choices = {False: Choice(profile="embedded", **told), True: Choice(oracles=STEPS, **told)}
-        built = {truth: choice.build() for truth, choice in choices.items()}
+        flags = {
+            False: ModelFlags(profile="embedded"),
+            True: ModelFlags(profile="none", scenes=str(self._folder), oracles=tuple(JOBS)),
+        }
+        built = {
+            truth: run_spec(flags=chosen, depth_maps=True).pipeline()
+            for truth, chosen in flags.items()
+        }
         for pipeline in built.values():
             pipeline.setup(device="cpu")
         return {truth: {s.name: s for s in pipeline.stages} for truth, pipeline in built.items()}
