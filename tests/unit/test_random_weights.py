@@ -14,7 +14,6 @@ import transformers
 from safetensors.torch import load_file
 
 from massannot.errors import UsageError
-from massannot.models.grounding_dino import CLS, SEP, STOP, UNKNOWN
 from massannot.models.profiles import PROFILES, named
 from massannot.models.random_weights import (
     ARCHITECTURES,
@@ -23,6 +22,7 @@ from massannot.models.random_weights import (
     write_repository,
     write_tokenizer,
 )
+from massannot.models.text_prompts import CLS, SEP, STOP, UNKNOWN
 from massannot.models.weights import Weights
 
 PUBLISHED = {
