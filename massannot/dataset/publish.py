@@ -159,6 +159,8 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
     values = {
         "recipe": asdict(record.identity),
         "digest": record.digest,
+        "weights": [asdict(weights) for weights in record.weights],
+        "versions": dict(record.starts[0].versions) if record.starts else {},
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
     }
     content = (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
