@@ -1,8 +1,8 @@
 # Not built here: the machines this was written on have no Docker engine. A test installs the package
 # from exactly the files that are copied below. Same pins as the Makefile, CUDA runtime through
 # torch's own wheels, no weights: mount a Hugging Face cache at /weights:
-#   docker run --gpus all --ipc=host --user "$(id -u):$(id -g)" -v ~/.cache/huggingface:/weights \
-#     -v "$PWD":/work massannot annotate ball.mp4 -p ball -o out
+#   docker run --gpus all --user "$(id -u):$(id -g)" -v ~/.cache/huggingface:/weights
+#     -v "$PWD:/work" massannot annotate ball.mp4 -p ball -o out
 FROM nvidia/cuda:13.0.1-runtime-ubuntu24.04
 
 RUN apt-get update \
