@@ -17,7 +17,7 @@ One video:     massannot annotate ball.mp4 -p "a red ball" -o out
 Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
 Look:          inspect, report, render, validate
-Take along:    export, publish
+Take along:    export, publish, cite
 Questions:     questions import, annotate; then rft show, export trl
 Is it right:   scenes render, then evaluate
 This machine:  doctor, models list

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,8 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
         "spec": _public(record.spec),
         "recipe": _public(record.recipe),
         "digest": record.digest,
+        "weights": [asdict(weights) for weights in record.weights],
+        "versions": dict(record.starts[0].versions) if record.starts else {},
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
     }
     content = (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from massannot.engine.driver import SENT_TO_STOP
 from massannot.engine.tally import RunSummary
 
 DONE, TOO_MANY_FAILED, INTERRUPTED = 0, 3, 75
@@ -25,12 +26,11 @@ class Outcome:
 
 def run_and_print(job: Callable[[], Outcome], *, as_json: bool) -> int:
     """Run a job, print its outcome (text or JSON) to stdout and return the exit code."""
-    numbers = (signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.signal(number, _stop_between_clips) for number in numbers]
+    before = [signal.signal(number, _stop_between_clips) for number in SENT_TO_STOP]
     try:  # while clips are worked on, the driver's own handlers are there
         outcome = job()
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(SENT_TO_STOP, before, strict=True):
             signal.signal(number, handler)
     if as_json:
         print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))

@@ -28,6 +28,7 @@ import torch
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput, BadPhrase, MissingWeights
 from massannot.geometry.image_coords import clipped_xyxy, xyxy_from_normalized_cxcywh
+from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -36,14 +37,7 @@ from massannot.models.preprocess import (
     size_with_shortest_edge,
 )
 from massannot.models.protocols import Detections, ModelCard
-from massannot.models.runtime import (
-    Dtype,
-    frames_on,
-    inference,
-    load_network,
-    micro_batch,
-    n_parameters,
-)
+from massannot.models.runtime import micro_batch
 from massannot.models.weights import Weights, find
 
 CLS, SEP, STOP, QUESTION, PAD, UNKNOWN = 101, 102, 1012, 1029, 0, 100

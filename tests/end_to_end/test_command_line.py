@@ -56,6 +56,8 @@ COMMANDS = [
     ("annotate ball.mp4 -p ball -o new --profile small", 4, "massannot models download"),
     (f"annotate text.mp4 -p ball -o failed {TRUTH}", 3, "not_a_video"),
     ("inspect nosuch", 2, "holds no dataset"),
+    ("cite out", 0, "% oracle_detect: no weights"),
+    ("cite empty", 2, "found no record of a run"),
     ("inspect out --clip zzz", 2, "expected one"),
     ("validate out", 0, "nothing wrong"),
     ("evaluate out --truth empty", 2, "holds no scenes"),

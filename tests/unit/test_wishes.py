@@ -6,7 +6,7 @@ import pytest
 
 from massannot.cli.options import RecipeOptions
 from massannot.errors import UsageError
-from massannot.jobs.plan import phrases_of
+from massannot.inputs.phrase_list import phrases_of
 from massannot.stages.track_points import TrackPoints
 
 PHRASES = [
