@@ -35,7 +35,7 @@ def number_of(rgb):
 
 
 with av.open("full.mp4", "w") as film:
-    x264 = {"x264-params": "keyint=60:threads=1:log-level=none"}
+    x264 = {"x264-params": "keyint=60:threads=1"}
     stream = film.add_stream("libx264", rate=30, options=x264)
     stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
     for number in range(60):
