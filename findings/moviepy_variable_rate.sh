@@ -15,7 +15,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check \
+"$work/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check \
     moviepy==2.2.1 imageio-ffmpeg==0.8.1 imageio==2.38.1 pillow==11.3.0 av==18.1.0 numpy==2.4.6
 cd "$work"
 "$work/venv/bin/python" -I - <<'PYTHON'
