@@ -2,10 +2,11 @@
 # decord2 3.4.0, an HEVC film with open GOPs (x265's default kind)
 #
 # Expected: get_batch([10]) is picture 10, as reading from the start gives it.
-# Seen:     after a seek, picture 13. The three pictures that lead a key frame in display order are
-#           dropped but still counted, so each later index of the batch is three too late:
+# Seen:     once it has to seek, pictures come three too late, as many as are shown before the key
+#           frame that they follow in the file. Which indices are hit depends on the whole batch:
 #
 #             all of 0..59                  0, 1, 2, ... 59 (right)
+#             [20, 40]                      20, 40 (right)
 #             [10]                          13
 #             [0, 5, 10, 15, 20, 25]        0, 5, 13, 18, 23, 28
 #
@@ -48,12 +49,15 @@ def batch(*wanted):
     return [number_of(picture) for picture in reader.get_batch(list(wanted)).asnumpy()]
 
 
-whole, one, sparse = batch(*range(60)), batch(10), batch(0, 5, 10, 15, 20, 25)
+whole, pair, one = batch(*range(60)), batch(20, 40), batch(10)
+sparse = batch(0, 5, 10, 15, 20, 25)
 print("decord2", decord.__version__)
 print("0..59 in one batch is", "0..59" if whole == list(range(60)) else whole)
+print("[20, 40] is", pair)
 print("[10] is", one)
 print("[0, 5, 10, 15, 20, 25] is", sparse)
 assert whole == list(range(60)), "reading everything is no longer right"
+assert pair == [20, 40], "a pair changed"
 assert one == [13], "a single index changed"
 assert sparse == [0, 5, 13, 18, 23, 28], "a sparse batch changed"
 PYTHON

@@ -16,8 +16,8 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check \
-    evo==1.38.1 numpy==2.4.6 scipy==1.17.1
+"$work/venv/bin/pip" install --quiet --no-compile --no-deps --disable-pip-version-check \
+    evo==1.38.1 natsort==8.4.0 numpy==2.4.6 scipy==1.17.1
 cd "$work"
 export HOME="$work"  # evo writes its settings there
 "$work/venv/bin/python" -I - <<'PYTHON'
