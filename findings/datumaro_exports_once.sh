@@ -13,8 +13,12 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check \
-    datumaro==1.13.12 numpy==2.4.6 opencv-python-headless==4.14.0.94
+"$work/venv/bin/pip" install --quiet --no-compile --no-deps --disable-pip-version-check \
+    datumaro==1.13.12 attrs==26.1.0 defusedxml==0.7.1 imagesize==2.0.1 json-stream==2.5.1 \
+    json-stream-rs-tokenizer==0.5.4 lxml==6.1.3 numpy==2.4.6 opencv-python-headless==4.14.0.94 \
+    orjson==3.13.0 pandas==2.3.3 pillow==12.3.0 pycocotools==2.0.11 python-dateutil==4.0.0 \
+    pytz==2026.6 PyYAML==6.0.4 shapely==2.2.0 tqdm==4.70.1 typing_extensions==4.16.0 \
+    tzdata==2026.6
 cd "$work"
 "$work/venv/bin/python" -I - <<'PYTHON'
 from importlib.metadata import version
