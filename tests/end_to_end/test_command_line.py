@@ -251,7 +251,7 @@ def test_a_damaged_dataset_is_not_called_valid(
 def test_an_asked_end_is_75_and_the_same_command_continues(folder: Path) -> None:
     command = f"annotate ball.mp4 -p ball -o stopped {TRUTH}"
     process = started(command, folder)
-    while not (folder / "stopped" / "_run" / "run.json").exists():
+    while not (folder / "stopped" / "_run" / "spec.json").exists():
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)

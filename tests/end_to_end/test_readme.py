@@ -152,10 +152,14 @@ def table(page: Path, first: str) -> list[dict[str, str]]:
 def test_the_python_example_runs(folder: Path) -> None:
     (code,) = blocks(README, "python")
     chosen = (
-        "from massannot.recipes.spec import STEPS, Choice\n"
-        "choice = Choice(profile='none', scenes='world', oracles=STEPS)\n"
+        "from massannot.engine.settings import ExecutorSettings\n"
+        "from massannot.recipes.model_flags import ModelFlags, run_spec\n"
+        "from massannot.recipes.models import JOBS\n"
+        "flags = ModelFlags(profile='none', scenes='world', oracles=tuple(JOBS))\n"
+        "more = {'spec': run_spec(flags=flags), 'settings': ExecutorSettings(workers=0)}\n"
     )
-    code = chosen + code.replace('out="out")', 'out="py", choice=choice, workers=0)')
+    assert 'out="out")' in code
+    code = chosen + code.replace('out="out")', 'out="py", **more)')
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
