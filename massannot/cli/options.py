@@ -89,7 +89,10 @@ class RecipeOptions:
     prompt: Annotated[
         list[str],
         typer.Option(
-            "-p", "--prompt", "--text-prompt", help='What to look for; repeatable; also "a . b".'
+            "-p",
+            "--prompt",
+            "--text-prompt",
+            help='What to look for; repeatable; "a; b", "a, b" and "a . b" are two.',
         ),
     ] = field(default_factory=list)
     profile: Annotated[

@@ -13,7 +13,7 @@ from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.errors import ClipError
-from massannot.inputs.span import VideoSource
+from massannot.inputs.span import VideoSource, from_folder
 from massannot.storage.parquet import read_parquet
 from massannot.video.reader import read_clips, release
 from massannot.video.sampling import Sampling
@@ -46,9 +46,10 @@ def _planned(layout: Layout) -> Iterator[tuple[VideoSource, Sampling]]:
     record = run_record.read(layout)
     if record is not None:
         sampling = Sampling.from_json(record.spec["sampling"])
+        folder = record.spec.get("folder")
         for shard in plans.stored(layout):
             for video in shard.videos:
-                yield VideoSource(video.uri, video.spans), sampling
+                yield from_folder(VideoSource(video.uri, video.spans), folder), sampling
         return
     videos: dict[tuple[str, str], None] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):

@@ -38,7 +38,7 @@ PACKAGES = (
     "opencv-python-headless",
 )
 ABSENT = "(none)"
-WHICH_VIDEOS = ("sources", "select", "shard_pixels")
+WHICH_VIDEOS = ("sources", "select", "shard_pixels", "folder")
 """Fields of a spec that a later start may change: it adds videos."""
 
 

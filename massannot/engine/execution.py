@@ -60,7 +60,7 @@ def run(
                         number,
                         device,
                         build_pipeline,
-                        reader or ReadPlanned(Sampling.from_json(record.spec["sampling"])),
+                        reader or _reader(record),
                         settings.memory_bytes,
                         driver_name(settings.share),
                     )
@@ -89,6 +89,10 @@ def run(
         interrupted=signals.stopping
         and any(shard.id not in tally.shards for shard in _dearest_first(layout, shards)),
     )
+
+
+def _reader(record: RunRecord) -> Reader:
+    return ReadPlanned(Sampling.from_json(record.spec["sampling"]), record.spec.get("folder"))
 
 
 @contextmanager

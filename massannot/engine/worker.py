@@ -41,6 +41,7 @@ from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
 from massannot.errors import ClipError, NothingToRun
+from massannot.inputs.span import from_folder
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._stage import Pipeline, StageFailed, StageTime
@@ -61,14 +62,17 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class ReadPlanned:
-    """Files on disk, decoded at one sampling."""
+    """Reads planned videos at one sampling."""
 
     sampling: Sampling
+    folder: str | None = None
+    """Where relative names start; None: in the worker's own folder."""
 
     def __call__(
         self, video: PlannedVideo, *, memory: ByteBudget
     ) -> Generator[Clip | VideoEnd, None, None]:
-        yield from read_clips(video, sampling=self.sampling, memory=memory)
+        source = from_folder(video, self.folder)
+        yield from read_clips(source, sampling=self.sampling, memory=memory)
 
 
 DEATHS_TO_BLAME = 2

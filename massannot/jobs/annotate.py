@@ -34,11 +34,13 @@ from massannot.jobs.run import RunOptions, execute
 from massannot.models.weights import require
 from massannot.plan.deal import deal
 from massannot.plan.folder import PlannedShard
+from massannot.plan.planned_videos import PlannedVideos
 from massannot.recipes.digests import record_of
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.models import needed_weights, pinned
 from massannot.recipes.spec import RunSpec
-from massannot.storage.path import place
+from massannot.storage.path import place, resolved
+from massannot.video.sampling import Sampling
 from massannot.viewers.summary import as_text, facts
 
 DEFAULT_OUT = "massannot-out"
@@ -158,6 +160,7 @@ def begin(
         local.devices(settings.device, settings.workers)
     videos = videos_of(spec)
     record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
+    _refuse_other_folder(layout, record, spec, videos)
     added = Totals()
     probes = layout.local / "_run" / PROBES
     while new := plans.new_videos(layout, videos):
@@ -168,6 +171,21 @@ def begin(
             break  # else another driver was first: its plan is read, and this one tried again
     shutil.rmtree(probes, ignore_errors=True)
     return Begun(spec, layout, record, plans.shards_of(layout, videos), len(videos), added)
+
+
+def _refuse_other_folder(
+    layout: Layout, record: RunRecord, spec: RunSpec, videos: PlannedVideos
+) -> None:
+    """Raises UsageError where relative names would mean other files than at the first start."""
+    first = record.spec.get("folder")
+    if first is None or spec.folder is None or first == spec.folder:
+        return
+    relative = next((v.uri for v in videos if resolved(v.uri, folder="/") != v.uri), None)
+    if relative is not None:
+        raise UsageError(
+            f"{relative}: relative names of {layout.out} start from {first}, where it was begun; "
+            "give the command there, or an absolute name"
+        )
 
 
 def _execute(
@@ -210,8 +228,14 @@ def _ahead(begun: Begun, settings: ExecutorSettings, warnings: Sequence[str]) ->
         f"profile {spec.profile} on {device}; looking for "
         + (", ".join(wanted) or "what the sources' captions name")
         + f"\nahead: {ahead}"
-        + "".join(f"\nwarning: {sentence}" for sentence in warnings)
+        + "".join(f"\nwarning: {sentence}" for sentence in (*warnings, *_shorter(spec)))
     )
+
+
+def _shorter(spec: RunSpec) -> tuple[str, ...]:
+    """Where clips are shorter than was asked for; by default every frame of a clip fits."""
+    sentence = spec.sampling.shorter_clips
+    return (sentence,) if sentence and spec.sampling.clip_s != Sampling.clip_s else ()
 
 
 def _as_text(done: Annotated, record: RunRecord, films: list[Path], report: Path | None) -> str:

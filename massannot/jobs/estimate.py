@@ -29,7 +29,7 @@ from massannot.engine.settings import ExecutorSettings
 from massannot.engine.watchdog import Patience
 from massannot.errors import ClipError, NothingToRun
 from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
-from massannot.inputs.span import Span
+from massannot.inputs.span import Span, from_folder
 from massannot.jobs.plan import read_record
 from massannot.models.runtime import torch_state
 from massannot.models.weights import require
@@ -220,7 +220,7 @@ def measure(
     known = [clip for clip in clips if (clip.uri, clip.clip_index) in pixels]
     annotated = {row["uri"] for row in rows}
     decode_s, decode_pixels = _decoded(
-        [video for video in videos if video.uri in annotated][:DECODED], spec.sampling
+        [video for video in videos if video.uri in annotated][:DECODED], spec
     )
     return Pilot(
         len(rows),
@@ -341,13 +341,13 @@ def _first_clip(video: PlannedVideo, sampling: Sampling) -> Span:
     return replace(span, end_s=(span.start_s or 0.0) + sampling.clip_s)
 
 
-def _decoded(videos: Sequence[PlannedVideo], sampling: Sampling) -> tuple[float, float]:
+def _decoded(videos: Sequence[PlannedVideo], spec: RunSpec) -> tuple[float, float]:
     """(seconds, pixels): one decoder at a time, so that its seconds are a core's."""
     seconds = pixels = 0.0
     for video in videos:
         began = time.perf_counter()
         try:
-            for clip in read_clips(video, sampling=sampling):
+            for clip in read_clips(from_folder(video, spec.folder), sampling=spec.sampling):
                 if isinstance(clip, Clip):
                     pixels += float(len(clip) * clip.frames.width * clip.frames.height)
                     release(clip)

@@ -76,6 +76,8 @@ WAYS_OUT = {
     "killed_process": "often memory: retry --status quarantined with fewer workers",
     "duplicate_video": "nothing to do: the same frames are annotated under the other name",
     "span_outside_video": "mend the manifest's times and plan anew",
+    "not_unicode": "mend the row's text, which must be UTF-8, and plan anew",
+    "impossible_name": "rename the file, or mend its name, and plan anew",
     "bad_phrase": "mend the phrase in the manifest and plan anew",
 }
 NO_VIDEO = "mend or leave out the file; mended it is another file, which a new plan takes up"

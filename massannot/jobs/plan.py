@@ -195,5 +195,7 @@ def as_text(folder: Path, plan: FinishedPlan) -> str:
     if counts["questions"]:
         shown = "".join(f", {n} cannot be asked: {reason}" for reason, n in unasked.items())
         lines.append(f"{counts['questions']} rows of manifests{shown}")
+    if sentence := Sampling.from_json(read_record(folder).spec["sampling"]).shorter_clips:
+        lines.append(f"NOTE: {sentence}")
     lines.append(f"next: massannot run {folder} -o OUT")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ too, unless the truth does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,11 +132,14 @@ def run_spec(
     """
     flags = flags or ModelFlags()
     return RunSpec(
-        sources=tuple(sources),
-        phrases=tuple(phrases),
-        models=flags.answerers(),
-        options=flags.options() | dict(options or {}),
-        **fields,
+        **{
+            "sources": tuple(sources),
+            "phrases": tuple(phrases),
+            "models": flags.answerers(),
+            "options": flags.options() | dict(options or {}),
+            "folder": os.getcwd(),
+            **fields,
+        }
     )
 
 

@@ -70,6 +70,8 @@ class RunSpec:
     """Store depth in the table depth_maps."""
     shard_pixels: float = SHARD_MINUTES * 60 * PIXELS_A_SECOND
     """Annotated pixels in a shard, at most."""
+    folder: str | None = None
+    """The folder from which relative names of videos start; None: wherever a process runs."""
 
     def pipeline(self) -> Pipeline:
         """Build the recipe's pipeline with all options. Loads no weights.

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from massannot.jobs import api
+from massannot.jobs.annotate import Annotated
 from massannot.plan.folder import read_shards
-from massannot.recipes.spec import STEPS
+from massannot.recipes.models import JOBS
 from massannot.scenes.scene_record import SceneLibrary
 from tests.end_to_end.conftest import ONE
 
@@ -80,7 +80,7 @@ def windows(tmp_path: Path) -> System:
 
 
 def test_a_dataset_is_planned_drawn_and_exported_without_linux(
-    plain: api.Annotated, world: SceneLibrary, elsewhere: System, tmp_path: Path
+    plain: Annotated, world: SceneLibrary, elsewhere: System, tmp_path: Path
 ) -> None:
     plan, csv, given = tmp_path / "plan", tmp_path / "csv", tmp_path / "given-away"
     out = plain.out
@@ -106,7 +106,7 @@ def test_a_dataset_is_planned_drawn_and_exported_without_linux(
 
 def plan_of(world: SceneLibrary, folder: Path) -> list[str | Path]:
     """The command that plans one of the world's videos."""
-    truth = ("--profile", "none", "--scenes", world.folder, "--oracle", ",".join(STEPS))
+    truth = ("--profile", "none", "--scenes", world.folder, "--oracle", ",".join(JOBS))
     return ["plan", world.folder / ONE, "-p", "a ball", "-o", folder, *truth, "-q"]
 
 
@@ -120,7 +120,7 @@ def test_workers_annotate_without_linux(
 
 
 def test_without_descriptors_a_dataset_is_still_read_and_exported(
-    plain: api.Annotated, windows: System, tmp_path: Path
+    plain: Annotated, windows: System, tmp_path: Path
 ) -> None:
     said = windows.run(
         ["inspect", plain.out], ["validate", plain.out], ["export", "csv", plain.out, tmp_path]
@@ -132,7 +132,7 @@ def test_without_descriptors_a_dataset_is_still_read_and_exported(
 
 @pytest.mark.parametrize("command", ["plan", "render"])
 def test_without_descriptors_a_video_is_refused_in_one_sentence(
-    command: str, plain: api.Annotated, world: SceneLibrary, windows: System, tmp_path: Path
+    command: str, plain: Annotated, world: SceneLibrary, windows: System, tmp_path: Path
 ) -> None:
     asked = plan_of(world, tmp_path / "plan") if command == "plan" else ["render", plain.out]
     sentence = windows.run(asked, code=4).stderr.splitlines()[-1]
