@@ -304,7 +304,7 @@ def test_the_next_shard_is_read_while_the_models_work_on_this_one(uris, tmp_path
         sampling=tiny_run.SAMPLING,
         workers=workers,
         device="cpu",
-        reader=ReadAndSay(tiny_run.SAMPLING, log),
+        reader=ReadAndSay(tiny_run.SAMPLING, log=log),
     )
     order = log.read_text().split()
     read = [line.removeprefix("read:") for line in order if line.startswith("read:")]
@@ -339,7 +339,7 @@ def test_all_readers_load_what_was_written(undisturbed):
 class ReadAndSay(ReadPlanned):
     """Leaves a line when a video is begun."""
 
-    log: Path
+    log: Path | None = None
 
     def __call__(self, video, *, memory):
         with open(self.log, "a") as log:

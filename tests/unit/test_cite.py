@@ -16,7 +16,7 @@ from massannot.dataset.record import LoadedWeights
 from massannot.errors import UsageError
 from massannot.jobs.cite import AUTHORS, METHOD, PAPERS, TITLE, cite
 from massannot.models.profiles import PROFILES
-from tests.unit.small_dataset import write_small_dataset
+from tests.unit.small_dataset import RECORD, write_small_dataset
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ MODELS = (
 def out(tmp_path: Path) -> Path:
     """A finished run of two models with weights, one without, and one oracle."""
     layout = write_small_dataset(tmp_path / "out")
-    run_record.add_weights(layout, MODELS)
+    run_record.add_weights(layout, RECORD, MODELS)
     return layout.out
 
 
@@ -107,7 +107,7 @@ def test_a_run_of_the_first_version_is_cited(tmp_path: Path) -> None:
         "weights": [vars(MODELS[0])],
         "starts": [{"command": "annotate", "versions": {"massannot": "0.0.9"}}],
     }
-    layout.record.write_text(json.dumps(record))
+    (layout.run / "run.json").write_text(json.dumps(record))
     citation = cite(tmp_path)
     assert citation.models == MODELS[:1]
     assert citation.version == "0.0.9"
