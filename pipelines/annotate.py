@@ -1,11 +1,6 @@
-"""Everything named, where it is, how it moves in 3D, and how sure: the whole annotation.
+"""Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-Phrases to boxes at key frames, boxes to masks through time with lasting identities, points on each
-mask tracked and lifted by depth, positions and motions with their errors, and the clip's own noise
-floor from background points that ought to stand still.
-"""
-
-from massannot.recipes.models import cameras, depth, detector, notes, propagator, tracker
+from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
@@ -24,23 +19,20 @@ from massannot.stages.track_points import TrackPoints
 
 
 def pipeline(spec: RunSpec) -> Pipeline:
-    return Pipeline(
-        name="annotate",
-        profile=spec.profile,
-        notes=notes(spec),
-        stages=(
-            SplitSegments(),
-            DetectPhrases(detector(spec)),
-            PropagateMasks(propagator=propagator(spec)),
-            TrackPoints(tracker(spec)),
-            EstimateCameras(cameras(spec)),
-            EstimateDepth(depth(spec)),
-            StabilizeDepth(),
-            *((StoreDepth(),) if spec.depth_maps else ()),
-            LiftTracks(),
-            SummarizeClip(),
-            LocateEntities(),
-            MeasureMotions(),
-            ScoreQuality(),
-        ),
+    return pipeline_of(
+        "annotate",
+        spec,
+        SplitSegments(),
+        DetectPhrases(detector(spec)),
+        PropagateMasks(propagator=propagator(spec)),
+        TrackPoints(tracker(spec), max_per_entity=spec.grid_size**2),
+        EstimateCameras(cameras(spec)),
+        EstimateDepth(depth(spec)),
+        StabilizeDepth(),
+        *((StoreDepth(),) if spec.depth_maps else ()),
+        LiftTracks(),
+        SummarizeClip(),
+        LocateEntities(),
+        MeasureMotions(),
+        ScoreQuality(),
     )

@@ -148,9 +148,13 @@ class RecipeOptions:
         float | None, typer.Option(help="Least score of a phrase's words.", min=0, max=1)
     ] = None
     grid_size: Annotated[
-        int | None,
-        typer.Option(help="Points on a thing at most, N x N: 8 is 64, the default.", min=1, max=22),
-    ] = None
+        int,
+        typer.Option(
+            help="Points on a thing at most, N x N; of recipe track_grid, on the picture.",
+            min=1,
+            max=22,
+        ),
+    ] = 8
     options: Annotated[
         list[str],
         typer.Option(
@@ -199,16 +203,14 @@ class RecipeOptions:
         from massannot.inputs.phrase_list import phrases_of
         from massannot.recipes.model_flags import run_spec
 
-        options = {}
-        if self.grid_size is not None:
-            options["track_points.max_per_entity"] = str(self.grid_size**2)
         return run_spec(
             sources,
             phrases_of(self.prompt),
             flags=flags,
-            options=options | dict(map(_option, self.options)),
+            options=dict(map(_option, self.options)),
             recipe=_absolute_file(self.recipe),
             sampling=self.sampling(),
+            grid_size=self.grid_size,
             depth_maps=depth_maps,
             **fields,
         )

@@ -158,7 +158,7 @@ def begin(
         reusable_record(options.reuse, spec)
     if settings.executor == "local":
         local.devices(settings.device, settings.workers)
-    videos = videos_of(spec)
+    videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
     record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
     _refuse_other_folder(layout, record, spec, videos)
     added = Totals()

@@ -50,14 +50,17 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
     """
     if isinstance(place(folder), BucketPath):
         raise UsageError(f"-o {folder}: found a bucket, expected a folder that workers can see")
-    record = record_of(pinned(spec))
+    spec = pinned(spec)
+    pipeline = spec.pipeline()
+    record = record_of(spec, pipeline)
+    videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
     existing = finished.read(folder)
     if existing is None:
-        return _written(spec, record, folder, folder / PROBES, say)
+        return _written(spec, record, videos, folder, folder / PROBES, say)
     _refuse_other_plan(folder, read_record(folder), record)
     again = folder.with_name(f".{folder.name}")
     try:
-        plan = _written(spec, record, again, again / PROBES, say)
+        plan = _written(spec, record, videos, again, again / PROBES, say)
         if _tables(plan) != _tables(existing):
             raise OtherRecipe(
                 f"{folder} holds a plan of other videos:\n"
@@ -69,9 +72,14 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
 
 
 def _written(
-    spec: RunSpec, record: RunRecord, folder: Path, probes: Path, say: Say
+    spec: RunSpec,
+    record: RunRecord,
+    videos: PlannedVideos,
+    folder: Path,
+    probes: Path,
+    say: Say,
 ) -> FinishedPlan:
-    videos, totals = probed(spec, videos_of(spec), probes, say=say)
+    videos, totals = probed(spec, videos, probes, say=say)
     n_shards = plan_folder.write_tables(folder, deal(videos, shard_cost=spec.shard_pixels))
     content = json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n"
     durable.write_over(folder / SPEC, content.encode())
@@ -94,11 +102,12 @@ def _written(
     return plan
 
 
-def videos_of(spec: RunSpec) -> PlannedVideos:
+def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
     """The videos that the spec selects, each with its spans and phrases, and what manifests ask.
 
-    Raises UsageError for a source that is missing, gives no video or is no manifest, and when no
-    span of any video asks for anything.
+    `needs_phrases`: whether the recipe looks for anything. Raises UsageError for a source that is
+    missing, gives no video or is no manifest, and when the recipe needs phrases and no span of any
+    video has one.
     """
     select = spec.select
     phrases = tuple(Phrase(text) for text in spec.phrases)
@@ -115,7 +124,7 @@ def videos_of(spec: RunSpec) -> PlannedVideos:
         uris = named.drained() if isinstance(named, TextColumn) else iter(named)
         videos = (PlannedVideo(uri, like.spans) for uri in uris)
     planned = PlannedVideos(with_file_states(videos))
-    if not any(span.phrases for spans in planned.spans for span in spans):
+    if needs_phrases and not any(span.phrases for spans in planned.spans for span in spans):
         raise UsageError(
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'

@@ -22,7 +22,7 @@ from massannot.models.protocols import (
 )
 from massannot.models.weights import Weights, pin, require
 from massannot.recipes.spec import Answerer, RunSpec
-from massannot.stages._stage import Pipeline, with_option
+from massannot.stages._stage import Pipeline, Stage, with_option
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ JOBS: Mapping[Job, JobKind] = {
         "camera_pinhole:PinholeCamera",
     ),
 }
+
+
+def pipeline_of(name: str, spec: RunSpec, *stages: Stage) -> Pipeline:
+    """The stages as a recipe, with the profile and the notes of the spec's models."""
+    return Pipeline(name=name, stages=stages, profile=spec.profile, notes=notes(spec))
 
 
 def detector(spec: RunSpec) -> PhraseDetector:

@@ -66,6 +66,8 @@ class RunSpec:
     """A job without an answerer is refused when a recipe wants it."""
     options: Mapping[str, str] = field(default_factory=dict)
     """"stage.option" or "job.option" to a value, as in --set; later ones win."""
+    grid_size: int = 8
+    """Points on a thing at most, or on the picture for recipes without phrases: N x N."""
     depth_maps: bool = False
     """Store depth in the table depth_maps."""
     shard_pixels: float = SHARD_MINUTES * 60 * PIXELS_A_SECOND

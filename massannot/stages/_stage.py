@@ -136,6 +136,11 @@ class Pipeline:
         written = {name for stage in self.stages for name in stage.writes} - {"depth"}
         return tuple(sorted(written | {"videos", "frames"}))
 
+    @property
+    def uses_phrases(self) -> bool:
+        """Whether any stage looks for named things."""
+        return any(stage.uses_phrases for stage in self.stages)
+
     def setup(self, *, device: str) -> None:
         for stage in self.stages:
             stage.setup(device=device)

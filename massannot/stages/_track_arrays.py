@@ -13,10 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from massannot import tables
 from massannot.clip import Clip
+from massannot.errors import BadModelOutput
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import jitter, path_length
-from massannot.tables._spec import FLOAT32, POINT_STATES, STRING
+from massannot.models.protocols import I32, PointTracker, PointTracks
+from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,3 +188,55 @@ def _are(column: pa.ChunkedArray, word: str) -> Bool:
 
 def _numpy(array: pa.Array) -> F64:
     return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
+
+
+def tracks_xy_table(
+    clip: Clip, tracker: PointTracker, *, queries_txy: F64, entities: I32, points: I32
+) -> pa.Table:
+    """The table `tracks_xy` of points that `tracker` follows.
+
+    `queries_txy` (N, 3): frame, x, y in source pixels; `entities`, `points` (N,): their keys.
+    Raises BadModelOutput.
+    """
+    frames = clip.frames
+    working = queries_txy / np.r_[1.0, frames.source_from_working]
+    tracks = tracker.track(frames, queries_txy=working)
+    _check_tracks(tracks, shape=(len(clip), len(points)), model=tracker.card().name)
+    factor = frames.source_from_working.astype(np.float32)
+    return tables.spec("tracks_xy").from_columns(
+        {
+            "clip_id": [clip.clip_id] * len(points),
+            "entity": entities,
+            "point": points,
+            "query_frame": queries_txy[:, 0].astype(np.int32),
+            "x": _lists(tracks.xy[..., 0] * factor[0]),
+            "y": _lists(tracks.xy[..., 1] * factor[1]),
+            "visible": _lists(tracks.visible),
+            "visibility": _lists(tracks.visibility),
+            "confidence": _lists(tracks.confidence),
+            "fb_error_px": _lists(tracks.fb_error_px * np.sqrt(factor.prod())),
+        }
+    )
+
+
+def _lists(values: NDArray[np.float32] | Bool) -> pa.Array:
+    """(T, N) as N lists of T; NaN becomes a null item."""
+    flat = np.ascontiguousarray(values.T).ravel()
+    offsets = np.arange(values.shape[1] + 1, dtype=np.int32) * values.shape[0]
+    items = pa.array(flat, from_pandas=True)
+    return pa.ListArray.from_arrays(pa.array(offsets), items, type=list_of(items.type))
+
+
+def _check_tracks(tracks: PointTracks, *, shape: tuple[int, int], model: str) -> None:
+    """Refuse what PointTracker does not promise."""
+    per_point = (tracks.visible, tracks.visibility, tracks.confidence, tracks.fb_error_px)
+    shapes = [tracks.xy.shape, *(values.shape for values in per_point)]
+    if shapes != [(*shape, 2), *[shape] * 4]:
+        raise BadModelOutput(f"tracker {model}: found {shapes}, expected (T, N, ..) = {shape}")
+    if not np.isfinite(tracks.xy).all():
+        raise BadModelOutput(f"tracker {model}: a coordinate is NaN or infinite")
+    for values in (tracks.visibility, tracks.confidence):
+        if not np.all((values >= 0) & (values <= 1)):
+            raise BadModelOutput(
+                f"tracker {model}: probabilities {values.min()}..{values.max()}, expected 0..1"
+            )
