@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import mmap
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ class SharedPixels:
 
 def anonymous_memory() -> int:
     """A descriptor of memory that grows when written to and has no name in any file system."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("massannot-pixels", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

@@ -37,8 +37,11 @@ from massannot.engine.worker_config import Order, load, worker_of
 from massannot.errors import MassannotError, NothingToRun, WorkerBroke
 from massannot.plan.folder import PlannedShard
 
-ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""SIGUSR1: what Slurm sends ahead of time with --signal=B:USR1@120."""
+SENT_TO_STOP = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+"""SIGUSR1: what Slurm sends ahead of time with --signal=B:USR1@120; not every system has it."""
+ASK_TO_STOP = (*SENT_TO_STOP, signal.SIGINT)
 
 
 class StopSignals:

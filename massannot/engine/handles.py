@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import os
 import select
-import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -21,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from massannot.dataset.layout import Layout
 from massannot.engine.messages import Work
 from massannot.engine.worker_config import Order
+from massannot.video.child_process import start_child
 
 
 class WorkerHandle(abc.ABC):
@@ -148,16 +146,12 @@ class ChildProcesses:
 def start_process(log: Path, module: str) -> tuple[Connection, subprocess.Popen[bytes]]:
     """A fresh interpreter that serves, this end of the line to it, and its output in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    ours, theirs = socket.socketpair()
-    with theirs, open(log, "ab") as output:
-        popen = subprocess.Popen(
-            [sys.executable, "-m", module, str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
+    with open(log, "ab") as output:
+        ours, popen = start_child(
+            lambda descriptor: ["-m", module, str(descriptor)],
             stdout=output,
             stderr=output,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-            start_new_session=True,
+            own_session=True,
         )
     return Connection(ours.detach()), popen
 

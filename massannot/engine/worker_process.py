@@ -1,8 +1,7 @@
 """A worker in a process of its own: `python -m massannot.engine.worker_process DESCRIPTOR`.
 
-Unusual: started by `subprocess`, not by `multiprocessing`, so
-that a user's script needs no `if __name__ == "__main__"`, and in a session of its own, so that a
-Ctrl-C in the terminal reaches the driver alone. When its driver dies it ends at once.
+Unusual: it runs in a session of its own, so that a Ctrl-C in the terminal reaches the driver alone.
+When its driver dies it ends at once.
 """
 
 from __future__ import annotations

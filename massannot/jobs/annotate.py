@@ -14,6 +14,7 @@ from typing import Any
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
+from massannot.engine.driver import SENT_TO_STOP
 from massannot.engine.tally import RunSummary
 from massannot.errors import UsageError
 from massannot.inputs.manifest import is_manifest
@@ -67,12 +68,11 @@ def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool =
 
 def told(errand: Callable[[], Outcome], *, as_json: bool) -> int:
     """Run an errand that takes long, print what came of it to stdout, and give its exit code."""
-    asked = (signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.signal(number, _end_between_clips) for number in asked]
+    before = [signal.signal(number, _end_between_clips) for number in SENT_TO_STOP]
     try:  # while clips are worked on, the executor's own handlers are there
         outcome = errand()
     finally:
-        for number, handler in zip(asked, before, strict=True):
+        for number, handler in zip(SENT_TO_STOP, before, strict=True):
             signal.signal(number, handler)
     if as_json:
         print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))

@@ -22,7 +22,7 @@ from massannot.inputs.span import Span
 from massannot.jobs.estimate import patience_with
 from massannot.jobs.kept_choice import KeptChoice, keeping
 from massannot.jobs.reuse import reusing
-from massannot.models.grounding_dino import cleaned
+from massannot.models.text_prompts import cleaned
 from massannot.plan.folder import PlanFolder
 from massannot.plan.join_questions import planned_videos
 from massannot.plan.planned_videos import Plan, PlannedVideo, all_seen_now, deal

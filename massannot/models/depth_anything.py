@@ -18,6 +18,14 @@ import torch
 
 from massannot.clip import DepthMaps, Frames
 from massannot.errors import BadModelOutput, UsageError
+from massannot.models.networks import (
+    Dtype,
+    InFloat32,
+    frames_on,
+    inference,
+    load_network,
+    n_parameters,
+)
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -26,15 +34,7 @@ from massannot.models.preprocess import (
     size_of_multiples,
 )
 from massannot.models.protocols import ModelCard
-from massannot.models.runtime import (
-    Dtype,
-    InFloat32,
-    frames_on,
-    inference,
-    load_network,
-    micro_batch,
-    n_parameters,
-)
+from massannot.models.runtime import micro_batch
 from massannot.models.weights import Weights, find
 
 OFFICIAL_SIDE = 518

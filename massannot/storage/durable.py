@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -76,20 +75,6 @@ def link_once(source: Path, target: Path) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; the others wait. `path` is a local file, which stays; a lock dies with
-    its process. On NFS the server keeps it. Where the file system knows no locks nobody waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
-                raise
-        yield
-
-
 def sync(path: Path) -> None:
     """Wait until the file's bytes are on the disk."""
     with open(path, "rb+") as opened:
@@ -97,7 +82,9 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the folder's names are on the disk."""
+    """Wait until the folder's names are on the disk, on a system whose folders can be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

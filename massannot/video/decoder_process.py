@@ -14,7 +14,6 @@ import pickle
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import traceback
@@ -23,6 +22,7 @@ from typing import Any, BinaryIO
 
 from massannot.clip import SharedPixels
 from massannot.errors import ClipError, DecoderCrashed, NothingToRun
+from massannot.video.child_process import start_child
 from massannot.video.decoding import DecodedClip, DecodeJob, Opened, decode
 from massannot.video.header import probe
 
@@ -80,21 +80,12 @@ class DecoderProcess:
 
     def __init__(self) -> None:
         self._log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as we do
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-                    "OPENBLAS_NUM_THREADS": "1",  # numpy would start one per core, for nothing
-                },
-            )
-        self._socket = ours
+        self._socket, self._process = start_child(
+            lambda descriptor: ["-P", "-c", _PROGRAM, str(descriptor), str(os.getpid())],
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            variables={"OPENBLAS_NUM_THREADS": "1"},  # numpy would start one per core, for nothing
+        )
         self.n_jobs = 0
         self._greeted = False
 

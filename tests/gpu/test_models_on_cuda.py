@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 
 from massannot.models.depth_anything import DepthAnything  # noqa: E402
 from massannot.models.grounding_dino import GroundingDino  # noqa: E402
+from massannot.models.networks import frames_on  # noqa: E402
 from massannot.models.preprocess import resized  # noqa: E402
 from massannot.models.protocols import FrameMasks  # noqa: E402
-from massannot.models.runtime import frames_on  # noqa: E402
 from massannot.models.sam2.propagator import Sam2Video  # noqa: E402
 from massannot.models.weights import Weights  # noqa: E402
 from tests.tiny_models import frames_of, noise_frames, tiny_depth, tiny_detector, tiny_sam2  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from massannot.errors import BadPhrase
-from massannot.models.grounding_dino import CLS, QUESTION, SEP, STOP, UNKNOWN, cleaned, prompts_of
+from massannot.models.text_prompts import CLS, QUESTION, SEP, STOP, UNKNOWN, cleaned, prompts_of
 
 
 def tokens(text: str) -> list[int]:

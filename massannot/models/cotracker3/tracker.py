@@ -24,8 +24,8 @@ from massannot.models.cotracker3.predictor import (
     EncodedClip,
     Prediction,
 )
+from massannot.models.networks import Dtype, exact_float32, frames_on, n_parameters
 from massannot.models.protocols import F32, F64, ModelCard, PointTracks
-from massannot.models.runtime import Dtype, exact_float32, frames_on, n_parameters
 from massannot.models.weights import Weights, find
 
 ThereAndBack = Literal["off", "far end", "both ends"]

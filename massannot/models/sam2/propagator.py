@@ -20,16 +20,10 @@ import torch.nn.functional as F
 
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput
+from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import Normalization, normalization_from, processor_config
 from massannot.models.protocols import FrameMasks, MaskSession, ModelCard
-from massannot.models.runtime import (
-    Dtype,
-    frames_on,
-    inference,
-    load_network,
-    micro_batch,
-    n_parameters,
-)
+from massannot.models.runtime import micro_batch
 from massannot.models.sam2.features import (
     ClipFeatures,
     FrameFeatures,
