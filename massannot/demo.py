@@ -15,7 +15,7 @@ from massannot.recipes.spec import Choice
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import HELD_OUT_SEEDS, TEST_SEEDS, Scene, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 SEED = TEST_SEEDS.start + 2
 WIDTH, HEIGHT = 320, 256

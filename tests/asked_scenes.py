@@ -13,7 +13,7 @@ from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 OPTIONS = SceneOptions(width=96, height=80, n_frames=12, fps=24, n_bodies=2, camera="pan")
 SEEDS = (3, 4)

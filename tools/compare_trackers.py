@@ -23,12 +23,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from massannot.clip import Clip, Frames
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.protocols import F64, PointTracker, PointTracks
 from massannot.models.weights import Weights
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, Span, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
 from tests.random_weights import COTRACKER3, write_repository
 
@@ -60,7 +62,8 @@ def main() -> None:
 
 
 def first_seconds(video: Path, seconds: float) -> Frames:
-    clips = read_clips(str(video), spans=(Span(0, seconds),), sampling=Sampling(long_side=WIDTH))
+    source = VideoSource(str(video), (Span(0, seconds),))
+    clips = read_clips(source, sampling=Sampling(long_side=WIDTH))
     return next(read.frames for read in clips if isinstance(read, Clip))
 
 

@@ -24,7 +24,7 @@ from massannot.errors import UsageError
 
 if TYPE_CHECKING:
     from massannot.recipes.spec import Choice
-    from massannot.video.reader import Sampling
+    from massannot.video.sampling import Sampling
 
 
 def _into_environment(folder: str | None) -> str | None:
@@ -191,7 +191,7 @@ class RecipeOptions:
         return (("track_points", "max_per_entity", str(self.grid_size**2)),)
 
     def sampling(self) -> Sampling:
-        from massannot.video.reader import Sampling
+        from massannot.video.sampling import Sampling
 
         fps = None if self.fps == "all" else _rate(self.fps)
         return Sampling(fps=fps, clip_s=self.clip_seconds, long_side=self.long_side)

@@ -13,11 +13,11 @@ from massannot.dataset import commits
 from massannot.dataset.layout import Layout
 from massannot.dataset.merge import can_be_retried
 from massannot.errors import OtherRecipe
+from massannot.inputs.span import Span
 from massannot.plan import folder as plan_folder
 from massannot.plan.folder import PlanFolder, PlannedShard, Retry
 from massannot.plan.planned_videos import Plan, PlannedVideo, Shard, deal
 from massannot.storage import durable
-from massannot.video.reader import Span
 
 FIRST = f"{0:06d}"
 

@@ -14,8 +14,10 @@ from massannot.dataset import adopt_plan
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.errors import ClipError, UsageError
+from massannot.inputs.span import Span, VideoSource
 from massannot.storage.parquet import read_parquet
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
 
 def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
@@ -30,7 +32,7 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
         if not missing:
             return
         try:
-            for clip in read_clips(uri, spans=spans, sampling=sampling):
+            for clip in read_clips(VideoSource(uri, spans), sampling=sampling):
                 if isinstance(clip, Clip):
                     if clip.clip_id in missing:
                         missing.discard(clip.clip_id)

@@ -23,7 +23,7 @@ from massannot.engine.tally import RunSummary, Tally, summarize
 from massannot.errors import BadRecipe
 from massannot.plan.folder import PlannedShard
 from massannot.stages._stage import Pipeline
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 Drive = Callable[[Sequence[PlannedShard], StopSignals, Progress], None]
 """Works shards off, in the given order, until all are settled or a signal asks to stop."""

@@ -18,7 +18,7 @@ from massannot.engine.worker_config import Order, driver_name
 from massannot.models.runtime import pick, torch_state
 from massannot.plan.folder import PlannedShard
 from massannot.stages._stage import Pipeline
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 DEFAULT_SAMPLING = Sampling()
 DEFAULT_PATIENCE = Patience()

@@ -36,7 +36,7 @@ from massannot.engine.worker_config import Order, driver_name
 from massannot.errors import NothingToRun, UsageError
 from massannot.plan.folder import PlannedShard
 from massannot.stages._stage import Pipeline
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 if TYPE_CHECKING:
     import ray

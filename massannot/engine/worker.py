@@ -46,7 +46,8 @@ from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._stage import Pipeline, StageFailed, StageTime
 from massannot.tables import _consistency as consistency
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import video_row
 
 
@@ -67,17 +68,7 @@ class ReadPlanned:
     def __call__(
         self, video: PlannedVideo, *, memory: ByteBudget
     ) -> Generator[Clip | VideoEnd, None, None]:
-        yield from read_clips(
-            video.uri,
-            spans=video.spans or (Span(),),
-            sampling=self.sampling,
-            source_id=video.source_id,
-            license=video.license,
-            expected_size=video.size_bytes,
-            expected_mtime_ns=video.mtime_ns,
-            expected_etag=video.etag,
-            memory=memory,
-        )
+        yield from read_clips(video, sampling=self.sampling, memory=memory)
 
 
 DEATHS_TO_BLAME = 2

@@ -25,7 +25,7 @@ from massannot.models.weights import require
 from massannot.plan.planned_videos import Plan, deal
 from massannot.recipes.models import default_profile, needed_weights, notes, without_effect
 from massannot.recipes.spec import Choice
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 from massannot.viewers.summary import as_text, facts
 
 DONE, TOO_MANY_FAILED, NOTHING_RAN, INTERRUPTED = 0, 3, 4, 75

@@ -14,22 +14,22 @@ from massannot.dataset.reading import Dataset
 from massannot.engine import local
 from massannot.engine.progress import Progress, silent
 from massannot.engine.tally import RunSummary
-from massannot.errors import BadPhrase, UsageError
+from massannot.errors import UsageError
 from massannot.inputs.manifest import read_manifests
-from massannot.inputs.names import Names
+from massannot.inputs.phrase_list import phrases_of as phrases_of
 from massannot.inputs.sources import chosen, find
 from massannot.inputs.span import Span
+from massannot.inputs.text import TextColumn
 from massannot.jobs.estimate import patience_with
 from massannot.jobs.kept_choice import KeptChoice, keeping
 from massannot.jobs.reuse import reusing
-from massannot.models.text_prompts import cleaned
 from massannot.plan.folder import PlanFolder
 from massannot.plan.join_questions import planned_videos
 from massannot.plan.planned_videos import Plan, PlannedVideo, all_seen_now, deal
 from massannot.recipes.models import pinned, pins_of
 from massannot.recipes.spec import Choice
 from massannot.storage.path import place
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 from massannot.viewers.film import render
 from massannot.viewers.report import Heading, write_report
 
@@ -43,31 +43,6 @@ class Annotated:
     out: Path
     run: RunSummary
     dataset: Dataset | None
-
-
-def phrases_of(prompts: Sequence[str]) -> tuple[Phrase, ...]:
-    """Each prompt is a phrase; "a ball . a hoop ." is two, as Grounding DINO's users write it.
-
-    Raises UsageError for an empty one and for one with a full stop or question mark inside.
-    """
-    texts = [part.strip() for prompt in prompts for part in _parts(prompt)]
-    empty = [prompt for prompt in prompts if not any(part.strip() for part in _parts(prompt))]
-    if empty:
-        raise UsageError(f"-p {empty[0]!r}: an empty phrase names nothing; give a noun, 'a ball'")
-    return tuple(Phrase(text) for text in dict.fromkeys(map(_asked, filter(None, texts))))
-
-
-def _asked(text: str) -> str:
-    """A phrase as it will stand in the tables: as written, less a full stop at its end."""
-    try:
-        cleaned(text)
-    except BadPhrase as error:
-        raise UsageError(f"-p: {error}") from error
-    return text.rstrip(". \t\n")
-
-
-def _parts(prompt: str) -> list[str]:
-    return f"{prompt} ".split(" . ")
 
 
 def refuse_nothing_asked(spans: Iterable[Span]) -> None:
@@ -101,7 +76,7 @@ def videos_of(
         return all_seen_now(chosen(videos, limit=limit, sample=sample, seed=seed))
     named = chosen(found.videos, limit=limit, sample=sample, seed=seed)
     (like,) = planned_videos(["any"], (), prompts=phrases)  # a million videos, one span
-    uris = named.drained() if isinstance(named, Names) else iter(named)
+    uris = named.drained() if isinstance(named, TextColumn) else iter(named)
     return all_seen_now(PlannedVideo(uri, like.spans) for uri in uris)
 
 

@@ -26,13 +26,15 @@ from massannot.engine import local
 from massannot.engine.progress import ClipDone, Event, Progress
 from massannot.engine.watchdog import Patience
 from massannot.errors import ClipError, NothingToRun
+from massannot.inputs.span import Span
 from massannot.jobs.kept_choice import KeptChoice
 from massannot.models.runtime import torch_state
 from massannot.plan.folder import read_shard, shard_table
 from massannot.plan.planned_videos import PlannedVideo, deal
 from massannot.plan.record import PlanRecord
 from massannot.recipes.models import default_profile
-from massannot.video.reader import Sampling, Span, probe, read_clips, release
+from massannot.video.reader import probe, read_clips, release
+from massannot.video.sampling import Sampling
 
 CLIPS = 32
 DECODED = 8
@@ -200,7 +202,7 @@ def _decoded(videos: Sequence[PlannedVideo], sampling: Sampling) -> tuple[float,
     for video in videos:
         began = time.perf_counter()
         try:
-            for clip in read_clips(video.uri, spans=video.spans, sampling=sampling):
+            for clip in read_clips(video, sampling=sampling):
                 if isinstance(clip, Clip):
                     pixels += _pixels(len(clip), clip.frames.width, clip.frames.height)
                     release(clip)

@@ -18,7 +18,7 @@ from massannot.recipes.digests import (
 )
 from massannot.recipes.spec import Choice
 from massannot.storage import durable
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 NAME = "choice.json"
 

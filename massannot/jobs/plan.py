@@ -30,7 +30,7 @@ from massannot.recipes.models import pinned
 from massannot.recipes.spec import Choice
 from massannot.storage import durable
 from massannot.storage.path import BucketPath, place
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 PIXELS_A_SECOND = 5e6
 """What a worker gets through until `plan --estimate` has measured it: 10 s of GPU for a 10 s clip

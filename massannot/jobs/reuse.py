@@ -34,7 +34,7 @@ from massannot.recipes.digests import code_digests, digests
 from massannot.recipes.models import pins_of
 from massannot.recipes.spec import Choice
 from massannot.stages._stage import GIVEN, Pipeline
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 
 from massannot.clip import Phrase
 from massannot.inputs.question import Question
+from massannot.inputs.span import Span
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.storage import durable
 from massannot.storage.parquet import upgraded, write_parquet
 from massannot.tables._spec import FLOAT64, INT32, INT64, STRING, Column, TableSpec, list_of
-from massannot.video.reader import Span
 
 VIDEOS, SHARDS = "videos.parquet", "shards.parquet"
 ROW_GROUP_BYTES = 2**20

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from massannot.inputs.span import Span, VideoSource
 from massannot.storage.store import is_remote, store_of
-from massannot.video.reader import Span
 
 VIDEOS_PER_SHARD = 16
 """Few enough that a worker is never long alone at the end, many enough that files stay few."""
@@ -26,20 +26,14 @@ SHARDS_WANTED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedVideo:
-    """A video as the plan knows it. No `spans`: the whole video, nothing to look for."""
+class PlannedVideo(VideoSource):
+    """A video as the plan knows it: with the state it must still be in when it is read.
 
-    uri: str
-    spans: tuple[Span, ...] = ()
-    source_id: str | None = None
-    size_bytes: int | None = None
-    """None: it was not there; then reading it fails, and says so in `failures`."""
-    mtime_ns: int | None = None
-    license: str | None = None
+    Without a `size_bytes` it was not there; then reading it fails, and says so in `failures`.
+    """
+
     cost: float = 0.0
     """How long it may take, compared with others in the same plan."""
-    etag: str | None = None
-    """What its store calls this state of it, where it is no local file."""
     n_clips: int | None = None
     """Clips it will have, if its header is right; None: nobody has looked, or it does not tell."""
 

@@ -25,14 +25,8 @@ import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.errors import BadQuestion, UsageError
-from massannot.inputs.manifest import (
-    MANIFEST_ENDINGS,
-    Cells,
-    is_manifest,
-    read_any_cells,
-    read_rows,
-    with_own_ids,
-)
+from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
+from massannot.inputs.manifest import is_manifest, read_rows, with_own_ids
 from massannot.inputs.noun_phrases import noun_phrases
 from massannot.inputs.question import Problem, Question
 from massannot.questions.answers import is_count, kind_of
@@ -176,10 +170,8 @@ def import_questions(
 
 def _rows(file: Path, form: Format | None, videos: Path | None) -> list[Question]:
     if not is_manifest(file.name):
-        raise UsageError(
-            f"{file}: expected a name that ends in one of {', '.join(MANIFEST_ENDINGS)}"
-        )
-    cells = read_any_cells(file)
+        raise UsageError(f"{file}: expected a name that ends in one of {', '.join(TABLE_ENDINGS)}")
+    cells = read_cells(file)
     form = form or _form(cells, file)
     named = [{_NAMES[form].get(name, name): row[name] for name in row} for row in cells]
     questions = read_rows(named, (videos or file.parent) / file.name)

@@ -13,7 +13,7 @@ from massannot.recipes import spec as recipe
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import Choice
 from massannot.stages._stage import Pipeline
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 DECIDING = (
     "clip.py", "pixels.py", "pipeline.py", "protocols.py", "chosen_models.py", "recipe.py",

@@ -28,7 +28,8 @@ from massannot.scenes.truth_tables import truth_tables
 from massannot.scenes.world import SCENE_VERSION, Scene, SceneOptions, make_scene
 from massannot.storage.parquet import write_parquet
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import video_row
 
 CRF = 12

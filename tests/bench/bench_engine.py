@@ -38,7 +38,8 @@ from massannot.plan.folder import PlannedShard
 from massannot.plan.planned_videos import PlannedVideo, deal
 from massannot.stages._stage import Pipeline, Stage
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, VideoEnd
+from massannot.video.reader import VideoEnd
+from massannot.video.sampling import Sampling
 from tests.bench.noop_worker import NoopProcesses
 
 RUNS = 5

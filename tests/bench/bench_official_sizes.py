@@ -29,9 +29,11 @@ from typing import Any
 import numpy as np
 
 from massannot.clip import Clip, Frames
+from massannot.inputs.span import Span, VideoSource
 from massannot.recipes.spec import Choice
 from massannot.stages._stage import Pipeline, StageTime
-from massannot.video.reader import Sampling, Span, probe, read_clips
+from massannot.video.reader import probe, read_clips
+from massannot.video.sampling import Sampling
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 N_FRAMES = 16
@@ -177,7 +179,7 @@ def forward_mass(job: str, clip: str) -> None:
     span = Span(0, 3)
     frames = next(
         read.frames
-        for read in read_clips(clip, spans=(span,), sampling=Sampling(fps=None))
+        for read in read_clips(VideoSource(clip, (span,)), sampling=Sampling(fps=None))
         if isinstance(read, Clip)
     )
     forward = FORWARD[job]

@@ -24,10 +24,10 @@ from massannot.dataset import commits
 from massannot.dataset.commits import Commit, CommittedFile
 from massannot.dataset.layout import Layout
 from massannot.engine.execution import carry_out
+from massannot.inputs.span import Span
 from massannot.plan import folder as plan_folder
 from massannot.plan.folder import PlanFolder, PlannedShard
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.video.reader import Span
 from tests.faults.tiny_run import SAMPLING, Tiny
 
 CLIPS, FEW, PER_SHARD, COMMITTED = 1_000_000, 1_000, 64, 15_000

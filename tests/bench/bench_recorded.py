@@ -18,11 +18,13 @@ import numpy as np
 
 from massannot.clip import Clip, Phrase
 from massannot.geometry import rle
+from massannot.inputs.span import Span, VideoSource
 from massannot.recipes.spec import Choice
 from massannot.storage.parquet import write_parquet
 from massannot.tables import spec
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
 WIDTH, HEIGHT, N_FRAMES, FPS = 1280, 720, 96, 24
 NAMES = ("red disc", "green disc", "blue disc", "white disc", "black disc")
@@ -51,7 +53,7 @@ def run(folder: Path, choice: Choice) -> dict[str, float]:
     span = Span(phrases=tuple(Phrase(name) for name in NAMES))
     times: dict[str, float] = defaultdict(float)
     sampling = Sampling(fps=None, max_frames=N_FRAMES)
-    for clip in read_clips(str(folder / "discs.mp4"), spans=(span,), sampling=sampling):
+    for clip in read_clips(VideoSource(str(folder / "discs.mp4"), (span,)), sampling=sampling):
         if not isinstance(clip, Clip):
             continue
         held = clip

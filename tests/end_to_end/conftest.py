@@ -11,7 +11,7 @@ from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 SIZE = {"width": 160, "height": 128, "n_frames": 24}
 ALL_FRAMES = Sampling(fps=None)

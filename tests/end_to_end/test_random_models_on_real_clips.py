@@ -19,7 +19,8 @@ from massannot.models.cotracker3.checkpoint import save_cotracker3
 from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
 from massannot.plan.planned_videos import deal, seen_now
 from massannot.recipes.spec import Choice
-from massannot.video.reader import Sampling, probe
+from massannot.video.reader import probe
+from massannot.video.sampling import Sampling
 from tests.tiny_models import tiny_depth, tiny_detector, tiny_sam2
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"

@@ -12,7 +12,8 @@ from massannot.dataset.reading import Dataset
 from massannot.jobs import api
 from massannot.recipes.spec import Choice
 from massannot.tables._consistency import problems
-from massannot.video.reader import Sampling, probe
+from massannot.video.reader import probe
+from massannot.video.sampling import Sampling
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 CLIPS = sorted(MEDIA.glob("*.mp4"))

@@ -15,7 +15,7 @@ from massannot.jobs.kept_choice import NAME
 from massannot.models.oracle import OracleDepth, OracleMasks
 from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.scene_record import SceneLibrary
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 from tests.end_to_end.conftest import names_of
 from tests.faults.tiny_run import data_files
 

@@ -20,11 +20,12 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip, Phrase
 from massannot.errors import ModelFailed
+from massannot.inputs.span import Span
 from massannot.models.runtime import micro_batch
 from massannot.plan.planned_videos import Plan, deal, seen_now
 from massannot.stages._stage import Pipeline, Stage
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, Span
+from massannot.video.sampling import Sampling
 
 SIDE, SECONDS, FPS = 32, 1, 8
 SAMPLING = Sampling(fps=None, clip_s=0.5)

@@ -13,7 +13,7 @@ from massannot.jobs.plan import Wish
 from massannot.recipes.spec import STEPS, Choice
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 MEASURED = Measured(
     clips=4,

@@ -12,6 +12,7 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.engine import local
 from massannot.engine.tally import RunSummary
 from massannot.inputs.question import Problem, Question
+from massannot.inputs.span import Span
 from massannot.jobs import api
 from massannot.models.text_prompts import UNKNOWN, prompts_of
 from massannot.plan.folder import read_shards, write_once
@@ -20,7 +21,6 @@ from massannot.plan.planned_videos import deal
 from massannot.plan.question_counts import QuestionCounts
 from massannot.stages._stage import Stage
 from massannot.tables import _consistency as consistency
-from massannot.video.reader import Span
 from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
 
 PROMPT = Phrase("net")
@@ -181,6 +181,42 @@ def test_what_could_not_be_asked_or_read_is_a_failure_with_a_name(
     }
     settled = summary.done + summary.failed + summary.quarantined + summary.remaining
     assert summary.planned == settled
+
+
+def test_bad_text_and_impossible_names_cost_their_rows_and_the_rest_is_annotated(
+    tmp_path: Path,
+) -> None:
+    """One row of a million with half an emoji, or bytes of another encoding, or NUL in a name."""
+    (film,) = write_videos(tmp_path, 1)
+    half = "half \ud83d"
+    rows = [
+        {"video": film, "id": "good", "question": "Where is the square?"},
+        {"video": film, "id": "text", "question": half},
+        {"video": film, "id": "further", "question": "Why?", "made by": half},
+        {"video": f"{half}.mp4", "id": "name", "question": "Where?"},
+        {"video": "nu\0l.mp4", "id": "nul", "question": "Where?"},
+        {"video": "x" * 300 + ".mp4", "id": "long", "question": "Where?"},
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "l.txt").write_bytes(b"caf\xe9.mp4\n" + film.encode())
+    sources = [str(tmp_path / "m.jsonl"), f"@{tmp_path}/l.txt"]
+    plan = deal(api.videos_of(sources, phrases=[PROMPT]))
+    local.run(plan, Tiny(), out=tmp_path / "out", sampling=SAMPLING, workers=0)
+    dataset = open_dataset(tmp_path / "out")
+    failures = dataset.table("failures").to_pylist()
+    found = {(row["stage"], row["class"]) for row in failures if row["stage"] != "read"}
+    assert found == {
+        ("question text", "not_unicode"),
+        ("question further", "not_unicode"),
+        ("question name", "impossible_name"),
+        ("question nul", "impossible_name"),
+        ("question long", "impossible_name"),
+        ("question @l.txt, entry 1", "impossible_name"),
+    }
+    assert {row["class"] for row in failures if row["stage"] == "read"} == {"not_found"}
+    answered = {q["question_id"]: q["clip_id"] for q in dataset.table("questions").to_pylist()}
+    assert {name for name, clip_id in answered.items() if clip_id} == {"good"}
+    assert len(answered) == 7
 
 
 def test_the_dataset_is_sound(asked: tuple[RunSummary, Dataset]) -> None:

@@ -10,9 +10,9 @@ from massannot.dataset import adopt_plan
 from massannot.dataset.adopt_plan import adopt, stored
 from massannot.dataset.layout import Layout
 from massannot.errors import OtherRecipe
+from massannot.inputs.span import Span
 from massannot.plan.folder import PlanFolder, read_shard, read_shards, shard_table, write_once
 from massannot.plan.planned_videos import Plan, PlannedVideo, Shard, deal, seen_now
-from massannot.video.reader import Span
 
 BALL, HOOP = Phrase("ball"), Phrase("hoop", "question", "q1", 3, 7)
 

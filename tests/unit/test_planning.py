@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from massannot.errors import NotAVideo, OtherRecipe, UsageError
+from massannot.inputs.span import Span
 from massannot.jobs import plan as planning
 from massannot.jobs import run as running
 from massannot.jobs.plan import Wish
@@ -19,7 +20,7 @@ from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.plan.probe import AT_ONCE, Expected, Probed, expected, probe_all, with_expected
 from massannot.recipes.spec import Choice
 from massannot.video.header import Header
-from massannot.video.reader import Sampling, Span
+from massannot.video.sampling import Sampling
 from tests.faults.tiny_run import write_videos
 
 HEADER = Header(

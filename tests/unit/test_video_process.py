@@ -14,8 +14,10 @@ import pytest
 
 from massannot.clip import Clip
 from massannot.errors import DecoderCrashed
+from massannot.inputs.span import Span, VideoSource
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from tests.unit.make_videos import Film
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -197,7 +199,8 @@ def test_a_process_is_used_again(film: Path) -> None:
 HOLDER = """
 import sys, time
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 sampling = Sampling(fps=None, max_frames=10)
 reader = read_clips(sys.argv[1], sampling=sampling, memory=ByteBudget(1))
 clip = next(reader)
@@ -227,7 +230,7 @@ def test_when_the_parent_is_killed_its_decoder_goes_and_no_memory_stays(film: Pa
 
 def test_memory_does_not_grow_with_the_length_of_the_file(film: Path, long_film: Path) -> None:
     def walk(path: Path, span: Span) -> None:
-        for item in read_clips(str(path), spans=(span,), sampling=Sampling(fps=None)):
+        for item in read_clips(VideoSource(str(path), (span,)), sampling=Sampling(fps=None)):
             if isinstance(item, Clip):
                 assert item.frames.pixels_THWC.any()
                 release(item)

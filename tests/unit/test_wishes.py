@@ -6,7 +6,7 @@ import pytest
 
 from massannot.cli.options import RecipeOptions
 from massannot.errors import UsageError
-from massannot.jobs.api import phrases_of
+from massannot.inputs.phrase_list import phrases_of
 from massannot.stages.track_points import TrackPoints
 
 PHRASES = [
@@ -14,6 +14,9 @@ PHRASES = [
     (["A Red Ball."], ["A Red Ball"], "a full stop at the end"),
     (["a ball . a hoop ."], ["a ball", "a hoop"], "as Grounding DINO's users write it"),
     (["a ball", "a ball ."], ["a ball"], "twice"),
+    (["a ball; t-shirt"], ["a ball", "t-shirt"], "with semicolons, as in a manifest"),
+    (["a ball, a hoop|a net"], ["a ball", "a hoop", "a net"], "with commas and bars"),
+    (['["hoop, net"]'], ["hoop, net"], "a JSON list, where a comma is part of a phrase"),
     (["ein Ball", "мяч"], ["ein Ball", "мяч"], "the detector's vocabulary decides later"),
 ]
 
@@ -30,6 +33,9 @@ def test_a_prompt_is_a_phrase(given: list[str], texts: list[str]) -> None:
     [
         ("", "empty phrase"),
         (" . ", "empty phrase"),
+        (";", "empty phrase"),
+        ("a half \ud83d", "no valid Unicode"),
+        ("caf\udce9", "no valid Unicode"),
         ("no. 7", "found '.' inside"),
         ("a ball?", "found '?' inside"),
     ],

@@ -23,6 +23,7 @@ from massannot.dataset.reading import ClipView
 from massannot.evaluate import tapvid_scores
 from massannot.evaluate.box_scores import true_box_of
 from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
@@ -34,7 +35,8 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
 from massannot.stages._stage import Stage
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of
 from tools.embedded.shared_stages import SharedStages
 
@@ -91,7 +93,7 @@ class Ruler:
         scene = self.scene(seed)
         span = Span(phrases=tuple(Phrase(text) for text in phrases_of(scene)))
         film = self._folder / self._of_seed[seed].video
-        found = next(read_clips(str(film), spans=(span,), sampling=Sampling(fps=None)))
+        found = next(read_clips(VideoSource(str(film), (span,)), sampling=Sampling(fps=None)))
         assert isinstance(found, Clip)
         return _Case(scene, found)
 

@@ -1,4 +1,8 @@
-"""Names: a million addresses held as one Arrow column, sixty bytes each instead of two hundred."""
+"""Text that tables can hold: valid Unicode only, and a million names as one Arrow column.
+
+A Python string may hold halves of surrogate pairs: JSON's "\\ud83d" alone becomes one, and so does
+a byte that is no UTF-8 where it was read with `surrogateescape`. Arrow refuses such a string.
+"""
 
 from __future__ import annotations
 
@@ -16,55 +20,50 @@ from massannot.errors import UsageError
 AT_ONCE = 2**16
 """As large as a block of PlannedVideos, so that memory which one gives back fits the other."""
 SHOWN = 4096
+START_BYTES = 4096
+"""As much of a file as `looks_binary` wants to see."""
 
 
-VIDEO_ENDINGS = frozenset(
-    {
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".gif",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".ogv",
-        ".ts",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    }
-)
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def is_video_name(name: str) -> bool:
-    """By its ending; hidden files are none."""
-    base = name.rpartition("/")[2]
-    return not base.startswith(".") and f".{base.rpartition('.')[2]}".lower() in VIDEO_ENDINGS
+def escaped(text: str) -> str:
+    """The text with every half of a surrogate pair spelt out: six characters like \\ud83d."""
+    return text.encode(errors="backslashreplace").decode()
 
 
-class Names(Sequence[str]):
-    """Texts in the order in which they were given. Raises UsageError for one that is no UTF-8."""
+def looks_binary(start: bytes) -> bool:
+    """Whether a file that begins so is no text, or text in UTF-16: one byte in twenty controls
+    something. A text with a few bytes of another encoding, or a stray NUL, is still a text."""
+    n_controls = sum(byte < 32 and byte not in b"\t\n\f\r" for byte in start)
+    return n_controls * 20 > len(start)
 
-    def __init__(self, names: Iterable[str] = ()):
+
+class TextColumn(Sequence[str]):
+    """Texts in the order in which they were given, sixty bytes each instead of two hundred.
+
+    Raises UsageError for one that is no valid Unicode.
+    """
+
+    def __init__(self, texts: Iterable[str] = ()):
         self._chunks: list[pa.Array] = []
         self._last: list[str] = []
-        for name in names:
-            self.add(name)
+        for text in texts:
+            self.add(text)
 
-    def add(self, name: str) -> None:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
+    def add(self, text: str) -> None:
+        if not is_unicode(text):
             raise UsageError(
-                f"{name!r}: found a name that is not UTF-8, expected text, which tables hold; "
-                "rename the file"
-            ) from error
-        self._last.append(name)
+                f"{escaped(text)}: found a name that is not UTF-8, expected text, which tables "
+                "hold; rename the file"
+            )
+        self._last.append(text)
         if len(self._last) == AT_ONCE:
             self._chunks.append(pa.array(self._last, pa.large_string()))
             self._last = []
@@ -81,11 +80,11 @@ class Names(Sequence[str]):
             return [self[n] for n in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        chunk, place = divmod(index % len(self), AT_ONCE)
+        chunk, row = divmod(index % len(self), AT_ONCE)
         if chunk == len(self._chunks):
-            return self._last[place]
-        name: str = self._chunks[chunk][place].as_py()
-        return name
+            return self._last[row]
+        text: str = self._chunks[chunk][row].as_py()
+        return text
 
     def __iter__(self) -> Iterator[str]:
         for chunk in self._chunks:
@@ -93,7 +92,7 @@ class Names(Sequence[str]):
         yield from self._last
 
     def drained(self) -> Iterator[str]:
-        """The same names; none is kept."""
+        """The same texts; the column is empty afterwards."""
         chunks, last = self._chunks[::-1], self._last
         self._chunks, self._last = [], []
         while chunks:
@@ -101,7 +100,8 @@ class Names(Sequence[str]):
         yield from last
 
     def drained_in_order(self) -> Iterator[str]:
-        """The names as `sorted` puts them (UTF-8 keeps the order of code points); none is kept."""
+        """The texts as `sorted` puts them (UTF-8 keeps the order of code points); the column is
+        empty afterwards."""
         column = pa.concat_arrays([*self._chunks, pa.array(self._last, pa.large_string())])
         self._chunks, self._last = [], []
         order = pc.sort_indices(column)
@@ -120,12 +120,12 @@ class Identities:
         self._digests += hashlib.blake2b(os.fsencode(name), digest_size=16).digest()
 
     def repeated(self) -> set[int]:
-        """Places of things that were there before."""
+        """Indices of things that were there before."""
         if not self._digests:
             return set()
         high, low = np.frombuffer(self._digests, np.uint64).reshape(-1, 2).T
         halves = np.sort(high)
-        if not (halves[1:] == halves[:-1]).any():  # as good as always
+        if not (halves[1:] == halves[:-1]).any():  # almost always: no duplicates
             return set()
         order = np.lexsort((low, high))  # stable: of equal ones the first comes first
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
