@@ -30,7 +30,7 @@ from massannot.models.preprocess import (
 )
 from massannot.models.protocols import Detections, ModelCard
 from massannot.models.runtime import micro_batch
-from massannot.models.text_prompts import STOP, DetectorPrompt, prompts_of
+from massannot.models.text_prompts import STOP, DetectorPrompt, prompts_of, vocabulary_of
 from massannot.models.weights import Weights, find
 
 CANDIDATES = 300
@@ -60,6 +60,11 @@ class GroundingDino:
     compile: bool = False
     _loaded: _LoadedDetector | None = field(default=None, init=False, repr=False, compare=False)
 
+    @property
+    def vocabulary(self) -> frozenset[str] | None:
+        """The words that the weights know; None: any. Known before `setup`."""
+        return vocabulary_of(self.weights)
+
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
         from transformers import AutoTokenizer, GroundingDinoForObjectDetection
@@ -84,6 +89,7 @@ class GroundingDino:
             normalize=normalization_from(config),
             device=device,
             card=local.card(name="grounding_dino", n_parameters=n_parameters(net)),
+            vocabulary=self.vocabulary,
         )
 
     def destroy(self) -> None:
@@ -103,7 +109,7 @@ class GroundingDino:
         """
         loaded = self._ready()
         prompts = prompts_of(
-            phrases, loaded.tokenize, limit=loaded.text_limit, known=loaded.known_words
+            phrases, loaded.tokenize, limit=loaded.text_limit, vocabulary=loaded.vocabulary
         )
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
@@ -196,15 +202,10 @@ class _LoadedDetector:
     normalize: Normalization
     device: str
     card: ModelCard
+    vocabulary: frozenset[str] | None
 
     def tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    @property
-    def known_words(self) -> str:
-        """The vocabulary, where it is small enough to be told."""
-        words = sorted(word for word in self.tokenizer.get_vocab() if word.isalpha())
-        return f"words out of {', '.join(words)}" if len(words) <= 100 else "English words"
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         if self.fixed is not None:
