@@ -18,9 +18,9 @@ import transformers
 
 from massannot.errors import UsageError
 from massannot.models.cotracker3.net import CoTracker3Net
-from massannot.models.grounding_dino import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from massannot.models.profiles import Profile
+from massannot.models.text_prompts import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.models.weights import Weights
 
 COTRACKER3 = "facebook/cotracker3"

@@ -5,19 +5,11 @@ its best phrase passes `box_threshold`; it answers for every phrase whose own sc
 `text_threshold`. That is transformers' rule, except that full stops and [CLS] never count.
 Prompts over the text limit become several forward passes, so boxes of different passes do not
 compete. Source: Liu et al. 2023, arXiv:2303.05499, through transformers' port.
-
-Phrases as a grounding detector reads them: one text, full stops between, a token span each.
-
-The network's attention mask lets tokens see only their own phrase, and it finds the borders by
-token: a full stop, a question mark or a literal "[SEP]" inside a phrase would silently make two.
-Such phrases are refused by name, like empty ones and ones in letters that the vocabulary lacks.
-Imports neither torch nor transformers.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from massannot.clip import Frames
-from massannot.errors import BadModelOutput, BadPhrase, MissingWeights
+from massannot.errors import BadModelOutput, MissingWeights
 from massannot.geometry.image_coords import clipped_xyxy, xyxy_from_normalized_cxcywh
 from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import (
@@ -38,79 +30,8 @@ from massannot.models.preprocess import (
 )
 from massannot.models.protocols import Detections, ModelCard
 from massannot.models.runtime import micro_batch
+from massannot.models.text_prompts import STOP, DetectorPrompt, prompts_of, vocabulary_of
 from massannot.models.weights import Weights, find
-
-CLS, SEP, STOP, QUESTION, PAD, UNKNOWN = 101, 102, 1012, 1029, 0, 100
-"""Hard-coded in the network's mask (BERT's uncased vocabulary), so a tokenizer must agree."""
-
-BORDERS = frozenset({CLS, SEP, STOP, QUESTION, PAD})
-
-
-@dataclass(frozen=True)
-class DetectorPrompt:
-    """One text for one forward pass: its tokens, and for each of its phrases the index among the
-    phrases asked and the half-open span of its tokens."""
-
-    ids: tuple[int, ...]
-    phrases: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
-
-
-def prompts_of(
-    phrases: Sequence[str],
-    tokenize: Callable[[str], Sequence[int]],
-    *,
-    limit: int,
-    known: str = "English words",
-) -> tuple[DetectorPrompt, ...]:
-    """As few texts of at most `limit` tokens as hold the phrases in their order.
-
-    A phrase's words are tokenized alone: the vocabulary is of words, so they read the same in
-    company. `known`: what the vocabulary holds, for a refusal. Raises BadPhrase, naming the phrase.
-    """
-    tokens = [tuple(tokenize(cleaned(phrase))) for phrase in phrases]
-    prompts: list[DetectorPrompt] = []
-    ids: list[int] = [CLS]
-    members: list[int] = []
-    spans: list[tuple[int, int]] = []
-    for index, (phrase, own) in enumerate(zip(phrases, tokens)):
-        _refuse_tokens(phrase, own, limit, known)
-        if len(ids) + len(own) + 2 > limit:
-            prompts.append(DetectorPrompt((*ids, SEP), tuple(members), tuple(spans)))
-            ids, members, spans = [CLS], [], []
-        members.append(index)
-        spans.append((len(ids), len(ids) + len(own)))
-        ids += [*own, STOP]
-    if members:
-        prompts.append(DetectorPrompt((*ids, SEP), tuple(members), tuple(spans)))
-    return tuple(prompts)
-
-
-def cleaned(phrase: str) -> str:
-    """Lower case, single spaces, no full stop at the end. Raises BadPhrase."""
-    text = re.sub(r"[\s.]+$", "", " ".join(phrase.split()).lower())
-    if not text:
-        raise BadPhrase(f"phrase {phrase!r}: found nothing to look for, expected a noun phrase")
-    if "." in text or "?" in text:
-        raise BadPhrase(
-            f"phrase {phrase!r}: found {'.' if '.' in text else '?'!r} inside, which separates "
-            "phrases for this detector; write it without, or as two phrases"
-        )
-    return text
-
-
-def _refuse_tokens(phrase: str, ids: tuple[int, ...], limit: int, known: str) -> None:
-    if UNKNOWN in ids:
-        raise BadPhrase(
-            f"phrase {phrase!r}: found what the detector's vocabulary lacks, expected {known}"
-        )
-    if not ids or BORDERS & set(ids):
-        raise BadPhrase(f"phrase {phrase!r}: found a mark that separates phrases, expected words")
-    if len(ids) + 3 > limit:
-        raise BadPhrase(
-            f"phrase {phrase!r}: found {len(ids)} tokens, expected at most {limit - 3}; shorten it"
-        )
-
 
 CANDIDATES = 300
 """Best boxes of a phrase that duplicate suppression looks at: far more than a picture holds."""
@@ -139,6 +60,11 @@ class GroundingDino:
     compile: bool = False
     _loaded: _LoadedDetector | None = field(default=None, init=False, repr=False, compare=False)
 
+    @property
+    def vocabulary(self) -> frozenset[str] | None:
+        """The words that the weights know; None: any. Known before `setup`."""
+        return vocabulary_of(self.weights)
+
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
         from transformers import AutoTokenizer, GroundingDinoForObjectDetection
@@ -163,6 +89,7 @@ class GroundingDino:
             normalize=normalization_from(config),
             device=device,
             card=local.card(name="grounding_dino", n_parameters=n_parameters(net)),
+            vocabulary=self.vocabulary,
         )
 
     def destroy(self) -> None:
@@ -182,7 +109,7 @@ class GroundingDino:
         """
         loaded = self._ready()
         prompts = prompts_of(
-            phrases, loaded.tokenize, limit=loaded.text_limit, known=loaded.known_words
+            phrases, loaded.tokenize, limit=loaded.text_limit, vocabulary=loaded.vocabulary
         )
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
@@ -275,15 +202,10 @@ class _LoadedDetector:
     normalize: Normalization
     device: str
     card: ModelCard
+    vocabulary: frozenset[str] | None
 
     def tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    @property
-    def known_words(self) -> str:
-        """The vocabulary, where it is small enough to be told."""
-        words = sorted(word for word in self.tokenizer.get_vocab() if word.isalpha())
-        return f"words out of {', '.join(words)}" if len(words) <= 100 else "English words"
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         if self.fixed is not None:

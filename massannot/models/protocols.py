@@ -66,6 +66,9 @@ class Detections:
 
 @runtime_checkable
 class PhraseDetector(Model, Protocol):
+    """Unless a detector has an attribute `vocabulary`, a set of words and not None, it can be asked
+    for any phrase."""
+
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
         """Boxes of every phrase in the frames `at`, best first within (frame, phrase)."""
 

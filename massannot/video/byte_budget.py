@@ -1,11 +1,11 @@
 """ByteBudget: a limit on the bytes of decoded pictures that one worker holds at a time.
 
 Bytes are first *reserved* by a reader for a clip in the making, then *delivered* to the consumer,
-then *released* by it. Bytes that a forgotten view still shows after the release are *viewed*: they
-count until the view goes. A reader waits while the budget is full and a consumer can still release.
-It never waits for itself, nor for a view: where nothing is delivered and every other reader waits
-too, the reservation is granted although it exceeds the limit (one clip larger than the budget, or
-overlapping spans decoded in one pass), because waiting would be for ever.
+then *released* by the consumer. Bytes that a forgotten view still shows after the release are
+*viewed*: they count until the view goes. A reader waits while the budget is full and a release can
+still come. Where nothing is delivered and every other reader waits too, the reservation is granted
+although it exceeds the limit (one clip larger than the budget, or overlapping spans decoded in one
+pass), because waiting would be for ever.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ByteBudget:
             self._changed.notify_all()
 
     def release(self, nbytes: int, *, viewed: bool = False) -> None:
-        """The consumer gave a delivered clip back. `viewed`: its bytes stay until `view_ended`."""
+        """Free a delivered clip that the consumer gave back; `viewed`: once `view_ended`."""
         with self._changed:
             self._delivered -= nbytes
             self._viewed += nbytes if viewed else 0
@@ -90,7 +90,7 @@ class ByteBudget:
         return self.limit_bytes is None or self._held() + nbytes <= self.limit_bytes
 
     def _stuck(self, reader: Hashable) -> bool:
-        """No consumer and no reader could release anything while `reader` waits."""
+        """Whether no release can come while `reader` waits."""
         working = [
             other
             for other, nbytes in self._reserved.items()

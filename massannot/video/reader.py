@@ -1,9 +1,9 @@
 """Reading videos: spans in, clips out, in one forward pass; pictures lie in shared memory.
 
-Another process decodes (see decoder_process.py): what crashes or hangs there is a DecoderCrashed
-here. While the caller works on a clip, the process is at the next one, as far as the ByteBudget
-allows. Pictures are given back with `release`, at the latest when nothing refers to the clip; those
-that a view of `frames.pixels_THWC` still shows, when that view goes.
+Another process decodes (see decoder_process.py): its crash or hang is a DecoderCrashed here. While
+the caller works on a clip, the process decodes the next one, as far as the ByteBudget allows.
+`release` gives a clip's pictures back; garbage collection of the clip does too. Where a view of
+`frames.pixels_THWC` still shows them, they go with that view.
 """
 
 from __future__ import annotations

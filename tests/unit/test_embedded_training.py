@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from massannot.clip import Frames  # noqa: E402
-from massannot.models.grounding_dino import prompts_of  # noqa: E402
 from massannot.models.sam2.propagator import Sam2Video  # noqa: E402
+from massannot.models.text_prompts import prompts_of  # noqa: E402
 from massannot.models.weights import Weights  # noqa: E402
 from massannot.scenes.world import SceneOptions, make_scene  # noqa: E402
 from tests.random_weights import sam2_processor, write_network  # noqa: E402

@@ -13,7 +13,7 @@ from massannot.engine.tally import RunSummary
 from massannot.inputs.question import Problem, Question
 from massannot.inputs.span import Span
 from massannot.jobs.plan import videos_of
-from massannot.models.grounding_dino import UNKNOWN, prompts_of
+from massannot.models.text_prompts import UNKNOWN, prompts_of
 from massannot.plan.folder import read_shards, write_once
 from massannot.plan.join_questions import planned_videos
 from massannot.plan.planned_videos import Shard

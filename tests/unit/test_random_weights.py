@@ -14,8 +14,8 @@ import transformers
 from safetensors.torch import load_file
 
 from massannot.errors import UsageError
-from massannot.models.grounding_dino import CLS, SEP, STOP, UNKNOWN
 from massannot.models.profiles import PROFILES, named
+from massannot.models.text_prompts import CLS, SEP, STOP, UNKNOWN
 from massannot.models.weights import Weights
 from tests.random_weights import (
     ARCHITECTURES,

@@ -19,8 +19,8 @@ import transformers
 from torch import Tensor
 
 from massannot.evaluate.box_scores import TextBoxes, average_precision, iou_matrix, right_boxes
-from massannot.models.grounding_dino import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.models.preprocess import Normalization
+from massannot.models.text_prompts import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.scenes.shapes import SHAPE_NAMES
 from massannot.scenes.world import COLOUR_NAMES
 from tools.embedded.initial import drawn_afresh
