@@ -28,7 +28,7 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
 from massannot.questions.examples import Example, TrainingData, examples
-from massannot.questions.expected import COLUMNS
+from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.profile import Template
 from massannot.questions.scene_dataset import SCHEME, scene_pictures
 

@@ -20,8 +20,8 @@ from massannot.clip import Clip, Phrase
 from massannot.geometry import rle
 from massannot.recipes.spec import Choice
 from massannot.storage.parquet import write_parquet
-from massannot.video.film_encoder import FilmWriter
 from massannot.tables import spec
+from massannot.video.film_encoder import FilmWriter
 from massannot.video.reader import Sampling, Span, read_clips, release
 
 WIDTH, HEIGHT, N_FRAMES, FPS = 1280, 720, 96, 24

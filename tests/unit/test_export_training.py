@@ -24,7 +24,7 @@ from massannot.dataset.reading import Dataset
 from massannot.errors import NothingToRun, UsageError
 from massannot.exporters import _row_files
 from massannot.exporters._training import TrainingOptions
-from massannot.questions.asked import Film, Shot, find_question
+from massannot.questions.question_view import Film, Shot, find_question
 from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft.train import train
 from massannot.rft.training_recipes import recipe
@@ -191,7 +191,7 @@ def test_a_film_of_a_variable_rate_shows_the_nearest_frame_at_each_tick() -> Non
     span = [Shot("c", n, t) for n, t in enumerate([5.0, 5.1, 5.3, 5.8, 6.0])]
     film = Film.of(span)
     assert (film.fps, film.start_s) == (4, 5.0)
-    assert film.places == (0, 2, 2, 3, 4)
+    assert film.indices == (0, 2, 2, 3, 4)
     assert [film.t_s(tick) for tick in film.ticks(4)] == [5.0, 5.25, 5.75, 6.0]
 
 
