@@ -36,9 +36,13 @@ class NoTrack(BadQuestion):
     reason = "no_track"
 
 
+Role = Literal["time", "image", "profile", "question"]
+
+
 @dataclass(frozen=True)
 class TextPart:
     text: str
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -96,18 +100,20 @@ class VideoPrompt:
     def parts(self) -> list[TextPart | ImagePart]:
         parts: list[TextPart | ImagePart] = []
         for frame, t_s in zip(self.frames, self.times_s, strict=True):
-            parts += [TextPart(f"{t_s:.2f} s:"), ImagePart(frame)]
+            parts += [TextPart(f"{t_s:.2f} s:", "time"), ImagePart(frame)]
         if self.profile is not None:
-            parts.append(TextPart(self.profile))
-        return [*parts, TextPart(self.question)]
+            parts.append(TextPart(self.profile, "profile"))
+        return [*parts, TextPart(self.question, "question")]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """A conversation as transformers' chat templates and TRL read it; images go beside it."""
+        """A conversation as transformers' chat templates and TRL read it; images go beside it.
+        Each part's `role` (time, image, profile or question) is for our trainer; chat templates do
+        not read it."""
         content = [
-            {"type": "image"}
+            {"type": "image", "role": "image"}
             if isinstance(part, ImagePart)
-            else {"type": "text", "text": part.text}
+            else {"type": "text", "text": part.text, "role": part.role}
             for part in self.parts
         ]
         return [{"role": "user", "content": content}]

@@ -70,14 +70,15 @@ HOW = (
 def test_frames_profile_and_question_stand_in_this_order() -> None:
     prompt = build_prompt(question(), frames=FRAMES[:2], profile=PROFILE)
     assert prompt.parts == [
-        TextPart("0.00 s:"),
+        TextPart("0.00 s:", "time"),
         ImagePart(0),
-        TextPart("2.00 s:"),
+        TextPart("2.00 s:", "time"),
         ImagePart(20),
-        TextPart(PROFILE),
+        TextPart(PROFILE, "profile"),
         TextPart(
             "Which way does the ball go?\nA. left\nB. right\n"
-            f"Answer with the letter of one option.\n{HOW}"
+            f"Answer with the letter of one option.\n{HOW}",
+            "question",
         ),
     ]
     assert prompt.dropped == ()
@@ -89,9 +90,9 @@ def test_a_chat_has_a_placeholder_where_an_image_goes() -> None:
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "0.00 s:"},
-                {"type": "image"},
-                {"type": "text", "text": prompt.question},
+                {"type": "text", "text": "0.00 s:", "role": "time"},
+                {"type": "image", "role": "image"},
+                {"type": "text", "text": prompt.question, "role": "question"},
             ],
         }
     ]
@@ -101,7 +102,7 @@ def test_a_chat_has_a_placeholder_where_an_image_goes() -> None:
 
 def test_a_blind_prompt_is_the_question_alone() -> None:
     prompt = build_prompt(question())
-    assert prompt.parts == [TextPart(prompt.question)]
+    assert prompt.parts == [TextPart(prompt.question, "question")]
 
 
 @pytest.mark.parametrize(
