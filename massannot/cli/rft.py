@@ -48,7 +48,7 @@ def show(
     """
     from massannot.dataset.reading import open_dataset
     from massannot.errors import BadQuestion, UsageError
-    from massannot.questions import shown_prompt
+    from massannot.questions import prompt_report
     from massannot.questions.examples import TrainingData
 
     asked: dict[str, Any] = {"profile_template": template, "frames": frames}
@@ -60,15 +60,15 @@ def show(
         max_tokens=max_tokens,
     )
     try:
-        found = shown_prompt.prompt_of(
+        found = prompt_report.prompt_of(
             open_dataset(out), question_id, options, min_quality=min_quality
         )
     except BadQuestion as error:
         raise UsageError(str(error)) from error
     if as_json:
-        print_json(shown_prompt.as_json(*found))
+        print_json(prompt_report.as_json(*found))
     else:
-        print(shown_prompt.as_text(*found))
+        print(prompt_report.as_text(*found))
 
 
 @rft_app.command("recipes")

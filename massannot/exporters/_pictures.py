@@ -14,9 +14,9 @@ from PIL import Image
 
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
-from massannot.questions.asked import Film, Shot
 from massannot.questions.examples import Example
-from massannot.questions.tokens import Size
+from massannot.questions.model_families import Size
+from massannot.questions.question_view import Film, Shot
 from massannot.video.film_encoder import FilmWriter
 
 RGB = npt.NDArray[np.uint8]

@@ -23,10 +23,10 @@ from massannot.exporters import Exported, Options
 from massannot.exporters._pictures import film_name, image_name, write_films, write_images
 from massannot.exporters._row_files import temporary_pictures
 from massannot.questions.examples import Example, LeftOut, TrainingData, examples
-from massannot.questions.expected import COLUMNS
+from massannot.questions.expected_answer import COLUMNS
+from massannot.questions.model_families import Media
 from massannot.questions.scene_dataset import SCHEME
 from massannot.questions.splits import SPLITS
-from massannot.questions.tokens import Media
 
 TABLES = ("questions",)
 

@@ -29,8 +29,8 @@ from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options
-from massannot.questions.asked import tables_of_question
 from massannot.questions.profile import Template, entity_names, motion_profile
+from massannot.questions.question_view import profile_tables
 from massannot.tables._json_schema import row_schema
 
 VERSION = 1
@@ -117,7 +117,7 @@ def _clip(
     view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
 ) -> dict[str, Any]:
     """What one clip says about one question."""
-    of_question = tables_of_question(view, question_id, min_quality=min_quality)
+    of_question = profile_tables(view, question_id, min_quality=min_quality)
     asked = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
     entities &= set(of_question["entities"]["entity"].to_pylist())

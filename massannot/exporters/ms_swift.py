@@ -29,7 +29,7 @@ from massannot.exporters._training import (
     picture_names,
 )
 from massannot.questions.examples import Example
-from massannot.questions.tokens import Media
+from massannot.questions.model_families import Media
 
 __all__ = ["OPTIONS", "TABLES", "export", "load"]
 

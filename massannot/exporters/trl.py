@@ -97,8 +97,14 @@ def load(folder: Path) -> Mapping[str, pa.Table]:
 
 def _row(example: Example) -> dict[str, Any]:
     return {
-        "prompt": example.prompt.messages,
+        "prompt": [_without_roles(message) for message in example.prompt.messages],
         "images": picture_names(example, "images"),
         "data_source": "massannot",
         **columns(example),
     }
+
+
+def _without_roles(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A part's role is for our trainer; in the file its position and `profile` give it."""
+    parts = [{key: part[key] for key in part if key != "role"} for part in message["content"]]
+    return {**message, "content": parts}

@@ -33,7 +33,7 @@ from massannot.exporters._training import (
 )
 from massannot.questions.answers import Choice, Number, bare_options
 from massannot.questions.examples import Example
-from massannot.questions.expected import Expected
+from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.units import unit
 
 __all__ = ["OPTIONS", "TABLES", "export", "load"]
@@ -100,7 +100,7 @@ def _row(example: Example) -> dict[str, Any]:
     }
 
 
-def _problem_type(expected: Expected) -> str:
+def _problem_type(expected: ExpectedAnswer) -> str:
     if expected.problem_type == "multiple_choice":
         return "multiple choice"
     if expected.problem_type == "number":
@@ -108,14 +108,14 @@ def _problem_type(expected: Expected) -> str:
     return "free-form"
 
 
-def _options(expected: Expected) -> list[str]:
+def _options(expected: ExpectedAnswer) -> list[str]:
     if expected.problem_type != "multiple_choice":
         return []
     options = bare_options(expected.options)
     return [f"{letter}. {text}" for letter, text in zip(_LETTERS, options, strict=False)]
 
 
-def _solution(expected: Expected) -> str:
+def _solution(expected: ExpectedAnswer) -> str:
     """A letter, a number without its unit, or the answer's own words."""
     value = expected.value
     if isinstance(value, Choice):

@@ -128,7 +128,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Interval:
+class TimeInterval:
     start_s: float
     end_s: float
 
@@ -138,7 +138,7 @@ class Text:
     text: str
 
 
-Answer = Choice | Number | YesNo | Clock | Interval | Text
+Answer = Choice | Number | YesNo | Clock | TimeInterval | Text
 
 
 def parse(
@@ -249,7 +249,7 @@ def parse_clock(text: str) -> Clock:
     return Clock(int(found[1]))
 
 
-def parse_interval(text: str, *, asked_unit: str = "s") -> Interval:
+def parse_interval(text: str, *, asked_unit: str = "s") -> TimeInterval:
     """From "3.5 to 4.5 s", "[3.5, 4.5]", "from 3 s until 0.1 min". A unit at the end is both's."""
     found = re.fullmatch(
         rf"\[?\s*(?:(?:from|between)\s+)?({_TIME})\s*([a-z]+)?\s*(?:,|-|–|to|until|and)"
@@ -264,7 +264,7 @@ def parse_interval(text: str, *, asked_unit: str = "s") -> Interval:
     end = parse_number(f"{found[3]} {last}", asked_unit="s")
     if end.value <= start.value:
         raise _refusal("time interval", text, "an end after its start")
-    return Interval(start.value, end.value)
+    return TimeInterval(start.value, end.value)
 
 
 def parse_text(text: str) -> Text:

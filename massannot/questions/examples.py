@@ -13,12 +13,19 @@ from typing import Annotated, Literal, get_args
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
-from massannot.questions.asked import Asked, Film, Row, Shot, asked, expected_of
-from massannot.questions.expected import Expected
+from massannot.questions.expected_answer import ExpectedAnswer
+from massannot.questions.model_families import Media, ModelFamily, Size, family, token_counter
 from massannot.questions.profile import Template
-from massannot.questions.prompts import Budget, Prompt, PromptTooLong, build_prompt
+from massannot.questions.prompts import Budget, PromptTooLong, VideoPrompt, build_prompt
+from massannot.questions.question_view import (
+    Film,
+    QuestionView,
+    Row,
+    Shot,
+    expected_answer,
+    question_view,
+)
 from massannot.questions.splits import Split, SplitBy, Splits
-from massannot.questions.tokens import Media, ModelFamily, Size, family, token_counter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +102,8 @@ class Example:
     """Of the table `questions`, as the annotator wrote it."""
     question: str
     """The bare question, with boxes as the family writes them."""
-    expected: Expected
-    prompt: Prompt
+    expected: ExpectedAnswer
+    prompt: VideoPrompt
     shots: tuple[Shot, ...]
     """The frame at each place of the prompt."""
     film: Film | None
@@ -145,10 +152,10 @@ def examples(
     too_long: list[int] = []
     for row in rows:
         try:
-            about = asked_of_family(dataset, row, options, min_quality=min_quality)
-            video_id = video_of[about.shots[0].clip_id]
+            view = family_view(dataset, row, options, min_quality=min_quality)
+            video_id = video_of[view.shots[0].clip_id]
             split = splits.split(row, video_id)
-            found.append(_example(about, row, options, media, counter, video_id, split))
+            found.append(_example(view, row, options, media, counter, video_id, split))
         except PromptTooLong as error:
             too_long.append(error.n_tokens)
         except BadQuestion as error:
@@ -173,12 +180,12 @@ def _videos(dataset: Dataset) -> dict[str, str]:
     return found
 
 
-def asked_of_family(
+def family_view(
     dataset: Dataset, row: Row, options: TrainingData, *, min_quality: float | None = None
-) -> Asked:
-    """What a row asks, with every box in its text and answer as the family writes it."""
-    about = asked(dataset, row, template=options.template, min_quality=min_quality)
-    source = about.source_size
+) -> QuestionView:
+    """The question, with every box in its text and answer as the model family writes it."""
+    view = question_view(dataset, row, template=options.template, min_quality=min_quality)
+    source = view.source_size
     resized = options.family.resized(source, max_pixels=options.max_pixels)
 
     def text(value: str | None) -> str | None:
@@ -196,40 +203,38 @@ def asked_of_family(
         "options": row["options"] and [text(option) for option in row["options"]],
         "evidence_boxes": boxes or None,
     }
-    if written == row:
-        return about
-    return asked(dataset, written, template=options.template, min_quality=min_quality)
+    return view if written == row else view.rewritten(written)
 
 
 def _example(
-    about: Asked,
+    view: QuestionView,
     row: Row,
     options: TrainingData,
     media: Media,
-    counter: Callable[[Size], Callable[[Prompt], int]] | None,
+    counter: Callable[[Size], Callable[[VideoPrompt], int]] | None,
     video_id: str,
     split: Split,
 ) -> Example:
-    expected = expected_of(about.row)
-    size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
-    frames, film = about.frames(options.frames), None
+    expected = expected_answer(view.row)
+    size = options.family.resized(view.source_size, max_pixels=options.max_pixels)
+    frames, film = view.frames(options.frames), None
     if media == "video" and frames:
-        if len(about.shots) < 2:
+        if len(view.shots) < 2:
             raise BadQuestion(
                 f"question {row['question_id']}: found 1 frame, expected at least 2 for a video"
             )
-        film = Film.of(about.shots)
-        frames = [(film.places[tick], film.t_s(tick)) for tick in film.ticks(options.frames)]
+        film = Film.of(view.shots)
+        frames = [(film.indices[tick], film.t_s(tick)) for tick in film.ticks(options.frames)]
     budget = None
     if counter is not None:
         budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
-    prompt = build_prompt(about.question, frames=frames, profile=about.profile, budget=budget)
+    prompt = build_prompt(view.question, frames=frames, profile=view.profile, budget=budget)
     return Example(
         row=row,
-        question=about.question.text,
+        question=view.question.text,
         expected=expected,
         prompt=prompt,
-        shots=tuple(about.shots[place] for place in prompt.frames),
+        shots=tuple(view.shots[index] for index in prompt.frames),
         film=film,
         size=size,
         video_id=video_id,
@@ -242,7 +247,7 @@ _NO_LIMIT = 1 << 62
 
 def _counters(
     options: TrainingData, media: Media
-) -> Callable[[Size], Callable[[Prompt], int]] | None:
+) -> Callable[[Size], Callable[[VideoPrompt], int]] | None:
     """A counter for each size of pictures."""
     folder = options.processor
     if folder is None:

@@ -30,7 +30,7 @@ from massannot.inputs.manifest import is_manifest, read_rows, with_own_ids
 from massannot.inputs.noun_phrases import noun_phrases
 from massannot.inputs.question import Problem, Question
 from massannot.questions.answers import is_count, kind_of
-from massannot.questions.asked import expected_of
+from massannot.questions.question_view import expected_answer
 from massannot.questions.units import unit
 
 _NOT_SAID = ("question_id", "uri", "clip_id", "clip_ids", "further")
@@ -210,7 +210,7 @@ def _tried(question: Question, find_entities: bool) -> Question:
         if question.answer is None:
             raise NoAnswer("found no answer, expected one to be judged by")
         typed = _typed(question)
-        expected = expected_of({**typed.row(), "question_id": question.question_id})
+        expected = expected_answer({**typed.row(), "question_id": question.question_id})
     except BadQuestion as error:
         return _refused(question, error)
     typed = replace(typed, problem_type=expected.problem_type, accuracy=expected.accuracy)

@@ -36,9 +36,13 @@ class NoTrack(BadQuestion):
     reason = "no_track"
 
 
+Role = Literal["time", "image", "profile", "question"]
+
+
 @dataclass(frozen=True)
 class TextPart:
     text: str
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class TypedQuestion:
     """What is asked, and what of the profile it needs."""
 
     question_id: str
@@ -75,12 +79,12 @@ class Budget:
     """How many tokens a prompt may have."""
 
     n_tokens: int
-    count: Callable[[Prompt], int]
+    count: Callable[[VideoPrompt], int]
     """As the model's own processor counts, with its images and all that a chat template adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prompt:
+class VideoPrompt:
     frames: tuple[int, ...]
     """The frame shown at each place."""
     times_s: tuple[float, ...]
@@ -96,18 +100,20 @@ class Prompt:
     def parts(self) -> list[TextPart | ImagePart]:
         parts: list[TextPart | ImagePart] = []
         for frame, t_s in zip(self.frames, self.times_s, strict=True):
-            parts += [TextPart(f"{t_s:.2f} s:"), ImagePart(frame)]
+            parts += [TextPart(f"{t_s:.2f} s:", "time"), ImagePart(frame)]
         if self.profile is not None:
-            parts.append(TextPart(self.profile))
-        return [*parts, TextPart(self.question)]
+            parts.append(TextPart(self.profile, "profile"))
+        return [*parts, TextPart(self.question, "question")]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """A conversation as transformers' chat templates and TRL read it; images go beside it."""
+        """A conversation as transformers' chat templates and TRL read it; images go beside it.
+        Each part's `role` (time, image, profile or question) is for our trainer; chat templates do
+        not read it."""
         content = [
-            {"type": "image"}
+            {"type": "image", "role": "image"}
             if isinstance(part, ImagePart)
-            else {"type": "text", "text": part.text}
+            else {"type": "text", "text": part.text, "role": part.role}
             for part in self.parts
         ]
         return [{"role": "user", "content": content}]
@@ -124,7 +130,9 @@ class Prompt:
         shown = [f"Frames at {times} s:", video] if self.frames else []
         return "\n".join([*shown, *filter(None, [self.profile]), self.question])
 
-    def shuffled(self, order: Sequence[int], *, segments: Sequence[int] | None = None) -> Prompt:
+    def shuffled(
+        self, order: Sequence[int], *, segments: Sequence[int] | None = None
+    ) -> VideoPrompt:
         """Frames, and with `segments` the profile's segments, in another order; times stay."""
         profile = self.profile
         if segments is not None and profile is not None:
@@ -133,12 +141,12 @@ class Prompt:
 
 
 def build_prompt(
-    question: Question,
+    question: TypedQuestion,
     *,
     frames: Sequence[tuple[int, float]] = (),
     profile: str | None = None,
     budget: Budget | None = None,
-) -> Prompt:
+) -> VideoPrompt:
     """The prompt of one question.
 
     `frames`: (frame, seconds) in order of time; none: a blind prompt. `profile`: what
@@ -157,7 +165,7 @@ def build_prompt(
     for text in (asked, profile or ""):
         if found := re.search(r"<(?:image|video|audio)>|<\|", text):
             raise _refusal(question, f"found {found[0]!r} in the text", "no placeholder there")
-    prompt = Prompt(
+    prompt = VideoPrompt(
         frames=tuple(frame for frame, _ in frames),
         times_s=tuple(times),
         profile=profile,
@@ -167,8 +175,8 @@ def build_prompt(
 
 
 def _within(
-    prompt: Prompt, question: Question, *, blocks: ProfileBlocks | None, budget: Budget
-) -> Prompt:
+    prompt: VideoPrompt, question: TypedQuestion, *, blocks: ProfileBlocks | None, budget: Budget
+) -> VideoPrompt:
     """Pieces dropped one by one, the least needed first, until the prompt fits."""
     queue = _droppable(question, blocks) if blocks else []
     dropped: list[Dropped] = []
@@ -189,7 +197,7 @@ def _within(
     return replace(prompt, n_tokens=n_tokens)
 
 
-def _droppable(question: Question, blocks: ProfileBlocks) -> list[Dropped]:
+def _droppable(question: TypedQuestion, blocks: ProfileBlocks) -> list[Dropped]:
     """Entities not asked about, the last first; then segments outside of the frames asked about,
     the farthest first. A question that names neither may need all of them."""
     others = [name for name in blocks.entities if not _is_asked(name, question)]
@@ -205,7 +213,7 @@ def _droppable(question: Question, blocks: ProfileBlocks) -> list[Dropped]:
     return pieces + [Dropped("segment", title) for title in outside]
 
 
-def _check_entities(question: Question, blocks: ProfileBlocks) -> None:
+def _check_entities(question: TypedQuestion, blocks: ProfileBlocks) -> None:
     for phrase in question.entities:
         if not any(_answers(name, phrase) for name in blocks.entities):
             raise NoTrack(
@@ -214,7 +222,7 @@ def _check_entities(question: Question, blocks: ProfileBlocks) -> None:
             )
 
 
-def _is_asked(name: str, question: Question) -> bool:
+def _is_asked(name: str, question: TypedQuestion) -> bool:
     return not question.entities or any(_answers(name, each) for each in question.entities)
 
 
@@ -223,7 +231,7 @@ def _answers(name: str, phrase: str) -> bool:
     return re.fullmatch(rf"{re.escape(phrase)}(?: \d+)?", name) is not None
 
 
-def _asked(question: Question) -> str:
+def _asked(question: TypedQuestion) -> str:
     """The question, its options, and how to answer."""
     lines = [question.text.strip()]
     if not lines[0]:
@@ -238,7 +246,7 @@ def _asked(question: Question) -> str:
     return "\n".join(lines)
 
 
-def _refusal(question: Question, found: str, expected: str) -> BadQuestion:
+def _refusal(question: TypedQuestion, found: str, expected: str) -> BadQuestion:
     return BadQuestion(f"question {question.question_id}: {found}, expected {expected}")
 
 

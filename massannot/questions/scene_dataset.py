@@ -25,7 +25,7 @@ from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
-from massannot.questions.scene_families import FAMILIES, Asked, ask_all
+from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all
 from massannot.questions.scene_story import OPTIONS, Story, seen_from, stories
 from massannot.scenes.render import render
 from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, make_scene
@@ -122,7 +122,7 @@ def _refuse_other_tables(layout: Layout) -> None:
         )
 
 
-def _draw(folder: Path, told: Sequence[Story], asked: Sequence[Asked]) -> None:
+def _draw(folder: Path, told: Sequence[Story], asked: Sequence[SceneQuestion]) -> None:
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     wanted = {(each.seed, each.view) for each in asked}
     for story in told:
@@ -132,7 +132,7 @@ def _draw(folder: Path, told: Sequence[Story], asked: Sequence[Asked]) -> None:
             Image.fromarray(np.concatenate(shown)).save(path)
 
 
-def _rows(told: Sequence[Story], asked: Sequence[Asked]) -> dict[str, list[Row]]:
+def _rows(told: Sequence[Story], asked: Sequence[SceneQuestion]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = defaultdict(list)
     clip_ids = {}
     by_scene = {(story.seed, story.view): story for story in told}
@@ -152,7 +152,7 @@ def _rows(told: Sequence[Story], asked: Sequence[Asked]) -> dict[str, list[Row]]
     return rows
 
 
-def _question_row(asked: Asked, story: Story, clip_id: str, question_id: str) -> Row:
+def _question_row(asked: SceneQuestion, story: Story, clip_id: str, question_id: str) -> Row:
     family = FAMILIES[asked.family]
     thinking = " ".join(f"{number:.2f}".replace("-0.00", "0.00") for number in asked.numbers)
     return {

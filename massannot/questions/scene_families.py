@@ -28,7 +28,7 @@ N_NUMBERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SceneQuestion:
     """One question of one scene."""
 
     family: str
@@ -45,7 +45,7 @@ class Asked:
 
 
 Draft = tuple[str, tuple[int, ...], str | float, tuple[float, ...]]
-"""Text, entities, value and numbers of a question, see Asked."""
+"""Text, entities, value and numbers of a question, see SceneQuestion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,13 @@ class Family:
     """Lines of the motion profile that the answer needs; 0: it does not follow from the profile."""
 
 
-def ask_all(stories: Iterable[Story], *, names: Sequence[str] = (), seed: int = 0) -> list[Asked]:
+def ask_all(
+    stories: Iterable[Story], *, names: Sequence[str] = (), seed: int = 0
+) -> list[SceneQuestion]:
     """Balanced questions of the families of those names (none: of all), by family and scene."""
     stories = list(stories)
     chosen = [FAMILIES[name] for name in names] if names else list(FAMILIES.values())
-    found: list[Asked] = []
+    found: list[SceneQuestion] = []
     for family in chosen:
         everything = [each for story in stories for each in _asked(family, story)]
         chance = np.random.default_rng([seed, *family.name.encode()])
@@ -86,9 +88,9 @@ def chance(family: Family, values: Sequence[str | float], *, tolerance: float = 
     return 1 / (len(family.answers) or N_NUMBERS)
 
 
-def _asked(family: Family, story: Story) -> Iterator[Asked]:
+def _asked(family: Family, story: Story) -> Iterator[SceneQuestion]:
     for text, entities, value, numbers in family.ask(story):
-        yield Asked(
+        yield SceneQuestion(
             family=family.name,
             seed=story.seed,
             view=story.view,
@@ -100,12 +102,14 @@ def _asked(family: Family, story: Story) -> Iterator[Asked]:
         )
 
 
-def _balanced(family: Family, asked: list[Asked], chance: np.random.Generator) -> list[Asked]:
+def _balanced(
+    family: Family, asked: list[SceneQuestion], chance: np.random.Generator
+) -> list[SceneQuestion]:
     """Group by all that a blind reader sees; in each, as many of every answer as of the rarest."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Asked]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[str, ...]], list[SceneQuestion]] = defaultdict(list)
     for i in chance.permutation(len(asked)):
         groups[asked[i].text, asked[i].options].append(asked[i])
-    found: list[Asked] = []
+    found: list[SceneQuestion] = []
     for read in sorted(groups):
         group = groups[read]
         if family.kind == "number":
@@ -117,7 +121,7 @@ def _balanced(family: Family, asked: list[Asked], chance: np.random.Generator) -
     return found
 
 
-def _even_answers(group: list[Asked], family: Family) -> list[Asked]:
+def _even_answers(group: list[SceneQuestion], family: Family) -> list[SceneQuestion]:
     by_answer = {a: [each for each in group if each.value == a] for a in family.answers}
     n = min(map(len, by_answer.values()))
     kept = [each for some in by_answer.values() for each in some[:n]]
@@ -126,15 +130,15 @@ def _even_answers(group: list[Asked], family: Family) -> list[Asked]:
     return [_with_options(each, family.answers) for each in kept]
 
 
-def _with_options(asked: Asked, options: Sequence[str]) -> Asked:
+def _with_options(asked: SceneQuestion, options: Sequence[str]) -> SceneQuestion:
     """`value` is one of the options."""
     letter = "ABCD"[options.index(str(asked.value))]
     return replace(asked, options=tuple(options), answer=letter)
 
 
-def _even_numbers(group: list[Asked], unit: str | None) -> list[Asked]:
+def _even_numbers(group: list[SceneQuestion], unit: str | None) -> list[SceneQuestion]:
     """As many from each step of _STEP_RATIO, so that no one number is often nearly right."""
-    steps: dict[int, list[Asked]] = defaultdict(list)
+    steps: dict[int, list[SceneQuestion]] = defaultdict(list)
     for each in group:
         steps[math.floor(math.log(float(each.value)) / math.log(_STEP_RATIO))].append(each)
     common = sorted(steps, key=lambda step: -len(steps[step]))[:_STEPS]
@@ -143,10 +147,12 @@ def _even_numbers(group: list[Asked], unit: str | None) -> list[Asked]:
     return [replace(each, answer=f"{each.value:.2f} {unit}") for each in kept]
 
 
-def _shared_numbers(group: list[Asked], unit: str, chance: np.random.Generator) -> list[Asked]:
+def _shared_numbers(
+    group: list[SceneQuestion], unit: str, chance: np.random.Generator
+) -> list[SceneQuestion]:
     """Sets of questions whose values are told apart; each set's values are its options."""
-    open_sets: list[list[Asked]] = []
-    found: list[Asked] = []
+    open_sets: list[list[SceneQuestion]] = []
+    found: list[SceneQuestion] = []
     for each in group:
         fits = (s for s in open_sets if all(_apart(each.value, o.value, unit) for o in s))
         home = next(fits, None)

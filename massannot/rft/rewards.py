@@ -17,8 +17,8 @@ from typing import Protocol, TypeVar, cast
 
 from massannot import plugins
 from massannot.errors import UsageError
-from massannot.questions.answers import Answer, Choice, Clock, Interval, Number, Text, YesNo
-from massannot.questions.expected import ACCURACIES, Box, Expected
+from massannot.questions.answers import Answer, Choice, Clock, Number, Text, TimeInterval, YesNo
+from massannot.questions.expected_answer import ACCURACIES, Box, ExpectedAnswer
 from massannot.questions.units import BadAnswer, unit
 
 
@@ -46,7 +46,7 @@ class Completion:
 class Reward(Protocol):
     """The worth of a completion."""
 
-    def __call__(self, completion: Completion, *, expected: Expected) -> float: ...
+    def __call__(self, completion: Completion, *, expected: ExpectedAnswer) -> float: ...
 
 
 _REWARDS: dict[str, Reward] = {}
@@ -82,7 +82,7 @@ def _reward(function: _R) -> _R:
 
 
 @_reward
-def accuracy(completion: Completion, *, expected: Expected) -> float:
+def accuracy(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """The reward that `expected.accuracy` names, else the first of its kind in
     `expected.ACCURACIES`.
 
@@ -93,7 +93,7 @@ def accuracy(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def multiple_choice(completion: Completion, *, expected: Expected) -> float:
+def multiple_choice(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """1 for the right option, by its letter or its words, else 0.
 
     Source: Video-R1 (arXiv 2503.21776) compares the strings; here "B", "(b)" and the option's words
@@ -104,7 +104,7 @@ def multiple_choice(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def yes_no(completion: Completion, *, expected: Expected) -> float:
+def yes_no(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """1 for the right one of yes and no, else 0.
 
     Source: exact match, as for a choice of two.
@@ -114,7 +114,7 @@ def yes_no(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def numeric(completion: Completion, *, expected: Expected) -> float:
+def numeric(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """1 within the tolerance, after conversion to one unit, else 0.
 
     Definition: |answer - truth| <= max(tolerance * |truth|, tolerance_abs). Source: STKit-Bench
@@ -136,7 +136,7 @@ _ROUNDING = 1e-9
 
 
 @_reward
-def mean_relative_accuracy(completion: Completion, *, expected: Expected) -> float:
+def mean_relative_accuracy(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """The share of ten thresholds that a number passes.
 
     Definition: the mean over theta = 0.50, 0.55, ..., 0.95 of
@@ -154,7 +154,7 @@ _PERCENTS = range(50, 100, 5)
 
 
 @_reward
-def regression(completion: Completion, *, expected: Expected) -> float:
+def regression(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Nearness of a number, falling linearly to 0 at an error as large as the truth.
 
     Definition: 1 - min(1, |answer - truth| / |truth|). Source: Video-R1 (arXiv 2503.21776), problem
@@ -165,7 +165,7 @@ def regression(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def clock(completion: Completion, *, expected: Expected) -> float:
+def clock(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """1 for the right hour, else 0; `clock_circular` rewards near ones too.
 
     Source: STKit-Bench (arXiv 2503.19355), movement direction.
@@ -175,7 +175,7 @@ def clock(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def clock_circular(completion: Completion, *, expected: Expected) -> float:
+def clock_circular(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Nearness of an hour around the dial: 1 for the right one, 0 for the opposite one.
 
     Definition: 1 - d / 6, d the hours between the two the shorter way round (11 and 1 are 2 apart).
@@ -189,13 +189,13 @@ def clock_circular(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def interval_iou(completion: Completion, *, expected: Expected) -> float:
+def interval_iou(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Length of the intersection of two time intervals / length of their union.
 
     Source: STKit-Bench (arXiv 2503.19355) counts a direction's time as right from IoU 0.5 on; the
     reward is the IoU itself, which tells more answers apart.
     """
-    answer, truth = _answer_and_truth(completion, expected=expected, kind=Interval)
+    answer, truth = _answer_and_truth(completion, expected=expected, kind=TimeInterval)
     if answer is None:
         return 0.0
     shared = max(0.0, min(answer.end_s, truth.end_s) - max(answer.start_s, truth.start_s))
@@ -203,7 +203,7 @@ def interval_iou(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def rouge_mean(completion: Completion, *, expected: Expected) -> float:
+def rouge_mean(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Words, pairs of words and words in order that a free text shares with the truth.
 
     Definition: the mean of the F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004, one truth, one
@@ -258,7 +258,7 @@ def _f1(n_shared: int, n_answer: int, n_truth: int) -> float:
 
 
 @_reward
-def format(completion: Completion, *, expected: Expected) -> float:
+def format(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """1 for <think>..</think> and then <answer>..</answer>, each once and nothing else, else 0.
 
     Source: Video-R1 (arXiv 2503.21776), whose pattern also lets tags repeat inside; here a second
@@ -279,7 +279,7 @@ RIGHT_ABOVE = 0.1
 
 
 @_reward
-def length(completion: Completion, *, expected: Expected) -> float:
+def length(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """A bonus of 0.2 for a right answer of 320 to 512 tokens, else 0.
 
     Source: Video-R1 (arXiv 2503.21776), `len_control`: right is an accuracy above 0.1. In T-GRPO
@@ -297,7 +297,7 @@ def length(completion: Completion, *, expected: Expected) -> float:
 
 
 @_reward
-def evidence_time(completion: Completion, *, expected: Expected) -> float:
+def evidence_time(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Nearness of the cited times to those at which the evidence is visible.
 
     Definition: `time_nearness` at sigma 1 s; 0 where nothing is cited or nothing is true. Source:
@@ -318,7 +318,7 @@ def time_nearness(cited_s: Sequence[float], true_s: Sequence[float], *, sigma_s:
 
 
 @_reward
-def evidence_box(completion: Completion, *, expected: Expected) -> float:
+def evidence_box(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Overlap of the cited boxes with the evidence at the times they are cited for.
 
     Definition: the mean over cited boxes of the best IoU with a true box of the nearest true time,
@@ -388,7 +388,7 @@ _A = TypeVar("_A", bound=Answer)
 
 
 def _answer_and_truth(
-    completion: Completion, *, expected: Expected, kind: type[_A]
+    completion: Completion, *, expected: ExpectedAnswer, kind: type[_A]
 ) -> tuple[_A | None, _A]:
     """The completion's answer, typed (None where it has none), and the truth.
 

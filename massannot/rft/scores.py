@@ -22,7 +22,7 @@ By = Literal["category", "answer type", "all"]
 
 
 @dataclass(frozen=True)
-class Score:
+class AnswerScore:
     condition: str
     by: By
     what: str
@@ -34,7 +34,7 @@ class Score:
     """None: not known."""
 
 
-def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[Score]:
+def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[AnswerScore]:
     """By condition in the order given, then by category, answer type and all."""
     found: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
     for each in answered:
@@ -47,7 +47,7 @@ def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[Score]:
     return [_score(key, found[key], seed=seed) for key in keys]
 
 
-def as_text(rows: Sequence[Score]) -> str:
+def as_text(rows: Sequence[AnswerScore]) -> str:
     """A Markdown table: a row a condition, a column a category or an answer type, percent with
     their interval."""
     columns = list(dict.fromkeys(map(title, rows)))
@@ -62,7 +62,7 @@ def as_text(rows: Sequence[Score]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def title(row: Score) -> str:
+def title(row: AnswerScore) -> str:
     """Of its column or panel: a category may be called as an answer type is."""
     return {
         "category": row.what,
@@ -71,7 +71,9 @@ def title(row: Score) -> str:
     }[row.by]
 
 
-def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> tuple[Path, ...]:
+def write(
+    rows: Sequence[AnswerScore], answered: Sequence[Answered], folder: Path
+) -> tuple[Path, ...]:
     """scores.md, scores.json, answers.jsonl and scores.png."""
     from massannot.rft.scores_picture import picture
 
@@ -86,7 +88,7 @@ def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> 
     return files
 
 
-def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> Score:
+def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> AnswerScore:
     right: Mapping[str, float] = defaultdict(float)
     asked: Mapping[str, int] = defaultdict(int)
     for each in answered:
@@ -96,7 +98,7 @@ def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int)
     interval = ratio_over_clips(
         [right[group] for group in groups], [asked[group] for group in groups], seed=seed
     )
-    return Score(*key, interval, len(answered), _chance_of(answered))
+    return AnswerScore(*key, interval, len(answered), _chance_of(answered))
 
 
 def _chance_of(answered: Sequence[Answered]) -> float | None:
@@ -109,13 +111,13 @@ def _chance_of(answered: Sequence[Answered]) -> float | None:
     return sum(of_family[each.category] for each in answered) / len(answered)
 
 
-def _json(row: Score) -> dict[str, object]:
+def _json(row: AnswerScore) -> dict[str, object]:
     """Unknown numbers are null: one video has no interval."""
     a = {k: None if math.isnan(v) else v for k, v in asdict(row.accuracy).items()}
     return {**asdict(row), "accuracy": a}
 
 
-def _cell(row: Score | None) -> str:
+def _cell(row: AnswerScore | None) -> str:
     if row is None:
         return ""
     a = row.accuracy

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from massannot.rft.scores import Score
+    from massannot.rft.scores import AnswerScore
 
 _BAR, _GAP, _LABEL, _WIDE, _TOP = 18, 6, 330, 300, 30
 _COLOURS = {"blind": "#9e9e9e", "plain": "#5b8db8", "profile": "#d9822b"}
 
 
-def picture(rows: Sequence[Score]) -> Image.Image:
+def picture(rows: Sequence[AnswerScore]) -> Image.Image:
     """RGB; panels from top to bottom in two columns."""
     from massannot.rft.scores import title
 
@@ -40,7 +40,7 @@ def picture(rows: Sequence[Score]) -> Image.Image:
 
 def _panel(
     draw: ImageDraw.ImageDraw,
-    rows: Sequence[Score],
+    rows: Sequence[AnswerScore],
     what: str,
     conditions: Sequence[str],
     left: int,

@@ -38,7 +38,7 @@ def temporal(prompts: Sequence[Any], **columns: Any) -> list[float]:
 
 class TGRPOTrainer(GRPOTrainer):
     """`reward_funcs`: accuracy first, then format. Rows need `question_id`; frames are the image
-    parts of the prompt, and the profile is the text part that begins with "Motion Profile".
+    parts of the prompt, and the profile is the part of that role.
 
     `shuffle_profile`: shuffle the profile's segments with the frames. With the profile in order,
     the text tells what the shuffled frames hide, and the bonus says little.
@@ -162,9 +162,8 @@ def _parts(prompt: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _shuffled_profile(part: dict[str, Any], *, seed: str) -> dict[str, Any]:
-    text = part.get("text") or ""
-    if not text.startswith("Motion Profile"):
+    if part.get("role") != "profile":
         return part
-    blocks = profile_blocks(text)
+    blocks = profile_blocks(part["text"])
     order = shuffled_order(len(blocks.segments), seed=f"{seed}/profile")
     return part if order is None else {**part, "text": blocks.shuffled(order).text}

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from massannot.errors import UsageError
-from massannot.questions.expected import COLUMNS, Expected
+from massannot.questions.expected_answer import COLUMNS, ExpectedAnswer
 from massannot.rft.rewards import Completion, label, reward
 
 Message = Mapping[str, Any]
@@ -87,6 +87,6 @@ def _text(completion: Conversation) -> str:
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
-def _expected(columns: Mapping[str, Any], *, n: int) -> list[Expected]:
+def _expected(columns: Mapping[str, Any], *, n: int) -> list[ExpectedAnswer]:
     named = {name: columns[name] for name in COLUMNS if name in columns}
-    return [Expected.from_row({name: named[name][i] for name in named}) for i in range(n)]
+    return [ExpectedAnswer.from_row({name: named[name][i] for name in named}) for i in range(n)]

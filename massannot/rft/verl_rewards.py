@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from massannot.questions.expected import Expected
+from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.rft.rewards import Completion, label, reward
 
 
@@ -28,7 +28,7 @@ def compute_score(
     own and not read: the question's row says how its answer is judged.
     """
     row = {**(extra_info or {}), "solution": ground_truth}
-    expected = Expected.from_row(row)
+    expected = ExpectedAnswer.from_row(row)
     completion = Completion(solution_str, row.get("n_tokens"))
     parts = {label(name): reward(name)(completion, expected=expected) for name in rewards}
     return {"score": sum(parts.values()), **parts}

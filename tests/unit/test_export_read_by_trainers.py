@@ -14,7 +14,7 @@ import pytest
 from massannot import exporters
 from massannot.dataset.reading import Dataset
 from massannot.exporters._training import TrainingOptions
-from massannot.questions.tokens import Media
+from massannot.questions.model_families import Media
 from tests.asked_scenes import annotate, questions_about, write_world
 from tests.tiny_processor import write_processor
 

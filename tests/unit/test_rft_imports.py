@@ -18,7 +18,7 @@ MODULES = sorted(
 )
 ON_THE_STANDARD_LIBRARY = (
     "massannot.questions.answers",
-    "massannot.questions.expected",
+    "massannot.questions.expected_answer",
     "massannot.questions.prompts",
     "massannot.questions.units",
     "massannot.rft.rewards",

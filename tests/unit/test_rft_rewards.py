@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.answers import Number, Text
-from massannot.questions.expected import ACCURACIES, Expected
+from massannot.questions.expected_answer import ACCURACIES, ExpectedAnswer
 from massannot.rft import rewards
 from massannot.rft.rewards import (
     Completion,
@@ -29,20 +29,20 @@ from massannot.rft.trl_rewards import reward_functions
 from massannot.rft.verl_rewards import compute_score
 
 SIDES = ("left", "right", "up")
-CHOICE = Expected("multiple_choice", "B", options=SIDES)
-METRES = Expected("number", "2 m", unit="m")
-ZERO = Expected("number", "0", unit="m")
-YES = Expected("yes_no", "yes")
-CLOCK = Expected("clock", "11")
-INTERVAL = Expected("interval", "2 to 4 s")
-TEXT = Expected("text", "the ball falls")
+CHOICE = ExpectedAnswer("multiple_choice", "B", options=SIDES)
+METRES = ExpectedAnswer("number", "2 m", unit="m")
+ZERO = ExpectedAnswer("number", "0", unit="m")
+YES = ExpectedAnswer("yes_no", "yes")
+CLOCK = ExpectedAnswer("clock", "11")
+INTERVAL = ExpectedAnswer("interval", "2 to 4 s")
+TEXT = ExpectedAnswer("text", "the ball falls")
 
 
 def answered(text: str, *, thinking: str = "so", n_tokens: int | None = None) -> Completion:
     return Completion(f"<think>{thinking}</think><answer>{text}</answer>", n_tokens)
 
 
-WORTH: list[tuple[str, Expected, str, float]] = [
+WORTH: list[tuple[str, ExpectedAnswer, str, float]] = [
     ("multiple_choice", CHOICE, "B", 1.0),
     ("multiple_choice", CHOICE, "(b)", 1.0),
     ("multiple_choice", CHOICE, "right", 1.0),
@@ -56,23 +56,23 @@ WORTH: list[tuple[str, Expected, str, float]] = [
     ("numeric", METRES, "2.5", 1.0),
     ("numeric", METRES, "1.5 m", 1.0),
     ("numeric", METRES, "250 cm", 1.0),
-    ("numeric", Expected("number", "0.3 m", unit="m"), "37.5 cm", 1.0),  # 0.375 - 0.3 > 0.075
+    ("numeric", ExpectedAnswer("number", "0.3 m", unit="m"), "37.5 cm", 1.0),  # 0.375 - 0.3 > 0.075
     ("numeric", METRES, "2.51", 0.0),
     ("numeric", METRES, "1.49", 0.0),
     ("numeric", METRES, "2 s", 0.0),
     ("numeric", METRES, "2 parsecs", 0.0),
     ("numeric", METRES, "two", 0.0),
-    ("numeric", Expected("number", "-2"), "-2.5", 1.0),
-    ("numeric", Expected("number", "-2"), "2", 0.0),
-    ("numeric", Expected("number", "3", tolerance=0), "3", 1.0),
-    ("numeric", Expected("number", "3", tolerance=0), "3.001", 0.0),
+    ("numeric", ExpectedAnswer("number", "-2"), "-2.5", 1.0),
+    ("numeric", ExpectedAnswer("number", "-2"), "2", 0.0),
+    ("numeric", ExpectedAnswer("number", "3", tolerance=0), "3", 1.0),
+    ("numeric", ExpectedAnswer("number", "3", tolerance=0), "3.001", 0.0),
     ("numeric", ZERO, "0", 1.0),
     ("numeric", ZERO, "0.001", 0.0),
-    ("numeric", Expected("number", "0", unit="cm", tolerance_abs=5), "0.05 m", 1.0),
-    ("numeric", Expected("number", "0", unit="cm", tolerance_abs=5), "6", 0.0),
+    ("numeric", ExpectedAnswer("number", "0", unit="cm", tolerance_abs=5), "0.05 m", 1.0),
+    ("numeric", ExpectedAnswer("number", "0", unit="cm", tolerance_abs=5), "6", 0.0),
     # the larger of the two tolerances
-    ("numeric", Expected("number", "10", tolerance=0.1, tolerance_abs=0.5), "11", 1.0),
-    ("numeric", Expected("number", "10", tolerance=0.01, tolerance_abs=0.5), "10.5", 1.0),
+    ("numeric", ExpectedAnswer("number", "10", tolerance=0.1, tolerance_abs=0.5), "11", 1.0),
+    ("numeric", ExpectedAnswer("number", "10", tolerance=0.01, tolerance_abs=0.5), "10.5", 1.0),
     # errors of 0, 2, 12, 24, 49, 50 percent pass 10, 10, 8, 6, 1, 0 thresholds
     ("mean_relative_accuracy", METRES, "2", 1.0),
     ("mean_relative_accuracy", METRES, "2.04", 1.0),
@@ -117,7 +117,7 @@ WORTH: list[tuple[str, Expected, str, float]] = [
 
 @pytest.mark.parametrize(("name", "expected", "said", "worth"), WORTH)
 def test_a_reward_is_what_its_definition_gives(
-    name: str, expected: Expected, said: str, worth: float
+    name: str, expected: ExpectedAnswer, said: str, worth: float
 ) -> None:
     found = rewards.reward(name)(answered(said), expected=expected)
     assert found == pytest.approx(worth, abs=1e-12)
@@ -144,17 +144,17 @@ def test_without_one_answer_there_is_no_reward(name: str) -> None:
     [
         (CHOICE, "B", 1.0),
         (METRES, "2.5", 1.0),
-        (Expected("number", "2", accuracy="regression"), "2.5", 0.75),
-        (Expected("number", "2", accuracy="mean_relative_accuracy"), "2.24", 0.8),
+        (ExpectedAnswer("number", "2", accuracy="regression"), "2.5", 0.75),
+        (ExpectedAnswer("number", "2", accuracy="mean_relative_accuracy"), "2.24", 0.8),
         (YES, "yes", 1.0),
         (CLOCK, "12", 0.0),
-        (Expected("clock", "11", accuracy="clock_circular"), "12", 5 / 6),
+        (ExpectedAnswer("clock", "11", accuracy="clock_circular"), "12", 5 / 6),
         (INTERVAL, "3 to 5", 1 / 3),
         (TEXT, "the ball falls", 1.0),
     ],
 )
 def test_accuracy_is_the_reward_of_the_question_or_of_its_kind(
-    expected: Expected, said: str, worth: float
+    expected: ExpectedAnswer, said: str, worth: float
 ) -> None:
     found = rewards.reward("accuracy")(answered(said), expected=expected)
     assert found == pytest.approx(worth)
@@ -259,7 +259,7 @@ def test_a_length_that_nobody_counted_is_refused() -> None:
 
 
 BOXES = ((1.0, (0.0, 0.0, 10.0, 10.0)), (1.0, (20.0, 0.0, 30.0, 10.0)), (3.0, (0.0, 0.0, 4.0, 4.0)))
-SEEN = Expected("yes_no", "yes", evidence_times_s=(1.0, 5.0), evidence_boxes=BOXES)
+SEEN = ExpectedAnswer("yes_no", "yes", evidence_times_s=(1.0, 5.0), evidence_boxes=BOXES)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_overlap_of_boxes_is_that_of_their_pixels(
     assert box_iou(a, b) == len(one & other) / len(one | other)
 
 
-ROWS: list[tuple[dict[str, Any], Expected]] = [
+ROWS: list[tuple[dict[str, Any], ExpectedAnswer]] = [
     (
         {
             "problem_type": "multiple choice",
@@ -332,29 +332,33 @@ ROWS: list[tuple[dict[str, Any], Expected]] = [
             "options": ["A. left", "B. right"],
             "path": "v.mp4",
         },
-        Expected("multiple_choice", "<answer>B</answer>", options=("A. left", "B. right")),
+        ExpectedAnswer("multiple_choice", "<answer>B</answer>", options=("A. left", "B. right")),
     ),
-    ({"problem_type": "numerical", "solution": 3, "unit": None}, Expected("number", "3")),
+    ({"problem_type": "numerical", "solution": 3, "unit": None}, ExpectedAnswer("number", "3")),
     (
         {"problem_type": "regression", "solution": "3"},
-        Expected("number", "3", accuracy="regression"),
+        ExpectedAnswer("number", "3", accuracy="regression"),
     ),
-    ({"problem_type": "free-form", "solution": "it falls"}, Expected("text", "it falls")),
+    ({"problem_type": "free-form", "solution": "it falls"}, ExpectedAnswer("text", "it falls")),
     (
         {"problem_type": "clock", "solution": "3", "evidence_boxes": [[1, 0, 0, 4, 5]]},
-        Expected("clock", "3", evidence_boxes=((1.0, (0.0, 0.0, 4.0, 5.0)),)),
+        ExpectedAnswer("clock", "3", evidence_boxes=((1.0, (0.0, 0.0, 4.0, 5.0)),)),
     ),
 ]
 
 
 @pytest.mark.parametrize(("row", "expected"), ROWS)
-def test_a_trainers_row_says_what_is_expected(row: dict[str, Any], expected: Expected) -> None:
-    assert Expected.from_row(row) == expected
+def test_a_trainers_row_says_what_is_expected(
+    row: dict[str, Any], expected: ExpectedAnswer
+) -> None:
+    assert ExpectedAnswer.from_row(row) == expected
 
 
 def test_tags_around_the_truth_are_not_part_of_it() -> None:
-    assert Expected("text", "<answer> it falls </answer>").value == Text("it falls")
-    assert Expected("number", "<answer>3 m</answer>", unit="cm").value == Number(3.0, "length")
+    assert ExpectedAnswer("text", "<answer> it falls </answer>").value == Text("it falls")
+    assert ExpectedAnswer("number", "<answer>3 m</answer>", unit="cm").value == Number(
+        3.0, "length"
+    )
 
 
 @pytest.mark.parametrize(
@@ -375,7 +379,7 @@ def test_tags_around_the_truth_are_not_part_of_it() -> None:
 )
 def test_a_truth_that_cannot_be_judged_is_refused(row: dict[str, Any], said: str) -> None:
     with pytest.raises(BadQuestion, match=said):
-        Expected.from_row(row)
+        ExpectedAnswer.from_row(row)
 
 
 def test_a_reward_that_does_not_exist_is_refused_with_those_that_do() -> None:

@@ -13,10 +13,10 @@ from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.exporters._training import TrainingOptions
 from massannot.questions.answers import kind_of
-from massannot.questions.asked import asked, evenly, expected_of, find_question
-from massannot.questions.examples import TrainingData, asked_of_family
+from massannot.questions.examples import TrainingData, family_view
 from massannot.questions.profile import joined, profile_blocks
 from massannot.questions.prompts import build_prompt
+from massannot.questions.question_view import evenly, expected_answer, find_question, question_view
 from massannot.questions.units import UnknownUnit
 from tests.asked_scenes import OPTIONS, annotate, questions_about, write_world
 
@@ -32,7 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_a_question_has_the_frames_and_times_of_its_clip(dataset: Dataset) -> None:
-    about = asked(dataset, find_question(dataset, "one-4"), template="mass-v2")
+    about = question_view(dataset, find_question(dataset, "one-4"), template="mass-v2")
     assert [shot.t_s for shot in about.shots] == pytest.approx(np.arange(N_FRAMES) / OPTIONS.fps)
     assert {shot.clip_id for shot in about.shots} == {about.row["clip_id"]}
     assert [place for place, _ in about.frames(4)] == [0, 4, 7, 11]
@@ -46,7 +46,7 @@ def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
     world = write_world(tmp_path_factory.mktemp("world"))
     out = tmp_path_factory.mktemp("run") / "out"
     cut = annotate(world, out, [questions_about(world)[:1]], max_frames=8)
-    about = asked(cut, find_question(cut, "one-3"), template="mass-v2")
+    about = question_view(cut, find_question(cut, "one-3"), template="mass-v2")
     assert len(about.row["clip_ids"]) == 2
     assert [shot.frame for shot in about.shots] == [*range(8), *range(4)]
     assert [shot.t_s for shot in about.shots] == pytest.approx(np.arange(N_FRAMES) / OPTIONS.fps)
@@ -63,13 +63,13 @@ def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
 
 
 def test_a_span_named_in_the_question_is_what_it_asks_about(dataset: Dataset) -> None:
-    about = asked(dataset, find_question(dataset, "one-3"), template="mass-v2")
+    about = question_view(dataset, find_question(dataset, "one-3"), template="mass-v2")
     assert about.question.frames == (3, 7)  # 24 frames a second: 0.125 s to 0.292 s
 
 
 def test_the_profile_holds_what_the_question_asks_for(dataset: Dataset) -> None:
     one, both = (
-        asked(dataset, find_question(dataset, f"{name}-3"), template="mass-v1")
+        question_view(dataset, find_question(dataset, f"{name}-3"), template="mass-v1")
         for name in ("one", "all")
     )
     assert one.profile is not None
@@ -77,17 +77,17 @@ def test_the_profile_holds_what_the_question_asks_for(dataset: Dataset) -> None:
     assert profile_blocks(one.profile).entities == one.question.entities
     assert profile_blocks(both.profile).entities == both.question.entities
     assert len(both.question.entities) == 2
-    assert asked(dataset, one.row, template=None).profile is None
+    assert question_view(dataset, one.row, template=None).profile is None
 
 
 def test_entities_are_the_rows_own_where_the_phrases_came_from_elsewhere(dataset: Dataset) -> None:
     row = {**find_question(dataset, "all-3"), "question_id": "nobody's phrases"}
-    assert asked(dataset, row, template=None).question.entities == tuple(row["entities"])
+    assert question_view(dataset, row, template=None).question.entities == tuple(row["entities"])
 
 
 def test_a_question_that_names_nothing_has_a_profile_of_nothing(dataset: Dataset) -> None:
     row = {**find_question(dataset, "one-3"), "question_id": "asks for nothing", "entities": []}
-    about = asked(dataset, row, template="mass-v1")
+    about = question_view(dataset, row, template="mass-v1")
     assert about.profile is not None
     assert profile_blocks(about.profile).entities == ()
 
@@ -99,15 +99,13 @@ def test_a_box_is_shown_as_it_is_exported(dataset: Dataset) -> None:
         ("qwen2_5_vl", "[21, 21, 63, 63]"),
         ("qwen3_vl", "[250, 250, 750, 750]"),
     ):
-        about = asked_of_family(
-            dataset, {**row, "question": box}, TrainingData(model_family=family)
-        )
+        about = family_view(dataset, {**row, "question": box}, TrainingData(model_family=family))
         assert about.question.text == f"Is it in <box>{written}</box>?"
 
 
 def test_an_entity_without_a_track_is_refused_by_name(dataset: Dataset) -> None:
     row = find_question(dataset, "one-3")
-    about = asked(dataset, row, template="mass-v1", min_quality=1.0)
+    about = question_view(dataset, row, template="mass-v1", min_quality=1.0)
     with pytest.raises(BadQuestion, match=r"one-3: found no motion of"):
         build_prompt(about.question, profile=about.profile)
 
@@ -131,14 +129,14 @@ def test_a_bad_question_is_refused_by_name(
 ) -> None:
     row = {**find_question(dataset, "one-3"), **changes}
     with pytest.raises(BadQuestion, match=rf"question one-3: .*{says}"):
-        asked(dataset, row, template=None)
+        question_view(dataset, row, template=None)
 
 
 def test_a_question_without_an_answer_may_be_asked_but_not_trained_on(dataset: Dataset) -> None:
     row = {**find_question(dataset, "one-3"), "answer": None}
-    assert asked(dataset, row, template=None).question.problem_type == "text"
+    assert question_view(dataset, row, template=None).question.problem_type == "text"
     with pytest.raises(BadQuestion, match="one-3: found no answer"):
-        expected_of(row)
+        expected_answer(row)
 
 
 def test_an_id_that_is_not_there_is_refused_with_those_that_are(dataset: Dataset) -> None:
@@ -160,11 +158,11 @@ def test_a_count_is_exact_and_a_measure_is_not(
     answer: str, said: dict[str, Any], tolerance: float
 ) -> None:
     row = {"question_id": "q", "answer": answer, **said}
-    assert expected_of(row).tolerance == tolerance
+    assert expected_answer(row).tolerance == tolerance
 
 
 def test_evidence_is_read_back_box_by_box(dataset: Dataset) -> None:
-    assert expected_of(find_question(dataset, "one-3")).evidence_boxes == ((0, (1, 2, 3, 4)),)
+    assert expected_answer(find_question(dataset, "one-3")).evidence_boxes == ((0, (1, 2, 3, 4)),)
 
 
 @pytest.mark.parametrize("n_there", [1, 2, 7, 12, 256])
@@ -253,6 +251,6 @@ def test_a_measure_in_an_unknown_unit_does_not_pass_for_free_text(
     row = {"question_id": "q", "question": question, "answer": answer}
     if kind is None:
         with pytest.raises(UnknownUnit, match=r"question q: .*or say problem_type text"):
-            expected_of(row)
+            expected_answer(row)
     else:
-        assert expected_of(row).problem_type == kind
+        assert expected_answer(row).problem_type == kind

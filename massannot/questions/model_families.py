@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from massannot.errors import UsageError
-from massannot.questions.expected import Box
-from massannot.questions.prompts import Prompt
+from massannot.questions.expected_answer import Box
+from massannot.questions.prompts import VideoPrompt
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -125,7 +125,7 @@ Media = Literal["images", "video"]
 
 def token_counter(
     folder: Path, *, family: ModelFamily, size: Size, media: Media
-) -> Callable[[Prompt], int]:
+) -> Callable[[VideoPrompt], int]:
     """Counts prompts whose pictures were resized to `size`, as images or as one video.
 
     `folder` holds the model's tokenizer and chat template, and preferably its
@@ -138,7 +138,7 @@ def token_counter(
     def count_text(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def count(prompt: Prompt) -> int:
+    def count(prompt: VideoPrompt) -> int:
         written = tokenizer.apply_chat_template(
             _messages(prompt, media), tokenize=False, add_generation_prompt=True
         )
@@ -159,7 +159,7 @@ def token_counter(
     return count
 
 
-def _messages(prompt: Prompt, media: Media) -> list[dict[str, Any]]:
+def _messages(prompt: VideoPrompt, media: Media) -> list[dict[str, Any]]:
     """What verl makes of a text with placeholders."""
     text = prompt.text(image="\0") if media == "images" else prompt.film_text(video="\0")
     part = {"type": "image" if media == "images" else "video"}
@@ -169,7 +169,7 @@ def _messages(prompt: Prompt, media: Media) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content}]
 
 
-def _times_written(prompt: Prompt, family: ModelFamily) -> list[str]:
+def _times_written(prompt: VideoPrompt, family: ModelFamily) -> list[str]:
     """Qwen3-VL writes a time before every two frames, with the marks of a video around each."""
     if not family.thousandths:
         return []

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from massannot.dataset.reading import Dataset
-from massannot.questions.asked import Asked, find_question
-from massannot.questions.examples import TrainingData, asked_of_family
-from massannot.questions.prompts import Budget, ImagePart, Prompt, build_prompt
-from massannot.questions.tokens import token_counter
+from massannot.questions.examples import TrainingData, family_view
+from massannot.questions.model_families import token_counter
+from massannot.questions.prompts import Budget, ImagePart, VideoPrompt, build_prompt
+from massannot.questions.question_view import QuestionView, find_question
 
 
 def prompt_of(
@@ -18,27 +18,27 @@ def prompt_of(
     options: TrainingData,
     *,
     min_quality: float | None = None,
-) -> tuple[Asked, Prompt]:
+) -> tuple[QuestionView, VideoPrompt]:
     """Frames as images. Raises UsageError for an id that is not there, BadQuestion for a question
     that has no prompt, PromptTooLong for one that --max-tokens has no room for."""
     row = find_question(dataset, question_id)
-    about = asked_of_family(dataset, row, options, min_quality=min_quality)
+    view = family_view(dataset, row, options, min_quality=min_quality)
     budget = None
     if options.processor is not None:
-        size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
+        size = options.family.resized(view.source_size, max_pixels=options.max_pixels)
         count = token_counter(options.processor, family=options.family, size=size, media="images")
         budget = Budget(n_tokens=options.max_tokens or 1 << 62, count=count)
-    frames = about.frames(options.frames)
-    return about, build_prompt(about.question, frames=frames, profile=about.profile, budget=budget)
+    frames = view.frames(options.frames)
+    return view, build_prompt(view.question, frames=frames, profile=view.profile, budget=budget)
 
 
-def as_text(about: Asked, prompt: Prompt) -> str:
+def as_text(view: QuestionView, prompt: VideoPrompt) -> str:
     """What is known of the prompt, a line, and the prompt itself with frames in brackets."""
-    row, dropped = about.row, [f"{each.what} {each.name.strip()!r}" for each in prompt.dropped]
+    row, dropped = view.row, [f"{each.what} {each.name.strip()!r}" for each in prompt.dropped]
     notes = [
-        f"question    {row['question_id']} ({about.question.problem_type})",
+        f"question    {row['question_id']} ({view.question.problem_type})",
         f"answer      {row['answer'] if row['answer'] is not None else 'unknown'}",
-        f"frames      {len(prompt.frames)} of {len(about.shots)}",
+        f"frames      {len(prompt.frames)} of {len(view.shots)}",
         f"tokens      {prompt.n_tokens if prompt.n_tokens is not None else 'not counted'}",
         f"dropped     {', '.join(dropped) or 'nothing'}",
     ]
@@ -49,15 +49,15 @@ def as_text(about: Asked, prompt: Prompt) -> str:
     return "\n".join([*notes, "", *pieces])
 
 
-def as_json(about: Asked, prompt: Prompt) -> dict[str, Any]:
+def as_json(view: QuestionView, prompt: VideoPrompt) -> dict[str, Any]:
     parts = [
         {"frame": part.frame} if isinstance(part, ImagePart) else {"text": part.text}
         for part in prompt.parts
     ]
     return {
-        "question_id": about.row["question_id"],
-        "problem_type": about.question.problem_type,
-        "answer": about.row["answer"],
+        "question_id": view.row["question_id"],
+        "problem_type": view.question.problem_type,
+        "answer": view.row["answer"],
         "parts": parts,
         "profile": prompt.profile,
         "question": prompt.question,

@@ -28,7 +28,7 @@ ACCURACIES: Mapping[Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedAnswer:
     problem_type: Kind
     solution: str
     """The true answer as text; Video-R1's <answer> tags around it are allowed."""
@@ -71,7 +71,7 @@ class Expected:
         return parse(text, kind=self.problem_type, options=self.options, asked_unit=self.unit)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Expected:
+    def from_row(cls, row: Mapping[str, Any]) -> ExpectedAnswer:
         """From a trainer's row, whose columns are called as the fields here are.
 
         null is the field's default; a column of another name is not looked at, since a dataset has
@@ -98,7 +98,7 @@ class Expected:
 
 
 # What a trainer's row may say of the answer.
-COLUMNS = tuple(each.name for each in fields(Expected) if each.init)
+COLUMNS = tuple(each.name for each in fields(ExpectedAnswer) if each.init)
 
 # How Video-R1 names its problems, as kind and reward.
 _VIDEO_R1: Mapping[str, tuple[Kind, str | None]] = {
