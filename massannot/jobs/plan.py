@@ -23,6 +23,7 @@ from massannot.errors import OtherRecipe, UsageError
 from massannot.inputs.manifest import read_manifests
 from massannot.inputs.sources import chosen, find
 from massannot.inputs.text import TextColumn
+from massannot.models.text_prompts import expected_words, unknown_words
 from massannot.plan import finished
 from massannot.plan import folder as plan_folder
 from massannot.plan.deal import deal
@@ -32,7 +33,7 @@ from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, with_file
 from massannot.plan.probe import Expected, Probed, expected, probe_all, with_expected
 from massannot.plan.question_counts import problems_of
 from massannot.recipes.digests import record_of
-from massannot.recipes.models import pinned
+from massannot.recipes.models import pinned, vocabulary_of_detector
 from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
 from massannot.storage.path import BucketPath, place
@@ -129,7 +130,27 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'
         )
+    _refuse_unknown_words(spec, planned)
     return planned
+
+
+def _refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:
+    """Raises UsageError for -p with words that the detector's vocabulary lacks, and where no phrase
+    of any manifest has other ones; a clip with a few such phrases fails later, by name."""
+    vocabulary = vocabulary_of_detector(spec)
+    if vocabulary is None:
+        return
+    unknown = unknown_words(spec.phrases, vocabulary)
+    if not unknown:
+        texts = {phrase.text for spans in videos.spans for s in spans for phrase in s.phrases}
+        unknown = unknown_words(texts, vocabulary)
+        if not texts or set(unknown) != texts:
+            return
+    phrase, words = next(iter(sorted(unknown.items())))
+    raise UsageError(
+        f"{phrase!r}: profile {spec.profile} does not know {', '.join(map(repr, words))}; expected "
+        f"{expected_words(vocabulary)}; profiles with an open vocabulary: `massannot models list`"
+    )
 
 
 def probed(

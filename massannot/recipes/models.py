@@ -20,6 +20,7 @@ from massannot.models.protocols import (
     PhraseDetector,
     PointTracker,
 )
+from massannot.models.text_prompts import vocabulary_of
 from massannot.models.weights import Weights, pin, require
 from massannot.recipes.spec import Answerer, RunSpec
 from massannot.stages._stage import Pipeline, Stage, with_option
@@ -136,6 +137,13 @@ def weights_of(answerer: Answerer, job: Job) -> Weights | None:
     if weights is None or answerer.revision is None:
         return weights
     return replace(weights, revision=answerer.revision)
+
+
+def vocabulary_of_detector(spec: RunSpec) -> frozenset[str] | None:
+    """The words that the spec's detector knows; None: any, or no model with weights detects."""
+    answerer = spec.models.get("detect")
+    weights = None if answerer is None else weights_of(answerer, "detect")
+    return None if weights is None else vocabulary_of(weights)
 
 
 def needed_weights(spec: RunSpec) -> tuple[Weights, ...]:

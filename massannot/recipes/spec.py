@@ -65,7 +65,8 @@ class RunSpec:
     models: Mapping[Job, Answerer] = field(default_factory=dict)
     """A job without an answerer is refused when a recipe wants it."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """"stage.option" or "job.option" to a value, as in --set; later ones win."""
+    """"stage.option" or "job.option" to a value, as in --set. Where two of them are one option of
+    a model, that of the stage wins."""
     grid_size: int = 8
     """Points on a thing at most, or on the picture for recipes without phrases: N x N."""
     depth_maps: bool = False
@@ -114,12 +115,10 @@ class RunSpec:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunSpec:
         """Raises UsageError for a field that this version does not know."""
-        unknown = sorted(set(values) - {f.name for f in fields(cls)})
-        if unknown:
-            raise UsageError(
-                f"spec.json: found {', '.join(unknown)}, expected fields of RunSpec; another "
-                "version of massannot wrote it: use that one, or plan anew"
-            )
+        _refuse_unknown(cls, values)
+        _refuse_unknown(Selection, values["select"], "select.")
+        for job, model in values["models"].items():
+            _refuse_unknown(Answerer, model, f"models.{job}.")
         return cls(
             **{
                 **values,
@@ -130,4 +129,14 @@ class RunSpec:
                 "models": {job: Answerer(**model) for job, model in values["models"].items()},
                 "options": dict(values["options"]),
             }
+        )
+
+
+def _refuse_unknown(kind: type[Any], values: Mapping[str, Any], where: str = "") -> None:
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        names = ", ".join(where + name for name in unknown)
+        raise UsageError(
+            f"spec.json: found {names}, expected fields of {kind.__name__}; another version of "
+            "massannot wrote it: use that one, or plan anew"
         )

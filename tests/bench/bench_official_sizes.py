@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ import numpy as np
 
 from massannot.clip import Clip, Frames
 from massannot.inputs.span import Span, VideoSource
-from massannot.recipes.spec import Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline, StageTime
 from massannot.video.reader import probe, read_clips
 from massannot.video.sampling import Sampling
@@ -93,7 +94,9 @@ def annotate_small(clip: str) -> None:
     """The whole command on one clip, every box believed; prints a row a step and checks limits."""
     from massannot.dataset.reading import open_dataset
     from massannot.dataset.validate import problems
+    from massannot.engine.settings import ExecutorSettings
     from massannot.jobs import annotate as job
+    from massannot.jobs.run import RunOptions
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "first_frames.csv"
@@ -105,21 +108,17 @@ def annotate_small(clip: str) -> None:
                     (clip, 0, (N_FRAMES - 0.5) / rate, ";".join(PHRASES)),
                 ]
             )
-        outcome = job.do(
-            job.Job(
-                videos=(str(manifest),),
-                prompts=(),
-                out=Path(folder) / "out",
-                choice=TimedChoice(
-                    profile="small",
-                    box_threshold=0.0,
-                    text_threshold=0.0,
-                    options=(("propagate_masks", "max_entities", str(MOST_ENTITIES)),),
-                ),
-                sampling=Sampling(fps=None),
-                device="cpu",
-                workers=0,
-            ),
+        spec = run_spec(
+            [str(manifest)],
+            flags=ModelFlags(profile="small", box_threshold=0.0, text_threshold=0.0),
+            options={"propagate_masks.max_entities": str(MOST_ENTITIES)},
+            sampling=Sampling(fps=None),
+        )
+        outcome = job.run(
+            TimedSpec(**{part.name: getattr(spec, part.name) for part in fields(spec)}),
+            Path(folder) / "out",
+            ExecutorSettings(device="cpu", workers=0),
+            RunOptions(max_failed=0.0),
             quiet=True,
         )
         if outcome.code != 0:
@@ -145,12 +144,11 @@ def accepted(row: dict[str, Any]) -> bool:
     return row["rejected"] != "over_phrase_limit"
 
 
-@dataclass(frozen=True)
-class TimedChoice(Choice):
+class TimedSpec(RunSpec):
     """Builds the same pipeline, which prints what each stage cost."""
 
-    def build(self) -> Pipeline:
-        built = super().build()
+    def pipeline(self) -> Pipeline:
+        built = super().pipeline()
         return TimedPipeline(built.name, built.stages, built.profile, built.notes)
 
 

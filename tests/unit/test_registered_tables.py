@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from massannot import tables
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.tables._spec import FLOAT32, STRING, Column, TableSpec
 
 LOUDNESS = tables.register(
@@ -46,7 +46,7 @@ LOUDNESS = tables.register(
 
 
 @dataclass(frozen=True)
-class MeasureLoudness(BaseStage):
+class MeasureLoudness(Stage):
     reads: ClassVar[tuple[str, ...]] = ("frames",)
     writes: ClassVar[tuple[str, ...]] = ("loudness",)
 
