@@ -73,7 +73,7 @@ def show(
 
 @rft_app.command("recipes")
 def rft_recipes() -> None:
-    """What can be trained.
+    """List the recipes of training.
 
     \b
     massannot rft recipes

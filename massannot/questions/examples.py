@@ -30,7 +30,7 @@ from massannot.questions.splits import Split, SplitBy, Splits
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """How questions become examples. A field's text is the help of its flag."""
+    """Options of turning questions into examples. A field's text is the help of its flag."""
 
     model_family: Annotated[
         str, "qwen2_5_vl or qwen3_vl: sizes of pictures, boxes in the text."

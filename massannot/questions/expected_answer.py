@@ -73,7 +73,7 @@ class ExpectedAnswer:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ExpectedAnswer:
-        """From a trainer's row, whose columns are called as the fields here are.
+        """From a trainer's row, whose columns have the names of the fields.
 
         null is the field's default; a column of another name is not looked at, since a dataset has
         columns of its own. `problem_type` may be Video-R1's. Raises BadQuestion.

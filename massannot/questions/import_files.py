@@ -196,7 +196,7 @@ def _form(rows: Sequence[Cells], file: Path) -> Format:
 
 
 def _of_form(question: Question, cells: Cells, form: Format) -> Question:
-    """What only this format's rows need."""
+    """The question without the format's own additions, such as Video-R1's <answer> tags."""
     if form != "video-r1" or question.problem is not None:
         return question
     if cells.get("data_type", "video") != "video":
@@ -224,7 +224,7 @@ def _tried(question: Question, find_entities: bool) -> Question:
 
 
 def _typed(question: Question) -> Question:
-    """Kind and unit where the row says none; a count must be exact."""
+    """The question with the kind and unit of its answer; a count must be exact."""
     answer = question.answer or ""
     if question.problem_type is None:
         kind, asked_unit = kind_of(
@@ -245,7 +245,7 @@ def _typed(question: Question) -> Question:
 
 
 def _with_spans(question: Question, find_entities: bool) -> Question:
-    """Where the question names its entities."""
+    """The question with the positions of its entities in its text."""
     text = question.question or ""
     if question.entities is None:
         if not find_entities:

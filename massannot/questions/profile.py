@@ -215,7 +215,7 @@ def _worth(row: Mapping[str, Any], spread: float | None) -> str:
 
 
 def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
-    """Lines that say how to read the numbers."""
+    """Lines on units, frame of reference, position, time, camera and noise."""
     unit = {
         "metric": "metres",
         "relative": "relative, one unknown factor for the whole clip",

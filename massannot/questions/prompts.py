@@ -76,7 +76,7 @@ class TypedQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many tokens a prompt may have."""
+    """The most tokens of a prompt, and their counter."""
 
     n_tokens: int
     count: Callable[[VideoPrompt], int]
@@ -198,8 +198,8 @@ def _within(
 
 
 def _droppable(question: TypedQuestion, blocks: ProfileBlocks) -> list[Dropped]:
-    """Entities not asked about, the last first; then segments outside of the frames asked about,
-    the farthest first. A question that names neither may need all of them."""
+    """Other entities than the question's, the last first; then segments outside of its frames, the
+    farthest first. A question without either may need all of them."""
     others = [name for name in blocks.entities if not _is_needed(name, question)]
     pieces = [Dropped("entity", name) for name in reversed(others)]
     if question.frames is None:
@@ -227,7 +227,7 @@ def _is_needed(name: str, question: TypedQuestion) -> bool:
 
 
 def _answers(name: str, phrase: str) -> bool:
-    """Whether an entity of the profile is what the phrase asked for: itself, or numbered."""
+    """Whether an entity of the profile answers the phrase: by its name, or numbered."""
     return re.fullmatch(rf"{re.escape(phrase)}(?: \d+)?", name) is not None
 
 

@@ -16,7 +16,7 @@ Dimension = Literal["length", "time", "speed", "acceleration", "angle", "share",
 
 
 class BadAnswer(BadQuestion):
-    """An answer's text that cannot be read as the kind of answer asked for."""
+    """An answer's text that is no answer of its question's kind."""
 
     reason = "bad_answer"
 

@@ -63,7 +63,7 @@ def as_text(rows: Sequence[AnswerScore]) -> str:
 
 
 def title(row: AnswerScore) -> str:
-    """Of its column or panel: a category may be called as an answer type is."""
+    """The title of its column or panel; a category and an answer type may have one name."""
     return {
         "category": row.what,
         "answer type": f"answers: {row.what}",

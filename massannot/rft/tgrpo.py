@@ -171,7 +171,7 @@ def shuffled_order(n_frames: int, *, seed: int | str) -> tuple[int, ...] | None:
 
 
 def shuffled_size(n_ordered: int) -> int:
-    """How many shuffled completions go with G ordered ones: G // 2, at least 1."""
+    """The number of shuffled completions for G ordered ones: G // 2, at least 1."""
     return max(1, n_ordered // 2)
 
 

@@ -30,7 +30,7 @@ def file_name(spec: TableSpec) -> str:
 
 
 def drift(folder: Path, *, more: Mapping[str, str] = NO_MORE) -> list[str]:
-    """What differs between `folder` and the declarations, one sentence a file; empty: nothing.
+    """Differences between `folder` and the declarations, one sentence a file.
     `more`: file name to text of schemas that are generated elsewhere."""
     expected = {**schema_files(), **more}
     existing = {

@@ -40,13 +40,13 @@ POINT_STATES = ("measured", "interpolated", "absent")
 
 
 def list_of(item: pa.DataType) -> pa.DataType:
-    """A variable-size list whose items are never null unless the column says so."""
+    """A variable-size list whose items are never null unless the column allows it."""
     return pa.list_(pa.field("item", item))
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `doc` says what it means; unit and frame stand in the name or in `doc`."""
+    """One column; its unit and frame of reference stand in the name or in `doc`."""
 
     name: str
     type: pa.DataType

@@ -29,7 +29,7 @@ class Rendered:
 
 
 def paths(folder: Path, table: GetTable) -> Rendered:
-    """Where a clip's film and still belong: the user's own name, then the clip's id."""
+    """The paths of a clip's film and still: the user's own name, then the clip's id."""
     clip = table("clips").to_pylist()[0]
     own = clip["source_id"] or Path(clip["uri"]).stem
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", own)[:60].strip(".-") or "clip"

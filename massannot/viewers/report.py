@@ -27,7 +27,7 @@ GetClip = Callable[[str], GetTable]
 
 @dataclass(frozen=True)
 class Heading:
-    """What the index says above the clips: from the run's record."""
+    """The text of the index above the clips, from the run's record."""
 
     title: str
     lines: tuple[str, ...] = ()
