@@ -51,29 +51,29 @@ def show(
     from massannot.questions import prompt_report
     from massannot.questions.examples import TrainingData
 
-    asked: dict[str, Any] = {"profile_template": template, "frames": frames}
+    choices: dict[str, Any] = {"profile_template": template, "frames": frames}
     options = TrainingData(
-        **asked,
+        **choices,
         model_family=model_family,
         max_pixels=max_pixels,
         processor=processor,
         max_tokens=max_tokens,
     )
     try:
-        found = prompt_report.prompt_of(
+        shown = prompt_report.prompt_of(
             open_dataset(out), question_id, options, min_quality=min_quality
         )
     except BadQuestion as error:
         raise UsageError(str(error)) from error
     if as_json:
-        print_json(prompt_report.as_json(*found))
+        print_json(prompt_report.as_json(*shown))
     else:
-        print(prompt_report.as_text(*found))
+        print(prompt_report.as_text(*shown))
 
 
 @rft_app.command("recipes")
 def rft_recipes() -> None:
-    """What can be trained.
+    """List the recipes of training.
 
     \b
     massannot rft recipes
@@ -140,9 +140,9 @@ def rft_eval(
     from massannot.rft import scores
     from massannot.rft.answer import answers
 
-    found = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
-    rows = scores.scores(found, seed=seed)
-    scores.write(rows, found, out)
+    answered = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
+    rows = scores.scores(answered, seed=seed)
+    scores.write(rows, answered, out)
     if as_json:
         print((out / "scores.json").read_text(), end="")
     else:

@@ -211,10 +211,10 @@ def _refuse_scenes(dataset: Dataset) -> None:
 
 
 def _refuse_nothing(
-    dataset: Dataset, found: Sequence[Example], left_out: Sequence[LeftOut]
+    dataset: Dataset, complete: Sequence[Example], left_out: Sequence[LeftOut]
 ) -> None:
     """Raises NothingToRun with every reason, its count and its first question."""
-    if found:
+    if complete:
         return
     counts = Counter(question.reason for question in left_out)
     first = {question.reason: question.sentence for question in reversed(left_out)}
@@ -226,12 +226,12 @@ def _refuse_nothing(
 
 
 def _with_pictures(
-    dataset: Dataset, found: Sequence[Example], pictures: Path, media: Media
+    dataset: Dataset, complete: Sequence[Example], pictures: Path, media: Media
 ) -> tuple[list[Example], list[LeftOut]]:
     """The examples whose pictures lie in the folder now, and the others."""
-    written = (write_images if media == "images" else write_films)(dataset, found, pictures)
+    written = (write_images if media == "images" else write_films)(dataset, complete, pictures)
     pictured, unpictured = [], []
-    for example in found:
+    for example in complete:
         missing = [name for name in picture_names(example, media) if name not in written]
         if missing:
             sentence = (
@@ -245,9 +245,9 @@ def _with_pictures(
     return pictured, unpictured
 
 
-def _check_limit(found: Sequence[Example], limit: Limit) -> None:
+def _check_limit(complete: Sequence[Example], limit: Limit) -> None:
     """Raises UsageError where the trainer would lose rows."""
-    counts = [example.prompt.n_tokens or 0 for example in found]
+    counts = [example.prompt.n_tokens or 0 for example in complete]
     n_over = sum(count > limit.n_tokens for count in counts)
     if n_over:
         raise UsageError(

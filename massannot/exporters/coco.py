@@ -38,7 +38,7 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
         videos.append(_video(view, number))
         for annotation in _annotations(view, category_of, options.min_quality):
             annotations.append({"id": len(annotations) + 1, "video_id": number, **annotation})
-    found = {
+    content = {
         "info": {"description": "massannot: entities of clips, YouTube-VIS layout", "version": "1"},
         "licenses": [],
         "videos": videos,
@@ -49,7 +49,7 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
         "annotations": annotations,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps(found, ensure_ascii=False, allow_nan=False))
+    (folder / FILE).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False))
     return Exported((folder / FILE,))
 
 
@@ -57,10 +57,10 @@ def load(folder: Path) -> dict[str, pa.Table]:
     """The tables `entities` and `masks`. Raises UsageError for a file that is not from here."""
     path = folder / FILE
     try:
-        found = json.loads(path.read_text())
-        clip_of = {video["id"]: video["clip_id"] for video in found["videos"]}
+        content = json.loads(path.read_text())
+        clip_of = {video["id"]: video["clip_id"] for video in content["videos"]}
         entities, masks = [], []
-        for annotation in found["annotations"]:
+        for annotation in content["annotations"]:
             key = {"clip_id": clip_of[annotation["video_id"]], "entity": annotation["entity"]}
             entities.append({name: annotation[name] for name in _OF_ENTITY} | key)
             masks += [row | key for row in _mask_rows(annotation)]

@@ -61,10 +61,10 @@ def load(folder: Path) -> dict[str, pa.Table]:
     parts = [spec.empty()]
     for path in sorted(folder.glob("*.csv")):
         try:
-            found = pacsv.read_csv(path, convert_options=wanted)
+            table = pacsv.read_csv(path, convert_options=wanted)
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{path}: not as `massannot export csv` writes it: {error}") from error
-        parts.append(found.rename_columns(list(spec.names)).cast(spec.schema()))
+        parts.append(table.rename_columns(list(spec.names)).cast(spec.schema()))
     if len(parts) == 1:
         raise UsageError(f"{folder}: holds no .csv")
     return {"positions": spec.checked(pa.concat_tables(parts))}
@@ -97,15 +97,15 @@ def _rows(view: ClipView, entities: set[int]) -> list[dict[str, Any]]:
 
 def _speeds(view: ClipView, t_s: Sequence[float]) -> Mapping[tuple[int, int], float]:
     """(entity, frame) to units of length a second; without a neighbour on both sides: none."""
-    found = view.positions()
-    place: npt.NDArray[np.float64] = found.xyz_world.astype(np.float64)
-    if np.isnan(place).all():
-        place = found.xyz_cam.astype(np.float64)
+    positions = view.positions()
+    xyz: npt.NDArray[np.float64] = positions.xyz_world.astype(np.float64)
+    if np.isnan(xyz).all():
+        xyz = positions.xyz_cam.astype(np.float64)
     times = np.asarray(t_s)
     speeds = {}
     for frame in range(1, len(times) - 1):
-        step = np.linalg.norm(place[frame + 1] - place[frame - 1], axis=-1)
-        for entity, distance in zip(found.entity.tolist(), step.tolist(), strict=True):
+        step = np.linalg.norm(xyz[frame + 1] - xyz[frame - 1], axis=-1)
+        for entity, distance in zip(positions.entity.tolist(), step.tolist(), strict=True):
             if np.isfinite(distance):
                 speeds[entity, frame] = round(distance / (times[frame + 1] - times[frame - 1]), 6)
     return speeds

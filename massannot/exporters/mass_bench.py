@@ -100,40 +100,40 @@ def load(folder: Path) -> dict[str, pa.Table]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(text.split("\n")[:-1], start=1):
-        found = json.loads(line)
-        if (found.get("format"), found.get("version")) != ("mass-bench", VERSION):
+        item = json.loads(line)
+        if (item.get("format"), item.get("version")) != ("mass-bench", VERSION):
             raise UsageError(
-                f"{path}, line {number}: found {found.get('format')} version "
-                f"{found.get('version')}, expected mass-bench version {VERSION}"
+                f"{path}, line {number}: found {item.get('format')} version "
+                f"{item.get('version')}, expected mass-bench version {VERSION}"
             )
-        for name, row in _rows_of(found):
+        for name, row in _rows_of(item):
             spec = tables.spec(name)
             row = {column: row.get(column) for column in spec.names}
             rows[name][tuple(row[column] for column in spec.key)] = row
-    return {name: tables.spec(name).from_rows(list(found.values())) for name, found in rows.items()}
+    return {name: tables.spec(name).from_rows(list(item.values())) for name, item in rows.items()}
 
 
 def _clip(
     view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
 ) -> dict[str, Any]:
-    """What one clip says about one question."""
+    """One clip as data of one question."""
     of_question = profile_tables(view, question_id, min_quality=min_quality)
-    asked = set(of_question["phrases"]["phrase"].to_pylist())
+    numbers = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
     entities &= set(of_question["entities"]["entity"].to_pylist())
     of_entities = ("entities", "masks", *TRACKS)
-    found = {name: rows_of_entities(view, name, entities) for name in of_entities}
-    found |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
-    found |= {name: view.table(name) for name in ("frames", "cameras")}
-    found["detections"] = _of_detections(view.table("detections"), asked, entities)
+    of_clip = {name: rows_of_entities(view, name, entities) for name in of_entities}
+    of_clip |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
+    of_clip |= {name: view.table(name) for name in ("frames", "cameras")}
+    of_clip["detections"] = _of_detections(view.table("detections"), numbers, entities)
     names = entity_names(of_question)
     return {
         **_without_clip(view.table("clips"))[0],
         "clip_id": view.clip_id,
-        **{name: _without_clip(found[name]) for name in OF_CLIP},
+        **{name: _without_clip(of_clip[name]) for name in OF_CLIP},
         "names": {str(entity): names[entity] for entity in sorted(entities)},
-        "segments": _segments(view, found),
-        "tracks": _tracks(found["tracks_xy"], found["tracks_xyz"]),
+        "segments": _segments(view, of_clip),
+        "tracks": _tracks(of_clip["tracks_xy"], of_clip["tracks_xyz"]),
         "motion_profile": {
             template: motion_profile(of_question, template=template, min_quality=min_quality)
             for template in templates
@@ -144,20 +144,20 @@ def _clip(
 def _of_detections(table: pa.Table, phrases: set[int], entities: set[int]) -> pa.Table:
     """Boxes of the phrases: those of the entities, and the rejected ones with their reason."""
     of_phrases = pa.array(sorted(phrases), table["phrase"].type)
-    found = table.filter(pc.is_in(table["phrase"], value_set=of_phrases))
-    wanted = pa.array(sorted(entities), found["entity"].type)
-    kept = pc.is_in(found["entity"], value_set=wanted)
-    return found.filter(pc.or_(kept, pc.is_null(found["entity"])))
+    detections = table.filter(pc.is_in(table["phrase"], value_set=of_phrases))
+    wanted = pa.array(sorted(entities), detections["entity"].type)
+    of_entities = pc.is_in(detections["entity"], value_set=wanted)
+    return detections.filter(pc.or_(of_entities, pc.is_null(detections["entity"])))
 
 
-def _segments(view: ClipView, found: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+def _segments(view: ClipView, of_clip: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
     """Each sub-segment with what was seen in its frames. Raises UsageError when there are none."""
     segments = _without_clip(view.table("segments"))
     if not segments:
         raise UsageError(f"clip {view.clip_id} has no segments, expected sub-segments of a clip")
     for segment in segments:
         for name in OF_SEGMENT:
-            segment[name] = _without_clip(found[name].filter(_inside(found[name], segment)))
+            segment[name] = _without_clip(of_clip[name].filter(_inside(of_clip[name], segment)))
     return segments
 
 

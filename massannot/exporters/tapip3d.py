@@ -40,19 +40,19 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     """Write <clip_id>.npz into `folder`. Clips without lifted points are left out, as are clips
     whose video is gone."""
     folder.mkdir(parents=True, exist_ok=True)
-    found, left_out = {}, []
+    lifted, left_out = {}, []
     for view in dataset.clips():
         tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:
-            found[view.clip_id] = tracks
+            lifted[view.clip_id] = tracks
     files = []
-    for clip in clips_again(dataset.layout, set(found)):
-        arrays = _arrays(dataset.clip(clip.clip_id), clip, found.pop(clip.clip_id))
+    for clip in clips_again(dataset.layout, set(lifted)):
+        arrays = _arrays(dataset.clip(clip.clip_id), clip, lifted.pop(clip.clip_id))
         files.append(folder / f"{clip.clip_id}.npz")
         np.savez_compressed(files[-1], **arrays)  # type: ignore[arg-type]
-    left_out += [f"clip {clip_id}: its video cannot be read again" for clip_id in found]
+    left_out += [f"clip {clip_id}: its video cannot be read again" for clip_id in lifted]
     return Exported(tuple(sorted(files)), tuple(left_out))
 
 
@@ -61,8 +61,8 @@ def load(folder: Path) -> dict[str, pa.Table]:
     parts = [tables.spec("tracks_xyz").empty()]
     for path in sorted(folder.glob("*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as found:
-                arrays = {name: found[name] for name in _OURS}
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in _OURS}
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{path}: not from `massannot export tapip3d`: {error}") from error
         parts.append(

@@ -82,11 +82,11 @@ def _row(example: Example) -> dict[str, Any]:
     question = example.question
     if expected.unit is not None:
         question += f" Answer in {unit(expected.unit).symbol}."
-    said = columns(example)
-    start_s = said["video_start"]
+    shared = columns(example)
+    start_s = shared["video_start"]
     begins = f"The video begins at {start_s:.2f} s.\n" if start_s else ""
     return {
-        **said,
+        **shared,
         "answer_type": expected.problem_type,
         "problem_id": example.row["question_id"],
         "problem": begins + (example.prompt.profile or "") + question,
@@ -121,6 +121,6 @@ def _solution(expected: ExpectedAnswer) -> str:
     if isinstance(value, Choice):
         return _LETTERS[value.index]
     if isinstance(value, Number):
-        asked = None if expected.unit is None else unit(expected.unit)
-        return f"{asked.from_base(value.value) if asked else value.value:.10g}"
+        wanted = None if expected.unit is None else unit(expected.unit)
+        return f"{wanted.from_base(value.value) if wanted else value.value:.10g}"
     return expected.solution

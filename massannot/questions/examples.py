@@ -1,4 +1,4 @@
-"""Examples: a dataset's questions as any trainer wants them, before a format writes them its way.
+"""Examples: a dataset's questions with prompts and answers, before a format writes them its way.
 
 Bad questions are left out by name and the rest goes on; a wrong setting ends the export.
 """
@@ -30,7 +30,7 @@ from massannot.questions.splits import Split, SplitBy, Splits
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """How questions become examples. A field's text is the help of its flag."""
+    """Options of turning questions into examples. A field's text is the help of its flag."""
 
     model_family: Annotated[
         str, "qwen2_5_vl or qwen3_vl: sizes of pictures, boxes in the text."
@@ -67,8 +67,8 @@ class TrainingData:
             "--max-tokens": self.max_tokens is not None and self.max_tokens < 1,
         }
         for option in [option for option, is_wrong in wrong.items() if is_wrong]:
-            found = getattr(self, option[2:].replace("-", "_"))
-            raise UsageError(f"{option}: found {found!r}, expected {_EXPECTED[option]}")
+            value = getattr(self, option[2:].replace("-", "_"))
+            raise UsageError(f"{option}: found {value!r}, expected {_EXPECTED[option]}")
         if self.max_tokens is not None and self.processor is None:
             raise UsageError(
                 "--max-tokens: tokens are counted by the model's own tokenizer; name its folder "
@@ -105,7 +105,7 @@ class Example:
     expected: ExpectedAnswer
     prompt: VideoPrompt
     shots: tuple[Shot, ...]
-    """The frame at each place of the prompt."""
+    """The frame at each position of the prompt."""
     film: Film | None
     """None: its frames are images, or it has none."""
     size: Size
@@ -128,7 +128,7 @@ class Examples:
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    """What became of the manifest's own split."""
+    """Sentences on the manifest's own split."""
 
 
 def examples(
@@ -147,7 +147,7 @@ def examples(
     video_of = _videos(dataset)
     splits = Splits.of(rows, video_of=video_of, by=options.split_by, val=options.val)
     counter = _counters(options, media)
-    found: list[Example] = []
+    complete: list[Example] = []
     left_out: list[LeftOut] = []
     too_long: list[int] = []
     for row in rows:
@@ -155,7 +155,7 @@ def examples(
             view = family_view(dataset, row, options, min_quality=min_quality)
             video_id = video_of[view.shots[0].clip_id]
             split = splits.split(row, video_id)
-            found.append(_example(view, row, options, media, counter, video_id, split))
+            complete.append(_example(view, row, options, media, counter, video_id, split))
         except PromptTooLong as error:
             too_long.append(error.n_tokens)
         except BadQuestion as error:
@@ -166,18 +166,18 @@ def examples(
             f"longer, the longest has {max(too_long)} tokens, and the trainer would drop them; "
             "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
         )
-    notes = splits.notes([(example.row, example.split) for example in found])
-    return Examples(tuple(found), tuple(left_out), notes)
+    notes = splits.notes([(example.row, example.split) for example in complete])
+    return Examples(tuple(complete), tuple(left_out), notes)
 
 
 def _videos(dataset: Dataset) -> dict[str, str]:
     """Video id by clip id, and by address, also by that of a copy without clips."""
-    found: dict[str, str] = {}
+    video_of: dict[str, str] = {}
     for name, key in (("videos", "uri"), ("clips", "uri"), ("clips", "clip_id")):
         table = dataset.table_or_empty(name)
         keys, video_ids = table[key].to_pylist(), table["video_id"].to_pylist()
-        found |= zip(keys, video_ids, strict=True)
-    return found
+        video_of |= zip(keys, video_ids, strict=True)
+    return video_of
 
 
 def family_view(

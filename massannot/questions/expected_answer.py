@@ -1,6 +1,7 @@
-"""What a completion is compared with: the truth, typed, and all that a reward may ask about it.
+"""The true answer of a question, typed, with the options of its judgement: units, tolerances,
+evidence.
 
-Built once per question, where a truth that cannot be read is refused; a reward never meets one.
+It is built once a question, where an unreadable truth is refused, so that no reward meets one.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class ExpectedAnswer:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ExpectedAnswer:
-        """From a trainer's row, whose columns are called as the fields here are.
+        """From a trainer's row, whose columns have the names of the fields.
 
         null is the field's default; a column of another name is not looked at, since a dataset has
         columns of its own. `problem_type` may be Video-R1's. Raises BadQuestion.
@@ -87,17 +88,15 @@ class ExpectedAnswer:
         given["solution"] = str(given["solution"])
         for name in ("options", "evidence_times_s"):
             given[name] = tuple(given.get(name, ()))
-        given["evidence_boxes"] = tuple(
-            _timed_box(each) for each in given.get("evidence_boxes", ())
-        )
+        given["evidence_boxes"] = tuple(map(_timed_box, given.get("evidence_boxes", ())))
         return cls(**given)
 
     def _bare_solution(self) -> str:
-        found = re.fullmatch(r"\s*<answer>(.*)</answer>\s*", self.solution, re.DOTALL)
-        return found[1] if found else self.solution
+        match = re.fullmatch(r"\s*<answer>(.*)</answer>\s*", self.solution, re.DOTALL)
+        return match[1] if match else self.solution
 
 
-# What a trainer's row may say of the answer.
+# Columns of a trainer's row about the answer.
 COLUMNS = tuple(each.name for each in fields(ExpectedAnswer) if each.init)
 
 # How Video-R1 names its problems, as kind and reward.

@@ -1,15 +1,11 @@
-"""How many tokens a prompt has for one model: its own tokenizer and chat template, and what its
-family makes of pictures of one size.
-
-Needs transformers, but neither torchvision nor the model: a picture's tokens follow from its size.
-
-What a family of vision-language models does to a picture before it sees it, and how it writes a
-box.
+"""Families of vision-language models: how they resize a picture and write a box, and the number of
+tokens of a prompt.
 
 Both Qwen families resize to whole patches within a range of pixels, and see one token for each
 square of `factor` pixels. Qwen2.5-VL reads and writes boxes in pixels of that resized picture,
 Qwen3-VL in thousandths of it; a box in any other unit is wrong without an error
-(QwenLM/Qwen3-VL issues 940, 1486, 1741, 1975).
+(QwenLM/Qwen3-VL issues 940, 1486, 1741, 1975). Tokens are counted with the model's own tokenizer
+and chat template, without the model or torchvision: a picture's tokens follow from its size.
 """
 
 from __future__ import annotations
@@ -39,13 +35,13 @@ class ModelFamily:
     least_pixels: int
     """Of a picture; the processor enlarges smaller ones."""
     max_pixels: int
-    """Where nothing else is asked for: 128 tokens a picture, as Video-R1 trains."""
+    """The default: 128 tokens a picture, as Video-R1 trains."""
     thousandths: bool
     """Boxes in thousandths of the picture; else in pixels of the resized one."""
 
     def resized(self, size: Size, *, max_pixels: int | None = None) -> Size:
-        """What the family's processor makes of a picture: both sides multiples of `factor`, and at
-        most `max_pixels` where that leaves `least_pixels`.
+        """The size of a picture after the family's processor: both sides multiples of `factor`, and
+        at most `max_pixels` where that leaves `least_pixels`.
 
         The rule of Qwen2-VL's `smart_resize`. Resizing its result again changes nothing.
         """
@@ -68,7 +64,7 @@ class ModelFamily:
         return width, height
 
     def n_tokens(self, size: Size) -> int:
-        """That a picture of this resized size is seen as."""
+        """Tokens of a picture of this resized size."""
         return (size[0] // self.factor) * (size[1] // self.factor)
 
     def box(self, box: Box, *, source: Size, resized: Size) -> tuple[int, int, int, int]:
@@ -82,8 +78,8 @@ class ModelFamily:
         """`text` with every <box>[x0, y0, x1, y1]</box>, in source pixels, as this family writes
         it."""
 
-        def converted(found: re.Match[str]) -> str:
-            x0, y0, x1, y1 = (float(value) for value in found[1].split(","))
+        def converted(match: re.Match[str]) -> str:
+            x0, y0, x1, y1 = (float(value) for value in match[1].split(","))
             box = self.box((x0, y0, x1, y1), source=source, resized=resized)
             return f"<box>[{', '.join(map(str, box))}]</box>"
 
@@ -153,19 +149,19 @@ def token_counter(
             _check_within(limits, n_pixels, what=f"films of {len(prompt.frames)} such frames")
         n_steps = len(prompt.frames) // 2  # two frames are seen as one
         times = _times_written(prompt, family)
-        around = sum(count_text(each) + 2 for each in times) - (2 if times else 0)
+        around = sum(count_text(time) + 2 for time in times) - (2 if times else 0)
         return n_tokens - 1 + n_steps * of_picture + around
 
     return count
 
 
 def _messages(prompt: VideoPrompt, media: Media) -> list[dict[str, Any]]:
-    """What verl makes of a text with placeholders."""
+    """The conversation that verl makes of a text with placeholders."""
     text = prompt.text(image="\0") if media == "images" else prompt.film_text(video="\0")
     part = {"type": "image" if media == "images" else "video"}
     content: list[dict[str, str]] = []
-    for place, piece in enumerate(text.split("\0")):
-        content += [part] * (place > 0) + ([{"type": "text", "text": piece}] if piece else [])
+    for number, piece in enumerate(text.split("\0")):
+        content += [part] * (number > 0) + ([{"type": "text", "text": piece}] if piece else [])
     return [{"role": "user", "content": content}]
 
 
@@ -199,8 +195,8 @@ def _check_pictures_stay(folder: Path, *, family: ModelFamily, size: Size) -> No
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    factor = found.get("patch_size", 0) * found.get("merge_size", 0)
+    config = json.loads(path.read_text(encoding="utf-8"))
+    factor = config.get("patch_size", 0) * config.get("merge_size", 0)
     if factor and factor != family.factor:
         raise UsageError(
             f"{path}: found {factor} pixels a token's side, expected {family.factor} for "
@@ -211,7 +207,7 @@ def _check_pictures_stay(folder: Path, *, family: ModelFamily, size: Size) -> No
 
 @dataclass(frozen=True)
 class _Limits:
-    """On the pixels of what a processor leaves as it is."""
+    """Least and most pixels that a processor leaves unchanged."""
 
     path: Path
     least: float = 0
@@ -221,12 +217,12 @@ class _Limits:
 def _limits(path: Path) -> _Limits:
     if not path.is_file():
         return _Limits(path)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    size = found.get("size") or {}
+    config = json.loads(path.read_text(encoding="utf-8"))
+    size = config.get("size") or {}
     return _Limits(
         path,
-        found.get("min_pixels") or size.get("shortest_edge") or 0,
-        found.get("max_pixels") or size.get("longest_edge") or float("inf"),
+        config.get("min_pixels") or size.get("shortest_edge") or 0,
+        config.get("max_pixels") or size.get("longest_edge") or float("inf"),
     )
 
 

@@ -1,4 +1,4 @@
-"""A question's prompt as a person reads it, before any trainer does."""
+"""A question's prompt as `rft show` prints it, for a person to read before a trainer does."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def prompt_of(
     *,
     min_quality: float | None = None,
 ) -> tuple[QuestionView, VideoPrompt]:
-    """Frames as images. Raises UsageError for an id that is not there, BadQuestion for a question
-    that has no prompt, PromptTooLong for one that --max-tokens has no room for."""
+    """The question and its prompt, frames as images. Raises UsageError for an id
+    that is not there, BadQuestion for a question without a prompt, PromptTooLong for a prompt over
+    --max-tokens."""
     row = find_question(dataset, question_id)
     view = family_view(dataset, row, options, min_quality=min_quality)
     budget = None
@@ -33,8 +34,8 @@ def prompt_of(
 
 
 def as_text(view: QuestionView, prompt: VideoPrompt) -> str:
-    """What is known of the prompt, a line, and the prompt itself with frames in brackets."""
-    row, dropped = view.row, [f"{each.what} {each.name.strip()!r}" for each in prompt.dropped]
+    """Facts of the prompt, one a line, and the prompt itself with frames in brackets."""
+    row, dropped = view.row, [f"{piece.what} {piece.name.strip()!r}" for piece in prompt.dropped]
     notes = [
         f"question    {row['question_id']} ({view.question.problem_type})",
         f"answer      {row['answer'] if row['answer'] is not None else 'unknown'}",
@@ -62,5 +63,5 @@ def as_json(view: QuestionView, prompt: VideoPrompt) -> dict[str, Any]:
         "profile": prompt.profile,
         "question": prompt.question,
         "n_tokens": prompt.n_tokens,
-        "dropped": [asdict(each) for each in prompt.dropped],
+        "dropped": [asdict(piece) for piece in prompt.dropped],
     }

@@ -1,9 +1,9 @@
 """A prompt: frames as images with their times in text between them, motion profile, question.
 
-The three stay apart in the data and meet only in `parts`. A prompt over its token budget loses
-whole entities or whole segments of the profile, never part of a line, and says which; what the
-question asks about is never dropped. Times keep their places when frames are shuffled: otherwise a
-model could read the order off the text.
+The three are separate fields and meet only in `parts`. A prompt over its token budget loses whole
+entities or whole segments of the profile, never part of a line, and lists them; the question's own
+entities and segments are never dropped. Times keep their positions when frames are shuffled:
+otherwise a model could read the order off the text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from massannot.questions.units import unit
 
 
 class PromptTooLong(BadQuestion):
-    """More tokens than allowed, with all that may be dropped gone."""
+    """A prompt over its budget after every droppable piece is gone."""
 
     reason = "prompt_too_long"
 
@@ -31,7 +31,7 @@ class PromptTooLong(BadQuestion):
 
 
 class NoTrack(BadQuestion):
-    """An entity asked about that has no motion in the profile."""
+    """An entity of the question without a motion in the profile."""
 
     reason = "no_track"
 
@@ -61,7 +61,7 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class TypedQuestion:
-    """What is asked, and what of the profile it needs."""
+    """A question with the type of its answer, and the part of the profile that it needs."""
 
     question_id: str
     text: str
@@ -69,14 +69,14 @@ class TypedQuestion:
     options: tuple[str, ...] = ()
     unit: str | None = None
     entities: tuple[str, ...] = ()
-    """Phrases asked about; "ball" is also "ball 1" and "ball 2". Empty: not known, all of them."""
+    """The question's phrases; "ball" is also "ball 1" and "ball 2". Empty: unknown, so all."""
     frames: tuple[int, int] | None = None
-    """First and last frame asked about; None: the whole clip."""
+    """First and last frame of the question; None: the whole clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many tokens a prompt may have."""
+    """The most tokens of a prompt, and their counter."""
 
     n_tokens: int
     count: Callable[[VideoPrompt], int]
@@ -86,9 +86,9 @@ class Budget:
 @dataclass(frozen=True, kw_only=True)
 class VideoPrompt:
     frames: tuple[int, ...]
-    """The frame shown at each place."""
+    """The frame at each position."""
     times_s: tuple[float, ...]
-    """The time written before each place, rising."""
+    """The time before each position, rising."""
     profile: str | None
     question: str
     """With its options and how to answer."""
@@ -124,8 +124,8 @@ class VideoPrompt:
         return "\n".join(texts)
 
     def film_text(self, *, video: str = "<video>") -> str:
-        """One string with one placeholder for all frames, whose times are told before it: not every
-        model is told them, and those that are count from the film's own beginning."""
+        """One string with one placeholder for all frames and their times before it: not every model
+        gets the times from its processor, and those that do count from the film's beginning."""
         times = ", ".join(f"{t_s:.2f}" for t_s in self.times_s)
         shown = [f"Frames at {times} s:", video] if self.frames else []
         return "\n".join([*shown, *filter(None, [self.profile]), self.question])
@@ -161,15 +161,15 @@ def build_prompt(
     blocks = profile_blocks(profile) if profile is not None else None
     if blocks is not None:
         _check_entities(question, blocks)
-    asked = _asked(question)
-    for text in (asked, profile or ""):
-        if found := re.search(r"<(?:image|video|audio)>|<\|", text):
-            raise _refusal(question, f"found {found[0]!r} in the text", "no placeholder there")
+    request = _request(question)
+    for text in (request, profile or ""):
+        if match := re.search(r"<(?:image|video|audio)>|<\|", text):
+            raise _refusal(question, f"found {match[0]!r} in the text", "no placeholder there")
     prompt = VideoPrompt(
         frames=tuple(frame for frame, _ in frames),
         times_s=tuple(times),
         profile=profile,
-        question=asked,
+        question=request,
     )
     return prompt if budget is None else _within(prompt, question, blocks=blocks, budget=budget)
 
@@ -198,16 +198,16 @@ def _within(
 
 
 def _droppable(question: TypedQuestion, blocks: ProfileBlocks) -> list[Dropped]:
-    """Entities not asked about, the last first; then segments outside of the frames asked about,
-    the farthest first. A question that names neither may need all of them."""
-    others = [name for name in blocks.entities if not _is_asked(name, question)]
+    """Other entities than the question's, the last first; then segments outside of its frames, the
+    farthest first. A question without either may need all of them."""
+    others = [name for name in blocks.entities if not _is_needed(name, question)]
     pieces = [Dropped("entity", name) for name in reversed(others)]
     if question.frames is None:
         return pieces
     first, last = question.frames
     far = {
-        each.title: max(first - each.last_frame, each.first_frame - last)
-        for each in blocks.segments
+        segment.title: max(first - segment.last_frame, segment.first_frame - last)
+        for segment in blocks.segments
     }
     outside = sorted((title for title in far if far[title] > 0), key=lambda title: -far[title])
     return pieces + [Dropped("segment", title) for title in outside]
@@ -222,16 +222,16 @@ def _check_entities(question: TypedQuestion, blocks: ProfileBlocks) -> None:
             )
 
 
-def _is_asked(name: str, question: TypedQuestion) -> bool:
-    return not question.entities or any(_answers(name, each) for each in question.entities)
+def _is_needed(name: str, question: TypedQuestion) -> bool:
+    return not question.entities or any(_answers(name, phrase) for phrase in question.entities)
 
 
 def _answers(name: str, phrase: str) -> bool:
-    """Whether an entity of the profile is what the phrase asked for: itself, or numbered."""
+    """Whether an entity of the profile answers the phrase: by its name, or numbered."""
     return re.fullmatch(rf"{re.escape(phrase)}(?: \d+)?", name) is not None
 
 
-def _asked(question: TypedQuestion) -> str:
+def _request(question: TypedQuestion) -> str:
     """The question, its options, and how to answer."""
     lines = [question.text.strip()]
     if not lines[0]:
@@ -246,8 +246,8 @@ def _asked(question: TypedQuestion) -> str:
     return "\n".join(lines)
 
 
-def _refusal(question: TypedQuestion, found: str, expected: str) -> BadQuestion:
-    return BadQuestion(f"question {question.question_id}: {found}, expected {expected}")
+def _refusal(question: TypedQuestion, problem: str, expected: str) -> BadQuestion:
+    return BadQuestion(f"question {question.question_id}: {problem}, expected {expected}")
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

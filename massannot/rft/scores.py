@@ -1,7 +1,7 @@
 """Scores of answered questions: per category and answer type, with intervals over videos.
 
-Questions about one video are not independent, so the bootstrap draws videos. Chance is what the
-best answer scores that looks at nothing, for the families of questions that say it of themselves.
+Questions about one video are not independent, so the bootstrap draws videos. Chance is
+the score of the best constant answer, for the families of questions that define it.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class AnswerScore:
 
 def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[AnswerScore]:
     """By condition in the order given, then by category, answer type and all."""
-    found: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
-    for each in answered:
-        found[each.condition, "category", each.category].append(each)
-        found[each.condition, "answer type", each.problem_type].append(each)
-        found[each.condition, "all", "all"].append(each)
-    conditions = list(dict.fromkeys(each.condition for each in answered))
+    by_key: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
+    for answer in answered:
+        by_key[answer.condition, "category", answer.category].append(answer)
+        by_key[answer.condition, "answer type", answer.problem_type].append(answer)
+        by_key[answer.condition, "all", "all"].append(answer)
+    conditions = list(dict.fromkeys(answer.condition for answer in answered))
     order = get_args(By)
-    keys = sorted(found, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
-    return [_score(key, found[key], seed=seed) for key in keys]
+    keys = sorted(by_key, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
+    return [_score(key, by_key[key], seed=seed) for key in keys]
 
 
 def as_text(rows: Sequence[AnswerScore]) -> str:
@@ -63,7 +63,7 @@ def as_text(rows: Sequence[AnswerScore]) -> str:
 
 
 def title(row: AnswerScore) -> str:
-    """Of its column or panel: a category may be called as an answer type is."""
+    """The title of its column or panel; a category and an answer type may have one name."""
     return {
         "category": row.what,
         "answer type": f"answers: {row.what}",
@@ -83,32 +83,32 @@ def write(
     )
     files[0].write_text(as_text(rows))
     files[1].write_text(json.dumps(list(map(_json, rows)), indent=1, allow_nan=False) + "\n")
-    files[2].write_text("".join(json.dumps(asdict(each)) + "\n" for each in answered))
+    files[2].write_text("".join(json.dumps(asdict(answer)) + "\n" for answer in answered))
     picture(rows).save(files[3])
     return files
 
 
 def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> AnswerScore:
     right: Mapping[str, float] = defaultdict(float)
-    asked: Mapping[str, int] = defaultdict(int)
-    for each in answered:
-        right[each.group] += each.accuracy  # type: ignore[index]
-        asked[each.group] += 1  # type: ignore[index]
-    groups = sorted(asked)
+    total: Mapping[str, int] = defaultdict(int)
+    for answer in answered:
+        right[answer.group] += answer.accuracy  # type: ignore[index]
+        total[answer.group] += 1  # type: ignore[index]
+    groups = sorted(total)
     interval = ratio_over_clips(
-        [right[group] for group in groups], [asked[group] for group in groups], seed=seed
+        [right[group] for group in groups], [total[group] for group in groups], seed=seed
     )
     return AnswerScore(*key, interval, len(answered), _chance_of(answered))
 
 
 def _chance_of(answered: Sequence[Answered]) -> float | None:
     values: dict[str, list[str]] = defaultdict(list)
-    for each in answered:
-        values[each.category].append(each.solution.split()[0])
+    for answer in answered:
+        values[answer.category].append(answer.solution.split()[0])
     if not set(values) <= set(FAMILIES):
         return None
-    of_family = {name: chance(FAMILIES[name], said) for name, said in values.items()}
-    return sum(of_family[each.category] for each in answered) / len(answered)
+    of_family = {name: chance(FAMILIES[name], solutions) for name, solutions in values.items()}
+    return sum(of_family[answer.category] for answer in answered) / len(answered)
 
 
 def _json(row: AnswerScore) -> dict[str, object]:

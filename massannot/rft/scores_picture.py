@@ -27,11 +27,11 @@ def picture(rows: Sequence[AnswerScore]) -> Image.Image:
     wide = _LABEL + columns * (_WIDE + 40)
     image = Image.new("RGB", (wide, n_rows * height + 10), "white")
     draw = ImageDraw.Draw(image)
-    for place, what in enumerate(whats):
-        left = _LABEL + (place % columns) * (_WIDE + 40)
-        top = (place // columns) * height + 6
+    for number, what in enumerate(whats):
+        left = _LABEL + (number % columns) * (_WIDE + 40)
+        top = (number // columns) * height + 6
         _panel(draw, [row for row in rows if title(row) == what], what, conditions, left, top)
-        if place % columns == 0:
+        if number % columns == 0:
             for line, condition in enumerate(conditions):
                 y = top + _TOP + line * (_BAR + _GAP)
                 draw.text((8, y + 2), condition, fill="black", font=_font(13))
