@@ -55,7 +55,7 @@ def run(folder: Path, command: str, *, code: int = 0) -> str:
 def test_a_model_from_outside_answers(folder: Path) -> None:
     dataset = open_dataset(folder / "flat")
     assert dataset.table("clips")["scale_type"].to_pylist() == ["metric"]
-    assert dataset.table("depth_maps").num_rows == 8
+    assert dataset.table("depth_maps").num_rows == 10
 
 
 def test_a_model_has_the_options_of_its_fields(folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_model_has_the_options_of_its_fields(folder: Path) -> None:
 
 def test_a_stage_writes_its_own_table_that_every_reader_can_open(folder: Path) -> None:
     rows = open_dataset(folder / "still").table("brightness").to_pylist()
-    assert [row["frame"] for row in rows] == list(range(8))
+    assert [row["frame"] for row in rows] == list(range(10))
     (path,) = (folder / "still" / "data" / "brightness").glob("*.parquet")
     assert pq.read_table(path).to_pylist() == rows
     assert "nothing wrong" in run(folder, "validate still")
