@@ -54,7 +54,7 @@ def main() -> None:
     records = _records(args.work, seeds[part - 1 :: parts], set(seeds[: args.replaced]))
     if parts > 1:
         return
-    found = shipped_accuracy.Accuracy(
+    measured = shipped_accuracy.Accuracy(
         scene_version=SCENE_VERSION,
         seeds=f"{seeds[0]}..{seeds[-1]}",
         n_frames=SceneOptions().n_frames,
@@ -64,24 +64,24 @@ def main() -> None:
         replaced=accuracy_lines.replaced(records["replaced"]),
     )
     if not args.show:
-        write_over(shipped_accuracy.FILE, found.to_json().encode())
+        write_over(shipped_accuracy.FILE, measured.to_json().encode())
         write_readme(shipped_accuracy.read())
-    print("\n\n".join(table(found) for table in TABLES.values()))
+    print("\n\n".join(table(measured) for table in TABLES.values()))
 
 
-def write_readme(found: shipped_accuracy.Accuracy) -> None:
+def write_readme(measured: shipped_accuracy.Accuracy) -> None:
     """Replace what stands in the two places."""
     text = README.read_text(encoding="utf-8")
     for name, table in TABLES.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         before, rest = text.split(begin)
         _, after = rest.split(end)
-        text = f"{before}{begin}\n\n{table(found)}\n\n{end}{after}"
+        text = f"{before}{begin}\n\n{table(measured)}\n\n{end}{after}"
     README.write_text(text, encoding="utf-8")
 
 
 def shown(text: str, name: str) -> str:
-    """What stands in a place: between <!-- name --> and <!-- end of name -->."""
+    """The text between <!-- name --> and <!-- end of name -->."""
     return text.partition(f"<!-- {name} -->")[2].partition(f"<!-- end of {name} -->")[0]
 
 
