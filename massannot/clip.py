@@ -1,11 +1,9 @@
 """Clip: the one value that flows. A Clip goes into a stage, a Clip with more tables comes out.
 
 Nothing is changed in place: `with_table` and `with_depth` return a new Clip that shares the rest.
-
-Rasters of a clip: decoded pictures and depth, in shared memory, handed on by reference.
-
-Pixels never enter Arrow, Parquet, pickle or Ray. A decoder process writes them once; everybody
-else holds a view. Torch is unknown here: `once` lets a model keep its upload for the clip's life.
+Its rasters (decoded pictures and depth) lie in shared memory and are handed on by reference: pixels
+never enter Arrow, Parquet, pickle or Ray. A decoder process writes the pictures once; every reader
+holds a view. Torch is unknown here: `once` lets a model keep its upload for the clip's life.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ class SharedPixels:
 
     @classmethod
     def attach(cls, descriptor: int, shape: tuple[int, int, int, int]) -> SharedPixels:
-        """The pictures another process wrote into `descriptor`, which is closed here."""
+        """The pictures that another process wrote into `descriptor`, which is closed here."""
         try:
             return cls(mmap.mmap(descriptor, _n_bytes(shape)), shape)
         finally:
@@ -145,8 +143,8 @@ class Frames:
         """`make()`, computed at most once for these frames: an upload, an embedding."""
         if key not in self._kept:
             self._kept[key] = make()
-        kept: T = self._kept[key]
-        return kept
+        value: T = self._kept[key]
+        return value
 
     def forget(self) -> None:
         """Drop everything `once` kept; the worker calls this when the clip is done."""
@@ -187,7 +185,7 @@ PhraseOrigin = Literal["prompt", "entities", "caption", "question", "scene"]
 
 @dataclass(frozen=True)
 class Phrase:
-    """Something to look for, and where the wish came from."""
+    """A noun phrase to look for, and the text that it came from."""
 
     text: str
     origin: PhraseOrigin = "prompt"
@@ -198,7 +196,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a file once it has been opened: a row of `videos`."""
+    """The properties of an opened file: a row of `videos`."""
 
     uri: str
     video_id: str
@@ -227,7 +225,7 @@ class Clip:
     """A span of one video, annotated at chosen times: an id, small tables, two rasters.
 
     `tables` holds finished Arrow tables by name; each obeys its TableSpec. `frames` and `depth` are
-    references to pixels (see pixels.py).
+    references to shared memory.
     """
 
     clip_id: str
@@ -247,7 +245,7 @@ class Clip:
         return len(self.frames)
 
     def read_columns(self) -> dict[str, str | int | float | bool | None]:
-        """The columns of `clips` that are known once the clip is read, whatever is found in it."""
+        """The columns of `clips` that are known as soon as the clip is read."""
         frames, video = self.frames, self.video
         return {
             "clip_id": self.clip_id,

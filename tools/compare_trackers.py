@@ -96,17 +96,17 @@ def write_film(film: Path, frames: Frames, tracks: list[tuple[str, PointTracks]]
     with FilmWriter(film, width=width, height=height, fps=Fraction(10)) as writer:
         for frame in range(len(frames)):
             picture = np.zeros((height, width, 3), np.uint8)
-            for column, (name, found) in enumerate(tracks):
+            for column, (name, points) in enumerate(tracks):
                 left = column * frames.width
                 part = picture[:, left : left + frames.width]
                 part[:BAR_PX] = bar(name, frames.width)
-                part[BAR_PX:] = drawn(frames.pixels(frame, frame + 1)[0], found, frame)
+                part[BAR_PX:] = drawn(frames.pixels(frame, frame + 1)[0], points, frame)
             writer.write(picture)
 
 
-def drawn(picture: np.ndarray, found: PointTracks, frame: int) -> np.ndarray:
+def drawn(picture: np.ndarray, points: PointTracks, frame: int) -> np.ndarray:
     first = max(0, frame + 1 - TRAIL_FRAMES)
-    trails, visible = found.xy[first : frame + 1], found.visible[first : frame + 1]
+    trails, visible = points.xy[first : frame + 1], points.visible[first : frame + 1]
     return np.asarray(draw(picture, [DrawnEntity(0, "", None, None, trails, visible)]))
 
 

@@ -168,13 +168,13 @@ class _Remembered:
 
     tracker: PointTracker
     above: float = 0.5
-    found: PointTracks | None = None
+    answer: PointTracks | None = None
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
-        if self.found is None:
-            self.found = self.tracker.track(frames, queries_txy=queries_txy)
-        seen = self.found.visibility * self.found.confidence > self.above
-        return replace(self.found, visible=seen)
+        if self.answer is None:
+            self.answer = self.tracker.track(frames, queries_txy=queries_txy)
+        seen = self.answer.visibility * self.answer.confidence > self.above
+        return replace(self.answer, visible=seen)
 
 
 def column(rows: Sequence[dict[str, float]], name: str) -> F64:

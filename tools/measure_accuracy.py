@@ -36,20 +36,20 @@ N_CLIPS = 64
 HEADLINES = (
     "AP50 of two-word phrases",
     "J 24 frames after the box",
-    "things found under their name, mean J over 0.7",
-    "position of a found thing, median error, m",
+    "things measured under their name, mean J over 0.7",
+    "position of a measured thing, median error, m",
 )
 """The four scores that README shows."""
 
 
-def four_numbers(found: shipped_accuracy.Accuracy) -> str:
+def four_numbers(measured: shipped_accuracy.Accuracy) -> str:
     """A table of HEADLINES, and what they are about."""
-    (n_clips,) = {line.value.n for line in found.lines}
+    (n_clips,) = {line.value.n for line in measured.lines}
     rows = [
         f"| {line.stage}: {line.score} | **{line.value.value:.2f}** "
         f"[{line.value.low:.2f}, {line.value.high:.2f}] | {line.trivial_value.value:.2f} |"
         for name in HEADLINES
-        for line in found.lines
+        for line in measured.lines
         if line.score == name
     ]
     about = (
@@ -91,7 +91,7 @@ def main() -> None:
     records = _records(args.work, seeds[part - 1 :: parts], set(seeds[: args.replaced]))
     if parts > 1:
         return
-    found = shipped_accuracy.Accuracy(
+    measured = shipped_accuracy.Accuracy(
         scene_version=SCENE_VERSION,
         seeds=f"{seeds[0]}..{seeds[-1]}",
         n_frames=SceneOptions().n_frames,
@@ -101,19 +101,19 @@ def main() -> None:
         replaced=accuracy_lines.replaced(records["replaced"]),
     )
     if not args.show:
-        write_over(shipped_accuracy.FILE, found.to_json().encode())
+        write_over(shipped_accuracy.FILE, measured.to_json().encode())
         write_places(shipped_accuracy.read())
-    print("\n\n".join(place.table(found) for place in PLACES.values()))
+    print("\n\n".join(place.table(measured) for place in PLACES.values()))
 
 
-def write_places(found: shipped_accuracy.Accuracy) -> None:
+def write_places(measured: shipped_accuracy.Accuracy) -> None:
     """Replace what stands in every place."""
     for name, place in PLACES.items():
         text = place.file.read_text(encoding="utf-8")
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         before, rest = text.split(begin)
         _, after = rest.split(end)
-        text = f"{before}{begin}\n\n{place.table(found)}\n\n{end}{after}"
+        text = f"{before}{begin}\n\n{place.table(measured)}\n\n{end}{after}"
         place.file.write_text(text, encoding="utf-8")
 
 

@@ -5,6 +5,7 @@ Load: what a worker's memory holds when a clip is done. For progress, never for 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -18,6 +19,8 @@ from massannot.engine.progress import Progress, WorkerReady, load_of
 from massannot.engine.worker import Reader, Worker
 from massannot.stages._stage import Pipeline
 from massannot.video.byte_budget import ByteBudget
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def load(config: WorkerConfig, report: Progress) -> tuple[Pipeline, tuple[Loaded
     pipeline = config.build_pipeline()
     pipeline.setup(device=config.device)
     cards = [LoadedWeights(**asdict(card)) for stage in pipeline.stages for card in stage.cards()]
+    LOG.info("models ready on %s after %.1f s", config.device, time.perf_counter() - started)
     report(WorkerReady(config.number, config.device, time.perf_counter() - started))
     return pipeline, tuple(dict.fromkeys(cards))
 

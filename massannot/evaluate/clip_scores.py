@@ -39,7 +39,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class ClipScore:
-    """One number of one clip; `baseline`: what no skill at all would get, NaN: not defined."""
+    """One number of one clip; `baseline`: that of no skill at all; NaN: not defined."""
 
     stage: str
     metric: str
@@ -69,7 +69,7 @@ class ClipTruth:
             else Answers(scene, scene_frames(view, scene), self.height, self.width, np.ones(2))
         )
         self.surfaces: dict[int, F64] = {} if same_clip is None else same_clip.surfaces
-        """What `surface_centres` found, by true entity."""
+        """Results of `surface_centres`, by true entity."""
         self.n_frames = len(view)
 
     @cached_property
@@ -121,24 +121,24 @@ class ClipTruth:
         return [(int(k), self.entities[m]) for k, m in zip(rows, columns, strict=True)]
 
     @cached_property
-    def asked(self) -> list[int]:
+    def requested(self) -> list[int]:
         """True entities whose name was among the phrases."""
         wanted = {_plain(text) for text in self.view.phrases}
         return [k for k, name in enumerate(self.scene.phrases()) if _plain(name) in wanted]
 
     @cached_property
-    def asked_js(self) -> dict[int, float]:
-        """Mean J of each asked entity that is seen at all, 0 where nothing was found for it."""
+    def requested_js(self) -> dict[int, float]:
+        """Mean J of each requested entity that is seen at all, 0 where nothing was found for it."""
         found_for = dict(self.pairs)
-        js = {k: self.mean_j(k, found_for.get(k)) for k in self.asked}
+        js = {k: self.mean_j(k, found_for.get(k)) for k in self.requested}
         return {k: j for k, j in js.items() if not np.isnan(j)}
 
-    def mean_j(self, true: int, found: int | None) -> float:
+    def mean_j(self, true: int, entity: int | None) -> float:
         """Mean J over the frames in which either is seen."""
         js = []
         for frame in range(self.n_frames):
             truth = self.answers.mask(frame, true)
-            mask = None if found is None else self.found_masks.get((found, frame))
+            mask = None if entity is None else self.found_masks.get((entity, frame))
             if mask is None:
                 mask = np.zeros_like(truth)
             if truth.any() or mask.any():
@@ -166,9 +166,9 @@ def score_clip(clip: ClipTruth) -> list[ClipScore]:
 
 
 def _depth(clip: ClipTruth) -> list[ClipScore]:
-    found, truth, objects = [], [], []
+    depth, truth, objects = [], [], []
     for row in clip.view.table("depth_maps").to_pylist():
-        found.append(stored_depth(row))
+        depth.append(stored_depth(row))
         size = {"height": row["height"], "width": row["width"]}
         truth.append(clip.answers.depth_m(row["frame"], **size))
         ids = np.zeros((row["height"], row["width"]), bool)
@@ -176,9 +176,9 @@ def _depth(clip: ClipTruth) -> list[ClipScore]:
             mask = Image.fromarray(clip.answers.mask(row["frame"], k))
             ids |= np.asarray(mask.resize((row["width"], row["height"]), Image.Resampling.NEAREST))
         objects.append(ids)
-    if not found:
+    if not depth:
         return [ClipScore("depth", "abs_rel", NAN), ClipScore("depth", "abs_rel_objects", NAN)]
-    z, true_z, where = (np.stack(part) for part in (found, truth, objects))
+    z, true_z, where = (np.stack(part) for part in (depth, truth, objects))
     usual = np.full_like(true_z, clip.usual_depth_m)
     whole, on_objects = (
         raster_scores.score_depth(z, true_z),
@@ -204,7 +204,7 @@ def stored_depth(row: dict[str, Any]) -> npt.NDArray[np.float32]:
 def _boxes(clip: ClipTruth) -> list[ClipScore]:
     detections = clip.view.table("detections").to_pylist()
     at = sorted({row["frame"] for row in detections}) or [0]
-    found = box_scores.TextBoxes(
+    predicted = box_scores.TextBoxes(
         np.array([row["frame"] for row in detections], np.int64),
         [_plain(clip.view.phrases[row["phrase"]]) for row in detections],
         np.array([[row[c] for c in ("x0", "y0", "x1", "y1")] for row in detections]).reshape(-1, 4),
@@ -213,7 +213,7 @@ def _boxes(clip: ClipTruth) -> list[ClipScore]:
     true = [
         (frame, _plain(clip.scene.phrases()[k]), box)
         for frame in at
-        for k in clip.asked
+        for k in clip.requested
         if np.count_nonzero(clip.answers.mask(frame, k)) >= LEAST_PIXELS
         and (box := clip.answers.box_xyxy(frame, k)) is not None
     ]
@@ -223,13 +223,13 @@ def _boxes(clip: ClipTruth) -> list[ClipScore]:
         np.array([box for _, _, box in true]).reshape(-1, 4),
         np.ones(len(true)),
     )
-    ap50 = box_scores.average_precision(found, truth) if true else NAN
+    ap50 = box_scores.average_precision(predicted, truth) if true else NAN
     return [ClipScore("boxes", "ap50", ap50, 0.0 if true else NAN)]
 
 
 def _masks(clip: ClipTruth) -> list[ClipScore]:
     found_for = dict(clip.pairs)
-    known = clip.asked_js
+    known = clip.requested_js
     paired = [j for k, j in known.items() if k in found_for]
     fs, copied = [], []
     for k in known:
@@ -251,10 +251,10 @@ def _masks(clip: ClipTruth) -> list[ClipScore]:
 
 def _identity(clip: ClipTruth) -> list[ClipScore]:
     scores = identity_scores.score_identity(clip.overlap, clip.present)
-    kept = scores.n_reentries_kept / scores.n_reentries if scores.n_reentries else NAN
+    rate = scores.n_reentries_kept / scores.n_reentries if scores.n_reentries else NAN
     return [
         ClipScore("identity", "switches", float(scores.n_switches)),
-        ClipScore("identity", "reentries_kept", kept),
+        ClipScore("identity", "reentries_kept", rate),
     ]
 
 
@@ -317,19 +317,19 @@ def surface_centres(clip: ClipTruth, true: int) -> F64:
 
 
 def found_position_errors_m(clip: ClipTruth) -> tuple[list[float], list[float]]:
-    """Of asked entities whose mean J is above FOUND_J: distance of every measured position from
+    """Of requested entities whose mean J is above FOUND_J: distance of every measured position from
     the visible surface's true centre, and of the true centre's ray at the usual depth."""
-    found = clip.view.positions()
-    column = {int(entity): m for m, entity in enumerate(found.entity)}
+    positions = clip.view.positions()
+    column = {int(entity): m for m, entity in enumerate(positions.entity)}
     errors, flat = [], []
     for true, entity in clip.pairs:
-        if clip.asked_js.get(true, 0.0) <= FOUND_J or entity not in column:
+        if clip.requested_js.get(true, 0.0) <= FOUND_J or entity not in column:
             continue
-        if found.scale_type != "metric":
+        if positions.scale_type != "metric":
             continue
-        measured = found.state[:, column[entity]] == "measured"
+        measured = positions.state[:, column[entity]] == "measured"
         truth = surface_centres(clip, true)
-        xyz = found.xyz_cam[:, column[entity]].astype(np.float64)
+        xyz = positions.xyz_cam[:, column[entity]].astype(np.float64)
         usual = truth / truth[:, 2:] * clip.usual_depth_m
         known = measured & np.isfinite(truth[:, 0])
         errors += np.linalg.norm(xyz - truth, axis=1)[known].tolist()
@@ -338,15 +338,15 @@ def found_position_errors_m(clip: ClipTruth) -> tuple[list[float], list[float]]:
 
 
 def _positions(clip: ClipTruth) -> list[ClipScore]:
-    found = clip.view.positions()
-    column = {int(entity): m for m, entity in enumerate(found.entity)}
+    positions = clip.view.positions()
+    column = {int(entity): m for m, entity in enumerate(positions.entity)}
     surface, same, body, flat = [], [], [], []
     bodies = body_centres(clip.answers)
     for true, entity in clip.pairs:
-        if entity not in column or found.scale_type != "metric":
+        if entity not in column or positions.scale_type != "metric":
             continue
-        xyz = found.xyz_cam[:, column[entity]].astype(np.float64)
-        measured = found.state[:, column[entity]] == "measured"
+        xyz = positions.xyz_cam[:, column[entity]].astype(np.float64)
+        measured = positions.state[:, column[entity]] == "measured"
         truth = surface_centres(clip, true)
         surface += list(np.linalg.norm(xyz - truth, axis=1)[measured])
         same += list(np.linalg.norm(xyz - same_points(clip, entity), axis=1)[measured])
@@ -377,12 +377,12 @@ def same_points(clip: ClipTruth, entity: int) -> F64:
 
 
 def _motions(clip: ClipTruth) -> list[ClipScore]:
-    found = {entity: true for true, entity in clip.pairs}
+    true_of = {entity: true for true, entity in clip.pairs}
     segments = {r["segment"]: r for r in clip.view.table("segments").to_pylist()}
     t_s = clip.view.table("frames")["t_s"].to_numpy()
     errors, none = [], []
     for row in clip.view.table("motions").to_pylist():
-        if row["reference"] != "camera" or row["entity"] not in found:
+        if row["reference"] != "camera" or row["entity"] not in true_of:
             continue
         if row["scale_type"] != "metric" or row["segment"] not in segments:
             continue
@@ -390,8 +390,8 @@ def _motions(clip: ClipTruth) -> list[ClipScore]:
         first, last = (int(np.argmin(np.abs(t_s - row[name]))) for name in ("t0_s", "t1_s"))
         moved = truth[last] - truth[first]
         if np.isfinite(moved).all():
-            said = np.array([row["motion_x"], row["motion_y"], row["motion_z"]])
-            errors.append(float(np.linalg.norm(said - moved)))
+            motion = np.array([row["motion_x"], row["motion_y"], row["motion_z"]])
+            errors.append(float(np.linalg.norm(motion - moved)))
             none.append(float(np.linalg.norm(moved)))
     return [
         ClipScore("motions", "median_error_m", _median(errors), _median(none)),

@@ -80,10 +80,10 @@ def _share_near(points: NDArray[np.int64], others: NDArray[np.int64], radius: in
 
 
 def _check(mask: Bool, truth: Bool) -> None:
-    for name, found in (("mask", mask), ("true mask", truth)):
-        if found.dtype != np.bool_ or found.ndim != 2 or found.shape != truth.shape:
+    for name, array in (("mask", mask), ("true mask", truth)):
+        if array.dtype != np.bool_ or array.ndim != 2 or array.shape != truth.shape:
             raise ValueError(
-                f"{name}: found {found.dtype} {found.shape}, expected bool (H, W), both alike"
+                f"{name}: found {array.dtype} {array.shape}, expected bool (H, W), both alike"
             )
 
 
@@ -98,7 +98,7 @@ class DepthScores:
     rmse: float
     """In the truth's unit."""
     scale: float
-    """What the prediction was multiplied by before."""
+    """The factor by which the prediction was multiplied first."""
     n_pixels: int
     """Pixels compared."""
     coverage: float

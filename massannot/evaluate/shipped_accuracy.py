@@ -1,5 +1,5 @@
-"""What the shipped weights were measured to do on rendered scenes: the file beside them, and how it
-is shown. `tools/measure_accuracy.py` writes it; README's table and the demo's come from it.
+"""The measured accuracy of the shipped weights on rendered scenes: the file beside them, and its
+tables. `tools/measure_accuracy.py` writes it; README's table and the demo's come from it.
 
 Every figure is about this project's own rendered world and says nothing about real video.
 """
@@ -23,14 +23,14 @@ ONLY_RENDERED = (
 
 @dataclass(frozen=True)
 class Line:
-    """One score: its value over clips, what no skill gets on the same clips, and the difference of
-    the two, paired over clips."""
+    """One score: its value over clips, the score of no skill on the same clips, and the
+    difference of the two, paired over clips."""
 
     stage: str
     score: str
     value: ConfidenceInterval
     trivial: str
-    """What the trivial answer is; empty: there is none."""
+    """The trivial answer in words; empty: there is none."""
     trivial_value: ConfidenceInterval
     gain: ConfidenceInterval
     target: float | None
@@ -70,7 +70,7 @@ class Accuracy:
 
 
 def read(path: Path = FILE) -> Accuracy:
-    """Raises FileNotFoundError."""
+    """The file's content. Raises FileNotFoundError."""
     values = json.loads(path.read_text())
     lines = [
         Line(**{**line, **{n: _interval(line[n]) for n in ("value", "trivial_value", "gain")}})
@@ -93,7 +93,7 @@ def shipped_weights() -> dict[str, str]:
 
 
 def scores_as_markdown(accuracy: Accuracy) -> str:
-    """Every stage's score beside the trivial answer, with what the figures are about."""
+    """Every stage's score beside the trivial answer, and the clips that the figures are about."""
     n = accuracy.lines[0].value.n
     about = (
         f"{n} clips of {accuracy.n_frames} frames, seeds {accuracy.seeds}; given are the pictures, "
@@ -108,16 +108,16 @@ def scores_as_markdown(accuracy: Accuracy) -> str:
     for line in accuracy.lines:
         target = "" if line.target is None else f"{line.target:g}{'' if line.met else ' (missed)'}"
         trivial = _short(line.trivial_value.value) if line.trivial else ""
-        said = f"{trivial} ({line.trivial})" if line.trivial else ""
+        baseline = f"{trivial} ({line.trivial})" if line.trivial else ""
         lines.append(
             f"| {line.stage} | {line.score} | **{_short(line.value.value)}** "
-            f"[{_short(line.value.low)}, {_short(line.value.high)}] | {said} | {target} |"
+            f"[{_short(line.value.low)}, {_short(line.value.high)}] | {baseline} | {target} |"
         )
     return "\n".join(lines)
 
 
 def replaced_as_markdown(accuracy: Accuracy) -> str:
-    """Which stage loses how much: with single jobs done by the truth."""
+    """The loss by stage: the scores with single jobs done by the truth."""
     n = next(iter(accuracy.replaced[0].scores.values())).n
     names = list(accuracy.replaced[0].scores)
     which = "these" if n == accuracy.lines[0].value.n else f"the first {n} of these"
@@ -168,13 +168,13 @@ def _known(values: object) -> object:
     return values
 
 
-def _interval(found: dict[str, float | int | None]) -> ConfidenceInterval:
+def _interval(values: dict[str, float | int | None]) -> ConfidenceInterval:
     value, low, high = (
-        float("nan") if (x := found[name]) is None else float(x)
+        float("nan") if (x := values[name]) is None else float(x)
         for name in ("value", "low", "high")
     )
-    return ConfidenceInterval(value, low, high, int(found["n"] or 0))
+    return ConfidenceInterval(value, low, high, int(values["n"] or 0))
 
 
-def _intervals(found: dict[str, dict[str, float | int | None]]) -> dict[str, ConfidenceInterval]:
-    return {name: _interval(value) for name, value in found.items()}
+def _intervals(values: dict[str, dict[str, float | int | None]]) -> dict[str, ConfidenceInterval]:
+    return {name: _interval(value) for name, value in values.items()}

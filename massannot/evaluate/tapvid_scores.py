@@ -116,13 +116,13 @@ def check_shapes(
         raise ValueError(
             f"true tracks: found shape {truth.shape}, expected (T, N, {n_coordinates})"
         )
-    for name, found, expected in (
+    for name, shape, expected in (
         ("true visibility", visible.shape, truth.shape[:2]),
         ("predicted tracks", tracks.shape, truth.shape),
         ("predicted visibility", said_visible.shape, truth.shape[:2]),
     ):
-        if found != expected:
-            raise ValueError(f"{name}: found shape {found}, expected {expected} as the true tracks")
+        if shape != expected:
+            raise ValueError(f"{name}: found shape {shape}, expected {expected} as the true tracks")
 
 
 def _evaluated(query_frame: NDArray[np.int64], visible: Bool, query_mode: QueryMode) -> Bool:
@@ -182,14 +182,14 @@ def count_points(
 ) -> PointCounts:
     """Counts per track of `near` (5, T, N), is the prediction within each threshold, and of the two
     visibilities (T, N); a point counts `weight` (T, N) times."""
-    found = near & gt_visibility
-    wrong = pred_visibility & ~found
+    hits = near & gt_visibility
+    wrong = pred_visibility & ~hits
     return PointCounts(
         points=_sum(weight),
         visibility_agrees=_sum((gt_visibility == pred_visibility) * weight),
         visible=_sum(gt_visibility * weight),
-        within=_sum(found * weight),
-        true_positives=_sum((found & pred_visibility) * weight),
+        within=_sum(hits * weight),
+        true_positives=_sum((hits & pred_visibility) * weight),
         false_positives=_sum(wrong * weight),
     )
 

@@ -21,7 +21,7 @@ N_RESAMPLES = 2000  # moves a bound by about 1.5 % of the interval from seed to 
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
-    """A value and its bounds; NaN bounds where fewer than two clips speak."""
+    """A value and its bounds; NaN bounds for fewer than two clips."""
 
     value: float
     low: float

@@ -1,5 +1,5 @@
-"""Where an entity is and how far it went: the centre of its visible surface, displacement, and the
-length of a path seen through noise.
+"""Position and motion of an entity: the centre of its visible surface, displacement, and the length
+of a path seen through noise.
 
 A centre is the component-wise median of the points measured in a frame: half the points may sit on
 something else before it leaves the object. It is the centre of what is SEEN, not of the body, and
@@ -124,9 +124,9 @@ def jitter(xyz: F64, measured: Bool, *, t_s: F64) -> F64:
     difference = np.abs(sum(w * part for w, part in zip(weights, parts, strict=True)))
     used = np.broadcast_to(whole[..., None], difference.shape)
     sigma = SIGMA_FROM_MAD * masked_median(difference, used, axis=0)
-    kept = used & (difference <= _TRIM * sigma)
-    n_kept = kept.sum(axis=0)
-    sigma = np.sqrt((np.where(kept, difference, 0.0) ** 2).sum(axis=0) / np.maximum(n_kept, 1))
+    central = used & (difference <= _TRIM * sigma)
+    n_used = central.sum(axis=0)
+    sigma = np.sqrt((np.where(central, difference, 0.0) ** 2).sum(axis=0) / np.maximum(n_used, 1))
     return np.where(whole.sum(axis=0)[:, None] >= 5, sigma / _TRIMMED_SIGMA, np.nan)
 
 
@@ -164,17 +164,17 @@ def _step_lengths(step: F64, exists: Bool, variance: F64) -> F64:
         clear = moving > CLEAR**2 * total
         if window == 1:
             bias, sure = _single_step_bias(step, exists, variance)
-            found = np.sqrt(square) - bias
+            debiased = np.sqrt(square) - bias
             clear &= sure
         else:
-            found = np.sqrt(np.maximum(square - total, 0))
-        length = np.where(decided, length, found)
+            debiased = np.sqrt(np.maximum(square - total, 0))
+        length = np.where(decided, length, debiased)
         decided = decided | clear
     return np.where(exists, length, 0.0)
 
 
 def _single_step_bias(step: F64, exists: Bool, variance: F64) -> tuple[F64, Bool]:
-    """What noise adds to |step| on average, and where this is known: not near a stop."""
+    """The mean length that noise adds to |step|, and whether it is known: not near a stop."""
     total = variance.sum(axis=-1)
     mean, noise = _mean_step(step, exists, variance, _LOCAL)
     along_path = (mean**2).sum(axis=-1) - noise.sum(axis=-1)

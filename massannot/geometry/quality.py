@@ -16,7 +16,7 @@ from math import exp, isfinite, log10
 
 @dataclass(frozen=True)
 class QualityParts:
-    """What is known of an entity over some frames; None: unknown, which neither helps nor harms."""
+    """Evidence about an entity over some frames; None: unknown, which neither helps nor harms."""
 
     fb_error: float | None = None
     """Median forward-backward error of its points, as a share of the picture's diagonal."""

@@ -123,7 +123,7 @@ def eroded(mask: Mask, radius: int) -> Mask:
     across = np.ones((height + 2 * radius, width), np.bool_)
     for shift in range(2 * radius + 1):
         across &= padded[:, shift : shift + width]
-    kept = np.ones((height, width), np.bool_)
+    inner = np.ones((height, width), np.bool_)
     for shift in range(2 * radius + 1):
-        kept &= across[shift : shift + height]
-    return kept
+        inner &= across[shift : shift + height]
+    return inner

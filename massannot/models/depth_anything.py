@@ -97,7 +97,7 @@ class DepthAnything:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("depth_anything", str(self.weights), self.weights.revision)
         return self._loaded.card
@@ -168,5 +168,5 @@ def _target(config: dict[str, Any]) -> tuple[int, int]:
 
 def _canonical_of_card(folder: Path) -> CanonicalFocal | None:
     card = folder / "card.json"
-    said = json.loads(card.read_text()).get("canonical") if card.is_file() else None
-    return None if said is None else CanonicalFocal(**said)
+    canonical = json.loads(card.read_text()).get("canonical") if card.is_file() else None
+    return None if canonical is None else CanonicalFocal(**canonical)

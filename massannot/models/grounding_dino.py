@@ -97,7 +97,7 @@ class GroundingDino:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("grounding_dino", str(self.weights), self.weights.revision)
         return self._loaded.card
@@ -114,7 +114,7 @@ class GroundingDino:
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
         step = micro_batch(self.batch or (4 if loaded.device.startswith("cuda") else 1))
-        found: list[_Found] = []
+        answers: list[_PhraseBoxes] = []
         for first in range(0, len(at), step):
             chosen = list(at[first : first + step])
             levels = resized(pixels[chosen], height=height, width=width, interpolation="bilinear")
@@ -124,8 +124,8 @@ class GroundingDino:
                 for row, frame in enumerate(chosen):
                     for column, phrase in enumerate(prompt.phrases):
                         best = scores[row, column], boxes[row, column]
-                        found.append(self._answer(frames, frame, phrase, *best))
-        return _detections(found)
+                        answers.append(self._answer(frames, frame, phrase, *best))
+        return _detections(answers)
 
     def _best(
         self, loaded: _LoadedDetector, values_BCHW: torch.Tensor, prompt: DetectorPrompt
@@ -136,12 +136,12 @@ class GroundingDino:
         scores_BPQ = torch.stack(
             [logits_BQL[..., first:end].amax(-1) for first, end in prompt.spans], dim=1
         ).sigmoid()
-        kept = (scores_BPQ.amax(1, keepdim=True) > self.box_threshold) & (
+        passed = (scores_BPQ.amax(1, keepdim=True) > self.box_threshold) & (
             scores_BPQ > self.text_threshold
         )
         wanted = max(self.top_k, CANDIDATES) if self.nms_iou else self.top_k
-        kept |= scores_BPQ.isnan()  # so that it is seen, and refused
-        top = torch.where(kept, scores_BPQ, 0).topk(min(wanted, scores_BPQ.shape[-1]), dim=-1)
+        passed |= scores_BPQ.isnan()  # so that it is seen, and refused
+        top = torch.where(passed, scores_BPQ, 0).topk(min(wanted, scores_BPQ.shape[-1]), dim=-1)
         index = top.indices.flatten(1)[..., None].expand(-1, -1, 4)
         chosen = boxes_BQ4.gather(1, index).unflatten(1, top.indices.shape[1:])
         return top.values.cpu().numpy(), chosen.cpu().numpy()
@@ -166,7 +166,7 @@ class GroundingDino:
 
     def _answer(
         self, frames: Frames, frame: int, phrase: int, scores: F32, boxes_cxcywh: F32
-    ) -> _Found:
+    ) -> _PhraseBoxes:
         """One phrase's boxes in one frame: in working pixels, inside the picture, best first."""
         if not (np.isfinite(scores).all() and np.isfinite(boxes_cxcywh[scores > 0]).all()):
             raise BadModelOutput(f"boxes of {frames.source_id}, frame {frame}: found NaN")
@@ -183,7 +183,7 @@ class GroundingDino:
         if self.nms_iou:
             order = order[_unlike_better(boxes[order], self.nms_iou)]
         order = order[: self.top_k]
-        return _Found(frame, phrase, scores[order], boxes[order])
+        return _PhraseBoxes(frame, phrase, scores[order], boxes[order])
 
     def _ready(self) -> _LoadedDetector:
         if self._loaded is None:
@@ -214,7 +214,7 @@ class _LoadedDetector:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _PhraseBoxes:
     frame: int
     phrase: int
     scores: F32
@@ -223,11 +223,11 @@ class _Found:
 
 def _unlike_better(boxes_xyxy: F32, iou: float) -> npt.NDArray[np.intp]:
     """Indices of boxes, given best first, that overlap no kept better one by more than `iou`."""
-    kept: list[int] = []
+    chosen: list[int] = []
     for index, box in enumerate(boxes_xyxy):
-        if not kept or _ious(box, boxes_xyxy[kept]).max() <= iou:
-            kept.append(index)
-    return np.array(kept, np.intp)
+        if not chosen or _ious(box, boxes_xyxy[chosen]).max() <= iou:
+            chosen.append(index)
+    return np.array(chosen, np.intp)
 
 
 def _ious(box: F32, others: F32) -> F32:
@@ -238,10 +238,10 @@ def _ious(box: F32, others: F32) -> F32:
     return ratio
 
 
-def _detections(found: Sequence[_Found]) -> Detections:
+def _detections(answers: Sequence[_PhraseBoxes]) -> Detections:
     """Rows by frame in the order asked, phrase, falling score."""
-    rank = {frame: i for i, frame in enumerate(dict.fromkeys(f.frame for f in found))}
-    ordered = sorted(found, key=lambda f: (rank[f.frame], f.phrase))
+    rank = {frame: i for i, frame in enumerate(dict.fromkeys(f.frame for f in answers))}
+    ordered = sorted(answers, key=lambda f: (rank[f.frame], f.phrase))
     counts = [len(f.scores) for f in ordered]
     no_boxes, no_scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
     return Detections(

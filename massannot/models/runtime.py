@@ -1,4 +1,4 @@
-"""Which device the models run on, what torch says about it, and how much of a clip fits on it.
+"""The device that models run on, torch's view of it, and the share of a clip that fits on it.
 
 Nothing here needs torch: planning, and runs whose answers come from files, go without it.
 Micro-batch sizes are functions of recipe and device, never of free memory, so that equal clips give
@@ -37,7 +37,7 @@ def micro_batch(size: int) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had no memory left. Asks by name: who asks need not have torch."""
+    """Whether a device had no memory left. Asks by name, so that the caller need not have torch."""
     return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
 
 
@@ -50,13 +50,14 @@ def free_device_memory() -> None:
 
 @dataclass(frozen=True)
 class TorchState:
-    """What is installed and what it sees; `cuda_devices` are names, empty without a usable GPU."""
+    """The installed torch and the devices that it sees; `cuda_devices` are names, empty without a
+    usable GPU."""
 
     version: str | None
     cuda_build: str | None
     cuda_devices: tuple[str, ...]
     driver_devices: tuple[str, ...]
-    """What the NVIDIA driver reports, whether or not torch can use it."""
+    """The devices that the NVIDIA driver reports, whether or not torch can use them."""
 
     @property
     def sees_every_gpu(self) -> bool:
@@ -82,15 +83,15 @@ def pick(wish: str) -> str:
     if wish == "cpu":
         return "cpu"
     state = torch_state()
-    there = [f"cuda:{i}" for i in range(len(state.cuda_devices))]
+    devices = [f"cuda:{i}" for i in range(len(state.cuda_devices))]
     if wish == "auto":
-        return there[0] if there else "cpu"
-    if wish == "cuda" and there:
-        return there[0]
-    if wish in there:
+        return devices[0] if devices else "cpu"
+    if wish == "cuda" and devices:
+        return devices[0]
+    if wish in devices:
         return wish
     raise NothingToRun(
-        f"--device {wish}: torch {state.version or '(not installed)'} sees {there or 'no GPU'}; "
+        f"--device {wish}: torch {state.version or '(not installed)'} sees {devices or 'no GPU'}; "
         "use --device cpu, or see `massannot doctor`"
     )
 

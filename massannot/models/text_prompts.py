@@ -93,7 +93,7 @@ def unknown_words(
     phrases: Iterable[str], vocabulary: frozenset[str] | None
 ) -> dict[str, tuple[str, ...]]:
     """By phrase, the words that `vocabulary` lacks; phrases that can be asked are left out, and
-    with an open vocabulary (None) all can. Raises BadPhrase where a phrase is none at all."""
+    with an open vocabulary (None) all can. Raises BadPhrase for a text that is no phrase."""
     if vocabulary is None:
         return {}
     unknown = {
@@ -104,7 +104,7 @@ def unknown_words(
 
 
 def expected_words(vocabulary: frozenset[str] | None) -> str:
-    """What a phrase may hold, for a message."""
+    """The words that a phrase may hold, for a message."""
     return (
         "English words" if vocabulary is None else f"words out of {', '.join(sorted(vocabulary))}"
     )

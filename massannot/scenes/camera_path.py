@@ -40,7 +40,7 @@ class Lens:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """Where the camera is: it looks from `eye` at `target`, in the room frame, metres."""
+    """The camera's pose over time: it looks from `eye` at `target`, in the room frame, metres."""
 
     lens: Lens
     move: CameraMove

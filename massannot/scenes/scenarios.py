@@ -1,4 +1,4 @@
-"""How a scene begins: which bodies, where, and with which push, for each kind of story.
+"""The start of a scene: its bodies with their positions and velocities, for each kind of story.
 
 Directions are the viewer's: `right` and `away` are horizontal unit vectors seen from the camera,
 so that an occluder really stands between the lens and the path it hides.
@@ -26,7 +26,7 @@ _TRIES = 30
 
 @dataclass(frozen=True)
 class Arena:
-    """The part of the room where things happen, seen from the camera."""
+    """The part of the room where bodies start, seen from the camera."""
 
     focus: Floats  # (3,) on the floor
     right: Floats  # (3,)
@@ -111,8 +111,8 @@ def _start(rng: np.random.Generator, shape: Shape, role: Role, arena: Arena) -> 
     if role == "rebound":
         side = rng.choice([-1.0, 1.0])
         push = side * rng.uniform(3.5, 5.0) * arena.right + rng.uniform(-0.3, 0.3) * arena.away
-        place = (side * rng.uniform(0.0, 0.4), away_m)
-        return _on_floor(rng, shape, arena, place, push, lying=True, bouncy=True)
+        spot = (side * rng.uniform(0.0, 0.4), away_m)
+        return _on_floor(rng, shape, arena, spot, push, lying=True, bouncy=True)
     height = shape.bound_m + rng.uniform(0.25, 1.2)
     velocity = rng.uniform(0, 0.5) * heading
     if role == "bounce":
@@ -135,7 +135,7 @@ def _on_floor(
     rng: np.random.Generator,
     shape: Shape,
     arena: Arena,
-    place: tuple[float, float],
+    spot: tuple[float, float],
     velocity: Floats,
     *,
     lying: bool,
@@ -157,7 +157,7 @@ def _on_floor(
     else:
         rotation = yaw
         height = float(-shape.lowest_points(np.array([0, 0, 1.0]))[:, 2].min())
-    position = arena.point(place[0], place[1], height)
+    position = arena.point(spot[0], spot[1], height)
     return _body(rng, shape, position, rotation, velocity, spin, bouncy=bouncy)
 
 
@@ -172,8 +172,8 @@ def _meeting(rng: np.random.Generator, names: list[str], arena: Arena) -> list[B
         reach = min(speed * delay_s, arena.half_width_m) + 0.8 * shape.bound_m
         aside = rng.uniform(-0.1, 0.1)
         velocity = -side * speed * arena.right
-        place = (side * reach, meet_away + aside)
-        bodies.append(_on_floor(rng, shape, arena, place, velocity, lying=True))
+        spot = (side * reach, meet_away + aside)
+        bodies.append(_on_floor(rng, shape, arena, spot, velocity, lying=True))
     return bodies
 
 
@@ -188,13 +188,13 @@ def _hiding(rng: np.random.Generator, names: list[str], arena: Arena) -> list[Bo
     }
     front = shapes[names[0]]
     near = -rng.uniform(0.5, 0.7) * arena.half_depth_m
-    place = (rng.uniform(-0.3, 0.3), near)
-    bodies = [_on_floor(rng, front, arena, place, np.zeros(3), lying=False)]
+    spot = (rng.uniform(-0.3, 0.3), near)
+    bodies = [_on_floor(rng, front, arena, spot, np.zeros(3), lying=False)]
     mover = draw_shape(rng, names[1])
     side = rng.choice([-1.0, 1.0])
     speed = rng.uniform(1.1, 1.9)
-    place = (side * rng.uniform(0.8, 1.0) * arena.half_width_m, near + rng.uniform(0.9, 1.2))
-    bodies.append(_on_floor(rng, mover, arena, place, -side * speed * arena.right, lying=True))
+    spot = (side * rng.uniform(0.8, 1.0) * arena.half_width_m, near + rng.uniform(0.9, 1.2))
+    bodies.append(_on_floor(rng, mover, arena, spot, -side * speed * arena.right, lying=True))
     return bodies
 
 

@@ -1,4 +1,4 @@
-"""What is written beside a rendered clip: enough to make the very same scene again.
+"""SceneRecord: the JSON file beside a rendered clip, enough to make the very same scene again.
 
 A `SceneLibrary` is the folder that `massannot scenes render` wrote. It finds scenes by video id, so
 the bytes of a rendered clip are enough to ask what is true in it.
@@ -36,8 +36,8 @@ class SceneRecord:
     def from_json(cls, path: Path) -> SceneRecord:
         """Read back. Raises UsageError for a file that is not one, or of another scene version."""
         try:
-            found = json.loads(path.read_text())
-            record = cls(**{**found, "options": SceneOptions(**found["options"])})
+            content = json.loads(path.read_text())
+            record = cls(**{**content, "options": SceneOptions(**content["options"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UsageError(
                 f"{path}: expected a scene as `massannot scenes render` writes it: {error}"
@@ -63,10 +63,10 @@ class SceneLibrary:
     @cached_property
     def records(self) -> dict[str, SceneRecord]:
         """By video id. Raises UsageError when the folder holds no scenes."""
-        found = [SceneRecord.from_json(p) for p in sorted(self.folder.glob("scenes/*.json"))]
-        if not found:
+        records = [SceneRecord.from_json(p) for p in sorted(self.folder.glob("scenes/*.json"))]
+        if not records:
             raise UsageError(f"{self.folder} holds no scenes/*.json; {self._way_out()}")
-        return {record.video_id: record for record in found}
+        return {record.video_id: record for record in records}
 
     def _way_out(self) -> str:
         above = self.folder.resolve().parent

@@ -1,4 +1,4 @@
-"""What is true in the pictures of a clip, in the pixels that the models saw.
+"""Answers: the truth about the pictures of a clip, in the working pixels that models see.
 
 Frames may be fewer, smaller or start later than the scene's: pictures are matched by time, and
 everything is cast again at the working size's own pixel centres, so nothing is resampled.
@@ -46,7 +46,8 @@ class Answers:
 
     @classmethod
     def of(cls, scene: Scene, frames: Frames) -> Answers:
-        """Raises ModelFailed when a picture's time is not that of a frame of the scene."""
+        """The answers for these frames. Raises ModelFailed for a picture whose time is not that of
+        a frame of the scene."""
         position = frames.t_s * scene.options.fps
         nearest = np.round(position)
         wrong = (np.abs(position - nearest) > _ON_TIME_FRAMES) | (nearest < 0)
@@ -77,7 +78,7 @@ class Answers:
         return np.asarray(self.ids(frame) == entity + 1)
 
     def box_xyxy(self, frame: int, entity: int) -> Floats | None:
-        """(4,) half-open box of what is seen of the entity; None: nothing is."""
+        """(4,) half-open box of the entity's visible part; None: it has none."""
         mask = self.mask(frame, entity)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
@@ -99,11 +100,11 @@ class Answers:
 
     def tracks(self, queries_txy: Floats) -> ExactTracks:
         """Tracks (T, N) of queries (N, 3) of (frame, x, y), in and out in working pixels."""
-        asked = np.asarray(queries_txy, np.float64).reshape(-1, 3).copy()
+        queries = np.asarray(queries_txy, np.float64).reshape(-1, 3).copy()
         frames = np.array(self.scene_frames)
-        asked[:, 0] = frames[asked[:, 0].astype(int)]
-        asked[:, 1:] *= self.scale
-        whole = exact_tracks(self.scene, asked)
+        queries[:, 0] = frames[queries[:, 0].astype(int)]
+        queries[:, 1:] *= self.scale
+        whole = exact_tracks(self.scene, queries)
         return ExactTracks(
             whole.xy[frames] / self.scale, whole.xyz_cam[frames], whole.visible[frames]
         )
@@ -152,12 +153,14 @@ def followed_points(
             if len(xy := choose_points(answers.mask(frame, entity), per_entity))
         ]
         if queries:
-            asked = np.concatenate(queries)
-            yield TruePoints(entity, asked[:, 0].astype(np.int64), answers.tracks(asked))
+            queries_txy = np.concatenate(queries)
+            yield TruePoints(
+                entity, queries_txy[:, 0].astype(np.int64), answers.tracks(queries_txy)
+            )
 
 
 def visible_surface_centre(points: TruePoints) -> Centres:
-    """(T,) centres of what is seen of an entity, camera frame, metres; absent where hidden."""
+    """(T,) centres of an entity's visible part, camera frame, metres; absent where hidden."""
     visible = points.tracks.visible
     xyz = np.where(visible[..., None], points.tracks.xyz_cam, np.nan)
     return surface_centre(xyz, visible, min_points=1)

@@ -5,8 +5,6 @@ between 1.4 and 1.6 m above the floor (CAMERA_HEIGHT_M). The room frame has z up
 the middle of the floor; frame k is at k / fps seconds. Names are unique within a scene: no two
 bodies share both colour and shape.
 
-Which seeds are for training and which are for judging.
-
 A trainer draws seeds only from TRAINING_SEEDS and calls `refuse_held_out` on every seed it was
 given. VALIDATION_SEEDS calibrate thresholds and pick checkpoints; TEST_SEEDS give the numbers that
 are published, and nothing else may look at them.
@@ -36,24 +34,11 @@ from massannot.scenes.scenarios import SCENARIOS, Arena, Scenario, draw_bodies
 from massannot.scenes.shapes import SHAPE_NAMES, Floats
 from massannot.scenes.textures import TILE_M, Skin, Tiling, draw_floor, draw_skin, draw_wall
 
+SCENE_VERSION = 1
 VALIDATION_SEEDS = range(900_000, 900_128)
 TEST_SEEDS = range(900_128, 900_256)
 HELD_OUT_SEEDS = range(900_000, 901_000)  # the two above and room for later rulers
 TRAINING_SEEDS = range(1_000_000, 2_000_000_000)
-
-
-def refuse_held_out(seeds: Iterable[int]) -> None:
-    """Raise ValueError if any of the seeds is kept for validation or test."""
-    held_out = sorted(seed for seed in set(seeds) if seed in HELD_OUT_SEEDS)
-    if held_out:
-        raise ValueError(
-            f"training seeds: found {held_out[:5]} of the held-out seeds "
-            f"{HELD_OUT_SEEDS.start}..{HELD_OUT_SEEDS.stop - 1}, expected none; "
-            f"draw from TRAINING_SEEDS ({TRAINING_SEEDS.start} and up)"
-        )
-
-
-SCENE_VERSION = 1
 
 COLOURS: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("red", (205, 38, 38)),
@@ -66,7 +51,6 @@ COLOURS: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("white", (236, 236, 236)),
 )
 COLOUR_NAMES = tuple(name for name, _ in COLOURS)
-
 _RGB = dict(COLOURS)
 _DRAWS = 25
 _CLEARANCE_M = 0.35
@@ -77,7 +61,7 @@ Matrices: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What may be asked of a scene; None leaves the choice to the seed."""
+    """Settings of a scene; None leaves the choice to the seed."""
 
     width: int = 160
     height: int = 128
@@ -221,8 +205,19 @@ def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
     return scene
 
 
+def refuse_held_out(seeds: Iterable[int]) -> None:
+    """Raise ValueError if any of the seeds is kept for validation or test."""
+    held_out = sorted(seed for seed in set(seeds) if seed in HELD_OUT_SEEDS)
+    if held_out:
+        raise ValueError(
+            f"training seeds: found {held_out[:5]} of the held-out seeds "
+            f"{HELD_OUT_SEEDS.start}..{HELD_OUT_SEEDS.stop - 1}, expected none; "
+            f"draw from TRAINING_SEEDS ({TRAINING_SEEDS.start} and up)"
+        )
+
+
 def name_of(colour: str, shape: str) -> str:
-    """What a person would type for it: "a red ball", "an orange cone"."""
+    """The phrase that a person would type for it: "a red ball", "an orange cone"."""
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
 
 
@@ -308,8 +303,8 @@ def _named(
 def _draw_lamps(rng: np.random.Generator, room: Room) -> tuple[Lamp, ...]:
     lamps = []
     for strength in ((1.0,), (0.65, 0.45))[int(rng.random() < 0.45)]:
-        place = rng.uniform(-0.6, 0.6, 2) * room.half_m
-        position = np.array([place[0], place[1], room.height_m - rng.uniform(0.1, 0.4)])
+        spot = rng.uniform(-0.6, 0.6, 2) * room.half_m
+        position = np.array([spot[0], spot[1], room.height_m - rng.uniform(0.1, 0.4)])
         warmth = rng.uniform(-0.08, 0.08)
         colour = np.array([1 + warmth, 1.0, 1 - warmth])
         lamps.append(Lamp(position, strength * float(rng.uniform(0.85, 1.15)), colour))

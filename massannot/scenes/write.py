@@ -1,4 +1,4 @@
-"""Scenes as files: films to annotate, and a dataset of what is true in them.
+"""Scenes as files: films to annotate, and a dataset of their truth.
 
     OUT/videos/scene-7.mp4      H.264, frame k at exactly k / fps
     OUT/scenes/scene-7.json     seed and options: enough to render the very same scene again

@@ -28,7 +28,7 @@ from massannot.models.protocols import Model, ModelCard
 from massannot.models.runtime import free_device_memory, halved, is_out_of_memory
 
 GIVEN = ("frames",)
-"""What every clip has before the first stage: its pictures and the table of the same name."""
+"""Given before the first stage: a clip's pictures and the table of the same name."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Stage(abc.ABC):
             model.destroy()
 
     def cards(self) -> tuple[ModelCard, ...]:
-        """Which weights answered, in the order of the fields."""
+        """The weights of the models, in the order of the fields."""
         return tuple(model.card() for model in self._models())
 
     def _models(self) -> Iterator[Model]:
@@ -90,10 +90,10 @@ class EarlierResults(Protocol):
     """Results of an earlier run that stand in for stages of this one."""
 
     def instead(self, clip: Clip) -> Mapping[int, Callable[[Clip], Clip]]:
-        """For the place of each stage that need not run, what it would have changed."""
+        """By the index of each stage that need not run: a function that makes its changes."""
 
-    def made(self, place: int, clip: Clip) -> None:
-        """The stage at this place has run."""
+    def made(self, index: int, clip: Clip) -> None:
+        """Note that the stage at this index has run."""
 
 
 class StageFailed(ClipError):
@@ -113,7 +113,8 @@ class Pipeline:
     stages: tuple[Stage, ...]
     profile: str = ""
     notes: tuple[str, ...] = ()
-    """Said in every summary: which answers are oracles', which weights are not for real video."""
+    """Sentences for every summary: answers that are oracles', weights that are not for real
+    video."""
     earlier: EarlierResults | None = dataclasses.field(default=None, compare=False)
     """Changes nothing but the time it takes."""
 
@@ -166,9 +167,9 @@ class Pipeline:
 
     def _process(self, clip: Clip, times: list[StageTime] | None) -> Clip:
         instead = {} if self.earlier is None else self.earlier.instead(clip)
-        for place, stage in enumerate(self.stages):
-            if place in instead:
-                clip = instead[place](clip)
+        for index, stage in enumerate(self.stages):
+            if index in instead:
+                clip = instead[index](clip)
                 continue
             started = time.perf_counter()
             try:
@@ -185,11 +186,11 @@ class Pipeline:
             if times is not None:
                 times.append(StageTime(stage.name, time.perf_counter() - started))
             if self.earlier is not None:
-                self.earlier.made(place, clip)
+                self.earlier.made(index, clip)
         return clip
 
     def describe(self) -> dict[str, Any]:
-        """Everything that decides the output, as JSON values: stages, options, models."""
+        """The recipe as JSON values: all stages, options and models, which decide the output."""
         return {
             "recipe": self.name,
             "profile": self.profile,

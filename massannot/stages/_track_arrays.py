@@ -1,6 +1,7 @@
 """Columns of a clip's tables as numpy arrays, and back: frames first, (T, N), unknown is NaN.
 
-Paths that points of the background seem to walk, though they ought to stand still.
+`background_paths` are the paths that points of the background seem to walk, though they ought to
+stand still.
 """
 
 from __future__ import annotations
@@ -20,45 +21,6 @@ from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import jitter, path_length
 from massannot.models.protocols import I32, PointTracker, PointTracks
 from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
-
-
-@dataclass(frozen=True, eq=False)
-class BackgroundPaths:
-    """N lifted background points in the world."""
-
-    xyz_world: F64
-    """(T, N, 3); NaN: absent."""
-    measured: Bool
-    jitter: F64
-    """(N, 3), see geometry/motion.py."""
-    t_s: F64
-
-    def over(self, first: int, end: int) -> tuple[F64, F64]:
-        """Debiased path lengths (M,) in the frames first..end (exclusive) and the seconds (M,) that
-        each covers, of those points that are measured at two times at least."""
-        part, t_s = slice(first, end), self.t_s[first:end]
-        measured = self.measured[part]
-        long = measured.sum(axis=0) >= 2
-        measured = measured[:, long]
-        length = path_length(
-            self.xyz_world[part][:, long], measured, jitter=self.jitter[long], t_s=t_s
-        )
-        last = len(measured) - 1 - measured[::-1].argmax(axis=0)
-        return length, t_s[last] - t_s[measured.argmax(axis=0)]
-
-
-def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPaths | None:
-    """The background of a clip in the world; None where its stillness cannot be expected: nothing
-    lifted, or a camera that moves, or may move, in a way that nobody told."""
-    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
-    if clip.table("tracks_xyz").num_rows == 0 or (assumed and camera_static is not True):
-        return None
-    background = space_tracks(clip).of(BACKGROUND)
-    world_from_cam = inverse(camera_arrays(clip)[1])
-    xyz = apply(world_from_cam[:, None], background.xyz)
-    noise = jitter(xyz, background.measured, t_s=clip.frames.t_s)
-    return BackgroundPaths(xyz, background.measured, noise, clip.frames.t_s)
-
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -129,6 +91,44 @@ def space_tracks(clip: Clip) -> SpaceTracks:
         xyz=np.stack([lists(table, axis, n_frames) for axis in "xyz"], axis=-1),
         measured=_are(table["state"], "measured").reshape(table.num_rows, n_frames).T,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundPaths:
+    """N lifted background points in the world."""
+
+    xyz_world: F64
+    """(T, N, 3); NaN: absent."""
+    measured: Bool
+    jitter: F64
+    """(N, 3), see geometry/motion.py."""
+    t_s: F64
+
+    def over(self, first: int, end: int) -> tuple[F64, F64]:
+        """Debiased path lengths (M,) in the frames first..end (exclusive) and the seconds (M,) that
+        each covers, of those points that are measured at two times at least."""
+        part, t_s = slice(first, end), self.t_s[first:end]
+        measured = self.measured[part]
+        long = measured.sum(axis=0) >= 2
+        measured = measured[:, long]
+        length = path_length(
+            self.xyz_world[part][:, long], measured, jitter=self.jitter[long], t_s=t_s
+        )
+        last = len(measured) - 1 - measured[::-1].argmax(axis=0)
+        return length, t_s[last] - t_s[measured.argmax(axis=0)]
+
+
+def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPaths | None:
+    """The background of a clip in the world; None where its stillness cannot be expected: nothing
+    lifted, or a camera that moves, or may move, by unknown poses."""
+    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
+    if clip.table("tracks_xyz").num_rows == 0 or (assumed and camera_static is not True):
+        return None
+    background = space_tracks(clip).of(BACKGROUND)
+    world_from_cam = inverse(camera_arrays(clip)[1])
+    xyz = apply(world_from_cam[:, None], background.xyz)
+    noise = jitter(xyz, background.measured, t_s=clip.frames.t_s)
+    return BackgroundPaths(xyz, background.measured, noise, clip.frames.t_s)
 
 
 def camera_arrays(clip: Clip) -> tuple[F64, F64]:

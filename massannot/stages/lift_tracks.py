@@ -22,7 +22,7 @@ class LiftTracks(Stage):
     """Lifts all points of a clip at once."""
 
     edge: EdgeRule = field(default_factory=EdgeRule)
-    """Which readings lie on a depth edge."""
+    """The rule for readings that lie on a depth edge."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "tracks_xy", "cameras")
     writes: ClassVar[tuple[str, ...]] = ("tracks_xyz",)

@@ -1,4 +1,4 @@
-"""Where each entity is in each frame: the table `positions`.
+"""The position of each entity in each frame: the table `positions`.
 
 The position is the component-wise median of the entity's points that are MEASURED in the frame, in
 the camera of the frame and in the world: p_world = world_from_cam @ p_cam. Where too few are

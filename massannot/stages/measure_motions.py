@@ -1,4 +1,4 @@
-"""How far each entity went in each segment: the table `motions`.
+"""The motion of each entity in each segment: the table `motions`.
 
 For an entity and a segment [first_frame, end_frame), in the camera's frame and in the world's:
 
@@ -111,7 +111,7 @@ class MeasureMotions(Stage):
 
 
 def _unknown(first: int, last: int) -> None:
-    """The noise floor where nobody can tell."""
+    """The noise floor where it is unknown."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from massannot.stages._stage import Stage
 
 @dataclass(frozen=True)
 class PropagateMasks(IdentityOptions, Stage):
-    """Follows what was detected with `propagator` and decides who is who."""
+    """Follows the detected things with `propagator` and gives each thing one entity."""
 
     _: KW_ONLY
     propagator: MaskPropagator

@@ -35,7 +35,7 @@ class StabilizeDepth(Stage):
     """Fits each frame's depth on the background points of `tracks_xy`."""
 
     static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
-    """When the camera stands still; the same as in summarize_clip."""
+    """The rule for a camera that stands still; the same as in summarize_clip."""
     fit: BackgroundFitRule = field(default_factory=BackgroundFitRule)
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "tracks_xy", "cameras")

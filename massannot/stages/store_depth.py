@@ -1,4 +1,4 @@
-"""Depth kept for looking at, on request: the table `depth_maps`, 16-bit PNGs of reduced size.
+"""Depth stored for people to look at, on request: `depth_maps`, 16-bit PNGs of reduced size.
 
 A smaller map takes every so-many-th value as it is: averaging would invent depths between an object
 and what is behind it. Depth is stored as depth, affine depth as the inverse depth it is; 65,535

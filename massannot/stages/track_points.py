@@ -84,10 +84,10 @@ class TrackPoints(Stage):
         """Queries (N, 3) outside of the entities, source pixels."""
         frames = clip.frames
         last = len(clip) - 1
-        asked = sorted({0, last // 2, last}) if last >= 0 else []
+        chosen = sorted({0, last // 2, last}) if last >= 0 else []
         ever = masks.boxes_free(frames.height, frames.width, frames.source_from_working)
         parts = [np.zeros((0, 3))]
-        for frame, n_points in zip(asked, _shares(self.n_background, [1] * len(asked))):
+        for frame, n_points in zip(chosen, _shares(self.n_background, [1] * len(chosen))):
             free = ever
             if np.count_nonzero(ever) < _OPEN_SHARE * ever.size:
                 free = masks.free_at(frame, frames.height, frames.width)

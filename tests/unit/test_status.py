@@ -270,3 +270,27 @@ def test_an_interrupted_run_counts_no_clip_that_is_not_there(tmp_path):
         plan, Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu", progress=progress
     )
     assert (summary.planned, summary.done, summary.remaining) == (2, 2, 0)
+
+
+def test_the_time_of_each_stage_is_that_of_the_logs(finished):
+    found = standing(finished)
+    assert found.stages.clips == N_CLIPS - 1
+    assert set(found.stages.seconds) == {
+        "waited", "measure_brightness", "describe_clip", "misbehave"
+    }  # fmt: skip
+    assert found.stages.gpu_hours == 0
+    assert "a clip: " in status.as_text(finished, found)
+    assert sum(found.failed_by_hour.values()) == 2
+
+
+def test_seconds_on_a_gpu_are_gpu_hours(tmp_path):
+    logs = Layout(tmp_path).logs
+    logs.mkdir(parents=True)
+    done = "2026-01-01 10:00:00,200 INFO w clip v.mp4#0 done as ab in shard 000000, waited 9.00 s"
+    (logs / "worker-0.a.log").write_text(
+        f"2026-01-01 10:00:00,100 INFO w models ready on cuda:0 after 3.0 s\n{done}, deep 36.00 s\n"
+    )
+    (logs / "worker-1.a.log").write_text(f"{done}, deep 4.00 s\n")
+    found = status.stage_times(Layout(tmp_path))
+    assert (found.clips, found.seconds) == (2, {"deep": 40.0, "waited": 18.0})
+    assert found.gpu_hours == pytest.approx(0.01)

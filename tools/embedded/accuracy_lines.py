@@ -48,7 +48,7 @@ def lines(records: Mapping[str, Records]) -> tuple[Line, ...]:
               "points stand still", _mean([r["AJ_static"] for r in tracks])),
         _line("from text", "things found under their name, mean J over 0.7",
               _pooled(_rightly_named(whole)), "nothing found", _pooled(none), 0.7),
-        _line("from text", "things found under any name asked", _pooled(_found(whole)),
+        _line("from text", "things found under any name asked", _pooled(_found_shares(whole)),
               "nothing found", _pooled(none)),
         _line("from text", "absent things that were found",
               _ratio([r["absent_found"] for r in whole], [r["absent"] for r in whole])),
@@ -87,7 +87,7 @@ def cpu_s_per_clip(whole: Records) -> ConfidenceInterval:
 
 def _scores(records: Records) -> dict[str, Statistic]:
     return {
-        "found": _pooled(_found(records))[0],
+        "found": _pooled(_found_shares(records))[0],
         "rightly named": _pooled(_rightly_named(records))[0],
         "mean J": _pooled([r["js"] for r in records])[0],
         "absent found": _ratio(
@@ -97,7 +97,7 @@ def _scores(records: Records) -> dict[str, Statistic]:
     }
 
 
-def _found(records: Records) -> list[list[float]]:
+def _found_shares(records: Records) -> list[list[float]]:
     return [[float(j > FOUND_J) for j in r["js"]] for r in records]
 
 
@@ -127,8 +127,8 @@ def _line(
     if trivial_value is not None:
         trivial_of = bootstrap(trivial_value[0], n_clips=n, seed=SEED)
         gain = bootstrap(_difference(of, trivial_value[0]), n_clips=n, seed=SEED)
-    found = bootstrap(of, n_clips=n, seed=SEED)
-    return Line(stage, score, found, trivial, trivial_of, gain, target, not less)
+    interval = bootstrap(of, n_clips=n, seed=SEED)
+    return Line(stage, score, interval, trivial, trivial_of, gain, target, not less)
 
 
 def _difference(first: Statistic, second: Statistic) -> Statistic:

@@ -1,7 +1,7 @@
 """One clip through many pipelines that differ in single stages.
 
-A stage runs again only where something that it reads (`Stage.reads`) was made otherwise: depth does
-not wait for who found the masks. What comes out is what each pipeline alone would give.
+A stage runs again only where something that it reads (`Stage.reads`) was made otherwise: depth is
+not computed anew for other masks. The result is the one of each pipeline alone.
 """
 
 from __future__ import annotations

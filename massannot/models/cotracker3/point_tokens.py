@@ -1,18 +1,14 @@
-"""What the transformer reads of every point in every frame, anew in each iteration.
+"""The tokens of the transformer: one for every point in every frame, made anew in each iteration.
 
 A token is the concatenation of two logits, four levels of correlation and the motion, plus a time
 embedding, through one linear layer. Unusual: that layer is applied part by part, so the 1110
 numbers never exist. The time embedding becomes a bias per frame, and the last layer of the
 correlation's perceptron is multiplied into it once, which makes one matrix of two.
 
-How well the neighbourhood of a position looks like the point that is followed.
-
-Every sample of a 7x7 neighbourhood is compared with every sample of the 7x7 template: 2401 dot
-products per point, frame and level. Unusual: the 8x8 whole-pixel neighbours are gathered and
-compared first, and the bilinear interpolation (which is linear, so the order does not matter)
-runs over 49 products instead of 128 channels.
-
-Points to ask CoTracker3 for when nobody says which: grids, and grids on a mask.
+Correlation compares every sample of the 7x7 neighbourhood of a position with every sample of the
+point's 7x7 template: 2401 dot products per point, frame and level. The 8x8 whole-pixel neighbours
+are gathered and compared first, and the bilinear interpolation (which is linear, so the order does
+not matter) runs over 49 products instead of 128 channels.
 """
 
 from __future__ import annotations
@@ -28,6 +24,10 @@ from massannot.models.cotracker3.transformer import Mlp
 
 Templates = tuple[Tensor, ...]
 """Per level (P, (2r+1)^2, D) for P points, x slow, y fast."""
+MARGIN = 1 / 64
+"""Of the width, left free on all four sides."""
+N_FREQUENCIES = 10
+MOTION_CHANNELS = 4 + 8 * N_FREQUENCIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,101 +84,6 @@ class Points:
             moved(before.visibility, fresh.visibility, known),
             moved(before.confidence, fresh.confidence, known),
         )
-
-
-def sample_templates(
-    features: Features, xy: Tensor, frames: Tensor, video_of: Tensor, *, radius: int
-) -> Templates:
-    """What P points look like.
-
-    `xy` (P, 2) in level-0 units, `frames` (P,) times in `features` (clamped to the clip),
-    `video_of` (P,) which video each point belongs to.
-    """
-    stored = features.order.index_select(0, frames.clamp(0, features.n_frames - 1))
-    templates = []
-    for level, maps in enumerate(features.levels):
-        rows, fraction = _neighbour_rows(
-            maps, xy[:, None] / 2**level, video_of[:, None], stored[:, None], radius=radius
-        )
-        around = maps.flatten(0, 3).index_select(0, rows.flatten())
-        side = 2 * radius + 2
-        around = around.view(len(xy), 1, side, side, maps.shape[-1])
-        templates.append(_interpolate(around, fraction).flatten(1, 3))
-    return tuple(templates)
-
-
-def correlate(
-    features: Features, level: int, xy: Tensor, template: Tensor, video_of: Tensor, *, radius: int
-) -> Tensor:
-    """(P*T, (2r+1)^4) products of the neighbourhoods of `xy` with the points' templates.
-
-    `xy` (P, T, 2) in level-0 units, `template` (P, (2r+1)^2, D) of this level, `video_of` (P,).
-    Target sample slow, template sample fast, in both x slow and y fast.
-    """
-    maps = features.levels[level]
-    n_points, n_frames = xy.shape[:2]
-    rows, fraction = _neighbour_rows(
-        maps, xy / 2**level, video_of[:, None], features.order[None], radius=radius
-    )
-    # One matrix product per point, over all its frames: T*64 rows against 49.
-    around = maps.flatten(0, 3).index_select(0, rows.flatten()).view(n_points, -1, maps.shape[-1])
-    products = torch.bmm(around, template.transpose(1, 2))
-    side = 2 * radius + 2
-    products = products.view(n_points, n_frames, side, side, template.shape[1])
-    return _interpolate(products, fraction).reshape(n_points * n_frames, -1)
-
-
-def _neighbour_rows(
-    maps: Tensor, xy: Tensor, video_of: Tensor, stored: Tensor, *, radius: int
-) -> tuple[Tensor, Tensor]:
-    """Rows of `maps` (B, F, W, H, D), flattened to (B*F*W*H, D), around positions `xy` (P, T, 2).
-
-    Returns rows (P, T, 2r+2, 2r+2), x slow, with every tap clamped into the map (the same as
-    clamping the positions), and the fraction (P, T, 2) of a pixel that the positions go beyond.
-    """
-    _, n_frames, width, height, _ = maps.shape
-    # Far outside all taps meet the border anyway; without this a wild position overflows int64.
-    size = torch.stack([torch.full_like(xy[0, 0, 0], width), torch.full_like(xy[0, 0, 0], height)])
-    xy = torch.minimum(xy.clamp_min(-2.0 * radius - 2), size + (2.0 * radius + 2))
-    corner = xy.floor()
-    offsets = torch.arange(-radius, radius + 2, device=xy.device)
-    taps = corner.long()[..., None] + offsets
-    x = taps[..., 0, :].clamp(0, width - 1)
-    y = taps[..., 1, :].clamp(0, height - 1)
-    picture = (video_of * n_frames + stored)[..., None]
-    rows = ((picture * width + x) * height)[..., None] + y[..., None, :]
-    return rows, xy - corner
-
-
-def _interpolate(grid: Tensor, fraction: Tensor) -> Tensor:
-    """Bilinear interpolation of `grid` (P, T, S, S, K) to (P, T, S-1, S-1, K), x slow."""
-    fraction = fraction.to(grid.dtype)[..., None, None, None]
-    x, y = fraction[:, :, 0], fraction[:, :, 1]
-    grid = torch.lerp(grid[..., :-1, :], grid[..., 1:, :], y)
-    return torch.lerp(grid[..., :-1, :, :], grid[..., 1:, :, :], x)
-
-
-MARGIN = 1 / 64
-"""Of the width, left free on all four sides."""
-
-
-def grid_queries(grid_size: int, *, frame: int, size: tuple[int, int]) -> Tensor:
-    """(1, n*n, 3) queries (t, x, y) on pictures of `size` (H, W), row by row; one point alone is
-    the centre."""
-    height, width = size
-    if grid_size == 1:
-        return torch.tensor([[[float(frame), width / 2, height / 2]]])
-    margin = width * MARGIN
-    y, x = torch.meshgrid(
-        torch.linspace(margin, height - margin, grid_size),
-        torch.linspace(margin, width - margin, grid_size),
-        indexing="ij",
-    )
-    return torch.stack([torch.full_like(x, frame), x, y], dim=-1).flatten(0, 1)[None]
-
-
-N_FREQUENCIES = 10
-MOTION_CHANNELS = 4 + 8 * N_FREQUENCIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,10 +157,82 @@ class Tokens:
             ours = template[chunk]
             if self.arrived is not None:
                 ours = ours * self.arrived[chunk, None, None]
-            found = correlate(self.features, level, xy, ours, video_of, radius=self.radius)
-            hidden.append(self.corr_mlp.hidden(found))
+            products = correlate(self.features, level, xy, ours, video_of, radius=self.radius)
+            hidden.append(self.corr_mlp.hidden(products))
         part = F.linear(torch.cat(hidden, dim=-1), self.weights.correlation)
         return part.view(*xy.shape[:2], -1).transpose(0, 1)
+
+
+def sample_templates(
+    features: Features, xy: Tensor, frames: Tensor, video_of: Tensor, *, radius: int
+) -> Templates:
+    """The templates of P points.
+
+    `xy` (P, 2) in level-0 units, `frames` (P,) times in `features` (clamped to the clip),
+    `video_of` (P,) which video each point belongs to.
+    """
+    stored = features.order.index_select(0, frames.clamp(0, features.n_frames - 1))
+    templates = []
+    for level, maps in enumerate(features.levels):
+        rows, fraction = _neighbour_rows(
+            maps, xy[:, None] / 2**level, video_of[:, None], stored[:, None], radius=radius
+        )
+        around = maps.flatten(0, 3).index_select(0, rows.flatten())
+        side = 2 * radius + 2
+        around = around.view(len(xy), 1, side, side, maps.shape[-1])
+        templates.append(_interpolate(around, fraction).flatten(1, 3))
+    return tuple(templates)
+
+
+def correlate(
+    features: Features, level: int, xy: Tensor, template: Tensor, video_of: Tensor, *, radius: int
+) -> Tensor:
+    """(P*T, (2r+1)^4) products of the neighbourhoods of `xy` with the points' templates.
+
+    `xy` (P, T, 2) in level-0 units, `template` (P, (2r+1)^2, D) of this level, `video_of` (P,).
+    Target sample slow, template sample fast, in both x slow and y fast.
+    """
+    maps = features.levels[level]
+    n_points, n_frames = xy.shape[:2]
+    rows, fraction = _neighbour_rows(
+        maps, xy / 2**level, video_of[:, None], features.order[None], radius=radius
+    )
+    # One matrix product per point, over all its frames: T*64 rows against 49.
+    around = maps.flatten(0, 3).index_select(0, rows.flatten()).view(n_points, -1, maps.shape[-1])
+    products = torch.bmm(around, template.transpose(1, 2))
+    side = 2 * radius + 2
+    products = products.view(n_points, n_frames, side, side, template.shape[1])
+    return _interpolate(products, fraction).reshape(n_points * n_frames, -1)
+
+
+def _neighbour_rows(
+    maps: Tensor, xy: Tensor, video_of: Tensor, stored: Tensor, *, radius: int
+) -> tuple[Tensor, Tensor]:
+    """Rows of `maps` (B, F, W, H, D), flattened to (B*F*W*H, D), around positions `xy` (P, T, 2).
+
+    Returns rows (P, T, 2r+2, 2r+2), x slow, with every tap clamped into the map (the same as
+    clamping the positions), and the fraction (P, T, 2) of a pixel that the positions go beyond.
+    """
+    _, n_frames, width, height, _ = maps.shape
+    # Far outside all taps meet the border anyway; without this a wild position overflows int64.
+    size = torch.stack([torch.full_like(xy[0, 0, 0], width), torch.full_like(xy[0, 0, 0], height)])
+    xy = torch.minimum(xy.clamp_min(-2.0 * radius - 2), size + (2.0 * radius + 2))
+    corner = xy.floor()
+    offsets = torch.arange(-radius, radius + 2, device=xy.device)
+    taps = corner.long()[..., None] + offsets
+    x = taps[..., 0, :].clamp(0, width - 1)
+    y = taps[..., 1, :].clamp(0, height - 1)
+    picture = (video_of * n_frames + stored)[..., None]
+    rows = ((picture * width + x) * height)[..., None] + y[..., None, :]
+    return rows, xy - corner
+
+
+def _interpolate(grid: Tensor, fraction: Tensor) -> Tensor:
+    """Bilinear interpolation of `grid` (P, T, S, S, K) to (P, T, S-1, S-1, K), x slow."""
+    fraction = fraction.to(grid.dtype)[..., None, None, None]
+    x, y = fraction[:, :, 0], fraction[:, :, 1]
+    grid = torch.lerp(grid[..., :-1, :], grid[..., 1:, :], y)
+    return torch.lerp(grid[..., :-1, :, :], grid[..., 1:, :, :], x)
 
 
 def time_embedding(n_times: int, width: int) -> Tensor:
@@ -283,3 +260,18 @@ def motion_embedding(xy: Tensor) -> Tensor:
     octaves = 2.0 ** torch.arange(N_FREQUENCIES, dtype=z.dtype, device=z.device)
     angles = (z[..., None, :] * octaves[:, None]).flatten(2)
     return torch.cat([z, angles.sin(), angles.cos()], dim=-1)
+
+
+def grid_queries(grid_size: int, *, frame: int, size: tuple[int, int]) -> Tensor:
+    """(1, n*n, 3) queries (t, x, y) on pictures of `size` (H, W), row by row; one point alone is
+    the centre."""
+    height, width = size
+    if grid_size == 1:
+        return torch.tensor([[[float(frame), width / 2, height / 2]]])
+    margin = width * MARGIN
+    y, x = torch.meshgrid(
+        torch.linspace(margin, height - margin, grid_size),
+        torch.linspace(margin, width - margin, grid_size),
+        indexing="ij",
+    )
+    return torch.stack([torch.full_like(x, frame), x, y], dim=-1).flatten(0, 1)[None]

@@ -2,8 +2,8 @@
 each an option named after what it does.
 
 Unusual: pictures are resized and encoded once (`encode`); any number of calls and the backward pass
-read the same features. Coordinates are the network's own: whole
-numbers are pixel centres, and the resize maps corner pixel centres onto one another.
+read the same features. Coordinates are the network's own: whole numbers are pixel centres, and the
+resize maps corner pixel centres onto one another.
 
 CoTracker3Stream is the online network on a video without an end: frames go in as they come, each is
 encoded once, and at most one window of feature maps and one of results are held. The results equal
@@ -28,7 +28,7 @@ VisibilityRule = Literal["visibility", "visibility times confidence"]
 
 @dataclass(frozen=True)
 class Conventions:
-    """How the network is asked and its answer read; the defaults are the official offline ones."""
+    """How the network is used and its answer read; the defaults are the official offline ones."""
 
     resize_to: tuple[int, int] = (384, 512)
     """(H, W) of the pictures given to the network; the aspect is not kept."""
@@ -40,7 +40,7 @@ class Conventions:
     visibility_rule: VisibilityRule = "visibility"
     visible_above: float = 0.9
     queries_are_truth: bool = True
-    """In its query frame a point is where it was asked for, and visible."""
+    """In its query frame a point is where its query is, and visible."""
 
     @classmethod
     def official_online(cls) -> Conventions:
@@ -76,7 +76,7 @@ class Prediction:
 
 
 class CoTracker3Predictor:
-    """Asks `net` in the way that `conventions` say."""
+    """Tracks with `net` by the `conventions`."""
 
     def __init__(self, net: CoTracker3Net, conventions: Conventions | None = None):
         self.net = net
@@ -112,24 +112,24 @@ class CoTracker3Predictor:
         n_points = queries.shape[1]
         needs_backward = self.conventions.backward and bool((queries[..., 0] >= 1).any())
         queries = self.with_support(queries)
-        found = self.net.track(clip.features, queries, iters=self.conventions.iters)
+        answer = self.net.track(clip.features, queries, iters=self.conventions.iters)
         if needs_backward:
             n_frames = clip.features.n_frames
             times = queries[..., 0].long().clamp(0, n_frames - 1)
             turned = torch.cat([(n_frames - 1 - times)[..., None].to(queries), queries[..., 1:]], 2)
             before = self.net.track(clip.features.reversed(), turned, iters=self.conventions.iters)
-            times = times.to(found[0].device)[:, None]
+            times = times.to(answer[0].device)[:, None]
             early = torch.arange(n_frames, device=times.device)[:, None] < times
             tracks, visibility, confidence = (
                 torch.where(early[..., None] if ours.ndim == 4 else early, theirs.flip(1), ours)
-                for ours, theirs in zip(found, before, strict=True)
+                for ours, theirs in zip(answer, before, strict=True)
             )
-            found = tracks, visibility, confidence
-        return self.read(found, n_points=n_points, height=clip.height, width=clip.width)
+            answer = tracks, visibility, confidence
+        return self.read(answer, n_points=n_points, height=clip.height, width=clip.width)
 
     def read(
         self,
-        found: tuple[Tensor, Tensor, Tensor],
+        answer: tuple[Tensor, Tensor, Tensor],
         *,
         n_points: int,
         height: int,
@@ -137,7 +137,7 @@ class CoTracker3Predictor:
         first_frame: int = 0,
     ) -> Prediction:
         """The network's answer for the first `n_points` (the others are support), by the rules."""
-        tracks, visibility, confidence = (part[:, :, :n_points] for part in found)
+        tracks, visibility, confidence = (part[:, :, :n_points] for part in answer)
         belief = visibility
         if self.conventions.visibility_rule == "visibility times confidence":
             belief = visibility * confidence
@@ -149,18 +149,18 @@ class CoTracker3Predictor:
             first_frame,
         )
 
-    def _settled(self, found: Prediction, queries: Tensor) -> Prediction:
+    def _settled(self, prediction: Prediction, queries: Tensor) -> Prediction:
         if not self.conventions.queries_are_truth:
-            return found
-        queries = queries.to(found.tracks)
-        n_frames = found.tracks.shape[1]
-        asked = queries[:, None, :, 0].long().clamp(0, n_frames - 1)
-        there = torch.arange(n_frames, device=asked.device)[:, None] == asked
+            return prediction
+        queries = queries.to(prediction.tracks)
+        n_frames = prediction.tracks.shape[1]
+        query_frame = queries[:, None, :, 0].long().clamp(0, n_frames - 1)
+        at_query = torch.arange(n_frames, device=query_frame.device)[:, None] == query_frame
         return Prediction(
-            torch.where(there[..., None], queries[:, None, :, 1:], found.tracks),
-            found.visible | there,
-            found.visibility,
-            found.confidence,
+            torch.where(at_query[..., None], queries[:, None, :, 1:], prediction.tracks),
+            prediction.visible | at_query,
+            prediction.visibility,
+            prediction.confidence,
         )
 
     def with_support(self, queries: Tensor) -> Tensor:
@@ -302,8 +302,8 @@ class CoTracker3Stream:
         if self._templates is not None and self._known is not None:
             new = (points.frame >= start + step)[:, None, None]
             templates = tuple(
-                torch.where(new, ours, kept)
-                for ours, kept in zip(templates, self._templates, strict=True)
+                torch.where(new, ours, earlier)
+                for ours, earlier in zip(templates, self._templates, strict=True)
             )
             state = points.carried(self._known, start=start, step=step)
         else:

@@ -74,13 +74,13 @@ class CoTracker3Tracker:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("cotracker3", str(self.weights), self.weights.revision)
         return self._loaded.card
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
-        """Where the points (N, 3), given as (frame, x, y), are in every frame. Raises
+        """The positions in every frame of the points (N, 3), given as (frame, x, y). Raises
         BadModelOutput for NaN or infinity, ValueError for queries that are none."""
         if queries_txy.ndim != 2 or queries_txy.shape[1] != 3:
             raise ValueError(f"queries: found {queries_txy.shape}, expected (N, 3) as (t, x, y)")
@@ -88,19 +88,21 @@ class CoTracker3Tracker:
         if len(queries_txy) == 0:
             return _no_points(len(frames))
         clip = self._encoded(loaded, frames)
-        asked = queries_txy - [0, HALF_PIXEL, HALF_PIXEL]
-        queries = torch.from_numpy(asked)[None].to(loaded.device, loaded.predictor.net.state_dtype)
-        found = loaded.predictor.predict(clip, queries)
-        parts = (found.tracks, found.visibility, found.confidence)
+        centered = queries_txy - [0, HALF_PIXEL, HALF_PIXEL]
+        queries = torch.from_numpy(centered)[None].to(
+            loaded.device, loaded.predictor.net.state_dtype
+        )
+        prediction = loaded.predictor.predict(clip, queries)
+        parts = (prediction.tracks, prediction.visibility, prediction.confidence)
         xy, visibility, confidence = map(_numpy, parts)
         if not all(np.isfinite(part).all() for part in (xy, visibility, confidence)):
             raise BadModelOutput(f"tracks of {frames.source_id}: found NaN or infinity")
         return PointTracks(
             xy=xy + np.float32(HALF_PIXEL),
-            visible=found.visible[0].cpu().numpy(),
+            visible=prediction.visible[0].cpu().numpy(),
             visibility=visibility,
             confidence=confidence,
-            fb_error_px=self._error_there_and_back(loaded.predictor, clip, queries, found),
+            fb_error_px=self._error_there_and_back(loaded.predictor, clip, queries, prediction),
         )
 
     def _encoded(self, loaded: _LoadedTracker, frames: Frames) -> EncodedClip:
@@ -117,11 +119,11 @@ class CoTracker3Tracker:
         predictor: CoTracker3Predictor,
         clip: EncodedClip,
         queries: Tensor,
-        found: Prediction,
+        prediction: Prediction,
     ) -> F32:
         """(T, N) pixels, NaN in the frames from which nothing was tracked back."""
         n_frames = clip.features.n_frames
-        error = np.full(tuple(found.visible.shape[1:]), np.nan, np.float32)
+        error = np.full(tuple(prediction.visible.shape[1:]), np.nan, np.float32)
         if self.there_and_back == "off" or n_frames < 2:
             return error
         times = queries[0, :, 0].long().clamp(0, n_frames - 1)
@@ -130,9 +132,9 @@ class CoTracker3Tracker:
         ends = [far] if self.there_and_back == "far end" else [far, last - far]
         points = torch.arange(len(times), device=times.device)
         for end in ends:
-            there = found.tracks[0, end, points]
-            back = predictor.predict(clip, torch.cat([end[:, None].to(there), there], 1)[None])
-            miss = back.tracks[0, times, points] - queries[0, :, 1:].to(there)
+            reached = prediction.tracks[0, end, points]
+            back = predictor.predict(clip, torch.cat([end[:, None].to(reached), reached], 1)[None])
+            miss = back.tracks[0, times, points] - queries[0, :, 1:].to(reached)
             error[end.cpu().numpy(), points.cpu().numpy()] = miss.norm(dim=-1).float().cpu().numpy()
         return error
 

@@ -103,7 +103,7 @@ def rows_for(
 
     `pts`, `t_s`: (n_rows,) of the rows; or `fps`, with `numbers` (n_rows,) of the video's frames,
     by default 0, 1, 2, ... `where` names the file for messages. Raises ModelFailed when nothing of
-    the clip was recorded, or when there is no telling.
+    the clip was recorded, or when frames cannot be matched.
     """
     if pts is not None:
         rows = _equal(np.asarray(pts, np.int64), frames.pts)
@@ -129,7 +129,7 @@ def rows_for(
 
 def file_for(path: str, frames: Frames, *, endings: Sequence[str]) -> Path:
     """`path` itself if it is a file; in a folder, the entry named like the clip's video: an ending
-    of `endings`, or a folder. Raises ModelFailed naming what was looked for."""
+    of `endings`, or a folder. Raises ModelFailed naming the paths that were tried."""
     root = Path(path)
     if root.is_file():
         return root
@@ -146,10 +146,10 @@ def file_for(path: str, frames: Frames, *, endings: Sequence[str]) -> Path:
 def check_shape(size: tuple[int, int], frames: Frames, *, where: str) -> None:
     """Raises ModelFailed when a picture of `size` (width, height) has another shape than the
     clip's: it is of another video, or not rotated for display."""
-    found = size[0] / size[1]
-    expected = frames.source_width / frames.source_height
+    aspect = size[0] / size[1]
+    expected_aspect = frames.source_width / frames.source_height
     slack = 1.5 / min(*size, frames.width, frames.height)  # sizes are rounded to whole pixels
-    if abs(found / expected - 1) > slack:
+    if abs(aspect / expected_aspect - 1) > slack:
         raise ModelFailed(
             f"{where}: made for pictures of {size[0]}x{size[1]}, but {frames.source_id} has "
             f"{frames.source_width}x{frames.source_height}: another shape"
@@ -157,7 +157,7 @@ def check_shape(size: tuple[int, int], frames: Frames, *, where: str) -> None:
 
 
 def load_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
-    """Arrays of an npz file by name; of an npy file, under its own name's place, `""`.
+    """Arrays of an npz file by name; the array of an npy file under the name `""`.
 
     Raises UsageError for a file that is neither, or holds Python objects.
     """
@@ -185,8 +185,8 @@ def _equal(known: Rows, wanted: Rows) -> Rows:
     if not known.size:
         return np.full(len(wanted), NO_ROW)
     order = np.argsort(known, kind="stable")
-    place = np.minimum(np.searchsorted(known[order], wanted), known.size - 1)
-    return np.where(known[order][place] == wanted, order[place], NO_ROW)
+    index = np.minimum(np.searchsorted(known[order], wanted), known.size - 1)
+    return np.where(known[order][index] == wanted, order[index], NO_ROW)
 
 
 def _nearest(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> Rows:
@@ -199,6 +199,6 @@ def _nearest(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> Rows:
     right = np.clip(np.searchsorted(ordered, wanted), 0, known.size - 1)
     left = np.maximum(right - 1, 0)
     closer = np.abs(ordered[left] - wanted) <= np.abs(ordered[right] - wanted)
-    place = np.where(closer, left, right)
-    near = np.abs(ordered[place] - wanted) <= step / 2 + 1e-9
-    return np.where(near, order[place], NO_ROW)
+    index = np.where(closer, left, right)
+    near = np.abs(ordered[index] - wanted) <= step / 2 + 1e-9
+    return np.where(near, order[index], NO_ROW)

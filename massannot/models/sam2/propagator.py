@@ -82,7 +82,7 @@ class Sam2Video:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("sam2_video", str(self.weights), self.weights.revision)
         return self._loaded.card
@@ -219,16 +219,16 @@ class Sam2Session(MaskSession):
             at_most=micro_batch(self._options.object_batch),
         ):
             decoded = self._decode(self._remembered(seen, memory), seen.finer)
-            for place, moment in zip(memory.objects, self._moment(seen, decoded, given=False)):
-                memories[place].track(
+            for index, moment in zip(memory.objects, self._moment(seen, decoded, given=False)):
+                memories[index].track(
                     frame,
                     moment,
                     features_window=reader.features_window,
                     pointers_window=reader.pointers_window,
                 )
-            for row, place in enumerate(memory.objects):
-                answers[place] = decoded.mask_low[row, 0], decoded.score[row]
-        return [answers[place] for place in range(len(memories))]
+            for row, index in enumerate(memory.objects):
+                answers[index] = decoded.mask_low[row, 0], decoded.score[row]
+        return [answers[index] for index in range(len(memories))]
 
     def _remembered(self, seen: FrameFeatures, memory: MemoryInput) -> torch.Tensor:
         """(B, C, h, w): the frame's features after looking into each object's memory."""
@@ -283,19 +283,19 @@ class Sam2Session(MaskSession):
 
     def _gated(self, mask_low: torch.Tensor, token: torch.Tensor, score: torch.Tensor) -> _Decoded:
         """Masks emptied and pointers replaced where the object is said to be absent."""
-        there = (score > 0)[:, None]
+        present = (score > 0)[:, None]
         pointer = self._net.object_pointer_proj(token)
-        pointer = torch.where(there, pointer, self._net.no_object_pointer)
-        mask_low = torch.where(there[..., None, None], mask_low.float(), ABSENT)
+        pointer = torch.where(present, pointer, self._net.no_object_pointer)
+        mask_low = torch.where(present[..., None, None], mask_low.float(), ABSENT)
         return _Decoded(mask_low, pointer.float(), score.float())
 
     def _as_decoded(self, seen: FrameFeatures, mask: Bool) -> _Decoded:
         """A given mask in the place of the decoder's answer; the pointer still comes from it."""
         square = squared_mask(self._on_device(mask), side=self._image_size)
         decoded = self._decode_given(seen, self._net.mask_downsample(square))
-        there = square.flatten(1).any(dim=1)
-        pointer = torch.where(there[:, None], decoded, self._net.no_object_pointer.float())
-        score = torch.where(there, GIVEN_SCORE, -GIVEN_SCORE)
+        present = square.flatten(1).any(dim=1)
+        pointer = torch.where(present[:, None], decoded, self._net.no_object_pointer.float())
+        score = torch.where(present, GIVEN_SCORE, -GIVEN_SCORE)
         return _Decoded(square * 2 * GIVEN_SCORE - GIVEN_SCORE, pointer, score)
 
     def _decode_given(self, seen: FrameFeatures, dense: torch.Tensor) -> torch.Tensor:
@@ -303,7 +303,7 @@ class Sam2Session(MaskSession):
         return self._decode(_as_map(seen.coarse, self._net), seen.finer, dense=dense).pointer
 
     def _moment(self, seen: FrameFeatures, decoded: _Decoded, *, given: bool) -> list[Moment]:
-        """What to remember of B objects. Prompted masks are remembered hard, tracked ones soft."""
+        """The moments of B objects for their memory: prompted masks hard, tracked ones soft."""
         net, n = self._net, len(decoded.score)
         size = (self._image_size, self._image_size)
         mask = decoded.mask_low
