@@ -12,8 +12,9 @@ from massannot.clip import Clip
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
+from massannot.dataset.record import RunRecord
 from massannot.errors import ClipError
-from massannot.inputs.span import VideoSource, from_folder
+from massannot.inputs.span import VideoSource
 from massannot.storage.parquet import read_parquet
 from massannot.video.reader import read_clips, release
 from massannot.video.sampling import Sampling
@@ -25,13 +26,15 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
     Videos that cannot be read any more are left out.
     """
     missing = set(wanted)
+    record = run_record.read(layout)
+    folder = None if record is None else record.spec.get("folder")
     if not missing:
         return
-    for source, sampling in _planned(layout):
+    for source, sampling in _planned(layout, record):
         if not missing:
             return
         try:
-            for clip in read_clips(source, sampling=sampling):
+            for clip in read_clips(source, sampling=sampling, folder=folder):
                 if isinstance(clip, Clip):
                     if clip.clip_id in missing:
                         missing.discard(clip.clip_id)
@@ -41,15 +44,13 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
             continue
 
 
-def _planned(layout: Layout) -> Iterator[tuple[VideoSource, Sampling]]:
+def _planned(layout: Layout, record: RunRecord | None) -> Iterator[tuple[VideoSource, Sampling]]:
     """Each video, with its spans, and how its frames were chosen."""
-    record = run_record.read(layout)
     if record is not None:
         sampling = Sampling.from_json(record.spec["sampling"])
-        folder = record.spec.get("folder")
         for shard in plans.stored(layout):
             for video in shard.videos:
-                yield from_folder(VideoSource(video.uri, video.spans), folder), sampling
+                yield VideoSource(video.uri, video.spans), sampling
         return
     videos: dict[tuple[str, str], None] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):

@@ -41,7 +41,6 @@ from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
 from massannot.errors import ClipError, NothingToRun
-from massannot.inputs.span import from_folder
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._stage import Pipeline, StageFailed, StageTime
@@ -71,8 +70,7 @@ class ReadPlanned:
     def __call__(
         self, video: PlannedVideo, *, memory: ByteBudget
     ) -> Generator[Clip | VideoEnd, None, None]:
-        source = from_folder(video, self.folder)
-        yield from read_clips(source, sampling=self.sampling, memory=memory)
+        yield from read_clips(video, sampling=self.sampling, memory=memory, folder=self.folder)
 
 
 DEATHS_TO_BLAME = 2

@@ -12,7 +12,6 @@ from math import isfinite
 from massannot.clip import Phrase
 from massannot.errors import UsageError
 from massannot.inputs.question import Question
-from massannot.storage.path import resolved
 
 ORIGINS = ("scene", "entities", "prompt", "caption", "question")
 """The order of a clip's phrases, by origin."""
@@ -49,14 +48,6 @@ class VideoSource:
     license: str | None = None
     etag: str | None = None
     """The store's tag of the state that was seen, where it is no local file."""
-
-
-def from_folder(source: VideoSource, folder: str | None) -> VideoSource:
-    """The video as a process in another working folder finds it: a relative name starts from
-    `folder`. Tables keep the name as it was given."""
-    if folder is None:
-        return source
-    return replace(source, uri=resolved(source.uri, folder=folder))
 
 
 def united(spans: Sequence[Span]) -> Span:

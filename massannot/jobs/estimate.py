@@ -29,7 +29,7 @@ from massannot.engine.settings import ExecutorSettings
 from massannot.engine.watchdog import Patience
 from massannot.errors import ClipError, NothingToRun
 from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
-from massannot.inputs.span import Span, from_folder
+from massannot.inputs.span import Span
 from massannot.jobs.plan import read_record
 from massannot.models.runtime import torch_state
 from massannot.models.weights import require
@@ -347,7 +347,7 @@ def _decoded(videos: Sequence[PlannedVideo], spec: RunSpec) -> tuple[float, floa
     for video in videos:
         began = time.perf_counter()
         try:
-            for clip in read_clips(from_folder(video, spec.folder), sampling=spec.sampling):
+            for clip in read_clips(video, sampling=spec.sampling, folder=spec.folder):
                 if isinstance(clip, Clip):
                     pixels += float(len(clip) * clip.frames.width * clip.frames.height)
                     release(clip)

@@ -26,6 +26,7 @@ from massannot.clip import Clip, Frames, SharedPixels, Video
 from massannot.errors import ClipError, UsageError, VideoNotFound
 from massannot.inputs.span import Span, VideoSource, united
 from massannot.storage.fetch import fetched
+from massannot.storage.path import resolved
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
 from massannot.video.decoder_process import DecoderProcess, JobFailed, Need, ProbeJob
@@ -58,6 +59,7 @@ def read_clips(
     sampling: Sampling = Sampling(),
     memory: ByteBudget | None = None,
     silence_s: float = SILENCE_S,
+    folder: str | None = None,
 ) -> Iterator[Clip | VideoEnd]:
     """The clips of a video's spans, each as soon as it is complete; a VideoEnd last. A file in a
     bucket or a tar is fetched first, and its copy is deleted at the end.
@@ -65,7 +67,8 @@ def read_clips(
     `video` may be an address alone: the whole file, in whatever state. A clip's `frames` are uint8
     RGB (T, H, W, 3), its table `frames` is written; give it back with `release`. `clip.video` holds
     the facts known by then. `memory` is shared by the readers of one worker; None: no limit, but
-    never more than one clip ahead of the caller.
+    never more than one clip ahead of the caller. `folder`: where relative names start; None: in the
+    working folder. Tables keep the name as it was given.
 
     Raises BadVideo (its subclass says why) at the first `next` where nothing could be read, later
     where the process died or the file changed; UsageError for an address of an unknown kind,
@@ -73,18 +76,19 @@ def read_clips(
     """
     source = VideoSource(video) if isinstance(video, str) else video
     budget = memory if memory is not None else ByteBudget()
-    with _local_copy(source) as local:
+    with _local_copy(source, folder) as local:
         yield from _read(source, _job(local, sampling), sampling, budget, silence_s)
 
 
 @contextlib.contextmanager
-def _local_copy(source: VideoSource) -> Iterator[VideoSource]:
+def _local_copy(source: VideoSource, folder: str | None) -> Iterator[VideoSource]:
     """The same video as a local file. A copy has the planned state, but no time of change."""
-    if is_remote(source.uri):
-        with fetched(source.uri, size_bytes=source.size_bytes, etag=source.etag) as path:
+    address = source.uri if folder is None else resolved(source.uri, folder=folder)
+    if is_remote(address):
+        with fetched(address, size_bytes=source.size_bytes, etag=source.etag) as path:
             yield replace(source, uri=path, mtime_ns=None)
     else:
-        yield replace(source, uri=_local_path(source.uri))
+        yield replace(source, uri=_local_path(address))
 
 
 def _job(local: VideoSource, sampling: Sampling) -> DecodeJob:
