@@ -30,8 +30,10 @@ FULL = RunSpec(
         "depth": Answerer("model", "small", weights="someone/depth", revision="c" * 40),
     },
     options={"depth.dtype": "bf16", "track_points.max_per_entity": "9"},
+    grid_size=5,
     depth_maps=True,
     shard_pixels=1.5e9,
+    folder="/here",
 )
 
 
@@ -261,14 +263,21 @@ def test_of_two_values_the_nearer_to_the_stage_wins(
     assert stage(pipeline, "detect_phrases").detector.box_threshold == threshold
 
 
-def test_of_two_values_for_one_option_the_later_wins() -> None:
-    given = RecipeOptions(
-        profile="embedded",
-        grid_size=8,
-        options=["track_points.max_per_entity=5", "track_points.max_per_entity=6"],
-    )
+POINTS = "track_points.max_per_entity"
+
+
+@pytest.mark.parametrize(
+    ("options", "points"),
+    [
+        pytest.param([], 9, id="the grid's"),
+        pytest.param([f"{POINTS}=5"], 5, id="before the grid's, the stage's own"),
+        pytest.param([f"{POINTS}=5", f"{POINTS}=6"], 6, id="the later of two"),
+    ],
+)
+def test_on_the_command_line_the_later_and_the_nearer_win(options: list[str], points: int) -> None:
+    given = RecipeOptions(profile="embedded", grid_size=3, options=options)
     spec = given.spec((), given.flags(), depth_maps=False)
-    assert stage(spec.pipeline(), "track_points").max_per_entity == 6
+    assert stage(spec.pipeline(), "track_points").max_per_entity == points
 
 
 def with_pinhole(**given: Any) -> RunSpec:

@@ -45,10 +45,15 @@ def test_a_prompt_that_cannot_be_asked_is_refused_before_any_video(given: str, w
         phrases_of(["a hoop", given])
 
 
-@pytest.mark.parametrize(("side", "points"), [(None, 64), (1, 1), (8, 64), (22, 484)])
-def test_the_grid_size_is_the_number_of_points_on_a_thing(side: int | None, points: int) -> None:
+@pytest.mark.parametrize(
+    ("grid", "points"),
+    [({}, 64), *(({"grid_size": side}, side**2) for side in (1, 8, 22))],
+)
+def test_the_grid_size_is_the_number_of_points_on_a_thing(
+    grid: dict[str, int], points: int
+) -> None:
     given = RecipeOptions(
-        profile="none", scenes="world", oracle="detect,masks,depth,tracks", grid_size=side
+        profile="none", scenes="world", oracle="detect,masks,depth,tracks", **grid
     )
     stages = given.spec((), given.flags(), depth_maps=False).pipeline().stages
     (stage,) = (stage for stage in stages if isinstance(stage, TrackPoints))
