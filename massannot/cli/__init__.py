@@ -12,7 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, cite, dataset, export, machine, plan, questions, rft, run, truth
+from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth
+from massannot.cli import dataset as cite
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 

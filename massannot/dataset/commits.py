@@ -22,7 +22,7 @@ from pathlib import Path
 from massannot.dataset.layout import Layout
 from massannot.errors import MassannotError
 from massannot.plan import shared as shared_plan
-from massannot.plan.question_counts import QuestionCounts
+from massannot.plan.join_questions import QuestionCounts
 from massannot.storage import durable
 from massannot.storage.file_lock import locked
 from massannot.storage.path import BucketPath

@@ -34,8 +34,8 @@ from massannot.dataset.journal import (
 )
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable
+from massannot.plan.join_questions import counts_of
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.plan.question_counts import counts_of
 from massannot.storage.parquet import read_parquet, write_parquet
 
 

@@ -26,7 +26,7 @@ from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options
-from massannot.geometry.image_coords import center_from_corner
+from massannot.geometry.camera import center_from_corner
 from massannot.tables._spec import POINT_STATES
 
 TABLES = ("tracks_xyz",)

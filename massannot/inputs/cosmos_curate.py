@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from massannot.inputs.question import Question, with_valid_text
-from massannot.inputs.video_name import is_video_name
+from massannot.inputs.text import is_video_name
 from massannot.storage.store import Store, store_of
 
 CLIPS, METAS, METAS_IN_CHUNKS = "clips", "metas/v0", "metas_jsonl/v0"

@@ -36,8 +36,7 @@ from massannot.errors import (
 from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
 from massannot.inputs.phrase_list import split_phrases
 from massannot.inputs.question import Problem, Question, with_valid_text
-from massannot.inputs.text import escaped
-from massannot.inputs.video_name import refuse_impossible_name
+from massannot.inputs.text import escaped, refuse_impossible_name
 from massannot.storage.path import beside, lies_in, place
 from massannot.storage.store import is_remote, store_of
 

@@ -27,13 +27,15 @@ from massannot.inputs.manifest import is_manifest
 from massannot.inputs.question import Problem, Question
 from massannot.inputs.text import (
     START_BYTES,
+    VIDEO_ENDINGS,
     Identities,
     TextColumn,
     escaped,
     is_unicode,
+    is_video_name,
     looks_binary,
+    refuse_impossible_name,
 )
-from massannot.inputs.video_name import VIDEO_ENDINGS, is_video_name, refuse_impossible_name
 from massannot.storage import tar_store
 from massannot.storage.path import beside
 from massannot.storage.store import is_remote, local_path, refuse_credentials, scheme_of, store_of

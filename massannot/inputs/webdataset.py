@@ -16,7 +16,7 @@ from typing import Any
 
 from massannot.errors import ClipError
 from massannot.inputs.question import Problem, Question, with_valid_text
-from massannot.inputs.video_name import is_video_name, refuse_impossible_name
+from massannot.inputs.text import is_video_name, refuse_impossible_name
 from massannot.storage.store import store_of
 from massannot.storage.tar_store import Member, members
 

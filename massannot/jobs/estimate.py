@@ -34,8 +34,7 @@ from massannot.jobs.plan import read_record
 from massannot.models.runtime import torch_state
 from massannot.models.weights import require
 from massannot.plan.deal import deal
-from massannot.plan.finished import FinishedPlan
-from massannot.plan.folder import PlannedShard, read_shard, shard_table
+from massannot.plan.folder import FinishedPlan, PlannedShard, read_shard, shard_table
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos
 from massannot.recipes.digests import record_of
 from massannot.recipes.models import needed_weights

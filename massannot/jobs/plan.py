@@ -24,14 +24,12 @@ from massannot.inputs.manifest import read_manifests
 from massannot.inputs.sources import chosen, find
 from massannot.inputs.text import TextColumn
 from massannot.models.text_prompts import expected_words, unknown_words
-from massannot.plan import finished
 from massannot.plan import folder as plan_folder
 from massannot.plan.deal import deal
-from massannot.plan.finished import FinishedPlan
-from massannot.plan.join_questions import planned_videos
+from massannot.plan.folder import FinishedPlan
+from massannot.plan.join_questions import planned_videos, problems_of
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, with_file_states
 from massannot.plan.probe import Expected, Probed, expected, probe_all, with_expected
-from massannot.plan.question_counts import problems_of
 from massannot.recipes.digests import record_of
 from massannot.recipes.models import pinned, vocabulary_of_detector
 from massannot.recipes.spec import RunSpec
@@ -55,7 +53,7 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
     pipeline = spec.pipeline()
     record = record_of(spec, pipeline)
     videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
-    existing = finished.read(folder)
+    existing = plan_folder.read_finished(folder)
     if existing is None:
         return _written(spec, record, videos, folder, folder / PROBES, say)
     _refuse_other_plan(folder, read_record(folder), record)
@@ -98,7 +96,7 @@ def _written(
         },
         files={name: durable.sha256_of(folder / name) for name in names},
     )
-    finished.write(folder, plan)
+    plan_folder.write_finished(folder, plan)
     shutil.rmtree(probes, ignore_errors=True)
     return plan
 

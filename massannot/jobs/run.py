@@ -23,10 +23,8 @@ from massannot.jobs.outcome import DONE, Outcome, exit_code, run_lines
 from massannot.jobs.plan import SPEC, read_record
 from massannot.jobs.reuse import WorkerPipeline, reusable_record
 from massannot.models.weights import require
-from massannot.plan import finished
 from massannot.plan import folder as plan_folder
-from massannot.plan.finished import FinishedPlan
-from massannot.plan.folder import PlannedShard, share_of
+from massannot.plan.folder import FinishedPlan, PlannedShard, share_of
 from massannot.recipes.digests import record_of
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import RunSpec
@@ -155,7 +153,7 @@ def folder_of_plan(named: Path) -> Path:
     """The folder of a plan, which may be named by a file in it. Raises UsageError."""
     if not named.is_file():
         return named
-    if named.name in (finished.NAME, SPEC, plan_folder.VIDEOS, plan_folder.SHARDS):
+    if named.name in (plan_folder.PLAN, SPEC, plan_folder.VIDEOS, plan_folder.SHARDS):
         return named.parent
     raise UsageError(
         f"{named}: found a file, expected the folder of a plan; `massannot plan {named} -o PLAN` "
@@ -165,7 +163,7 @@ def folder_of_plan(named: Path) -> Path:
 
 def finished_plan(folder: Path) -> FinishedPlan:
     """Raises UsageError where there is none, or not the one that was made."""
-    plan = finished.read(folder)
+    plan = plan_folder.read_finished(folder)
     if plan is None:
         found = "an unfinished plan" if folder.is_dir() else "nothing"
         raise UsageError(

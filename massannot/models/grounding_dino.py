@@ -19,7 +19,7 @@ import torch
 
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput, MissingWeights
-from massannot.geometry.image_coords import clipped_xyxy, xyxy_from_normalized_cxcywh
+from massannot.geometry.camera import clipped_xyxy, xyxy_from_normalized_cxcywh
 from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import (
     Normalization,

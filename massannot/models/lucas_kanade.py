@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import NothingToRun
-from massannot.geometry.image_coords import center_from_corner, corner_from_center
+from massannot.geometry.camera import center_from_corner, corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
 
 Gray = NDArray[np.uint8]

@@ -1,18 +1,23 @@
 """A plan on disk: a folder with the planned spans, and the small table of its shards.
 
-`videos.parquet` holds every span in row groups of whole shards, `shards.parquet` a row a shard. Who
-deals out work holds the second alone; who gets a shard reads its few rows of the first.
+`videos.parquet` holds every span in row groups of whole shards, `shards.parquet` a row a shard. The
+driver holds the second alone; a worker reads the few rows of its shard from the first.
+
+The folder that `massannot plan` makes also has `spec.json`, the record of what was planned (see
+dataset/record.py), and, written last, `plan.json` with counts and digests: without it the plan is
+not finished.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +26,47 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from massannot.clip import Phrase
+from massannot.errors import UsageError
 from massannot.inputs.question import Question
 from massannot.inputs.span import Span
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.storage import durable
 from massannot.storage.parquet import upgraded, write_parquet
 from massannot.tables._spec import FLOAT64, INT32, INT64, STRING, Column, TableSpec, list_of
+
+PLAN = "plan.json"
+PLAN_VERSION = 2
+
+
+@dataclass(frozen=True)
+class FinishedPlan:
+    """The last thing written into a plan's folder."""
+
+    counts: Mapping[str, Any]
+    """Videos, spans, shards, expected clips and frames, cost, and videos that cannot be opened."""
+    files: Mapping[str, str]
+    """SHA-256 of the plan's tables and of its spec.json."""
+    version: int = PLAN_VERSION
+
+
+def read_finished(folder: Path) -> FinishedPlan | None:
+    """None: there is no finished plan. Raises UsageError for one of another version."""
+    try:
+        values = json.loads((folder / PLAN).read_bytes())
+    except FileNotFoundError:
+        return None
+    if values["version"] != PLAN_VERSION:
+        remedy = "install a newer massannot" if values["version"] > PLAN_VERSION else "plan anew"
+        raise UsageError(
+            f"{folder / PLAN}: found version {values['version']}, expected {PLAN_VERSION}; {remedy}"
+        )
+    return FinishedPlan(**values)
+
+
+def write_finished(folder: Path, plan: FinishedPlan) -> None:
+    text = json.dumps(asdict(plan), indent=1, ensure_ascii=False) + "\n"
+    durable.write_over(folder / PLAN, text.encode())
+
 
 VIDEOS, SHARDS = "videos.parquet", "shards.parquet"
 ROW_GROUP_BYTES = 2**20

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
-from massannot.geometry.image_coords import clipped_xyxy
+from massannot.geometry.camera import clipped_xyxy
 from massannot.models.protocols import I32, Bool, Detections, PhraseDetector
 from massannot.stages._stage import Stage
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from massannot.geometry import image_coords as ic
+from massannot.geometry import camera as ic
 
 Conversion = Callable[[ArrayLike], NDArray[np.float64]]
 

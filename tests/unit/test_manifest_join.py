@@ -15,9 +15,8 @@ from massannot.inputs.span import Span
 from massannot.jobs.plan import videos_of
 from massannot.models.text_prompts import UNKNOWN, prompts_of
 from massannot.plan.folder import read_shards, write_once
-from massannot.plan.join_questions import planned_videos
+from massannot.plan.join_questions import QuestionCounts, planned_videos
 from massannot.plan.planned_videos import Shard
-from massannot.plan.question_counts import QuestionCounts
 from massannot.recipes.model_flags import run_spec
 from massannot.stages._stage import Stage
 from massannot.tables import _consistency as consistency

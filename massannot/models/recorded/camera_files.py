@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
-from massannot.geometry.image_coords import corner_from_center
+from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F64, Cameras, ModelCard
 from massannot.models.recorded.matching import (
     NO_ROW,

@@ -18,7 +18,7 @@ import numpy as np
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
-from massannot.geometry.image_coords import corner_from_center
+from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
 from massannot.models.recorded.matching import (
     NO_ROW,
