@@ -57,7 +57,7 @@ class Annotated:
 
 
 @dataclass(frozen=True)
-class Begun:
+class BegunRun:
     """A run whose folder is its own and whose shards are planned."""
 
     spec: RunSpec
@@ -142,7 +142,7 @@ def begin(
     *,
     settings: ExecutorSettings = DEFAULT_SETTINGS,
     say: Say = lambda line: None,
-) -> Begun:
+) -> BegunRun:
     """Plan the spec's videos into the output folder: new ones get shards of their own.
 
     What cannot be built, found or loaded is refused before anything is written. Raises what `run`
@@ -170,7 +170,7 @@ def begin(
         if plans.add(layout, shards, first_number=first_number):
             break  # else another driver was first: its plan is read, and this one tried again
     shutil.rmtree(probes, ignore_errors=True)
-    return Begun(spec, layout, record, plans.shards_of(layout, videos), len(videos), added)
+    return BegunRun(spec, layout, record, plans.shards_of(layout, videos), len(videos), added)
 
 
 def _refuse_other_folder(
@@ -189,7 +189,7 @@ def _refuse_other_folder(
 
 
 def _execute(
-    begun: Begun,
+    begun: BegunRun,
     settings: ExecutorSettings,
     options: RunOptions,
     *,
@@ -208,7 +208,7 @@ def _execute(
     )
 
 
-def _ahead(begun: Begun, settings: ExecutorSettings, warnings: Sequence[str]) -> str:
+def _ahead(begun: BegunRun, settings: ExecutorSettings, warnings: Sequence[str]) -> str:
     """Before the first frame: profile, device, what will be looked for, how long it may take."""
     spec = begun.spec
     wanted = [*map(repr, spec.phrases)]

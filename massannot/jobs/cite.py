@@ -114,7 +114,7 @@ PAPERS: Mapping[str, Paper] = {
 
 
 @dataclass(frozen=True)
-class Citation:
+class DatasetCitation:
     """What made a dataset: models in the record's order, and BibTeX entries by key."""
 
     models: tuple[run_record.LoadedWeights, ...]
@@ -144,7 +144,7 @@ class Citation:
         return "\n\n".join(["\n".join(f"% {line}" for line in lines), *self.bibtex.values()])
 
 
-def cite(out: Path) -> Citation:
+def cite(out: Path) -> DatasetCitation:
     """The citation of an output folder or a published dataset. Raises UsageError for others."""
     layout = Layout(out)
     record = run_record.read(layout)
@@ -168,11 +168,13 @@ def cite(out: Path) -> Citation:
     return _citation(models, published.get("versions", {}))
 
 
-def _citation(models: Sequence[run_record.LoadedWeights], versions: Mapping[str, str]) -> Citation:
+def _citation(
+    models: Sequence[run_record.LoadedWeights], versions: Mapping[str, str]
+) -> DatasetCitation:
     version = versions.get("massannot", __version__)
     named = dict.fromkeys(PAPERS[model.name] for model in models if model.name in PAPERS)
     papers = {paper.key: paper.bibtex for paper in (*named, METHOD)}
-    return Citation(tuple(models), version, {"massannot": _software(version), **papers})
+    return DatasetCitation(tuple(models), version, {"massannot": _software(version), **papers})
 
 
 def _software(version: str) -> str:

@@ -101,7 +101,7 @@ def test_a_run_of_the_first_version_is_cited(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.run.mkdir()
     record = {
-        "identity": {"recipe": {}, "sampling": "10", "prompts": []},
+        "identity": {"recipe": {}, "sampling": "Sampling(fps=10.0)", "prompts": []},
         "digest": "0",
         "notes": [],
         "weights": [vars(MODELS[0])],
