@@ -270,7 +270,7 @@ def test_videos_that_cannot_be_read_are_rows(uris, tmp_path):
     shutil.copy(uris[0], twin)
     changed = tmp_path / "changed.mp4"
     shutil.copy(uris[1], changed)
-    plan = plan_of([*uris[:1], str(text), str(tmp_path / "gone.mp4"), str(twin), str(changed)])
+    plan = plan_of([*uris[:1], str(twin), str(text), str(tmp_path / "gone.mp4"), str(changed)])
     changed.write_bytes(changed.read_bytes() + b"more")
     summary = run(
         plan, Tiny(), out=tmp_path / "out", sampling=tiny_run.SAMPLING, workers=0, device="cpu"
