@@ -36,8 +36,8 @@ N_CLIPS = 64
 HEADLINES = (
     "AP50 of two-word phrases",
     "J 24 frames after the box",
-    "things measured under their name, mean J over 0.7",
-    "position of a measured thing, median error, m",
+    "things found under their name, mean J over 0.7",
+    "position of a found thing, median error, m",
 )
 """The four scores that README shows."""
 

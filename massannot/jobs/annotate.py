@@ -94,7 +94,7 @@ def annotate(
     spec = spec or run_spec(flags=ModelFlags(profile=profile))
     spec = replace(spec, sources=tuple(map(str, sources)), phrases=phrases_of(prompts))
     options = RunOptions(reuse=None if reuse is None else place(reuse), keep_depth=keep_depth)
-    begun = begin(spec, place(out), options)
+    begun = begin(spec, place(out), options, needs_phrases=False)
     summary = _execute(begun, settings, options, progress=progress)
     dataset = Dataset(begun.layout)  # an interrupted run may have published nothing yet
     return Annotated(begun.layout.out, summary, dataset if dataset.names else None)
@@ -142,11 +142,13 @@ def begin(
     *,
     settings: ExecutorSettings = DEFAULT_SETTINGS,
     say: Say = lambda line: None,
+    needs_phrases: bool = True,
 ) -> BegunRun:
     """Plan the spec's videos into the output folder: new ones get shards of their own.
 
-    What cannot be built, found or loaded is refused before anything is written. Raises what `run`
-    raises.
+    `needs_phrases`: refuse a recipe that looks for things when no video names any; questions alone
+    are enough without. What cannot be built, found or loaded is refused before anything is
+    written. Raises what `run` raises.
     """
     layout = Layout(out)
     existing = run_record.read(layout)
@@ -158,7 +160,7 @@ def begin(
         reusable_record(options.reuse, spec)
     if settings.executor == "local":
         local.devices(settings.device, settings.workers)
-    videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+    videos = videos_of(spec, needs_phrases=needs_phrases and pipeline.uses_phrases)
     record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
     _refuse_other_folder(layout, record, spec, videos)
     added = Totals()

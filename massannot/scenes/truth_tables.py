@@ -20,12 +20,12 @@ from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import first_and_last
 from massannot.scenes.shapes import Floats
 from massannot.scenes.true_answers import (
-    ROOM,
     Answers,
     TruePoints,
     followed_points,
     visible_surface_centre,
 )
+from massannot.scenes.true_tracks import ROOM
 from massannot.scenes.world import Scene
 
 Row = dict[str, Any]

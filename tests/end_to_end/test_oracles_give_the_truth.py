@@ -12,7 +12,7 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.evaluate.clip_scores import ClipTruth, same_points, surface_centres
 from massannot.jobs.annotate import Annotated
 from massannot.scenes.scene_record import SceneLibrary
-from massannot.scenes.true_answers import ROOM, surface_points
+from massannot.scenes.true_tracks import ROOM, surface_points
 from tests.end_to_end.conftest import FINER, ONE, annotate
 
 

@@ -12,7 +12,7 @@ import pytest
 from massannot.scenes.rays import cast, pixel_centres
 from massannot.scenes.render import render
 from massannot.scenes.shapes import SHAPE_NAMES
-from massannot.scenes.true_answers import exact_tracks, surface_points
+from massannot.scenes.true_tracks import exact_tracks, surface_points
 from massannot.scenes.world import (
     COLOUR_NAMES,
     HELD_OUT_SEEDS,
@@ -120,7 +120,7 @@ def test_another_process_gives_the_same_bytes() -> None:
 
 def test_a_trainer_needs_numpy_alone() -> None:
     code = (
-        "import sys; import massannot.scenes.render, massannot.scenes.true_answers; "
+        "import sys; import massannot.scenes.render, massannot.scenes.true_tracks; "
         "print(sorted({'torch', 'cv2', 'pyarrow', 'av', 'scipy', 'PIL'} & set(sys.modules)))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

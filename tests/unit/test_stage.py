@@ -52,8 +52,8 @@ def test_cards_name_every_model_in_the_order_of_the_fields() -> None:
     assert [card.name for card in TwoLamps(Lamp("a"), Lamp("b")).cards()] == ["a", "b"]
 
 
-def test_a_stage_is_named_after_its_file() -> None:
-    assert TwoLamps(Lamp("a"), Lamp("b")).name == "test_stage"
+def test_a_stage_is_named_after_its_class() -> None:
+    assert TwoLamps(Lamp("a"), Lamp("b")).name == "two_lamps"
 
 
 class Unnamed:

@@ -30,7 +30,7 @@ from massannot.evaluate import tapvid_scores
 from massannot.models.cotracker3.encoder import Features, encode_video
 from massannot.models.cotracker3.net import STRIDE, CoTracker3Net, CoTracker3Sizes, by_video
 from massannot.scenes.render import render
-from massannot.scenes.true_answers import exact_tracks
+from massannot.scenes.true_tracks import exact_tracks
 from massannot.scenes.world import VALIDATION_SEEDS, SceneOptions, make_scene
 from tools.embedded.render_data import seeds_of_worker
 
