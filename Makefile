@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 
 RFT := --family faster --family in_front --family right_of
 
-.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard schemas clean
+.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard schemas docs clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -16,8 +16,9 @@ help:
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
-	@echo "make rft        the tiny model of README's \"Train on it\", at full length"
+	@echo "make rft        the tiny model of docs/training.md, at full length"
 	@echo "make schemas    write schemas/ from the table declarations"
+	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -74,5 +75,15 @@ rft: setup
 schemas: setup
 	$(BIN)/massannot schemas
 
+# An environment of its own: the documentation needs nothing of what the annotator needs.
+$(VENV)-docs/.installed: pyproject.toml constraints.txt
+	test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		sphinx myst-parser furo
+	@touch $@
+
+docs: $(VENV)-docs/.installed
+	$(VENV)-docs/bin/python -m sphinx -b html --fail-on-warning --keep-going docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) demo-out rft-out dist build
+	rm -rf $(VENV) $(VENV)-docs demo-out rft-out dist build docs/_build

@@ -8,7 +8,7 @@ from massannot.version import __version__
 
 if TYPE_CHECKING:
     from massannot.dataset.reading import open_dataset as open_dataset
-    from massannot.jobs.api import annotate as annotate
+    from massannot.jobs.annotate import annotate as annotate
 
 __all__ = ["__version__", "annotate", "open_dataset"]
 
@@ -16,7 +16,7 @@ __all__ = ["__version__", "annotate", "open_dataset"]
 def __getattr__(name: str) -> Any:
     """Imported on first use: `import massannot` costs nothing."""
     if name == "annotate":
-        from massannot.jobs.api import annotate
+        from massannot.jobs.annotate import annotate
 
         return annotate
     if name == "open_dataset":

@@ -1,20 +1,16 @@
 """Clip: the one value that flows. A Clip goes into a stage, a Clip with more tables comes out.
 
 Nothing is changed in place: `with_table` and `with_depth` return a new Clip that shares the rest.
-
-Rasters of a clip: decoded pictures and depth, in shared memory, handed on by reference.
-
-Pixels never enter Arrow, Parquet, pickle or Ray. A decoder process writes them once; everybody
-else holds a view. Torch is unknown here: `once` lets a model keep its upload for the clip's life.
+Its rasters (decoded pictures and depth) lie in shared memory and are handed on by reference: pixels
+never enter Arrow, Parquet, pickle or Ray. A decoder process writes the pictures once; every reader
+holds a view. Torch is unknown here: `once` lets a model keep its upload for the clip's life.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import mmap
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -38,45 +34,45 @@ class SharedPixels:
 
     The memory has no name: it is handed to another process as a file descriptor and is gone when
     the last holder lets go or dies, however it dies. It does not count against /dev/shm, which
-    containers keep at 64 MB.
+    containers keep at 64 MB. Every view of `array`, however it was made, keeps the mapping.
     """
 
     def __init__(self, memory: mmap.mmap, shape: tuple[int, int, int, int]) -> None:
         self._memory: mmap.mmap | None = memory
         self.shape = shape
-        self.array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memory)
+        # Through a memoryview, which views hold: mmap then refuses to close. np.ndarray(buffer=...)
+        # would not tell mmap, and a view that outlives the mapping ends the process.
+        levels = np.frombuffer(memoryview(memory), np.uint8)
+        self.array: npt.NDArray[np.uint8] = levels[: np.prod(shape)].reshape(shape)
 
     @classmethod
     def attach(cls, descriptor: int, shape: tuple[int, int, int, int]) -> SharedPixels:
-        """The pictures another process wrote into `descriptor`, which is closed here."""
+        """The pictures that another process wrote into `descriptor`, which is closed here."""
         try:
             return cls(mmap.mmap(descriptor, _n_bytes(shape)), shape)
         finally:
             os.close(descriptor)
 
-    @classmethod
-    def create(cls, shape: tuple[int, int, int, int]) -> SharedPixels:
-        """New memory, all zero."""
-        descriptor = anonymous_memory()
-        os.ftruncate(descriptor, _n_bytes(shape))
-        return cls.attach(descriptor, shape)
-
     @property
     def nbytes(self) -> int:
         return _n_bytes(self.shape)
 
-    def close(self) -> None:
-        """Give the memory back; the pages that a living view shows go when it goes."""
+    def close(self) -> mmap.mmap | None:
+        """Give the memory back at once. Where a view of it lives, return the mapping instead: it
+        goes with the last view."""
         memory, self._memory = self._memory, None
         self.array = np.empty((0, 0, 0, 3), np.uint8)
         if memory is not None:
-            with contextlib.suppress(BufferError):
+            try:
                 memory.close()
+            except BufferError:
+                return memory
+        return None
 
 
 def anonymous_memory() -> int:
     """A descriptor of memory that grows when written to and has no name in any file system."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("massannot-pixels", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
@@ -147,8 +143,8 @@ class Frames:
         """`make()`, computed at most once for these frames: an upload, an embedding."""
         if key not in self._kept:
             self._kept[key] = make()
-        kept: T = self._kept[key]
-        return kept
+        value: T = self._kept[key]
+        return value
 
     def forget(self) -> None:
         """Drop everything `once` kept; the worker calls this when the clip is done."""
@@ -189,7 +185,7 @@ PhraseOrigin = Literal["prompt", "entities", "caption", "question", "scene"]
 
 @dataclass(frozen=True)
 class Phrase:
-    """Something to look for, and where the wish came from."""
+    """A noun phrase to look for, and the text that it came from."""
 
     text: str
     origin: PhraseOrigin = "prompt"
@@ -200,7 +196,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a file once it has been opened: a row of `videos`."""
+    """The properties of an opened file: a row of `videos`."""
 
     uri: str
     video_id: str
@@ -229,7 +225,7 @@ class Clip:
     """A span of one video, annotated at chosen times: an id, small tables, two rasters.
 
     `tables` holds finished Arrow tables by name; each obeys its TableSpec. `frames` and `depth` are
-    references to pixels (see pixels.py).
+    references to shared memory.
     """
 
     clip_id: str
@@ -249,7 +245,7 @@ class Clip:
         return len(self.frames)
 
     def read_columns(self) -> dict[str, str | int | float | bool | None]:
-        """The columns of `clips` that are known once the clip is read, whatever is found in it."""
+        """The columns of `clips` that are known as soon as the clip is read."""
         frames, video = self.frames, self.video
         return {
             "clip_id": self.clip_id,

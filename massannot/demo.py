@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 
 from massannot.dataset.reading import open_dataset
-from massannot.evaluate import accuracy, dataset_scores
-from massannot.jobs import annotate as job
-from massannot.recipes.spec import Choice
+from massannot.engine.settings import ExecutorSettings
+from massannot.evaluate import dataset_scores, shipped_accuracy
+from massannot.jobs import annotate
+from massannot.jobs.outcome import DONE
+from massannot.jobs.run import RunOptions
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.spec import RunSpec
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import HELD_OUT_SEEDS, TEST_SEEDS, Scene, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 SEED = TEST_SEEDS.start + 2
 WIDTH, HEIGHT = 320, 256
@@ -35,31 +39,25 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
     _say(f"rendering scene {seed} into {scenes}")
     write_scenes(scenes, seeds=[seed], options=options)
     scene = make_scene(seed, options)
-    choice = _choice(scenes, truth=truth)
-    wanted = job.Job(
-        videos=(str(scenes / "videos" / f"scene-{seed}.mp4"),),
-        prompts=prompts_of(scene),
-        out=out / "annotated",
-        choice=choice,
-        sampling=Sampling(fps=None),
-    )
-    outcome = job.do(wanted)
+    spec = _spec(scenes, seed, prompts_of(scene), truth=truth)
+    annotated = out / "annotated"
+    outcome = annotate.run(spec, annotated, ExecutorSettings(), RunOptions(max_failed=0.0))
     rows = []
-    if outcome.code == job.DONE:
-        rows = dataset_scores.evaluate(open_dataset(wanted.out), SceneLibrary(scenes))
+    if outcome.code == DONE:
+        rows = dataset_scores.evaluate(open_dataset(annotated), SceneLibrary(scenes))
     if as_json:
         found = {**outcome.as_json, "scores": dataset_scores.as_json(rows)}
         if not truth:
-            found["accuracy"] = json.loads(accuracy.read().to_json())
+            found["accuracy"] = json.loads(shipped_accuracy.read().to_json())
         print(json.dumps(found, indent=2))
     else:
         print(outcome.text)
         if rows:
-            print(f"\n'{wanted.prompts[-1]}' is not in the scene: to find none is right")
+            print(f"\n'{spec.phrases[-1]}' is not in the scene: to find none is right")
             _print_scores(rows, seed=seed)
             if not truth:
-                print(f"\n{accuracy.as_text(accuracy.read())}")
-            print(f"\n{accuracy.ONLY_RENDERED}\n{NOW_YOURS}")
+                print(f"\n{shipped_accuracy.as_text(shipped_accuracy.read())}")
+            print(f"\n{shipped_accuracy.ONLY_RENDERED}\n{NOW_YOURS}")
     return outcome.code
 
 
@@ -68,10 +66,15 @@ def prompts_of(scene: Scene) -> tuple[str, ...]:
     return (*scene.phrases(), *scene.hard_negatives(1))
 
 
-def _choice(scenes: Path, *, truth: bool) -> Choice:
-    told = ("detect", "masks", "depth", "cameras") if truth else ("cameras",)
+def _spec(scenes: Path, seed: int, phrases: tuple[str, ...], *, truth: bool) -> RunSpec:
+    oracles = ("detect", "masks", "depth", "cameras") if truth else ("cameras",)
     profile = "none" if truth else "embedded"
-    return Choice(profile=profile, scenes=str(scenes), oracles=told, depth_maps=True)
+    return run_spec(
+        [str(scenes / "videos" / f"scene-{seed}.mp4")],
+        phrases,
+        flags=ModelFlags(profile=profile, scenes=str(scenes), oracles=oracles),
+        sampling=Sampling(fps=None),
+    )
 
 
 def _print_scores(rows: list[dataset_scores.Row], *, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""`massannot doctor`: is this machine ready, and what is in effect; made to be pasted into issues.
+"""`massannot doctor`: this machine's state and the settings in effect, to be pasted into issues.
 
 Each finding is a row: what, found, and a verdict; an error says the way out.
 """
@@ -114,11 +114,11 @@ def _gpu() -> Finding:
 def _codecs() -> Finding:
     import av
 
-    there = [name for name in CODECS if name in av.codecs_available]
-    missing = [name for name in ("h264", "hevc", "vp9") if name not in there]
+    available = [name for name in CODECS if name in av.codecs_available]
+    missing = [name for name in ("h264", "hevc", "vp9") if name not in available]
     if missing:
-        return Finding("decoders", ", ".join(there), "error", f"reinstall av: no {missing}")
-    return Finding("decoders", ", ".join(there))
+        return Finding("decoders", ", ".join(available), "error", f"reinstall av: no {missing}")
+    return Finding("decoders", ", ".join(available))
 
 
 def _encoder() -> Finding:

@@ -1,4 +1,4 @@
-"""The exception tree: what went wrong, in whose hands, and so what happens next.
+"""The exception tree: a class decides what an error costs, a clip, the command or the run.
 
 A `ClipError` costs one clip (a row in `failures`, the run goes on). A `UsageError` ends the command
 with exit code 2 before any video is opened, a `NothingToRun` with 4. Anything else is a bug and
@@ -8,19 +8,19 @@ when there is one, the way out.
 
 
 class MassannotError(Exception):
-    """Everything this project raises on purpose."""
+    """Base of every exception that this project raises on purpose."""
 
 
 class MassannotWarning(UserWarning):
-    """A setting without effect, or a result weaker than asked for. Tests turn it into an error."""
+    """A setting without effect, or a result weaker than requested. Tests turn it into an error."""
 
 
 class UsageError(MassannotError):
-    """The command, recipe or manifest asks for something that cannot be done. Exit code 2."""
+    """A command, recipe or manifest that cannot be carried out. Exit code 2."""
 
 
 class BadRecipe(UsageError):
-    """A pipeline in which a stage reads what nobody wrote, or an option that no stage has."""
+    """A pipeline in which a stage reads a table that no stage wrote, or an option without stage."""
 
 
 class OtherRecipe(UsageError):
@@ -57,13 +57,19 @@ class ClipError(MassannotError):
 
 
 class BadVideo(ClipError):
-    """A file that gives no frames; the subclasses say why."""
+    """A file that gives no frames; the subclass is the reason."""
 
     reason = "bad_video"
 
 
 class VideoNotFound(BadVideo):
     reason = "not_found"
+
+
+class ImpossibleName(BadVideo):
+    """A name that no file can have: with NUL inside, too long, or no valid Unicode."""
+
+    reason = "impossible_name"
 
 
 class NotAFile(BadVideo):
@@ -110,8 +116,14 @@ class BadQuestion(ClipError):
     reason = "bad_question"
 
 
+class NotUnicode(ClipError):
+    """Text that no table can hold: half a surrogate pair, or bytes that are no UTF-8."""
+
+    reason = "not_unicode"
+
+
 class BadPhrase(ClipError):
-    """A phrase that the detector cannot be asked for: empty, too long, with a full stop inside."""
+    """A phrase that no detector takes: empty, too long, with a full stop inside."""
 
     reason = "bad_phrase"
 

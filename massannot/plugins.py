@@ -14,6 +14,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -43,7 +44,9 @@ class Registry:
         return tuple(path.stem.replace("_", self.separator) for path in _files(self.folder))
 
     def docstring(self, name: str) -> str:
-        """The module docstring of a plug-in of the folder or of a file, read from its text."""
+        """The module docstring, read from the text of the file; a dotted name is imported."""
+        if is_outside(name) and not is_file(name):
+            return inspect.getdoc(self.module(name)) or ""
         path = Path(name) if is_file(name) else self._path(name)
         return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
@@ -89,6 +92,12 @@ def is_file(name: str) -> bool:
 def is_outside(name: str) -> bool:
     """Whether `name` is a path or a dotted module, and no plain name."""
     return is_file(name) or "." in name.partition(":")[0]
+
+
+def absolute(name: str) -> str:
+    """The name as it can be written down: a file's path holds in every working folder."""
+    path, colon, attribute = name.partition(":")
+    return f"{Path(path).resolve()}{colon}{attribute}" if is_file(name) else name
 
 
 def outside_module(

@@ -1,13 +1,8 @@
-"""Everything named, where it is, how it moves in 3D, and how sure: the whole annotation.
+"""Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-Phrases to boxes at key frames, boxes to masks through time with lasting identities, points on each
-mask tracked and lifted by depth, positions and motions with their errors, and the clip's own noise
-floor from background points that ought to stand still.
-"""
-
-from massannot.recipes.models import cameras, depth, detector, notes, propagator, suited, tracker
-from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline
+from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.spec import RunSpec
+from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
@@ -23,25 +18,21 @@ from massannot.stages.summarize_clip import SummarizeClip
 from massannot.stages.track_points import TrackPoints
 
 
-def pipeline(choice: Choice) -> Pipeline:
-    whole = Pipeline(
-        name="annotate",
-        profile=choice.profile,
-        notes=notes(choice),
-        stages=(
-            SplitSegments(),
-            DetectPhrases(detector(choice)),
-            PropagateMasks(propagator=propagator(choice)),
-            TrackPoints(tracker(choice)),
-            EstimateCameras(cameras(choice)),
-            EstimateDepth(depth(choice)),
-            StabilizeDepth(),
-            *((StoreDepth(),) if choice.depth_maps else ()),
-            LiftTracks(),
-            SummarizeClip(),
-            LocateEntities(),
-            MeasureMotions(),
-            ScoreQuality(),
-        ),
+def pipeline(spec: RunSpec) -> Pipeline:
+    return pipeline_of(
+        "annotate",
+        spec,
+        SplitSegments(),
+        DetectPhrases(detector(spec)),
+        PropagateMasks(propagator=propagator(spec)),
+        TrackPoints(tracker(spec), max_per_entity=spec.grid_size**2),
+        EstimateCameras(cameras(spec)),
+        EstimateDepth(depth(spec)),
+        StabilizeDepth(),
+        *((StoreDepth(),) if spec.depth_maps else ()),
+        LiftTracks(),
+        SummarizeClip(),
+        LocateEntities(),
+        MeasureMotions(),
+        ScoreQuality(),
     )
-    return suited(whole, choice)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from massannot.dataset.reading import Dataset
-from massannot.jobs import api
-from massannot.recipes.spec import STEPS, Choice
+from massannot.engine.settings import ExecutorSettings
+from massannot.jobs import annotate as job
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import JOBS
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 OPTIONS = SceneOptions(width=96, height=80, n_frames=12, fps=24, n_bodies=2, camera="pan")
 SEEDS = (3, 4)
@@ -64,13 +66,15 @@ def annotate(
     for number, rows in enumerate(manifests):
         paths.append(world.folder / f"{out.name}-{number}.jsonl")
         paths[-1].write_text("\n".join(map(json.dumps, rows)))
-    done = api.annotate(
+    done = job.annotate(
         paths,
         out=out,
-        choice=Choice(profile="none", scenes=str(world.folder), oracles=STEPS, depth_maps=True),
-        sampling=Sampling(fps=None, max_frames=max_frames),
-        workers=0,
-        device="cpu",
+        spec=run_spec(
+            flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=tuple(JOBS)),
+            sampling=Sampling(fps=None, max_frames=max_frames),
+            depth_maps=True,
+        ),
+        settings=ExecutorSettings(device="cpu", workers=0),
     )
     assert done.dataset is not None
     return done.dataset

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from massannot.clip import Frames
-from massannot.models.random_weights import (
+from tests.random_weights import (
     depth_anything_processor,
     grounding_dino_processor,
     sam2_processor,

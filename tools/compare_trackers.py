@@ -23,14 +23,16 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from massannot.clip import Clip, Frames
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.protocols import F64, PointTracker, PointTracks
-from massannot.models.random_weights import COTRACKER3, write_repository
 from massannot.models.weights import Weights
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, Span, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 from massannot.viewers.overlay import TRAIL_FRAMES, DrawnEntity, draw, font
+from tests.random_weights import COTRACKER3, write_repository
 
 RANDOM = "RANDOM weights: it knows nothing, and these are no tracks"
 OFFICIAL_FILE = "scaled_offline.pth"
@@ -60,7 +62,8 @@ def main() -> None:
 
 
 def first_seconds(video: Path, seconds: float) -> Frames:
-    clips = read_clips(str(video), spans=(Span(0, seconds),), sampling=Sampling(long_side=WIDTH))
+    source = VideoSource(str(video), (Span(0, seconds),))
+    clips = read_clips(source, sampling=Sampling(long_side=WIDTH))
     return next(read.frames for read in clips if isinstance(read, Clip))
 
 
@@ -93,17 +96,17 @@ def write_film(film: Path, frames: Frames, tracks: list[tuple[str, PointTracks]]
     with FilmWriter(film, width=width, height=height, fps=Fraction(10)) as writer:
         for frame in range(len(frames)):
             picture = np.zeros((height, width, 3), np.uint8)
-            for column, (name, found) in enumerate(tracks):
+            for column, (name, points) in enumerate(tracks):
                 left = column * frames.width
                 part = picture[:, left : left + frames.width]
                 part[:BAR_PX] = bar(name, frames.width)
-                part[BAR_PX:] = drawn(frames.pixels(frame, frame + 1)[0], found, frame)
+                part[BAR_PX:] = drawn(frames.pixels(frame, frame + 1)[0], points, frame)
             writer.write(picture)
 
 
-def drawn(picture: np.ndarray, found: PointTracks, frame: int) -> np.ndarray:
+def drawn(picture: np.ndarray, points: PointTracks, frame: int) -> np.ndarray:
     first = max(0, frame + 1 - TRAIL_FRAMES)
-    trails, visible = found.xy[first : frame + 1], found.visible[first : frame + 1]
+    trails, visible = points.xy[first : frame + 1], points.visible[first : frame + 1]
     return np.asarray(draw(picture, [DrawnEntity(0, "", None, None, trails, visible)]))
 
 

@@ -26,12 +26,12 @@ import importlib
 import torch
 
 from massannot.models.depth_anything import CanonicalFocal
-from massannot.models.random_weights import (
+from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, TRAINING_SEEDS, VALIDATION_SEEDS
+from tests.random_weights import (
     depth_anything_processor,
     grounding_dino_processor,
     sam2_processor,
 )
-from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, TRAINING_SEEDS, VALIDATION_SEEDS
 from tools.embedded import measured
 from tools.embedded.training import curve
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from massannot.clip import Frames
-from massannot.geometry.intervals import Interval, mean_difference, mean_over_clips
+from massannot.geometry.intervals import ConfidenceInterval, mean_difference, mean_over_clips
 from massannot.models.cotracker3.checkpoint import save_cotracker3
 from massannot.models.cotracker3.predictor import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
@@ -168,13 +168,13 @@ class _Remembered:
 
     tracker: PointTracker
     above: float = 0.5
-    found: PointTracks | None = None
+    answer: PointTracks | None = None
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
-        if self.found is None:
-            self.found = self.tracker.track(frames, queries_txy=queries_txy)
-        seen = self.found.visibility * self.found.confidence > self.above
-        return replace(self.found, visible=seen)
+        if self.answer is None:
+            self.answer = self.tracker.track(frames, queries_txy=queries_txy)
+        seen = self.answer.visibility * self.answer.confidence > self.above
+        return replace(self.answer, visible=seen)
 
 
 def column(rows: Sequence[dict[str, float]], name: str) -> F64:
@@ -186,7 +186,7 @@ def shown(rows: Sequence[dict[str, float]], suffix: str = "") -> dict[str, list[
     return {n: as_list(mean_over_clips(column(rows, n + suffix), seed=SEED)) for n in SCORES}
 
 
-def as_list(interval: Interval) -> list[float]:
+def as_list(interval: ConfidenceInterval) -> list[float]:
     return [round(float(x), 4) for x in (interval.value, interval.low, interval.high)]
 
 

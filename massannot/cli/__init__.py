@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from pathlib import Path
 
 from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth
+from massannot.cli import dataset as cite
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
 __all__ = [  # importing them adds the commands
     "annotate",
+    "cite",
     "dataset",
     "export",
     "machine",
@@ -45,7 +46,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(141)  # as a shell counts SIGPIPE, which not every system has
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         sys.exit(_complain(_misplaced(error), 2))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The application that the command files hang on, and what they share."""
+"""The typer application of all command files, and their printing functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ One video:     massannot annotate ball.mp4 -p "a red ball" -o out
 Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
 Look:          inspect, report, render, validate
-Take along:    export, publish
+Take along:    export, publish, cite
 Questions:     questions import, annotate; then rft show, export trl
 Is it right:   scenes render, then evaluate
 This machine:  doctor, models list
@@ -46,7 +46,7 @@ def print_json(value: Any) -> None:
 
 
 def print_first(label: str, sentences: Sequence[str], *, rest: str = "") -> None:
-    """To stderr, the first of what may be very many. `rest`: where all of them stand."""
+    """Print the first of many sentences to stderr. `rest`: where all of them are."""
     for sentence in sentences[:_SHOWN]:
         print(f"{label}: {sentence}", file=sys.stderr)
     if len(sentences) > _SHOWN:

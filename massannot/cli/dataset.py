@@ -1,9 +1,4 @@
-"""Commands that look at a dataset or draw it: inspect, validate, render, report.
-
-`massannot publish`: a finished run becomes a dataset to give away.
-
-`massannot status` and `explain`: how a run stands, and what became of one clip.
-"""
+"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, cite."""
 
 from __future__ import annotations
 
@@ -16,6 +11,25 @@ import typer
 from massannot.cli.app import AsJson, app, print_json
 from massannot.cli.options import WorkDir
 from massannot.errors import NothingToRun
+
+
+@app.command()
+def cite(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset, of a run or published.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print the models, weights, revisions and licences behind a dataset, and BibTeX for them.
+
+    \b
+    massannot cite out > out.bib
+    """
+    from massannot.jobs import cite as citing
+
+    citation = citing.cite(out)
+    if as_json:
+        print_json(citation.as_json())
+    else:
+        print(citation.as_text())
 
 
 @app.command()
@@ -177,12 +191,14 @@ def render(
     massannot render out --clip 7c6a
     """
     from massannot.dataset.reading import open_dataset
-    from massannot.jobs import api
+    from massannot.jobs import drawing
     from massannot.viewers import summary
 
     dataset = open_dataset(out)
     wanted = [summary.find_clip(dataset, c).clip_id for c in clip] or None
-    films = api.films_of(dataset, clip_ids=wanted, each=lambda film: print(film, file=sys.stderr))
+    films = drawing.films_of(
+        dataset, clip_ids=wanted, drawn=lambda film: print(film, file=sys.stderr)
+    )
     if as_json:
         print_json([str(film) for film in films])
     elif films:
@@ -217,9 +233,9 @@ def report(
     massannot report out -n 200
     """
     from massannot.dataset.reading import open_dataset
-    from massannot.jobs import api
+    from massannot.jobs import drawing
 
-    index = api.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
+    index = drawing.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
     if as_json:
         print_json({"report": str(index)})
     else:

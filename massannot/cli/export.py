@@ -1,57 +1,60 @@
-"""The command that writes a dataset in another format: for readers, and for trainers."""
+"""The command that writes a dataset in another format: for readers, and for trainers.
+
+Each format is a subcommand, made when it is named: its flags are the fields of the format's
+`OPTIONS`, its help is the docstring of the format's file.
+"""
 
 from __future__ import annotations
 
 import inspect
 import sys
+import types
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from massannot.cli.app import AsJson, app, print_first, print_json
 from massannot.errors import UsageError
 
-TRAINING = "trl, verl, ms-swift, video-r1"
+
+class FormatGroup(TyperGroup):
+    """Formats as subcommands, looked up by name or by the path of a file."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _command(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        from massannot import exporters
+
+        rows = [tuple(exporters.summary(name).split(": ", 1)) for name in exporters.names()]
+        with formatter.section("Formats (-h after one: its options)"):
+            formatter.write_dl([*rows, ("./mine.py", "a format of your own, see exporters/")])
 
 
-@app.command()
+class FormatCommand(TyperCommand):
+    """One format, which names the formats that have a flag that it does not have."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {flag for parameter in self.params for flag in parameter.opts}
+        for flag in (arg.partition("=")[0] for arg in args if arg.startswith("--")):
+            if flag not in (*own, "--help", "--") and (others := _formats_with(flag)):
+                raise UsageError(f"{flag} with {self.name}: expected one of {', '.join(others)}")
+        return super().parse_args(ctx, args)
+
+
+export_app = typer.Typer(
+    cls=FormatGroup, subcommand_metavar="FORMAT OUT DEST", invoke_without_command=True
+)
+app.add_typer(export_app, name="export")
+
+
+@export_app.callback()
 def export(
-    target: Annotated[
-        list[str],
-        typer.Argument(help="FORMAT OUT DEST: what, of which dataset, into which folder."),
-    ] = [],  # noqa: B006
+    ctx: typer.Context,
     list_formats: Annotated[bool, typer.Option("--list", help="Every format.")] = False,
-    min_quality: Annotated[
-        float | None,
-        typer.Option(help="Leave out entities of lower or unknown quality, 0..1.", min=0, max=1),
-    ] = None,
-    profile_template: Annotated[
-        str | None,
-        typer.Option(help="mass-v1, mass-v2, for trainers none; mass-bench has both without it."),
-    ] = None,
-    model_family: Annotated[
-        str | None,
-        typer.Option(help="Trainers: qwen2_5_vl or qwen3_vl, for sizes of pictures and boxes."),
-    ] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="Trainers: at most so many a question; 0: none. Else 16.")
-    ] = None,
-    max_pixels: Annotated[int | None, typer.Option(help="Trainers: of a picture.")] = None,
-    media: Annotated[str | None, typer.Option(help="Trainers: images or video.")] = None,
-    split_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Trainers: video_id (--val), or the manifest's split. Its test is apart."
-        ),
-    ] = None,
-    val: Annotated[float | None, typer.Option(help="Trainers: share of videos held out.")] = None,
-    processor: Annotated[
-        Path | None, typer.Option(help="Trainers: the model's folder; its tokenizer counts.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Trainers: drop pieces of the profile to stay within.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset in another format: for a reader, or for a trainer.
@@ -59,10 +62,10 @@ def export(
     \b
     massannot export coco out coco-out
     massannot export verl out data --model-family qwen3_vl --media video --val 0.05
-    massannot export --list
+    massannot export ./my_format.py out mine
+    massannot export trl -h
     """
     from massannot import exporters
-    from massannot.dataset.reading import open_dataset
 
     if list_formats:
         summaries = {name: exporters.summary(name) for name in exporters.names()}
@@ -70,25 +73,45 @@ def export(
             print_json(summaries)
         else:
             print("\n".join(summaries.values()))
-        return
-    if len(target) != 3:
-        found = " ".join(target) or "nothing"
-        raise UsageError(f"export: found {found}, expected FORMAT OUT DEST, or --list")
-    name, out, folder = target
-    exporter = exporters.exporter(name)
-    asked = {
-        "profile_template": profile_template,
-        "model_family": model_family,
-        "frames": frames,
-        "max_pixels": max_pixels,
-        "media": media,
-        "split_by": split_by,
-        "val": val,
-        "processor": processor,
-        "max_tokens": max_tokens,
-    }
-    more = _more(name, exporter, {key: v for key, v in asked.items() if v is not None})
-    written = exporter.export(open_dataset(out), Path(folder), min_quality=min_quality, **more)
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        raise UsageError("export: found no format, expected FORMAT OUT DEST, or --list")
+    ctx.default_map = {ctx.invoked_subcommand: {"as_json": as_json}}
+
+
+def _command(name: str) -> Any:
+    """The format's command. Raises UsageError for a name that leads to no format."""
+    from massannot import exporters
+
+    options = exporters.options_of(name)
+
+    def write(out: str, dest: Path, as_json: bool, **values: Any) -> None:
+        _write(name, out, dest, options(**values), as_json=as_json)
+
+    out = typer.Argument(metavar="OUT", help="Folder of the dataset.")
+    dest = typer.Argument(metavar="DEST", help="Folder of the export.")
+    parameters = [
+        _parameter("out", Annotated[str, out], inspect.Parameter.empty),
+        _parameter("dest", Annotated[Path, dest], inspect.Parameter.empty),
+        *_flags(options),
+        _parameter("as_json", AsJson, False),
+    ]
+    write.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    write.__annotations__ = {item.name: item.annotation for item in parameters}
+    alone = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    alone.command(name, cls=FormatCommand, help=exporters.docstring(name))(write)
+    return typer.main.get_command(alone)
+
+
+def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> None:
+    from massannot import exporters
+    from massannot.dataset.reading import open_dataset
+
+    written = exporters.exporter(name).export(open_dataset(out), dest, options=options)
     print_first("left out", written.left_out)
     for sentence in written.notes:
         print(f"note: {sentence}", file=sys.stderr)
@@ -100,18 +123,42 @@ def export(
         print("\n".join(map(str, written.files)))
 
 
-def _more(name: str, exporter: Any, asked: dict[str, Any]) -> dict[str, Any]:
-    """What this format's export() takes of the options. Raises UsageError for the others."""
-    takes = inspect.signature(exporter.export).parameters
-    if "training" in takes:
-        from massannot.questions.examples import TrainingData
+def _flags(options: type) -> list[inspect.Parameter]:
+    """A flag for each field, with the text of the field's annotation as its help."""
+    hints = get_type_hints(options, include_extras=True)
+    flags = []
+    for option in fields(options):
+        if option.default is MISSING:
+            raise UsageError(f"{options.__name__}.{option.name}: found no default, expected one")
+        kind, texts = hints[option.name], []
+        if get_origin(kind) is Annotated:
+            kind, *texts = get_args(kind)
+        flag: Any = typer.Option(help=" ".join(texts))
+        flags.append(_parameter(option.name, Annotated[_plain(kind), flag], option.default))
+    return flags
 
-        return {"training": TrainingData(**asked)}
-    wrong = [option for option in asked if option not in takes]
-    if wrong:
-        options = ", ".join(f"--{option.replace('_', '-')}" for option in wrong)
-        raise UsageError(f"{options} with {name}: expected one of {TRAINING}")
-    if asked.get("profile_template") not in (None, "mass-v1", "mass-v2"):
-        found = asked["profile_template"]
-        raise UsageError(f"--profile-template {found} with {name}: expected mass-v1 or mass-v2")
-    return asked
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _plain(kind: Any) -> Any:
+    """The type as the command line reads it: str in the place of a Literal, whose values the
+    dataclass itself checks."""
+    if get_origin(kind) is Literal:
+        return str
+    if get_origin(kind) in (Union, types.UnionType):
+        return Union[tuple(_plain(part) for part in get_args(kind))]  # noqa: UP007
+    return kind
+
+
+def _formats_with(flag: str) -> list[str]:
+    from massannot import exporters
+
+    option = flag.removeprefix("--").replace("-", "_")
+    return [
+        name
+        for name in exporters.names()
+        if any(field.name == option for field in fields(exporters.options_of(name)))
+    ]

@@ -71,9 +71,9 @@ def schemas(
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """Every recipe with its first sentence."""
-    from massannot.recipes import spec as recipe
+    from massannot.recipes import registry
 
-    rows = {name: recipe.summary(name).split("\n")[0] for name in recipe.names()}
+    rows = {name: registry().summary(name) for name in registry().names()}
     if as_json:
         print_json(rows)
     else:
@@ -88,13 +88,14 @@ def recipes_show(name: str, as_json: AsJson = False) -> None:
     \b
     massannot recipes show annotate
     """
-    from massannot.recipes.spec import Choice, summary
+    from massannot.recipes import registry
+    from massannot.recipes.model_flags import run_spec
 
-    described = Choice(recipe=name).build().describe()
+    described = run_spec(recipe=name).pipeline().describe()
     if as_json:
         print_json(described)
         return
-    print(summary(name), end="\n\n")
+    print(registry().docstring(name), end="\n\n")
     for stage in described["stages"]:
         name = stage.pop("stage")
         models = [v["is"] for v in stage.values() if isinstance(v, dict)]
@@ -166,15 +167,6 @@ def models_download(profile: str, as_json: AsJson = False) -> None:
         print_json(folders)
     else:
         print("\n".join(folders) or "needs no weights")
-
-
-@models_app.command("init-random", hidden=True)
-def models_init_random(profile: str, cache: Path, seed: int = 0) -> None:
-    """Write full-size models with random weights into a hub cache: for tests without a network."""
-    from massannot.models.profiles import named
-    from massannot.models.random_weights import write_profile
-
-    write_profile(named(profile), cache, seed=seed)
 
 
 def _profile_json(profile: Any) -> dict[str, Any]:

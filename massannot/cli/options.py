@@ -1,11 +1,7 @@
-"""The flags that decide what a run writes, shared by the commands that begin one.
+"""The flags that several commands share, each group a dataclass that a command takes as one value.
 
-Options that say where things lie, for every command that reads videos or writes a dataset.
-
-Flags that several commands share: one dataclass, which a command takes as one value.
-
-`@takes(asked=RecipeOptions)` shows typer a flag for each field of RecipeOptions in the place of the
-command's parameter `asked`.
+`@takes(recipe=RecipeOptions)` shows typer a flag for each field of RecipeOptions in the place of
+the command's parameter `recipe`.
 """
 
 from __future__ import annotations
@@ -13,18 +9,21 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from massannot.errors import UsageError
 
 if TYPE_CHECKING:
-    from massannot.recipes.spec import Choice
-    from massannot.video.reader import Sampling
+    from massannot.engine.settings import ExecutorSettings
+    from massannot.jobs.run import RunOptions
+    from massannot.recipes.model_flags import ModelFlags
+    from massannot.recipes.spec import RunSpec, Selection
+    from massannot.video.sampling import Sampling
 
 
 def _into_environment(folder: str | None) -> str | None:
@@ -42,11 +41,6 @@ WorkDir = Annotated[
         callback=_into_environment,
     ),
 ]
-Root = Annotated[
-    str | None,
-    typer.Option(help="No manifest may name a video outside of this folder (links followed)."),
-]
-
 
 Command = Callable[..., None]
 
@@ -88,18 +82,6 @@ def _flags(group: type) -> list[inspect.Parameter]:
     ]
 
 
-Reuse = Annotated[
-    Path | None,
-    typer.Option(help="Another output folder: what would come out the same is taken from it."),
-]
-KeepDepth = Annotated[
-    bool,
-    typer.Option(
-        "--keep-depth", help="Keep the depth model's answers (large), for a later --reuse to take."
-    ),
-]
-
-
 @dataclass(frozen=True)
 class RecipeOptions:
     """What to look for, with which models, in which pictures."""
@@ -107,7 +89,10 @@ class RecipeOptions:
     prompt: Annotated[
         list[str],
         typer.Option(
-            "-p", "--prompt", "--text-prompt", help='What to look for; repeatable; also "a . b".'
+            "-p",
+            "--prompt",
+            "--text-prompt",
+            help='What to look for; repeatable; "a; b", "a, b" and "a . b" are two.',
         ),
     ] = field(default_factory=list)
     profile: Annotated[
@@ -117,6 +102,16 @@ class RecipeOptions:
             "oracles only; auto: small. See `massannot models list`."
         ),
     ] = "auto"
+    recipe: Annotated[
+        str, typer.Option(help="A name of `recipes list`, or a file of yours such as ./mine.py.")
+    ] = "annotate"
+    model: Annotated[
+        list[str],
+        typer.Option(
+            help="JOB=PROFILE, JOB=package.module:Class or JOB=./mine.py:Class, each also with "
+            "@WEIGHTS: who does one job (detect, masks, depth, tracks, cameras)."
+        ),
+    ] = field(default_factory=list)
     fps: Annotated[
         str, typer.Option(help="Annotated frames a second, never above the source; or all.")
     ] = "10"
@@ -153,48 +148,209 @@ class RecipeOptions:
         float | None, typer.Option(help="Least score of a phrase's words.", min=0, max=1)
     ] = None
     grid_size: Annotated[
-        int | None,
-        typer.Option(help="Points on a thing at most, N x N: 8 is 64, the default.", min=1, max=22),
-    ] = None
+        int,
+        typer.Option(
+            help="Points on a thing at most, N x N; of recipe track_grid, on the picture.",
+            min=1,
+            max=22,
+        ),
+    ] = 8
     options: Annotated[
-        list[str], typer.Option("--set", help="STAGE.OPTION=VALUE; see `recipes show annotate`.")
+        list[str],
+        typer.Option(
+            "--set", help="STAGE.OPTION=VALUE or JOB.OPTION=VALUE; see `recipes show annotate`."
+        ),
     ] = field(default_factory=list)
     weights: Annotated[
         list[str],
         typer.Option(help="JOB=HUB_ID[@REVISION] or JOB=FOLDER: other weights for a job."),
     ] = field(default_factory=list)
 
-    def choice(self, *, depth_maps: bool) -> Choice:
-        from massannot.recipes.spec import Choice
+    def flags(self, *, absolute: bool = False) -> ModelFlags:
+        """The flags about models. `absolute`: local paths hold from any working folder.
 
-        return Choice(
+        Raises UsageError.
+        """
+        from massannot.recipes.model_flags import ModelFlags
+
+        paths = {
+            "detect": self.boxes,
+            "masks": self.masks,
+            "depth": self.depth,
+            "tracks": self.tracks,
+            "cameras": self.cameras,
+        }
+        where = os.path.abspath if absolute else str
+        return ModelFlags(
             profile=self.profile,
-            scenes=self.scenes,
+            files={job: where(path) for job, path in paths.items() if path},  # type: ignore[misc]  # its keys are jobs
+            scenes=None if self.scenes is None else where(self.scenes),
             oracles=tuple(filter(None, (self.oracle or "").split(","))),
-            boxes=self.boxes,
-            masks=self.masks,
-            depth=self.depth,
-            tracks=self.tracks,
-            cameras=self.cameras,
-            hfov_deg=self.hfov,
-            depth_maps=depth_maps,
-            dtype=self.dtype,
-            weights=tuple(_pair(text, "--weights JOB=WHERE") for text in self.weights),
-            options=(*self._grid(), *(_option(text) for text in self.options)),
+            models={
+                job: _absolute_file(name) for job, name in _pairs(self.model, "--model JOB=NAME")
+            },
+            weights=dict(_pairs(self.weights, "--weights JOB=WHERE")),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
+            dtype=self.dtype,
+            hfov_deg=self.hfov,
         )
 
-    def _grid(self) -> tuple[tuple[str, str, str], ...]:
-        if self.grid_size is None:
-            return ()
-        return (("track_points", "max_per_entity", str(self.grid_size**2)),)
+    def spec(
+        self, sources: Sequence[str], flags: ModelFlags, *, depth_maps: bool, **fields: Any
+    ) -> RunSpec:
+        """Everything that decides the rows. Raises UsageError."""
+        from massannot.inputs.phrase_list import phrases_of
+        from massannot.recipes.model_flags import run_spec
+
+        return run_spec(
+            sources,
+            phrases_of(self.prompt),
+            flags=flags,
+            options=dict(map(_option, self.options)),
+            recipe=_absolute_file(self.recipe),
+            sampling=self.sampling(),
+            grid_size=self.grid_size,
+            depth_maps=depth_maps,
+            **fields,
+        )
 
     def sampling(self) -> Sampling:
-        from massannot.video.reader import Sampling
+        from massannot.video.sampling import Sampling
 
         fps = None if self.fps == "all" else _rate(self.fps)
         return Sampling(fps=fps, clip_s=self.clip_seconds, long_side=self.long_side)
+
+
+@dataclass(frozen=True)
+class SelectOptions:
+    """Which of the videos that were named."""
+
+    limit: Annotated[int | None, typer.Option(help="Only N videos.", min=1)] = None
+    sample: Annotated[
+        Literal["first", "random"], typer.Option(help="Which of them, with --limit.")
+    ] = "first"
+    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 0
+    root: Annotated[
+        str | None,
+        typer.Option(help="No manifest may name a video outside of this folder (links followed)."),
+    ] = None
+
+    def selection(self) -> Selection:
+        from massannot.recipes.spec import Selection
+
+        return Selection(limit=self.limit, sample=self.sample, seed=self.seed, root=self.root)
+
+
+@dataclass(frozen=True)
+class ExecutorFlags:
+    """Where the work is done, how long a clip may take, and what counts as failed."""
+
+    work_dir: WorkDir = None
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")
+    ] = "local"
+    actors: Annotated[
+        int | None,
+        typer.Option("--actors", "--workers", help="Workers; default one a GPU.", min=1),
+    ] = None
+    actors_per_gpu: Annotated[
+        int | None, typer.Option(help="ray: workers that share a GPU.", min=1)
+    ] = None
+    address: Annotated[
+        str | None, typer.Option(help="ray: the cluster to join; also RAY_ADDRESS.")
+    ] = None
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 ...")] = "auto"
+    max_failed: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of failed clips, or of a manifest's rows that cannot be asked, above "
+            "which the exit code is 3; default 0 for annotate, 0.02 for run and retry.",
+            min=0,
+            max=1,
+        ),
+    ] = None
+    hung_after: Annotated[
+        float,
+        typer.Option(
+            help="Seconds a clip may always take; beyond, and 10 times its usual time, it is "
+            "stopped and has failed.",
+            min=1,
+        ),
+    ] = 120.0
+    first_clip: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds a clip may take while none is finished, so that nothing is usual; "
+            "default 600, on a CPU more for models that are slow there.",
+            min=1,
+        ),
+    ] = None
+    grace: Annotated[
+        float, typer.Option(help="Seconds that the clip in hand has after a signal.", min=0)
+    ] = 30.0
+    reuse: Annotated[
+        Path | None,
+        typer.Option(help="Another output folder: what would come out the same is taken from it."),
+    ] = None
+    keep_depth: Annotated[
+        bool,
+        typer.Option(
+            "--keep-depth",
+            help="Keep the depth model's answers (large), for a later --reuse to take.",
+        ),
+    ] = False
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code",
+            help="Go on although the code that decides rows has changed; it is recorded.",
+        ),
+    ] = False
+
+    def settings(self) -> ExecutorSettings:
+        """Raises UsageError for flags that do not go together."""
+        from massannot.engine.settings import ExecutorSettings
+        from massannot.engine.watchdog import Patience
+
+        patience = Patience(hung_after_s=self.hung_after, grace_s=self.grace)
+        if self.first_clip is not None:
+            patience = replace(patience, first_clip_s=self.first_clip)
+        return ExecutorSettings(
+            executor=self.executor,
+            device=self.device,
+            workers=self.actors,
+            actors_per_gpu=self.actors_per_gpu,
+            address=self.address,
+            patience=patience,
+        )
+
+    def options(self, *, max_failed: float) -> RunOptions:
+        """`max_failed`: the command's own default."""
+        from massannot.jobs.run import RunOptions
+        from massannot.storage.path import place
+
+        return RunOptions(
+            max_failed=max_failed if self.max_failed is None else self.max_failed,
+            reuse=None if self.reuse is None else place(self.reuse),
+            keep_depth=self.keep_depth,
+            allow_code=self.allow_code,
+        )
+
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")]
+DepthMaps = Annotated[
+    bool, typer.Option(help="Store depth in the table depth_maps (large); films show it anyway.")
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
+    ),
+]
 
 
 def _rate(text: str) -> float:
@@ -207,6 +363,10 @@ def _rate(text: str) -> float:
     return rate
 
 
+def _pairs(texts: Sequence[str], form: str) -> list[tuple[str, str]]:
+    return [_pair(text, form) for text in texts]
+
+
 def _pair(text: str, form: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not (left and equals and right):
@@ -214,9 +374,15 @@ def _pair(text: str, form: str) -> tuple[str, str]:
     return left, right
 
 
-def _option(text: str) -> tuple[str, str, str]:
+def _option(text: str) -> tuple[str, str]:
     name, value = _pair(text, "--set STAGE.OPTION=VALUE")
     stage, dot, option = name.partition(".")  # the option may have dots of its own
     if not (stage and dot and option):
         raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
-    return stage, option, value
+    return name, value
+
+
+def _absolute_file(name: str) -> str:
+    """A plug-in's name; the path of a file holds from any working folder."""
+    path, colon, rest = name.partition(":")
+    return f"{os.path.abspath(path)}{colon}{rest}" if path.endswith(".py") else name

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.cli.options import RecipeOptions, Root, takes
+from massannot.cli.options import DepthMaps, Quiet, RecipeOptions, SelectOptions, takes
+
+INTERRUPTED = 75
 
 
 @app.command()
-@takes(asked=RecipeOptions)
+@takes(recipe=RecipeOptions, select=SelectOptions)
 def plan(
     sources: Annotated[
         list[str],
         typer.Argument(help="Videos, as `annotate` takes them: see its help."),
     ],
-    asked: RecipeOptions,
+    recipe: RecipeOptions,
+    select: SelectOptions,
     folder: Annotated[Path, typer.Option("-o", "--output", help="The plan's folder, a new one.")],
-    depth_maps: Annotated[bool, typer.Option(help="Store depth, as films show it.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Only N videos.", min=1)] = None,
-    sample: Annotated[
-        Literal["first", "random"], typer.Option(help="Which of them, with --limit.")
-    ] = "first",
-    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 0,
-    root: Root = None,
+    depth_maps: DepthMaps = False,
     shard_minutes: Annotated[
         float, typer.Option(help="How long one worker is at a shard, at that rate.", min=0.01)
     ] = 7.5,
@@ -36,52 +33,54 @@ def plan(
     ] = 5.0,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Then annotate 32 clips here and say what all will take."),
+        typer.Option("--estimate", help="Then annotate a few clips and say what all will take."),
     ] = False,
+    pilot: Annotated[
+        int, typer.Option(help="For --estimate: clips that are annotated to measure.", min=1)
+    ] = 32,
     device: Annotated[str, typer.Option(help="For --estimate: auto, cpu, cuda:0 ...")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Plan a run: read every video's header, deal the work into shards, pin recipe and weights.
 
-    Interrupted (exit code 130), the same command goes on. A finished plan never changes.
+    Interrupted (exit code 75), the same command goes on. A finished plan never changes.
 
     \b
     massannot plan videos/ -p "a ball" -o plan --profile mass
-    massannot plan @list.txt -p hoop -o pilot --limit 500 --sample random --seed 1
-    massannot plan videos/ -p "a ball" -o plan --profile mass --estimate
+    massannot plan @list.txt -p hoop -o plan --limit 500 --sample random --seed 1
+    massannot plan videos/ -p "a ball" -o plan --profile mass --estimate --pilot 64
     """
-    from massannot.jobs import estimate as billing
+    from massannot.jobs import estimate as estimates
     from massannot.jobs import plan as planning
-    from massannot.jobs import run as running
     from massannot.jobs.console import Watcher
 
-    wish = planning.Wish(
-        sources=tuple(sources),
-        prompts=tuple(asked.prompt),
-        folder=folder,
-        choice=asked.choice(depth_maps=depth_maps),
-        sampling=asked.sampling(),
-        limit=limit,
-        sample=sample,
-        seed=seed,
-        root=root,
-        shard_minutes=shard_minutes,
-        pixels_a_second=rate * 1e6,
+    spec = recipe.spec(
+        sources,
+        recipe.flags(absolute=True),
+        depth_maps=depth_maps,
+        select=select.selection(),
+        shard_pixels=shard_minutes * 60 * rate * 1e6,
     )
     with Watcher(quiet=quiet) as watcher:
-        record = planning.make(wish, say=watcher.say)
-        bill = None
+        try:
+            finished = planning.make_plan(spec, folder, say=watcher.say)
+        except KeyboardInterrupt as error:
+            watcher.say("interrupted; the same command goes on")
+            raise typer.Exit(INTERRUPTED) from error
+        expected = None
         if estimate:
             try:
-                bill = running.estimate(folder, record, device=device, progress=watcher.watch)
-            except KeyboardInterrupt:
+                expected = estimates.of_folder(
+                    folder, finished, device=device, pilot_clips=pilot, progress=watcher.watch
+                )
+            except KeyboardInterrupt as error:
                 watcher.say(f"interrupted: nothing was estimated; the plan in {folder} is finished")
-                raise
+                raise typer.Exit(INTERRUPTED) from error
     if as_json:
-        shown = {} if bill is None else {"estimate": billing.as_json(bill)}
-        print_json({"plan": str(folder), **record.counts, **shown})
+        shown = {} if expected is None else {"estimate": estimates.as_json(expected)}
+        print_json({"plan": str(folder), **finished.counts, **shown})
     else:
-        print(planning.as_text(folder, record))
-        if bill is not None:
-            print(billing.as_text(bill))
+        print(planning.as_text(folder, finished))
+        if expected is not None:
+            print(estimates.as_text(expected))

@@ -40,11 +40,11 @@ def questions_scenes(
     from massannot.questions.scene_dataset import write_scene_questions
 
     seeds = range(seed, seed + count)
-    found = write_scene_questions(out, seeds=seeds, views=views, names=family or ())
+    counts = write_scene_questions(out, seeds=seeds, views=views, names=family or ())
     if as_json:
-        print_json(dict(sorted(found.items())))
+        print_json(dict(sorted(counts.items())))
     else:
-        print("\n".join(f"{n:7d} {name}" for name, n in sorted(found.items())))
+        print("\n".join(f"{n:7d} {name}" for name, n in sorted(counts.items())))
 
 
 @questions_app.command("import")
@@ -85,37 +85,39 @@ def questions_import(
             "refused; expected another name"
         )
     chosen = None if form == "auto" else form
-    found = import_files.import_questions(
+    imported = import_files.import_questions(
         files,
         form=chosen,  # type: ignore[arg-type]
         videos=videos,
         find_entities=find_entities,
     )
     import_files.check_name(output)
-    if found.questions:
-        import_files.write_questions(output, found.questions)
+    if imported.questions:
+        import_files.write_questions(output, imported.questions)
     refused.unlink(missing_ok=True)
-    if found.refused:
-        import_files.write_refused(refused, found.refused)
+    if imported.refused:
+        import_files.write_refused(refused, imported.refused)
     print_first(
-        "refused", [q.problem.message for q in found.refused if q.problem], rest=f", see {refused}"
+        "refused",
+        [q.problem.message for q in imported.refused if q.problem],
+        rest=f", see {refused}",
     )
-    kinds, reasons = (dict(sorted(each.items())) for each in (found.kinds, found.reasons))
-    if not found.questions:
+    kinds, reasons = dict(sorted(imported.kinds.items())), dict(sorted(imported.reasons.items()))
+    if not imported.questions:
         why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
         raise NothingToRun(
-            f"{', '.join(map(str, files))}: found {len(found.refused)} rows, none of which can be "
-            f"used ({why or 'there is none'}); {output} is not written"
+            f"{', '.join(map(str, files))}: found {len(imported.refused)} rows, none of which can "
+            f"be used ({why or 'there is none'}); {output} is not written"
         )
     if as_json:
-        n_found = len(found.questions)
+        n_found = len(imported.questions)
         print_json(
             {"questions": n_found, "kinds": kinds, "refused": reasons, "output": str(output)}
         )
         return
-    print(f"{len(found.questions)} questions in {output}")
+    print(f"{len(imported.questions)} questions in {output}")
     for kind, n in kinds.items():
         print(f"{n:7d} {kind}")
-    print(f"{len(found.refused)} refused" + (f", see {refused}" if found.refused else ""))
+    print(f"{len(imported.refused)} refused" + (f", see {refused}" if imported.refused else ""))
     for reason, n in reasons.items():
         print(f"{n:7d} {reason}")

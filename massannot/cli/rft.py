@@ -48,44 +48,46 @@ def show(
     """
     from massannot.dataset.reading import open_dataset
     from massannot.errors import BadQuestion, UsageError
-    from massannot.questions import shown_prompt
+    from massannot.questions import prompt_report
     from massannot.questions.examples import TrainingData
 
-    asked: dict[str, Any] = {"profile_template": template, "frames": frames}
+    choices: dict[str, Any] = {"profile_template": template, "frames": frames}
     options = TrainingData(
-        **asked,
+        **choices,
         model_family=model_family,
         max_pixels=max_pixels,
         processor=processor,
         max_tokens=max_tokens,
     )
     try:
-        found = shown_prompt.prompt_of(
+        shown = prompt_report.prompt_of(
             open_dataset(out), question_id, options, min_quality=min_quality
         )
     except BadQuestion as error:
         raise UsageError(str(error)) from error
     if as_json:
-        print_json(shown_prompt.as_json(*found))
+        print_json(prompt_report.as_json(*shown))
     else:
-        print(shown_prompt.as_text(*found))
+        print(prompt_report.as_text(*shown))
 
 
 @rft_app.command("recipes")
 def rft_recipes() -> None:
-    """What can be trained.
+    """List the recipes of training.
 
     \b
     massannot rft recipes
     """
-    from massannot.rft.recipes import names, recipe
+    from massannot.rft.training_recipes import names, recipe
 
     print("\n".join(f"{name:16} {recipe(name).summary}" for name in names()))
 
 
 @rft_app.command("train")
 def rft_train(
-    name: Annotated[str, typer.Argument(metavar="RECIPE", help="See `massannot rft recipes`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="See `massannot rft recipes`, or ./mine.py.")
+    ],
     data: Annotated[Path, typer.Option(help="Folder of `questions scenes`, or of `export trl`.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Models, checkpoints, metrics.")],
     evidence: Annotated[
@@ -111,7 +113,7 @@ def rft_train(
     massannot rft train qwen2_5_vl_7b --data exported -o trained --dry-run
     """
     from massannot.rft import train
-    from massannot.rft.recipes import recipe
+    from massannot.rft.training_recipes import recipe
 
     chosen = train.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
     options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence, "model": model}
@@ -138,9 +140,9 @@ def rft_eval(
     from massannot.rft import scores
     from massannot.rft.answer import answers
 
-    found = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
-    rows = scores.scores(found, seed=seed)
-    scores.write(rows, found, out)
+    answered = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
+    rows = scores.scores(answered, seed=seed)
+    scores.write(rows, answered, out)
     if as_json:
         print((out / "scores.json").read_text(), end="")
     else:

@@ -22,7 +22,9 @@ from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.layout import Layout
+from massannot.dataset.reading import spec_in
 from massannot.storage import durable
+from massannot.tables._spec import TableSpec
 
 
 def published_card(layout: Layout, found: Sequence[Commit], *, license: str | None) -> str:
@@ -33,7 +35,9 @@ def published_card(layout: Layout, found: Sequence[Commit], *, license: str | No
     for commit in found:
         for file in commit.files:
             rows[file.table] += file.rows
-    text = card_text(dict(sorted(rows.items())), record=record, license=license)
+    text = card_text(
+        dict(sorted(rows.items())), record=record, license=license, specs=_specs(layout, rows)
+    )
     return (
         f"{text}\n## Counts\n{_counts(found)}\n\n## Noise\n{_noise(layout, found)}\n\n"
         f"## Published by\n`{run_record.this_start().command}`\n"
@@ -93,13 +97,27 @@ def write_card(layout: Layout, *, license: str | None = None) -> None:
             rows[file.table] += file.rows
     record = run_record.read(layout)
     if rows and record is not None:
-        text = card_text(dict(sorted(rows.items())), record=record, license=license)
+        specs = _specs(layout, rows)
+        text = card_text(dict(sorted(rows.items())), record=record, license=license, specs=specs)
         durable.write_over(layout.card, text.encode())
 
 
-def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license: str | None) -> str:
+def _specs(layout: Layout, names: Iterable[str]) -> dict[str, TableSpec]:
+    return {name: spec_in(layout, name) for name in names}
+
+
+def card_text(
+    rows: Mapping[str, int],
+    *,
+    record: run_record.RunRecord,
+    license: str | None,
+    specs: Mapping[str, TableSpec] | None = None,
+) -> str:
     """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
-    `license`: the dataset's own; without one the card has the strictest of the weights'."""
+    `license`: the dataset's own; without one the card has the strictest of the weights'. `specs`:
+    of the tables; None: all of them are ours."""
+    if specs is None:
+        specs = {name: tables.spec(name) for name in rows}
     tag = license or strictest_license(record.weights)
     head = [
         "---",
@@ -110,13 +128,13 @@ def card_text(rows: Mapping[str, int], *, record: run_record.RunRecord, license:
         "configs:",
         *(line for name in rows for line in _config(name)),
         "dataset_info:",
-        *(line for name in rows for line in _features(name)),
+        *(line for name in rows for line in _features(specs[name])),
         "---",
     ]
-    return "\n".join(head) + "\n" + _body(rows, record)
+    return "\n".join(head) + "\n" + _body(rows, record, specs)
 
 
-def strictest_license(weights: Iterable[run_record.Weights]) -> str:
+def strictest_license(weights: Iterable[run_record.LoadedWeights]) -> str:
     """Of all weights that took part; empty: none did, or only the user's own files. Weights
     without a tag count as the strictest."""
     tags = {w.license.split(" ")[0].lower() for w in weights if w.weights and w.license}
@@ -135,9 +153,9 @@ def _config(name: str) -> list[str]:
     ]
 
 
-def _features(name: str) -> list[str]:
-    lines = [f"- config_name: {name}", "  features:"]
-    for column in tables.spec(name).columns:
+def _features(spec: TableSpec) -> list[str]:
+    lines = [f"- config_name: {spec.name}", "  features:"]
+    for column in spec.columns:
         kind = column.type
         if pa.types.is_list(kind):
             lines += [f"  - name: {column.name}", f"    list: {_dtype(kind.value_type)}"]
@@ -151,12 +169,13 @@ def _dtype(kind: pa.DataType) -> str:
     return names.get(kind, str(kind))
 
 
-def _body(rows: Mapping[str, int], record: run_record.RunRecord) -> str:
-    identity = record.identity
+def _body(
+    rows: Mapping[str, int], record: run_record.RunRecord, specs: Mapping[str, TableSpec]
+) -> str:
     return f"""# Perception annotations of {rows.get("videos", 0):,} videos
 
-{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{identity.recipe.get("recipe", "")}`\
-{_of_profile(identity.recipe)}, sampling `{identity.sampling}`{_prompts(identity.prompts)}.
+{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{record.recipe.get("recipe", "")}`\
+{_of_profile(record)}, {_sampling(record)}{_prompts(record.phrases)}.
 
 ```python
 from datasets import load_dataset
@@ -168,7 +187,7 @@ tracks = open_dataset("THIS/FOLDER").clip(CLIP_ID).tracks()   # numpy: tracks.xy
 
 | table | rows | one row is |
 |---|---|---|
-{_lines(f"| {name} | {n:,} | {_sentence(name)} |" for name, n in rows.items())}
+{_lines(f"| {name} | {n:,} | {_sentence(specs[name])} |" for name, n in rows.items())}
 
 Every column's meaning, unit and frame of reference stand in the Parquet files' own metadata.
 {_empty([name for name, n in rows.items() if n == 0])}
@@ -176,7 +195,7 @@ Every column's meaning, unit and frame of reference stand in the Parquet files' 
 {_models(record.weights)}
 {_lines(f"* {note}" for note in record.notes)}
 ## Made by
-{_lines(_made_by(start) for start in record.starts[-1:])}
+{_made_by(record.starts)}
 """
 
 
@@ -188,15 +207,19 @@ def _empty(names: Sequence[str]) -> str:
     return f"Without rows: {listed}; `load_dataset` wants `streaming=True` for these.\n"
 
 
-def _of_profile(recipe: Mapping[str, object]) -> str:
-    return f" with profile `{recipe['profile']}`" if recipe.get("profile") else ""
+def _of_profile(record: run_record.RunRecord) -> str:
+    return f" with profile `{record.profile}`" if record.profile else ""
+
+
+def _sampling(record: run_record.RunRecord) -> str:
+    return "every frame" if record.fps is None else f"{record.fps:g} frames a second at most"
 
 
 def _prompts(prompts: Sequence[str]) -> str:
     return ", asked for " + ", ".join(f"`{text}`" for text in prompts) if prompts else ""
 
 
-def _models(weights: Sequence[run_record.Weights]) -> str:
+def _models(weights: Sequence[run_record.LoadedWeights]) -> str:
     with_weights = [w for w in weights if w.weights]
     if not with_weights:
         return "No model with weights took part.\n"
@@ -214,13 +237,18 @@ def _models(weights: Sequence[run_record.Weights]) -> str:
     )
 
 
-def _made_by(start: run_record.Start) -> str:
-    installed = ", ".join(f"{name} {version}" for name, version in start.versions.items())
-    return f"`{start.command}`, with {installed}"
+def _made_by(starts: Sequence[run_record.Start]) -> str:
+    """The first command, which decided the rows; retries and shares only continued it."""
+    if not starts:
+        return ""
+    first, later = starts[0], len(starts) - 1
+    installed = ", ".join(f"{name} {version}" for name, version in first.versions.items())
+    more = f"; continued by {later} other command{'s' * (later > 1)}" if later else ""
+    return f"`{first.command}`, with {installed}{more}"
 
 
-def _sentence(name: str) -> str:
-    return tables.spec(name).doc.removeprefix("One row per ").rstrip(".")
+def _sentence(spec: TableSpec) -> str:
+    return spec.doc.removeprefix("One row per ").rstrip(".")
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -22,8 +22,9 @@ from pathlib import Path
 from massannot.dataset.layout import Layout
 from massannot.errors import MassannotError
 from massannot.plan import shared as shared_plan
-from massannot.plan.question_counts import QuestionCounts
+from massannot.plan.join_questions import QuestionCounts
 from massannot.storage import durable
+from massannot.storage.file_lock import locked
 from massannot.storage.path import BucketPath
 from massannot.storage.store import store_of
 
@@ -148,7 +149,7 @@ def withdraw(layout: Layout, commit: Commit) -> bool:
 
     Under a lock: until the commit goes, last of all, nobody can make another, so that no file of
     the next one is taken away. (Of a dataset in a bucket the lock lies in the working folder.)"""
-    with durable.locked(layout.lock):
+    with locked(layout.lock):
         if not _is_there(layout, commit):
             return False
         layout.published(LAST, commit.shard).unlink(missing_ok=True)
@@ -160,7 +161,7 @@ def withdraw(layout: Layout, commit: Commit) -> bool:
 
 def is_there(layout: Layout, commit: Commit) -> bool:
     """Whether the shard's commit is still this one, as soon as nobody is taking one back."""
-    with durable.locked(layout.lock):
+    with locked(layout.lock):
         return _is_there(layout, commit)
 
 

@@ -6,16 +6,18 @@ without a run (a published dataset, rendered scenes) the table `clips` says enou
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Iterator
 
 from massannot.clip import Clip
-from massannot.dataset import adopt_plan
+from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
-from massannot.errors import ClipError, UsageError
+from massannot.dataset.record import RunRecord
+from massannot.errors import ClipError
+from massannot.inputs.span import VideoSource
 from massannot.storage.parquet import read_parquet
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
 
 def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
@@ -24,13 +26,15 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
     Videos that cannot be read any more are left out.
     """
     missing = set(wanted)
+    record = run_record.read(layout)
+    folder = None if record is None else record.spec.get("folder")
     if not missing:
         return
-    for uri, spans, sampling in _planned(layout):
+    for source, sampling in _planned(layout, record):
         if not missing:
             return
         try:
-            for clip in read_clips(uri, spans=spans, sampling=sampling):
+            for clip in read_clips(source, sampling=sampling, folder=folder):
                 if isinstance(clip, Clip):
                     if clip.clip_id in missing:
                         missing.discard(clip.clip_id)
@@ -40,29 +44,20 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
             continue
 
 
-def _planned(layout: Layout) -> Iterator[tuple[str, tuple[Span, ...], Sampling]]:
-    """Each video, its spans, and how its frames were chosen."""
-    record = run_record.read(layout)
+def _planned(layout: Layout, record: RunRecord | None) -> Iterator[tuple[VideoSource, Sampling]]:
+    """Each video, with its spans, and how its frames were chosen."""
     if record is not None:
-        sampling = _sampling(record.identity.sampling)
-        for shard in adopt_plan.stored(layout):
+        sampling = Sampling.from_json(record.spec["sampling"])
+        for shard in plans.stored(layout):
             for video in shard.videos:
-                yield video.uri, video.spans or (Span(),), sampling
+                yield VideoSource(video.uri, video.spans), sampling
         return
-    videos: dict[tuple[str, str], list[Span]] = {}
+    videos: dict[tuple[str, str], None] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):
         columns = (
             read_parquet(path, name="clips")[name].to_pylist() for name in ("uri", "sampling")
         )
         for uri, name in zip(*columns, strict=True):
-            videos.setdefault((uri, name), [Span()])
-    for (uri, name), spans in videos.items():
-        yield uri, tuple(spans), Sampling(fps=None if name == "all" else float(name))
-
-
-def _sampling(text: str) -> Sampling:
-    """The Sampling whose repr a run's record keeps."""
-    call = ast.parse(text, mode="eval").body
-    if not isinstance(call, ast.Call):
-        raise UsageError(f"run.json: {text!r} is not a sampling")
-    return Sampling(**{k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg})
+            videos[uri, name] = None
+    for uri, name in videos:
+        yield VideoSource(uri), Sampling(fps=None if name == "all" else float(name))

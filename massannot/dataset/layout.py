@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        return self.run / "run.json"
+        return self.run / "spec.json"
 
     @property
     def plans(self) -> Path:
@@ -123,6 +124,13 @@ class Layout:
             shard, _, attempt = path.name.removesuffix(".jsonl").rpartition(".")
             if shard and attempt.isdigit():
                 yield shard, int(attempt)
+
+
+def drop_plans(layout: Layout) -> None:
+    """Remove the folder's plans, here and in a bucket."""
+    shutil.rmtree(layout.local / "_run" / "plan", ignore_errors=True)
+    if isinstance(layout.out, BucketPath):
+        shared_plan.drop(layout.out / "_run" / "plan")
 
 
 def working_folder(out: Path) -> Path:

@@ -34,8 +34,8 @@ from massannot.dataset.journal import (
 )
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable
+from massannot.plan.join_questions import counts_of
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.plan.question_counts import counts_of
 from massannot.storage.parquet import read_parquet, write_parquet
 
 
@@ -139,7 +139,7 @@ def _where(table: pa.Table, **wanted: str) -> pa.Table:
     return table.filter(pc.equal(table[column], value))
 
 
-OF_SHARD = ("failures", "questions", "videos")
+OF_SHARD = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
 """Tables that are not made clip by clip; every shard has them."""
 
 

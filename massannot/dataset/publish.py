@@ -11,10 +11,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,14 +23,16 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
-from massannot.dataset.adopt_plan import shard_table
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.layout import Layout
+from massannot.dataset.plans import shard_table
+from massannot.dataset.reading import spec_in
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
-from massannot.storage.parquet import upgraded, upgrades_of, write_parquet
+from massannot.storage.parquet import upgraded, write_parquet
 from massannot.storage.path import BucketPath
+from massannot.tables import upgrades_of
 
 FILE_BYTES = 512 << 20
 """Files are closed at the first shard after so much: few enough to list, small enough to move."""
@@ -157,8 +160,11 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
     record = run_record.read(layout)
     assert record is not None
     values = {
-        "recipe": asdict(record.identity),
+        "spec": _public(record.spec),
+        "recipe": _public(record.recipe),
         "digest": record.digest,
+        "weights": [asdict(weights) for weights in record.weights],
+        "versions": dict(record.starts[0].versions) if record.starts else {},
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
     }
     content = (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
@@ -179,6 +185,17 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
         )
 
 
+def _public(value: Any) -> Any:
+    """A JSON value without the folders of this machine: of an absolute path the name is left."""
+    if isinstance(value, Mapping):
+        return {key: _public(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(item) for item in value]
+    if isinstance(value, str) and value.startswith("/"):
+        return Path(value).name
+    return value
+
+
 def _write(
     layout: Layout, target: Layout, file: PublishedFile, by_shard: dict[str, Commit]
 ) -> bool:
@@ -186,7 +203,7 @@ def _write(
     path = target.out / file.name
     if path.is_file():
         return False
-    spec = tables.spec(file.table)
+    spec = spec_in(layout, file.table)
     pieces = (piece for s in file.shards for piece in _pieces(layout, file.table, by_shard[s]))
     if not isinstance(path, BucketPath):
         write_parquet(path, pieces, spec=spec, in_key_order=False)
@@ -215,6 +232,7 @@ def _pieces(layout: Layout, table: str, commit: Commit) -> Iterator[pa.Table]:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 group = group.replace_schema_metadata(file.schema_arrow.metadata)
-                yield upgraded(group, spec=tables.spec(table), upgrades=upgrades_of(table))
+                spec = tables.spec(table, schema=file.schema_arrow)
+                yield upgraded(group, spec=spec, upgrades=upgrades_of(table))
     except (pa.ArrowInvalid, FileNotFoundError) as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error

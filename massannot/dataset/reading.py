@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.dataset.layout import Layout
-from massannot.errors import UsageError
+from massannot.errors import BadTable, UsageError
 from massannot.geometry import rle
 from massannot.storage.parquet import read_parquet
+from massannot.storage.path import BucketPath
+from massannot.tables._spec import TableSpec
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -187,6 +190,45 @@ def open_dataset(out: str | Path) -> Dataset:
     return dataset
 
 
+def table_names(layout: Layout) -> tuple[str, ...]:
+    """Our tables, and those of the user's own that lie in the dataset, in alphabetical order."""
+    others = [name for name in _folders(layout.data) - {*tables.names()} if _is_table(layout, name)]
+    return tuple(sorted([*tables.names(), *others]))
+
+
+def spec_in(layout: Layout, name: str) -> TableSpec:
+    """The declaration of a table; of an undeclared one, as the dataset's files give it. Raises
+    BadTable where they do not."""
+    return tables.spec(name, schema=_schema(layout, name))
+
+
+def _folders(data: Path) -> set[str]:
+    if isinstance(data, BucketPath):
+        start = len(str(data)) + 1
+        return {entry.uri[start:].partition("/")[0] for entry in data.store.list(str(data))}
+    return {path.name for path in data.iterdir()} if data.is_dir() else set()
+
+
+def _is_table(layout: Layout, name: str) -> bool:
+    try:
+        spec_in(layout, name)
+    except BadTable:
+        return False
+    return True
+
+
+def _schema(layout: Layout, name: str) -> pa.Schema | None:
+    """Of the first file that can be read, of a table that is none of ours."""
+    if name in tables.names():
+        return None
+    for path in sorted((layout.data / name).glob("*.parquet")):
+        try:
+            return pq.read_schema(path)
+        except (pa.ArrowInvalid, OSError):  # damaged: `validate` names it
+            continue
+    return None
+
+
 class Dataset:
     """Tables by name, clips by id."""
 
@@ -199,7 +241,7 @@ class Dataset:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The tables that are there, in alphabetical order; empty: no clips, so no dataset."""
-        there = tuple(name for name in tables.names() if self._files(name))
+        there = tuple(name for name in table_names(self.layout) if self._files(name))
         return there if "clips" in there else ()
 
     @cached_property
@@ -207,10 +249,14 @@ class Dataset:
         """Names of the finished shards: the files of `clips`, without their ending."""
         return tuple(sorted(path.stem for path in (self.layout.data / "clips").glob("*.parquet")))
 
+    def spec(self, name: str) -> TableSpec:
+        """The declaration of one table; of a table of the user's own, as its files give it."""
+        return spec_in(self.layout, name)
+
     def table(self, name: str) -> pa.Table:
         """All rows of one table, in key order. Raises UsageError naming the tables there are."""
         parts = [read_parquet(path, name=name) for path in self._files_of(name)]
-        return tables.spec(name).sorted(pa.concat_tables(parts))
+        return self.spec(name).sorted(pa.concat_tables(parts))
 
     def table_or_empty(self, name: str) -> pa.Table:
         """All rows of one table, in key order; none where the dataset has no such table."""
@@ -247,7 +293,7 @@ class Dataset:
         if self.layout.run.is_dir():
             files = [p for p in files if p.stem == self._file_stem_of_clip[clip_id]]
         parts = [read_parquet(path, name=name, clip_id=clip_id) for path in files]
-        return pa.concat_tables([tables.spec(name).empty(), *parts]).combine_chunks()
+        return pa.concat_tables([self.spec(name).empty(), *parts]).combine_chunks()
 
     @cached_property
     def _file_stem_of_clip(self) -> dict[str, str]:

@@ -1,12 +1,13 @@
-"""Run record: `_run/run.json` says what made this folder, so that nothing else is added to it.
+"""Run record: what made an output folder, so that nothing else is added to it.
 
-What decides the rows (recipe, options, models, prompts, sampling, weights) is compared at every
-start; another is refused and the difference shown. Commands and versions are kept to read later.
+`_run/spec.json` holds the first start: the RunSpec, the digests of code, weights and answers, the
+recipe's description. Every later start is compared with it, and another spec is refused with the
+difference. `starts/NNNNNN.json` holds each later start that differs from all before it,
+`weights.json` the weights that the first worker loaded.
 
 Many jobs start at once, on many machines, and a bucket knows no locks: so each file is written
-once, the first writer wins, and nothing is changed. `run.json` holds the first start,
-`starts/NNNNNN.json` each later one that differs from all before it, `weights.json` what the first
-worker loaded.
+once and the first writer wins. One exception: a folder in which no worker ever loaded its models
+holds no row, and a corrected command may replace the record of the one that failed.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from massannot.dataset.layout import Layout
-from massannot.errors import OtherRecipe
+from massannot.dataset import record_v0
+from massannot.dataset.layout import Layout, drop_plans
+from massannot.errors import OtherRecipe, UsageError
 from massannot.storage import durable
 from massannot.storage.store import without_secrets
 
@@ -35,13 +37,14 @@ PACKAGES = (
     "transformers",
     "opencv-python-headless",
 )
-
 ABSENT = "(none)"
+WHICH_VIDEOS = ("sources", "select", "shard_pixels", "folder")
+"""Fields of a spec that a later start may change: it adds videos."""
 
 
 @dataclass(frozen=True)
-class Weights:
-    """A model's card, see protocols.ModelCard."""
+class LoadedWeights:
+    """The card of weights that answered, see models/protocols.py."""
 
     name: str
     weights: str
@@ -52,84 +55,194 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What decides the rows. `recipe` is Pipeline.describe()."""
-
-    recipe: Mapping[str, Any]
-    sampling: str
-    prompts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Start:
-    """One start of a run: the command without credentials, and what was installed."""
+    """One start of a run: the command without credentials, and the installed versions."""
 
     command: str
     versions: Mapping[str, str]
+    other_code: Mapping[str, str] = field(default_factory=dict)
+    """Digests of parts whose code differed from the first start's, where --allow-code let it."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    identity: Identity
-    digest: str
+    """A run's spec, and everything else that must stay the same while rows are added."""
+
+    spec: Mapping[str, Any]
+    """RunSpec.to_json."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Pipeline.describe."""
+    digest: str = ""
     """Pipeline.digest."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """A part of the package, or a file of the user's, to the digest of its code."""
+    weights_digests: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """A job to the SHA-256 of the file that answers it."""
     notes: tuple[str, ...] = ()
     """Pipeline.notes: which answers are oracles', which weights are not for real video."""
-    weights: tuple[Weights, ...] = ()
+    weights: tuple[LoadedWeights, ...] = ()
     """Empty until a worker has loaded them."""
-    starts: tuple[Start, ...] = field(default_factory=tuple)
+    starts: tuple[Start, ...] = ()
     """Those that differ, in order: a thousand jobs of an array with one command are one."""
 
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return tuple(self.spec.get("phrases", ()))
 
-def begin(layout: Layout, asked: RunRecord) -> RunRecord:
-    """The folder's record with this start in it. Raises OtherRecipe for a folder of another one."""
+    @property
+    def profile(self) -> str:
+        return str(self.recipe.get("profile", ""))
+
+    @property
+    def fps(self) -> float | None:
+        """Annotated frames a second; None: all of them."""
+        fps: float | None = self.spec["sampling"]["fps"]
+        return fps
+
+    def to_json(self) -> dict[str, Any]:
+        """What spec.json holds: all but `weights` and later starts."""
+        values = _plain(asdict(self))
+        return {name: value for name, value in values.items() if name != "weights"}
+
+
+def begin(
+    layout: Layout,
+    wanted: RunRecord,
+    *,
+    code: Mapping[str, str] | None = None,
+    allow_code: bool = False,
+) -> RunRecord:
+    """The folder's record, with this start in it.
+
+    `wanted` as it was planned; `code`: digests of the present code, where it was planned before.
+    Raises OtherRecipe for a folder of another spec, other weights or answers, and, unless
+    `allow_code`, other code; UsageError for a folder of version 0.1.
+    """
+    refuse_v0(layout)
+    code = wanted.code if code is None else code
     start = this_start()
-    known = read(layout)
-    if known is None:
-        durable.write_once(layout.record, _text(replace(asked, starts=(start,))))
-        known = read(layout) or asked
-    _refuse_other(layout, _plain(known.identity), _plain(asked.identity), what="recipe")
-    if start not in known.starts:
-        for number in itertools.count(len(known.starts)):
-            path = _start_path(layout, number)
-            if durable.write_once(path, _text(start)) or _read_start(path) == start:
-                break  # else another start took this number just now
-        known = read(layout) or asked
-    return known
+    first = _text(replace(wanted, starts=(start,)).to_json())
+    if not durable.write_once(layout.record, first) and not is_bound(layout):
+        _replace_unbound(layout, wanted, first)
+    record = _read(layout)
+    refuse_other(layout.out, record, replace(wanted, code=code), allow_code=allow_code)
+    changed = {part: digest for part, digest in code.items() if record.code.get(part) != digest}
+    start = replace(start, other_code=changed)
+    if start in record.starts:
+        return record
+    for number in itertools.count(len(record.starts)):
+        path = _start_path(layout, number)
+        if durable.write_once(path, _text(start)) or _read_start(path) == start:
+            break  # else another start took this number just now
+    return _read(layout)
 
 
-def add_weights(layout: Layout, loaded: Sequence[Weights]) -> None:
-    """Record which weights answered. Raises OtherRecipe when earlier shards had others."""
-    known = _read_weights(layout)
-    if loaded and not known:
-        durable.write_once(_weights_path(layout), _text(list(loaded)))
-        known = _read_weights(layout)
-    if known:
-        _refuse_other(layout, _by_name(known), _by_name(loaded), what="weights")
+def _replace_unbound(layout: Layout, wanted: RunRecord, content: bytes) -> None:
+    """Let a corrected command have the folder of one that failed before its models were loaded."""
+    record = _read(layout)
+    if (_deciding(record), record.code) != (_deciding(wanted), wanted.code):
+        durable.write_over(layout.record, content)
+        drop_plans(layout)
+
+
+def is_bound(layout: Layout) -> bool:
+    """Whether a worker ever loaded the models of the folder's run."""
+    return _weights_path(layout).exists() or any(layout.commits.glob("*.json"))
+
+
+def refuse_v0(layout: Layout) -> None:
+    """Raises UsageError for a folder that version 0.1 wrote."""
+    if record_v0.is_there(layout):
+        raise UsageError(
+            f"{layout.out} was written by massannot 0.1.0: it can be read, exported and published, "
+            "but not continued; choose another output folder"
+        )
+
+
+def refuse_other(
+    folder: Path, record: RunRecord, wanted: RunRecord, *, allow_code: bool = False
+) -> None:
+    """Raises OtherRecipe, with the difference, where `wanted` would give other rows than `record`,
+    that of an output folder or of a plan."""
+    found = shown_differences(_deciding(record), _deciding(wanted))
+    if found:
+        raise OtherRecipe(
+            f"{folder} belongs to a run with another recipe:\n{found}"
+            "repeat it as it was, or choose another output folder"
+        )
+    if not allow_code and (found := shown_differences(record.code, wanted.code)):
+        raise OtherRecipe(
+            f"{folder} was begun with other code:\n{found}"
+            "go back to that code, choose another output folder, or go on with --allow-code, "
+            "which is recorded"
+        )
+
+
+def _deciding(record: RunRecord) -> Mapping[str, Any]:
+    """The values that must stay the same, under the names of RunSpec's fields."""
+    spec = {name: value for name, value in record.spec.items() if name not in WHICH_VIDEOS}
+    values = {**spec, "weights": record.weights_digests, "answers": record.answers}
+    return _plain(values)
+
+
+def add_weights(layout: Layout, wanted: RunRecord, loaded: Sequence[LoadedWeights]) -> None:
+    """Record which weights answered: from now on the folder belongs to this run.
+
+    Raises OtherRecipe when earlier shards had others, or when another command has taken the folder
+    while the models were loading.
+    """
+    refuse_other(layout.out, _read(layout), wanted, allow_code=True)
+    durable.write_once(_weights_path(layout), _text(list(loaded)))
+    found = shown_differences(_by_name(_read_weights(layout)), _by_name(loaded))
+    if found:
+        raise OtherRecipe(
+            f"{layout.out} belongs to a run with other weights:\n{found}"
+            "repeat it as it was, or choose another output folder"
+        )
 
 
 def read(layout: Layout) -> RunRecord | None:
     """The folder's record; None: it has none."""
     try:
-        values = json.loads(layout.record.read_bytes())
+        return _read(layout)
     except FileNotFoundError:
+        pass
+    values = record_v0.values(layout)
+    if values is None:
         return None
-    identity = values["identity"]
+    starts = tuple(Start(**start) for start in values.pop("starts"))
+    weights = tuple(LoadedWeights(**card) for card in values.pop("weights"))
     return RunRecord(
-        identity=Identity(identity["recipe"], identity["sampling"], tuple(identity["prompts"])),
-        digest=values["digest"],
-        notes=tuple(values["notes"]),
-        weights=_read_weights(layout),
-        starts=(*(Start(**item) for item in values["starts"]), *_later_starts(layout)),
+        **values,
+        weights=_read_weights(layout) or weights,
+        starts=(*starts, *_later_starts(layout)),
     )
 
 
-def _read_weights(layout: Layout) -> tuple[Weights, ...]:
+def _read(layout: Layout) -> RunRecord:
+    values = json.loads(layout.record.read_bytes())
+    starts = tuple(Start(**start) for start in values.pop("starts"))
+    return RunRecord(
+        **{**values, "notes": tuple(values["notes"])},
+        weights=_read_weights(layout),
+        starts=(*starts, *_later_starts(layout)),
+    )
+
+
+def from_json(values: Mapping[str, Any]) -> RunRecord:
+    """The record that a plan's spec.json holds."""
+    return RunRecord(
+        **{**values, "notes": tuple(values["notes"]), "starts": ()},
+    )
+
+
+def _read_weights(layout: Layout) -> tuple[LoadedWeights, ...]:
     try:
         values = json.loads(_weights_path(layout).read_bytes())
-    except FileNotFoundError:  # none are loaded yet, or by a version that wrote them into run.json
-        values = json.loads(layout.record.read_bytes())["weights"]
-    return tuple(Weights(**item) for item in values)
+    except FileNotFoundError:  # none are loaded yet
+        return ()
+    return tuple(LoadedWeights(**item) for item in values)
 
 
 def _later_starts(layout: Layout) -> Iterator[Start]:
@@ -177,24 +290,24 @@ def without_credentials(argv: Sequence[str]) -> str:
 _SECRET = r"(?:token|secret|password|passwd|signature|credential|api[-_]?key|access[-_]?key)"
 
 
-def differences(there: Any, asked: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """(name, value there, value asked for) of each leaf of two JSON values that differs."""
-    if isinstance(there, Mapping) and isinstance(asked, Mapping):
-        for key in dict.fromkeys((*there, *asked)):
+def differences(stored: Any, wanted: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """(name, stored value, wanted value) of each leaf of two JSON values that differs."""
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        for key in dict.fromkeys((*stored, *wanted)):
             inner = f"{name}.{key}" if name else str(key)
-            yield from differences(there.get(key, ABSENT), asked.get(key, ABSENT), inner)
-    elif isinstance(there, list) and isinstance(asked, list) and _all_maps(there + asked):
-        yield from differences(_by_place(there), _by_place(asked), name)
-    elif there != asked:
-        yield name, _shown(there), _shown(asked)
+            yield from differences(stored.get(key, ABSENT), wanted.get(key, ABSENT), inner)
+    elif isinstance(stored, list) and isinstance(wanted, list) and _all_maps(stored + wanted):
+        yield from differences(_by_name_or_number(stored), _by_name_or_number(wanted), name)
+    elif stored != wanted:
+        yield name, _shown(stored), _shown(wanted)
 
 
-def shown_differences(there: Any, asked: Any) -> str:
+def shown_differences(stored: Any, wanted: Any) -> str:
     """The same as lines for people; empty where nothing differs."""
-    rows = list(differences(there, asked))
+    rows = list(differences(stored, wanted))
     if not rows:
         return ""
-    header = ("what", "there", "asked for")
+    header = ("what", "stored", "wanted")
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -203,25 +316,16 @@ def shown_differences(there: Any, asked: Any) -> str:
     return "".join(f"  {line}\n" for line in lines)
 
 
-def _refuse_other(layout: Layout, there: Any, asked: Any, *, what: str) -> None:
-    found = shown_differences(there, asked)
-    if found:
-        raise OtherRecipe(
-            f"{layout.out} belongs to a run with another {what}:\n{found}"
-            "repeat it as it was, or choose another output folder"
-        )
-
-
 def _all_maps(items: Sequence[Any]) -> bool:
     return bool(items) and all(isinstance(item, Mapping) for item in items)
 
 
-def _by_place(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _by_name_or_number(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Items by what they are called, or by their number where that is not theirs alone."""
     names = [str(item.get("stage") or item.get("name") or "") for item in items]
     return {
-        name if name and names.count(name) == 1 else f"{name}[{place}]": item
-        for place, (name, item) in enumerate(zip(names, items, strict=True))
+        name if name and names.count(name) == 1 else f"{name}[{number}]": item
+        for number, (name, item) in enumerate(zip(names, items, strict=True))
     }
 
 
@@ -230,7 +334,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _by_name(weights: Sequence[Weights]) -> Mapping[str, Any]:
+def _by_name(weights: Sequence[LoadedWeights]) -> Mapping[str, Any]:
     return {item.name: _plain(item) for item in weights}
 
 

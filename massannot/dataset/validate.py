@@ -22,14 +22,15 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset.publish import RECORD
-from massannot.dataset.reading import Dataset
+from massannot.dataset.reading import Dataset, table_names
 from massannot.errors import BadTable
-from massannot.storage.parquet import read_parquet, upgraded, upgrades_of
+from massannot.storage.parquet import read_parquet, upgraded
 from massannot.tables import _consistency as consistency
+from massannot.tables import upgrades_of
 
 CLIPS_AT_ONCE = 64
-OF_VIDEOS = ("failures", "questions", "videos")
-"""Tables without a row's clip as the first key; small enough to be held."""
+OF_VIDEOS = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
+"""Small enough to be held."""
 
 
 def is_published(dataset: Dataset) -> bool:
@@ -53,7 +54,7 @@ def _problems_published(dataset: Dataset) -> Iterator[str]:
 def _of_files(dataset: Dataset, expected: Sequence[dict[str, Any]]) -> Iterator[str]:
     there = {
         f"data/{name}/{path.name}"
-        for name in tables.names()
+        for name in table_names(dataset.layout)
         for path in (dataset.layout.data / name).glob("*.parquet")
     }
     for file in expected:
@@ -113,7 +114,7 @@ class _Walk:
 
     def __init__(self, dataset: Dataset, name: str):
         self._groups = _groups(dataset, name)
-        self._rest = tables.spec(name).empty()
+        self._rest = dataset.spec(name).empty()
 
     def take(self, clip_ids: pa.ChunkedArray) -> pa.Table:
         """The next rows, as long as they are of these clips."""
@@ -149,7 +150,7 @@ def _groups(dataset: Dataset, name: str) -> Iterator[pa.Table]:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 group = group.replace_schema_metadata(file.schema_arrow.metadata)
-                yield upgraded(group, spec=tables.spec(name), upgrades=upgrades_of(name))
+                yield upgraded(group, spec=dataset.spec(name), upgrades=upgrades_of(name))
 
 
 def problems(dataset: Dataset) -> Iterator[str]:
@@ -184,7 +185,7 @@ def problems(dataset: Dataset) -> Iterator[str]:
 
 
 def _half_published(dataset: Dataset) -> Iterator[str]:
-    for name in tables.names():
+    for name in table_names(dataset.layout):
         for path in sorted((dataset.layout.data / name).glob("*.parquet")):
             if path.stem not in dataset.shards:
                 yield (

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from massannot.dataset import record as run_record
 from massannot.dataset.journal import ClipKey, Died, Failed, Journal, read_past
 from massannot.dataset.layout import Layout
+from massannot.dataset.record import RunRecord, add_weights
 from massannot.engine.handles import WorkerHandle, Workplace
 from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.engine.progress import (
@@ -33,12 +33,15 @@ from massannot.engine.progress import (
     WorkerDied,
 )
 from massannot.engine.watchdog import Hung, Patience, Watchdog
-from massannot.engine.worker_config import Order, load, worker_of
+from massannot.engine.worker_config import WorkerConfig, load, worker_of
 from massannot.errors import MassannotError, NothingToRun, WorkerBroke
 from massannot.plan.folder import PlannedShard
 
-ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""SIGUSR1: what Slurm sends ahead of time with --signal=B:USR1@120."""
+SENT_TO_STOP = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+"""SIGUSR1: what Slurm sends ahead of time with --signal=B:USR1@120; not every system has it."""
+ASK_TO_STOP = (*SENT_TO_STOP, signal.SIGINT)
 
 
 class StopSignals:
@@ -81,8 +84,9 @@ class Driver:
     def __init__(
         self,
         layout: Layout,
+        record: RunRecord,
         todo: Sequence[PlannedShard],
-        orders: Sequence[Order],
+        configs: Sequence[WorkerConfig],
         signals: StopSignals,
         report: Progress,
         *,
@@ -90,13 +94,14 @@ class Driver:
         patience: Patience,
     ):
         self._layout = layout
+        self._record = record
         self._todo = deque(Work(shard, isolated=False) for shard in todo)
-        self._orders = orders
+        self._configs = configs
         self._signals = signals
         self._report = report
         self._workplace = workplace
         self._patience = patience
-        on_cpu = any(order.device == "cpu" for order in orders)
+        on_cpu = any(config.device == "cpu" for config in configs)
         self._watchdog = Watchdog(
             patience if on_cpu else replace(patience, first_frame_on_cpu_s=0.0)
         )
@@ -105,10 +110,10 @@ class Driver:
 
     def run_here(self) -> None:
         """One worker in this process; a clip that kills it kills the run."""
-        pipeline, weights = load(self._orders[0], self._report)
-        run_record.add_weights(self._layout, weights)
+        pipeline, weights = load(self._configs[0], self._report)
+        add_weights(self._layout, self._record, weights)
         worker = worker_of(
-            self._orders[0],
+            self._configs[0],
             pipeline,
             report=self._report,
             is_stopping=lambda: self._signals.stopping,
@@ -129,8 +134,8 @@ class Driver:
     def run(self) -> None:
         """Workers, never more than there are shards."""
         try:
-            for order in self._orders[: len(self._todo)]:
-                self._workers.append(self._workplace.start(order))
+            for config in self._configs[: len(self._todo)]:
+                self._workers.append(self._workplace.start(config))
             while self._feed():
                 self._listen()
                 self._stop_hung()
@@ -171,19 +176,19 @@ class Driver:
     def _hear(self, worker: WorkerHandle, message: Any) -> None:
         match message:
             case Loaded(weights):
-                run_record.add_weights(self._layout, weights)
+                add_weights(self._layout, self._record, weights)
                 worker.ready = True
             case WantsMore():
                 worker.wants_more = True
             case ShardEnded(shard, end):
                 work = worker.ended()
                 if end != "interrupted":
-                    self._report(ShardDone(worker.order.number, shard))
+                    self._report(ShardDone(worker.config.number, shard))
                 elif not self._signals.stopping:
                     self._todo.appendleft(work)  # somebody else asked that worker to stop
             case Broken(error, trace):
                 log = worker.log
-                raise error or WorkerBroke(f"worker {worker.order.number} ({log}):\n{trace}")
+                raise error or WorkerBroke(f"worker {worker.config.number} ({log}):\n{trace}")
             case ClipBegun():
                 self._watchdog.begun(message)
                 self._report(message)
@@ -203,10 +208,10 @@ class Driver:
     def _stop_hung(self) -> None:
         """Kill workers whose clip takes far too long; their shards go on without that clip."""
         for hung in self._watchdog.overdue():
-            for worker in [w for w in self._workers if w.order.number == hung.clip.worker]:
+            for worker in [w for w in self._workers if w.config.number == hung.clip.worker]:
                 self._workers.remove(worker)
                 worker.kill()
-                self._watchdog.lost(worker.order.number)
+                self._watchdog.lost(worker.config.number)
                 self._record_hung(worker, hung)
                 self._todo.extendleft(reversed(worker.work))
                 self._replace(worker)
@@ -215,14 +220,14 @@ class Driver:
         """Put what dead workers had in hand first in line, isolated, and start new ones."""
         for worker in [w for w in self._workers if w.silent]:
             self._workers.remove(worker)
-            self._watchdog.lost(worker.order.number)
+            self._watchdog.lost(worker.config.number)
             self._mourn(worker)
             worker.kill()
             self._replace(worker)
 
     def _replace(self, worker: WorkerHandle) -> None:
         if self._todo and not self._signals.stopping:
-            self._workers.append(self._workplace.start(worker.order))
+            self._workers.append(self._workplace.start(worker.config))
 
     def _mourn(self, worker: WorkerHandle) -> None:
         """Take back what it was given: what it had begun goes to the next one isolated, unless
@@ -232,7 +237,7 @@ class Driver:
         self._todo.extendleft(reversed(worker.work))
         if exit_code == 0:
             return  # it was asked to stop
-        self._report(WorkerDied(worker.order.number, exit_code, begun.shard.id if begun else None))
+        self._report(WorkerDied(worker.config.number, exit_code, begun.shard.id if begun else None))
         if exit_code is None:
             return
         if begun is not None:
@@ -242,7 +247,7 @@ class Driver:
             self._deaths_before_work += 1
             if self._deaths_before_work >= DEATHS_BEFORE_WORK:
                 raise NothingToRun(
-                    f"worker {worker.order.number} died {DEATHS_BEFORE_WORK} times while it "
+                    f"worker {worker.config.number} died {DEATHS_BEFORE_WORK} times while it "
                     f"loaded its models (exit code {exit_code}: {worker.last_words()}); "
                     f"see {worker.log}"
                 )
@@ -273,6 +278,12 @@ class Driver:
             journal.write(failed)
         self._report(
             ClipFailed(
-                worker.order.number, clip.uri, clip.clip_index, "process", "hung", message, "failed"
+                worker.config.number,
+                clip.uri,
+                clip.clip_index,
+                "process",
+                "hung",
+                message,
+                "failed",
             )
         )

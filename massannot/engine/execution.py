@@ -1,60 +1,85 @@
-"""What every executor does around its workers: open the folder, publish what earlier runs
-committed, see what is left to do, and say at the end how the run stands.
+"""The one road of every run: publish what earlier starts committed, drive workers through what is
+left, write the card, and say how the run stands.
 
-A folder remembers its plan and its recipe, so the same call continues, adds new videos, or is
-refused.
+Local and Ray differ in the workplace that starts workers, and in nothing else.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from massannot.dataset import commits
-from massannot.dataset import record as run_record
-from massannot.dataset.adopt_plan import Asked, adopt
 from massannot.dataset.card import write_card
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import Identity, RunRecord
-from massannot.engine.driver import StopSignals
-from massannot.engine.progress import Event, Progress, RunBegun
+from massannot.dataset.record import RunRecord
+from massannot.engine.driver import Driver, StopSignals
+from massannot.engine.handles import Workplace
+from massannot.engine.progress import Event, Progress, RunBegun, silent
+from massannot.engine.settings import ExecutorSettings
 from massannot.engine.tally import RunSummary, Tally, summarize
-from massannot.errors import BadRecipe
+from massannot.engine.worker import Reader, ReadPlanned
+from massannot.engine.worker_config import WorkerConfig, driver_name
 from massannot.plan.folder import PlannedShard
-from massannot.stages._pipeline import Pipeline
-from massannot.video.reader import Sampling
+from massannot.stages._stage import Pipeline
+from massannot.video.sampling import Sampling
 
-Drive = Callable[[Sequence[PlannedShard], StopSignals, Progress], None]
-"""Works shards off, in the given order, until all are settled or a signal asks to stop."""
+DEFAULT_SETTINGS = ExecutorSettings()
 
 
-def carry_out(
-    plan: Asked,
+def run(
+    layout: Layout,
+    record: RunRecord,
+    shards: Sequence[PlannedShard],
     build_pipeline: Callable[[], Pipeline],
     *,
-    out: Path,
-    sampling: Sampling,
-    progress: Progress,
-    license: str | None,
-    drive: Drive,
+    settings: ExecutorSettings = DEFAULT_SETTINGS,
+    progress: Progress = silent,
+    license: str | None = None,
+    reader: Reader | None = None,
 ) -> RunSummary:
-    """Let `drive` annotate everything in `plan` that `out` does not hold yet."""
+    """Annotate everything in `shards` that the output folder does not hold yet.
+
+    `record` is the run's, already begun (see record.begin). `build_pipeline` is picklable, because
+    each worker builds its own. `reader` replaces the decoding of files. Raises OtherRecipe,
+    NothingToRun, WorkerBroke; KeyboardInterrupt at the second Ctrl-C.
+    """
     started = time.monotonic()
-    layout = Layout(out)
-    pipeline = build_pipeline()
-    if "clips" not in pipeline.tables:
-        raise BadRecipe(f"recipe {pipeline.name} writes no table 'clips'; add summarize_clip")
-    run_record.begin(layout, _record(pipeline, plan, sampling))
-    shards = adopt(layout, plan)
     commits.recover(layout)
-    tally = Tally()
-    todo = _dearest_first(layout, shards)
-    signals = StopSignals()
-    if todo:
+    tally, signals = Tally(), StopSignals()
+    left = _dearest_first(layout, shards)
+    if left:
         with signals:
-            progress(RunBegun(sum(shard.n_clips for shard in todo), len(todo)))
-            drive(todo, signals, _both(tally.add, progress))
+            progress(RunBegun(sum(shard.n_clips for shard in left), len(left)))
+            with _workplace(settings, layout) as (workplace, devices):
+                configs = [
+                    WorkerConfig(
+                        _shared_out(layout, settings),
+                        number,
+                        device,
+                        build_pipeline,
+                        reader or _reader(record),
+                        settings.memory_bytes,
+                        driver_name(settings.share),
+                    )
+                    for number, device in enumerate(devices)
+                ]
+                driver = Driver(
+                    layout,
+                    record,
+                    left,
+                    configs,
+                    signals,
+                    _both(tally.add, progress),
+                    workplace=workplace,
+                    patience=settings.patience,
+                )
+                if settings.workers == 0:
+                    driver.run_here()
+                else:
+                    driver.run()
     write_card(layout, license=license)
     return summarize(
         layout,
@@ -66,22 +91,43 @@ def carry_out(
     )
 
 
-def _record(pipeline: Pipeline, plan: Asked, sampling: Sampling) -> RunRecord:
-    identity = Identity(pipeline.describe(), str(sampling), plan.prompts)
-    return RunRecord(identity, pipeline.digest, notes=pipeline.notes)
+def _reader(record: RunRecord) -> Reader:
+    return ReadPlanned(Sampling.from_json(record.spec["sampling"]), record.spec.get("folder"))
+
+
+@contextmanager
+def _workplace(
+    settings: ExecutorSettings, layout: Layout
+) -> Iterator[tuple[Workplace[Any], list[str]]]:
+    """Where workers are started, and a device for each of them."""
+    if settings.executor == "ray":
+        from massannot.engine import ray
+
+        with ray.joined_cluster(settings, layout) as cluster:
+            yield cluster, [cluster.device] * cluster.n_actors
+    else:
+        from massannot.engine import local
+
+        yield local.workplace(), local.devices(settings.device, settings.workers)
+
+
+def _shared_out(layout: Layout, settings: ExecutorSettings) -> Any:
+    """The output folder as workers on other machines find it."""
+    remote = settings.executor == "ray" and not layout.in_bucket
+    return layout.out.absolute() if remote else layout.out
 
 
 def _dearest_first(layout: Layout, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
     """Shards without a commit, or to be tried again. The longest go first, so that none is left
     alone at the end."""
     committed = commits.shards(layout)
-    todo = [shard for shard in shards if shard.id not in committed or shard.retry]
-    return sorted(todo, key=lambda shard: (-shard.cost, shard.id))
+    left = [shard for shard in shards if shard.id not in committed or shard.retry]
+    return sorted(left, key=lambda shard: (-shard.cost, shard.id))
 
 
 def _both(first: Progress, second: Progress) -> Progress:
-    def heard(event: Event) -> None:
+    def report(event: Event) -> None:
         first(event)
         second(event)
 
-    return heard
+    return report

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import os
 import select
-import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -20,15 +17,16 @@ from typing import Any, Protocol, TypeVar
 
 from massannot.dataset.layout import Layout
 from massannot.engine.messages import Work
-from massannot.engine.worker_config import Order
+from massannot.engine.worker_config import WorkerConfig
+from massannot.video.child_process import start_child
 
 
 class WorkerHandle(abc.ABC):
     """One worker and what it has in hand."""
 
-    def __init__(self, order: Order):
-        self.order = order
-        self.log = log_of(order)
+    def __init__(self, config: WorkerConfig):
+        self.config = config
+        self.log = log_of(config)
         self.ready = False
         """Its models are loaded."""
         self.silent = False
@@ -84,15 +82,15 @@ Handle = TypeVar("Handle", bound=WorkerHandle)
 class Workplace(Protocol[Handle]):
     """Starts workers, and waits until one of them has something to say."""
 
-    def start(self, order: Order) -> Handle: ...
+    def start(self, config: WorkerConfig) -> Handle: ...
 
     def wait(self, workers: Sequence[Handle], *, timeout_s: float) -> None: ...
 
 
-def log_of(order: Order) -> Path:
+def log_of(config: WorkerConfig) -> Path:
     """Where the worker's output goes."""
-    driver = f".{order.driver}" if order.driver else ""
-    return Layout(order.out).logs / f"worker-{order.number}{driver}.log"
+    driver = f".{config.driver}" if config.driver else ""
+    return Layout(config.out).logs / f"worker-{config.number}{driver}.log"
 
 
 class ChildProcess(WorkerHandle):
@@ -100,12 +98,12 @@ class ChildProcess(WorkerHandle):
 
     module = "massannot.engine.worker_process"
 
-    def __init__(self, order: Order):
-        super().__init__(order)
+    def __init__(self, config: WorkerConfig):
+        super().__init__(config)
         self.connection, self._popen = start_process(self.log, self.module)
         self._said = select.poll()  # Connection.poll builds one for every message
         self._said.register(self.connection.fileno(), select.POLLIN)
-        self.say(order)
+        self.say(config)
 
     @property
     def exit_code(self) -> int:
@@ -138,8 +136,8 @@ class ChildProcess(WorkerHandle):
 class ChildProcesses:
     """The workplace of the local executor."""
 
-    def start(self, order: Order) -> ChildProcess:
-        return ChildProcess(order)
+    def start(self, config: WorkerConfig) -> ChildProcess:
+        return ChildProcess(config)
 
     def wait(self, workers: Sequence[ChildProcess], *, timeout_s: float) -> None:
         wait([worker.connection for worker in workers], timeout=timeout_s)
@@ -148,16 +146,12 @@ class ChildProcesses:
 def start_process(log: Path, module: str) -> tuple[Connection, subprocess.Popen[bytes]]:
     """A fresh interpreter that serves, this end of the line to it, and its output in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    ours, theirs = socket.socketpair()
-    with theirs, open(log, "ab") as output:
-        popen = subprocess.Popen(
-            [sys.executable, "-m", module, str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
+    with open(log, "ab") as output:
+        ours, popen = start_child(
+            lambda descriptor: ["-m", module, str(descriptor)],
             stdout=output,
             stderr=output,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-            start_new_session=True,
+            own_session=True,
         )
     return Connection(ours.detach()), popen
 

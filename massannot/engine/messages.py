@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from massannot.dataset.record import Weights
+from massannot.dataset.record import LoadedWeights
 from massannot.engine.worker import ShardEnd
 from massannot.errors import MassannotError
 from massannot.plan.folder import PlannedShard
@@ -28,7 +28,7 @@ class Stop:
 class Loaded:
     """The models are there: which weights they are."""
 
-    weights: tuple[Weights, ...]
+    weights: tuple[LoadedWeights, ...]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from massannot.dataset.journal import Status
-from massannot.stages._pipeline import StageTime
+from massannot.stages._stage import StageTime
 from massannot.video.byte_budget import ByteBudget
 
 

@@ -1,7 +1,7 @@
-"""The Ray executor: one actor a GPU, or k, or N on CPUs, across a cluster. The only file with ray.
+"""The Ray workplace: one actor a GPU, or k, or N on CPUs, across a cluster. The only file with ray.
 
-An actor is a post on its machine: it starts the same worker process as the local executor, and
-hands messages through as bytes. So a clip that kills its process kills no actor, the exit code is
+An actor is a relay: it starts the same worker process as the local workplace on its machine and
+forwards messages as bytes. So a clip that kills its process kills no actor, the exit code is
 known, and an actor that is lost blames no clip. Frames never cross Ray. Ray retries nothing: an
 actor that has once not answered is never spoken to again, and its successor gets work when its
 models are loaded.
@@ -18,25 +18,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from massannot.dataset.adopt_plan import Asked
 from massannot.dataset.layout import WORK_DIR, Layout
-from massannot.engine.driver import Driver, StopSignals
-from massannot.engine.execution import carry_out
 from massannot.engine.handles import ChildProcess, WorkerHandle, last_line, log_of, start_process
-from massannot.engine.local import DEFAULT_PATIENCE, DEFAULT_SAMPLING, MEMORY_BYTES
-from massannot.engine.progress import Progress, silent
-from massannot.engine.tally import RunSummary
-from massannot.engine.watchdog import Patience
-from massannot.engine.worker import Reader, ReadPlanned
-from massannot.engine.worker_config import Order, driver_name
+from massannot.engine.settings import ExecutorSettings
+from massannot.engine.worker_config import WorkerConfig
 from massannot.errors import NothingToRun, UsageError
-from massannot.plan.folder import PlannedShard
-from massannot.stages._pipeline import Pipeline
-from massannot.video.reader import Sampling
 
 if TYPE_CHECKING:
     import ray
@@ -48,63 +38,26 @@ UNPLACED_S = 300.0
 """So long a run waits for its first actor to be placed: a cluster may have to grow."""
 
 
-def run(
-    plan: Asked,
-    build_pipeline: Callable[[], Pipeline],
-    *,
-    out: Path,
-    sampling: Sampling = DEFAULT_SAMPLING,
-    workers: int | None = None,
-    device: str = "auto",
-    memory_bytes: int = MEMORY_BYTES,
-    progress: Progress = silent,
-    license: str | None = None,
-    reader: Reader | None = None,
-    patience: Patience = DEFAULT_PATIENCE,
-    actors_per_gpu: int = 1,
-    address: str | None = None,
-) -> RunSummary:
-    """Annotate everything in `plan` that `out` does not hold yet; `out` and the videos are reached
-    under the same names from every machine.
+@contextlib.contextmanager
+def joined_cluster(settings: ExecutorSettings, layout: Layout) -> Iterator[Cluster]:
+    """The workplace on a Ray cluster; the output folder and the videos are reached under the same
+    names from every machine.
 
-    `address` (or RAY_ADDRESS) names a cluster to join; without one a Ray is started on this machine
-    alone. `workers`, one an actor: None is `actors_per_gpu` for every GPU of the cluster, or one a
-    machine where it has none. `memory_bytes` is each actor's. Raises what local.run raises, and
-    UsageError without ray.
+    Raises UsageError without ray and for an output in a bucket whose working folder is not shared,
+    NothingToRun where no cluster answers or it has no such device.
     """
-    layout = Layout(out)
-    out = layout.out if layout.in_bucket else layout.out.absolute()
-
-    def drive(todo: Sequence[PlannedShard], signals: StopSignals, report: Progress) -> None:
-        with _joined(address):
-            place = _Cluster(device, workers, actors_per_gpu)
-            _refuse_scattered(layout, place.n_machines)
-            read, driver = reader or ReadPlanned(sampling), driver_name(plan)
-            orders = [
-                Order(out, number, place.device, build_pipeline, read, memory_bytes, driver)
-                for number in range(place.n_actors)
-            ]
-            Driver(
-                Layout(out), todo, orders, signals, report, workplace=place, patience=patience
-            ).run()
-
-    return carry_out(
-        plan,
-        build_pipeline,
-        out=out,
-        sampling=sampling,
-        progress=progress,
-        license=license,
-        drive=drive,
-    )
+    with _joined(settings.address):
+        cluster = Cluster(settings.device, settings.workers, settings.actors_per_gpu or 1)
+        _refuse_scattered(layout, cluster.n_machines)
+        yield cluster
 
 
 class RayWorker(WorkerHandle):
     """A worker process on some machine of the cluster, spoken to through its actor."""
 
-    def __init__(self, order: Order, post: Any):
-        super().__init__(order)
-        self._post = post
+    def __init__(self, config: WorkerConfig, relay: Any):
+        super().__init__(config)
+        self._relay = relay
         self._exit_code: int | None = None
         self._why_lost = ""
         self.started_at = time.monotonic()
@@ -117,7 +70,7 @@ class RayWorker(WorkerHandle):
         return self._exit_code
 
     def _listen(self) -> ray.ObjectRef[Any]:
-        return self._post.listen.options(concurrency_group="listen").remote()
+        return self._relay.listen.options(concurrency_group="listen").remote()
 
     def messages(self) -> Iterator[Any]:
         import ray
@@ -141,7 +94,7 @@ class RayWorker(WorkerHandle):
             yield pickle.loads(message)
 
     def say(self, message: object) -> None:
-        self._post.say.options(concurrency_group="speak").remote(pickle.dumps(message))
+        self._relay.say.options(concurrency_group="speak").remote(pickle.dumps(message))
 
     def last_words(self) -> str:
         return self._why_lost or last_line(self.log)
@@ -157,10 +110,10 @@ class RayWorker(WorkerHandle):
         import ray
 
         with contextlib.suppress(ray.exceptions.RayError):
-            ended = self._post.kill.remote()
+            ended = self._relay.kill.remote()
             if self.placed and not self._why_lost:
                 ray.wait([ended], timeout=5)
-            ray.kill(self._post, no_restart=True)
+            ray.kill(self._relay, no_restart=True)
 
 
 def _exit_code_of(error: Exception) -> int | None:
@@ -169,7 +122,7 @@ def _exit_code_of(error: Exception) -> int | None:
     return 1 if getattr(error, "actor_init_failed", False) else None
 
 
-class _Cluster:
+class Cluster:
     """The workplace: where actors go, how many, and what each may use."""
 
     def __init__(self, device: str, workers: int | None, actors_per_gpu: int):
@@ -193,14 +146,14 @@ class _Cluster:
             "scheduling_strategy": "SPREAD",
         }
 
-    def start(self, order: Order) -> RayWorker:
+    def start(self, config: WorkerConfig) -> RayWorker:
         import ray
 
-        actor = ray.remote(concurrency_groups={"speak": 1, "listen": 1})(_Post)
-        post = actor.options(**self._options).remote(
-            str(log_of(order)), pickle.dumps(order), _settings()
+        actor = ray.remote(concurrency_groups={"speak": 1, "listen": 1})(_Relay)
+        relay = actor.options(**self._options).remote(
+            str(log_of(config)), pickle.dumps(config), _settings()
         )
-        return RayWorker(order, post)
+        return RayWorker(config, relay)
 
     def wait(self, workers: Sequence[RayWorker], *, timeout_s: float) -> None:
         import ray
@@ -214,14 +167,14 @@ class _Cluster:
             )
 
 
-class _Post:
+class _Relay:
     """The actor: starts a worker process on its machine and hands messages through."""
 
-    def __init__(self, log: str, order: bytes, settings: dict[str, str]):
+    def __init__(self, log: str, config: bytes, settings: dict[str, str]):
         os.environ.pop(THREADS, None)  # Ray's choice; bits depend on it
         os.environ.update(settings)
         self._line, self._process = start_process(Path(log), ChildProcess.module)
-        self._line.send_bytes(order)
+        self._line.send_bytes(config)
 
     def say(self, message: bytes) -> None:
         with contextlib.suppress(OSError):  # `listen` finds out

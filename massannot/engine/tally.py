@@ -13,7 +13,7 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.merge import clips_left, failure_counts
 from massannot.engine.progress import ClipDone, Event, ShardDone
 from massannot.plan.folder import PlannedShard, read_shard
-from massannot.plan.question_counts import QuestionCounts, together
+from massannot.plan.join_questions import QuestionCounts, together
 
 
 @dataclass(frozen=True)

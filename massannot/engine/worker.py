@@ -43,10 +43,11 @@ from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Pro
 from massannot.errors import ClipError, NothingToRun
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.stages._pipeline import Pipeline, StageFailed, StageTime
+from massannot.stages._stage import Pipeline, StageFailed, StageTime
 from massannot.tables import _consistency as consistency
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import video_row
 
 
@@ -60,24 +61,16 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class ReadPlanned:
-    """Files on disk, decoded at one sampling."""
+    """Reads planned videos at one sampling."""
 
     sampling: Sampling
+    folder: str | None = None
+    """Where relative names start; None: in the worker's own folder."""
 
     def __call__(
         self, video: PlannedVideo, *, memory: ByteBudget
     ) -> Generator[Clip | VideoEnd, None, None]:
-        yield from read_clips(
-            video.uri,
-            spans=video.spans or (Span(),),
-            sampling=self.sampling,
-            source_id=video.source_id,
-            license=video.license,
-            expected_size=video.size_bytes,
-            expected_mtime_ns=video.mtime_ns,
-            expected_etag=video.etag,
-            memory=memory,
-        )
+        yield from read_clips(video, sampling=self.sampling, memory=memory, folder=self.folder)
 
 
 DEATHS_TO_BLAME = 2

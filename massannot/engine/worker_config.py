@@ -1,10 +1,11 @@
-"""Order: all that a worker is told at its start, and the worker that comes of it.
+"""WorkerConfig: all that a worker is told at its start, and the worker that comes of it.
 
 Load: what a worker's memory holds when a clip is done. For progress, never for a table.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -12,18 +13,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from massannot.dataset.adopt_plan import Asked
 from massannot.dataset.layout import WORK_DIR, Layout
-from massannot.dataset.record import Weights
+from massannot.dataset.record import LoadedWeights
 from massannot.engine.progress import Progress, WorkerReady, load_of
 from massannot.engine.worker import Reader, Worker
-from massannot.plan.folder import PlanFolder
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.video.byte_budget import ByteBudget
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkerConfig:
     """Picklable: worker processes build their own pipeline."""
 
     out: Path
@@ -38,44 +39,42 @@ class Order:
     """Where a dataset in a bucket has its working folder: on every machine where the driver has."""
 
 
-def driver_name(asked: Asked) -> str:
-    """What tells this driver's logs from those of the other jobs of an array and of other machines,
-    all in one folder: not all file systems let two machines append to one file."""
-    share = (
-        f"{asked.share}-of-{asked.of}." if isinstance(asked, PlanFolder) and asked.of > 1 else ""
-    )
-    return share + socket.gethostname()
+def driver_name(share: str) -> str:
+    """The name that tells this driver's logs from those of the other jobs of an array and of other
+    machines, all in one folder: not all file systems let two machines append to one file."""
+    return f"{share}.{socket.gethostname()}" if share else socket.gethostname()
 
 
-def load(order: Order, report: Progress) -> tuple[Pipeline, tuple[Weights, ...]]:
+def load(config: WorkerConfig, report: Progress) -> tuple[Pipeline, tuple[LoadedWeights, ...]]:
     """The pipeline, set up, and the cards of its weights."""
     started = time.perf_counter()
-    pipeline = order.build_pipeline()
-    pipeline.setup(device=order.device)
-    cards = [Weights(**asdict(card)) for stage in pipeline.stages for card in stage.cards()]
-    report(WorkerReady(order.number, order.device, time.perf_counter() - started))
+    pipeline = config.build_pipeline()
+    pipeline.setup(device=config.device)
+    cards = [LoadedWeights(**asdict(card)) for stage in pipeline.stages for card in stage.cards()]
+    LOG.info("models ready on %s after %.1f s", config.device, time.perf_counter() - started)
+    report(WorkerReady(config.number, config.device, time.perf_counter() - started))
     return pipeline, tuple(dict.fromkeys(cards))
 
 
 def worker_of(
-    order: Order,
+    config: WorkerConfig,
     pipeline: Pipeline,
     *,
     report: Progress,
     is_stopping: Callable[[], bool],
     wants_more: Callable[[], None],
 ) -> Worker:
-    """The worker an order describes."""
-    memory = ByteBudget(order.memory_bytes)
-    if order.work_dir is not None:
-        os.environ[WORK_DIR] = order.work_dir
+    """The worker an config describes."""
+    memory = ByteBudget(config.memory_bytes)
+    if config.work_dir is not None:
+        os.environ[WORK_DIR] = config.work_dir
     return Worker(
-        Layout(order.out),
+        Layout(config.out),
         pipeline,
-        read=lambda video: order.reader(video, memory=memory),
+        read=lambda video: config.reader(video, memory=memory),
         report=report,
         is_stopping=is_stopping,
         wants_more=wants_more,
-        number=order.number,
-        load=lambda: load_of(memory, order.device),
+        number=config.number,
+        load=lambda: load_of(memory, config.device),
     )

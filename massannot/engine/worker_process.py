@@ -1,8 +1,7 @@
 """A worker in a process of its own: `python -m massannot.engine.worker_process DESCRIPTOR`.
 
-Unusual: started by `subprocess`, not by `multiprocessing`, so
-that a user's script needs no `if __name__ == "__main__"`, and in a session of its own, so that a
-Ctrl-C in the terminal reaches the driver alone. When its driver dies it ends at once.
+Unusual: it runs in a session of its own, so that a Ctrl-C in the terminal reaches the driver alone.
+When its driver dies it ends at once.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 
 from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.engine.worker import Worker
-from massannot.engine.worker_config import Order, load, worker_of
+from massannot.engine.worker_config import WorkerConfig, load, worker_of
 from massannot.errors import MassannotError
 
 LOG = logging.getLogger(__name__)
@@ -30,15 +29,15 @@ LOG = logging.getLogger(__name__)
 
 def serve(connection: Connection) -> None:
     """Work shards off until told to stop."""
-    order: Order = connection.recv()
+    config: WorkerConfig = connection.recv()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = _Line(connection)
     try:
-        pipeline, weights = load(order, line.send)
+        pipeline, weights = load(config, line.send)
         worker = worker_of(
-            order,
+            config,
             pipeline,
             report=line.send,
             is_stopping=stopping.is_set,
@@ -51,7 +50,7 @@ def serve(connection: Connection) -> None:
         worker.close()
         pipeline.destroy()
     except Exception as error:
-        LOG.exception("worker %d stops", order.number)
+        LOG.exception("worker %d stops", config.number)
         line.send(Broken(_to_raise_again(error), traceback.format_exc()))
 
 

@@ -1,13 +1,21 @@
-"""EntityFollowing: the way forward through a clip, from key frame to key frame.
+"""Following entities through a clip: forward from key frame to key frame, then back to the first
+frame in which each can be seen.
 
-Holds the session and the tracks; the decisions are those of identity.py. Unusual: every detection
-becomes an object of the session, since only its mask can be compared; those that turn out to be a
-known thing, or nothing, are removed again, and the known thing's own memory is not touched.
+EntityFollowing holds the session and the tracks; the decisions are those of identity.py. Unusual:
+every detection becomes an object of the session, since only its mask can be compared; objects that
+turn out to be a known thing, or nothing, are removed again, and the known thing's own memory is not
+touched.
+
+`go_back` takes all tracks in one pass over the clip's pictures; each joins at the frame in which it
+was prompted. A track's way back ends where its masks have been empty for long, where the thing is
+known already, or where it meets another track. Unusual: a track that meets one which was lost
+before it began is that one, found again: the two become one, without a comparison of looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -30,14 +38,10 @@ from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
 from massannot.models.protocols import MaskSession
 
-
-class Box(NamedTuple):
-    """A detection: its row, and its box in working pixels."""
-
-    detection: int
-    phrase: int
-    score: float
-    xyxy: tuple[float, float, float, float]
+_LONGEST_PART = 32
+"""Frames after which tracks that have ended leave the pass."""
+_MEET = 0.8
+"""IoU from which on two tracks are at one thing."""
 
 
 class EntityFollowing:
@@ -65,7 +69,7 @@ class EntityFollowing:
                 if masks.frame == key:
                     track.region = Region.of(mask)
 
-    def decide(self, key: int, boxes: Sequence[Box]) -> None:
+    def decide(self, key: int, boxes: Sequence[DetectedBox]) -> None:
         """Match the detections of frame `key` with the tracks, or begin tracks for them."""
         self._part_merged_tracks(key)
         sightings = [s for s in (self._sighting(key, box) for box in boxes) if s is not None]
@@ -98,20 +102,20 @@ class EntityFollowing:
 
         The detections of the others get their reason.
         """
-        kept = []
+        believed = []
         for track in self.tracks:
             if not track.visible_frames:
                 self._reject(track.sightings, "empty_mask", forget=False)
             elif not self._is_believed(track):
                 self._reject(track.sightings, "unconfirmed", forget=False)
             else:
-                kept.append(track)
-        kept.sort(key=lambda t: (-t.score, t.sightings[0].detection))
-        for track in kept[self._options.max_entities :]:
+                believed.append(track)
+        believed.sort(key=lambda t: (-t.score, t.sightings[0].detection))
+        for track in believed[self._options.max_entities :]:
             self._reject(track.sightings, "over_entity_limit", forget=False)
-        return kept[: self._options.max_entities]
+        return believed[: self._options.max_entities]
 
-    def _sighting(self, key: int, box: Box) -> Sighting | None:
+    def _sighting(self, key: int, box: DetectedBox) -> Sighting | None:
         """The mask and looks of a detection; None, with the reason noted, for an empty mask."""
         self._n_objects += 1
         frames, object_id = self._frames, self._n_objects
@@ -123,8 +127,8 @@ class EntityFollowing:
                 f"({frames.height}, {frames.width})"
             )
         region = Region.of(mask)
-        found = source_mask(mask, frames=frames, score=1.0)
-        if region is None or not found.area:
+        source = source_mask(mask, frames=frames, score=1.0)
+        if region is None or not source.area:
             self._session.remove(object_id)
             self.reasons[box.detection] = "empty_mask"
             return None
@@ -136,7 +140,7 @@ class EntityFollowing:
             object_id=object_id,
             region=region,
             look=describe(frames.pixels(key, key + 1)[0], region),
-            mask=found,
+            mask=source,
         )
 
     def _begin(self, sighting: Sighting) -> None:
@@ -151,7 +155,7 @@ class EntityFollowing:
         self.tracks.append(EntityTrack.begin(sighting))
 
     def _count_unseen(self, seen: set[int]) -> None:
-        """Note who is in sight but was not detected; give up what nobody has confirmed."""
+        """Count tracks that are in sight without a detection; drop those that stay unconfirmed."""
         for track in list(self.tracks):
             if track.region is None or id(track) in seen:
                 continue
@@ -167,7 +171,7 @@ class EntityFollowing:
         return self._is_confirmed(track) or not (had_chance or track.n_unseen)
 
     def _part_merged_tracks(self, key: int) -> None:
-        """Where two tracks have come to follow one thing, one loses it, back to where they met.
+        """Part two tracks that have come to follow one thing: one loses it, back to where they met.
 
         If the loser's own thing is elsewhere, its return will be found by its looks.
         """
@@ -218,6 +222,43 @@ class EntityFollowing:
                 self._session.remove(sighting.object_id)
 
 
+def go_back(
+    frames: Frames, session: MaskSession, tracks: Sequence[EntityTrack], *, patience: int
+) -> list[EntityTrack]:
+    """The tracks, with their earlier masks, less those that turned out to be others.
+
+    `patience`: empty masks after which a way ends. Raises BadModelOutput.
+    """
+    remaining = list(tracks)
+    way = {start.object_id: (start.frame, track) for track in tracks for start in track.starts}
+    n_empty = dict.fromkeys(way, 0)
+    for first, end in _downwards({frame for frame, _ in way.values()}):
+        active = {object_id: track for object_id, (frame, track) in way.items() if frame > first}
+        if not active:
+            continue
+        for masks in propagated(session, frames, first, end, objects=sorted(active)):
+            for object_id, mask, score in zip(masks.objects.tolist(), masks.masks, masks.score):
+                if object_id not in active:
+                    continue
+                source = source_mask(mask, frames=frames, score=score)
+                n_empty[object_id] = 0 if source.area else n_empty[object_id] + 1
+                ended = _step(active[object_id], remaining, frame=masks.frame, source=source)
+                if ended or n_empty[object_id] >= patience:
+                    del active[object_id], way[object_id]
+            if not active:
+                break
+    return remaining
+
+
+class DetectedBox(NamedTuple):
+    """A detection: its row, and its box in working pixels."""
+
+    detection: int
+    phrase: int
+    score: float
+    xyxy: tuple[float, float, float, float]
+
+
 def _without(sightings: Sequence[Sighting], pairs: Pairs) -> list[Sighting]:
     matched = {sighting.detection for sighting, _ in pairs}
     return [sighting for sighting in sightings if sighting.detection not in matched]
@@ -228,3 +269,50 @@ def _together(mask: FrameMask | None, other: FrameMask | None) -> bool:
     if mask is None or other is None or not mask.area or not other.area:
         return False
     return rle.iou(mask.counts, other.counts) >= 0.5
+
+
+def _downwards(starts: set[int]) -> Iterator[tuple[int, int]]:
+    """Parts (first, end), descending, end exclusive, that break below every start."""
+    bounds = sorted({start - 1 for start in starts} | {-1}, reverse=True)
+    for first, end in pairwise(bounds):
+        for frame in range(first, end, -_LONGEST_PART):
+            yield frame, max(frame - _LONGEST_PART, end)
+
+
+def _step(track: EntityTrack, tracks: list[EntityTrack], *, frame: int, source: FrameMask) -> bool:
+    """Keep a mask of the way back; True where the way ends here."""
+    known = track.masks.get(frame)
+    if known is not None and known.area:
+        return True
+    if not source.area:
+        track.masks.setdefault(frame, source)
+        return False
+    other = _met(track, tracks, frame=frame, source=source)
+    if other is None:
+        track.masks[frame] = source
+        return False
+    if other.visible_frames[-1] < track.visible_frames[0]:
+        other.absorb(track)
+        tracks.remove(track)
+    return True
+
+
+def _met(
+    track: EntityTrack, tracks: Sequence[EntityTrack], *, frame: int, source: FrameMask
+) -> EntityTrack | None:
+    """The other track that shows the same thing in this frame."""
+    for other in tracks:
+        mask = other.masks.get(frame)
+        if other is track or mask is None or not mask.area:
+            continue
+        if _boxes_meet(mask, source) and rle.iou(mask.counts, source.counts) >= _MEET:
+            return other
+    return None
+
+
+def _boxes_meet(mask: FrameMask, other: FrameMask) -> bool:
+    if mask.box_xyxy is None or other.box_xyxy is None:
+        return False
+    ax0, ay0, ax1, ay1 = mask.box_xyxy
+    bx0, by0, bx1, by1 = other.box_xyxy
+    return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1

@@ -1,4 +1,4 @@
-"""Who is who: which detections show one thing, which a known one, which a returned one.
+"""Rules of identity: which detections show one thing, a known thing, or a thing that came back.
 
 Rules over the sightings and tracks of one key frame, in this order:
 1. `without_duplicates`: boxes of one frame that show the same thing leave the best one.
@@ -31,7 +31,7 @@ Pairs = list[tuple[Sighting, EntityTrack]]
 
 @dataclass(frozen=True)
 class IdentityOptions:
-    """What decides who is who; fields of the stage propagate_masks."""
+    """Thresholds of the rules; fields of the stage propagate_masks."""
 
     max_entities: int = 20
     """Things kept in a clip, by their best detection score."""
@@ -81,14 +81,14 @@ _JUMP = 0.25
 def without_duplicates(
     sightings: Sequence[Sighting], *, options: IdentityOptions
 ) -> tuple[list[Sighting], list[Sighting]]:
-    """Kept and duplicate sightings of one frame; the better score is kept, and hears what else
-    its thing was called."""
-    kept: list[Sighting] = []
+    """Unique and duplicate sightings of one frame. Of duplicates the one with the better score
+    stays and remembers the phrases of the others."""
+    unique: list[Sighting] = []
     duplicates: list[Sighting] = []
     for sighting in sorted(sightings, key=lambda s: (-s.score, s.detection)):
         better = [
             other
-            for other in kept
+            for other in unique
             if same_place(
                 sighting.region,
                 other.region,
@@ -98,8 +98,8 @@ def without_duplicates(
         ]
         for other in better:
             other.hear(sighting)
-        (duplicates if better else kept).append(sighting)
-    return kept, duplicates
+        (duplicates if better else unique).append(sighting)
+    return unique, duplicates
 
 
 def same_place(region: Region, other: Region, *, same_phrase: bool, overlap: float) -> bool:
@@ -207,7 +207,7 @@ def _return_worth(
     options: IdentityOptions,
     diagonal: float,
 ) -> float:
-    """How well `track`, one of `tracks`, comes back as `mask` in `frame`; NaN: it cannot be."""
+    """The worth of `track`, one of `tracks`, coming back as `mask` in `frame`; NaN: it cannot."""
     likeness = track.likeness(look)
     closest = max(other.likeness(look) for other in tracks)
     if abs(size) > _MOST_DOUBLINGS or likeness < closest - _CLEARLY:
@@ -226,14 +226,14 @@ def _return_worth(
 
 def coinciding(tracks: Sequence[EntityTrack]) -> list[tuple[EntityTrack, EntityTrack]]:
     """Pairs of tracks, the earlier born first, that have come to follow one thing."""
-    found = []
+    pairs = []
     for i, first in enumerate(tracks):
         for second in tracks[i + 1 :]:
             if first.region is None or second.region is None:
                 continue
             if first.region.iou(second.region) >= _COINCIDE:
-                found.append((first, second))
-    return found
+                pairs.append((first, second))
+    return pairs
 
 
 def has_jumped(

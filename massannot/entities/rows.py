@@ -102,7 +102,7 @@ def _decided(
 def _counted(phrases: pa.Table, tracks: Sequence[EntityTrack]) -> pa.Table:
     """`phrases` with the entities of each text: two questions may ask for the same."""
     texts = phrases["text"].to_pylist()
-    found = Counter(texts[track.phrase] for track in tracks)
+    per_text = Counter(texts[track.phrase] for track in tracks)
     index = phrases.schema.get_field_index("n_entities")
-    counts = pa.array([found[text] for text in texts], pa.int32())
+    counts = pa.array([per_text[text] for text in texts], pa.int32())
     return phrases.set_column(index, phrases.schema.field(index), counts)

@@ -1,14 +1,12 @@
-"""EntityTrack: one thing through the clip, as it is found out; Sighting: one detection of it.
+"""EntityTrack: one thing through the clip; Sighting: a detection of it; FrameMask: a mask of it.
 
-The only mutable values of the stages: `propagate_masks` fills them frame by frame and turns them
-into tables at the end. Regions are in working pixels, FrameMask in source pixels.
+Tracks are the only mutable values of the stages: `propagate_masks` fills them frame by frame and
+turns them into tables at the end. Regions are in working pixels, FrameMask in source pixels, as the
+table `masks` stores it. A mask lives as a picture only inside `source_mask` and `propagated`: no
+array of frames x objects exists.
 
 Unusual: a track is not a session's object. When the propagator loses a thing and the detector finds
 it again, a new object of the session takes over and the track goes on.
-
-FrameMask: a mask of one frame as the `masks` table stores it; how a session's masks become one.
-
-A mask lives as a picture only between these two functions: no array of frames x objects exists.
 """
 
 from __future__ import annotations
@@ -55,7 +53,7 @@ def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
 def propagated(
     session: MaskSession, frames: Frames, first: int, end: int, *, objects: Sequence[int]
 ) -> Iterator[FrameMasks]:
-    """session.propagate with every answer checked. Raises BadModelOutput."""
+    """The session's masks, frame by frame, each checked. Raises BadModelOutput."""
     step = 1 if end > first else -1
     expected = first
     shape = (len(objects), frames.height, frames.width)
@@ -101,13 +99,13 @@ class Sighting:
     """Other phrases that a box of the same thing answered in this frame, and its best score."""
 
     def hear(self, other: Sighting) -> None:
-        """Remember what `other`, a duplicate, was called."""
+        """Remember the phrase of `other`, a duplicate."""
         if other.phrase != self.phrase:
             self.heard[other.phrase] = max(other.score, self.heard.get(other.phrase, 0.0))
 
 
-class Start(NamedTuple):
-    """Where an object of the session was prompted: its way back to the clip's start begins here."""
+class TrackStart(NamedTuple):
+    """The prompt of an object of the session: its way back to the clip's start begins here."""
 
     frame: int
     object_id: int
@@ -118,7 +116,7 @@ class EntityTrack:
     """A thing: its sightings, its masks so far, the session's object that follows it now."""
 
     sightings: list[Sighting]
-    starts: list[Start]
+    starts: list[TrackStart]
     masks: dict[int, FrameMask] = field(default_factory=dict)
     object_id: int | None = None
     """None: nothing follows it any more; only its return revives it."""
@@ -136,7 +134,7 @@ class EntityTrack:
     def resume(self, sighting: Sighting) -> None:
         """Go on with the object that `sighting` started."""
         self.sightings.append(sighting)
-        self.starts.append(Start(sighting.frame, sighting.object_id))
+        self.starts.append(TrackStart(sighting.frame, sighting.object_id))
         self.object_id = sighting.object_id
         self.region = sighting.region
         self.masks[sighting.frame] = sighting.mask

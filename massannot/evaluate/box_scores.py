@@ -34,7 +34,7 @@ class TextBoxes:
             raise ValueError(f"boxes: found {lengths} pictures, texts, boxes and scores")
 
     def groups(self) -> list[tuple[int, str]]:
-        """What must agree, for each box: the picture and the text."""
+        """The picture and the text of each box, which a true box must share."""
         words = (" ".join(text.casefold().split()) for text in self.text)
         return list(zip(map(int, self.picture), words))
 
@@ -50,46 +50,33 @@ def iou_matrix(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> F64:
     return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
 
 
-def average_precision(found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> float:
-    """AP over all pictures and texts in one ranking; a text nobody asked about lowers it.
+def average_precision(
+    predicted: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
+) -> float:
+    """AP over all pictures and texts in one ranking; a box of a text that is not in the truth
+    lowers it.
 
     NaN without true boxes.
     """
-    right = right_boxes(found, truth, iou_threshold=iou_threshold)
-    return area_under_precision(right, found.score, n_true=len(truth.score))
+    right = right_boxes(predicted, truth, iou_threshold=iou_threshold)
+    return area_under_precision(right, predicted.score, n_true=len(truth.score))
 
 
-def mean_average_precision(
-    found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
-) -> float:
-    """Mean over the texts of the truth of each one's own AP; NaN without true boxes."""
-    right = right_boxes(found, truth, iou_threshold=iou_threshold)
-    words = np.array([text for _, text in found.groups()], dtype=object)
-    true_words = [text for _, text in truth.groups()]
-    of_texts = [
-        area_under_precision(
-            right[words == text], found.score[words == text], n_true=true_words.count(text)
-        )
-        for text in sorted(set(true_words))
-    ]
-    return float(np.mean(of_texts)) if of_texts else float("nan")
-
-
-def right_boxes(found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> Bool:
-    """Which of the found boxes (D,) are right, by the rule of this file."""
-    return np.asarray(true_box_of(found, truth, iou_threshold=iou_threshold) >= 0)
+def right_boxes(predicted: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5) -> Bool:
+    """Whether each predicted box (D,) is right, by the rule of this file."""
+    return np.asarray(true_box_of(predicted, truth, iou_threshold=iou_threshold) >= 0)
 
 
 def true_box_of(
-    found: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
+    predicted: TextBoxes, truth: TextBoxes, *, iou_threshold: float = 0.5
 ) -> NDArray[np.int64]:
-    """(D,) the true box that each found box is right about; -1 for those that are wrong."""
-    true_box = np.full(len(found.score), -1, np.int64)
-    of_group, true_of_group = _members(found), _members(truth)
+    """(D,) the true box that each predicted box matches; -1 for wrong ones."""
+    true_box = np.full(len(predicted.score), -1, np.int64)
+    of_group, true_of_group = _members(predicted), _members(truth)
     for group, members in of_group.items():
-        ranked = members[np.argsort(-found.score[members], kind="stable")]
+        ranked = members[np.argsort(-predicted.score[members], kind="stable")]
         of_truth = true_of_group.get(group, np.empty(0, np.int64))
-        overlap = iou_matrix(found.boxes_xyxy[ranked], truth.boxes_xyxy[of_truth])
+        overlap = iou_matrix(predicted.boxes_xyxy[ranked], truth.boxes_xyxy[of_truth])
         free = np.ones(len(of_truth), np.bool_)
         for box, with_each in zip(ranked, overlap):
             taken = int(np.where(free, with_each, -1).argmax()) if free.any() else -1
@@ -102,11 +89,11 @@ def _members(boxes: TextBoxes) -> dict[tuple[int, str], NDArray[np.int64]]:
     members: dict[tuple[int, str], list[int]] = {}
     for box, group in enumerate(boxes.groups()):
         members.setdefault(group, []).append(box)
-    return {group: np.array(found) for group, found in members.items()}
+    return {group: np.array(indices) for group, indices in members.items()}
 
 
 def area_under_precision(right: Bool, score: F64, *, n_true: int) -> float:
-    """AP of boxes (D,) of which it is known which are right; NaN without true boxes."""
+    """AP of boxes (D,) that are `right` or not; NaN without true boxes."""
     if n_true == 0:
         return float("nan")
     hits = right[np.argsort(-score, kind="stable")]

@@ -17,12 +17,11 @@ from PIL import Image
 
 from massannot.dataset.arrays import stored_values
 from massannot.dataset.reading import ClipView
-from massannot.evaluate import box_scores, identity_scores, mask_scores, tapvid_scores
+from massannot.evaluate import box_scores, identity_scores, raster_scores, tapvid_scores
 from massannot.evaluate import tapvid3d_scores as tapvid3d
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
-from massannot.scenes.scene_record import body_centres
-from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_answers import Answers, body_centres
 from massannot.scenes.world import Scene
 
 F64 = npt.NDArray[np.float64]
@@ -39,8 +38,8 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Score:
-    """One number of one clip; `baseline`: what no skill at all would get, NaN: not defined."""
+class ClipScore:
+    """One number of one clip; `baseline`: that of no skill at all; NaN: not defined."""
 
     stage: str
     metric: str
@@ -70,7 +69,7 @@ class ClipTruth:
             else Answers(scene, scene_frames(view, scene), self.height, self.width, np.ones(2))
         )
         self.surfaces: dict[int, F64] = {} if same_clip is None else same_clip.surfaces
-        """What `surface_centres` found, by true entity."""
+        """Results of `surface_centres`, by true entity."""
         self.n_frames = len(view)
 
     @cached_property
@@ -122,28 +121,28 @@ class ClipTruth:
         return [(int(k), self.entities[m]) for k, m in zip(rows, columns, strict=True)]
 
     @cached_property
-    def asked(self) -> list[int]:
+    def requested(self) -> list[int]:
         """True entities whose name was among the phrases."""
         wanted = {_plain(text) for text in self.view.phrases}
         return [k for k, name in enumerate(self.scene.phrases()) if _plain(name) in wanted]
 
     @cached_property
-    def asked_js(self) -> dict[int, float]:
-        """Mean J of each asked entity that is seen at all, 0 where nothing was found for it."""
+    def requested_js(self) -> dict[int, float]:
+        """Mean J of each requested entity that is seen at all, 0 where nothing was found for it."""
         found_for = dict(self.pairs)
-        js = {k: self.mean_j(k, found_for.get(k)) for k in self.asked}
+        js = {k: self.mean_j(k, found_for.get(k)) for k in self.requested}
         return {k: j for k, j in js.items() if not np.isnan(j)}
 
-    def mean_j(self, true: int, found: int | None) -> float:
+    def mean_j(self, true: int, entity: int | None) -> float:
         """Mean J over the frames in which either is seen."""
         js = []
         for frame in range(self.n_frames):
             truth = self.answers.mask(frame, true)
-            mask = None if found is None else self.found_masks.get((found, frame))
+            mask = None if entity is None else self.found_masks.get((entity, frame))
             if mask is None:
                 mask = np.zeros_like(truth)
             if truth.any() or mask.any():
-                js.append(mask_scores.region_similarity(mask, truth))
+                js.append(raster_scores.region_similarity(mask, truth))
         return float(np.mean(js)) if js else NAN
 
 
@@ -153,7 +152,7 @@ def scene_frames(view: ClipView, scene: Scene) -> tuple[int, ...]:
     return tuple(int(k) for k in np.round(t_s * scene.options.fps))
 
 
-def score_clip(clip: ClipTruth) -> list[Score]:
+def score_clip(clip: ClipTruth) -> list[ClipScore]:
     """Every score of one clip."""
     return [
         *_depth(clip),
@@ -166,10 +165,10 @@ def score_clip(clip: ClipTruth) -> list[Score]:
     ]
 
 
-def _depth(clip: ClipTruth) -> list[Score]:
-    found, truth, objects = [], [], []
+def _depth(clip: ClipTruth) -> list[ClipScore]:
+    depth, truth, objects = [], [], []
     for row in clip.view.table("depth_maps").to_pylist():
-        found.append(stored_depth(row))
+        depth.append(stored_depth(row))
         size = {"height": row["height"], "width": row["width"]}
         truth.append(clip.answers.depth_m(row["frame"], **size))
         ids = np.zeros((row["height"], row["width"]), bool)
@@ -177,20 +176,20 @@ def _depth(clip: ClipTruth) -> list[Score]:
             mask = Image.fromarray(clip.answers.mask(row["frame"], k))
             ids |= np.asarray(mask.resize((row["width"], row["height"]), Image.Resampling.NEAREST))
         objects.append(ids)
-    if not found:
-        return [Score("depth", "abs_rel", NAN), Score("depth", "abs_rel_objects", NAN)]
-    z, true_z, where = (np.stack(part) for part in (found, truth, objects))
+    if not depth:
+        return [ClipScore("depth", "abs_rel", NAN), ClipScore("depth", "abs_rel_objects", NAN)]
+    z, true_z, where = (np.stack(part) for part in (depth, truth, objects))
     usual = np.full_like(true_z, clip.usual_depth_m)
     whole, on_objects = (
-        mask_scores.score_depth(z, true_z),
-        mask_scores.score_depth(z, true_z, where=where),
+        raster_scores.score_depth(z, true_z),
+        raster_scores.score_depth(z, true_z, where=where),
     )
-    flat = mask_scores.score_depth(usual, true_z)
-    flat_objects = mask_scores.score_depth(usual, true_z, where=where)
+    flat = raster_scores.score_depth(usual, true_z)
+    flat_objects = raster_scores.score_depth(usual, true_z, where=where)
     return [
-        Score("depth", "abs_rel", whole.abs_rel, flat.abs_rel),
-        Score("depth", "abs_rel_objects", on_objects.abs_rel, flat_objects.abs_rel),
-        Score("depth", "delta_1_25", whole.delta_1_25, flat.delta_1_25),
+        ClipScore("depth", "abs_rel", whole.abs_rel, flat.abs_rel),
+        ClipScore("depth", "abs_rel_objects", on_objects.abs_rel, flat_objects.abs_rel),
+        ClipScore("depth", "delta_1_25", whole.delta_1_25, flat.delta_1_25),
     ]
 
 
@@ -202,10 +201,10 @@ def stored_depth(row: dict[str, Any]) -> npt.NDArray[np.float32]:
     return value.astype(np.float32)
 
 
-def _boxes(clip: ClipTruth) -> list[Score]:
+def _boxes(clip: ClipTruth) -> list[ClipScore]:
     detections = clip.view.table("detections").to_pylist()
     at = sorted({row["frame"] for row in detections}) or [0]
-    found = box_scores.TextBoxes(
+    predicted = box_scores.TextBoxes(
         np.array([row["frame"] for row in detections], np.int64),
         [_plain(clip.view.phrases[row["phrase"]]) for row in detections],
         np.array([[row[c] for c in ("x0", "y0", "x1", "y1")] for row in detections]).reshape(-1, 4),
@@ -214,7 +213,7 @@ def _boxes(clip: ClipTruth) -> list[Score]:
     true = [
         (frame, _plain(clip.scene.phrases()[k]), box)
         for frame in at
-        for k in clip.asked
+        for k in clip.requested
         if np.count_nonzero(clip.answers.mask(frame, k)) >= LEAST_PIXELS
         and (box := clip.answers.box_xyxy(frame, k)) is not None
     ]
@@ -224,13 +223,13 @@ def _boxes(clip: ClipTruth) -> list[Score]:
         np.array([box for _, _, box in true]).reshape(-1, 4),
         np.ones(len(true)),
     )
-    ap50 = box_scores.average_precision(found, truth) if true else NAN
-    return [Score("boxes", "ap50", ap50, 0.0 if true else NAN)]
+    ap50 = box_scores.average_precision(predicted, truth) if true else NAN
+    return [ClipScore("boxes", "ap50", ap50, 0.0 if true else NAN)]
 
 
-def _masks(clip: ClipTruth) -> list[Score]:
+def _masks(clip: ClipTruth) -> list[ClipScore]:
     found_for = dict(clip.pairs)
-    known = clip.asked_js
+    known = clip.requested_js
     paired = [j for k, j in known.items() if k in found_for]
     fs, copied = [], []
     for k in known:
@@ -239,23 +238,23 @@ def _masks(clip: ClipTruth) -> list[Score]:
         for frame in range(first, clip.n_frames, BOUNDARY_EVERY):
             truth = clip.answers.mask(frame, k)
             if truth.any():
-                copied.append(mask_scores.region_similarity(copy, truth))
+                copied.append(raster_scores.region_similarity(copy, truth))
             if k in found_for and truth.any():
                 mask = clip.found_masks.get((found_for[k], frame), np.zeros_like(truth))
-                fs.append(mask_scores.boundary_measure(mask, truth))
+                fs.append(raster_scores.boundary_measure(mask, truth))
     return [
-        Score("masks", "J", _mean(paired), _mean(copied)),
-        Score("masks", "F", _mean(fs)),
-        Score("entities", "found", _mean([float(j > FOUND_J) for j in known.values()]), 0.0),
+        ClipScore("masks", "J", _mean(paired), _mean(copied)),
+        ClipScore("masks", "F", _mean(fs)),
+        ClipScore("entities", "found", _mean([float(j > FOUND_J) for j in known.values()]), 0.0),
     ]
 
 
-def _identity(clip: ClipTruth) -> list[Score]:
+def _identity(clip: ClipTruth) -> list[ClipScore]:
     scores = identity_scores.score_identity(clip.overlap, clip.present)
-    kept = scores.n_reentries_kept / scores.n_reentries if scores.n_reentries else NAN
+    rate = scores.n_reentries_kept / scores.n_reentries if scores.n_reentries else NAN
     return [
-        Score("identity", "switches", float(scores.n_switches)),
-        Score("identity", "reentries_kept", kept),
+        ClipScore("identity", "switches", float(scores.n_switches)),
+        ClipScore("identity", "reentries_kept", rate),
     ]
 
 
@@ -267,10 +266,10 @@ def _queries(clip: ClipTruth) -> tuple[Bool, F64]:
     return tracks.entity >= 0, np.column_stack([tracks.query_frame, xy]).astype(np.float64)
 
 
-def _tracks(clip: ClipTruth) -> list[Score]:
+def _tracks(clip: ClipTruth) -> list[ClipScore]:
     of_entity, queries_txy = _queries(clip)
     if not of_entity.any():
-        return [Score("tracks_2d", "AJ", NAN), Score("tracks_3d", "AJ_3D", NAN)]
+        return [ClipScore("tracks_2d", "AJ", NAN), ClipScore("tracks_3d", "AJ_3D", NAN)]
     tracks = clip.view.tracks()
     queries = queries_txy[of_entity]
     truth = clip.answers.tracks(queries)
@@ -284,11 +283,11 @@ def _tracks(clip: ClipTruth) -> list[Score]:
         truth.xy, truth.visible, still, np.ones_like(visible), queries[:, [1, 2, 0]], size=size
     )
     scores = [
-        Score("tracks_2d", name, float(flat[name]), float(static[name]))
+        ClipScore("tracks_2d", name, float(flat[name]), float(static[name]))
         for name in ("AJ", "delta_avg", "OA")
     ]
     if tracks.scale_type is None:
-        return [*scores, Score("tracks_3d", "AJ_3D", NAN)]
+        return [*scores, ClipScore("tracks_3d", "AJ_3D", NAN)]
     xyz = np.nan_to_num(tracks.xyz[:, of_entity].astype(np.float64), nan=1e6)
     intrinsics = tapvid3d.evaluation_intrinsics(
         clip.answers.intrinsics(), height=clip.height, width=clip.width
@@ -298,8 +297,8 @@ def _tracks(clip: ClipTruth) -> list[Score]:
             truth.xyz_cam, truth.visible, xyz, visible, intrinsics, scaling=scaling
         )
         suffix = "" if scaling == "median" else "_unscaled"
-        scores.append(Score("tracks_3d", f"AJ_3D{suffix}", float(space["AJ_3D"])))
-        scores.append(Score("tracks_3d", f"APD_3D{suffix}", float(space["APD_3D"])))
+        scores.append(ClipScore("tracks_3d", f"AJ_3D{suffix}", float(space["AJ_3D"])))
+        scores.append(ClipScore("tracks_3d", f"APD_3D{suffix}", float(space["APD_3D"])))
     return scores
 
 
@@ -318,19 +317,19 @@ def surface_centres(clip: ClipTruth, true: int) -> F64:
 
 
 def found_position_errors_m(clip: ClipTruth) -> tuple[list[float], list[float]]:
-    """Of asked entities whose mean J is above FOUND_J: distance of every measured position from
+    """Of requested entities whose mean J is above FOUND_J: distance of every measured position from
     the visible surface's true centre, and of the true centre's ray at the usual depth."""
-    found = clip.view.positions()
-    column = {int(entity): m for m, entity in enumerate(found.entity)}
+    positions = clip.view.positions()
+    column = {int(entity): m for m, entity in enumerate(positions.entity)}
     errors, flat = [], []
     for true, entity in clip.pairs:
-        if clip.asked_js.get(true, 0.0) <= FOUND_J or entity not in column:
+        if clip.requested_js.get(true, 0.0) <= FOUND_J or entity not in column:
             continue
-        if found.scale_type != "metric":
+        if positions.scale_type != "metric":
             continue
-        measured = found.state[:, column[entity]] == "measured"
+        measured = positions.state[:, column[entity]] == "measured"
         truth = surface_centres(clip, true)
-        xyz = found.xyz_cam[:, column[entity]].astype(np.float64)
+        xyz = positions.xyz_cam[:, column[entity]].astype(np.float64)
         usual = truth / truth[:, 2:] * clip.usual_depth_m
         known = measured & np.isfinite(truth[:, 0])
         errors += np.linalg.norm(xyz - truth, axis=1)[known].tolist()
@@ -338,16 +337,16 @@ def found_position_errors_m(clip: ClipTruth) -> tuple[list[float], list[float]]:
     return errors, flat
 
 
-def _positions(clip: ClipTruth) -> list[Score]:
-    found = clip.view.positions()
-    column = {int(entity): m for m, entity in enumerate(found.entity)}
+def _positions(clip: ClipTruth) -> list[ClipScore]:
+    positions = clip.view.positions()
+    column = {int(entity): m for m, entity in enumerate(positions.entity)}
     surface, same, body, flat = [], [], [], []
     bodies = body_centres(clip.answers)
     for true, entity in clip.pairs:
-        if entity not in column or found.scale_type != "metric":
+        if entity not in column or positions.scale_type != "metric":
             continue
-        xyz = found.xyz_cam[:, column[entity]].astype(np.float64)
-        measured = found.state[:, column[entity]] == "measured"
+        xyz = positions.xyz_cam[:, column[entity]].astype(np.float64)
+        measured = positions.state[:, column[entity]] == "measured"
         truth = surface_centres(clip, true)
         surface += list(np.linalg.norm(xyz - truth, axis=1)[measured])
         same += list(np.linalg.norm(xyz - same_points(clip, entity), axis=1)[measured])
@@ -355,10 +354,10 @@ def _positions(clip: ClipTruth) -> list[Score]:
         ray = truth / truth[:, 2:]
         flat += list(np.linalg.norm(ray * clip.usual_depth_m - truth, axis=1)[measured])
     return [
-        Score("positions", "median_error_m", _median(surface), _median(flat)),
-        Score("positions", "median_error_same_points_m", _median(same)),
-        Score("positions", "max_error_same_points_m", _max(same)),
-        Score("positions", "surface_to_body_centre_m", _median(body)),
+        ClipScore("positions", "median_error_m", _median(surface), _median(flat)),
+        ClipScore("positions", "median_error_same_points_m", _median(same)),
+        ClipScore("positions", "max_error_same_points_m", _max(same)),
+        ClipScore("positions", "surface_to_body_centre_m", _median(body)),
     ]
 
 
@@ -377,13 +376,13 @@ def same_points(clip: ClipTruth, entity: int) -> F64:
     return centres
 
 
-def _motions(clip: ClipTruth) -> list[Score]:
-    found = {entity: true for true, entity in clip.pairs}
+def _motions(clip: ClipTruth) -> list[ClipScore]:
+    true_of = {entity: true for true, entity in clip.pairs}
     segments = {r["segment"]: r for r in clip.view.table("segments").to_pylist()}
     t_s = clip.view.table("frames")["t_s"].to_numpy()
     errors, none = [], []
     for row in clip.view.table("motions").to_pylist():
-        if row["reference"] != "camera" or row["entity"] not in found:
+        if row["reference"] != "camera" or row["entity"] not in true_of:
             continue
         if row["scale_type"] != "metric" or row["segment"] not in segments:
             continue
@@ -391,12 +390,12 @@ def _motions(clip: ClipTruth) -> list[Score]:
         first, last = (int(np.argmin(np.abs(t_s - row[name]))) for name in ("t0_s", "t1_s"))
         moved = truth[last] - truth[first]
         if np.isfinite(moved).all():
-            said = np.array([row["motion_x"], row["motion_y"], row["motion_z"]])
-            errors.append(float(np.linalg.norm(said - moved)))
+            motion = np.array([row["motion_x"], row["motion_y"], row["motion_z"]])
+            errors.append(float(np.linalg.norm(motion - moved)))
             none.append(float(np.linalg.norm(moved)))
     return [
-        Score("motions", "median_error_m", _median(errors), _median(none)),
-        Score("motions", "max_error_m", _max(errors)),
+        ClipScore("motions", "median_error_m", _median(errors), _median(none)),
+        ClipScore("motions", "max_error_m", _max(errors)),
     ]
 
 

@@ -1,22 +1,22 @@
 """A whole dataset against the scenes it shows: every score with its interval over clips.
 
-Clips are the units: frames of one clip are not independent. The baseline beside a score is what
-no skill would get on the same clips.
+Clips are the units: frames of one clip are not independent. The baseline beside a score is that of
+no skill on the same clips.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.evaluate.clip_scores import ClipTruth, Score, score_clip
-from massannot.geometry.intervals import Interval, mean_over_clips
+from massannot.evaluate.clip_scores import ClipScore, ClipTruth, score_clip
+from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
@@ -28,8 +28,8 @@ class Row:
 
     stage: str
     metric: str
-    value: Interval
-    baseline: Interval
+    value: ConfidenceInterval
+    baseline: ConfidenceInterval
 
 
 def evaluate(
@@ -38,12 +38,10 @@ def evaluate(
     *,
     seed: int = 0,
     limit: int | None = None,
-    each: Callable[[str], None] = lambda clip_id: None,
 ) -> list[Row]:
     """Scores of `dataset` against the scenes of a folder, in a fixed order.
 
-    Clips of other videos are left out; UsageError when none remains. `each` is called with the id
-    of every clip that is done.
+    Clips of other videos are left out; UsageError when none remains.
     """
     views = [v for v in dataset.clips() if v.row["video_id"] in scenes.records][:limit]
     if not views:
@@ -52,12 +50,11 @@ def evaluate(
             f"{scenes.folder}; expected the folder whose videos were annotated"
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
-    values: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    values: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
     for view in views:
         clip = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual)
         for score in score_clip(clip):
             values[score.stage, score.metric].append(score)
-        each(view.clip_id)
     return [
         Row(
             stage,
@@ -70,7 +67,7 @@ def evaluate(
 
 
 def usual_depth_m(scenes: Iterable[Scene]) -> float:
-    """The median true depth over the first frames of all clips: what the constant baseline says."""
+    """The median true depth over the first frames of all clips: the constant baseline's answer."""
     samples = []
     for scene in scenes:
         first = Answers(scene, (0,), scene.options.height, scene.options.width, np.ones(2))

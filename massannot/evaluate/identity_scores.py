@@ -3,7 +3,7 @@
 In every frame, true objects and found entities are paired one to one by the greatest total overlap,
 without regard to the frames before. A switch is a pairing with another entity than the object's
 last one, however long ago; a re-entry is an object that comes back into the picture. Unlike CLEAR
-MOT's matching, a pair is not kept because it was a pair before: what flickers is counted.
+MOT's matching, a pair is not kept because it was a pair before: a flicker is counted.
 """
 
 from __future__ import annotations
@@ -36,11 +36,6 @@ class IdentityScores:
     n_reentries_kept: int
     """Returns after which the object's first entity is the one it left with."""
 
-    @property
-    def reentry_rate(self) -> float:
-        """Share of returns with the same identity; NaN without returns."""
-        return self.n_reentries_kept / self.n_reentries if self.n_reentries else float("nan")
-
 
 def score_identity(
     overlap: F64, present: Bool, *, least_overlap: float = 0.5, least_absence: int = 1
@@ -57,9 +52,9 @@ def score_identity(
         )
     entity = paired_entities(np.where(present[..., None], overlap, 0.0), least=least_overlap)
     reentries = [
-        kept
+        same
         for of_object, seen in zip(entity.T, present.T)
-        for kept in _reentries(of_object, seen, least_absence)
+        for same in _reentries(of_object, seen, least_absence)
     ]
     return IdentityScores(
         n_present=int(present.sum()),
@@ -88,10 +83,10 @@ def _reentries(entity: Indices, present: Bool, least_absence: int) -> list[bool]
     """For each return of one object: did it get the entity back that it left with?"""
     edges = np.flatnonzero(np.diff(np.r_[False, present, False].astype(np.int8)))
     starts, ends = edges[0::2], edges[1::2]
-    kept = []
+    same = []
     for left, start, end in zip(ends[:-1], starts[1:], ends[1:]):
         before = entity[:left][entity[:left] != NOBODY]
         after = entity[start:end][entity[start:end] != NOBODY]
         if start - left >= least_absence and before.size:
-            kept.append(bool(after.size and after[0] == before[-1]))
-    return kept
+            same.append(bool(after.size and after[0] == before[-1]))
+    return same

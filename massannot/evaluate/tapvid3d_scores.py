@@ -2,20 +2,25 @@
 
 Source: Koppula et al., TAPVid-3D (2024), and the metric of its authors' evaluation, whose numbers
 these are. A prediction is first rescaled (most trackers know no metres), then a point is near when
-it lies within what x pixels span at its true depth. Unlike 2D TAP-Vid, the query frame counts too.
-All positions are in the camera frame of their frame, z forward.
+it lies within the length that x pixels span at its true depth. Unlike 2D TAP-Vid, the query frame
+counts too. All positions are in the camera frame of their frame, z forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from massannot.evaluate.point_counts import THRESHOLDS, PointCounts, count_points
-from massannot.evaluate.tapvid_scores import check_shapes, query_frames
+from massannot.evaluate.tapvid_scores import (
+    THRESHOLDS,
+    PointCounts,
+    check_shapes,
+    count_points,
+    query_frames,
+)
 
 Bool = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -111,24 +116,10 @@ def evaluation_intrinsics(fx_fy_cx_cy: ArrayLike, *, height: int, width: int) ->
     return np.asarray(fx_fy_cx_cy, np.float64) * (EVALUATION_SHORT_SIDE / min(height, width))
 
 
-def benchmark_scores(
-    scores_of_videos: Mapping[str, Sequence[Mapping[str, float]]],
-) -> dict[str, float]:
-    """The benchmark's numbers: the mean over the videos of each source, then over the sources.
-
-    A video without prediction counts as zeros: hand in zeros for it.
-    """
-    sources = list(scores_of_videos.values())
-    return {
-        name: float(np.mean([np.mean([video[name] for video in videos]) for videos in sources]))
-        for name in sources[0][0]
-    }
-
-
 def _factor(
     scaling: Scaling, truth: F64, tracks: F64, *, both: Bool, query_frame: NDArray[np.int64] | None
 ) -> F64:
-    """What to multiply the predictions by, broadcast to (T, N)."""
+    """The factor of the predictions, broadcast to (T, N)."""
     if scaling not in get_args(Scaling):
         raise ValueError(f"scaling: found {scaling!r}, expected one of {get_args(Scaling)}")
     if scaling == "none":
@@ -144,8 +135,8 @@ def _factor(
         raise ValueError(f"scaling {scaling!r} reads the frames of queries_xyt: found none")
     at_query = query_frame, np.arange(truth.shape[1])
     if scaling == "median_on_queries":
-        asked = norms[:, *at_query][:, both[at_query]]
-        return np.reshape(_ratio(np.median, *asked), (1, 1))
+        of_queries = norms[:, *at_query][:, both[at_query]]
+        return np.reshape(_ratio(np.median, *of_queries), (1, 1))
     true_depth, depth = truth[*at_query, 2], tracks[*at_query, 2]
     return (np.maximum(true_depth, _LEAST_DEPTH) / np.maximum(depth, _LEAST_DEPTH))[None, :]
 
@@ -159,7 +150,8 @@ def _ratio(average: Callable[[F64], np.float64], truth: F64, predicted: F64) -> 
 
 
 def _pixel_reach(truth: F64, fx_fy_cx_cy: ArrayLike) -> F64:
-    """What each threshold spans (5, T, N) at the true depth; negative behind the camera."""
+    """The length (5, T, N) that each threshold spans at the true depth; negative behind the
+    camera."""
     intrinsics = np.asarray(fx_fy_cx_cy, np.float64)
     if intrinsics.shape != (4,):
         raise ValueError(f"fx_fy_cx_cy: found shape {intrinsics.shape}, expected (4,)")

@@ -4,21 +4,28 @@ Source: Doersch et al., TAP-Vid (2022), section 3; the metric of its authors' ev
 stretched to 256 x 256 whatever their aspect, so a "pixel" is 1/256 of a side. Unlike TAPVid-3D, the
 query frame itself is never counted: in mode `first` only later frames, in `strided` all others.
 Coordinates count from the corner or from the first pixel's centre, as long as all do alike.
+
+`PointCounts` are the sums that all TAP-Vid scores share, TAPVid-3D's too. A point counts as found
+within a threshold only where it is really visible; a point that is visible, called visible, and too
+far off is missed once and a false positive once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from massannot.evaluate.point_counts import THRESHOLDS, count_points
-
+Bool = NDArray[np.bool_]
 F64 = NDArray[np.float64]
 QueryMode = Literal["first", "strided"]
 
 EVALUATION_SIDE = 256
+THRESHOLDS = (1, 2, 4, 8, 16)
+"""Pixels of the evaluation picture; in space, what they span at the true depth."""
 
 
 @overload
@@ -82,32 +89,6 @@ def score(
     return scores if trackwise else {name: float(value) for name, value in scores.items()}
 
 
-def first_queries(
-    gt_tracks_xy: ArrayLike, gt_visibility: ArrayLike
-) -> tuple[NDArray[np.int64], F64]:
-    """Query mode `first`: each track's first visible point. Tracks never visible have none.
-
-    Returns the track of each query (Q,) and the queries (Q, 3) as x, y, t.
-    """
-    truth, visible = np.asarray(gt_tracks_xy, np.float64), np.asarray(gt_visibility, bool)
-    track = np.flatnonzero(visible.any(axis=0))
-    frame = visible.argmax(axis=0)[track]
-    return track, np.column_stack([truth[frame, track], frame])
-
-
-def strided_queries(
-    gt_tracks_xy: ArrayLike, gt_visibility: ArrayLike, *, stride: int = 5
-) -> tuple[NDArray[np.int64], F64]:
-    """Query mode `strided`: every visible point of frames 0, 5, 10, ..., in order of frames.
-
-    Returns the track of each query (Q,), a track may occur often, and the queries (Q, 3).
-    """
-    truth, visible = np.asarray(gt_tracks_xy, np.float64), np.asarray(gt_visibility, bool)
-    step, track = np.nonzero(visible[::stride])
-    frame = step * stride
-    return track, np.column_stack([truth[frame, track], frame])
-
-
 def query_frames(queries_xyt: ArrayLike, *, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """The rounded frame of each query (N,), for N tracks of T frames: `shape` is (T, N)."""
     queries = np.asarray(queries_xyt, np.float64)
@@ -124,9 +105,9 @@ def query_frames(queries_xyt: ArrayLike, *, shape: tuple[int, ...]) -> NDArray[n
 
 def check_shapes(
     truth: F64,
-    visible: NDArray[np.bool_],
+    visible: Bool,
     tracks: F64,
-    said_visible: NDArray[np.bool_],
+    said_visible: Bool,
     *,
     n_coordinates: int,
 ) -> None:
@@ -135,18 +116,16 @@ def check_shapes(
         raise ValueError(
             f"true tracks: found shape {truth.shape}, expected (T, N, {n_coordinates})"
         )
-    for name, found, expected in (
+    for name, shape, expected in (
         ("true visibility", visible.shape, truth.shape[:2]),
         ("predicted tracks", tracks.shape, truth.shape),
         ("predicted visibility", said_visible.shape, truth.shape[:2]),
     ):
-        if found != expected:
-            raise ValueError(f"{name}: found shape {found}, expected {expected} as the true tracks")
+        if shape != expected:
+            raise ValueError(f"{name}: found shape {shape}, expected {expected} as the true tracks")
 
 
-def _evaluated(
-    query_frame: NDArray[np.int64], visible: NDArray[np.bool_], query_mode: QueryMode
-) -> NDArray[np.bool_]:
+def _evaluated(query_frame: NDArray[np.int64], visible: Bool, query_mode: QueryMode) -> Bool:
     """Which points (T, N) the query mode counts."""
     frame = np.arange(len(visible))[:, None]
     if query_mode == "first":
@@ -154,3 +133,67 @@ def _evaluated(
     if query_mode == "strided":
         return np.asarray(frame != query_frame)
     raise ValueError(f"query_mode: found {query_mode!r}, expected 'first' or 'strided'")
+
+
+@dataclass(frozen=True, eq=False)
+class PointCounts:
+    """Sums over frames, one number per track (N,) or one in all (); the last three per threshold
+    too: (5, N) or (5,). Weighted where the metric weights points."""
+
+    points: F64
+    visibility_agrees: F64
+    visible: F64
+    within: F64
+    """Visible points whose prediction is within the threshold, whatever its visibility says."""
+    true_positives: F64
+    false_positives: F64
+
+    @classmethod
+    def of_tracks(cls, tracks: Sequence[PointCounts]) -> PointCounts:
+        """Counts of single tracks (1,) side by side."""
+        return cls(
+            *(
+                np.concatenate([getattr(track, field.name) for track in tracks], axis=-1)
+                for field in fields(cls)
+            )
+        )
+
+    def over_tracks(self) -> PointCounts:
+        """One sum over all tracks."""
+        return PointCounts(*(getattr(self, field.name).sum(axis=-1) for field in fields(self)))
+
+    def scores(self) -> dict[str, F64]:
+        """The ratios under TAP-Vid's own names, in 0..1; NaN where nothing was there to count."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            accuracy = self.visibility_agrees / self.points
+            pts_within = self.within / self.visible
+            jaccard = self.true_positives / (self.visible + self.false_positives)
+        return {
+            "occlusion_accuracy": accuracy,
+            **{f"pts_within_{x}": share for x, share in zip(THRESHOLDS, pts_within)},
+            "average_pts_within_thresh": pts_within.mean(axis=0),
+            **{f"jaccard_{x}": share for x, share in zip(THRESHOLDS, jaccard)},
+            "average_jaccard": jaccard.mean(axis=0),
+        }
+
+
+def count_points(
+    near: Bool, *, gt_visibility: Bool, pred_visibility: Bool, weight: F64 | Bool
+) -> PointCounts:
+    """Counts per track of `near` (5, T, N), is the prediction within each threshold, and of the two
+    visibilities (T, N); a point counts `weight` (T, N) times."""
+    hits = near & gt_visibility
+    wrong = pred_visibility & ~hits
+    return PointCounts(
+        points=_sum(weight),
+        visibility_agrees=_sum((gt_visibility == pred_visibility) * weight),
+        visible=_sum(gt_visibility * weight),
+        within=_sum(hits * weight),
+        true_positives=_sum((hits & pred_visibility) * weight),
+        false_positives=_sum(wrong * weight),
+    )
+
+
+def _sum(counted: F64 | Bool) -> F64:
+    """Over frames."""
+    return np.asarray(counted.sum(axis=-2, dtype=np.float64))

@@ -1,61 +1,74 @@
-"""Exporters by name: one format a file in `exporters/`, imported only when it is named.
+"""Exporters: one format a file of this folder, or a file of the user's own; loaded when named.
 
-Each file has `TABLES`, the tables it holds; `export(dataset, folder, *, min_quality, ...)`, which
-writes them; and `load(folder)`, which gives them back, equal, as Arrow tables by name.
+A format's file has `export(dataset, folder, *, options)`, which writes the files, and where the
+format has options of its own `OPTIONS`, a subclass of `Options`, whose fields become the flags of
+`massannot export FORMAT`. Its docstring is the format's help, and the first line its summary. Ours
+also have `TABLES`, the tables that a format holds, and `load(folder)`, which gives these tables
+back equal, as Arrow tables by name.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Annotated, Protocol, cast
 
 import pyarrow as pa
 
 from massannot.errors import UsageError
+from massannot.plugins import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options that every format has: each field a flag, the text of its annotation the help."""
+
+    min_quality: Annotated[
+        float | None, "Leave out entities of lower or unknown quality, 0..1."
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.min_quality is not None and not 0 <= self.min_quality <= 1:
+            raise UsageError(f"--min-quality: found {self.min_quality}, expected 0 to 1")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and what was not."""
+    """The files of an export, and its messages."""
 
     files: tuple[Path, ...]
     left_out: tuple[str, ...] = ()
     """A sentence for each clip or question that could not be written."""
     notes: tuple[str, ...] = ()
-    """What the reader of the files must be told."""
+    """Sentences that a reader of the files needs."""
 
 
 class Exporter(Protocol):
-    """A file in `exporters/`."""
+    """A format's file."""
 
     TABLES: tuple[str, ...]
+    OPTIONS: type[Options]
     export: Callable[..., Exported]
     load: Callable[[Path], Mapping[str, pa.Table]]
 
 
-@cache
-def names() -> tuple[str, ...]:
-    """Every format, as a command spells it; imports none."""
-    return tuple(sorted(path.stem.replace("_", "-") for path in _FOLDER.glob("[!_]*.py")))
+_FORMATS = Registry("format", Path(__file__).parent, __name__, separator="-")
+
+names = _FORMATS.names
+"""Every format of ours, as a command spells it; imports none."""
+docstring = _FORMATS.docstring
+summary = _FORMATS.summary
 
 
 def exporter(name: str) -> Exporter:
-    """The format's file. Raises UsageError naming the formats there are."""
-    if name not in names():
-        raise UsageError(f"no format {name!r}; formats: {', '.join(names())}")
-    module: Any = importlib.import_module(f"massannot.exporters.{name.replace('-', '_')}")
-    return cast(Exporter, module)
+    """The file of a format of ours, of a path or of a dotted name. Raises UsageError with the names
+    there are, and for a file without `export`."""
+    _FORMATS.attribute(name, "export")
+    return cast(Exporter, _FORMATS.module(name))
 
 
-def summary(name: str) -> str:
-    """The first line of the format's docstring, read without importing it."""
-    text = (_FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-
-
-_FOLDER = Path(__file__).parent
+def options_of(name: str) -> type[Options]:
+    """The format's options; `Options` where it has none of its own."""
+    options: type[Options] = getattr(exporter(name), "OPTIONS", Options)
+    return options

@@ -1,6 +1,6 @@
 """Pictures for trainers: frames of a dataset's videos, decoded again and resized for one family.
 
-Each video is decoded once, whatever was asked about it. An image is a JPEG, a film an MP4.
+Each video is decoded once for all of its questions. An image is a JPEG, a film an MP4.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from PIL import Image
 
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
-from massannot.questions.asked import Film, Shot
 from massannot.questions.examples import Example
-from massannot.questions.tokens import Size
+from massannot.questions.model_families import Size
+from massannot.questions.question_view import Film, Shot
 from massannot.video.film_encoder import FilmWriter
 
 RGB = npt.NDArray[np.uint8]
@@ -32,7 +32,7 @@ def film_name(film: Film) -> str:
 
 
 def write_images(dataset: Dataset, examples: Sequence[Example], folder: Path) -> set[str]:
-    """A file for every frame of the examples; returns the names of those that there are now."""
+    """Write a file for every frame of the examples; returns the names of the files written."""
     wanted: dict[str, dict[int, tuple[str, Size]]] = {}
     for example in examples:
         for shot in example.shots:
@@ -50,7 +50,7 @@ def write_images(dataset: Dataset, examples: Sequence[Example], folder: Path) ->
 
 
 def write_films(dataset: Dataset, examples: Sequence[Example], folder: Path) -> set[str]:
-    """A film for every span of the examples; returns the names of those that there are now."""
+    """Write a film for every span of the examples; returns the names of the films written."""
     films = {
         film_name(example.film): (example.film, example.size)
         for example in examples

@@ -1,14 +1,10 @@
-"""Rows as JSON, for trainers that read it: one a line, or one list of all.
+"""Files of rows for trainers: Parquet with pictures, JSON lines, and one JSON list.
 
-`datasets` types a file by its first 10 MB and gives up where a later row has more in it than null
-or an empty list. So rows that are the first to hold something come first; the others keep their
-order.
-
-Rows with pictures as Parquet that `datasets` opens with its pictures decoded.
-
-A picture is written as `datasets` stores an image, {bytes, path}, and the file says of its columns
-what `datasets` would; without that it would hand out bytes. Row groups stay small enough to be
-loaded one by one, as its streaming does.
+In Parquet a picture is stored as `datasets` stores an image, {bytes, path}, and the metadata gives
+its features; without them `datasets` would return bytes. Row groups are small enough to be loaded
+one by one, as its streaming does. In JSON `datasets` infers the types from the first 10 MB of a
+file and fails where a later row has more in it than null or an empty list; so rows that are the
+first to hold something come first, and the others keep their order.
 """
 
 from __future__ import annotations
@@ -59,11 +55,11 @@ def _with_bytes(row: Mapping[str, Any], pictures: Path) -> Mapping[str, Any]:
 
 @contextmanager
 def temporary_pictures(folder: Path) -> Iterator[Path]:
-    """Where pictures lie until they are in the file: on the disk of `folder`, since they may be
-    many; an export that is refused leaves no folder behind."""
-    there = folder if folder.is_dir() else folder.parent  # it may be another disk's, or ours alone
-    there.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=there) as pictures:
+    """A temporary folder for pictures until they are in the file, on the disk of `folder`, since
+    they may be many; an export that is refused leaves no folder behind."""
+    parent = folder if folder.is_dir() else folder.parent  # it may be another disk's, or ours alone
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=parent) as pictures:
         yield Path(pictures)
 
 
@@ -91,17 +87,17 @@ _DTYPES = {"double": "float64"}
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]], pictures: Path) -> None:
-    """`pictures`, where the rows' pictures lie, stays as it is: rows name them by their paths."""
+    """A row a line. Rows name their pictures by path; the folder `pictures` is not touched."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{_text(row)}\n" for row in _telling_first(rows))
+        file.writelines(f"{_text(row)}\n" for row in _typed_first(rows))
 
 
 def write_list(path: Path, rows: Iterable[Mapping[str, Any]], pictures: Path) -> None:
-    """As write_lines; a line a row here too, so that two exports can be compared line by line."""
-    found = _telling_first(rows)
+    """One list, also with a row a line, so that two exports can be compared line by line."""
+    ordered = _typed_first(rows)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("[")
-        file.writelines(f"{',' if n else ''}\n{_text(row)}" for n, row in enumerate(found))
+        file.writelines(f"{',' if n else ''}\n{_text(row)}" for n, row in enumerate(ordered))
         file.write("\n]\n")
 
 
@@ -119,14 +115,14 @@ def load_list(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _telling_first(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _typed_first(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     known: set[str] = set()
     first: list[Mapping[str, Any]] = []
     others: list[Mapping[str, Any]] = []
     for row in rows:
-        told = {name for name, value in row.items() if value is not None and value != []}
-        (others if told <= known else first).append(row)
-        known |= told
+        present = {name for name, value in row.items() if value is not None and value != []}
+        (others if present <= known else first).append(row)
+        known |= present
     return first + others
 
 
@@ -136,7 +132,7 @@ def _text(row: Mapping[str, Any]) -> str:
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from error
-    return found
+    return value

@@ -1,9 +1,7 @@
-"""What the formats for trainers share: the way from a dataset to files and back.
+"""The way from a dataset to a trainer's files and back, which the formats for trainers share.
 
-What a question's row says to every trainer, and where its pictures lie.
-
-It carries the whole row of `questions` as JSON (`source_row`), by which `load` gives the table back
-equal; everything else in it is for the trainer.
+Each row carries the whole row of `questions` as JSON (`source_row`), from which `load` makes the
+table again, equal; every other column is for the trainer.
 """
 
 from __future__ import annotations
@@ -21,19 +19,139 @@ import pyarrow as pa
 from massannot import tables
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadVideo, NothingToRun, UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.exporters._pictures import film_name, image_name, write_films, write_images
 from massannot.exporters._row_files import temporary_pictures
 from massannot.questions.examples import Example, LeftOut, TrainingData, examples
-from massannot.questions.expected import COLUMNS
+from massannot.questions.expected_answer import COLUMNS
+from massannot.questions.model_families import Media
 from massannot.questions.scene_dataset import SCHEME
 from massannot.questions.splits import SPLITS
-from massannot.questions.tokens import Media
+
+TABLES = ("questions",)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(TrainingData, Options):
+    """The options of every format for trainers."""
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        TrainingData.__post_init__(self)
+
+
+OPTIONS = TrainingOptions
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A trainer's default limit on the tokens of a prompt."""
+
+    n_tokens: int
+    setting: str
+    """The trainer's setting that raises it."""
+    effect: str
+    """The fate of longer prompts, as a verb."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The files of a format: train.ENDING, and val and test where something is held out."""
+
+    ending: str
+    write: Callable[[Path, Iterable[Row], Path], None]
+    """Write a file of rows, whose pictures lie in the folder of the last argument."""
+    read: Callable[[Path], Iterable[Row]]
+    """Rows with `source_row`."""
+    pictures_inside: bool = False
+    """In the file itself; else beside it."""
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """An export for a trainer."""
+
+    files: tuple[Path, ...]
+    examples: tuple[Example, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest prompt; None: not counted."""
+        counts = [example.prompt.n_tokens for example in self.examples]
+        return max((count for count in counts if count is not None), default=None)
+
+    def exported(self, *notes: str) -> Exported:
+        """The result of `export`; `notes`: the format's own sentences."""
+        sentences = tuple(question.sentence for question in self.left_out)
+        return Exported(self.files, sentences, (self._counts(), *self.notes, *notes))
+
+    def _counts(self) -> str:
+        of_split = Counter(example.split for example in self.examples)
+        sizes = ", ".join(f"{of_split[split]} {split}" for split in SPLITS if of_split[split])
+        reasons = sorted(Counter(question.reason for question in self.left_out).items())
+        why = ", ".join(f"{n} {reason}" for reason, n in reasons)
+        return f"questions: {sizes}; {len(self.left_out)} left out" + (f" ({why})" if why else "")
+
+
+def export_training(
+    dataset: Dataset,
+    folder: Path,
+    options: TrainingOptions,
+    *,
+    form: Form,
+    rows: Callable[[Sequence[Example]], Iterable[Row]],
+    media: Media,
+) -> Written:
+    """Write every question that can be trained on. `rows`: of the examples of one file.
+
+    A question whose video cannot be read any more is left out by name. A file of an earlier export
+    with no example now is removed. Raises UsageError for prompts over the limit, where no
+    --max-tokens says that it was raised, and for questions about scenes, of which there are no
+    films; NothingToRun where every question is left out.
+    """
+    _refuse_scenes(dataset)
+    complete = examples(dataset, options, media=media, min_quality=options.min_quality)
+    if form.limit is not None and options.max_tokens is None:
+        _check_limit(complete.examples, form.limit)
+    _refuse_nothing(dataset, complete.examples, complete.left_out)
+    with temporary_pictures(folder) if form.pictures_inside else nullcontext(folder) as pictures:
+        pictured, unpictured = _with_pictures(dataset, complete.examples, pictures, media)
+        left_out = (*complete.left_out, *unpictured)
+        _refuse_nothing(dataset, pictured, left_out)
+        files = []
+        for split in SPLITS:
+            path = folder / f"{split}.{form.ending}"
+            of_split = [example for example in pictured if example.split == split]
+            if of_split:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                form.write(path, rows(of_split), pictures)
+                files.append(path)
+            else:
+                path.unlink(missing_ok=True)
+    notes = complete.notes
+    if not any(example.split == "train" for example in pictured):
+        notes = (*notes, "everything is held out: there is no file to train on")
+    return Written(tuple(files), tuple(pictured), left_out, notes)
+
+
+def load_training(folder: Path, form: Form) -> Mapping[str, pa.Table]:
+    """The table `questions`. Raises UsageError for files of another origin."""
+    paths = [folder / f"{split}.{form.ending}" for split in SPLITS]
+    existing = [path for path in paths if path.is_file()]
+    if not existing:
+        raise UsageError(f"{folder}: holds no {' and no '.join(path.name for path in paths)}")
+    rows = [row for path in existing for row in _source_rows(form.read(path), path=path)]
+    return {"questions": tables.spec("questions").from_rows(rows)}
 
 
 def columns(example: Example) -> dict[str, Any]:
-    """What rewards ask about, called as the fields of `rft.expected.Expected`; where the example
-    comes from; its prompt's pieces apart; and what is true of its film."""
+    """Columns of every format: the fields of `expected.Expected`, the example's origin, the pieces
+    of its prompt apart, and those of its film."""
     return {**_of_answer(example), **_of_prompt(example), **_of_film(example)}
 
 
@@ -46,9 +164,9 @@ def picture_names(example: Example, media: Media) -> list[str]:
 
 def _of_answer(example: Example) -> dict[str, Any]:
     expected = example.expected
-    said = {field.name: getattr(expected, field.name) for field in fields(expected)}
+    values = {field.name: getattr(expected, field.name) for field in fields(expected)}
     return {
-        **{name: said[name] for name in COLUMNS},
+        **{name: values[name] for name in COLUMNS},
         "options": list(expected.options),
         "evidence_times_s": list(expected.evidence_times_s),
         "evidence_boxes": [[t, *box] for t, box in expected.evidence_boxes],
@@ -64,14 +182,14 @@ def _of_prompt(example: Example) -> dict[str, Any]:
         "profile": prompt.profile,
         "question": example.question,
         "times_s": list(prompt.times_s),
-        "dropped": [f"{each.what} {each.name.strip()}" for each in prompt.dropped],
+        "dropped": [f"{piece.what} {piece.name.strip()}" for piece in prompt.dropped],
         "n_prompt_tokens": prompt.n_tokens,
         "source_row": json.dumps(example.row, ensure_ascii=False, allow_nan=False),
     }
 
 
 def _of_film(example: Example) -> dict[str, Any]:
-    """What is true of the film that a reader cannot know: its own times start at 0."""
+    """Film columns that a reader cannot derive; times are the source video's."""
     film = example.film
     if film is None:
         return {}
@@ -81,115 +199,6 @@ def _of_film(example: Example) -> dict[str, Any]:
         "video_start": film.start_s,
         "video_end": film.t_s(len(film.shots) - 1),
     }
-
-
-TABLES = ("questions",)
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Of a trainer that nobody has told otherwise, on the tokens of a prompt."""
-
-    n_tokens: int
-    setting: str
-    """That raises it."""
-    does: str
-    """To longer prompts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """The files of a format: train.ENDING, and val and test where something is held out."""
-
-    ending: str
-    write: Callable[[Path, Iterable[Row], Path], None]
-    """A file of rows, whose pictures lie in the folder of the last argument."""
-    read: Callable[[Path], Iterable[Row]]
-    """Rows with `source_row`."""
-    pictures_inside: bool = False
-    """In the file itself; else beside it."""
-    limit: Limit | None = None
-
-
-@dataclass(frozen=True)
-class Written:
-    files: tuple[Path, ...]
-    examples: tuple[Example, ...]
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def longest(self) -> int | None:
-        """Tokens of the longest prompt; None: not counted."""
-        counts = [each.prompt.n_tokens for each in self.examples]
-        known = [count for count in counts if count is not None]
-        return max(known, default=None)
-
-    def exported(self, *notes: str) -> Exported:
-        """`notes`: what the trainer must be told."""
-        sentences = tuple(each.sentence for each in self.left_out)
-        return Exported(self.files, sentences, (self._counts(), *self.notes, *notes))
-
-    def _counts(self) -> str:
-        of_split = Counter(each.split for each in self.examples)
-        kept = ", ".join(f"{of_split[split]} {split}" for split in SPLITS if of_split[split])
-        reasons = sorted(Counter(each.reason for each in self.left_out).items())
-        why = ", ".join(f"{n} {reason}" for reason, n in reasons)
-        return f"questions: {kept}; {len(self.left_out)} left out" + (f" ({why})" if why else "")
-
-
-def export_training(
-    dataset: Dataset,
-    folder: Path,
-    training: TrainingData,
-    *,
-    form: Form,
-    rows: Callable[[Sequence[Example]], Iterable[Row]],
-    media: Media,
-    min_quality: float | None,
-) -> Written:
-    """Write every question that can be trained on. `rows`: of the examples of one file.
-
-    A question whose video cannot be read any more is left out by name. What an earlier export held
-    out and this one trains on is taken away. Raises UsageError for prompts over the limit, where no
-    --max-tokens says that it was raised, and for questions about scenes, of which there are no
-    films; NothingToRun where every question is left out.
-    """
-    _refuse_scenes(dataset)
-    found = examples(dataset, training, media=media, min_quality=min_quality)
-    if form.limit is not None and training.max_tokens is None:
-        _check_limit(found.found, form.limit)
-    _refuse_nothing(dataset, found.found, found.left_out)
-    with temporary_pictures(folder) if form.pictures_inside else nullcontext(folder) as pictures:
-        whole, without = _with_pictures(dataset, found.found, pictures, media)
-        left_out = (*found.left_out, *without)
-        _refuse_nothing(dataset, whole, left_out)
-        files = []
-        for split in SPLITS:
-            path = folder / f"{split}.{form.ending}"
-            of_split = [example for example in whole if example.split == split]
-            if of_split:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                form.write(path, rows(of_split), pictures)
-                files.append(path)
-            else:
-                path.unlink(missing_ok=True)
-    notes = found.notes
-    if not any(example.split == "train" for example in whole):
-        notes = (*notes, "everything is held out: there is no file to train on")
-    return Written(tuple(files), tuple(whole), left_out, notes)
-
-
-def load_training(folder: Path, form: Form) -> Mapping[str, pa.Table]:
-    """The table `questions`. Raises UsageError for files that are not from here."""
-    paths = [folder / f"{split}.{form.ending}" for split in SPLITS]
-    there = [path for path in paths if path.is_file()]
-    if not there:
-        raise UsageError(f"{folder}: holds no {' and no '.join(path.name for path in paths)}")
-    found = [row for path in there for row in _source_rows(form.read(path), where=path)]
-    return {"questions": tables.spec("questions").from_rows(found)}
 
 
 def _refuse_scenes(dataset: Dataset) -> None:
@@ -202,13 +211,13 @@ def _refuse_scenes(dataset: Dataset) -> None:
 
 
 def _refuse_nothing(
-    dataset: Dataset, found: Sequence[Example], left_out: Sequence[LeftOut]
+    dataset: Dataset, complete: Sequence[Example], left_out: Sequence[LeftOut]
 ) -> None:
-    """Raises NothingToRun with every reason, how often, and the first question of each."""
-    if found:
+    """Raises NothingToRun with every reason, its count and its first question."""
+    if complete:
         return
-    counts = Counter(each.reason for each in left_out)
-    first = {each.reason: each.sentence for each in reversed(left_out)}
+    counts = Counter(question.reason for question in left_out)
+    first = {question.reason: question.sentence for question in reversed(left_out)}
     reasons = [f"\n  {n} {reason}, as {first[reason]}" for reason, n in sorted(counts.items())]
     raise NothingToRun(
         f"{dataset.layout.out}: found {len(left_out)} questions, none of which can be trained on"
@@ -217,40 +226,41 @@ def _refuse_nothing(
 
 
 def _with_pictures(
-    dataset: Dataset, found: Sequence[Example], pictures: Path, media: Media
+    dataset: Dataset, complete: Sequence[Example], pictures: Path, media: Media
 ) -> tuple[list[Example], list[LeftOut]]:
-    """The examples whose pictures lie in the folder now, and those that have none."""
-    there = (write_images if media == "images" else write_films)(dataset, found, pictures)
-    whole, left_out = [], []
-    for example in found:
-        missing = [name for name in picture_names(example, media) if name not in there]
+    """The examples whose pictures lie in the folder now, and the others."""
+    written = (write_images if media == "images" else write_films)(dataset, complete, pictures)
+    pictured, unpictured = [], []
+    for example in complete:
+        missing = [name for name in picture_names(example, media) if name not in written]
         if missing:
             sentence = (
                 f"question {example.row['question_id']}: found no frame for {missing[0]}; its "
                 f"video {example.row['uri']} cannot be read again as it was annotated; start where "
                 "that name leads to it"
             )
-            left_out.append(LeftOut(BadVideo.reason, sentence))
+            unpictured.append(LeftOut(BadVideo.reason, sentence))
         else:
-            whole.append(example)
-    return whole, left_out
+            pictured.append(example)
+    return pictured, unpictured
 
 
-def _check_limit(found: Sequence[Example], limit: Limit) -> None:
+def _check_limit(complete: Sequence[Example], limit: Limit) -> None:
     """Raises UsageError where the trainer would lose rows."""
-    counts = [each.prompt.n_tokens or 0 for each in found]
+    counts = [example.prompt.n_tokens or 0 for example in complete]
     n_over = sum(count > limit.n_tokens for count in counts)
     if n_over:
         raise UsageError(
             f"{n_over} of {len(counts)} prompts have more than {limit.n_tokens} tokens, the "
-            f"longest {max(counts)}: the trainer {limit.does}. Set {limit.setting}={max(counts)} "
-            f"there and say --max-tokens {max(counts)} here, or show fewer --frames"
+            f"longest {max(counts)}: the trainer {limit.effect}. Set "
+            f"{limit.setting}={max(counts)} there and say --max-tokens {max(counts)} here, or show "
+            "fewer --frames"
         )
 
 
-def _source_rows(rows: Iterable[Row], *, where: Path) -> list[dict[str, Any]]:
-    """The rows of `questions` in rows of a format. Raises UsageError for others'."""
+def _source_rows(rows: Iterable[Row], *, path: Path) -> list[dict[str, Any]]:
+    """The rows of `questions` in rows of a format. Raises UsageError for rows of another origin."""
     try:
         return [json.loads(row["source_row"]) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{where}: not as `massannot export` writes it: {error!r}") from error
+        raise UsageError(f"{path}: not as `massannot export` writes it: {error!r}") from error

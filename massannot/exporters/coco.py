@@ -20,24 +20,25 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.geometry import rle
 
 FILE = "annotations.json"
 TABLES = ("entities", "masks")
+OPTIONS = Options
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write FILE into `folder`; `min_quality` leaves out entities of lower or unknown quality."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write FILE into `folder`."""
     texts = sorted({text for view in dataset.clips() for text in view.phrases})
     category_of = {text: number for number, text in enumerate(texts, start=1)}
     videos: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, view in enumerate(dataset.clips(), start=1):
         videos.append(_video(view, number))
-        for annotation in _annotations(view, category_of, min_quality):
+        for annotation in _annotations(view, category_of, options.min_quality):
             annotations.append({"id": len(annotations) + 1, "video_id": number, **annotation})
-    found = {
+    content = {
         "info": {"description": "massannot: entities of clips, YouTube-VIS layout", "version": "1"},
         "licenses": [],
         "videos": videos,
@@ -48,7 +49,7 @@ def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) 
         "annotations": annotations,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps(found, ensure_ascii=False, allow_nan=False))
+    (folder / FILE).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False))
     return Exported((folder / FILE,))
 
 
@@ -56,10 +57,10 @@ def load(folder: Path) -> dict[str, pa.Table]:
     """The tables `entities` and `masks`. Raises UsageError for a file that is not from here."""
     path = folder / FILE
     try:
-        found = json.loads(path.read_text())
-        clip_of = {video["id"]: video["clip_id"] for video in found["videos"]}
+        content = json.loads(path.read_text())
+        clip_of = {video["id"]: video["clip_id"] for video in content["videos"]}
         entities, masks = [], []
-        for annotation in found["annotations"]:
+        for annotation in content["annotations"]:
             key = {"clip_id": clip_of[annotation["video_id"]], "entity": annotation["entity"]}
             entities.append({name: annotation[name] for name in _OF_ENTITY} | key)
             masks += [row | key for row in _mask_rows(annotation)]

@@ -23,10 +23,11 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 from massannot.questions.profile import entity_names
 
 TABLES = ("positions",)
+OPTIONS = Options
 
 _CAMERA = {"x": "x_cam", "y": "y_cam", "z": "z_cam"}
 _FIRST = ("clip_id", "entity", "name", "frame", "t_s", *_CAMERA, "visible", "quality", "speed")
@@ -35,9 +36,8 @@ _REST = tuple(
 )
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write a file a clip into `folder`; `min_quality` leaves out entities of lower or unknown
-    quality. A clip without positions gives a file without rows."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write a file a clip into `folder`. A clip without positions gives a file without rows."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for view in dataset.clips():
@@ -45,7 +45,7 @@ def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) 
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [*_FIRST, *_REST], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(_rows(view, good_entities(view, min_quality=min_quality)))
+            writer.writerows(_rows(view, good_entities(view, min_quality=options.min_quality)))
         files.append(path)
     return Exported(tuple(files))
 
@@ -61,10 +61,10 @@ def load(folder: Path) -> dict[str, pa.Table]:
     parts = [spec.empty()]
     for path in sorted(folder.glob("*.csv")):
         try:
-            found = pacsv.read_csv(path, convert_options=wanted)
+            table = pacsv.read_csv(path, convert_options=wanted)
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{path}: not as `massannot export csv` writes it: {error}") from error
-        parts.append(found.rename_columns(list(spec.names)).cast(spec.schema()))
+        parts.append(table.rename_columns(list(spec.names)).cast(spec.schema()))
     if len(parts) == 1:
         raise UsageError(f"{folder}: holds no .csv")
     return {"positions": spec.checked(pa.concat_tables(parts))}
@@ -97,15 +97,15 @@ def _rows(view: ClipView, entities: set[int]) -> list[dict[str, Any]]:
 
 def _speeds(view: ClipView, t_s: Sequence[float]) -> Mapping[tuple[int, int], float]:
     """(entity, frame) to units of length a second; without a neighbour on both sides: none."""
-    found = view.positions()
-    place: npt.NDArray[np.float64] = found.xyz_world.astype(np.float64)
-    if np.isnan(place).all():
-        place = found.xyz_cam.astype(np.float64)
+    positions = view.positions()
+    xyz: npt.NDArray[np.float64] = positions.xyz_world.astype(np.float64)
+    if np.isnan(xyz).all():
+        xyz = positions.xyz_cam.astype(np.float64)
     times = np.asarray(t_s)
     speeds = {}
     for frame in range(1, len(times) - 1):
-        step = np.linalg.norm(place[frame + 1] - place[frame - 1], axis=-1)
-        for entity, distance in zip(found.entity.tolist(), step.tolist(), strict=True):
+        step = np.linalg.norm(xyz[frame + 1] - xyz[frame - 1], axis=-1)
+        for entity, distance in zip(positions.entity.tolist(), step.tolist(), strict=True):
             if np.isfinite(distance):
                 speeds[entity, frame] = round(distance / (times[frame + 1] - times[frame - 1]), 6)
     return speeds

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,9 +28,9 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
-from massannot.questions.asked import tables_of_question
+from massannot.exporters import Exported, Options
 from massannot.questions.profile import Template, entity_names, motion_profile
+from massannot.questions.question_view import profile_tables
 from massannot.tables._json_schema import row_schema
 
 VERSION = 1
@@ -44,32 +45,44 @@ TABLES = ("questions", "clips", "segments", *OF_CLIP, *OF_SEGMENT, *TRACKS)
 TEMPLATES: tuple[Template, ...] = ("mass-v1", "mass-v2")
 
 
-def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    profile_template: Template | None = None,
-) -> Exported:
-    """Write FILE and its schema into `folder`.
+@dataclass(frozen=True, kw_only=True)
+class MassBenchOptions(Options):
+    """`min_quality` also leaves motions out of the profile."""
 
-    `min_quality` leaves out entities, and in the profile motions, of lower or unknown quality.
-    `profile_template`: only this one of the two. Raises UsageError for a dataset without questions.
-    """
+    profile_template: Annotated[
+        Template | None, "Only this motion profile, mass-v1 or mass-v2; else both."
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.profile_template not in (None, *TEMPLATES):
+            raise UsageError(
+                f"--profile-template {self.profile_template} with mass-bench: expected "
+                f"{' or '.join(TEMPLATES)}"
+            )
+
+
+OPTIONS = MassBenchOptions
+
+
+def export(
+    dataset: Dataset, folder: Path, *, options: MassBenchOptions = MassBenchOptions()
+) -> Exported:
+    """Write FILE and its schema. Raises UsageError for a dataset without questions."""
     questions = dataset.table_or_empty("questions")
     if not questions.num_rows:
         raise UsageError(
             f"{dataset.layout.out} holds no question, expected some; annotate a manifest "
             "with a column 'question'"
         )
-    templates = TEMPLATES if profile_template is None else (profile_template,)
+    templates = TEMPLATES if options.profile_template is None else (options.profile_template,)
     clip = lru_cache(maxsize=8)(dataset.clip)
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / FILE, folder / SCHEMA_FILE)
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
             clips = [
-                _clip(clip(clip_id), row["question_id"], min_quality, templates)
+                _clip(clip(clip_id), row["question_id"], options.min_quality, templates)
                 for clip_id in row["clip_ids"] or ()
             ]
             line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}
@@ -87,40 +100,40 @@ def load(folder: Path) -> dict[str, pa.Table]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(text.split("\n")[:-1], start=1):
-        found = json.loads(line)
-        if (found.get("format"), found.get("version")) != ("mass-bench", VERSION):
+        item = json.loads(line)
+        if (item.get("format"), item.get("version")) != ("mass-bench", VERSION):
             raise UsageError(
-                f"{path}, line {number}: found {found.get('format')} version "
-                f"{found.get('version')}, expected mass-bench version {VERSION}"
+                f"{path}, line {number}: found {item.get('format')} version "
+                f"{item.get('version')}, expected mass-bench version {VERSION}"
             )
-        for name, row in _rows_of(found):
+        for name, row in _rows_of(item):
             spec = tables.spec(name)
             row = {column: row.get(column) for column in spec.names}
             rows[name][tuple(row[column] for column in spec.key)] = row
-    return {name: tables.spec(name).from_rows(list(found.values())) for name, found in rows.items()}
+    return {name: tables.spec(name).from_rows(list(item.values())) for name, item in rows.items()}
 
 
 def _clip(
     view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
 ) -> dict[str, Any]:
-    """What one clip says about one question."""
-    of_question = tables_of_question(view, question_id, min_quality=min_quality)
-    asked = set(of_question["phrases"]["phrase"].to_pylist())
+    """One clip as data of one question."""
+    of_question = profile_tables(view, question_id, min_quality=min_quality)
+    numbers = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
     entities &= set(of_question["entities"]["entity"].to_pylist())
     of_entities = ("entities", "masks", *TRACKS)
-    found = {name: rows_of_entities(view, name, entities) for name in of_entities}
-    found |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
-    found |= {name: view.table(name) for name in ("frames", "cameras")}
-    found["detections"] = _of_detections(view.table("detections"), asked, entities)
+    of_clip = {name: rows_of_entities(view, name, entities) for name in of_entities}
+    of_clip |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
+    of_clip |= {name: view.table(name) for name in ("frames", "cameras")}
+    of_clip["detections"] = _of_detections(view.table("detections"), numbers, entities)
     names = entity_names(of_question)
     return {
         **_without_clip(view.table("clips"))[0],
         "clip_id": view.clip_id,
-        **{name: _without_clip(found[name]) for name in OF_CLIP},
+        **{name: _without_clip(of_clip[name]) for name in OF_CLIP},
         "names": {str(entity): names[entity] for entity in sorted(entities)},
-        "segments": _segments(view, found),
-        "tracks": _tracks(found["tracks_xy"], found["tracks_xyz"]),
+        "segments": _segments(view, of_clip),
+        "tracks": _tracks(of_clip["tracks_xy"], of_clip["tracks_xyz"]),
         "motion_profile": {
             template: motion_profile(of_question, template=template, min_quality=min_quality)
             for template in templates
@@ -131,20 +144,20 @@ def _clip(
 def _of_detections(table: pa.Table, phrases: set[int], entities: set[int]) -> pa.Table:
     """Boxes of the phrases: those of the entities, and the rejected ones with their reason."""
     of_phrases = pa.array(sorted(phrases), table["phrase"].type)
-    found = table.filter(pc.is_in(table["phrase"], value_set=of_phrases))
-    wanted = pa.array(sorted(entities), found["entity"].type)
-    kept = pc.is_in(found["entity"], value_set=wanted)
-    return found.filter(pc.or_(kept, pc.is_null(found["entity"])))
+    detections = table.filter(pc.is_in(table["phrase"], value_set=of_phrases))
+    wanted = pa.array(sorted(entities), detections["entity"].type)
+    of_entities = pc.is_in(detections["entity"], value_set=wanted)
+    return detections.filter(pc.or_(of_entities, pc.is_null(detections["entity"])))
 
 
-def _segments(view: ClipView, found: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+def _segments(view: ClipView, of_clip: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
     """Each sub-segment with what was seen in its frames. Raises UsageError when there are none."""
     segments = _without_clip(view.table("segments"))
     if not segments:
         raise UsageError(f"clip {view.clip_id} has no segments, expected sub-segments of a clip")
     for segment in segments:
         for name in OF_SEGMENT:
-            segment[name] = _without_clip(found[name].filter(_inside(found[name], segment)))
+            segment[name] = _without_clip(of_clip[name].filter(_inside(of_clip[name], segment)))
     return segments
 
 

@@ -19,38 +19,35 @@ from massannot.dataset.reading import Dataset
 from massannot.exporters import Exported
 from massannot.exporters._row_files import load_lines, write_lines
 from massannot.exporters._training import (
+    OPTIONS,
     TABLES,
     Form,
+    TrainingOptions,
     columns,
     export_training,
     load_training,
     picture_names,
 )
-from massannot.questions.examples import Example, TrainingData
-from massannot.questions.tokens import Media
+from massannot.questions.examples import Example
+from massannot.questions.model_families import Media
 
-__all__ = ["TABLES", "export", "load"]
+__all__ = ["OPTIONS", "TABLES", "export", "load"]
 
 FORM = Form(ending="jsonl", write=write_lines, read=load_lines)
 
 
 def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    training: TrainingData = TrainingData(),
+    dataset: Dataset, folder: Path, *, options: TrainingOptions = TrainingOptions()
 ) -> Exported:
     """Write train.jsonl, and val.jsonl and test.jsonl where something is held out."""
-    media = training.media or "images"
+    media = options.media or "images"
     written = export_training(
         dataset,
         folder,
-        training,
+        options,
         form=FORM,
         rows=lambda found: (_row(example, media) for example in found),
         media=media,
-        min_quality=min_quality,
     )
     notes = [f"pictures are named relative to {folder}: start the trainer there"]
     if written.longest is not None:

@@ -26,32 +26,33 @@ from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks,
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
+from massannot.exporters import Exported, Options
 
 TABLES = ("tracks_xyz",)
+OPTIONS = Options
 LONG_SIDE = 336
 """What SpatialTrackerV2 saves at most; viewers are slow above it."""
 
 Array = npt.NDArray[Any]
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write <clip_id>.npz into `folder`; `min_quality` leaves out entities of lower or unknown
-    quality. Clips without lifted points, or whose video is gone, are left out."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write <clip_id>.npz into `folder`. Clips without lifted points are left out, as are clips
+    whose video is gone."""
     folder.mkdir(parents=True, exist_ok=True)
-    found, left_out = {}, []
+    lifted, left_out = {}, []
     for view in dataset.clips():
-        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=min_quality))
+        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:
-            found[view.clip_id] = tracks
+            lifted[view.clip_id] = tracks
     files = []
-    for clip in clips_again(dataset.layout, set(found)):
-        arrays = _arrays(dataset.clip(clip.clip_id), clip, found.pop(clip.clip_id))
+    for clip in clips_again(dataset.layout, set(lifted)):
+        arrays = _arrays(dataset.clip(clip.clip_id), clip, lifted.pop(clip.clip_id))
         files.append(folder / f"{clip.clip_id}.npz")
         np.savez_compressed(files[-1], **arrays)  # type: ignore[arg-type]
-    left_out += [f"clip {clip_id}: its video cannot be read again" for clip_id in found]
+    left_out += [f"clip {clip_id}: its video cannot be read again" for clip_id in lifted]
     return Exported(tuple(sorted(files)), tuple(left_out))
 
 
@@ -60,8 +61,8 @@ def load(folder: Path) -> dict[str, pa.Table]:
     parts = [tables.spec("tracks_xyz").empty()]
     for path in sorted(folder.glob("*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as found:
-                arrays = {name: found[name] for name in _OURS}
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in _OURS}
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{path}: not from `massannot export tapip3d`: {error}") from error
         parts.append(

@@ -25,11 +25,12 @@ from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks,
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported
-from massannot.geometry.image_coords import center_from_corner
+from massannot.exporters import Exported, Options
+from massannot.geometry.camera import center_from_corner
 from massannot.tables._spec import POINT_STATES
 
 TABLES = ("tracks_xyz",)
+OPTIONS = Options
 JPEG_QUALITY = 95
 
 
@@ -49,23 +50,23 @@ class TapVid3D:
     """(T, 4, 4), where the file has them."""
 
 
-def export(dataset: Dataset, folder: Path, *, min_quality: float | None = None) -> Exported:
-    """Write <clip_id>.npz into `folder`; `min_quality` leaves out entities of lower or unknown
-    quality. A clip without lifted points is left out; one whose video is gone has no pictures."""
+def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+    """Write <clip_id>.npz into `folder`. A clip without lifted points is left out; a clip whose
+    video is gone has no pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    lifted = {}
     left_out = []
     for view in dataset.clips():
-        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=min_quality))
+        tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:
-            found[view.clip_id] = _arrays(view.clip_id, tracks)
+            lifted[view.clip_id] = _arrays(view.clip_id, tracks)
     files = {}
-    for clip in clips_again(dataset.layout, set(found)):
+    for clip in clips_again(dataset.layout, set(lifted)):
         jpegs = np.array([_jpeg(picture) for picture in clip.frames.pixels_THWC])  # dtype S
-        files[clip.clip_id] = _write(folder, found.pop(clip.clip_id), {"images_jpeg_bytes": jpegs})
-    for clip_id, arrays in found.items():
+        files[clip.clip_id] = _write(folder, lifted.pop(clip.clip_id), {"images_jpeg_bytes": jpegs})
+    for clip_id, arrays in lifted.items():
         left_out.append(f"clip {clip_id}: its pictures; the video cannot be read again")
         files[clip_id] = _write(folder, arrays, {})
     return Exported(tuple(files[clip_id] for clip_id in sorted(files)), tuple(left_out))
@@ -119,10 +120,10 @@ def load(folder: Path) -> dict[str, pa.Table]:
 
 def _arrays(clip_id: str, tracks: LiftedTracks) -> dict[str, npt.NDArray[Any]]:
     n_points = len(tracks.entity)
-    asked = center_from_corner(tracks.xy[tracks.query_frame, np.arange(n_points)])
+    queries_xy = center_from_corner(tracks.xy[tracks.query_frame, np.arange(n_points)])
     fx, fy, cx, cy = tracks.intrinsics[0]
     return {
-        "queries_xyt": np.column_stack([asked, tracks.query_frame]).astype(np.float32),
+        "queries_xyt": np.column_stack([queries_xy, tracks.query_frame]).astype(np.float32),
         "tracks_XYZ": tracks.xyz,
         "visibility": tracks.visible,
         "fx_fy_cx_cy": np.array([fx, fy, *center_from_corner([cx, cy])]),
@@ -148,9 +149,9 @@ def _write(
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Arrays by name but pictures: the benchmark pickles them, and pickles are never opened."""
     try:
-        with np.load(path, allow_pickle=False) as found:
-            names = [name for name in found.files if name != "images_jpeg_bytes"]
-            return {name: found[name] for name in names}
+        with np.load(path, allow_pickle=False) as file:
+            names = [name for name in file.files if name != "images_jpeg_bytes"]
+            return {name: file[name] for name in names}
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not an npz of plain arrays: {error}") from error
 

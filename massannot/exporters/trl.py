@@ -22,16 +22,18 @@ from massannot.errors import UsageError
 from massannot.exporters import Exported
 from massannot.exporters._row_files import IMAGE, load_rows, write_rows
 from massannot.exporters._training import (
+    OPTIONS,
     TABLES,
     Form,
+    TrainingOptions,
     columns,
     export_training,
     load_training,
     picture_names,
 )
-from massannot.questions.examples import Example, TrainingData
+from massannot.questions.examples import Example
 
-__all__ = ["TABLES", "export", "load"]
+__all__ = ["OPTIONS", "TABLES", "export", "load"]
 
 _TEXT, _REAL = pa.string(), pa.float64()
 _PART = pa.struct([("type", _TEXT), ("text", _TEXT)])
@@ -67,14 +69,10 @@ FORM = Form(
 
 
 def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    training: TrainingData = TrainingData(),
+    dataset: Dataset, folder: Path, *, options: TrainingOptions = TrainingOptions()
 ) -> Exported:
     """Write train.parquet, and val.parquet and test.parquet where something is held out."""
-    if training.media == "video":
+    if options.media == "video":
         raise UsageError(
             "--media video with trl: TRL 1.16 drops pixel_values_videos from the loss and would "
             "train a model that cannot see; expected images, or verl, ms-swift or video-r1"
@@ -82,11 +80,10 @@ def export(
     written = export_training(
         dataset,
         folder,
-        training,
+        options,
         form=FORM,
         rows=lambda found: map(_row, found),
         media="images",
-        min_quality=min_quality,
     )
     if written.longest is None:
         return written.exported()
@@ -100,8 +97,14 @@ def load(folder: Path) -> Mapping[str, pa.Table]:
 
 def _row(example: Example) -> dict[str, Any]:
     return {
-        "prompt": example.prompt.messages,
+        "prompt": [_without_roles(message) for message in example.prompt.messages],
         "images": picture_names(example, "images"),
         "data_source": "massannot",
         **columns(example),
     }
+
+
+def _without_roles(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A part's role is for our trainer; in the file its position and `profile` give it."""
+    parts = [{key: part[key] for key in part if key != "role"} for part in message["content"]]
+    return {**message, "content": parts}

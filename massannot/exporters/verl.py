@@ -20,18 +20,20 @@ from massannot.dataset.reading import Dataset
 from massannot.exporters import Exported
 from massannot.exporters._row_files import IMAGE, load_rows, write_rows
 from massannot.exporters._training import (
+    OPTIONS,
     TABLES,
     Form,
     Limit,
+    TrainingOptions,
     columns,
     export_training,
     load_training,
     picture_names,
 )
-from massannot.questions.examples import Example, TrainingData
-from massannot.questions.tokens import Media
+from massannot.questions.examples import Example
+from massannot.questions.model_families import Media
 
-__all__ = ["TABLES", "export", "load"]
+__all__ = ["OPTIONS", "TABLES", "export", "load"]
 
 LIMIT = Limit(1024, "data.max_prompt_length", "drops them")  # verl 0.9.1's default
 
@@ -78,23 +80,18 @@ COLUMNS = {
 
 
 def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    training: TrainingData = TrainingData(),
+    dataset: Dataset, folder: Path, *, options: TrainingOptions = TrainingOptions()
 ) -> Exported:
     """Write train.parquet, and val.parquet and test.parquet where something is held out. Raises
     UsageError where verl would drop a row."""
-    media = training.media or "images"
+    media = options.media or "images"
     written = export_training(
         dataset,
         folder,
-        training,
+        options,
         form=_form(media),
         rows=lambda found: (_row(example, n, media) for n, example in enumerate(found)),
         media=media,
-        min_quality=min_quality,
     )
     return written.exported(*_notes(written.longest, media, folder))
 

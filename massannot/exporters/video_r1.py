@@ -21,20 +21,22 @@ from massannot.errors import UsageError
 from massannot.exporters import Exported
 from massannot.exporters._row_files import load_list, write_list
 from massannot.exporters._training import (
+    OPTIONS,
     TABLES,
     Form,
     Limit,
+    TrainingOptions,
     columns,
     export_training,
     load_training,
     picture_names,
 )
 from massannot.questions.answers import Choice, Number, bare_options
-from massannot.questions.examples import Example, TrainingData
-from massannot.questions.expected import Expected
+from massannot.questions.examples import Example
+from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.units import unit
 
-__all__ = ["TABLES", "export", "load"]
+__all__ = ["OPTIONS", "TABLES", "export", "load"]
 
 FORM = Form(
     ending="json",
@@ -47,29 +49,24 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def export(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    min_quality: float | None = None,
-    training: TrainingData = TrainingData(),
+    dataset: Dataset, folder: Path, *, options: TrainingOptions = TrainingOptions()
 ) -> Exported:
     """Write train.json, and val.json and test.json where something is held out. Raises UsageError
     where the trainer would cut a prompt."""
-    if training.media == "images":
+    if options.media == "images":
         raise UsageError(
             "--media images with video-r1: its trainer shows one image or one video a question; "
             "expected video"
         )
-    if training.frames == 0:
+    if options.frames == 0:
         raise UsageError("--frames 0 with video-r1: its trainer has no question without a video")
     written = export_training(
         dataset,
         folder,
-        training,
+        options,
         form=FORM,
         rows=lambda found: map(_row, found),
         media="video",
-        min_quality=min_quality,
     )
     where = f"Video-R1 looks for films below ./Video-R1-data: link {folder} there; "
     return written.exported(f"{where}it chooses frames itself, 2 a second and at most 16")
@@ -85,11 +82,11 @@ def _row(example: Example) -> dict[str, Any]:
     question = example.question
     if expected.unit is not None:
         question += f" Answer in {unit(expected.unit).symbol}."
-    said = columns(example)
-    start_s = said["video_start"]
+    shared = columns(example)
+    start_s = shared["video_start"]
     begins = f"The video begins at {start_s:.2f} s.\n" if start_s else ""
     return {
-        **said,
+        **shared,
         "answer_type": expected.problem_type,
         "problem_id": example.row["question_id"],
         "problem": begins + (example.prompt.profile or "") + question,
@@ -103,7 +100,7 @@ def _row(example: Example) -> dict[str, Any]:
     }
 
 
-def _problem_type(expected: Expected) -> str:
+def _problem_type(expected: ExpectedAnswer) -> str:
     if expected.problem_type == "multiple_choice":
         return "multiple choice"
     if expected.problem_type == "number":
@@ -111,19 +108,19 @@ def _problem_type(expected: Expected) -> str:
     return "free-form"
 
 
-def _options(expected: Expected) -> list[str]:
+def _options(expected: ExpectedAnswer) -> list[str]:
     if expected.problem_type != "multiple_choice":
         return []
     options = bare_options(expected.options)
     return [f"{letter}. {text}" for letter, text in zip(_LETTERS, options, strict=False)]
 
 
-def _solution(expected: Expected) -> str:
+def _solution(expected: ExpectedAnswer) -> str:
     """A letter, a number without its unit, or the answer's own words."""
     value = expected.value
     if isinstance(value, Choice):
         return _LETTERS[value.index]
     if isinstance(value, Number):
-        asked = None if expected.unit is None else unit(expected.unit)
-        return f"{asked.from_base(value.value) if asked else value.value:.10g}"
+        wanted = None if expected.unit is None else unit(expected.unit)
+        return f"{wanted.from_base(value.value) if wanted else value.value:.10g}"
     return expected.solution

@@ -85,9 +85,9 @@ def _gradient(light: F32) -> F32:
 def _soft_histogram(values: F32, *, bins: int) -> NDArray[np.float64]:
     """Histogram (bins ** n_values,), sum 1, of `values` (n_values, P) in 0..1; every item is shared
     between the bins next to it in proportion to its distance from their centres."""
-    place = values * (bins - 1)
-    low = np.minimum(place.astype(np.int64), bins - 2)
-    high_share = place - low
+    position = values * (bins - 1)
+    low = np.minimum(position.astype(np.int64), bins - 2)
+    high_share = position - low
     histogram = np.zeros(bins ** len(values))
     for corner in np.ndindex(*(2,) * len(values)):
         upper = np.array(corner, bool)[:, None]

@@ -40,11 +40,11 @@ def best_pairs(similarity: ArrayLike, *, least: float) -> tuple[Indices, Indices
     """
     if least <= 0:
         raise ValueError(f"least similarity: found {least}, expected a positive number")
-    found = np.asarray(similarity, np.float64)
-    allowed = found >= least
-    row, column = least_cost_pairs(-np.where(allowed, found, 0.0))
-    kept = allowed[row, column]
-    return row[kept], column[kept]
+    scores = np.asarray(similarity, np.float64)
+    allowed = scores >= least
+    row, column = least_cost_pairs(-np.where(allowed, scores, 0.0))
+    valid = allowed[row, column]
+    return row[valid], column[valid]
 
 
 def _enter(

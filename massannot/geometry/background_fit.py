@@ -1,18 +1,15 @@
-"""Flicker taken out of depth: one scale, or scale and shift, per frame from a background that
-stands still.
+"""Depth without flicker: a scale, or scale and shift, per frame from a background that stands
+still.
 
 With a camera that stands still a background point has one true depth r(n), so each frame's depth
 z(t, n) must agree with it: scale(t) z(t, n) + shift(t) = r(n). Scales come from alternating medians
-of log r - log z, which a third of wrong points does not move; the shift, where asked for, from
-robust least squares. What no single frame can say, the overall scale, is settled by the middle of
-all frames: the scales' median is 1 and so, nearly, is the metre.
+of log r - log z, which a third of wrong points does not move; the shift, where the rule allows one,
+from robust least squares. The overall scale, which no single frame can say, is settled by the
+middle of all frames: the scales' median is 1 and so, nearly, is the metre.
 
 Unusual: a shift is only used where the points lie at different enough depths and where it explains
-clearly more than a scale does; otherwise it would bend every depth beyond the background's.
-
-Medians of the known values of an array: what noise and a few wrong points cannot pull away.
-
-Unusual: numpy's nanmedian walks small axes in Python; here the unknown sort to the end and the
+clearly more than a scale does; otherwise it would bend every depth beyond the background's. And
+numpy's nanmedian walks small axes in Python: in `masked_median` the unknown sort to the end and the
 middle of the known is picked, one sort for all.
 """
 
@@ -24,44 +21,23 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+FitKind = Literal["auto", "scale", "scale_and_shift"]
+
 SIGMA_FROM_MAD = 1.4826
 """Standard deviation of a Gaussian over its median absolute deviation."""
 MEDIAN_ERROR = 1.2533
 """Standard error of a Gaussian sample's median over that of its mean: sqrt(pi / 2)."""
-
-
-def masked_median(values: ArrayLike, known: ArrayLike, *, axis: int) -> F64:
-    """Median along `axis` of the values where `known`; NaN where none is."""
-    return masked_quantile(values, known, q=0.5, axis=axis)
-
-
-def masked_quantile(values: ArrayLike, known: ArrayLike, *, q: float, axis: int) -> F64:
-    """Quantile q along `axis` of the values where `known`, linear between ranks; NaN where none."""
-    array = np.moveaxis(np.where(known, np.asarray(values, np.float64), np.inf), axis, 0)
-    count = np.broadcast_to(np.moveaxis(np.asarray(known, np.bool_), axis, 0), array.shape)
-    n = count.sum(axis=0)
-    if array.shape[0] == 0:
-        return np.full(array.shape[1:], np.nan)
-    ranked = np.sort(array, axis=0)
-    rank = q * np.maximum(n - 1, 0)
-    below = np.floor(rank).astype(np.int64)
-    above = np.minimum(below + 1, np.maximum(n - 1, 0))
-    low = np.take_along_axis(ranked, below[None], axis=0)[0]
-    high = np.take_along_axis(ranked, above[None], axis=0)[0]
-    some = n > 0
-    low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
-    return np.asarray(low + (rank - below) * (high - low))
-
-
-F64 = NDArray[np.float64]
-Bool = NDArray[np.bool_]
-
-FitKind = Literal["auto", "scale", "scale_and_shift"]
+_ITERATIONS = 30
+_CONVERGED = 1e-7
+_NEGLIGIBLE = 1e-5
+"""Relative deviation that nothing needs to explain: float32 depth rounds at 1e-7."""
 
 
 @dataclass(frozen=True)
 class BackgroundFitRule:
-    """How frames' depths are fitted."""
+    """Options of the fit."""
 
     kind: FitKind = "auto"
     """auto: a shift where it is needed and can be told from a scale."""
@@ -110,16 +86,39 @@ def fit_background(z: F64, known: Bool, *, rule: BackgroundFitRule = DEFAULT_RUL
     return by_both if rule.kind == "scale_and_shift" or gains else by_scale
 
 
+def masked_median(values: ArrayLike, known: ArrayLike, *, axis: int) -> F64:
+    """Median along `axis` of the values where `known`; NaN where none is."""
+    return masked_quantile(values, known, q=0.5, axis=axis)
+
+
+def masked_quantile(values: ArrayLike, known: ArrayLike, *, q: float, axis: int) -> F64:
+    """Quantile q along `axis` of the values where `known`, linear between ranks; NaN where none."""
+    array = np.moveaxis(np.where(known, np.asarray(values, np.float64), np.inf), axis, 0)
+    count = np.broadcast_to(np.moveaxis(np.asarray(known, np.bool_), axis, 0), array.shape)
+    n = count.sum(axis=0)
+    if array.shape[0] == 0:
+        return np.full(array.shape[1:], np.nan)
+    ranked = np.sort(array, axis=0)
+    rank = q * np.maximum(n - 1, 0)
+    below = np.floor(rank).astype(np.int64)
+    above = np.minimum(below + 1, np.maximum(n - 1, 0))
+    low = np.take_along_axis(ranked, below[None], axis=0)[0]
+    high = np.take_along_axis(ranked, above[None], axis=0)[0]
+    some = n > 0
+    low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
+    return np.asarray(low + (rank - below) * (high - low))
+
+
 def _fit_scale(z: F64, known: Bool) -> tuple[F64, F64]:
     """Scales (T,) with median 1 and reference depths (N,), by alternating medians of logs."""
     log_z = np.log(np.where(known, z, 1.0))
     log_scale = np.zeros(len(z))
     for _ in range(_ITERATIONS):
         log_reference = masked_median(log_z + log_scale[:, None], known, axis=0)
-        found = masked_median(np.nan_to_num(log_reference) - log_z, known, axis=1)
-        found = np.nan_to_num(found - np.nanmedian(found))
-        change = np.abs(found - log_scale).max()
-        log_scale = found
+        refined = masked_median(np.nan_to_num(log_reference) - log_z, known, axis=1)
+        refined = np.nan_to_num(refined - np.nanmedian(refined))
+        change = np.abs(refined - log_scale).max()
+        log_scale = refined
         if change < _CONVERGED:
             break
     reference = np.exp(masked_median(log_z + log_scale[:, None], known, axis=0))
@@ -185,9 +184,3 @@ def _error(z: F64, known: Bool, fit: BackgroundFit) -> float:
     middle = masked_median(placed, known, axis=0)
     deviation = np.abs(placed / np.where(np.isfinite(middle), middle, 1.0) - 1)
     return float(np.median(deviation[known]))
-
-
-_ITERATIONS = 30
-_CONVERGED = 1e-7
-_NEGLIGIBLE = 1e-5
-"""Relative deviation that nothing needs to explain: float32 depth rounds at 1e-7."""

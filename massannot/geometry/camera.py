@@ -1,16 +1,23 @@
-"""The pinhole: from camera space to pixels and back.
+"""The pinhole and rigid motions: from the world to camera space, to pixels, and back.
 
 Intrinsics are four numbers, fx fy cx cy, last in an array (..., 4) whose other axes broadcast
 against those of the points: per-frame intrinsics (T, 4) meet points (T, N, 3) as
 `intrinsics[:, None]`. Camera axes are OpenCV's (x right, y down, z forward).
 
+Rigid motions are 4x4 float64 matrices that act on columns: point_in_b = b_from_a @ point_in_a.
+Names read right to left: cam_from_world @ world_from_body is cam_from_body. Leading axes broadcast:
+one pose per frame (T, 4, 4) meets points (T, N, 3) as `cam_from_world[:, None]`.
+
 Unusual: pixels count from the picture's top-left CORNER, so the first pixel's centre is (0.5, 0.5)
 and cx, cy are OpenCV's plus 0.5. Resizing a picture then only multiplies.
 
-Rigid motions as 4x4 float64 matrices that act on columns: point_in_b = b_from_a @ point_in_a.
+Conversions between conventions for pixels and boxes, named target_from_source.
 
-Names read right to left: cam_from_world @ world_from_body is cam_from_body. Leading axes broadcast:
-one pose per frame (T, 4, 4) meets points (T, N, 3) as `cam_from_world[:, None]`.
+corner: the project's own. The origin is the picture's top-left corner, the first pixel's centre is
+(0.5, 0.5), the picture ends at (width, height), boxes are x0 y0 x1 y1, half-open.
+center: whole numbers are pixel centres, so the first pixel's centre is (0, 0): OpenCV, TAPVid-3D,
+trackers, most indices.
+Points are (..., 2) as x, y; boxes (..., 4).
 """
 
 from __future__ import annotations
@@ -22,64 +29,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-RIGID_TOLERANCE = 1e-5  # poses often come from float32 files
+
+def corner_from_center(xy: ArrayLike) -> F64:
+    """Points, or cx, cy, in the corner convention: pixel i has its centre at i + 0.5."""
+    return np.asarray(xy, np.float64) + 0.5
 
 
-def rigid(rotation: ArrayLike, translation: ArrayLike) -> F64:
-    """Matrices (..., 4, 4) that rotate by (..., 3, 3) and then shift by (..., 3)."""
-    turn, shift = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
-    leading = np.broadcast_shapes(turn.shape[:-2], shift.shape[:-1])
-    matrix = np.zeros((*leading, 4, 4))
-    matrix[..., :3, :3], matrix[..., :3, 3], matrix[..., 3, 3] = turn, shift, 1
-    return matrix
+def center_from_corner(xy: ArrayLike) -> F64:
+    """Points, or cx, cy, in the center convention."""
+    return np.asarray(xy, np.float64) - 0.5
 
 
-def apply(b_from_a: ArrayLike, points_in_a: ArrayLike) -> F64:
-    """Points (..., 3) seen from frame b."""
-    matrix, points = np.asarray(b_from_a, np.float64), np.asarray(points_in_a, np.float64)
-    turned = np.einsum("...ij,...j->...i", matrix[..., :3, :3], points)
-    return np.asarray(turned + matrix[..., :3, 3])
+def xyxy_from_normalized_cxcywh(boxes: ArrayLike, *, width: int, height: int) -> F64:
+    """Boxes from centre and size in 0..1 of the picture: DETR and its kin."""
+    box = np.asarray(np.asarray(boxes, np.float64) * [width, height, width, height])
+    half = box[..., 2:] / 2
+    return np.concatenate([box[..., :2] - half, box[..., :2] + half], axis=-1)
 
 
-def compose(*transforms: ArrayLike) -> F64:
-    """The product, applied right to left: compose(c_from_b, b_from_a) is c_from_a."""
-    matrices = [np.asarray(transform, np.float64) for transform in transforms]
-    return reduce(np.matmul, matrices)
-
-
-def inverse(b_from_a: ArrayLike) -> F64:
-    """a_from_b of rigid transforms (..., 4, 4), by transposing. ValueError if one is not rigid."""
-    matrix = np.asarray(b_from_a, np.float64)
-    check_rigid(matrix)
-    turn = np.swapaxes(matrix[..., :3, :3], -1, -2)
-    return rigid(turn, -np.einsum("...ij,...j->...i", turn, matrix[..., :3, 3]))
-
-
-def check_rigid(b_from_a: ArrayLike) -> None:
-    """Nothing for rotations with shifts (..., 4, 4); otherwise ValueError, saying what is off."""
-    matrix = np.asarray(b_from_a, np.float64)
-    if matrix.shape[-2:] != (4, 4):
-        raise ValueError(f"transform: found shape {matrix.shape}, expected (..., 4, 4)")
-    if not np.isfinite(matrix).all():
-        raise ValueError("transform: found NaN or infinity, expected finite numbers")
-    turn = matrix[..., :3, :3]
-    stretch = np.abs(turn @ np.swapaxes(turn, -1, -2) - np.eye(3)).max(initial=0.0)
-    if stretch > RIGID_TOLERANCE:
-        raise ValueError(f"transform: rotation times its transpose is off by {stretch:.2g}")
-    if (np.linalg.det(turn) < 0).any():
-        raise ValueError("transform: found a mirror image, expected a rotation")
-    last_row = matrix[..., 3, :]
-    if (last_row != [0, 0, 0, 1]).any():
-        raise ValueError(f"transform: found last row {last_row.tolist()}, expected 0 0 0 1")
-
-
-def relative_to_first(cam_from_world: ArrayLike) -> F64:
-    """The same poses (T, 4, 4) with the first camera as the world."""
-    poses = np.asarray(cam_from_world, np.float64)
-    return compose(poses, inverse(poses[0]))
+def clipped_xyxy(boxes: ArrayLike, *, width: int, height: int) -> F64:
+    """The part of each box that lies inside the picture; empty boxes for those outside."""
+    return np.clip(np.asarray(boxes, np.float64), 0, [width, height, width, height])
 
 
 F64 = NDArray[np.float64]
+
+RIGID_TOLERANCE = 1e-5  # poses often come from float32 files
 
 
 class Pinhole(NamedTuple):
@@ -138,26 +113,62 @@ def unproject(xy: ArrayLike, z: ArrayLike, intrinsics: ArrayLike) -> F64:
     return np.stack(np.broadcast_arrays(x, y, depth), axis=-1)
 
 
-def matrix_from_intrinsics(intrinsics: ArrayLike) -> F64:
-    """Matrices (..., 3, 3): pixel * z = matrix @ point, same pixel convention."""
-    fx, fy, cx, cy = np.moveaxis(_intrinsics(intrinsics), -1, 0)
-    matrix = np.zeros((*fx.shape, 3, 3))
-    matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2] = fx, fy, 1
-    matrix[..., 0, 2], matrix[..., 1, 2] = cx, cy
-    return matrix
-
-
-def intrinsics_from_matrix(matrix: ArrayLike) -> F64:
-    """Intrinsics (..., 4) of matrices (..., 3, 3), which must be without skew."""
-    k = np.asarray(matrix, np.float64)
-    intrinsics = np.stack([k[..., 0, 0], k[..., 1, 1], k[..., 0, 2], k[..., 1, 2]], axis=-1)
-    if not np.array_equal(matrix_from_intrinsics(intrinsics), k):
-        raise ValueError(f"camera matrix: found {k.tolist()}, expected [fx 0 cx, 0 fy cy, 0 0 1]")
-    return intrinsics
-
-
 def _intrinsics(intrinsics: ArrayLike) -> F64:
     array = np.asarray(intrinsics, np.float64)
     if array.ndim == 0 or array.shape[-1] != 4:
         raise ValueError(f"intrinsics: found shape {array.shape}, expected (..., 4): fx fy cx cy")
     return array
+
+
+def rigid(rotation: ArrayLike, translation: ArrayLike) -> F64:
+    """Matrices (..., 4, 4) that rotate by (..., 3, 3) and then shift by (..., 3)."""
+    turn, shift = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
+    leading = np.broadcast_shapes(turn.shape[:-2], shift.shape[:-1])
+    matrix = np.zeros((*leading, 4, 4))
+    matrix[..., :3, :3], matrix[..., :3, 3], matrix[..., 3, 3] = turn, shift, 1
+    return matrix
+
+
+def apply(b_from_a: ArrayLike, points_in_a: ArrayLike) -> F64:
+    """Points (..., 3) seen from frame b."""
+    matrix, points = np.asarray(b_from_a, np.float64), np.asarray(points_in_a, np.float64)
+    turned = np.einsum("...ij,...j->...i", matrix[..., :3, :3], points)
+    return np.asarray(turned + matrix[..., :3, 3])
+
+
+def compose(*transforms: ArrayLike) -> F64:
+    """The product, applied right to left: compose(c_from_b, b_from_a) is c_from_a."""
+    matrices = [np.asarray(transform, np.float64) for transform in transforms]
+    return reduce(np.matmul, matrices)
+
+
+def inverse(b_from_a: ArrayLike) -> F64:
+    """a_from_b of rigid transforms (..., 4, 4), by transposing. ValueError if one is not rigid."""
+    matrix = np.asarray(b_from_a, np.float64)
+    check_rigid(matrix)
+    turn = np.swapaxes(matrix[..., :3, :3], -1, -2)
+    return rigid(turn, -np.einsum("...ij,...j->...i", turn, matrix[..., :3, 3]))
+
+
+def check_rigid(b_from_a: ArrayLike) -> None:
+    """Raise ValueError, with the reason, unless these are rotations with shifts (..., 4, 4)."""
+    matrix = np.asarray(b_from_a, np.float64)
+    if matrix.shape[-2:] != (4, 4):
+        raise ValueError(f"transform: found shape {matrix.shape}, expected (..., 4, 4)")
+    if not np.isfinite(matrix).all():
+        raise ValueError("transform: found NaN or infinity, expected finite numbers")
+    turn = matrix[..., :3, :3]
+    stretch = np.abs(turn @ np.swapaxes(turn, -1, -2) - np.eye(3)).max(initial=0.0)
+    if stretch > RIGID_TOLERANCE:
+        raise ValueError(f"transform: rotation times its transpose is off by {stretch:.2g}")
+    if (np.linalg.det(turn) < 0).any():
+        raise ValueError("transform: found a mirror image, expected a rotation")
+    last_row = matrix[..., 3, :]
+    if (last_row != [0, 0, 0, 1]).any():
+        raise ValueError(f"transform: found last row {last_row.tolist()}, expected 0 0 0 1")
+
+
+def relative_to_first(cam_from_world: ArrayLike) -> F64:
+    """The same poses (T, 4, 4) with the first camera as the world."""
+    poses = np.asarray(cam_from_world, np.float64)
+    return compose(poses, inverse(poses[0]))

@@ -1,4 +1,4 @@
-"""Whether the camera stands still, told from background points in the picture.
+"""Tell from background points in the picture whether the camera stands still.
 
 In each frame the displacements of the background points since they were first seen are fitted by an
 affine field, robustly, so that the points' errors average out and points on something that moves
@@ -22,7 +22,7 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class StaticCameraRule:
-    """When a camera counts as standing still."""
+    """Thresholds below which a camera counts as standing still."""
 
     max_motion: float = 0.002
     """Root mean square of the field over the picture, as a share of its longer side: 2.6 pixels of
@@ -43,7 +43,7 @@ DEFAULT_RULE = StaticCameraRule()
 
 
 class CameraMotion(NamedTuple):
-    """What the background says."""
+    """Whether the camera stood still, by the background, and the measured motion."""
 
     static: bool | None
     """None: too few points to tell."""

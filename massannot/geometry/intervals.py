@@ -1,16 +1,13 @@
-"""How sure a score is: intervals over clips, because frames of one clip are not independent.
+"""Confidence intervals of scores, over clips: frames of one clip are not independent.
 
-Means and any other statistic by the percentile bootstrap over clips (Efron, 1979); shares of
-independent trials by Wilson's score interval (1927). Seeds are arguments: equal input gives equal
-bounds.
+Means and any other statistic by the percentile bootstrap over clips (Efron, 1979). Seeds are
+arguments: equal input gives equal bounds.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,14 +20,14 @@ N_RESAMPLES = 2000  # moves a bound by about 1.5 % of the interval from seed to 
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A value and its bounds; NaN bounds where fewer than two clips speak."""
+class ConfidenceInterval:
+    """A value and its bounds; NaN bounds for fewer than two clips."""
 
     value: float
     low: float
     high: float
     n: int
-    """Clips, or trials."""
+    """Clips."""
 
 
 def bootstrap(
@@ -40,31 +37,31 @@ def bootstrap(
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> Interval:
+) -> ConfidenceInterval:
     """Interval of `statistic(clips)`, which gets the numbers of the drawn clips (n_clips,).
 
     Draws on which the statistic is NaN are left out.
     """
     value = float(statistic(np.arange(n_clips)))
     if n_clips < 2:
-        return Interval(value, float("nan"), float("nan"), n_clips)
+        return ConfidenceInterval(value, float("nan"), float("nan"), n_clips)
     drawn = _draws(n_clips, seed=seed, n_resamples=n_resamples)
     low, high = _percentiles(np.array([statistic(clips) for clips in drawn]), level)
-    return Interval(value, low, high, n_clips)
+    return ConfidenceInterval(value, low, high, n_clips)
 
 
 def mean_over_clips(
     values: ArrayLike, *, seed: int, level: float = LEVEL, n_resamples: int = N_RESAMPLES
-) -> Interval:
+) -> ConfidenceInterval:
     """Interval of the mean of one value per clip (C,). Clips with NaN are left out."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]
     value = float(known.mean()) if known.size else float("nan")
     if known.size < 2:
-        return Interval(value, float("nan"), float("nan"), known.size)
+        return ConfidenceInterval(value, float("nan"), float("nan"), known.size)
     drawn = _draws(known.size, seed=seed, n_resamples=n_resamples)
     low, high = _percentiles(known[drawn].mean(axis=1), level)
-    return Interval(value, low, high, known.size)
+    return ConfidenceInterval(value, low, high, known.size)
 
 
 def mean_difference(
@@ -74,7 +71,7 @@ def mean_difference(
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> Interval:
+) -> ConfidenceInterval:
     """Interval of the mean of values - baseline, paired: entry c of both (C,) is the same clip."""
     first, second = np.asarray(values, np.float64), np.asarray(baseline, np.float64)
     if first.shape != second.shape:
@@ -91,7 +88,7 @@ def ratio_over_clips(
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> Interval:
+) -> ConfidenceInterval:
     """Interval of sum(counted) / sum(out_of), each (C,): a share whose trials cluster in clips."""
     top, bottom = np.asarray(counted, np.float64), np.asarray(out_of, np.float64)
     if top.shape != bottom.shape:
@@ -102,19 +99,6 @@ def ratio_over_clips(
         return float(top[clips].sum() / total) if total else float("nan")
 
     return bootstrap(share, n_clips=top.size, seed=seed, level=level, n_resamples=n_resamples)
-
-
-def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
-    """Interval of a share of independent trials; 0 .. 1 and NaN without trials."""
-    if not 0 <= successes <= trials:
-        raise ValueError(f"share: found {successes} of {trials}, expected 0 to {trials}")
-    if trials == 0:
-        return Interval(float("nan"), 0.0, 1.0, 0)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, shrink = successes / trials, 1 + z**2 / trials
-    middle = (share + z**2 / (2 * trials)) / shrink
-    half = z / shrink * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), trials)
 
 
 def _draws(n_clips: int, *, seed: int, n_resamples: int) -> Indices:

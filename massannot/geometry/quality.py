@@ -13,13 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, isfinite, log10
 
-GOOD_ERROR = 0.02
-"""Error, as a share of the distance from the camera, up to which a position counts as right."""
-
 
 @dataclass(frozen=True)
 class QualityParts:
-    """What is known of an entity over some frames; None: unknown, which neither helps nor harms."""
+    """Evidence about an entity over some frames; None: unknown, which neither helps nor harms."""
 
     fb_error: float | None = None
     """Median forward-backward error of its points, as a share of the picture's diagonal."""

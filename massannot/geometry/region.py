@@ -57,13 +57,6 @@ class Region:
         return self.y0 + self.inside.shape[0]
 
     @property
-    def centre_xy(self) -> NDArray[np.float64]:
-        """(2,) mean of the pixels' centres, origin at the picture's corner."""
-        rows = self.inside.sum(axis=1) @ np.arange(self.inside.shape[0])
-        columns = self.inside.sum(axis=0) @ np.arange(self.inside.shape[1])
-        return np.array([self.x0, self.y0]) + np.array([columns, rows]) / self.area + 0.5
-
-    @property
     def touches_border(self) -> bool:
         """Whether it ends at the picture's edge, so that more of the thing may lie outside."""
         return self.x0 == 0 or self.y0 == 0 or self.x1 == self.width or self.y1 == self.height
@@ -130,7 +123,7 @@ def eroded(mask: Mask, radius: int) -> Mask:
     across = np.ones((height + 2 * radius, width), np.bool_)
     for shift in range(2 * radius + 1):
         across &= padded[:, shift : shift + width]
-    kept = np.ones((height, width), np.bool_)
+    inner = np.ones((height, width), np.bool_)
     for shift in range(2 * radius + 1):
-        kept &= across[shift : shift + height]
-    return kept
+        inner &= across[shift : shift + height]
+    return inner

@@ -59,7 +59,7 @@ def decode(counts: str, *, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def check(counts: str, *, height: int, width: int) -> None:
-    """Nothing, for a well-formed string of height x width pixels; otherwise BadMask."""
+    """Raise BadMask unless `counts` is a well-formed string of height x width pixels."""
     _checked_runs(counts, height, width)
 
 
@@ -131,8 +131,8 @@ def resize_nearest(counts: str, *, height: int, width: int, to_height: int, to_w
     starts, ends = _spans(_checked_runs(counts, height, width))
     column, y0, y1 = _column_segments(starts, ends, height)
     y0, y1 = _first_centre_from(y0, height, to_height), _first_centre_from(y1, height, to_height)
-    kept = y1 > y0
-    column, y0, y1 = column[kept], y0[kept], y1[kept]
+    nonempty = y1 > y0
+    column, y0, y1 = column[nonempty], y0[nonempty], y1[nonempty]
 
     source = (2 * np.arange(to_width) + 1) * width // (2 * to_width)
     first = np.searchsorted(column, source, side="left")
@@ -169,8 +169,8 @@ def _spans(runs: Integers) -> tuple[Integers, Integers]:
     """Starts and ends of the ones: none empty, none touching the next."""
     bounds = np.cumsum(runs)
     starts, ends = bounds[: runs.size - 1 : 2], bounds[1::2]
-    kept = ends > starts
-    return _joined(starts[kept], ends[kept])
+    nonempty = ends > starts
+    return _joined(starts[nonempty], ends[nonempty])
 
 
 def _joined(starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
@@ -198,14 +198,14 @@ def _pack(runs: Integers) -> str:
     digits = np.zeros((rest.size, _LONGEST_NUMBER), np.uint8)
     written = np.zeros(digits.shape, np.bool_)
     more = np.ones(rest.size, np.bool_)
-    place = 0
+    position = 0
     while more.any():
-        written[:, place] = more
+        written[:, position] = more
         digit = rest & 31
         rest >>= 5
         more = more & (rest != -(digit >> 4))  # all that is left is the sign that bit 4 repeats
-        digits[:, place] = digit + 32 * more + 48
-        place += 1
+        digits[:, position] = digit + 32 * more + 48
+        position += 1
     return digits[written].tobytes().decode("ascii")
 
 
@@ -231,8 +231,8 @@ def _runs(counts: str) -> Integers:
     length = last + 1 - first
     if length.max() > _LONGEST_NUMBER:
         raise BadMask(f"mask {_quoted(counts)}: a number of {length.max()} digits")
-    place = np.arange(code.size) - np.repeat(first, length)
-    runs = np.add.reduceat((code & 31) << (5 * place), first)
+    position = np.arange(code.size) - np.repeat(first, length)
+    runs = np.add.reduceat((code & 31) << (5 * position), first)
     runs -= ((code[last] >> 4) & 1) << (5 * length)
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])

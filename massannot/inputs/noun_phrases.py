@@ -1,11 +1,11 @@
 """Noun phrases of an English sentence, by word lists and neighbourhood alone: no model, no network.
 
 A phrase is a run of words between words that are never part of a name for a thing: articles,
-prepositions, pronouns, question words, auxiliaries, and verbs where they stand after a noun. It
-keeps its place, so that `text[start:end]` is the phrase.
+prepositions, pronouns, question words, auxiliaries, and verbs after a noun. `text[start:end]` is
+the phrase.
 
-Limits, on purpose: English only, and Latin letters only (other words end a phrase); a verb that is
-in none of the lists is taken for a noun ("the ball zigzags" gives "ball zigzags"), and a noun that
+Limits, on purpose: English only, and Latin letters only (other words end a phrase); a verb outside
+the lists is taken for a noun ("the ball zigzags" gives "ball zigzags"), and a noun that
 is also a listed verb is lost after another noun ("car crash" gives "car"); "the man with a hat"
 gives "man" and "hat", never the whole; pronouns are not resolved; names for parts, places and
 measures ("bottom", "direction", "video") are not things to look for; at most five words a phrase,
@@ -24,7 +24,7 @@ LONGEST_WORD = 40
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """`text` is the sentence's own letters from `start` to `end`, exclusive."""
+    """The letters of a sentence from `start` to `end`, exclusive."""
 
     text: str
     start: int
@@ -32,24 +32,24 @@ class NounPhrase:
 
 
 def noun_phrases(text: str) -> tuple[NounPhrase, ...]:
-    """The phrases of a text in their order; one that is named again counts once."""
-    found: dict[str, NounPhrase] = {}
+    """The phrases of a text in their order, each once."""
+    phrases: dict[str, NounPhrase] = {}
     run: list[re.Match[str]] = []
     determined = False  # an article stands before the run, so its first word is no verb
     end = 0
     for word in _WORD.finditer(text):
         if _BORDER.search(text, end, word.start()):
-            _keep(found, text, run)
+            _add(phrases, text, run)
             run, determined = [], False
         end = word.end()
         plain = word.group().lower().replace("’", "'")
         if _ends_a_phrase(plain, run, determined):
-            _keep(found, text, run)
+            _add(phrases, text, run)
             run, determined = [], plain in _DETERMINERS
         else:
             run.append(word)
-    _keep(found, text, run)
-    return tuple(found.values())
+    _add(phrases, text, run)
+    return tuple(phrases.values())
 
 
 def _ends_a_phrase(word: str, run: list[re.Match[str]], determined: bool) -> bool:
@@ -62,7 +62,8 @@ def _ends_a_phrase(word: str, run: list[re.Match[str]], determined: bool) -> boo
     return False
 
 
-def _keep(found: dict[str, NounPhrase], text: str, run: list[re.Match[str]]) -> None:
+def _add(phrases: dict[str, NounPhrase], text: str, run: list[re.Match[str]]) -> None:
+    """Add the phrase in a run of words, unless it names no thing or is known."""
     words = list(run)
     while words and _is_no_thing(words[-1].group().lower()):
         words.pop()
@@ -73,7 +74,7 @@ def _keep(found: dict[str, NounPhrase], text: str, run: list[re.Match[str]]) -> 
         return
     start, end = words[0].start(), words[-1].end()
     phrase = NounPhrase(text[start:end], start, end)
-    found.setdefault(" ".join(phrase.text.lower().split()), phrase)
+    phrases.setdefault(" ".join(phrase.text.lower().split()), phrase)
 
 
 def _describes(word: str) -> bool:

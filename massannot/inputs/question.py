@@ -1,14 +1,17 @@
-"""Question: one row of a manifest, as the table `questions` keeps it.
+"""Question: one row of a manifest, as the table `questions` stores it.
 
-A row without a question (a caption, or entities alone) is kept all the same. A row that cannot be
-used has a `problem`: it is asked of no clip, and becomes a row of `failures`.
+A row with a caption or entities alone is a Question too. A row that cannot be used has a `problem`:
+it is asked of no clip, and becomes a row of `failures`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from massannot.errors import NotUnicode
+from massannot.inputs.text import escaped, is_unicode
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Question:
-    """What a manifest says in one row; `uri` is the video as this machine finds it."""
+    """One row of a manifest; `uri` is the video's address for this machine."""
 
     question_id: str
     uri: str
@@ -41,7 +44,7 @@ class Question:
     """Every other column, as a JSON object."""
     problem: Problem | None = None
     problem_type: str | None = None
-    """This and what follows is about the answer, see rft/expected.py."""
+    """This and the following fields describe the answer, see questions/expected.py."""
     options: tuple[str, ...] | None = None
     unit: str | None = None
     tolerance: float | None = None
@@ -51,7 +54,7 @@ class Question:
     evidence_boxes: tuple[float, ...] | None = None
     """t, x0, y0, x1, y1, one box after the other."""
     entity_spans: tuple[int | None, ...] | None = None
-    """Start and end in the question for each of `entities`; None: not named there."""
+    """Start and end in the question for each of `entities`; None: the question does not name it."""
 
     def row(self, *, clip_ids: tuple[str, ...] = ()) -> dict[str, Any]:
         """The row of `questions`, answered by these clips in the order of time."""
@@ -72,6 +75,29 @@ class Question:
         if values["problem"] is not None:
             values["problem"] = Problem(**values["problem"])
         return cls(**values)
+
+
+def with_valid_text(question: Question, *, where: str) -> Question:
+    """The question as tables can hold it. Text that is no valid Unicode is spelt out, and a problem
+    that names its fields. `where`: the file and row, for people."""
+    valid: dict[str, Any] = {}
+    for name, value in vars(question).items():
+        if _is_broken(value):
+            valid[name] = escaped(value)
+        elif isinstance(value, tuple) and any(map(_is_broken, value)):
+            valid[name] = tuple(escaped(v) if _is_broken(v) else v for v in value)
+    if not valid:
+        return question
+    problem = question.problem or Problem(
+        NotUnicode.reason,
+        f"{where}: found text that is no valid Unicode in {', '.join(valid)}, expected UTF-8 and "
+        "whole characters; write the row anew",
+    )
+    return replace(question, **valid, problem=problem)
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, str) and not is_unicode(value)
 
 
 _TUPLES = ("entities", "options", "evidence_times_s", "evidence_boxes", "entity_spans")

@@ -1,4 +1,4 @@
-"""Sources: what a user types to say which videos. One syntax for `annotate` and `plan`.
+"""Sources: the arguments that name videos, in one syntax for `annotate` and `plan`.
 
 A file, a folder, a glob, the same at s3://, gs:// and hf://, @list.txt, a WebDataset tar, an output
 folder of cosmos-curate; `{000..012}` and `{a,b}` stand for several. (Manifests: see manifest.py.)
@@ -21,11 +21,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from massannot.errors import UsageError
+from massannot.errors import ClipError, UsageError
 from massannot.inputs import cosmos_curate, webdataset
 from massannot.inputs.manifest import is_manifest
-from massannot.inputs.names import VIDEO_ENDINGS, Identities, Names, is_video_name
-from massannot.inputs.question import Question
+from massannot.inputs.question import Problem, Question
+from massannot.inputs.text import (
+    START_BYTES,
+    VIDEO_ENDINGS,
+    Identities,
+    TextColumn,
+    escaped,
+    is_unicode,
+    is_video_name,
+    looks_binary,
+    refuse_impossible_name,
+)
 from massannot.storage import tar_store
 from massannot.storage.path import beside
 from massannot.storage.store import is_remote, local_path, refuse_credentials, scheme_of, store_of
@@ -35,12 +45,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Found:
-    """What sources name, before anything is opened."""
+    """Videos and manifests that sources name, before anything is opened."""
 
     videos: Sequence[str] = ()
-    """Files that were named, in order: a tuple of few, Names of many."""
+    """Files that were named, in order: a tuple of few, a TextColumn of many."""
     rows: tuple[Question, ...] = ()
-    """Videos that something is known of: their ids and captions."""
+    """Videos that come with an id or a caption, and names with a problem."""
     manifests: tuple[str, ...] = ()
     """Files that name further videos."""
 
@@ -48,45 +58,41 @@ class Found:
 def find(sources: Sequence[str]) -> Found:
     """Every video of the sources, in order: sources as given, files of a folder or glob by name.
 
-    Raises UsageError for a source that is not there or gives no video.
+    Raises UsageError for a source that does not exist or gives no video.
     """
     if not sources:
         raise UsageError("no video was named; give files, folders, globs or @list.txt")
     _real_folder.cache_clear()  # links and the working folder may have changed
-    names, identities = Names(), Identities()
+    names, identities = TextColumn(), Identities()
     rows: dict[str, Question] = {}
     manifests: dict[str, None] = {}
-    for each in sources:
-        for source in _spelt_out(each):
-            for found in _found(source):
-                if isinstance(found, Question):
-                    rows.setdefault(found.uri, found)
-                elif is_manifest(found):
-                    manifests[found] = None
+    for argument in sources:
+        if not argument.startswith("@") and not is_unicode(argument):
+            raise UsageError(f"{escaped(argument)}: found a name that is not UTF-8; rename it")
+        for source in _spelt_out(argument):
+            for item in _named_by(source):
+                if isinstance(item, Question):
+                    rows.setdefault(item.uri, item)
+                elif is_manifest(item):
+                    manifests[item] = None
                 else:
-                    names.add(found)
-                    identities.add(_one_name(found))
+                    names.add(item)
+                    identities.add(_one_name(item))
     return Found(_each_once(names, identities), _with_own_ids(rows.values()), tuple(manifests))
 
 
-def _each_once(names: Names, identities: Identities) -> Sequence[str]:
-    """Under the first of its names."""
+def _each_once(names: TextColumn, identities: Identities) -> Sequence[str]:
+    """Each video under the first of its names."""
     again = identities.repeated()
     if again:
-        return Names(name for n, name in enumerate(names) if n not in again)
+        return TextColumn(name for n, name in enumerate(names) if n not in again)
     return names
-
-
-def find_videos(sources: Sequence[str], *, limit: int | None = None) -> tuple[str, ...]:
-    """The addresses alone; manifests among the sources are not read. Raises UsageError."""
-    found = find(sources)
-    return (*found.videos, *(row.uri for row in found.rows))[:limit]
 
 
 def chosen(
     videos: Sequence[T], *, limit: int | None = None, sample: str = "first", seed: int = 0
 ) -> Sequence[T]:
-    """At most `limit` of them, the first or a random sample, in their own order."""
+    """At most `limit` of the videos, the first or a random sample, in their own order."""
     if limit is None or limit >= len(videos):
         return videos
     if sample == "first":
@@ -94,8 +100,8 @@ def chosen(
     return [videos[n] for n in sorted(random.Random(seed).sample(range(len(videos)), limit))]
 
 
-def _found(source: str) -> Iterator[str | Question]:
-    """What one source names, lists included."""
+def _named_by(source: str) -> Iterator[str | Question]:
+    """The videos of one source, or of the lines of a list."""
     if source.startswith("@"):
         yield from _listed(source[1:])
     else:
@@ -109,7 +115,7 @@ def _of(source: str) -> Iterator[str | Question]:
     elif is_remote(source):
         yield from _remote(source)
     elif scheme_of(source):
-        store_of(source)  # says which kinds there are
+        store_of(source)  # its error lists the kinds of address
     elif os.path.isdir(source):
         yield from _inside(source)
     elif os.path.exists(source):
@@ -155,8 +161,8 @@ def _below(folder: str) -> Iterator[str]:
                     folders.append(entry.path)
     except PermissionError:
         return  # lost+found, and other people's folders
-    for each in folders:
-        yield from _below(each)
+    for inner in folders:
+        yield from _below(inner)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -167,8 +173,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _videos_or_tars(folder: str, files: Iterable[str]) -> Iterator[str | Question]:
-    """In the order of their paths."""
-    videos, tars = Names(), []
+    """The videos by path, else the samples of the tars."""
+    videos, tars = _Paths(), []
     for file in files:
         if is_video_name(file):
             videos.add(file)
@@ -184,11 +190,45 @@ def _videos_or_tars(folder: str, files: Iterable[str]) -> Iterator[str | Questio
 
 
 def _matching(pattern: str) -> Iterator[str | Question]:
-    found = Names(path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
-    if not found:
+    paths = _Paths()
+    for path in glob.iglob(pattern, recursive=True):
+        if os.path.isfile(path):
+            paths.add(path)
+    if not paths:
         raise UsageError(f"{pattern}: matches no file; quote it if it should match itself")
-    for path in found.drained_in_order():
-        yield from _file(path)
+    for item in paths.drained_in_order():
+        yield from _file(item) if isinstance(item, str) else [item]
+
+
+class _Paths:
+    """Files of a folder or glob. One bad name of many is a row with a problem, not an error."""
+
+    def __init__(self) -> None:
+        self._good = TextColumn()
+        self._bad: list[str] = []
+
+    def add(self, path: str) -> None:
+        if is_unicode(path):
+            self._good.add(path)
+        else:
+            self._bad.append(path)
+
+    def __len__(self) -> int:
+        return len(self._good) + len(self._bad)
+
+    def drained_in_order(self) -> Iterator[str | Question]:
+        """By name, the bad ones last; empty afterwards."""
+        yield from self._good.drained_in_order()
+        for path in sorted(self._bad):
+            try:
+                refuse_impossible_name(path)
+            except ClipError as error:
+                yield _unusable(escaped(path), error)
+
+
+def _unusable(where: str, error: ClipError) -> Question:
+    """A row for a name that no file, or no table, can have. `where` stands for its address."""
+    return Question(where, where, problem=Problem(error.reason, str(error)))
 
 
 def _remote(source: str) -> Iterator[str | Question]:
@@ -204,7 +244,7 @@ def _remote(source: str) -> Iterator[str | Question]:
     if glob.has_magic(source):
         folder = source[: re.search(r"[*?\[]", source).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has
         wanted = re.compile(_as_regex(source))
-        matching = Names(file for file in _shown(source, folder) if wanted.fullmatch(file))
+        matching = TextColumn(file for file in _shown(source, folder) if wanted.fullmatch(file))
         if not matching:
             raise UsageError(f"{source}: matches no file")
         for file in matching:
@@ -238,8 +278,8 @@ def _as_regex(pattern: str) -> str:
 
 def _listed(name: str) -> Iterator[str | Question]:
     """Each line's videos; empty lines and lines that start with # are left out. A relative name is
-    relative to the list. A file that is not there is kept: one bad line of many is a failed video,
-    not a wrong command."""
+    relative to the list. One bad line of many is a failed video, not a wrong command: a file that
+    is not there is kept, and a name that no file can have becomes a row with a problem."""
     number = 0
     for number, line in enumerate(_lines(name), start=1):
         if line.startswith("@"):
@@ -247,24 +287,34 @@ def _listed(name: str) -> Iterator[str | Question]:
         for source in _spelt_out(beside(name, line)):
             try:
                 refuse_credentials(source)
+                refuse_impossible_name(source)
                 if _is_there_or_pattern(source):
                     yield from _of(source)
                 else:
                     yield source
             except UsageError as error:
                 raise UsageError(f"@{name}, entry {number}: {error}") from error
+            except ClipError as error:
+                where = f"@{escaped(name.rpartition('/')[2])}, entry {number}"
+                yield _unusable(where, error)
     if not number:
         raise UsageError(f"@{name}: names no video; expected one a line")
 
 
 def _lines(name: str) -> Iterator[str]:
-    """What stands in a list, one after the other: it may be long."""
+    """The entries of a list, one after the other: it may be long."""
     try:
-        with io.TextIOWrapper(store_of(name).open(name), encoding="utf-8-sig") as lines:
-            for line in lines:
+        with store_of(name).open(name) as file:
+            if looks_binary(file.read(START_BYTES)):
+                raise UsageError(
+                    f"@{name}: cannot be read as a list of videos: found a binary file or UTF-16, "
+                    "expected one name a line, in UTF-8"
+                )
+            file.seek(0)
+            for line in io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape"):
                 if line.strip() and not line.startswith("#"):
                     yield line.strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"@{name}: cannot be read as a list of videos: {error}") from error
 
 
@@ -276,21 +326,21 @@ def _is_there_or_pattern(source: str) -> bool:
 
 def _spelt_out(source: str) -> Iterator[str]:
     """`{000..012}` and `{a,b}` become several sources; a file of that very name stays one."""
-    found = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", source)
-    if not found or os.path.exists(source.removeprefix("@")):
+    braces = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", source)
+    if not braces or os.path.exists(source.removeprefix("@")):
         yield source
         return
-    first, last, words = found.groups()
+    first, last, words = braces.groups()
     if words is None:
         width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
         numbers = range(int(first), int(last) + 1)
         if not numbers:
-            raise UsageError(f"{source}: found {found[0]}, expected the smaller number first")
+            raise UsageError(f"{source}: found {braces[0]}, expected the smaller number first")
         values = [str(number).zfill(width) for number in numbers]
     else:
         values = words.split(",")
     for value in values:
-        yield from _spelt_out(source[: found.start()] + value + source[found.end() :])
+        yield from _spelt_out(source[: braces.start()] + value + source[braces.end() :])
 
 
 def _one_name(uri: str) -> str:
@@ -313,7 +363,7 @@ def _real_folder(folder: str) -> str:
 def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:
     """Ids name one row: of tars that use a name again, the tar's own name comes before it."""
     taken: set[str] = set()
-    kept = []
+    renamed = []
     for row in rows:
         question_id = row.question_id
         if question_id in taken:
@@ -321,8 +371,8 @@ def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:
         if question_id in taken:
             question_id = row.uri
         taken.add(question_id)
-        kept.append(replace(row, question_id=question_id))
-    return tuple(kept)
+        renamed.append(replace(row, question_id=question_id))
+    return tuple(renamed)
 
 
 def _endings() -> str:

@@ -1,4 +1,7 @@
-"""Span: a stretch of a video that is annotated, and what is wanted of it."""
+"""Span: a stretch of a video that is annotated, with the phrases and questions about it.
+
+VideoSource: the file, its spans, and the state in which it was seen.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from massannot.errors import UsageError
 from massannot.inputs.question import Question
 
 ORIGINS = ("scene", "entities", "prompt", "caption", "question")
-"""Whose phrases come first."""
+"""The order of a clip's phrases, by origin."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a video, in seconds after its first frame. With an end it is one clip; without
-    it is cut every `Sampling.clip_s`. Phrases and ids ride along untouched."""
+    """A stretch of a video, in seconds after its first frame. With an end it is one clip; without,
+    it is cut every `Sampling.clip_s`."""
 
     start_s: float | None = None
     end_s: float | None = None
@@ -31,9 +34,25 @@ class Span:
                 raise UsageError(f"span: found {self.start_s} to {self.end_s} s, expected numbers")
 
 
+@dataclass(frozen=True, slots=True)
+class VideoSource:
+    """A video to read. No `spans`: the whole video, with nothing to look for."""
+
+    uri: str
+    spans: tuple[Span, ...] = ()
+    source_id: str | None = None
+    """The user's own id of it."""
+    size_bytes: int | None = None
+    """Of the file when it was seen; None: nobody looked, or it was not there."""
+    mtime_ns: int | None = None
+    license: str | None = None
+    etag: str | None = None
+    """The store's tag of the state that was seen, where it is no local file."""
+
+
 def united(spans: Sequence[Span]) -> Span:
-    """What is wanted of a clip that several spans turn out to hold: the first span, asked
-    everything that any of them asks, as if it had been asked once."""
+    """Merge spans that turned out to be the same clip: the first span, with the phrases and
+    questions of all."""
     first, *others = spans
     if not others:
         return first
@@ -48,8 +67,8 @@ def united(spans: Sequence[Span]) -> Span:
 
 
 def in_order(phrases: Iterable[Phrase]) -> tuple[Phrase, ...]:
-    """By origin, then question. A phrase that differs from an earlier one in case or article alone
-    takes the earlier spelling, so that the detector is asked once."""
+    """Phrases sorted by origin, then question. One that differs from an earlier phrase in case or
+    article alone takes the earlier spelling, so that the detector sees it once."""
     ordered = sorted(phrases, key=lambda p: (ORIGINS.index(p.origin), p.question_id or ""))
     spelling: dict[str, str] = {}
     spelt = (replace(p, text=spelling.setdefault(_plain(p.text), p.text)) for p in ordered)

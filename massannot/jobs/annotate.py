@@ -1,205 +1,248 @@
-"""One `annotate` job, from the user's wishes to an exit code: run, films, report, summary."""
+"""`massannot annotate`: plan, run, films, report and summary in one command.
+
+From Python `massannot.annotate("ball.mp4", prompts=["a ball"])` takes the same road.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-import signal
-import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
+from massannot.dataset.record import LoadedWeights, RunRecord
+from massannot.engine import local
+from massannot.engine.progress import Progress, silent
+from massannot.engine.settings import ExecutorSettings
 from massannot.engine.tally import RunSummary
 from massannot.errors import UsageError
 from massannot.inputs.manifest import is_manifest
-from massannot.jobs import api, estimate
+from massannot.inputs.phrase_list import phrases_of
 from massannot.jobs.console import Watcher
-from massannot.models.runtime import pick
+from massannot.jobs.drawing import films_of, report_of
+from massannot.jobs.estimate import time_ahead
+from massannot.jobs.outcome import Outcome, exit_code, run_lines
+from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
+from massannot.jobs.previews import drop_previews
+from massannot.jobs.reuse import reusable_record
+from massannot.jobs.run import RunOptions, execute
 from massannot.models.weights import require
-from massannot.plan.planned_videos import Plan, deal
-from massannot.recipes.models import default_profile, needed_weights, notes, without_effect
-from massannot.recipes.spec import Choice
-from massannot.video.reader import Sampling
+from massannot.plan.deal import deal
+from massannot.plan.folder import PlannedShard
+from massannot.plan.planned_videos import PlannedVideos
+from massannot.recipes.digests import record_of
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import needed_weights, pinned
+from massannot.recipes.spec import RunSpec
+from massannot.storage.path import place, resolved
+from massannot.video.sampling import Sampling
 from massannot.viewers.summary import as_text, facts
 
-DONE, TOO_MANY_FAILED, NOTHING_RAN, INTERRUPTED = 0, 3, 4, 75
+DEFAULT_OUT = "massannot-out"
+DEFAULT_SETTINGS = ExecutorSettings()
 
 
 @dataclass(frozen=True)
-class Job:
-    """What was asked for on the command line."""
+class Annotated:
+    """A finished run: `dataset` is None when no clip could be annotated."""
 
-    videos: tuple[str, ...]
-    prompts: tuple[str, ...]
     out: Path
-    choice: Choice
-    sampling: Sampling = Sampling()
-    device: str = "auto"
-    workers: int | None = None
-    limit: int | None = None
-    sample: str = "first"
-    seed: int = 0
-    root: str | None = None
-    films: bool = True
-    max_failed: float = 0.0
-    reuse: Path | None = None
-    keep_depth: bool = False
+    run: RunSummary
+    dataset: Dataset | None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A job that is over, told twice: for people and for scripts."""
+class BegunRun:
+    """A run whose folder is its own and whose shards are planned."""
 
-    code: int
-    text: str
-    as_json: dict[str, Any]
-
-
-def run(job: Job, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> int:
-    """Do the job, print the summary to stdout, and give the exit code of DESIGN: 0, 3, 4 or 75."""
-    return told(lambda: do(job, quiet=quiet, verbose=verbose), as_json=as_json)
-
-
-def told(errand: Callable[[], Outcome], *, as_json: bool) -> int:
-    """Run an errand that takes long, print what came of it to stdout, and give its exit code."""
-    asked = (signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.signal(number, _end_between_clips) for number in asked]
-    try:  # while clips are worked on, the executor's own handlers are there
-        outcome = errand()
-    finally:
-        for number, handler in zip(asked, before, strict=True):
-            signal.signal(number, handler)
-    if as_json:
-        print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))
-    else:
-        print(outcome.text)
-    return outcome.code
+    spec: RunSpec
+    """With every model of a hub pinned."""
+    layout: Layout
+    record: RunRecord
+    shards: tuple[PlannedShard, ...]
+    n_videos: int
+    added: Totals
+    """What this start added to the folder's plan."""
 
 
-def _end_between_clips(number: int, frame: object) -> None:
-    """Asked to stop while nothing runs: before the workers, or while films are drawn."""
-    print("interrupted; the same command continues", file=sys.stderr)
-    sys.exit(INTERRUPTED)
+def annotate(
+    videos: str | Path | Sequence[str | Path],
+    *,
+    prompts: Sequence[str] = (),
+    out: str | Path = DEFAULT_OUT,
+    profile: str = "auto",
+    spec: RunSpec | None = None,
+    settings: ExecutorSettings = DEFAULT_SETTINGS,
+    reuse: str | Path | None = None,
+    keep_depth: bool = False,
+    progress: Progress = silent,
+) -> Annotated:
+    """Annotate videos into the folder `out`; clips that it already holds are not done again.
+
+    `videos` are files, folders, globs, addresses, @lists and more (see inputs/sources.py), or
+    manifests (see inputs/manifest.py), which also say what to look for in their own videos.
+    `prompts` name what to look for everywhere. `spec` holds every other choice, see
+    recipes.model_flags.run_spec; without it `profile` names the models. Raises UsageError,
+    NothingToRun; a clip that fails is a row of the table `failures`.
+    """
+    sources = [videos] if isinstance(videos, str | Path) else list(videos)
+    spec = spec or run_spec(flags=ModelFlags(profile=profile))
+    spec = replace(spec, sources=tuple(map(str, sources)), phrases=phrases_of(prompts))
+    options = RunOptions(reuse=None if reuse is None else place(reuse), keep_depth=keep_depth)
+    begun = begin(spec, place(out), options, needs_phrases=False)
+    summary = _execute(begun, settings, options, progress=progress)
+    dataset = Dataset(begun.layout)  # an interrupted run may have published nothing yet
+    return Annotated(begun.layout.out, summary, dataset if dataset.names else None)
 
 
-def do(job: Job, *, quiet: bool = False, verbose: bool = False) -> Outcome:
-    """The job itself. Progress goes to stderr, nothing to stdout."""
+def run(
+    spec: RunSpec,
+    out: Path,
+    settings: ExecutorSettings,
+    options: RunOptions,
+    *,
+    films: bool = True,
+    warnings: Sequence[str] = (),
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Outcome:
+    """The command: plan and annotate, then draw films and the report. Progress goes to stderr.
+
+    Raises UsageError, OtherRecipe, MissingWeights, NothingToRun.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"-o {out}: found a file, expected a folder; choose another name")
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
-        if job.out.exists() and not job.out.is_dir():
-            raise UsageError(f"-o {job.out}: found a file, expected a folder; choose another name")
-        device = device_of(job.device)
-        plan = _plan(job)
-        job.choice.build()  # what cannot be built is said before anything is promised
-        choice = api.as_begun(job.choice, job.out)
-        require(needed_weights(choice))
-        watcher.say(_before(job, plan, device))
-        done = api.annotate_plan(
-            plan,
-            out=job.out,
-            choice=choice,
-            sampling=job.sampling,
-            device=job.device,
-            workers=job.workers,
-            reuse=job.reuse,
-            keep_depth=job.keep_depth,
-            progress=watcher.watch,
-        )
-        films: list[Path] = []
+        begun = begin(spec, out, options, settings=settings, say=watcher.say)
+        watcher.say(_ahead(begun, settings, warnings))
+        done = _execute(begun, settings, options, progress=watcher.watch, previews=films)
+        dataset = Dataset(begun.layout)
+        drawn: list[Path] = []
         report = None
-        if done.dataset is not None and job.films and not done.run.interrupted:
+        if dataset.names and films and not done.interrupted:
             watcher.say("drawing films")
-            films = api.films_of(done.dataset, each=lambda film: None)
-            report = api.report_of(done.dataset)
-    code = exit_code(done.run, job.max_failed)
-    return Outcome(code, _as_text(job, done, films, report), _as_json(done, films, report, code))
+            drawn = films_of(dataset, drawn=lambda film: None)
+            drop_previews(begun.layout)
+            report = report_of(dataset)
+    annotated = Annotated(out, done, dataset if dataset.names else None)
+    code = exit_code(done, options.max_failed)
+    text = _as_text(annotated, begun.record, drawn, report)
+    return Outcome(code, text, _as_json(annotated, drawn, report, code))
 
 
-def device_of(wish: str) -> str:
-    """What --device means here. Raises UsageError, NothingToRun for one that is not there."""
-    check_device(wish)
-    return pick(wish)
+def begin(
+    spec: RunSpec,
+    out: Path,
+    options: RunOptions,
+    *,
+    settings: ExecutorSettings = DEFAULT_SETTINGS,
+    say: Say = lambda line: None,
+    needs_phrases: bool = True,
+) -> BegunRun:
+    """Plan the spec's videos into the output folder: new ones get shards of their own.
+
+    `needs_phrases`: refuse a recipe that looks for things when no video names any; questions alone
+    are enough without. What cannot be built, found or loaded is refused before anything is
+    written. Raises what `run` raises.
+    """
+    layout = Layout(out)
+    existing = run_record.read(layout)
+    known = None if existing is None or not existing.spec.get("models") else existing.spec
+    spec = pinned(spec, known=None if known is None else RunSpec.from_json(known).models)
+    pipeline = spec.pipeline()
+    require(needed_weights(spec))
+    if options.reuse is not None:
+        reusable_record(options.reuse, spec)
+    if settings.executor == "local":
+        local.devices(settings.device, settings.workers)
+    videos = videos_of(spec, needs_phrases=needs_phrases and pipeline.uses_phrases)
+    record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
+    _refuse_other_folder(layout, record, spec, videos)
+    added = Totals()
+    probes = layout.local / "_run" / PROBES
+    while new := plans.new_videos(layout, videos):
+        with_costs, added = probed(spec, new, probes, say=say)
+        first_number = len(plans.shard_table(layout))
+        shards = deal(with_costs, shard_cost=spec.shard_pixels, first_number=first_number)
+        if plans.add(layout, shards, first_number=first_number):
+            break  # else another driver was first: its plan is read, and this one tried again
+    shutil.rmtree(probes, ignore_errors=True)
+    return BegunRun(spec, layout, record, plans.shards_of(layout, videos), len(videos), added)
 
 
-def check_device(wish: str) -> None:
-    """Raises UsageError for what names no device, whether or not this machine has it."""
-    if wish not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d+", wish):
-        raise UsageError(f"--device {wish}: expected auto, cpu, cuda or cuda:N")
-
-
-def _plan(job: Job) -> Plan:
-    """What to read and what to look for. Raises UsageError when that is nothing."""
-    plan = deal(
-        api.videos_of(
-            job.videos,
-            phrases=api.phrases_of(job.prompts),
-            limit=job.limit,
-            sample=job.sample,
-            seed=job.seed,
-            root=job.root,
+def _refuse_other_folder(
+    layout: Layout, record: RunRecord, spec: RunSpec, videos: PlannedVideos
+) -> None:
+    """Raises UsageError where relative names would mean other files than at the first start."""
+    first = record.spec.get("folder")
+    if first is None or spec.folder is None or first == spec.folder:
+        return
+    relative = next((v.uri for v in videos if resolved(v.uri, folder="/") != v.uri), None)
+    if relative is not None:
+        raise UsageError(
+            f"{relative}: relative names of {layout.out} start from {first}, where it was begun; "
+            "give the command there, or an absolute name"
         )
+
+
+def _execute(
+    begun: BegunRun,
+    settings: ExecutorSettings,
+    options: RunOptions,
+    *,
+    progress: Progress,
+    previews: bool = False,
+) -> RunSummary:
+    return execute(
+        begun.spec,
+        begun.record,
+        begun.layout,
+        begun.shards,
+        settings,
+        options,
+        progress=progress,
+        previews=previews,
     )
-    api.refuse_nothing_asked(span for video in plan.videos for span in video.spans)
-    return plan
 
 
-def _before(job: Job, plan: Plan, device: str) -> str:
+def _ahead(begun: BegunRun, settings: ExecutorSettings, warnings: Sequence[str]) -> str:
     """Before the first frame: profile, device, what will be looked for, how long it may take."""
-    profile = default_profile() if job.choice.profile == "auto" else job.choice.profile
-    asked = [f"what {video} asks for" for video in job.videos if is_manifest(video)]
-    texts = [phrase.text for phrase in api.phrases_of(job.prompts)]
-    ahead = estimate.sentence(
-        [video.uri for video in plan.videos],
-        job.sampling,
-        profile=profile,
-        device=device,
-        workers=job.workers or 1,
+    spec = begun.spec
+    wanted = [*map(repr, spec.phrases)]
+    wanted += [f"what {source} asks for" for source in spec.sources if is_manifest(source)]
+    device = settings.device
+    if settings.executor == "local":
+        device = local.devices(device, settings.workers)[0]
+    ahead = time_ahead(
+        spec,
+        begun.n_videos,
+        begun.added.frames,
+        begun.added.clips,
+        device,
+        settings.workers or 1,
     )
-    known = ", less what is there already" if Layout(job.out).run.is_dir() else ""
     return (
-        f"profile {profile} on {device}; looking for "
-        + ", ".join([*map(repr, texts), *asked])
-        + f"\nahead: {ahead}{known}"
-        + "".join(f"\nNOTE: {note}" for note in notes(job.choice))
-        + "".join(f"\nwarning: {sentence}" for sentence in without_effect(job.choice))
+        f"profile {spec.profile} on {device}; looking for "
+        + (", ".join(wanted) or "what the sources' captions name")
+        + f"\nahead: {ahead}"
+        + "".join(f"\nwarning: {sentence}" for sentence in (*warnings, *_shorter(spec)))
     )
 
 
-def exit_code(summary: RunSummary, max_failed: float) -> int:
-    """0, 3 or 75. `max_failed` is a share of the clips, and of the rows of manifests."""
-    if summary.interrupted:
-        return INTERRUPTED
-    if summary.questions.bad_share > max_failed:
-        return TOO_MANY_FAILED
-    failed = summary.failed + summary.quarantined
-    settled = summary.done + failed
-    if settled and failed / settled > max_failed:
-        return TOO_MANY_FAILED
-    return DONE
+def _shorter(spec: RunSpec) -> tuple[str, ...]:
+    """Where clips are shorter than was asked for; by default every frame of a clip fits."""
+    sentence = spec.sampling.shorter_clips
+    return (sentence,) if sentence and spec.sampling.clip_s != Sampling.clip_s else ()
 
 
-def run_lines(run: RunSummary) -> list[str]:
-    """How a run stands: counts that close, failures by class, and a manifest's rows."""
-    speed = ""
-    if run.done_now:
-        speed = (
-            f"; {run.done_now} now in {run.seconds:.1f} s, "
-            f"{1000 * run.seconds / max(run.frames_now, 1):.0f} ms a frame"
-        )
-    lines = [run.counts + speed]
-    if run.interrupted:
-        lines.append("interrupted; the same command continues")
-    lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
-    return [*lines, *run.questions.lines]
-
-
-def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | None) -> str:
+def _as_text(done: Annotated, record: RunRecord, films: list[Path], report: Path | None) -> str:
     lines = run_lines(done.run)
-    if done.dataset is None:
+    if done.dataset is None or not done.run.done:
         return "\n".join(lines)
     looks = []
     if films:
@@ -207,33 +250,29 @@ def _as_text(job: Job, done: api.Annotated, films: list[Path], report: Path | No
     if report is not None:
         looks.append(f"report: {report}")
     looks.append(f"tables: {done.out}/data/*/*.parquet (`massannot inspect {done.out}`)")
+    current = run_record.read(done.dataset.layout)
     text = as_text(
         facts(done.dataset),
         out=done.out,
-        models=_models(done.dataset),
-        notes=notes(job.choice),
+        models=_model_lines(() if current is None else current.weights),
+        notes=record.notes,
         looks=looks,
     )
     return "\n".join([text, *lines])
 
 
-def _models(dataset: Dataset) -> list[str]:
+def _model_lines(weights: Sequence[LoadedWeights]) -> list[str]:
     """A line a job: which model, whose weights, under which licence."""
-    record = run_record.read(dataset.layout)
-    if record is None:
-        return []
-    shown = []
-    for w in record.weights:
-        source = f" {w.weights}" if w.weights else ""
-        at = f" @ {w.revision[:8]}" if w.revision and w.weights else ""
-        license = f" ({w.license})" if w.license else ""
-        shown.append(f"{w.name}{source}{at}{license}")
-    return list(dict.fromkeys(shown))
+    lines = []
+    for card in weights:
+        source = f" {card.weights}" if card.weights else ""
+        commit = f" @ {card.revision[:8]}" if card.revision and card.weights else ""
+        license = f" ({card.license})" if card.license else ""
+        lines.append(f"{card.name}{source}{commit}{license}")
+    return list(dict.fromkeys(lines))
 
 
-def _as_json(
-    done: api.Annotated, films: list[Path], report: Path | None, code: int
-) -> dict[str, Any]:
+def _as_json(done: Annotated, films: list[Path], report: Path | None, code: int) -> dict[str, Any]:
     return {
         "out": str(done.out),
         "exit_code": code,

@@ -1,16 +1,12 @@
-"""How long a job may take, said before its first frame: frames ahead, times what a frame costs; and
-how long its first clip may take before it counts as hung.
+"""What a plan will take, measured on a pilot of its clips; and rough guesses before that.
 
-Rough on purpose: headers of at most a few videos are read, and the costs are those measured on one
-CPU thread (BENCHMARKS.md). Where nothing was measured, nothing is promised.
-
-What a plan will take, measured on a few of its clips: device time, decoding, disk, and what is
-the narrowest of them. The rest is proportion: models' and decoders' time to pixels, tables to
-frames.
+The rest is proportion: models' and decoders' time to annotated pixels, tables to frames. Intervals
+come from the spread between the pilot's clips and between its shards.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import tempfile
 import time
@@ -20,54 +16,83 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from massannot.clip import Clip
+from massannot.dataset import plans
+from massannot.dataset import record as run_record
+from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine import local
+from massannot.engine import execution, local
 from massannot.engine.progress import ClipDone, Event, Progress
+from massannot.engine.settings import ExecutorSettings
 from massannot.engine.watchdog import Patience
 from massannot.errors import ClipError, NothingToRun
-from massannot.jobs.kept_choice import KeptChoice
+from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
+from massannot.inputs.span import Span
+from massannot.jobs.plan import read_record
 from massannot.models.runtime import torch_state
-from massannot.plan.folder import read_shard, shard_table
-from massannot.plan.planned_videos import PlannedVideo, deal
-from massannot.plan.record import PlanRecord
-from massannot.recipes.models import default_profile
-from massannot.video.reader import Sampling, Span, probe, read_clips, release
+from massannot.models.weights import require
+from massannot.plan.deal import deal
+from massannot.plan.folder import FinishedPlan, PlannedShard, read_shard, shard_table
+from massannot.plan.planned_videos import PlannedVideo, PlannedVideos
+from massannot.recipes.digests import record_of
+from massannot.recipes.models import needed_weights
+from massannot.recipes.spec import RunSpec
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
-CLIPS = 32
+PILOT = 32
+"""Clips that are annotated to measure a plan."""
+PILOT_SHARDS = 8
+"""Parts of the pilot whose tables are compared, for the interval of their sizes."""
 DECODED = 8
 """Of these clips, how many are decoded once more without models beside."""
 WORKERS = (1, 8, 64, 512)
+LEVEL = 0.9
+CPU_SECONDS_A_FRAME = {"none": 0.1, "small": 15.0, "permissive-relative": 13.0, "embedded": 0.4}
+"""Rounded from the tables of BENCHMARKS.md, 3 entities; `none`: files or oracles with
+Lucas-Kanade."""
+UNMEASURED_CPU_SECONDS_A_FRAME = 60.0
+SLOWER = 3.0
+"""Another CPU, or one that is shared, may be so much slower than the one that was measured."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A few clips: what they are, and what they took."""
+class Pilot:
+    """A few clips: how large they are, and how long they took."""
 
     clips: int
     frames: int
     pixels: float
     """Annotated frames times working pixels, as costs in a plan."""
     stage_s: Mapping[str, float]
+    seconds_a_pixel: ConfidenceInterval
+    """Device seconds a pixel, over clips."""
     decode_s: float
     """Core-seconds for `decode_pixels`."""
     decode_pixels: float
-    table_bytes: int
+    table_bytes: Mapping[str, int]
+    bytes_a_frame: Mapping[str, ConfidenceInterval]
+    """Of each table, over the pilot's shards."""
 
 
 @dataclass(frozen=True)
-class Bill:
+class Estimate:
+    """What the whole plan will take, in proportion to its pilot. Intervals are 90 % ones."""
+
     device: str
-    measured: Measured
-    device_hours: float
+    pilot: Pilot
+    device_hours: ConfidenceInterval
     decode_core_hours: float
     cores_a_worker: float
     """Decoding cores that keep one worker busy."""
     cores_here: float
     """Cores of this machine for each of its workers."""
-    table_bytes: float
+    table_bytes: Mapping[str, ConfidenceInterval]
+    n_shards: int
     hours: Mapping[int, float] = field(default_factory=dict)
-    """By number of workers, if decoding keeps up."""
+    """By number of workers, if decoding keeps up: the last shard ends when it ends."""
 
     @property
     def bottleneck(self) -> str:
@@ -76,114 +101,235 @@ class Bill:
                 f"decoding: a worker needs {self.cores_a_worker:.1f} cores, this machine has "
                 f"{self.cores_here:.1f} for each"
             )
-        stage, seconds = Counter(self.measured.stage_s).most_common(1)[0]
-        return f"{stage}: {seconds / sum(self.measured.stage_s.values()):.0%} of the models' time"
+        stage, seconds = Counter(self.pilot.stage_s).most_common(1)[0]
+        return f"{stage}: {seconds / sum(self.pilot.stage_s.values()):.0%} of the models' time"
 
 
-def bill_of(measured: Measured, counts: Mapping[str, Any], *, device: str, cores: float) -> Bill:
-    """The whole plan's bill, in proportion. `counts` are those of its record."""
-    share = counts["cost"] / measured.pixels
-    model_s = sum(measured.stage_s.values())
-    decode_s = measured.decode_s / measured.decode_pixels * measured.pixels
-    device_hours = model_s * share / 3600
-    return Bill(
+def of_folder(
+    folder: Path,
+    plan: FinishedPlan,
+    *,
+    device: str,
+    pilot_clips: int = PILOT,
+    progress: Progress,
+) -> Estimate:
+    """What the finished plan in `folder` will take, measured here on `device`.
+
+    Raises NothingToRun when no clip could be annotated, KeyboardInterrupt when asked to stop: too
+    few clips would make a wrong estimate.
+    """
+    device = local.devices(device, 1)[0]
+    spec = RunSpec.from_json(read_record(folder).spec)
+    require(needed_weights(spec))
+    pilot = measure(folder, spec, device=device, pilot_clips=pilot_clips, progress=progress)
+    cores = (os.cpu_count() or 1) / max(1, len(torch_state().cuda_devices))
+    return in_proportion(pilot, plan.counts, shard_table(folder), device=device, cores=cores)
+
+
+def in_proportion(
+    pilot: Pilot,
+    counts: Mapping[str, Any],
+    shards: Sequence[PlannedShard],
+    *,
+    device: str,
+    cores: float,
+) -> Estimate:
+    """The whole plan's estimate. `counts` are those of the finished plan."""
+    model_s = sum(pilot.stage_s.values())
+    device_hours = _times(pilot.seconds_a_pixel, counts["cost"] / 3600)
+    decode_s = pilot.decode_s / pilot.decode_pixels * pilot.pixels
+    return Estimate(
         device,
-        measured,
+        pilot,
         device_hours,
-        decode_s * share / 3600,
+        decode_s * counts["cost"] / pilot.pixels / 3600,
         decode_s / model_s,
         cores,
-        measured.table_bytes / measured.frames * counts["expected_frames"],
-        {n: device_hours / n for n in WORKERS},
+        {n: _times(bytes_, counts["expected_frames"]) for n, bytes_ in pilot.bytes_a_frame.items()},
+        len(shards),
+        {n: _makespan(shards, n) * device_hours.value for n in WORKERS},
     )
 
 
-def measure(folder: Path, kept: KeptChoice, *, device: str, progress: Progress) -> Measured:
-    """Annotate and decode a few of the plan's clips. Raises NothingToRun when none could be,
-    KeyboardInterrupt when asked to stop: too few clips would make a wrong bill."""
-    videos = _few(folder, kept.sampling)
-    stage_s: Counter[str] = Counter()
+def _times(interval: ConfidenceInterval, factor: float) -> ConfidenceInterval:
+    return replace(
+        interval,
+        value=interval.value * factor,
+        low=interval.low * factor,
+        high=interval.high * factor,
+    )
 
-    def heard(event: Event) -> None:
+
+def _makespan(shards: Sequence[PlannedShard], workers: int) -> float:
+    """Share of the plan's cost that the busiest of `workers` has: shards are dealt as the driver
+    deals them, the dearest first, each to the worker that is free first."""
+    total = sum(shard.cost for shard in shards) or 1.0
+    busy = [0.0] * min(workers, max(1, len(shards)))
+    for cost in sorted((shard.cost for shard in shards), reverse=True):
+        heapq.heapreplace(busy, busy[0] + cost)
+    return max(busy) / total
+
+
+def measure(
+    folder: Path, spec: RunSpec, *, device: str, pilot_clips: int, progress: Progress
+) -> Pilot:
+    """Annotate and decode a few of the plan's clips. Raises what `of_folder` raises."""
+    videos = _first_clips(folder, spec.sampling, pilot_clips)
+    clips: list[ClipDone] = []
+
+    def report(event: Event) -> None:
         if isinstance(event, ClipDone):
-            for each in event.times:
-                stage_s[each.stage] += each.seconds  # type: ignore[assignment]  # seconds
+            clips.append(event)
         progress(event)
 
     with tempfile.TemporaryDirectory(prefix="massannot-estimate-") as scratch:
-        out = Path(scratch) / "out"
-        done = local.run(
-            deal(videos, per_shard=len(videos)),
-            kept.choice.build,
-            out=out,
-            sampling=kept.sampling,
-            workers=1,
-            device=device,
-            patience=patience_with(kept.choice.profile),
-            progress=heard,
+        layout = Layout(Path(scratch) / "out")
+        record = run_record.begin(layout, record_of(spec))
+        total = sum(video.cost for video in videos)
+        plans.add(
+            layout,
+            deal(PlannedVideos(videos), shard_cost=total / PILOT_SHARDS),
+            first_number=0,
+        )
+        done = execution.run(
+            layout,
+            record,
+            plans.shard_table(layout),
+            spec.pipeline,
+            settings=ExecutorSettings(
+                workers=1, device=device, patience=patience_with(spec, Patience())
+            ),
+            progress=report,
         )
         if done.interrupted:
             raise KeyboardInterrupt
-        if not stage_s:
+        if not clips:
             raise NothingToRun(
                 f"{folder}: none of {len(videos)} clips could be annotated; look at some of its "
                 "videos with `massannot annotate VIDEO`"
             )
-        clips = open_dataset(out).table("clips").to_pylist()
-        table_bytes = sum(path.stat().st_size for path in (out / "data").rglob("*.parquet"))
-    annotated = {row["uri"] for row in clips}
+        rows = open_dataset(layout.out).table("clips").to_pylist()
+        sizes = _table_sizes(layout)
+        frames = _frames_by_shard(layout)
+    pixels = {(r["uri"], r["clip_index"]): _pixels_of(r) for r in rows}
+    stage_s: Counter[str] = Counter()
+    for clip in clips:
+        for stage in clip.times:
+            stage_s[stage.stage] += stage.seconds  # type: ignore[assignment]  # seconds
+    known = [clip for clip in clips if (clip.uri, clip.clip_index) in pixels]
+    annotated = {row["uri"] for row in rows}
     decode_s, decode_pixels = _decoded(
-        [v for v in videos if v.uri in annotated][:DECODED], kept.sampling
+        [video for video in videos if video.uri in annotated][:DECODED], spec
     )
-    return Measured(
-        len(clips),
-        sum(row["n_frames"] for row in clips),
-        sum(_pixels(row["n_frames"], row["working_width"], row["working_height"]) for row in clips),
+    return Pilot(
+        len(rows),
+        sum(row["n_frames"] for row in rows),
+        sum(pixels.values()),
         dict(stage_s),
+        ratio_over_clips(
+            [sum(stage.seconds for stage in clip.times) for clip in known],
+            [pixels[clip.uri, clip.clip_index] for clip in known],
+            seed=0,
+            level=LEVEL,
+        ),
         decode_s,
         decode_pixels,
-        table_bytes,
+        {name: sum(by_shard.values()) for name, by_shard in sizes.items()},
+        {
+            name: ratio_over_clips(
+                [by_shard.get(shard, 0) for shard in frames],
+                list(frames.values()),
+                seed=0,
+                level=LEVEL,
+            )
+            for name, by_shard in sizes.items()
+        },
     )
 
 
-def estimate(
-    folder: Path,
-    record: PlanRecord,
-    kept: KeptChoice,
-    *,
-    device: str,
-    progress: Progress,
-) -> Bill:
-    """What the finished plan in `folder` will take, measured here on `device`."""
-    found = measure(folder, kept, device=device, progress=progress)
-    cores = (os.cpu_count() or 1) / max(1, len(torch_state().cuda_devices))
-    return bill_of(found, record.counts, device=device, cores=cores)
+def _table_sizes(layout: Layout) -> dict[str, dict[str, int]]:
+    """Bytes of each table by shard."""
+    sizes: dict[str, dict[str, int]] = {}
+    for path in sorted(layout.data.rglob("*.parquet")):
+        sizes.setdefault(path.parent.name, {})[path.stem] = path.stat().st_size
+    return sizes
 
 
-def as_text(bill: Bill) -> str:
-    cores = _short(bill.cores_a_worker)
-    m, kind = bill.measured, {"cpu": "CPU"}.get(bill.device, "GPU")
-    hours = ", ".join(f"{_spoken_hours(h)} on {n}" for n, h in bill.hours.items())
+def _frames_by_shard(layout: Layout) -> dict[str, int]:
+    """Annotated frames of each shard with any."""
+    frames = {}
+    dataset = open_dataset(layout.out)
+    for shard in dataset.shards:
+        frames[shard] = int(np.sum(dataset.shard(shard)["clips"]["n_frames"].to_numpy()))
+    return {shard: n for shard, n in frames.items() if n}
+
+
+def as_text(estimate: Estimate) -> str:
+    pilot, kind = estimate.pilot, {"cpu": "CPU"}.get(estimate.device, "GPU")
+    hours = ", ".join(f"{_spoken_hours(h)} on {n}" for n, h in estimate.hours.items())
+    total = sum(size.value for size in estimate.table_bytes.values())
+    cores = _number(estimate.cores_a_worker)
+    decode = f"{_number(estimate.decode_core_hours)} CPU-hours, {cores} cores for each worker"
     lines = [
-        f"measured on {m.clips} clips, {m.frames} frames, one worker on {bill.device}:",
-        f"device: {_short(bill.device_hours)} {kind}-hours; workers: {hours}",
-        f"decode: {_short(bill.decode_core_hours)} core-hours, {cores} cores for each worker",
-        f"tables: {_of_bytes(bill.table_bytes)}",
-        f"narrowest: {bill.bottleneck}",
+        f"pilot: {pilot.clips} clips, {pilot.frames} frames, one worker on {estimate.device}",
+        f"device: {_short(estimate.device_hours)} {kind}-hours, {LEVEL:.0%} interval over clips",
+        f"{estimate.n_shards} shards; workers: {hours}",
+        f"decode: {decode}",
+        f"tables: {_of_bytes(total)} in all",
     ]
-    return "\n".join(lines)
+    largest = sorted(estimate.table_bytes.items(), key=lambda item: -item[1].value)
+    for name, size in largest:
+        low_high = (
+            "" if np.isnan(size.low) else f" ({_of_bytes(size.low)} to {_of_bytes(size.high)})"
+        )
+        lines.append(f"  {name:<14} {_of_bytes(size.value)}{low_high}")
+    return "\n".join([*lines, f"narrowest: {estimate.bottleneck}"])
 
 
-def as_json(bill: Bill) -> dict[str, Any]:
-    return {**asdict(bill), "bottleneck": bill.bottleneck}
+def as_json(estimate: Estimate) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, float) and np.isnan(value):
+            return None
+        return value
+
+    values: dict[str, Any] = plain(asdict(estimate))
+    return {**values, "bottleneck": estimate.bottleneck}
 
 
-def _few(folder: Path, sampling: Sampling) -> list[PlannedVideo]:
+def time_ahead(
+    spec: RunSpec, n_videos: int, frames: int, clips: int, device: str, workers: int
+) -> str:
+    """'3 videos, about 600 frames, about 12 minutes' as far as it is known."""
+    parts = [f"{n_videos} video" + "s" * (n_videos != 1)]
+    if not clips:
+        return f"{parts[0]}, less what is there already"
+    parts.append(f"about {frames} frames in about {clips} clip" + "s" * (clips != 1))
+    costs = [CPU_SECONDS_A_FRAME.get(name) for name in spec.profiles or ("none",)]
+    if device == "cpu" and None not in costs:
+        seconds = frames * max(cost for cost in costs if cost is not None) / max(1, workers)
+        parts.append(f"about {_spoken(seconds)}")
+    return ", ".join(parts)
+
+
+def patience_with(spec: RunSpec, patience: Patience) -> Patience:
+    """`patience`, where the first clip gets as much time as the spec's models need on a CPU."""
+    if patience.first_clip_s != Patience.first_clip_s:
+        return patience  # the user's own
+    seconds = max(
+        CPU_SECONDS_A_FRAME.get(name, UNMEASURED_CPU_SECONDS_A_FRAME)
+        for name in spec.profiles or ("none",)
+    )
+    return replace(patience, first_frame_on_cpu_s=SLOWER * seconds)
+
+
+def _first_clips(folder: Path, sampling: Sampling, n_clips: int) -> list[PlannedVideo]:
     """A clip each of videos from all over the plan."""
     table = shard_table(folder)
-    step = max(1, -(-len(table) // CLIPS))
+    step = max(1, -(-len(table) // n_clips))
     videos = [video for shard in table[::step] for video in read_shard(shard).videos]
-    step = max(1, -(-len(videos) // CLIPS))
+    step = max(1, -(-len(videos) // n_clips))
     return [replace(v, spans=(_first_clip(v, sampling),)) for v in videos[::step]]
 
 
@@ -194,15 +340,15 @@ def _first_clip(video: PlannedVideo, sampling: Sampling) -> Span:
     return replace(span, end_s=(span.start_s or 0.0) + sampling.clip_s)
 
 
-def _decoded(videos: Sequence[PlannedVideo], sampling: Sampling) -> tuple[float, float]:
+def _decoded(videos: Sequence[PlannedVideo], spec: RunSpec) -> tuple[float, float]:
     """(seconds, pixels): one decoder at a time, so that its seconds are a core's."""
     seconds = pixels = 0.0
     for video in videos:
         began = time.perf_counter()
         try:
-            for clip in read_clips(video.uri, spans=video.spans, sampling=sampling):
+            for clip in read_clips(video, sampling=spec.sampling, folder=spec.folder):
                 if isinstance(clip, Clip):
-                    pixels += _pixels(len(clip), clip.frames.width, clip.frames.height)
+                    pixels += float(len(clip) * clip.frames.width * clip.frames.height)
                     release(clip)
         except ClipError:
             continue
@@ -210,11 +356,17 @@ def _decoded(videos: Sequence[PlannedVideo], sampling: Sampling) -> tuple[float,
     return seconds, pixels
 
 
-def _pixels(frames: int, width: int, height: int) -> float:
-    return float(frames * width * height)
+def _pixels_of(row: Mapping[str, Any]) -> float:
+    return float(row["n_frames"] * row["working_width"] * row["working_height"])
 
 
-def _short(number: float) -> str:
+def _short(interval: ConfidenceInterval) -> str:
+    if np.isnan(interval.low):
+        return _number(interval.value)
+    return f"{_number(interval.value)} ({_number(interval.low)} to {_number(interval.high)})"
+
+
+def _number(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
 
 
@@ -230,56 +382,7 @@ def _spoken_hours(hours: float) -> str:
         return f"{hours / 24:.1f} days"
     if hours >= 1:
         return f"{hours:.1f} h"
-    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"
-
-
-PROBED = 12
-"""Videos whose headers are read: enough for a guess, a second at most."""
-CPU_SECONDS_A_FRAME = {"none": 0.1, "small": 15.0, "permissive-relative": 13.0, "embedded": 0.4}
-"""Rounded from the tables of BENCHMARKS.md, 3 entities; `none`: files or oracles with
-Lucas-Kanade."""
-UNMEASURED_CPU_SECONDS_A_FRAME = 60.0
-SLOWER = 3.0
-"""Another CPU, or one that is shared, may be so much slower than the one that was measured."""
-
-
-def frames_ahead(uris: Sequence[str], sampling: Sampling) -> int | None:
-    """Annotated frames in all, from the headers of a sample; None when no header tells."""
-    step = max(1, len(uris) // PROBED)
-    known = [n for uri in uris[::step][:PROBED] if (n := _frames(uri, sampling)) is not None]
-    return round(sum(known) / len(known) * len(uris)) if known else None
-
-
-def _frames(uri: str, sampling: Sampling) -> float | None:
-    try:
-        header = probe(uri)
-    except ClipError:
-        return None
-    rate = None if header.frame_rate is None else float(header.frame_rate)
-    if header.duration_s is None or rate is None:
-        return None
-    return header.duration_s * (rate if sampling.fps is None else min(rate, sampling.fps))
-
-
-def sentence(
-    uris: Sequence[str], sampling: Sampling, *, profile: str, device: str, workers: int
-) -> str:
-    """'3 videos, about 600 frames, about 12 minutes' as far as it is known."""
-    parts = [f"{len(uris)} video" + "s" * (len(uris) != 1)]
-    n_frames = frames_ahead(uris, sampling)
-    if n_frames is not None:
-        parts.append(f"about {n_frames} frames")
-        cost = CPU_SECONDS_A_FRAME.get(profile)
-        if device == "cpu" and cost is not None:
-            parts.append(f"about {_spoken(n_frames * cost / max(1, workers))}")
-    return ", ".join(parts)
-
-
-def patience_with(profile: str) -> Patience:
-    """The usual patience, and with the first clip as much as the models need on a CPU."""
-    name = default_profile() if profile == "auto" else profile
-    seconds = CPU_SECONDS_A_FRAME.get(name, UNMEASURED_CPU_SECONDS_A_FRAME)
-    return Patience(first_frame_on_cpu_s=SLOWER * seconds)
+    return _spoken(hours * 3600)
 
 
 def _spoken(seconds: float) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from massannot.dataset import adopt_plan, commits
+from massannot.dataset import commits, plans
 from massannot.dataset.journal import WHOLE_VIDEO, ClipKey, read_past
 from massannot.dataset.layout import Layout
 from massannot.errors import UsageError
@@ -76,6 +76,8 @@ WAYS_OUT = {
     "killed_process": "often memory: retry --status quarantined with fewer workers",
     "duplicate_video": "nothing to do: the same frames are annotated under the other name",
     "span_outside_video": "mend the manifest's times and plan anew",
+    "not_unicode": "mend the row's text, which must be UTF-8, and plan anew",
+    "impossible_name": "rename the file, or mend its name, and plan anew",
     "bad_phrase": "mend the phrase in the manifest and plan anew",
 }
 NO_VIDEO = "mend or leave out the file; mended it is another file, which a new plan takes up"
@@ -189,7 +191,7 @@ def _by_video(layout: Layout, name: str) -> list[Explanation]:
 
 def _planned(layout: Layout, address: str) -> Iterator[tuple[str, str]]:
     """(shard, uri) of the planned videos of this name, or whose name ends so."""
-    for folder in adopt_plan.folders(layout):
+    for folder in plans.folders(layout):
         rows = pq.read_table(folder / VIDEOS, columns=["shard", "uri"], partitioning=None)
         same = pc.or_(pc.equal(rows["uri"], address), pc.ends_with(rows["uri"], f"/{address}"))
         yield from dict.fromkeys(zip(*(c.to_pylist() for c in rows.filter(same).columns)))

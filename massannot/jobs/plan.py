@@ -2,214 +2,228 @@
 
 Reads headers, no pictures. Interrupted, the same command goes on; finished, the plan is never
 changed: the same command finds it equal, and any other is refused with the difference.
+`annotate` plans in the same way, into its output folder.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from massannot.dataset.adopt_plan import difference_of_plans
-from massannot.dataset.record import shown_differences
+from massannot.clip import Phrase
+from massannot.dataset import record as run_record
+from massannot.dataset.plans import difference_of_plans
+from massannot.dataset.record import RunRecord
 from massannot.errors import OtherRecipe, UsageError
-from massannot.jobs import api
+from massannot.inputs.manifest import read_manifests
+from massannot.inputs.sources import chosen, find
+from massannot.inputs.text import TextColumn
+from massannot.models.text_prompts import expected_words, unknown_words
 from massannot.plan import folder as plan_folder
-from massannot.plan import record as plan_record
-from massannot.plan.columns import PlannedVideos
-from massannot.plan.deal import deal_by_cost
-from massannot.plan.planned_videos import PlannedVideo
+from massannot.plan.deal import deal
+from massannot.plan.folder import FinishedPlan
+from massannot.plan.join_questions import planned_videos, problems_of
+from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, with_file_states
 from massannot.plan.probe import Expected, Probed, expected, probe_all, with_expected
-from massannot.plan.question_counts import problems_of
-from massannot.plan.record import PlanRecord
-from massannot.recipes.digests import choice_to_json, digests
-from massannot.recipes.models import pinned
-from massannot.recipes.spec import Choice
+from massannot.recipes.digests import record_of
+from massannot.recipes.models import pinned, vocabulary_of_detector
+from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
 from massannot.storage.path import BucketPath, place
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
-PIXELS_A_SECOND = 5e6
-"""What a worker gets through until `plan --estimate` has measured it: 10 s of GPU for a 10 s clip
-of 960x540 at 10 frames a second."""
-SHARD_MINUTES = 7.5
-"""Short enough that little is lost with a worker, long enough that files stay few."""
+SPEC = "spec.json"
 PROBES = ".probes"
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What was asked for on the command line."""
+def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> FinishedPlan:
+    """The finished plan in `folder`. `say` is told how far probing is.
 
-    sources: tuple[str, ...]
-    prompts: tuple[str, ...]
-    folder: Path
-    choice: Choice
-    sampling: Sampling = field(default_factory=Sampling)
-    limit: int | None = None
-    sample: Literal["first", "random"] = "first"
-    seed: int = 0
-    root: str | None = None
-    """No manifest may name a video outside of it."""
-    shard_minutes: float = SHARD_MINUTES
-    pixels_a_second: float = PIXELS_A_SECOND
-
-
-def make(wish: Wish, *, say: Callable[[str], None] = lambda line: None) -> PlanRecord:
-    """The finished plan in `wish.folder`. `say` hears how far probing is.
-
-    Raises UsageError, OtherRecipe when the folder holds another plan.
+    Raises UsageError, MissingWeights, OtherRecipe when the folder holds another plan.
     """
-    if isinstance(place(wish.folder), BucketPath):
-        raise UsageError(
-            f"-o {wish.folder}: found a bucket, expected a folder that workers can see"
-        )
-    choice = pinned(wish.choice)
-    there = plan_record.read(wish.folder)
-    intent = _intent(wish, choice)
-    if there is not None:
-        _refuse_other(wish.folder, there, intent)
-    videos = _videos(wish)
-    kept = wish.folder / PROBES if there is None else wish.folder.with_name(f".{wish.folder.name}")
+    if isinstance(place(folder), BucketPath):
+        raise UsageError(f"-o {folder}: found a bucket, expected a folder that workers can see")
+    spec = pinned(spec)
+    pipeline = spec.pipeline()
+    record = record_of(spec, pipeline)
+    videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+    existing = plan_folder.read_finished(folder)
+    if existing is None:
+        return _written(spec, record, videos, folder, folder / PROBES, say)
+    _refuse_other_plan(folder, read_record(folder), record)
+    again = folder.with_name(f".{folder.name}")
     try:
-        return _written(wish, intent, videos, kept, say, there)
+        plan = _written(spec, record, videos, again, again / PROBES, say)
+        if _tables(plan) != _tables(existing):
+            raise OtherRecipe(
+                f"{folder} holds a plan of other videos:\n"
+                f"{difference_of_plans(folder, again)}choose another folder"
+            )
     finally:
-        if there is not None:
-            shutil.rmtree(kept, ignore_errors=True)
+        shutil.rmtree(again, ignore_errors=True)
+    return existing
 
 
 def _written(
-    wish: Wish,
-    intent: PlanRecord,
+    spec: RunSpec,
+    record: RunRecord,
     videos: PlannedVideos,
-    kept: Path,
-    say: Callable[[str], None],
-    there: PlanRecord | None,
-) -> PlanRecord:
-    seen = Seen()
-    probes = probe_all(videos, kept, each=lambda n: say(f"{n} of {len(videos)} headers read"))
-    videos = with_expected(videos, seen.all(videos, probes, wish.sampling))
-    shards = deal_by_cost(videos, shard_cost=intent.shard_cost)
-    folder = wish.folder if there is None else kept
-    n_shards = plan_folder.write_tables(folder, shards)
-    tables = (plan_folder.VIDEOS, plan_folder.SHARDS)
-    record = PlanRecord(
-        **{
-            **{name: getattr(intent, name) for name in _INTENT},
-            "counts": {
-                "videos": len(videos),
-                "spans": sum(max(1, len(spans)) for spans in videos.spans),
-                "shards": n_shards,
-                "expected_clips": seen.clips,
-                "expected_frames": seen.frames,
-                "cost": float(videos.costs.sum()),
-                "cannot_be_opened": dict(sorted(seen.problems.items())),
-                **_questions(videos),
-            },
-            "files": {name: durable.sha256_of(folder / name) for name in tables},
-        }
+    folder: Path,
+    probes: Path,
+    say: Say,
+) -> FinishedPlan:
+    videos, totals = probed(spec, videos, probes, say=say)
+    n_shards = plan_folder.write_tables(folder, deal(videos, shard_cost=spec.shard_pixels))
+    content = json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n"
+    durable.write_over(folder / SPEC, content.encode())
+    names = (plan_folder.VIDEOS, plan_folder.SHARDS, SPEC)
+    plan = FinishedPlan(
+        counts={
+            "videos": len(videos),
+            "spans": sum(max(1, len(spans)) for spans in videos.spans),
+            "shards": n_shards,
+            "expected_clips": totals.clips,
+            "expected_frames": totals.frames,
+            "cost": float(videos.costs.sum()),
+            "cannot_be_opened": dict(sorted(totals.problems.items())),
+            **_question_counts(videos),
+        },
+        files={name: durable.sha256_of(folder / name) for name in names},
     )
-    if there is None:
-        plan_record.write(wish.folder, record)
-        shutil.rmtree(kept, ignore_errors=True)
-    elif record.files != there.files:
-        raise OtherRecipe(
-            f"{wish.folder} holds a plan of other videos:\n"
-            f"{difference_of_plans(wish.folder, kept)}choose another folder"
+    plan_folder.write_finished(folder, plan)
+    shutil.rmtree(probes, ignore_errors=True)
+    return plan
+
+
+def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
+    """The videos that the spec selects, each with its spans and phrases, and what manifests ask.
+
+    `needs_phrases`: whether the recipe looks for anything. Raises UsageError for a source that is
+    missing, gives no video or is no manifest, and when the recipe needs phrases and no span of any
+    video has one.
+    """
+    select = spec.select
+    phrases = tuple(Phrase(text) for text in spec.phrases)
+    found = find(spec.sources)
+    rows = (*found.rows, *read_manifests(found.manifests, root=select.root))
+    subset = {"limit": select.limit, "sample": select.sample, "seed": select.seed}
+    videos: Iterable[PlannedVideo]
+    if rows:
+        joined = planned_videos(found.videos, rows, prompts=phrases)
+        videos = chosen(joined, **subset)  # type: ignore[arg-type]
+    else:
+        named = chosen(found.videos, **subset)  # type: ignore[arg-type]
+        (like,) = planned_videos(["any"], (), prompts=phrases)  # a million videos, one span
+        uris = named.drained() if isinstance(named, TextColumn) else iter(named)
+        videos = (PlannedVideo(uri, like.spans) for uri in uris)
+    planned = PlannedVideos(with_file_states(videos))
+    if needs_phrases and not any(span.phrases for spans in planned.spans for span in spans):
+        raise UsageError(
+            "nothing to look for: found no -p and no manifest that names entities; say what, "
+            'for example -p "a ball"'
         )
-    return record
+    _refuse_unknown_words(spec, planned)
+    return planned
+
+
+def _refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:
+    """Raises UsageError for -p with words that the detector's vocabulary lacks, and where no phrase
+    of any manifest has other ones; a clip with a few such phrases fails later, by name."""
+    vocabulary = vocabulary_of_detector(spec)
+    if vocabulary is None:
+        return
+    unknown = unknown_words(spec.phrases, vocabulary)
+    if not unknown:
+        texts = {phrase.text for spans in videos.spans for s in spans for phrase in s.phrases}
+        unknown = unknown_words(texts, vocabulary)
+        if not texts or set(unknown) != texts:
+            return
+    phrase, words = next(iter(sorted(unknown.items())))
+    raise UsageError(
+        f"{phrase!r}: profile {spec.profile} does not know {', '.join(map(repr, words))}; expected "
+        f"{expected_words(vocabulary)}; profiles with an open vocabulary: `massannot models list`"
+    )
+
+
+def probed(
+    spec: RunSpec, videos: PlannedVideos, folder: Path, *, say: Say
+) -> tuple[PlannedVideos, Totals]:
+    """The videos with the clips and pixels that their headers promise, and the sums of these.
+
+    `folder` holds what is read until the plan is written, so that an interrupted plan goes on.
+    """
+    totals = Totals()
+    headers = probe_all(videos, folder, each=lambda n: say(f"{n} of {len(videos)} headers read"))
+    return with_expected(videos, totals.adding(videos, headers, spec.sampling)), totals
 
 
 @dataclass
-class Seen:
-    """What the headers say in all."""
+class Totals:
+    """What the headers promise in all."""
 
     clips: int = 0
     frames: int = 0
     problems: Counter[str] = field(default_factory=Counter)
 
-    def all(
-        self, videos: Iterable[PlannedVideo], probes: Iterable[Probed], sampling: Sampling
+    def adding(
+        self, videos: Iterable[PlannedVideo], headers: Iterable[Probed], sampling: Sampling
     ) -> Iterator[Expected | None]:
-        """What each video will ask for, counted on its way."""
-        for video, probed in zip(videos, probes, strict=True):
-            work = expected(video, probed, sampling)
+        """Yield each video's expected work and add it to the totals."""
+        for video, header in zip(videos, headers, strict=True):
+            work = expected(video, header, sampling)
             if work is not None:
                 self.clips += work.clips
                 self.frames += work.frames
-            if probed.problem:
-                self.problems[probed.problem] += 1
+            if header.problem:
+                self.problems[header.problem] += 1
             yield work
 
 
-def _questions(videos: PlannedVideos) -> dict[str, Any]:
-    """How many rows of manifests ask something, and how many cannot be asked, by class."""
-    asked = [q for spans in videos.spans for span in spans for q in span.questions]
-    return {"questions": len(asked), "cannot_be_asked": problems_of(asked)}
+def read_record(folder: Path) -> RunRecord:
+    """The record of a plan's spec.json."""
+    return run_record.from_json(json.loads((folder / SPEC).read_bytes()))
 
 
-_INTENT = ("sources", "chosen", "shard_cost", "prompts", "sampling", "choice", "digests")
-
-
-def _intent(wish: Wish, choice: Choice) -> PlanRecord:
-    """What the plan is for, before anything is known of the videos."""
-    return PlanRecord(
-        sources=wish.sources,
-        chosen={n: getattr(wish, n) for n in ("limit", "sample", "seed", "root")},
-        shard_cost=wish.shard_minutes * 60 * wish.pixels_a_second,
-        prompts=tuple(phrase.text for phrase in api.phrases_of(wish.prompts)),
-        sampling=asdict(wish.sampling),
-        choice=choice_to_json(choice),
-        digests=digests(choice, choice.build()),
-        counts={},
-        files={},
+def _refuse_other_plan(folder: Path, existing: RunRecord, wanted: RunRecord) -> None:
+    found = run_record.shown_differences(
+        *({"spec": r.spec, "code": r.code, "answers": r.answers} for r in (existing, wanted))
     )
-
-
-def _refuse_other(folder: Path, there: PlanRecord, asked: PlanRecord) -> None:
-    plain: list[dict[str, Any]] = [
-        {name: record.plain()[name] for name in _INTENT} for record in (there, asked)
-    ]
-    found = shown_differences(*plain)
     if found:
         raise OtherRecipe(
             f"{folder} holds a plan for something else:\n{found}choose another folder"
         )
 
 
-def _videos(wish: Wish) -> PlannedVideos:
-    videos = PlannedVideos(
-        api.videos_of(
-            wish.sources,
-            phrases=api.phrases_of(wish.prompts),
-            limit=wish.limit,
-            sample=wish.sample,
-            seed=wish.seed,
-            root=wish.root,
-        )
-    )
-    api.refuse_nothing_asked(span for spans in videos.spans for span in spans)
-    return videos
+def _tables(plan: FinishedPlan) -> dict[str, str]:
+    return {name: digest for name, digest in plan.files.items() if name != SPEC}
 
 
-def as_text(folder: Path, record: PlanRecord) -> str:
+def _question_counts(videos: PlannedVideos) -> dict[str, Any]:
+    """How many rows of manifests ask something, and how many cannot be asked, by class."""
+    questions = [q for spans in videos.spans for span in spans for q in span.questions]
+    return {"questions": len(questions), "cannot_be_asked": problems_of(questions)}
+
+
+def as_text(folder: Path, plan: FinishedPlan) -> str:
     """The plan in a few lines."""
-    counts = record.counts
+    counts = plan.counts
     bad, unasked = counts["cannot_be_opened"], counts["cannot_be_asked"]
-    planned = (
-        f"{counts['videos']} videos, {counts['spans']} planned spans: about "
-        f"{counts['expected_clips']} clips, {counts['expected_frames']} frames; "
-        f"{counts['shards']} shards in {folder}"
-    )
-    lines = [planned]
+    size = f"about {counts['expected_clips']} clips, {counts['expected_frames']} frames"
+    spans = f"{counts['videos']} videos, {counts['spans']} planned spans"
+    lines = [f"{spans}: {size}; {counts['shards']} shards in {folder}"]
     if bad:
         shown = ", ".join(f"{reason} {n}" for reason, n in bad.items())
         lines.append(f"{sum(bad.values())} cannot be opened and will be failures: {shown}")
     if counts["questions"]:
         shown = "".join(f", {n} cannot be asked: {reason}" for reason, n in unasked.items())
         lines.append(f"{counts['questions']} rows of manifests{shown}")
+    if sentence := Sampling.from_json(read_record(folder).spec["sampling"]).shorter_clips:
+        lines.append(f"NOTE: {sentence}")
     lines.append(f"next: massannot run {folder} -o OUT")
     return "\n".join(lines)

@@ -5,10 +5,9 @@ on which that depends, had equal options, weights and code, the clip has the sam
 phrases decide, the same phrases. Depth is no table: a run keeps it on request, exactly as the model
 gave it, in `_run/depth`, for a later run to take.
 
-Keys of stages: equal keys, equal results for equal frames.
-
-A key covers the stage's options, weights and code, the files that answer instead of a model, and
-the keys of the stages that wrote what it reads.
+Equal keys of stages mean equal results for equal frames. A key covers the stage's options, weights
+and code, the files that answer instead of a model, and the keys of the stages that wrote what it
+reads.
 """
 
 from __future__ import annotations
@@ -24,21 +23,79 @@ from typing import Any
 import pyarrow as pa
 
 from massannot.clip import Clip
+from massannot.dataset import record as run_record
 from massannot.dataset.depth_cache import depth_file, depth_folder, keep, load
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
-from massannot.dataset.record import shown_differences
+from massannot.dataset.record import RunRecord, shown_differences
 from massannot.errors import OtherRecipe, UsageError
-from massannot.jobs.kept_choice import KeptChoice, kept_choice
-from massannot.recipes.digests import code_digests, digests
-from massannot.recipes.models import pins_of
-from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import GIVEN, Pipeline
-from massannot.video.reader import Sampling
+from massannot.jobs.previews import KeepPreview
+from massannot.jobs.previews import previews as preview_folder
+from massannot.recipes.digests import record_of
+from massannot.recipes.spec import RunSpec
+from massannot.stages._stage import GIVEN, Pipeline
 
 
 @dataclass(frozen=True)
-class Made:
+class WorkerPipeline:
+    """Builds the pipeline in a worker; picklable."""
+
+    spec: RunSpec
+    reuse: Path | None = None
+    """The other output folder."""
+    keep_depth: Path | None = None
+    """The folder in which depth is kept for a later --reuse."""
+    previews: Path | None = None
+    """The folder in which depth is kept for films."""
+
+    @classmethod
+    def of(
+        cls, spec: RunSpec, layout: Layout, reuse: Path | None, keep_depth: bool, previews: bool
+    ) -> WorkerPipeline:
+        """Raises UsageError for a `reuse` without a run, OtherRecipe for one of other code."""
+        if reuse is not None:
+            reusable_record(reuse, spec)
+        return cls(
+            spec,
+            reuse,
+            depth_folder(layout) if keep_depth else None,
+            preview_folder(layout) if previews else None,
+        )
+
+    def __call__(self) -> Pipeline:
+        pipeline = self.spec.pipeline()
+        if self.reuse is not None or self.keep_depth is not None:
+            keyed = keyed_pipeline(pipeline, record_of(self.spec, pipeline))
+            other = None if self.reuse is None else _Other(Layout(self.reuse), self.spec)
+            pipeline = replace(pipeline, earlier=Earlier(keyed, other, self.keep_depth))
+        writes_depth = any("depth" in stage.writes for stage in pipeline.stages)
+        if self.previews is not None and writes_depth and "depth_maps" not in pipeline.tables:
+            stages = (*pipeline.stages, KeepPreview(_folder=self.previews))
+            pipeline = replace(pipeline, stages=stages)
+        return pipeline
+
+
+def reusable_record(out: Path, spec: RunSpec) -> RunRecord:
+    """The record of another run. Raises UsageError for a folder without one, OtherRecipe for one of
+    other code, of which nothing could be taken."""
+    layout = Layout(out)
+    run_record.refuse_v0(layout)
+    record = run_record.read(layout)
+    if record is None:
+        raise UsageError(
+            f"{out}: found no run in it, expected the output folder of `massannot annotate` or "
+            "`massannot run`"
+        )
+    other_code = [start.other_code for start in record.starts if start.other_code]
+    code = {"several states": "--allow-code"} if other_code else record.code
+    found = shown_differences(code, record_of(spec).code)
+    if found:
+        raise OtherRecipe(f"--reuse {out}: nothing of it can be taken, its code differs:\n{found}")
+    return record
+
+
+@dataclass(frozen=True)
+class KeyedPipeline:
     """A pipeline whose stages have keys: equal keys, equal results for equal frames."""
 
     pipeline: Pipeline
@@ -47,104 +104,78 @@ class Made:
     """Whether the clip's phrases decide too."""
 
     def writers(self, name: str) -> list[int]:
-        """Places of the stages that write it, in order."""
+        """Numbers of the stages that write it, in order."""
         return [n for n, stage in enumerate(self.pipeline.stages) if name in stage.writes]
 
-    def writer_before(self, name: str, place: int) -> int | None:
-        return max((n for n in self.writers(name) if n < place), default=None)
+    def writer_before(self, name: str, index: int) -> int | None:
+        return max((n for n in self.writers(name) if n < index), default=None)
 
 
-def made(choice: Choice, sampling: Sampling) -> Made:
-    """The pipeline of a choice, with its keys."""
-    pipeline = choice.build()
-    known = digests(choice, pipeline)
+def keyed_pipeline(pipeline: Pipeline, record: RunRecord) -> KeyedPipeline:
+    """The pipeline with the keys of its stages; `record` is its spec's."""
     keys: list[str] = []
     by_phrases: list[bool] = []
-    bare = Made(pipeline, (), ())
-    for place, (stage, described) in enumerate(
-        zip(pipeline.stages, known["recipe"]["stages"], strict=True)
+    bare = KeyedPipeline(pipeline, (), ())
+    spec = RunSpec.from_json(record.spec)
+    for index, (stage, described) in enumerate(
+        zip(pipeline.stages, record.recipe["stages"], strict=True)
     ):
-        before = {name: bare.writer_before(name, place) for name in stage.reads}
+        before = {name: bare.writer_before(name, index) for name in stage.reads}
         content = {
             "stage": described,
-            "weights": {s: known["weights"].get(s) for s in pins_of(described)},
+            "weights": {source: record.weights_digests.get(source) for source in _pins(described)},
             "answers": [
-                known["answers"][s] for s in known["answers"] if _names(described, choice, s)
+                digest
+                for job, digest in record.answers.items()
+                if _names(described, spec.models[job].name)  # type: ignore[index]  # its keys are jobs
             ],
-            "code": known["code"],
-            "reads": {n: str(sampling) if w is None else keys[w] for n, w in before.items()},
+            "code": record.code,
+            "reads": {
+                n: record.spec["sampling"] if w is None else keys[w] for n, w in before.items()
+            },
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         keys.append(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
         inherited = any(by_phrases[w] for w in before.values() if w is not None)
         by_phrases.append(inherited or getattr(stage, "uses_phrases", False))
-    return Made(pipeline, tuple(keys), tuple(by_phrases))
+    return KeyedPipeline(pipeline, tuple(keys), tuple(by_phrases))
 
 
-def _names(described: Any, choice: Choice, step: str) -> bool:
-    """Whether a stage's description names the file that answers for `step`."""
-    path = str(getattr(choice, step))
+def _pins(described: Any) -> dict[str, str]:
+    """Hub id to revision in a Pipeline's description."""
     if isinstance(described, Mapping):
-        return any(_names(value, choice, step) for value in described.values())
+        if described.get("is") == "Weights":
+            return {described["source"]: described["revision"]}
+        described = list(described.values())
+    pins: dict[str, str] = {}
+    for value in described if isinstance(described, list | tuple) else ():
+        pins |= _pins(value)
+    return pins
+
+
+def _names(described: Any, path: str) -> bool:
+    """Whether a stage's description names the file of recorded answers."""
+    if isinstance(described, Mapping):
+        return any(_names(value, path) for value in described.values())
     if isinstance(described, list):
-        return any(_names(value, choice, step) for value in described)
-    return described == path
+        return any(_names(value, path) for value in described)
+    return bool(described == path)
 
 
 RASTER = "depth"
 Change = Callable[[Clip], Clip]
 Version = tuple[str, int]
-"""A table (or the raster) as the stage at this place left it."""
-
-
-@dataclass(frozen=True)
-class Builder:
-    """Builds the pipeline in a worker: picklable. `reuse`: the other output folder; `keep_depth`:
-    the folder in which depth is kept."""
-
-    choice: Choice
-    sampling: Sampling
-    reuse: Path | None = None
-    keep_depth: Path | None = None
-
-    def __call__(self) -> Pipeline:
-        if self.reuse is None and self.keep_depth is None:
-            return self.choice.build()
-        mine = made(self.choice, self.sampling)
-        other = None if self.reuse is None else _Other.of(self.reuse)
-        return replace(mine.pipeline, earlier=Earlier(mine, other, self.keep_depth))
-
-
-def reusing(
-    choice: Choice, sampling: Sampling, *, out: Path, reuse: Path | None, keep_depth: bool
-) -> Callable[[], Pipeline]:
-    """What builds the pipeline of a run in `out`. Raises what `check` raises."""
-    if reuse is not None:
-        check(reuse)
-    return Builder(choice, sampling, reuse, depth_folder(Layout(out)) if keep_depth else None)
-
-
-def check(out: Path) -> None:
-    """Raises UsageError for a folder without a run, OtherRecipe for one of other code, of which
-    nothing could be taken."""
-    kept = kept_choice(Layout(out))
-    found = shown_differences(kept.code, code_digests())
-    if found:
-        raise OtherRecipe(f"--reuse {out}: nothing of it can be taken, its code differs:\n{found}")
+"""A table (or the raster) as the stage at this index left it."""
 
 
 class _Other:
     """What another run has made."""
 
-    def __init__(self, layout: Layout, kept: KeptChoice) -> None:
+    def __init__(self, layout: Layout, spec: RunSpec) -> None:
+        record = reusable_record(layout.out, spec)
         self.dataset = Dataset(layout)
         self.layout = layout
-        self.made = made(kept.choice, kept.sampling)
-
-    @classmethod
-    def of(cls, out: Path) -> _Other:
-        check(out)
-        return cls(Layout(out), kept_choice(Layout(out)))
+        self.made = keyed_pipeline(RunSpec.from_json(record.spec).pipeline(), record)
 
     @cached_property
     def versions(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
@@ -152,9 +183,9 @@ class _Other:
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         for name in self.made.pipeline.tables:
             cleared: tuple[str, ...] = ()
-            for place in reversed(self.made.writers(name)):
-                found[name, self.made.keys[place]] = cleared
-                fills = getattr(self.made.pipeline.stages[place], "fills", {})
+            for index in reversed(self.made.writers(name)):
+                found[name, self.made.keys[index]] = cleared
+                fills = getattr(self.made.pipeline.stages[index], "fills", {})
                 if name not in fills:
                     break
                 cleared += fills[name]
@@ -163,40 +194,40 @@ class _Other:
     def table(self, name: str, clip_id: str, cleared: tuple[str, ...]) -> pa.Table:
         table = self.dataset.clip(clip_id).table(name)
         for column in cleared:
-            place = table.column_names.index(column)
-            field = table.schema.field(place)
-            table = table.set_column(place, field, pa.nulls(table.num_rows, field.type))
+            index = table.column_names.index(column)
+            field = table.schema.field(index)
+            table = table.set_column(index, field, pa.nulls(table.num_rows, field.type))
         return table
 
 
 class Earlier:
     """What stands in for stages of `mine`, clip by clip; see pipeline.Earlier."""
 
-    def __init__(self, mine: Made, other: _Other | None, keep_depth: Path | None) -> None:
+    def __init__(self, mine: KeyedPipeline, other: _Other | None, keep_depth: Path | None) -> None:
         self._mine = mine
         self._other = other
         self._keep_depth = keep_depth
 
     def instead(self, clip: Clip) -> Mapping[int, Change]:
-        """For the place of each stage that need not run, what it would have changed."""
+        """For the index of each stage that need not run, what it would have changed."""
         if self._other is None or not self._has(clip):
             return {}
         ready = dict(self._ready(self._other, clip))
         running = self._needed(ready)
         stages = self._mine.pipeline.stages
         return {
-            place: _all([ready[v] for name in stage.writes if (v := (name, place)) in ready])
-            for place, stage in enumerate(stages)
-            if place not in running
+            index: _all([ready[v] for name in stage.writes if (v := (name, index)) in ready])
+            for index, stage in enumerate(stages)
+            if index not in running
         }
 
-    def made(self, place: int, clip: Clip) -> None:
+    def made(self, index: int, clip: Clip) -> None:
         """A stage has run: keep what a later run may take."""
-        stage = self._mine.pipeline.stages[place]
+        stage = self._mine.pipeline.stages[index]
         if self._keep_depth is None or RASTER not in stage.writes or clip.depth is None:
             return
-        if not self._mine.by_phrases[place] and not clip.micro_batch:
-            path = depth_file(self._keep_depth, clip, self._mine.keys[place])
+        if not self._mine.by_phrases[index] and not clip.micro_batch:
+            path = depth_file(self._keep_depth, clip, self._mine.keys[index])
             keep(path, clip.depth)
 
     def _has(self, clip: Clip) -> bool:
@@ -211,19 +242,19 @@ class Earlier:
     def _ready(self, other: _Other, clip: Clip) -> Iterator[tuple[Version, Change]]:
         """Versions of tables and of the raster that need not be made."""
         same_phrases = _phrases_of(clip) == _stored_phrases(other.dataset, clip.clip_id)
-        for place, stage in enumerate(self._mine.pipeline.stages):
-            if self._mine.by_phrases[place] and not same_phrases:
+        for index, stage in enumerate(self._mine.pipeline.stages):
+            if self._mine.by_phrases[index] and not same_phrases:
                 continue
-            key = self._mine.keys[place]
+            key = self._mine.keys[index]
             for name in stage.writes:
                 if name == RASTER:
                     path = depth_file(depth_folder(other.layout), clip, key)
                     if path.exists():
-                        yield (name, place), _with_depth(path)
+                        yield (name, index), _with_depth(path)
                 elif (name, key) in other.versions:
                     table = other.table(name, clip.clip_id, other.versions[name, key])
                     if name != "clips" or _says_the_same(table, clip):
-                        yield (name, place), _with_table(name, table)
+                        yield (name, index), _with_table(name, table)
 
     def _needed(self, ready: Mapping[Version, Change]) -> set[int]:
         """Places of the stages that must run, given what is ready."""
@@ -231,12 +262,12 @@ class Earlier:
         wanted = [(name, max(w)) for name in mine.pipeline.tables if (w := mine.writers(name))]
         running: set[int] = set()
         while wanted:
-            name, place = wanted.pop()
-            if (name, place) in ready or place in running:
+            name, index = wanted.pop()
+            if (name, index) in ready or index in running:
                 continue
-            running.add(place)
-            for read in mine.pipeline.stages[place].reads:
-                before = mine.writer_before(read, place)
+            running.add(index)
+            for read in mine.pipeline.stages[index].reads:
+                before = mine.writer_before(read, index)
                 if before is not None:
                     wanted.append((read, before))
                 else:

@@ -1,37 +1,33 @@
-"""`massannot run`: a plan made before, done here or on a cluster, alone or as one of many jobs."""
+"""`massannot run` and `retry`: a plan that was made before is carried out, here or on a cluster,
+alone or as one of many jobs. `annotate` ends in the same `execute`."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
+from massannot.dataset import plans
 from massannot.dataset import record as run_record
-from massannot.dataset.adopt_plan import Asked
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import shown_differences
-from massannot.engine import local
+from massannot.dataset.record import RunRecord
+from massannot.engine import execution, local
 from massannot.engine.progress import Progress
+from massannot.engine.settings import ExecutorSettings
 from massannot.engine.tally import RunSummary
-from massannot.engine.watchdog import Patience
-from massannot.errors import OtherRecipe, UsageError
-from massannot.jobs import estimate as bill
-from massannot.jobs.annotate import DONE, Outcome, check_device, device_of, exit_code, run_lines
+from massannot.errors import UsageError
 from massannot.jobs.console import Watcher
-from massannot.jobs.estimate import Bill, patience_with
-from massannot.jobs.kept_choice import KeptChoice, keeping, kept_choice
-from massannot.jobs.reuse import reusing
+from massannot.jobs.estimate import patience_with
+from massannot.jobs.outcome import DONE, Outcome, exit_code, run_lines
+from massannot.jobs.plan import SPEC, read_record
+from massannot.jobs.reuse import WorkerPipeline, reusable_record
 from massannot.models.weights import require
 from massannot.plan import folder as plan_folder
-from massannot.plan import record as plan_record
-from massannot.plan.folder import PlanFolder, Retry
-from massannot.plan.record import PlanRecord
-from massannot.recipes.digests import choice_from_json, digests, sampling_from_json
-from massannot.recipes.models import needed_weights, notes
-from massannot.recipes.spec import Choice
+from massannot.plan.folder import FinishedPlan, PlannedShard, share_of
+from massannot.recipes.digests import record_of
+from massannot.recipes.models import needed_weights
+from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
 
 RETRIED = ("failed", "quarantined")
@@ -40,105 +36,124 @@ MAX_FAILED = 0.02
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the work is done, and when it counts as failed."""
+class RunOptions:
+    """What a run is allowed, and what it takes from other runs."""
 
-    executor: Literal["local", "ray"] = "local"
-    device: str = "auto"
-    workers: int | None = None
-    """Actors under ray, processes under local; None: one a GPU."""
-    actors_per_gpu: int | None = None
-    address: str | None = None
-    """Of the Ray cluster to join."""
     max_failed: float = MAX_FAILED
-    hung_after_s: float = Patience.hung_after_s
-    first_clip_s: float | None = None
-    """None: ten minutes, or on a CPU what the profile's models may need."""
-    grace_s: float = Patience.grace_s
+    """Share of failed clips above which the exit code is 3."""
     reuse: Path | None = None
+    """Another output folder: what would come out the same is taken from it."""
     keep_depth: bool = False
+    allow_code: bool = False
+    """Go on although the code has changed since the run was begun or planned."""
 
 
 def run(
     plan: Path,
     out: Path,
-    place: Place,
+    settings: ExecutorSettings,
+    options: RunOptions,
     *,
     share: tuple[int, int] = (0, 1),
     quiet: bool = False,
     verbose: bool = False,
 ) -> Outcome:
-    """Do what the plan has and `out` does not hold yet. Progress goes to stderr.
+    """Carry out what the plan has and `out` does not hold yet. Progress goes to stderr.
 
-    Raises UsageError, OtherRecipe where recipe, code or weights are not what was planned with.
+    Raises UsageError, OtherRecipe where recipe, code, weights or answers are not those planned.
     """
-    plan = folder_of_plan(plan)
-    record = finished_plan(plan)
-    kept = as_planned(plan, record)
-    part = f"share {share[0]} of 0 to {share[1] - 1} of " if share[1] > 1 else ""
-    counts = record.counts
-    first = f"{part}{counts['shards']} shards, about {counts['expected_clips']} clips"
-    asked = PlanFolder(plan, record.prompts, *share)
-    return _do(asked, kept, out, place, first, quiet=quiet, verbose=verbose)
+    folder = folder_of_plan(plan)
+    counts = finished_plan(folder).counts
+    planned = read_record(folder)
+    spec = RunSpec.from_json(planned.spec)
+    require(needed_weights(spec))
+    present = record_of(spec)
+    run_record.refuse_other(folder, planned, present, allow_code=options.allow_code)
+    if options.reuse is not None:
+        reusable_record(options.reuse, spec)
+    layout = Layout(out)
+    index, n_shares = share
+    first = f"share {index} of 0 to {n_shares - 1} of " if n_shares > 1 else ""
+    first += f"{counts['shards']} shards, about {counts['expected_clips']} clips"
+    with Watcher(quiet=quiet, verbose=verbose) as watcher:
+        _announce(watcher, first, spec, settings, present)
+        record = run_record.begin(layout, planned, code=present.code, allow_code=options.allow_code)
+        shards = share_of(plans.adopt(layout, folder), index, n_shares)
+        if n_shares > 1:
+            settings = replace(settings, share=f"{index}-of-{n_shares}")
+        done = execute(spec, record, layout, shards, settings, options, progress=watcher.watch)
+    return _outcome(layout, done, options, n_shares=n_shares)
 
 
 def retry(
     out: Path,
     statuses: tuple[str, ...],
-    place: Place,
+    settings: ExecutorSettings,
+    options: RunOptions,
     *,
     quiet: bool = False,
     verbose: bool = False,
 ) -> Outcome:
-    """Do the clips of `out` again that ended so, and go on with what is left to do."""
+    """Try the clips of `out` again that ended so, and go on with what is left."""
     unknown = sorted(set(statuses) - set(RETRIED))
     if unknown or not statuses:
         raise UsageError(f"--status {','.join(statuses)}: expected some of {', '.join(RETRIED)}")
     layout = Layout(out)
-    kept, record = kept_choice(layout), run_record.read(layout)
-    if kept.digests is not None:
-        _refuse_changed(out, kept.digests, kept.choice)
-    asked = Retry(statuses, record.identity.prompts if record else ())
-    first = f"again what is {' or '.join(statuses)} in {out}"
-    return _do(asked, kept, out, place, first, quiet=quiet, verbose=verbose)
-
-
-def estimate(folder: Path, record: PlanRecord, *, device: str, progress: Progress) -> Bill:
-    """What the plan will take, measured on a few of its clips on this machine."""
-    kept = as_planned(folder, record)
-    require(needed_weights(kept.choice))
-    return bill.estimate(folder, record, kept, device=device_of(device), progress=progress)
-
-
-def _do(
-    asked: Asked,
-    kept: KeptChoice,
-    out: Path,
-    place: Place,
-    first: str,
-    *,
-    quiet: bool,
-    verbose: bool,
-) -> Outcome:
+    run_record.refuse_v0(layout)
+    record = begun_record(layout)
+    spec = RunSpec.from_json(record.spec)
+    require(needed_weights(spec))
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
-        check_device(place.device)
-        device = place.device
-        if place.executor == "local":  # of a cluster's machines the driver's may have no GPU
-            device = ", ".join(dict.fromkeys(local.devices(device, place.workers)))
-        require(needed_weights(kept.choice))
-        said = "".join(f"\nNOTE: {note}" for note in notes(kept.choice))
-        watcher.say(f"{first}, on {device} with {place.executor}{said}")
-        done = _executed(asked, kept, out, place, watcher.watch)
-    code = exit_code(done, place.max_failed)
-    shown = {"out": str(out), "exit_code": code, "run": asdict(done)}
-    return Outcome(code, _as_text(out, done, code), shown)
+        present = record_of(spec)
+        again = f"again what is {' or '.join(statuses)} in {out}"
+        _announce(watcher, again, spec, settings, present)
+        record = run_record.begin(layout, present, allow_code=options.allow_code)
+        shards = plans.retried(layout, statuses)
+        done = execute(spec, record, layout, shards, settings, options, progress=watcher.watch)
+    return _outcome(layout, done, options)
+
+
+def execute(
+    spec: RunSpec,
+    record: RunRecord,
+    layout: Layout,
+    shards: Sequence[PlannedShard],
+    settings: ExecutorSettings,
+    options: RunOptions,
+    *,
+    progress: Progress,
+    previews: bool = False,
+) -> RunSummary:
+    """Annotate the shards: the end of `annotate`, `run` and `retry`.
+
+    `previews`: keep depth for films. Raises what engine.execution.run raises.
+    """
+    return execution.run(
+        layout,
+        record,
+        shards,
+        WorkerPipeline.of(spec, layout, options.reuse, options.keep_depth, previews),
+        settings=replace(settings, patience=patience_with(spec, settings.patience)),
+        progress=progress,
+    )
+
+
+def begun_record(layout: Layout) -> RunRecord:
+    """Raises UsageError for a folder without a run."""
+    record = run_record.read(layout)
+    if record is None:
+        raise UsageError(
+            f"{layout.out}: found no run in it, expected the output folder of `massannot annotate` "
+            "or `massannot run`"
+        )
+    return record
 
 
 def folder_of_plan(named: Path) -> Path:
     """The folder of a plan, which may be named by a file in it. Raises UsageError."""
     if not named.is_file():
         return named
-    if named.name in (plan_record.NAME, plan_folder.VIDEOS, plan_folder.SHARDS):
+    if named.name in (plan_folder.PLAN, SPEC, plan_folder.VIDEOS, plan_folder.SHARDS):
         return named.parent
     raise UsageError(
         f"{named}: found a file, expected the folder of a plan; `massannot plan {named} -o PLAN` "
@@ -146,43 +161,26 @@ def folder_of_plan(named: Path) -> Path:
     )
 
 
-def finished_plan(folder: Path) -> PlanRecord:
+def finished_plan(folder: Path) -> FinishedPlan:
     """Raises UsageError where there is none, or not the one that was made."""
-    record = plan_record.read(folder)
-    if record is None:
+    plan = plan_folder.read_finished(folder)
+    if plan is None:
         found = "an unfinished plan" if folder.is_dir() else "nothing"
         raise UsageError(
             f"{folder}: found {found}, expected a plan; `massannot plan SOURCE -o {folder}` makes "
             "or finishes one"
         )
-    for name, sha256 in record.files.items():
+    for name, sha256 in plan.files.items():
         path = folder / name
         if not path.is_file() or durable.sha256_of(path) != sha256:
             raise UsageError(
                 f"{path}: found {'other bytes' if path.is_file() else 'nothing'}, expected what "
                 "was planned; copy the plan's folder again, or plan anew into another"
             )
-    return record
+    return plan
 
 
-def as_planned(folder: Path, record: PlanRecord) -> KeptChoice:
-    """What the plan was made for. Raises OtherRecipe where it would not mean the same any more."""
-    choice = choice_from_json(record.choice)
-    _refuse_changed(folder, record.digests, choice)
-    return KeptChoice(choice, sampling_from_json(record.sampling), record.digests)
-
-
-def _refuse_changed(folder: Path, planned: Mapping[str, Any], choice: Choice) -> None:
-    present = json.loads(json.dumps(digests(choice, choice.build()), ensure_ascii=False))
-    found = shown_differences(planned, present)
-    if found:
-        raise OtherRecipe(
-            f"{folder} was planned with something else than is here now:\n{found}"
-            "go back to that, or plan anew into another folder"
-        )
-
-
-def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+def share_from(text: str | None, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """`I/N`, 0-based; without it what Slurm says of a job array; without that the whole.
 
     Raises UsageError.
@@ -197,63 +195,51 @@ def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> t
 
 def _share_of_array(environment: Mapping[str, str]) -> tuple[int, int]:
     names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN")
-    found = [environment.get(name) for name in names]
-    if found[0] is None:
+    values = [environment.get(name) for name in names]
+    if values[0] is None:
         return 0, 1
-    if not all(value is not None and value.isdigit() for value in found):
-        said = ", ".join(f"{name}={value}" for name, value in zip(names, found, strict=True))
-        raise UsageError(f"found {said}, expected numbers; say --shard I/N")
-    task, count, least = (int(str(value)) for value in found)
-    place, odd = divmod(task - least, int(environment.get("SLURM_ARRAY_TASK_STEP", 1)))
-    if odd or not 0 <= place < count:
+    if not all(value is not None and value.isdigit() for value in values):
+        found = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+        raise UsageError(f"found {found}, expected numbers; say --shard I/N")
+    task, count, least = (int(str(value)) for value in values)
+    index, odd = divmod(task - least, int(environment.get("SLURM_ARRAY_TASK_STEP", 1)))
+    if odd or not 0 <= index < count:
         raise UsageError(
             f"found SLURM_ARRAY_TASK_ID={task} in an array of {count} from {least} that leaves "
             "numbers out, expected --array=0-N or --shard I/N"
         )
-    return place, count
+    return index, count
 
 
-def _executed(
-    asked: Asked, kept: KeptChoice, out: Path, place: Place, progress: Progress
-) -> RunSummary:
-    common: dict[str, Any] = {
-        "out": out,
-        "sampling": kept.sampling,
-        "workers": place.workers,
-        "device": place.device,  # the wish: `auto` is every GPU
-        "patience": _patience(place, kept.choice.profile),
-        "progress": keeping(Layout(out), kept, progress),
-    }
-    build = reusing(
-        kept.choice, kept.sampling, out=out, reuse=place.reuse, keep_depth=place.keep_depth
-    )
-    if place.executor == "local":
-        if place.actors_per_gpu is not None or place.address is not None:
-            raise UsageError("--actors-per-gpu and --address: only with --executor ray")
-        return local.run(asked, build, **common)
-    if place.actors_per_gpu is not None and place.workers is not None:
-        raise UsageError("--actors and --actors-per-gpu: found both, expected one of them")
-    from massannot.engine import ray
-
-    per_gpu = place.actors_per_gpu or 1
-    address = place.address
-    return ray.run(asked, build, actors_per_gpu=per_gpu, address=address, **common)
+def _announce(
+    watcher: Watcher, first: str, spec: RunSpec, settings: ExecutorSettings, record: RunRecord
+) -> None:
+    device = settings.device
+    if settings.executor == "local":  # of a cluster's machines the driver's may have no GPU
+        device = ", ".join(dict.fromkeys(local.devices(device, settings.workers)))
+    notes = "".join(f"\nNOTE: {note}" for note in record.notes)
+    watcher.say(f"{first}, profile {spec.profile} on {device} with {settings.executor}{notes}")
 
 
-def _patience(place: Place, profile: str) -> Patience:
-    first = patience_with(profile)
-    if place.first_clip_s is not None:
-        first = Patience(first_clip_s=place.first_clip_s)
-    return replace(first, hung_after_s=place.hung_after_s, grace_s=place.grace_s)
-
-
-def _as_text(out: Path, run: RunSummary, code: int) -> str:
-    lines = run_lines(run)
-    if run.failed or run.quarantined:
+def _outcome(
+    layout: Layout, done: RunSummary, options: RunOptions, *, n_shares: int = 1
+) -> Outcome:
+    code = exit_code(done, options.max_failed)
+    values = {"out": str(layout.out), "exit_code": code, "run": asdict(done)}
+    lines = run_lines(done)
+    if done.failed or done.quarantined:
         lines.append(
-            f"look: massannot status {out}; again: massannot retry {out} "
+            f"look: massannot status {layout.out}; again: massannot retry {layout.out} "
             "--status failed,quarantined"
         )
-    elif code == DONE and not run.remaining:
-        lines.append(f"next: massannot publish {out} DEST")
-    return "\n".join(lines)
+    elif code == DONE and not done.remaining:
+        lines.append(f"next: {_next(layout, n_shares)}")
+    return Outcome(code, "\n".join(lines), values)
+
+
+def _next(layout: Layout, n_shares: int) -> str:
+    left = len(plans.shard_table(layout)) - len(list(layout.commits.glob("*.json")))
+    publish = f"massannot publish {layout.out} DEST"
+    if n_shares == 1 or left <= 0:
+        return publish
+    return f"the other shares ({left} shards are not finished), then {publish}"

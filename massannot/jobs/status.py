@@ -5,16 +5,18 @@ Nothing that the run writes carries a time; speed is told from the files' own ti
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from massannot.dataset import commits
-from massannot.dataset.adopt_plan import shard_table
 from massannot.dataset.journal import read_past
 from massannot.dataset.layout import Layout
+from massannot.dataset.plans import shard_table
 from massannot.engine.tally import RunSummary, Tally, summarize
 from massannot.errors import UsageError
 from massannot.plan.folder import PlannedShard
@@ -23,6 +25,8 @@ RECENT_S = 30 * 60.0
 """Speed is that of the last half hour before the last sign of life."""
 COMMITS_TIMED = 500
 """The latest commits that are asked for their time: enough for half an hour of a large cluster."""
+LOG_BYTES = 16 << 20
+"""The end of each worker's log that is read for times."""
 ALIVE_S = 150.0
 """A worker that is alive is heard of at least every minute or two, unless a clip takes longer."""
 
@@ -40,6 +44,17 @@ class BegunShard:
 
 
 @dataclass(frozen=True)
+class StageTimes:
+    """Seconds in each stage, summed over the clips that the logs at hand tell of."""
+
+    clips: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By stage; `waited`: for decoded clips."""
+    gpu_hours: float = 0.0
+    """The part of them that workers on GPUs spent."""
+
+
+@dataclass(frozen=True)
 class Standing:
     run: RunSummary
     shards: int
@@ -49,6 +64,9 @@ class Standing:
     """None: too little has been finished to tell, or the store keeps no times."""
     silent_s: float | None
     """Seconds since the last sign of life."""
+    stages: StageTimes = field(default_factory=StageTimes)
+    failed_by_hour: Mapping[str, int] = field(default_factory=dict)
+    """Clips that failed in shards committed within an hour (UTC), of the latest commits."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -78,7 +96,38 @@ def standing(out: Path) -> Standing:
         tuple(_begun(layout, shard, now) for shard in shards if shard.id in begun),
         _rate(finished),
         now - max(signs) if signs else None,
+        stage_times(layout),
+        _failed_by_hour(layout, committed),
     )
+
+
+def stage_times(layout: Layout) -> StageTimes:
+    """The times that workers' logs tell; of a long log the end alone is read."""
+    clips, gpu_s = 0, 0.0
+    seconds: Counter[str] = Counter()
+    for path in sorted(layout.logs.glob("*.log")):
+        on_gpu = False
+        for line in _last_lines(path):
+            if ready := _READY.search(line):
+                on_gpu = ready[1].startswith("cuda")
+            elif done := _DONE.search(line):
+                clips += 1
+                for name, number in _STAGE.findall(done[1]):
+                    seconds[name] += float(number)  # type: ignore[assignment]  # seconds
+                    gpu_s += float(number) if on_gpu and name != "waited" else 0.0
+    return StageTimes(clips, dict(seconds.most_common()), gpu_s / 3600)
+
+
+_READY = re.compile(r" models ready on (\S+) ")
+_DONE = re.compile(r" done as [0-9a-f]+ in shard \w+, (.*)")
+_STAGE = re.compile(r"(\w+) (\d+\.\d+) s")
+
+
+def _last_lines(path: Path) -> Iterator[str]:
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_BYTES))
+        for line in file:
+            yield line.decode(errors="replace")
 
 
 def as_text(out: Path, found: Standing) -> str:
@@ -89,7 +138,11 @@ def as_text(out: Path, found: Standing) -> str:
         f"speed: {_speed(found)}",
         f"life:  {_life(found)}",
     ]
+    lines += _stage_lines(found.stages)
     lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    if len(found.failed_by_hour) > 1:
+        hours = ", ".join(f"{hour} {n}" for hour, n in [*found.failed_by_hour.items()][-6:])
+        lines.append(f"failed by hour (UTC): {hours}")
     lines += run.questions.lines
     for shard in found.begun[:10]:
         silent = "" if shard.silent_s is None else f", last heard of {shard.silent_s:.0f} s ago"
@@ -118,7 +171,22 @@ def as_json(out: Path, found: Standing) -> dict[str, Any]:
         "clips_a_second": found.clips_a_second,
         "seconds_left": found.seconds_left,
         "silent_s": found.silent_s,
+        "stages": vars(found.stages),
+        "failed_by_hour": dict(found.failed_by_hour),
     }
+
+
+def _stage_lines(stages: StageTimes) -> list[str]:
+    """Time per stage, the longest first; nothing where no log tells."""
+    if not stages.clips:
+        return []
+    total = sum(stages.seconds.values()) or 1.0
+    shares = ", ".join(
+        f"{name} {seconds / stages.clips:.2f} s ({seconds / total:.0%})"
+        for name, seconds in [*stages.seconds.items()][:8]
+    )
+    gpu = f"; {stages.gpu_hours:.2f} GPU-hours" if stages.gpu_hours else ""
+    return [f"a clip: {shares} (of {stages.clips} in the logs here{gpu})"]
 
 
 def _speed(found: Standing) -> str:
@@ -155,6 +223,15 @@ def _commit_times(layout: Layout, committed: set[str]) -> Iterator[tuple[float, 
     times = [(when, name) for name in committed for when in _times(layout.commit(name))]
     for when, name in sorted(times)[-COMMITS_TIMED:]:
         yield when, commits.read(layout, name).clips_done
+
+
+def _failed_by_hour(layout: Layout, committed: set[str]) -> dict[str, int]:
+    times = [(when, name) for name in committed for when in _times(layout.commit(name))]
+    failed: Counter[str] = Counter()
+    for when, name in sorted(times)[-COMMITS_TIMED:]:
+        hour = time.strftime("%Y-%m-%d %Hh", time.gmtime(when))
+        failed[hour] += sum(count.clips for count in commits.read(layout, name).failures)
+    return {hour: n for hour, n in failed.items() if n}
 
 
 def _part_times(layout: Layout, begun: set[str]) -> Iterator[tuple[float, int]]:

@@ -1,7 +1,8 @@
-"""The pinhole that a user knows or assumes, and a camera that stands still unless a file has poses.
+"""A CameraEstimator of a known or assumed pinhole, which stands still unless a file has poses.
 
 Given in SOURCE pixels, answered in working pixels. Without intrinsics a horizontal field of view is
-assumed, and said so: everything metric sideways (x, y, and motion across the picture) hangs on it.
+assumed, and marked as assumed: everything metric sideways (x, y, and motion across the picture)
+hangs on it.
 
 A poses file is an .npz with `cam_from_world` or `extrinsics` (N, 4, 4), world-to-camera with OpenCV
 axes, and perhaps `pts` (N,), which then must hold every annotated frame's; without it, N is the
@@ -126,8 +127,8 @@ class PinholeCamera:
 def _rows(stored: NDArray[np.int64], wanted: NDArray[np.int64], *, path: Path) -> NDArray[np.int64]:
     """Row of each wanted pts."""
     order = np.argsort(stored)
-    place = np.minimum(np.searchsorted(stored, wanted, sorter=order), len(stored) - 1)
-    rows = order[place]
+    index = np.minimum(np.searchsorted(stored, wanted, sorter=order), len(stored) - 1)
+    rows = order[index]
     missing = wanted[stored[rows] != wanted]
     if len(missing):
         raise ModelFailed(f"{path}: no pose for pts {missing[0]} and {len(missing) - 1} others")

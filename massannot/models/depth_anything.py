@@ -18,6 +18,14 @@ import torch
 
 from massannot.clip import DepthMaps, Frames
 from massannot.errors import BadModelOutput, UsageError
+from massannot.models.networks import (
+    Dtype,
+    InFloat32,
+    frames_on,
+    inference,
+    load_network,
+    n_parameters,
+)
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -26,15 +34,7 @@ from massannot.models.preprocess import (
     size_of_multiples,
 )
 from massannot.models.protocols import ModelCard
-from massannot.models.runtime import (
-    Dtype,
-    InFloat32,
-    frames_on,
-    inference,
-    load_network,
-    micro_batch,
-    n_parameters,
-)
+from massannot.models.runtime import micro_batch
 from massannot.models.weights import Weights, find
 
 OFFICIAL_SIDE = 518
@@ -69,7 +69,7 @@ class DepthAnything:
     """None: as "canonical" in the weights' card.json says, if it does."""
     focal_px: float = 0.0
     """Focal length of the clips in pixels of the Frames; only for a canonical network."""
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedDepth | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -80,7 +80,7 @@ class DepthAnything:
         count = n_parameters(net)
         net.head = InFloat32(net.head)
         config = processor_config(local.folder)
-        self._loaded = _Loaded(
+        self._loaded = _LoadedDepth(
             net=torch.compile(net) if self.compile else net,
             metric=net.config.depth_estimation_type == "metric",
             target=_target(config),
@@ -97,7 +97,7 @@ class DepthAnything:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("depth_anything", str(self.weights), self.weights.revision)
         return self._loaded.card
@@ -122,7 +122,7 @@ class DepthAnything:
         return DepthMaps(values, "metric" if loaded.metric else "affine")
 
     def _predict(
-        self, loaded: _Loaded, pixels_BHWC: torch.Tensor, height: int, width: int
+        self, loaded: _LoadedDepth, pixels_BHWC: torch.Tensor, height: int, width: int
     ) -> torch.Tensor:
         with inference(self.dtype, device=loaded.device, auto="bfloat16"):
             levels = resized(pixels_BHWC, height=height, width=width, interpolation="bicubic")
@@ -142,14 +142,14 @@ class DepthAnything:
             )
         return canonical.factor(focal, frames.width)
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> _LoadedDepth:
         if self._loaded is None:
             raise RuntimeError("DepthAnything: setup() comes before estimate_depth()")
         return self._loaded
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedDepth:
     net: Any
     metric: bool
     target: tuple[int, int]
@@ -168,5 +168,5 @@ def _target(config: dict[str, Any]) -> tuple[int, int]:
 
 def _canonical_of_card(folder: Path) -> CanonicalFocal | None:
     card = folder / "card.json"
-    said = json.loads(card.read_text()).get("canonical") if card.is_file() else None
-    return None if said is None else CanonicalFocal(**said)
+    canonical = json.loads(card.read_text()).get("canonical") if card.is_file() else None
+    return None if canonical is None else CanonicalFocal(**canonical)

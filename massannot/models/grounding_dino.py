@@ -5,19 +5,11 @@ its best phrase passes `box_threshold`; it answers for every phrase whose own sc
 `text_threshold`. That is transformers' rule, except that full stops and [CLS] never count.
 Prompts over the text limit become several forward passes, so boxes of different passes do not
 compete. Source: Liu et al. 2023, arXiv:2303.05499, through transformers' port.
-
-Phrases as a grounding detector reads them: one text, full stops between, a token span each.
-
-The network's attention mask lets tokens see only their own phrase, and it finds the borders by
-token: a full stop, a question mark or a literal "[SEP]" inside a phrase would silently make two.
-Such phrases are refused by name, like empty ones and ones in letters that the vocabulary lacks.
-Imports neither torch nor transformers.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,8 +18,9 @@ import numpy.typing as npt
 import torch
 
 from massannot.clip import Frames
-from massannot.errors import BadModelOutput, BadPhrase, MissingWeights
-from massannot.geometry.image_coords import clipped_xyxy, xyxy_from_normalized_cxcywh
+from massannot.errors import BadModelOutput, MissingWeights
+from massannot.geometry.camera import clipped_xyxy, xyxy_from_normalized_cxcywh
+from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import (
     Normalization,
     normalization_from,
@@ -36,87 +29,9 @@ from massannot.models.preprocess import (
     size_with_shortest_edge,
 )
 from massannot.models.protocols import Detections, ModelCard
-from massannot.models.runtime import (
-    Dtype,
-    frames_on,
-    inference,
-    load_network,
-    micro_batch,
-    n_parameters,
-)
+from massannot.models.runtime import micro_batch
+from massannot.models.text_prompts import STOP, DetectorPrompt, prompts_of, vocabulary_of
 from massannot.models.weights import Weights, find
-
-CLS, SEP, STOP, QUESTION, PAD, UNKNOWN = 101, 102, 1012, 1029, 0, 100
-"""Hard-coded in the network's mask (BERT's uncased vocabulary), so a tokenizer must agree."""
-
-BORDERS = frozenset({CLS, SEP, STOP, QUESTION, PAD})
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One text for one forward pass: its tokens, and for each of its phrases the index among the
-    phrases asked and the half-open span of its tokens."""
-
-    ids: tuple[int, ...]
-    phrases: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
-
-
-def prompts_of(
-    phrases: Sequence[str],
-    tokenize: Callable[[str], Sequence[int]],
-    *,
-    limit: int,
-    known: str = "English words",
-) -> tuple[Prompt, ...]:
-    """As few texts of at most `limit` tokens as hold the phrases in their order.
-
-    A phrase's words are tokenized alone: the vocabulary is of words, so they read the same in
-    company. `known`: what the vocabulary holds, for a refusal. Raises BadPhrase, naming the phrase.
-    """
-    tokens = [tuple(tokenize(cleaned(phrase))) for phrase in phrases]
-    prompts: list[Prompt] = []
-    ids: list[int] = [CLS]
-    members: list[int] = []
-    spans: list[tuple[int, int]] = []
-    for index, (phrase, own) in enumerate(zip(phrases, tokens)):
-        _refuse_tokens(phrase, own, limit, known)
-        if len(ids) + len(own) + 2 > limit:
-            prompts.append(Prompt((*ids, SEP), tuple(members), tuple(spans)))
-            ids, members, spans = [CLS], [], []
-        members.append(index)
-        spans.append((len(ids), len(ids) + len(own)))
-        ids += [*own, STOP]
-    if members:
-        prompts.append(Prompt((*ids, SEP), tuple(members), tuple(spans)))
-    return tuple(prompts)
-
-
-def cleaned(phrase: str) -> str:
-    """Lower case, single spaces, no full stop at the end. Raises BadPhrase."""
-    text = re.sub(r"[\s.]+$", "", " ".join(phrase.split()).lower())
-    if not text:
-        raise BadPhrase(f"phrase {phrase!r}: found nothing to look for, expected a noun phrase")
-    if "." in text or "?" in text:
-        raise BadPhrase(
-            f"phrase {phrase!r}: found {'.' if '.' in text else '?'!r} inside, which separates "
-            "phrases for this detector; write it without, or as two phrases"
-        )
-    return text
-
-
-def _refuse_tokens(phrase: str, ids: tuple[int, ...], limit: int, known: str) -> None:
-    if UNKNOWN in ids:
-        raise BadPhrase(
-            f"phrase {phrase!r}: found what the detector's vocabulary lacks, expected {known}"
-        )
-    if not ids or BORDERS & set(ids):
-        raise BadPhrase(f"phrase {phrase!r}: found a mark that separates phrases, expected words")
-    if len(ids) + 3 > limit:
-        raise BadPhrase(
-            f"phrase {phrase!r}: found {len(ids)} tokens, expected at most {limit - 3}; shorten it"
-        )
-
 
 CANDIDATES = 300
 """Best boxes of a phrase that duplicate suppression looks at: far more than a picture holds."""
@@ -143,7 +58,12 @@ class GroundingDino:
     dtype: Dtype = "auto"
     """auto: float32 everywhere; boxes are refined in logits, which bfloat16 would round."""
     compile: bool = False
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedDetector | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def vocabulary(self) -> frozenset[str] | None:
+        """The words that the weights know; None: any. Known before `setup`."""
+        return vocabulary_of(self.weights)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -159,7 +79,7 @@ class GroundingDino:
             )
         config = processor_config(local.folder)
         size = config.get("size", {})
-        self._loaded = _Loaded(
+        self._loaded = _LoadedDetector(
             net=torch.compile(net) if self.compile else net,
             tokenizer=tokenizer,
             text_limit=min(net.config.max_text_len, net.config.text_config.max_position_embeddings),
@@ -169,6 +89,7 @@ class GroundingDino:
             normalize=normalization_from(config),
             device=device,
             card=local.card(name="grounding_dino", n_parameters=n_parameters(net)),
+            vocabulary=self.vocabulary,
         )
 
     def destroy(self) -> None:
@@ -176,7 +97,7 @@ class GroundingDino:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("grounding_dino", str(self.weights), self.weights.revision)
         return self._loaded.card
@@ -188,12 +109,12 @@ class GroundingDino:
         """
         loaded = self._ready()
         prompts = prompts_of(
-            phrases, loaded.tokenize, limit=loaded.text_limit, known=loaded.known_words
+            phrases, loaded.tokenize, limit=loaded.text_limit, vocabulary=loaded.vocabulary
         )
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
         step = micro_batch(self.batch or (4 if loaded.device.startswith("cuda") else 1))
-        found: list[_Found] = []
+        answers: list[_PhraseBoxes] = []
         for first in range(0, len(at), step):
             chosen = list(at[first : first + step])
             levels = resized(pixels[chosen], height=height, width=width, interpolation="bilinear")
@@ -203,28 +124,30 @@ class GroundingDino:
                 for row, frame in enumerate(chosen):
                     for column, phrase in enumerate(prompt.phrases):
                         best = scores[row, column], boxes[row, column]
-                        found.append(self._answer(frames, frame, phrase, *best))
-        return _detections(found)
+                        answers.append(self._answer(frames, frame, phrase, *best))
+        return _detections(answers)
 
-    def _best(self, loaded: _Loaded, values_BCHW: torch.Tensor, prompt: Prompt) -> tuple[F32, F32]:
+    def _best(
+        self, loaded: _LoadedDetector, values_BCHW: torch.Tensor, prompt: DetectorPrompt
+    ) -> tuple[F32, F32]:
         """The best boxes of each phrase of one prompt: scores (B, P, k), 0 where none passed, and
         normalised cxcywh (B, P, k, 4)."""
         logits_BQL, boxes_BQ4 = self._read(loaded, values_BCHW, prompt)
         scores_BPQ = torch.stack(
             [logits_BQL[..., first:end].amax(-1) for first, end in prompt.spans], dim=1
         ).sigmoid()
-        kept = (scores_BPQ.amax(1, keepdim=True) > self.box_threshold) & (
+        passed = (scores_BPQ.amax(1, keepdim=True) > self.box_threshold) & (
             scores_BPQ > self.text_threshold
         )
         wanted = max(self.top_k, CANDIDATES) if self.nms_iou else self.top_k
-        kept |= scores_BPQ.isnan()  # so that it is seen, and refused
-        top = torch.where(kept, scores_BPQ, 0).topk(min(wanted, scores_BPQ.shape[-1]), dim=-1)
+        passed |= scores_BPQ.isnan()  # so that it is seen, and refused
+        top = torch.where(passed, scores_BPQ, 0).topk(min(wanted, scores_BPQ.shape[-1]), dim=-1)
         index = top.indices.flatten(1)[..., None].expand(-1, -1, 4)
         chosen = boxes_BQ4.gather(1, index).unflatten(1, top.indices.shape[1:])
         return top.values.cpu().numpy(), chosen.cpu().numpy()
 
     def _read(
-        self, loaded: _Loaded, values_BCHW: torch.Tensor, prompt: Prompt
+        self, loaded: _LoadedDetector, values_BCHW: torch.Tensor, prompt: DetectorPrompt
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ids = torch.tensor(prompt.ids, device=loaded.device).expand(len(values_BCHW), -1)
         with inference(self.dtype, device=loaded.device, auto="float32"):
@@ -243,7 +166,7 @@ class GroundingDino:
 
     def _answer(
         self, frames: Frames, frame: int, phrase: int, scores: F32, boxes_cxcywh: F32
-    ) -> _Found:
+    ) -> _PhraseBoxes:
         """One phrase's boxes in one frame: in working pixels, inside the picture, best first."""
         if not (np.isfinite(scores).all() and np.isfinite(boxes_cxcywh[scores > 0]).all()):
             raise BadModelOutput(f"boxes of {frames.source_id}, frame {frame}: found NaN")
@@ -260,16 +183,16 @@ class GroundingDino:
         if self.nms_iou:
             order = order[_unlike_better(boxes[order], self.nms_iou)]
         order = order[: self.top_k]
-        return _Found(frame, phrase, scores[order], boxes[order])
+        return _PhraseBoxes(frame, phrase, scores[order], boxes[order])
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> _LoadedDetector:
         if self._loaded is None:
             raise RuntimeError("GroundingDino: setup() comes before detect()")
         return self._loaded
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedDetector:
     net: Any
     tokenizer: Any
     text_limit: int
@@ -279,15 +202,10 @@ class _Loaded:
     normalize: Normalization
     device: str
     card: ModelCard
+    vocabulary: frozenset[str] | None
 
     def tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    @property
-    def known_words(self) -> str:
-        """The vocabulary, where it is small enough to be told."""
-        words = sorted(word for word in self.tokenizer.get_vocab() if word.isalpha())
-        return f"words out of {', '.join(words)}" if len(words) <= 100 else "English words"
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         if self.fixed is not None:
@@ -296,7 +214,7 @@ class _Loaded:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _PhraseBoxes:
     frame: int
     phrase: int
     scores: F32
@@ -305,11 +223,11 @@ class _Found:
 
 def _unlike_better(boxes_xyxy: F32, iou: float) -> npt.NDArray[np.intp]:
     """Indices of boxes, given best first, that overlap no kept better one by more than `iou`."""
-    kept: list[int] = []
+    chosen: list[int] = []
     for index, box in enumerate(boxes_xyxy):
-        if not kept or _ious(box, boxes_xyxy[kept]).max() <= iou:
-            kept.append(index)
-    return np.array(kept, np.intp)
+        if not chosen or _ious(box, boxes_xyxy[chosen]).max() <= iou:
+            chosen.append(index)
+    return np.array(chosen, np.intp)
 
 
 def _ious(box: F32, others: F32) -> F32:
@@ -320,10 +238,10 @@ def _ious(box: F32, others: F32) -> F32:
     return ratio
 
 
-def _detections(found: Sequence[_Found]) -> Detections:
+def _detections(answers: Sequence[_PhraseBoxes]) -> Detections:
     """Rows by frame in the order asked, phrase, falling score."""
-    rank = {frame: i for i, frame in enumerate(dict.fromkeys(f.frame for f in found))}
-    ordered = sorted(found, key=lambda f: (rank[f.frame], f.phrase))
+    rank = {frame: i for i, frame in enumerate(dict.fromkeys(f.frame for f in answers))}
+    ordered = sorted(answers, key=lambda f: (rank[f.frame], f.phrase))
     counts = [len(f.scores) for f in ordered]
     no_boxes, no_scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
     return Detections(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import NothingToRun
-from massannot.geometry.image_coords import center_from_corner, corner_from_center
+from massannot.geometry.camera import center_from_corner, corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
 
 Gray = NDArray[np.uint8]
@@ -86,18 +86,18 @@ class LucasKanade:
         if not alive.size:
             return
         gray, next_gray = _gray(frames, frame), _gray(frames, following)
-        there, found = self._flow(gray, next_gray, tracks.xy[frame, alive])
-        back, found_back = self._flow(next_gray, gray, there)
+        next_xy, tracked = self._flow(gray, next_gray, tracks.xy[frame, alive])
+        back, tracked_back = self._flow(next_gray, gray, next_xy)
         miss = np.linalg.norm(back - tracks.xy[frame, alive], axis=1)
         visibility = np.exp2(-((miss / self.max_miss_px) ** 2))  # 1/2 at the limit
-        kept = found & found_back & (visibility >= 0.5) & _inside(there, frames)
-        alive = alive[kept]
-        tracks.xy[following, alive] = there[kept]
-        tracks.visibility[following, alive] = visibility[kept]
-        tracks.miss_px[following, alive] += miss[kept]
+        followed = tracked & tracked_back & (visibility >= 0.5) & _inside(next_xy, frames)
+        alive = alive[followed]
+        tracks.xy[following, alive] = next_xy[followed]
+        tracks.visibility[following, alive] = visibility[followed]
+        tracks.miss_px[following, alive] += miss[followed]
 
     def _flow(self, gray: Gray, next_gray: Gray, xy: F32) -> tuple[F32, Bool]:
-        """Where points (M, 2) go from one picture to the next, and whether they were found."""
+        """Positions of points (M, 2) in the next picture, and whether the flow found them."""
         window = self.window_px or min(max(2 * (gray.shape[1] // 90) + 1, 9), 15)
         moved, status, _ = _opencv().calcOpticalFlowPyrLK(
             gray,
@@ -112,7 +112,7 @@ class LucasKanade:
 
 @dataclass(eq=False)
 class _Tracks:
-    """What is known so far: xy (T, N, 2), visibility and sum of misses (T, N)."""
+    """The tracks so far: xy (T, N, 2), visibility and sum of misses (T, N)."""
 
     xy: F32
     visibility: F32
@@ -127,13 +127,13 @@ def _inside(xy: F32 | F64, frames: Frames) -> Bool:
 
 def _gray(frames: Frames, frame: int) -> Gray:
     """(H, W); the last few are kept, since each is needed four times."""
-    kept: dict[int, Gray] = frames.once("lucas_kanade.gray", dict)
-    if frame not in kept:
-        while len(kept) >= 2:
-            del kept[next(iter(kept))]
+    cache: dict[int, Gray] = frames.once("lucas_kanade.gray", dict)
+    if frame not in cache:
+        while len(cache) >= 2:
+            del cache[next(iter(cache))]
         cv2 = _opencv()
-        kept[frame] = cv2.cvtColor(frames.pixels(frame, frame + 1)[0], cv2.COLOR_RGB2GRAY)
-    return kept[frame]
+        cache[frame] = cv2.cvtColor(frames.pixels(frame, frame + 1)[0], cv2.COLOR_RGB2GRAY)
+    return cache[frame]
 
 
 def _opencv() -> Any:

@@ -1,7 +1,7 @@
 """Oracles: every protocol answered from the scene that was rendered, and from nothing else.
 
-They isolate stages (whatever is wrong then is the stage's fault) and, made wrong on purpose by a
-known amount, show that the amount arrives in the tables. `scenes` is the folder that `massannot
+They isolate stages (an error is then the stage's own) and, made wrong on purpose by a known amount,
+show that the amount arrives in the tables. `scenes` is the folder that `massannot
 scenes render` wrote; the clip is recognised by its video id. Lengths are pixels of the Frames.
 """
 
@@ -36,7 +36,8 @@ _SAME_OBJECT_IOU = 0.1
 
 @dataclass
 class _Oracle:
-    """What every oracle has: the folder of scenes; a seed for the errors it is told to make."""
+    """The fields of every oracle: the folder of scenes; a seed for the errors that it is set to
+    make."""
 
     job: ClassVar[str]
     scenes: str
@@ -52,7 +53,7 @@ class _Oracle:
         self._library = None
 
     def card(self) -> ModelCard:
-        """Named after the job: a summary says which ones the truth did."""
+        """A card named after the job: a summary says which jobs the truth did."""
         return ModelCard(name=f"oracle_{self.job}", revision=f"scenes {SCENE_VERSION}")
 
     def _answers(self, frames: Frames) -> Answers:
@@ -69,7 +70,7 @@ class _Oracle:
 
 @dataclass
 class OracleDetector(_Oracle):
-    """Boxes of what is seen of the entities; a phrase names all that have its colour and shape."""
+    """Boxes of the visible parts of entities; a phrase names all that have its colour and shape."""
 
     job: ClassVar[str] = "detect"
     min_area_px: int = 16
@@ -121,11 +122,11 @@ class OracleDetector(_Oracle):
         if box is None or missed or answers.mask(frame, entity).sum() < self.min_area_px:
             return []
         box = box + np.array([self.shift_x_px, self.shift_y_px] * 2)
-        found = []
+        rows = []
         for copy in range(self.duplicates + 1):
             grown = box + copy * np.array([-1, -1, 1, 1]) + self.jitter_px * rng.standard_normal(4)
-            found.append((frame, phrase, grown, 1.0 / (1 + 0.05 * copy)))
-        return found
+            rows.append((frame, phrase, grown, 1.0 / (1 + 0.05 * copy)))
+        return rows
 
 
 @dataclass
@@ -209,8 +210,8 @@ class OracleTracker(_Oracle):
         exact = answers.tracks(queries_txy)
         xy = _held(exact.xy) + np.array([self.shift_x_px, self.shift_y_px])
         if self.jitter_px:
-            asked = np.ascontiguousarray(queries_txy, np.float64)
-            rng = self._rng(frames, zlib.crc32(asked.tobytes()))
+            queries = np.ascontiguousarray(queries_txy, np.float64)
+            rng = self._rng(frames, zlib.crc32(queries.tobytes()))
             xy += self.jitter_px * rng.standard_normal(xy.shape)
         visible = exact.visible | self.always_visible
         sure = visible.astype(np.float32)
@@ -278,7 +279,7 @@ def _box_iou(a: F64, b: F64) -> float:
 
 
 def _shifted(mask: Bool, dx: int, dy: int) -> Bool:
-    """The mask moved right and down; what leaves the picture is gone."""
+    """The mask moved right and down; parts that leave the picture are gone."""
     moved = np.zeros_like(mask)
     height, width = mask.shape
     source = mask[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]

@@ -96,7 +96,7 @@ def size_of_multiples(
 
 
 def processor_config(folder: Path) -> dict[str, Any]:
-    """What the repository says about its picture processor: preprocessor_config.json, or the
+    """The configuration of the repository's picture processor: preprocessor_config.json, or the
     image processor inside processor_config.json; empty without either. Raises MissingWeights."""
     for name, inner in (("preprocessor_config.json", None), ("processor_config.json", "image")):
         path = folder / name

@@ -13,13 +13,16 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models.weights import Weights
+from massannot.plugins import is_file, outside_object
 
-Job = Literal["detect", "masks", "depth", "tracks"]
+Job = Literal["detect", "masks", "depth", "tracks", "cameras"]
 
+OWN = Path(__file__).parent
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause")
 
 
@@ -48,10 +51,9 @@ class ProfileModel:
     def build(self, **options: Any) -> Any:
         """The adapter with the profile's options, those of the weights' own card.json ("options":
         thresholds found in training), and `options`, the later winning. Loads no weights."""
-        file, name = self.adapter.split(":")
-        adapter = getattr(importlib.import_module(f"massannot.models.{file}"), name)
+        kind = adapter(self.adapter)
         chosen = dict(self.options) | self._options_of_card() | options
-        return adapter(**chosen) if self.weights is None else adapter(self.weights, **chosen)
+        return kind(**chosen) if self.weights is None else kind(self.weights, **chosen)
 
     def _options_of_card(self) -> dict[str, Any]:
         card = None if self.weights is None else self.weights.path / "card.json"
@@ -102,6 +104,15 @@ class Profile:
         self.model(job)
         changed = (replace(m, weights=weights) if m.job == job else m for m in self.models)
         return replace(self, models=tuple(changed))
+
+
+def adapter(name: str) -> Any:
+    """The class that a name says: "file:Class" below massannot/models, "package.module:Class" or
+    "path/file.py:Class" outside of it. Raises UsageError for one that is not there."""
+    file, _, kind = name.partition(":")
+    if is_file(name) or not (OWN / f"{file.replace('.', '/')}.py").is_file():
+        return outside_object(name, kind="--model")
+    return getattr(importlib.import_module(f"massannot.models.{file}"), kind)
 
 
 def named(name: str) -> Profile:

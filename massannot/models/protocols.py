@@ -1,4 +1,5 @@
-"""What a model must be able to do: Frames in, arrays out. Oracles and networks look the same.
+"""The contracts of models, one for each job: Frames in, arrays out. Oracles and networks share
+them.
 
 Shape letters: T frames of the clip, N points, K objects, D detections, H W working size, h w the
 model's own output size. All coordinates are in the pixels of the Frames given (working size),
@@ -28,7 +29,7 @@ I32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Which weights answered: written to the run's record and the dataset card."""
+    """The identity of a model's weights: written to the run's record and the dataset card."""
 
     name: str
     weights: str = ""
@@ -39,8 +40,9 @@ class ModelCard:
     n_parameters: int = 0
 
 
+@runtime_checkable
 class Model(Protocol):
-    """The life of every model."""
+    """The life cycle of every model."""
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device` ('cpu', 'cuda:0'). Raises MissingWeights."""
@@ -49,12 +51,12 @@ class Model(Protocol):
         """Give memory back."""
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """D boxes. `frame` (D,), `phrase` (D,) index into the phrases asked, `boxes_xyxy` (D, 4)
+    """D boxes. `frame` (D,), `phrase` (D,) index into the phrases given, `boxes_xyxy` (D, 4)
     half-open, `score` (D,) in 0..1."""
 
     frame: I32
@@ -65,6 +67,9 @@ class Detections:
 
 @runtime_checkable
 class PhraseDetector(Model, Protocol):
+    """Unless a detector has an attribute `vocabulary`, a set of words and not None, it can be asked
+    for any phrase."""
+
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
         """Boxes of every phrase in the frames `at`, best first within (frame, phrase)."""
 
@@ -82,8 +87,8 @@ class FrameMasks:
 
 @runtime_checkable
 class MaskSession(Protocol):
-    """One clip's objects. Objects may be added at any time, also after propagation; what is known
-    of the others is kept."""
+    """One clip's objects. Objects may be added at any time, also after propagation; the others keep
+    their memory."""
 
     def add_box(self, object_id: int, *, frame: int, box_xyxy: F32) -> Bool:
         """Prompt a new object; returns its mask (H, W) in that frame."""
@@ -123,8 +128,8 @@ class PointTracks:
 @runtime_checkable
 class PointTracker(Model, Protocol):
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
-        """Where the points (N, 3) given as (frame, x, y) are in every frame, before and after
-        their query frame."""
+        """The positions in every frame of the points (N, 3) given as (frame, x, y), before and
+        after their query frame."""
 
 
 @runtime_checkable

@@ -1,38 +1,22 @@
-"""Which device the models run on, and what torch says about it.
+"""The device that models run on, torch's view of it, and the share of a clip that fits on it.
 
-Micro-batch: how much of a clip a model takes at a time, and half of that after out-of-memory.
-
-Sizes are functions of recipe and device, never of free memory, so that equal clips give equal bits;
-only a clip that did not fit is done with half of everything, and its row says so.
-
-A clip's pictures as one uint8 tensor on the models' device, sent there once per clip.
-
-A transformers network from local files, ready for inference, and its arithmetic precision.
-
-Unusual: a checkpoint that leaves a parameter at its random start is refused by name (transformers
-only warns), and lower precision is autocast, never a cast of the weights: what must stay float32
-inside a network stays so.
+Nothing here needs torch: planning, and runs whose answers come from files, go without it.
+Micro-batch sizes are functions of recipe and device, never of free memory, so that equal clips give
+equal bits; only a clip that did not fit is done with half of everything, and its row says so.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import shutil
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
 
-import torch
-
-from massannot.clip import Frames
-from massannot.errors import MissingWeights, NothingToRun, UsageError
-from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
+from massannot.errors import NothingToRun
 
 _HALVINGS: ContextVar[int] = ContextVar("halvings", default=0)
 
@@ -53,7 +37,7 @@ def micro_batch(size: int) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had no memory left. Asks by name: who asks need not have torch."""
+    """Whether a device had no memory left. Asks by name, so that the caller need not have torch."""
     return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
 
 
@@ -64,117 +48,16 @@ def free_device_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def frames_on(frames: Frames, device: str) -> torch.Tensor:
-    """uint8 (T, H, W, 3) RGB on `device`; on the CPU it shares the frames' own memory.
-
-    Read only: every model resizes and normalises a copy. It lives until `frames.forget()`.
-    """
-    return frames.once(("upload", device), lambda: _uploaded(frames, device))
-
-
-def _uploaded(frames: Frames, device: str) -> torch.Tensor:
-    with warnings.catch_warnings():
-        # Shared memory may be mapped read-only, which torch cannot express and warns about.
-        warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)
-        pixels = torch.from_numpy(frames.pixels_THWC)
-    return pixels.to(device)
-
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-"""auto: what the adapter's author found tolerable on CUDA; always float32 on the CPU."""
-
-
-def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
-    """`kind` (a transformers model class) with the weights of `local`, in eval mode, on `device`.
-
-    The configuration is config.json beside the weights; code from the repository is never run.
-    Raises MissingWeights when names or shapes do not fit.
-    """
-    exact_float32()
-    try:
-        net, info = kind.from_pretrained(
-            **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise MissingWeights(
-            f"{kind.__name__} from {local.folder}: {type(error).__name__}: {error}"
-        ) from error
-    parameters = {name for name, _ in net.named_parameters()}
-    absent = sorted(set(info["missing_keys"]) & parameters)
-    misfits = sorted(str(key) for key in info.get("mismatched_keys", ()))
-    if absent or misfits:
-        raise MissingWeights(
-            f"{kind.__name__} from {local.folder}: {len(absent)} parameters are not in "
-            f"{[f.name for f in local.files]} (first: {absent[:3]}), {len(misfits)} have another "
-            f"shape (first: {misfits[:3]}); these are the weights of another model"
-        )
-    return net.eval().requires_grad_(False).to(device)
-
-
-def n_parameters(net: torch.nn.Module) -> int:
-    """Counted once each, however often they are shared."""
-    return sum(parameter.numel() for parameter in net.parameters())
-
-
-def precision(dtype: Dtype, *, device: str, auto: Dtype) -> contextlib.AbstractContextManager[Any]:
-    """Autocast to `dtype`, `auto` standing for "auto" on CUDA; nothing for float32."""
-    wanted = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(dtype, dtype)
-    if wanted == "auto":
-        wanted = auto if device.startswith("cuda") else "float32"
-    if wanted not in ("float32", "bfloat16", "float16"):
-        raise UsageError(f"dtype {dtype!r}: expected auto, float32, bfloat16 or float16")
-    if wanted == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.split(":")[0], dtype=getattr(torch, wanted))
-
-
-@contextlib.contextmanager
-def inference(dtype: Dtype, *, device: str, auto: Dtype) -> Iterator[None]:
-    """No gradients, in the given precision."""
-    with torch.inference_mode(), precision(dtype, device=device, auto=auto):
-        yield
-
-
-class InFloat32(torch.nn.Module):
-    """A part of a network that computes in float32 whatever the autocast around it says: bfloat16
-    keeps 8 bits, so a depth head's last layer would count in steps of 0.4 percent."""
-
-    def __init__(self, inner: torch.nn.Module):
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, features: list[torch.Tensor], *sizes: int) -> torch.Tensor:
-        with torch.autocast(features[0].device.type, enabled=False):
-            answer: torch.Tensor = self.inner([feature.float() for feature in features], *sizes)
-        return answer
-
-
-def _sources(kind: Any, local: LocalWeights) -> dict[str, Any]:
-    """Arguments of from_pretrained: a folder in the hub's layout, or one file with its config."""
-    if local.files[0].name in WEIGHT_FILES or len(local.files) > 1:
-        return {
-            "pretrained_model_name_or_path": local.folder,
-            "local_files_only": True,
-            "dtype": torch.float32,
-        }
-    config = kind.config_class.from_pretrained(local.folder, local_files_only=True)
-    return {
-        "pretrained_model_name_or_path": None,
-        "config": config,
-        "state_dict": read_state(local.files[0]),
-        "dtype": torch.float32,
-    }
-
-
 @dataclass(frozen=True)
 class TorchState:
-    """What is installed and what it sees; `cuda_devices` are names, empty without a usable GPU."""
+    """The installed torch and the devices that it sees; `cuda_devices` are names, empty without a
+    usable GPU."""
 
     version: str | None
     cuda_build: str | None
     cuda_devices: tuple[str, ...]
     driver_devices: tuple[str, ...]
-    """What the NVIDIA driver reports, whether or not torch can use it."""
+    """The devices that the NVIDIA driver reports, whether or not torch can use them."""
 
     @property
     def sees_every_gpu(self) -> bool:
@@ -200,26 +83,17 @@ def pick(wish: str) -> str:
     if wish == "cpu":
         return "cpu"
     state = torch_state()
-    there = [f"cuda:{i}" for i in range(len(state.cuda_devices))]
+    devices = [f"cuda:{i}" for i in range(len(state.cuda_devices))]
     if wish == "auto":
-        return there[0] if there else "cpu"
-    if wish == "cuda" and there:
-        return there[0]
-    if wish in there:
+        return devices[0] if devices else "cpu"
+    if wish == "cuda" and devices:
+        return devices[0]
+    if wish in devices:
         return wish
     raise NothingToRun(
-        f"--device {wish}: torch {state.version or '(not installed)'} sees {there or 'no GPU'}; "
+        f"--device {wish}: torch {state.version or '(not installed)'} sees {devices or 'no GPU'}; "
         "use --device cpu, or see `massannot doctor`"
     )
-
-
-def exact_float32() -> None:
-    """float32 means float32 on CUDA too: by default cuDNN rounds the factors of convolutions to 10
-    bits (TF32), which moves points and depth. Called by whatever loads a network."""
-    import torch
-
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _driver_devices() -> tuple[str, ...]:

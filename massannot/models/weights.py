@@ -1,6 +1,6 @@
-"""Weights: where a model's files come from, and what lies on this machine.
+"""Weights: the source of a model's files, and their copies on this machine.
 
-A source is a hub id ("owner/name"), a folder in the hub's layout, or one file. What is cached
+A source is a hub id ("owner/name"), a folder in the hub's layout, or one file. A copy that is
 complete at the wanted revision is used without asking the hub, so five hundred workers ask it
 nothing; otherwise it is downloaded, unless HF_HUB_OFFLINE forbids it. HF_HOME, HF_ENDPOINT and
 HF_TOKEN are read by huggingface_hub itself. Imports neither torch nor transformers.
@@ -42,7 +42,7 @@ _CHECKPOINT_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights are wanted. A folder or file on this machine wins over a hub id of that name.
+    """A source of weights. A folder or file on this machine wins over a hub id of that name.
 
     `file`: one file of a hub repository, for checkpoints that are not in transformers' layout.
     `license`: as tagged by the authors; empty: read from the model's README or card.json.
@@ -55,7 +55,8 @@ class Weights:
 
     @classmethod
     def named(cls, where: str) -> Weights:
-        """What a user wrote: a folder, a file, or a hub id, which may end in @REVISION."""
+        """The source that a user wrote: a folder, a file, or a hub id, which may end in
+        @REVISION."""
         source, at, revision = where.rpartition("@")
         if at and source and revision and cls(source).on_hub and not Path(where).exists():
             return cls(source, revision)
@@ -82,7 +83,8 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Where a source that is no hub id lies; shipped weights win over a folder of that name."""
+        """The path of a source that is no hub id; shipped weights win over a folder of that
+        name."""
         shipped = SHIPPED / self.source
         if self.source.startswith("embedded/") and shipped.is_dir():
             return shipped
@@ -118,7 +120,7 @@ class LocalWeights:
         return sum(file.stat().st_size for file in self.files)
 
     def card(self, *, name: str, n_parameters: int) -> ModelCard:
-        """What the run's record says about these weights."""
+        """The entry of these weights in the run's record."""
         source = f"{self.wanted.source}/{self.wanted.file}".rstrip("/")
         return ModelCard(name, source, self.revision, self.sha256, self.license, n_parameters)
 
@@ -126,7 +128,7 @@ class LocalWeights:
 def find(weights: Weights, *, download: bool = True) -> LocalWeights:
     """The weights on this machine, downloaded when they must and may be.
 
-    Raises MissingWeights: what was wanted, what was found, and the way out.
+    Raises MissingWeights with the source, the files that exist, and the way out.
     """
     if not weights.on_hub:
         return _from_path(weights)
@@ -142,27 +144,27 @@ def find(weights: Weights, *, download: bool = True) -> LocalWeights:
             "local folder"
         )
     _download(weights)
-    found = _from_cache(weights)
-    if found is None:
+    local = _from_cache(weights)
+    if local is None:
         raise MissingWeights(
             f"weights {weights}: the download ended, but {_expected(weights)} is not all there; "
             "the network broke off or the repository lacks it: try again, or name a local folder"
         )
-    return found
+    return local
 
 
 def require(wanted: Iterable[Weights], *, download: bool = True) -> tuple[LocalWeights, ...]:
     """All of them, or one MissingWeights that names every one that is missing. Costs no torch: a
     command calls it before any video is opened."""
-    found, missing = [], []
+    present, missing = [], []
     for weights in wanted:
         try:
-            found.append(find(weights, download=download))
+            present.append(find(weights, download=download))
         except MissingWeights as error:
             missing.append(str(error))
     if missing:
         raise MissingWeights("\n".join(missing))
-    return tuple(found)
+    return tuple(present)
 
 
 def pin(weights: Weights) -> Weights:
@@ -177,7 +179,7 @@ def pin(weights: Weights) -> Weights:
     hub = _hub(weights)
     if hub.constants.HF_HUB_OFFLINE:
         raise MissingWeights(f"weights {weights}: not in the cache, and HF_HUB_OFFLINE is set")
-    info = _asked(
+    info = _ask_hub(
         weights, lambda: hub.HfApi().model_info(weights.source, revision=weights.revision)
     )
     return replace(weights, revision=str(info.sha))
@@ -225,7 +227,7 @@ def _from_path(weights: Weights) -> LocalWeights:
 
 
 def _from_cache(weights: Weights) -> LocalWeights | None:
-    """What the hub's cache holds complete at this revision; an interrupted download does not."""
+    """The complete copy in the hub's cache; None, also after an interrupted download."""
     name = weights.file or "config.json"
     cached = _hub(weights).try_to_load_from_cache(weights.source, name, revision=weights.revision)
     if not isinstance(cached, str):  # None, or a marker that the repository has no such file
@@ -250,7 +252,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
 
 def _download(weights: Weights) -> None:
     hub = _hub(weights)
-    info = _asked(
+    info = _ask_hub(
         weights,
         lambda: hub.HfApi().model_info(
             weights.source, revision=weights.revision, files_metadata=True
@@ -263,7 +265,7 @@ def _download(weights: Weights) -> None:
         f"massannot: downloading {weights.source} at {str(info.sha)[:12]}, {total / 1e6:.0f} MB",
         file=sys.stderr,
     )
-    _asked(
+    _ask_hub(
         weights,
         lambda: hub.snapshot_download(
             weights.source,
@@ -274,29 +276,29 @@ def _download(weights: Weights) -> None:
     )
 
 
-def _wanted_files(weights: Weights, there: Sequence[str]) -> tuple[str, ...]:
+def _wanted_files(weights: Weights, listed: Sequence[str]) -> tuple[str, ...]:
     """Descriptions, and the weights in one format only: some repositories hold three."""
-    names = [name for name in DESCRIPTIONS if name in there]
+    names = [name for name in DESCRIPTIONS if name in listed]
     if weights.file:
-        chosen = [weights.file] if weights.file in there else []
+        chosen = [weights.file] if weights.file in listed else []
     else:
         chosen = []
         for name in WEIGHT_FILES:
             stem, ending = name.split(".")
             pattern = re.compile(rf"{stem}(-\d+-of-\d+)?\.{ending}(\.index\.json)?")
-            chosen = [n for n in there if pattern.fullmatch(n)]
+            chosen = [n for n in listed if pattern.fullmatch(n)]
             if chosen:
                 break
     if not chosen:
         raise MissingWeights(
-            f"weights {weights}: the repository holds {sorted(there)[:12]}, expected "
+            f"weights {weights}: the repository holds {sorted(listed)[:12]}, expected "
             f"{_expected(weights)}"
         )
     return (*names, *chosen)
 
 
-def _asked(weights: Weights, ask: Callable[[], Any]) -> Any:
-    """`ask()`, with the hub's many refusals said in one sentence each."""
+def _ask_hub(weights: Weights, ask: Callable[[], Any]) -> Any:
+    """`ask()`, with each of the hub's refusals as a MissingWeights of one sentence."""
     hub = _hub(weights)
     where = hub.constants.ENDPOINT
     try:

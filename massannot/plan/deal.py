@@ -1,4 +1,4 @@
-"""Dealing by cost: shards that take about as long as one another, and small ones for the end.
+"""Dealing: shards that take about as long as one another, and small ones for the end.
 
 The last tenth of the work lies in shards an eighth as large, so that no worker is long alone while
 the others have nothing left.
@@ -11,21 +11,22 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from massannot.plan.columns import PlannedVideos
-from massannot.plan.planned_videos import SHARDS_WANTED, Shard
+from massannot.plan.planned_videos import PlannedVideos, Shard
 
 VIDEOS_PER_SHARD = 128
-"""At most, whatever they cost: what cannot be opened costs next to nothing."""
+"""At most, whatever they cost: a file that cannot be opened costs next to nothing."""
+SHARDS_WANTED = 16
+"""Small plans have smaller shards, until there are so many: enough for a machine full of GPUs."""
 SMALL_FROM = 0.9
 """Share of the work after which shards are small."""
 SMALL = 1 / 8
 
 
-def deal_by_cost(videos: PlannedVideos, *, shard_cost: float) -> Iterator[Shard]:
+def deal(videos: PlannedVideos, *, shard_cost: float, first_number: int = 0) -> Iterator[Shard]:
     """Shards of at most `shard_cost`, less where there would be too few; a dearer video is alone.
 
-    In the given order, but files of one size beside each other, as in plan.deal. Each video is
-    there once.
+    Videos keep their order, but files of one size lie beside each other: they may be copies, which
+    the worker that has both notices. Each video is there once.
     """
     order, groups = copies_together(videos.sizes)
     costs = videos.costs[order]
@@ -33,7 +34,7 @@ def deal_by_cost(videos: PlannedVideos, *, shard_cost: float) -> Iterator[Shard]
     most = min(VIDEOS_PER_SHARD, -(-len(videos) // SHARDS_WANTED))
     cuts = _cuts(costs, groups, total, min(shard_cost, total / SHARDS_WANTED), most)
     start = 0
-    for number, end in enumerate(cuts):
+    for number, end in enumerate(cuts, start=first_number):
         yield Shard(f"{number:06d}", tuple(videos.at(order[start:end])))
         start = end
 
@@ -41,8 +42,8 @@ def deal_by_cost(videos: PlannedVideos, *, shard_cost: float) -> Iterator[Shard]
 def copies_together(
     sizes: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """(N,) the videos' places, those of one size beside each other: they may be copies; and (G,)
-    where in this order each such group ends. Of size 0 nothing is known."""
+    """(N,) the videos' indices, those of one size beside each other: they may be copies; and (G,)
+    where in this order each such group ends. Size 0 stands for unknown."""
     by_size = np.argsort(sizes, kind="stable").astype(np.int32)
     begins = np.ones(len(sizes), bool)
     in_order = sizes[by_size]
@@ -69,17 +70,17 @@ def _cuts(
     shard_start, group_start, cost, before = 0, 0, 0.0, 0.0
     for group_end in map(int, group_ends):  # a list of a million would be large
         of_group = costs[group_start:group_end].tolist()
-        for n, each in enumerate(of_group):
-            place = group_start + n
-            together = of_group if n == 0 else [each]  # copies in one shard, if they fit
+        for n, one in enumerate(of_group):
+            index = group_start + n
+            together = of_group if n == 0 else [one]  # copies in one shard, if they fit
             limit = shard_cost if before < SMALL_FROM * total else shard_cost * SMALL
             too_dear = cost + sum(together) > limit
-            too_many = place - shard_start + len(together) > most
-            if place > shard_start and (too_dear or too_many):
-                yield place
+            too_many = index - shard_start + len(together) > most
+            if index > shard_start and (too_dear or too_many):
+                yield index
                 before += cost
-                shard_start, cost = place, 0.0
-            cost += each
+                shard_start, cost = index, 0.0
+            cost += one
         group_start = group_end
     if len(costs):
         yield len(costs)

@@ -1,18 +1,23 @@
 """A plan on disk: a folder with the planned spans, and the small table of its shards.
 
-`videos.parquet` holds every span in row groups of whole shards, `shards.parquet` a row a shard. Who
-deals out work holds the second alone; who gets a shard reads its few rows of the first.
+`videos.parquet` holds every span in row groups of whole shards, `shards.parquet` a row a shard. The
+driver holds the second alone; a worker reads the few rows of its shard from the first.
+
+The folder that `massannot plan` makes also has `spec.json`, the record of what was planned (see
+dataset/record.py), and, written last, `plan.json` with counts and digests: without it the plan is
+not finished.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +26,47 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from massannot.clip import Phrase
+from massannot.errors import UsageError
 from massannot.inputs.question import Question
+from massannot.inputs.span import Span
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.storage import durable
 from massannot.storage.parquet import upgraded, write_parquet
 from massannot.tables._spec import FLOAT64, INT32, INT64, STRING, Column, TableSpec, list_of
-from massannot.video.reader import Span
+
+PLAN = "plan.json"
+PLAN_VERSION = 2
+
+
+@dataclass(frozen=True)
+class FinishedPlan:
+    """The last thing written into a plan's folder."""
+
+    counts: Mapping[str, Any]
+    """Videos, spans, shards, expected clips and frames, cost, and videos that cannot be opened."""
+    files: Mapping[str, str]
+    """SHA-256 of the plan's tables and of its spec.json."""
+    version: int = PLAN_VERSION
+
+
+def read_finished(folder: Path) -> FinishedPlan | None:
+    """None: there is no finished plan. Raises UsageError for one of another version."""
+    try:
+        values = json.loads((folder / PLAN).read_bytes())
+    except FileNotFoundError:
+        return None
+    if values["version"] != PLAN_VERSION:
+        remedy = "install a newer massannot" if values["version"] > PLAN_VERSION else "plan anew"
+        raise UsageError(
+            f"{folder / PLAN}: found version {values['version']}, expected {PLAN_VERSION}; {remedy}"
+        )
+    return FinishedPlan(**values)
+
+
+def write_finished(folder: Path, plan: FinishedPlan) -> None:
+    text = json.dumps(asdict(plan), indent=1, ensure_ascii=False) + "\n"
+    durable.write_over(folder / PLAN, text.encode())
+
 
 VIDEOS, SHARDS = "videos.parquet", "shards.parquet"
 ROW_GROUP_BYTES = 2**20
@@ -87,36 +127,20 @@ class PlannedShard:
     id: str
     cost: float
     n_spans: int
+    n_videos: int
     n_clips: int
-    """Expected, as long as nobody has read its videos."""
+    """Expected, as long as its videos have not been read."""
     where: str
     """The plan's folder."""
     retry: tuple[str, ...] = ()
     """Clips that ended so are tried again, although the shard is committed."""
 
 
-@dataclass(frozen=True)
-class Retry:
-    """What a folder has done already, as far as it ended so: `failed`, `quarantined`."""
-
-    statuses: tuple[str, ...]
-    prompts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlanFolder:
-    """A plan that was made before, or one of `of` equal shares of it, for job arrays."""
-
-    folder: Path
-    prompts: tuple[str, ...] = ()
-    share: int = 0
-    of: int = 1
-
-    def share_of(self, table: Sequence[PlannedShard]) -> tuple[PlannedShard, ...]:
-        """Every so-many-th shard, the dearest first, so that the shares cost about the same."""
-        return tuple(
-            sorted(table, key=lambda shard: (-shard.cost, shard.id))[self.share :: self.of]
-        )
+def share_of(table: Sequence[PlannedShard], share: int, n_shares: int) -> tuple[PlannedShard, ...]:
+    """One of `n_shares` shares of a plan: every so-many-th shard, the dearest first, so that the
+    shares cost about the same."""
+    dearest_first = sorted(table, key=lambda shard: (-shard.cost, shard.id))
+    return tuple(dearest_first[share::n_shares])
 
 
 def read_shard(planned: PlannedShard) -> Shard:
@@ -138,10 +162,13 @@ def read_shards(folder: Path) -> Iterator[Shard]:
 def shard_table(folder: Path) -> tuple[PlannedShard, ...]:
     """Every shard without its videos."""
     found = upgraded(pq.read_table(folder / SHARDS), spec=SHARDS_SPEC, upgrades={})
-    ids, costs, spans = (found[name].to_pylist() for name in ("shard", "cost", "n_spans"))
-    clips = pc.coalesce(found["n_clips"], found["n_spans"]).to_pylist()
-    where = str(folder)
-    return tuple(PlannedShard(*row, where) for row in zip(ids, costs, spans, clips, strict=True))
+    clips = pc.coalesce(found["n_clips"], found["n_spans"])
+    columns = (*(found[name] for name in ("shard", "cost", "n_spans", "n_videos")), clips)
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return tuple(
+        PlannedShard(shard, cost, n_spans, n_videos, n_clips, str(folder))
+        for shard, cost, n_spans, n_videos, n_clips in rows
+    )
 
 
 def write_once(folder: Path, shards: Iterable[Shard]) -> bool:

@@ -1,8 +1,11 @@
-"""Plan: which videos, which spans of them, what to look for, and how they are dealt into shards.
+"""Planned videos: which videos, which spans of them, what to look for, and shards of them.
 
 A shard is the unit of scheduling and of commit; all spans of a video lie in one. Planning asks the
 file system for size and time of change and reads no picture: a file that changes afterwards is a
 failure.
+
+PlannedVideos holds the videos of a plan by column: a million take some hundred megabytes; as a
+million objects they would take a gigabyte.
 """
 
 from __future__ import annotations
@@ -12,46 +15,41 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, overload
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from massannot.inputs.span import Span, VideoSource
 from massannot.storage.store import is_remote, store_of
-from massannot.video.reader import Span
 
-VIDEOS_PER_SHARD = 16
-"""Few enough that a worker is never long alone at the end, many enough that files stay few."""
-ASKED_AT_ONCE = 32
-SHARDS_WANTED = 16
-"""Small plans have smaller shards, until there are so many: enough for a machine full of GPUs."""
+REQUESTS_AT_ONCE = 32
+"""Concurrent requests to a store."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedVideo:
-    """A video as the plan knows it. No `spans`: the whole video, nothing to look for."""
+class PlannedVideo(VideoSource):
+    """A video as the plan knows it: with the state that it must still be in when it is read.
 
-    uri: str
-    spans: tuple[Span, ...] = ()
-    source_id: str | None = None
-    size_bytes: int | None = None
-    """None: it was not there; then reading it fails, and says so in `failures`."""
-    mtime_ns: int | None = None
-    license: str | None = None
+    Without a `size_bytes` the file was missing; then reading it fails, and `failures` has a row.
+    """
+
     cost: float = 0.0
-    """How long it may take, compared with others in the same plan."""
-    etag: str | None = None
-    """What its store calls this state of it, where it is no local file."""
+    """Expected annotated pixels: how long it may take, compared with others in the same plan."""
     n_clips: int | None = None
-    """Clips it will have, if its header is right; None: nobody has looked, or it does not tell."""
+    """Clips it will have, if its header is right; None: the header does not tell."""
 
     @property
     def expected_clips(self) -> int:
-        """As long as nobody has read it: one for a span, or what its header says."""
+        """Clips as long as nothing of it has been read: one a span, or what its header says."""
         return max(1, len(self.spans), self.n_clips or 0)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Videos that are committed together. Its name is the file's name in `data/<table>/`."""
+    """Videos that are committed together. Its id names the files in `data/<table>/`."""
 
     id: str
     videos: tuple[PlannedVideo, ...]
@@ -61,103 +59,128 @@ class Shard:
         return sum(video.cost for video in self.videos)
 
 
-@dataclass(frozen=True)
-class Plan:
-    shards: tuple[Shard, ...]
+def with_file_states(videos: Iterable[PlannedVideo]) -> Iterator[PlannedVideo]:
+    """The videos with their files' present size and time of change, or etag.
 
-    @property
-    def videos(self) -> Iterator[PlannedVideo]:
-        return (video for shard in self.shards for video in shard.videos)
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """What every video is asked for, in the order in which it was first said."""
-        phrases = (p for video in self.videos for span in video.spans for p in span.phrases)
-        return tuple(dict.fromkeys(p.text for p in phrases if p.origin == "prompt"))
-
-
-def seen_now(uri: str, **known: Any) -> PlannedVideo:
-    """A PlannedVideo with the file's present size and time of change. Its cost is its size, which
-    is all that is known without opening it."""
-    return _seen(PlannedVideo(uri, **known))
-
-
-def all_seen_now(videos: Iterable[PlannedVideo]) -> Iterator[PlannedVideo]:
-    """The same for many; a store is asked about several at once."""
+    A store is sent several requests at once. The cost is the size, until a header is read.
+    """
     rest = iter(videos)
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        while some := list(itertools.islice(rest, 32 * ASKED_AT_ONCE)):
-            remote = any(is_remote(video.uri) for video in some)
-            yield from (pool.map if remote else map)(_seen, some)
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        while batch := list(itertools.islice(rest, 32 * REQUESTS_AT_ONCE)):
+            remote = any(is_remote(video.uri) for video in batch)
+            yield from (pool.map if remote else map)(with_file_state, batch)
 
 
-def _seen(video: PlannedVideo) -> PlannedVideo:
+def with_file_state(video: PlannedVideo) -> PlannedVideo:
+    """The video with its file's present state; unchanged where the file cannot be reached."""
     try:
         if is_remote(video.uri):
-            there = store_of(video.uri).head(video.uri)
-            size, mtime_ns, etag = there.size_bytes, there.mtime_ns, there.etag
+            entry = store_of(video.uri).head(video.uri)
+            size, mtime_ns, etag = entry.size_bytes, entry.mtime_ns, entry.etag
         else:
-            found = os.stat(video.uri)
-            size, mtime_ns, etag = found.st_size, found.st_mtime_ns, None
-    except OSError:
+            state = os.stat(video.uri)
+            size, mtime_ns, etag = state.st_size, state.st_mtime_ns, None
+    except (OSError, ValueError):  # ValueError: a name that no file system takes
         return video
     return dataclasses.replace(
         video, size_bytes=size, mtime_ns=mtime_ns, etag=etag, cost=float(size)
     )
 
 
-def deal(
-    videos: Iterable[PlannedVideo],
-    *,
-    per_shard: int | None = None,
-    first_number: int = 0,
-) -> Plan:
-    """A plan with the videos in the given order, but files of one size beside each other: if they
-    are copies, the worker that has both notices. A video named several times gets all its spans,
-    and a span named several times all its phrases."""
-    each_once = merged(videos)
-    if per_shard is None:  # a function of the plan alone: shards decide the files
-        per_shard = min(VIDEOS_PER_SHARD, -(-len(each_once) // SHARDS_WANTED))
-    shards: list[list[PlannedVideo]] = []
-    for together in of_one_size(each_once):
-        for start in range(0, len(together), per_shard):
-            more = together[start : start + per_shard]
-            if not shards or len(shards[-1]) + len(more) > per_shard:
-                shards.append([])
-            shards[-1] += more
-    return Plan(
-        tuple(
-            Shard(f"{number:06d}", tuple(shard))
-            for number, shard in enumerate(shards, start=first_number)
-        )
-    )
+AT_ONCE = 4096
+BLOCK = 16 * AT_ONCE
+"""Videos in one Arrow table. One big table would double peak memory while it is built; with small
+ones, collecting a shard's scattered videos is slow."""
+_SCHEMA = pa.schema(
+    {
+        "uri": pa.string(),
+        "source_id": pa.string(),
+        "size_bytes": pa.int64(),
+        "mtime_ns": pa.int64(),
+        "license": pa.string(),
+        "cost": pa.float64(),
+        "etag": pa.string(),
+        "n_clips": pa.int32(),
+    }
+)
+assert {*_SCHEMA.names, "spans"} == {field.name for field in fields(PlannedVideo)}
 
 
-def of_one_size(videos: Sequence[PlannedVideo]) -> list[list[PlannedVideo]]:
-    """The videos, those of one size beside each other: they may be copies."""
-    groups: dict[int | str, list[PlannedVideo]] = {}
-    for video in videos:
-        groups.setdefault(video.size_bytes or video.uri, []).append(video)
-    return list(groups.values())
+class PlannedVideos(Sequence[PlannedVideo]):
+    """In the order in which they were given. Equal `spans` should be one object."""
 
+    def __init__(self, videos: Iterable[PlannedVideo]):
+        self.spans: list[tuple[Span, ...]] = []
+        self._blocks: list[pa.Table] = []
+        rest = iter(videos)
+        while pieces := list(itertools.islice(self._pieces(rest), BLOCK // AT_ONCE)):
+            self._blocks.append(pa.concat_tables(pieces).combine_chunks())
+        pa.default_memory_pool().release_unused()
 
-def merged(videos: Iterable[PlannedVideo]) -> list[PlannedVideo]:
-    """Each video once, with all its spans, in the order in which they were first named."""
-    known: dict[str, PlannedVideo] = {}
-    for video in videos:
-        before = known.get(video.uri)
-        spans = video.spans if before is None else before.spans + video.spans
-        known[video.uri] = dataclasses.replace(before or video, spans=_merged_spans(spans))
-    return list(known.values())
+    def _pieces(self, videos: Iterator[PlannedVideo]) -> Iterator[pa.Table]:
+        while some := list(itertools.islice(videos, AT_ONCE)):
+            self.spans += [video.spans for video in some]
+            columns = [[getattr(video, name) for video in some] for name in _SCHEMA.names]
+            yield pa.table(columns, schema=_SCHEMA)
 
+    def __len__(self) -> int:
+        return len(self.spans)
 
-def _merged_spans(spans: Sequence[Span]) -> tuple[Span, ...]:
-    merged: dict[tuple[float | None, float | None], Span] = {}
-    for span in spans:
-        known = merged.setdefault((span.start_s, span.end_s), span)
-        phrases = dict.fromkeys((*known.phrases, *span.phrases))
-        questions = dict.fromkeys((*known.questions, *span.questions))
-        merged[span.start_s, span.end_s] = dataclasses.replace(
-            known, phrases=tuple(phrases), questions=tuple(questions)
-        )
-    return tuple(merged.values())
+    @overload
+    def __getitem__(self, index: int) -> PlannedVideo: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PlannedVideo]: ...
+    def __getitem__(self, index: int | slice) -> PlannedVideo | Sequence[PlannedVideo]:
+        if isinstance(index, slice):
+            return self.at(np.arange(*index.indices(len(self))))
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.at(np.array([index % len(self)]))[0]
+
+    def __iter__(self) -> Iterator[PlannedVideo]:
+        for start in range(0, len(self), AT_ONCE):
+            yield from self[start : start + AT_ONCE]
+
+    def at(self, indices: npt.NDArray[np.integer[Any]]) -> list[PlannedVideo]:
+        """The videos with these indices, in this order."""
+        videos: dict[int, PlannedVideo] = {}
+        for block in np.unique(indices // BLOCK).tolist():
+            inside = indices[indices // BLOCK == block]
+            rows = self._blocks[block].take(pa.array(inside % BLOCK))
+            columns = [column.to_pylist() for column in rows.columns]
+            for index, *values in zip(inside.tolist(), *columns, strict=True):
+                known = dict(zip(_SCHEMA.names, values, strict=True))
+                videos[index] = PlannedVideo(spans=self.spans[index], **known)
+        return [videos[index] for index in indices.tolist()]
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """(N,) bytes; 0 where unknown."""
+        return self._numbers("size_bytes")
+
+    @property
+    def costs(self) -> npt.NDArray[np.float64]:
+        """(N,)"""
+        return self._numbers("cost")
+
+    def expecting(
+        self, costs: npt.NDArray[np.float64], n_clips: npt.NDArray[np.int32]
+    ) -> PlannedVideos:
+        """The same videos with other costs and expected clips; 0 clips stands for unknown."""
+        other = PlannedVideos(())
+        other.spans = self.spans
+        for start, block in zip(range(0, len(self), BLOCK), self._blocks, strict=True):
+            some = slice(start, start + BLOCK)
+            clips = pa.array(n_clips[some], mask=n_clips[some] == 0)
+            for name, column in (("cost", pa.array(costs[some])), ("n_clips", clips)):
+                index = _SCHEMA.get_field_index(name)
+                block = block.set_column(index, _SCHEMA.field(index), column)
+            other._blocks.append(block)
+        return other
+
+    def _numbers(self, name: str) -> npt.NDArray[Any]:
+        kind = _SCHEMA.field(name).type.to_pandas_dtype()
+        numbers = np.empty(len(self), kind)
+        for start, block in zip(range(0, len(self), BLOCK), self._blocks, strict=True):
+            numbers[start : start + BLOCK] = block[name].fill_null(0).to_numpy()
+        return numbers

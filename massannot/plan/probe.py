@@ -24,12 +24,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from massannot.errors import ClipError
-from massannot.plan.columns import PlannedVideos
-from massannot.plan.planned_videos import PlannedVideo
+from massannot.inputs.span import Span
+from massannot.plan.planned_videos import PlannedVideo, PlannedVideos
 from massannot.storage.parquet import write_parquet
 from massannot.tables._spec import FLOAT64, INT32, STRING, Column, TableSpec
 from massannot.video.header import Header
-from massannot.video.reader import Sampling, Span, probe
+from massannot.video.reader import probe
+from massannot.video.sampling import Sampling
 
 USUAL_RATE = 30.0
 """Frames a second where a header does not tell."""

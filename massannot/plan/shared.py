@@ -46,6 +46,13 @@ def share(local: Path, shared: Path) -> None:
                 )
 
 
+def drop(shared: BucketPath) -> None:
+    """Remove every plan from the bucket, the file that makes one complete first."""
+    uris = [entry.uri for entry in shared.store.list(str(shared))]
+    for uri in sorted(uris, key=lambda uri: not uri.endswith(LAST)):
+        (shared / uri.removeprefix(f"{shared}/")).unlink(missing_ok=True)
+
+
 def _fetch(shared: Path, names: list[str], folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:

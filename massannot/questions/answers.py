@@ -1,14 +1,11 @@
 """Answers as typed values: a choice, a number with its unit, yes or no, a clock hour, an interval,
 or free text.
 
-The same reader reads the truth and what a model said, so both are held to one grammar. It is
-strict: what could be read in two ways ("1,5", "yes and no", "3 Mm") is refused, because an answer
-that hedges must not be rewarded and a truth that is misread would train a model wrongly.
-
-What kind of answer a text is, where a dataset does not say.
-
-Careful on the side of free text: a kind is inferred only where the whole text reads as it and, for
-numbers and times, where their unit is written or none is needed.
+One reader reads the truth and a model's answer, so both are held to one grammar. It is strict: a
+text with two readings ("1,5", "yes and no", "3 Mm") is refused, because an answer that hedges must
+not be rewarded and a truth that is misread would train a model wrongly. `kind_of` infers the kind
+of an answer where a dataset has none, and prefers free text: a kind needs the whole text to read as
+it and, for numbers and times, a unit or a question that needs none.
 """
 
 from __future__ import annotations
@@ -61,14 +58,14 @@ def kind_of(
 
 
 def is_count(answer: str, *, kind: str | None, asked_unit: str | None) -> bool:
-    """Whether the answer is a whole number of things, of which no share is near enough. `kind` may
-    be Video-R1's."""
+    """Whether the answer is a whole number of things, so that no tolerance applies. `kind` may be
+    Video-R1's."""
     number = kind in ("number", "numerical") and asked_unit is None
     return number and re.fullmatch(r"\d+\.?", answer.strip()) is not None
 
 
 def _is_interval(text: str, asked_unit: str) -> bool:
-    """Two times, where times are asked for; "1,5" may as well be one number."""
+    """Whether the text is two times, in a unit of time; "1,5" may as well be one number."""
     times = _has(asked_unit, "time") and not _reads(text, "number", asked_unit=asked_unit)
     return times and re.search(r"\d,\d", text) is None and _reads(text, "interval")
 
@@ -128,7 +125,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Interval:
+class TimeInterval:
     start_s: float
     end_s: float
 
@@ -138,7 +135,7 @@ class Text:
     text: str
 
 
-Answer = Choice | Number | YesNo | Clock | Interval | Text
+Answer = Choice | Number | YesNo | Clock | TimeInterval | Text
 
 
 def parse(
@@ -146,9 +143,9 @@ def parse(
 ) -> Answer:
     """The typed value of an answer's text.
 
-    `options`: what there is to choose from. `asked_unit`: the unit that the question asks for, and
-    so the unit of a bare number. Raises BadAnswer for a text that is no such answer, UnknownUnit
-    for a unit that is not known, ValueError for an unknown kind.
+    `options`: the choices. `asked_unit`: the unit of the question, and so of a bare number.
+    Raises BadAnswer for a text that is no such answer, UnknownUnit for an unknown unit, ValueError
+    for an unknown kind.
     """
     bare = text.strip()
     if kind == "multiple_choice":
@@ -170,14 +167,14 @@ def parse_choice(text: str, *, options: Sequence[str]) -> Choice:
     """From "B", "(B)", "B.", "to the left", or "B) to the left", where the two must agree."""
     bare = bare_options(options)
     letters = _LETTERS[: len(bare)]
-    said = _key(text)
-    if said in map(_key, bare):
-        return Choice([_key(option) for option in bare].index(said))
-    found = re.fullmatch(r"\(?([A-Za-z])(?:[).:]+|$)\s*(.*)", text, re.DOTALL)
-    if found is None or found[1].upper() not in letters:
+    key = _key(text)
+    if key in map(_key, bare):
+        return Choice([_key(option) for option in bare].index(key))
+    match = re.fullmatch(r"\(?([A-Za-z])(?:[).:]+|$)\s*(.*)", text, re.DOTALL)
+    if match is None or match[1].upper() not in letters:
         raise _refusal("choice", text, f"one of {', '.join(letters)} or an option's words")
-    index = letters.index(found[1].upper())
-    if found[2] and _key(found[2]) != _key(bare[index]):
+    index = letters.index(match[1].upper())
+    if match[2] and _key(match[2]) != _key(bare[index]):
         raise _refusal("choice", text, f"after {letters[index]}: {bare[index]!r}")
     return Choice(index)
 
@@ -190,8 +187,8 @@ def bare_options(options: Sequence[str]) -> tuple[str, ...]:
     """
     bare = [option.strip() for option in options]
     lettered = [re.fullmatch(r"\(?([A-Z])[).:]\s*(.+)", option, re.DOTALL) for option in bare]
-    if all(each and each[1] == letter for each, letter in zip(lettered, _LETTERS, strict=False)):
-        bare = [each[2].strip() for each in lettered if each]
+    if all(match and match[1] == letter for match, letter in zip(lettered, _LETTERS, strict=False)):
+        bare = [match[2].strip() for match in lettered if match]
     if not 2 <= len(bare) <= len(_LETTERS):
         raise BadQuestion(f"options: found {len(bare)}, expected 2 to {len(_LETTERS)}")
     keys = [_key(option) for option in bare]
@@ -213,16 +210,16 @@ def parse_number(text: str, *, asked_unit: str | None = None) -> Number:
     A unit of another dimension than the asked one, and any unit where none was asked, is refused:
     a count has none.
     """
-    asked = unit(asked_unit) if asked_unit else None
-    found = re.fullmatch(rf"([+-]?{_MAGNITUDE})\s*(.*?)\.?", text.replace("−", "-"), re.DOTALL)
-    if found is None:
+    wanted = unit(asked_unit) if asked_unit else None
+    match = re.fullmatch(rf"([+-]?{_MAGNITUDE})\s*(.*?)\.?", text.replace("−", "-"), re.DOTALL)
+    if match is None:
         raise _refusal("number", text, "digits, then a unit or nothing")
-    said = unit(found[2]) if found[2] else asked
-    dimension = asked.dimension if asked else None
-    if said is not None and said.dimension != dimension:
+    written = unit(match[2]) if match[2] else wanted
+    dimension = wanted.dimension if wanted else None
+    if written is not None and written.dimension != dimension:
         raise _refusal("number", text, f"a {dimension}" if dimension else "a number without a unit")
-    value = float(found[1].replace(",", ""))
-    value = said.to_base(value) if said else value
+    value = float(match[1].replace(",", ""))
+    value = written.to_base(value) if written else value
     if not isfinite(value):
         raise _refusal("number", text, "a finite number")
     return Number(value, dimension)
@@ -230,41 +227,41 @@ def parse_number(text: str, *, asked_unit: str | None = None) -> Number:
 
 def parse_yes_no(text: str) -> YesNo:
     """From "yes", "No.", "true", "Yes, it bounces."; the first word decides."""
-    found = re.match(r"(yes|no|true|false)\s*(?:$|[.,;:!])", text, re.IGNORECASE)
-    if found is None:
+    match = re.match(r"(yes|no|true|false)\s*(?:$|[.,;:!])", text, re.IGNORECASE)
+    if match is None:
         raise _refusal("yes or no", text, "yes or no as the first word")
-    return YesNo(found[1].lower() in ("yes", "true"))
+    return YesNo(match[1].lower() in ("yes", "true"))
 
 
 def parse_clock(text: str) -> Clock:
     """From "3", "3 o'clock", "3:00", "in the direction of 3 o'clock"."""
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"(?:(?:in the direction of|towards?|at|to)\s+)?([0-9]{1,2})"
         r"\s*(?:o\s?['’]?\s?clock|:00)?\.?",
         text,
         re.IGNORECASE,
     )
-    if found is None or not 1 <= int(found[1]) <= 12:
+    if match is None or not 1 <= int(match[1]) <= 12:
         raise _refusal("clock direction", text, "an hour from 1 to 12")
-    return Clock(int(found[1]))
+    return Clock(int(match[1]))
 
 
-def parse_interval(text: str, *, asked_unit: str = "s") -> Interval:
+def parse_interval(text: str, *, asked_unit: str = "s") -> TimeInterval:
     """From "3.5 to 4.5 s", "[3.5, 4.5]", "from 3 s until 0.1 min". A unit at the end is both's."""
-    found = re.fullmatch(
+    match = re.fullmatch(
         rf"\[?\s*(?:(?:from|between)\s+)?({_TIME})\s*([a-z]+)?\s*(?:,|-|–|to|until|and)"
         rf"\s*({_TIME})\s*([a-z]+)?\s*\]?\s*([a-z]+)?\.?",
         text,
         re.IGNORECASE,
     )
-    if found is None:
+    if match is None:
         raise _refusal("time interval", text, 'two times, as in "3.5 to 4.5 s"')
-    last = found[4] or found[5] or asked_unit
-    start = parse_number(f"{found[1]} {found[2] or last}", asked_unit="s")
-    end = parse_number(f"{found[3]} {last}", asked_unit="s")
+    last = match[4] or match[5] or asked_unit
+    start = parse_number(f"{match[1]} {match[2] or last}", asked_unit="s")
+    end = parse_number(f"{match[3]} {last}", asked_unit="s")
     if end.value <= start.value:
         raise _refusal("time interval", text, "an end after its start")
-    return Interval(start.value, end.value)
+    return TimeInterval(start.value, end.value)
 
 
 def parse_text(text: str) -> Text:
@@ -282,10 +279,10 @@ _TIME = r"[0-9]*\.?[0-9]+"  # no comma: it stands between the two
 
 
 def _key(text: str) -> str:
-    """What two texts must share to be the same option."""
+    """The form in which two texts of the same option are equal."""
     return " ".join(text.split()).rstrip(".").casefold()
 
 
-def _refusal(what: str, found: str, expected: str) -> BadAnswer:
-    shown = found if len(found) <= 80 else found[:77] + "..."
+def _refusal(what: str, text: str, expected: str) -> BadAnswer:
+    shown = text if len(text) <= 80 else text[:77] + "..."
     return BadAnswer(f"{what}: found {shown!r}, expected {expected}")

@@ -1,4 +1,4 @@
-"""Examples: a dataset's questions as any trainer wants them, before a format writes them its way.
+"""Examples: a dataset's questions with prompts and answers, before a format writes them its way.
 
 Bad questions are left out by name and the rest goes on; a wrong setting ends the export.
 """
@@ -9,39 +9,52 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
-from massannot.questions.asked import Asked, Film, Row, Shot, asked, expected_of
-from massannot.questions.expected import Expected
+from massannot.questions.expected_answer import ExpectedAnswer
+from massannot.questions.model_families import Media, ModelFamily, Size, family, token_counter
 from massannot.questions.profile import Template
-from massannot.questions.prompts import Budget, Prompt, PromptTooLong, build_prompt
+from massannot.questions.prompts import Budget, PromptTooLong, VideoPrompt, build_prompt
+from massannot.questions.question_view import (
+    Film,
+    QuestionView,
+    Row,
+    Shot,
+    expected_answer,
+    question_view,
+)
 from massannot.questions.splits import Split, SplitBy, Splits
-from massannot.questions.tokens import Media, ModelFamily, Size, family, token_counter
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """How questions become examples."""
+    """Options of turning questions into examples. A field's text is the help of its flag."""
 
-    model_family: str = "qwen2_5_vl"
-    frames: int = 16
-    """At most so many a question, evenly spaced: Video-R1 trains on 16."""
-    max_pixels: int | None = None
-    """Of a picture; None: the family's."""
-    media: Media | None = None
-    """None: what the format does best."""
-    split_by: SplitBy = "video_id"
-    """Who decides what is held out: `val`, or the manifest's column `split`. What that calls test
-    is in any case."""
-    val: float = 0.0
-    """Share of the videos held out. A video stays where it is when others join."""
-    profile_template: Template | Literal["none"] = "mass-v2"
-    processor: Path | None = None
-    """Folder of the model whose tokenizer counts."""
-    max_tokens: int | None = None
-    """Of a prompt: whole pieces of the profile are dropped to stay within."""
+    model_family: Annotated[
+        str, "qwen2_5_vl or qwen3_vl: sizes of pictures, boxes in the text."
+    ] = "qwen2_5_vl"
+    frames: Annotated[
+        int, "At most so many a question, evenly spaced; 0: none. Video-R1 trains on 16."
+    ] = 16
+    max_pixels: Annotated[int | None, "Of a picture; else the model family's."] = None
+    media: Annotated[Media | None, "images or video; else the better one for the format."] = None
+    split_by: Annotated[
+        SplitBy,
+        "Held out: video_id (a share --val of the videos) or split (the manifest's column). The "
+        "manifest's test rows are apart in any case.",
+    ] = "video_id"
+    val: Annotated[
+        float, "Share of the videos held out. A video stays where it is when others join."
+    ] = 0.0
+    profile_template: Annotated[
+        Template | Literal["none"], "Motion profile in the prompt: mass-v1, mass-v2 or none."
+    ] = "mass-v2"
+    processor: Annotated[Path | None, "Folder of the model whose tokenizer counts."] = None
+    max_tokens: Annotated[
+        int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
+    ] = None
 
     def __post_init__(self) -> None:
         family(self.model_family)
@@ -54,8 +67,8 @@ class TrainingData:
             "--max-tokens": self.max_tokens is not None and self.max_tokens < 1,
         }
         for option in [option for option, is_wrong in wrong.items() if is_wrong]:
-            found = getattr(self, option[2:].replace("-", "_"))
-            raise UsageError(f"{option}: found {found!r}, expected {_EXPECTED[option]}")
+            value = getattr(self, option[2:].replace("-", "_"))
+            raise UsageError(f"{option}: found {value!r}, expected {_EXPECTED[option]}")
         if self.max_tokens is not None and self.processor is None:
             raise UsageError(
                 "--max-tokens: tokens are counted by the model's own tokenizer; name its folder "
@@ -89,10 +102,10 @@ class Example:
     """Of the table `questions`, as the annotator wrote it."""
     question: str
     """The bare question, with boxes as the family writes them."""
-    expected: Expected
-    prompt: Prompt
+    expected: ExpectedAnswer
+    prompt: VideoPrompt
     shots: tuple[Shot, ...]
-    """The frame at each place of the prompt."""
+    """The frame at each position of the prompt."""
     film: Film | None
     """None: its frames are images, or it has none."""
     size: Size
@@ -112,10 +125,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Examples:
-    found: tuple[Example, ...]
+    examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    """What became of the manifest's own split."""
+    """Sentences on the manifest's own split."""
 
 
 def examples(
@@ -134,15 +147,15 @@ def examples(
     video_of = _videos(dataset)
     splits = Splits.of(rows, video_of=video_of, by=options.split_by, val=options.val)
     counter = _counters(options, media)
-    found: list[Example] = []
+    complete: list[Example] = []
     left_out: list[LeftOut] = []
     too_long: list[int] = []
     for row in rows:
         try:
-            about = asked_of_family(dataset, row, options, min_quality=min_quality)
-            video_id = video_of[about.shots[0].clip_id]
+            view = family_view(dataset, row, options, min_quality=min_quality)
+            video_id = video_of[view.shots[0].clip_id]
             split = splits.split(row, video_id)
-            found.append(_example(about, row, options, media, counter, video_id, split))
+            complete.append(_example(view, row, options, media, counter, video_id, split))
         except PromptTooLong as error:
             too_long.append(error.n_tokens)
         except BadQuestion as error:
@@ -153,26 +166,26 @@ def examples(
             f"longer, the longest has {max(too_long)} tokens, and the trainer would drop them; "
             "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
         )
-    notes = splits.notes([(example.row, example.split) for example in found])
-    return Examples(tuple(found), tuple(left_out), notes)
+    notes = splits.notes([(example.row, example.split) for example in complete])
+    return Examples(tuple(complete), tuple(left_out), notes)
 
 
 def _videos(dataset: Dataset) -> dict[str, str]:
     """Video id by clip id, and by address, also by that of a copy without clips."""
-    found: dict[str, str] = {}
+    video_of: dict[str, str] = {}
     for name, key in (("videos", "uri"), ("clips", "uri"), ("clips", "clip_id")):
         table = dataset.table_or_empty(name)
         keys, video_ids = table[key].to_pylist(), table["video_id"].to_pylist()
-        found |= zip(keys, video_ids, strict=True)
-    return found
+        video_of |= zip(keys, video_ids, strict=True)
+    return video_of
 
 
-def asked_of_family(
+def family_view(
     dataset: Dataset, row: Row, options: TrainingData, *, min_quality: float | None = None
-) -> Asked:
-    """What a row asks, with every box in its text and answer as the family writes it."""
-    about = asked(dataset, row, template=options.template, min_quality=min_quality)
-    source = about.source_size
+) -> QuestionView:
+    """The question, with every box in its text and answer as the model family writes it."""
+    view = question_view(dataset, row, template=options.template, min_quality=min_quality)
+    source = view.source_size
     resized = options.family.resized(source, max_pixels=options.max_pixels)
 
     def text(value: str | None) -> str | None:
@@ -190,40 +203,38 @@ def asked_of_family(
         "options": row["options"] and [text(option) for option in row["options"]],
         "evidence_boxes": boxes or None,
     }
-    if written == row:
-        return about
-    return asked(dataset, written, template=options.template, min_quality=min_quality)
+    return view if written == row else view.rewritten(written)
 
 
 def _example(
-    about: Asked,
+    view: QuestionView,
     row: Row,
     options: TrainingData,
     media: Media,
-    counter: Callable[[Size], Callable[[Prompt], int]] | None,
+    counter: Callable[[Size], Callable[[VideoPrompt], int]] | None,
     video_id: str,
     split: Split,
 ) -> Example:
-    expected = expected_of(about.row)
-    size = options.family.resized(about.source_size, max_pixels=options.max_pixels)
-    frames, film = about.frames(options.frames), None
+    expected = expected_answer(view.row)
+    size = options.family.resized(view.source_size, max_pixels=options.max_pixels)
+    frames, film = view.frames(options.frames), None
     if media == "video" and frames:
-        if len(about.shots) < 2:
+        if len(view.shots) < 2:
             raise BadQuestion(
                 f"question {row['question_id']}: found 1 frame, expected at least 2 for a video"
             )
-        film = Film.of(about.shots)
-        frames = [(film.places[tick], film.t_s(tick)) for tick in film.ticks(options.frames)]
+        film = Film.of(view.shots)
+        frames = [(film.indices[tick], film.t_s(tick)) for tick in film.ticks(options.frames)]
     budget = None
     if counter is not None:
         budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
-    prompt = build_prompt(about.question, frames=frames, profile=about.profile, budget=budget)
+    prompt = build_prompt(view.question, frames=frames, profile=view.profile, budget=budget)
     return Example(
         row=row,
-        question=about.question.text,
+        question=view.question.text,
         expected=expected,
         prompt=prompt,
-        shots=tuple(about.shots[place] for place in prompt.frames),
+        shots=tuple(view.shots[index] for index in prompt.frames),
         film=film,
         size=size,
         video_id=video_id,
@@ -236,7 +247,7 @@ _NO_LIMIT = 1 << 62
 
 def _counters(
     options: TrainingData, media: Media
-) -> Callable[[Size], Callable[[Prompt], int]] | None:
+) -> Callable[[Size], Callable[[VideoPrompt], int]] | None:
     """A counter for each size of pictures."""
     folder = options.processor
     if folder is None:

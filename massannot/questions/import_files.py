@@ -1,12 +1,10 @@
-"""Questions of other datasets as rows of a manifest, their answers typed and tried.
+"""Questions of other datasets as rows of a manifest, their answers typed and checked.
 
-Read are VideoHallu's columns (CSV or JSON), Video-R1's JSON, and any manifest. What a dataset does
-not say of its answers is read off them (`answer_kinds`). A row that cannot be annotated or judged
-is refused with its reason and the rest goes on; whether its video is there is not asked here.
-
-Imported questions as a manifest: JSONL or Parquet, by the name's ending, by id.
-
-Other columns of their datasets become columns again. In Parquet a column of mixed kinds is text.
+The importer reads VideoHallu's columns (CSV or JSON), Video-R1's JSON, and any manifest. Where a
+dataset has no type of an answer, `answers.kind_of` infers it. A row that cannot be annotated or
+judged is refused with its reason and the rest goes on; its video is not looked up. The manifest is
+JSONL or Parquet, by the name's ending, in order of id; other columns become columns again, in
+Parquet as text where their kinds are mixed.
 """
 
 from __future__ import annotations
@@ -25,21 +23,15 @@ import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.errors import BadQuestion, UsageError
-from massannot.inputs.manifest import (
-    MANIFEST_ENDINGS,
-    Cells,
-    is_manifest,
-    read_any_cells,
-    read_rows,
-    with_own_ids,
-)
+from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
+from massannot.inputs.manifest import is_manifest, read_rows, with_own_ids
 from massannot.inputs.noun_phrases import noun_phrases
 from massannot.inputs.question import Problem, Question
 from massannot.questions.answers import is_count, kind_of
-from massannot.questions.asked import expected_of
+from massannot.questions.question_view import expected_answer
 from massannot.questions.units import unit
 
-_NOT_SAID = ("question_id", "uri", "clip_id", "clip_ids", "further")
+_NOT_WRITTEN = ("question_id", "uri", "clip_id", "clip_ids", "further")
 
 
 def check_name(path: Path) -> None:
@@ -54,8 +46,8 @@ def write_questions(path: Path, questions: Sequence[Question]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [_row(question, path.parent) for question in questions]
     if path.suffix == ".jsonl":
-        said = [{name: row[name] for name in row if row[name] is not None} for row in rows]
-        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in said]
+        known = [{name: row[name] for name in row if row[name] is not None} for row in rows]
+        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in known]
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     else:
         names = list(dict.fromkeys(name for row in rows for name in row)) or list(_row_types())
@@ -78,17 +70,17 @@ def write_refused(path: Path, refused: Sequence[Question]) -> None:
 
 
 def _row(question: Question, folder: Path) -> dict[str, Any]:
-    said = question.row()
+    cells = question.row()
     further = json.loads(question.further) if question.further else {}
     video = question.uri if "://" in question.uri else os.path.relpath(question.uri, folder)
-    own = {name: said[name] for name in said if name not in _NOT_SAID}
+    own = {name: cells[name] for name in cells if name not in _NOT_WRITTEN}
     own = {name: list(v) if isinstance(v, tuple) else v for name, v in own.items()}
     return {"video": video, "id": question.question_id, **own, **further}
 
 
 def _row_types() -> dict[str, pa.DataType]:
     spec = tables.spec("questions")
-    own = {c.name: c.type for c in spec.columns if c.name not in _NOT_SAID}
+    own = {c.name: c.type for c in spec.columns if c.name not in _NOT_WRITTEN}
     return {"video": pa.string(), "id": pa.string(), **own}
 
 
@@ -176,10 +168,8 @@ def import_questions(
 
 def _rows(file: Path, form: Format | None, videos: Path | None) -> list[Question]:
     if not is_manifest(file.name):
-        raise UsageError(
-            f"{file}: expected a name that ends in one of {', '.join(MANIFEST_ENDINGS)}"
-        )
-    cells = read_any_cells(file)
+        raise UsageError(f"{file}: expected a name that ends in one of {', '.join(TABLE_ENDINGS)}")
+    cells = read_cells(file)
     form = form or _form(cells, file)
     named = [{_NAMES[form].get(name, name): row[name] for name in row} for row in cells]
     questions = read_rows(named, (videos or file.parent) / file.name)
@@ -187,18 +177,18 @@ def _rows(file: Path, form: Format | None, videos: Path | None) -> list[Question
 
 
 def _form(rows: Sequence[Cells], file: Path) -> Format:
-    there = {name for row in rows for name in row}
+    columns = {name for row in rows for name in row}
     for form, telling in _TELLING.items():
-        if telling <= there:
+        if telling <= columns:
             return form
     expected = "; ".join(f"{', '.join(sorted(names))} ({f})" for f, names in _TELLING.items())
     raise UsageError(
-        f"{file}: found columns {sorted(there) or 'none'}, expected those of a format: {expected}"
+        f"{file}: found columns {sorted(columns) or 'none'}, expected those of a format: {expected}"
     )
 
 
 def _of_form(question: Question, cells: Cells, form: Format) -> Question:
-    """What only this format's rows need."""
+    """The question without the format's own additions, such as Video-R1's <answer> tags."""
     if form != "video-r1" or question.problem is not None:
         return question
     if cells.get("data_type", "video") != "video":
@@ -218,7 +208,7 @@ def _tried(question: Question, find_entities: bool) -> Question:
         if question.answer is None:
             raise NoAnswer("found no answer, expected one to be judged by")
         typed = _typed(question)
-        expected = expected_of({**typed.row(), "question_id": question.question_id})
+        expected = expected_answer({**typed.row(), "question_id": question.question_id})
     except BadQuestion as error:
         return _refused(question, error)
     typed = replace(typed, problem_type=expected.problem_type, accuracy=expected.accuracy)
@@ -226,7 +216,7 @@ def _tried(question: Question, find_entities: bool) -> Question:
 
 
 def _typed(question: Question) -> Question:
-    """Kind and unit where the row says none; a count must be exact."""
+    """The question with the kind and unit of its answer; a count must be exact."""
     answer = question.answer or ""
     if question.problem_type is None:
         kind, asked_unit = kind_of(
@@ -247,24 +237,24 @@ def _typed(question: Question) -> Question:
 
 
 def _with_spans(question: Question, find_entities: bool) -> Question:
-    """Where the question names its entities."""
+    """The question with the positions of its entities in its text."""
     text = question.question or ""
     if question.entities is None:
         if not find_entities:
             return question
-        found = noun_phrases(text)
-        spans = tuple(place for phrase in found for place in (phrase.start, phrase.end))
-        return replace(question, entities=tuple(p.text for p in found), entity_spans=spans)
+        phrases = noun_phrases(text)
+        spans = tuple(position for phrase in phrases for position in (phrase.start, phrase.end))
+        return replace(question, entities=tuple(p.text for p in phrases), entity_spans=spans)
     if question.entity_spans is not None:
         return question
-    places = (_span(entity, text) for entity in question.entities)
-    return replace(question, entity_spans=tuple(place for span in places for place in span))
+    named = (_span(entity, text) for entity in question.entities)
+    return replace(question, entity_spans=tuple(position for span in named for position in span))
 
 
 def _span(entity: str, text: str) -> tuple[int | None, int | None]:
     bare = re.sub(r"^(?:an?|the)\s+", "", entity, flags=re.IGNORECASE)
-    found = re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text, re.IGNORECASE)
-    return found.span() if found else (None, None)
+    match = re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text, re.IGNORECASE)
+    return match.span() if match else (None, None)
 
 
 def _refused(question: Question, error: BadQuestion) -> Question:

@@ -6,9 +6,8 @@ last position is the next one's first, numbers have two decimals and no minus be
 without a motion in a segment has no line there, and entities that answer the same phrase are
 numbered ("ball 1", "ball 2").
 
-A motion profile's text as blocks: what may be left out or moved without cutting a line.
-
-Reads what `massannot.questions.profile` writes, both templates, and writes it back equal.
+`profile_blocks` reads the text of both templates back into blocks, which can be left out or moved
+without cutting a line; the text of unchanged blocks is equal.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal
 
 from massannot.errors import BadQuestion
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,25 @@ class ProfileBlocks:
         return tuple(dict.fromkeys(names))
 
     def without_entity(self, name: str) -> ProfileBlocks:
-        kept = [
-            replace(each, entities=tuple(one for one in each.entities if one.name != name))
-            for each in self.segments
+        segments = [
+            replace(segment, entities=tuple(one for one in segment.entities if one.name != name))
+            for segment in self.segments
         ]
-        return replace(self, segments=tuple(kept))
+        return replace(self, segments=tuple(segments))
 
     def without_segment(self, title: str) -> ProfileBlocks:
-        return replace(self, segments=tuple(each for each in self.segments if each.title != title))
+        return replace(
+            self, segments=tuple(segment for segment in self.segments if segment.title != title)
+        )
 
     def shuffled(self, order: Sequence[int]) -> ProfileBlocks:
-        """Under each title what the segment `order[place]` holds; the titles stay.
+        """Each title with the entities of the segment at its place of `order`; the titles stay.
 
         mass-v2 writes times into its lines, by which a reader could sort them again.
         """
         moved = [
-            replace(each, entities=self.segments[place].entities)
-            for each, place in zip(self.segments, order, strict=True)
+            replace(segment, entities=self.segments[index].entities)
+            for segment, index in zip(self.segments, order, strict=True)
         ]
         return replace(self, segments=tuple(moved))
 
@@ -101,17 +103,17 @@ def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> Prof
     `lengths`: frames of each clip.
     Raises BadQuestion where the clips' units differ: numbers of one would be read as the other's.
     """
-    units = {line for each in profiles for line in each.header if line.startswith("  Units:")}
+    units = {line for item in profiles for line in item.header if line.startswith("  Units:")}
     if len(units) > 1:
         raise BadQuestion(f"motion profile: found {sorted(units)} in one span, expected one unit")
-    headers = dict.fromkeys(line for each in profiles for line in each.header)
+    headers = dict.fromkeys(line for item in profiles for line in item.header)
     segments: list[SegmentBlock] = []
     n_frames = 0
     for profile, length in zip(profiles, lengths, strict=True):
-        for each in profile.segments:
-            first, last = each.first_frame + n_frames, each.last_frame + n_frames
+        for item in profile.segments:
+            first, last = item.first_frame + n_frames, item.last_frame + n_frames
             title = f"  Video Segment {len(segments) + 1}: Frame {first}...{last}"
-            segments.append(SegmentBlock(title, first, last, each.entities))
+            segments.append(SegmentBlock(title, first, last, item.entities))
         n_frames += length
     return ProfileBlocks(tuple(headers), tuple(segments))
 
@@ -199,7 +201,7 @@ def _timed_motion(row: Mapping[str, Any]) -> str:
 
 
 def _worth(row: Mapping[str, Any], spread: float | None) -> str:
-    """What is known of a motion beside its ends."""
+    """Path, errors and quality of a motion."""
     parts = [f"Path {_number(row['path'])}"]
     if row["sigma"] is not None:
         parts.append(f"standard error of the motion {_number(row['sigma'])}")
@@ -213,7 +215,7 @@ def _worth(row: Mapping[str, Any], spread: float | None) -> str:
 
 
 def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
-    """Lines that say how to read the numbers."""
+    """Lines on units, frame of reference, position, time, camera and noise."""
     unit = {
         "metric": "metres",
         "relative": "relative, one unknown factor for the whole clip",
@@ -253,12 +255,12 @@ def entity_names(tables: Mapping[str, pa.Table]) -> dict[int, str]:
 
 def _spreads(tables: Mapping[str, pa.Table]) -> dict[int, dict[int, float]]:
     """Entity to frame to spread."""
-    found: dict[int, dict[int, float]] = {}
+    spreads: dict[int, dict[int, float]] = {}
     columns = (tables["positions"][name].to_pylist() for name in ("entity", "frame", "spread"))
     for entity, frame, spread in zip(*columns, strict=True):
         if spread is not None:
-            found.setdefault(entity, {})[frame] = spread
-    return found
+            spreads.setdefault(entity, {})[frame] = spread
+    return spreads
 
 
 def _median(by_frame: Mapping[int, float], first: int, last: int) -> float | None:
@@ -267,7 +269,7 @@ def _median(by_frame: Mapping[int, float], first: int, last: int) -> float | Non
 
 
 def is_good(quality: float | None, least: float | None) -> bool:
-    """Whether a quality passes; an unknown one does where nothing is asked."""
+    """Whether a quality is at least `least`; an unknown one is where `least` is None."""
     return least is None or (quality is not None and quality >= least)
 
 

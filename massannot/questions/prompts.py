@@ -1,9 +1,9 @@
 """A prompt: frames as images with their times in text between them, motion profile, question.
 
-The three stay apart in the data and meet only in `parts`. A prompt over its token budget loses
-whole entities or whole segments of the profile, never part of a line, and says which; what the
-question asks about is never dropped. Times keep their places when frames are shuffled: otherwise a
-model could read the order off the text.
+The three are separate fields and meet only in `parts`. A prompt over its token budget loses whole
+entities or whole segments of the profile, never part of a line, and lists them; the question's own
+entities and segments are never dropped. Times keep their positions when frames are shuffled:
+otherwise a model could read the order off the text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from massannot.questions.units import unit
 
 
 class PromptTooLong(BadQuestion):
-    """More tokens than allowed, with all that may be dropped gone."""
+    """A prompt over its budget after every droppable piece is gone."""
 
     reason = "prompt_too_long"
 
@@ -31,14 +31,18 @@ class PromptTooLong(BadQuestion):
 
 
 class NoTrack(BadQuestion):
-    """An entity asked about that has no motion in the profile."""
+    """An entity of the question without a motion in the profile."""
 
     reason = "no_track"
+
+
+Role = Literal["time", "image", "profile", "question"]
 
 
 @dataclass(frozen=True)
 class TextPart:
     text: str
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked, and what of the profile it needs."""
+class TypedQuestion:
+    """A question with the type of its answer, and the part of the profile that it needs."""
 
     question_id: str
     text: str
@@ -65,26 +69,26 @@ class Question:
     options: tuple[str, ...] = ()
     unit: str | None = None
     entities: tuple[str, ...] = ()
-    """Phrases asked about; "ball" is also "ball 1" and "ball 2". Empty: not known, all of them."""
+    """The question's phrases; "ball" is also "ball 1" and "ball 2". Empty: unknown, so all."""
     frames: tuple[int, int] | None = None
-    """First and last frame asked about; None: the whole clip."""
+    """First and last frame of the question; None: the whole clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many tokens a prompt may have."""
+    """The most tokens of a prompt, and their counter."""
 
     n_tokens: int
-    count: Callable[[Prompt], int]
+    count: Callable[[VideoPrompt], int]
     """As the model's own processor counts, with its images and all that a chat template adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prompt:
+class VideoPrompt:
     frames: tuple[int, ...]
-    """The frame shown at each place."""
+    """The frame at each position."""
     times_s: tuple[float, ...]
-    """The time written before each place, rising."""
+    """The time before each position, rising."""
     profile: str | None
     question: str
     """With its options and how to answer."""
@@ -96,18 +100,20 @@ class Prompt:
     def parts(self) -> list[TextPart | ImagePart]:
         parts: list[TextPart | ImagePart] = []
         for frame, t_s in zip(self.frames, self.times_s, strict=True):
-            parts += [TextPart(f"{t_s:.2f} s:"), ImagePart(frame)]
+            parts += [TextPart(f"{t_s:.2f} s:", "time"), ImagePart(frame)]
         if self.profile is not None:
-            parts.append(TextPart(self.profile))
-        return [*parts, TextPart(self.question)]
+            parts.append(TextPart(self.profile, "profile"))
+        return [*parts, TextPart(self.question, "question")]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """A conversation as transformers' chat templates and TRL read it; images go beside it."""
+        """A conversation as transformers' chat templates and TRL read it; images go beside it.
+        Each part's `role` (time, image, profile or question) is for our trainer; chat templates do
+        not read it."""
         content = [
-            {"type": "image"}
+            {"type": "image", "role": "image"}
             if isinstance(part, ImagePart)
-            else {"type": "text", "text": part.text}
+            else {"type": "text", "text": part.text, "role": part.role}
             for part in self.parts
         ]
         return [{"role": "user", "content": content}]
@@ -118,13 +124,15 @@ class Prompt:
         return "\n".join(texts)
 
     def film_text(self, *, video: str = "<video>") -> str:
-        """One string with one placeholder for all frames, whose times are told before it: not every
-        model is told them, and those that are count from the film's own beginning."""
+        """One string with one placeholder for all frames and their times before it: not every model
+        gets the times from its processor, and those that do count from the film's beginning."""
         times = ", ".join(f"{t_s:.2f}" for t_s in self.times_s)
         shown = [f"Frames at {times} s:", video] if self.frames else []
         return "\n".join([*shown, *filter(None, [self.profile]), self.question])
 
-    def shuffled(self, order: Sequence[int], *, segments: Sequence[int] | None = None) -> Prompt:
+    def shuffled(
+        self, order: Sequence[int], *, segments: Sequence[int] | None = None
+    ) -> VideoPrompt:
         """Frames, and with `segments` the profile's segments, in another order; times stay."""
         profile = self.profile
         if segments is not None and profile is not None:
@@ -133,12 +141,12 @@ class Prompt:
 
 
 def build_prompt(
-    question: Question,
+    question: TypedQuestion,
     *,
     frames: Sequence[tuple[int, float]] = (),
     profile: str | None = None,
     budget: Budget | None = None,
-) -> Prompt:
+) -> VideoPrompt:
     """The prompt of one question.
 
     `frames`: (frame, seconds) in order of time; none: a blind prompt. `profile`: what
@@ -153,22 +161,22 @@ def build_prompt(
     blocks = profile_blocks(profile) if profile is not None else None
     if blocks is not None:
         _check_entities(question, blocks)
-    asked = _asked(question)
-    for text in (asked, profile or ""):
-        if found := re.search(r"<(?:image|video|audio)>|<\|", text):
-            raise _refusal(question, f"found {found[0]!r} in the text", "no placeholder there")
-    prompt = Prompt(
+    request = _request(question)
+    for text in (request, profile or ""):
+        if match := re.search(r"<(?:image|video|audio)>|<\|", text):
+            raise _refusal(question, f"found {match[0]!r} in the text", "no placeholder there")
+    prompt = VideoPrompt(
         frames=tuple(frame for frame, _ in frames),
         times_s=tuple(times),
         profile=profile,
-        question=asked,
+        question=request,
     )
     return prompt if budget is None else _within(prompt, question, blocks=blocks, budget=budget)
 
 
 def _within(
-    prompt: Prompt, question: Question, *, blocks: ProfileBlocks | None, budget: Budget
-) -> Prompt:
+    prompt: VideoPrompt, question: TypedQuestion, *, blocks: ProfileBlocks | None, budget: Budget
+) -> VideoPrompt:
     """Pieces dropped one by one, the least needed first, until the prompt fits."""
     queue = _droppable(question, blocks) if blocks else []
     dropped: list[Dropped] = []
@@ -189,23 +197,23 @@ def _within(
     return replace(prompt, n_tokens=n_tokens)
 
 
-def _droppable(question: Question, blocks: ProfileBlocks) -> list[Dropped]:
-    """Entities not asked about, the last first; then segments outside of the frames asked about,
-    the farthest first. A question that names neither may need all of them."""
-    others = [name for name in blocks.entities if not _is_asked(name, question)]
+def _droppable(question: TypedQuestion, blocks: ProfileBlocks) -> list[Dropped]:
+    """Other entities than the question's, the last first; then segments outside of its frames, the
+    farthest first. A question without either may need all of them."""
+    others = [name for name in blocks.entities if not _is_needed(name, question)]
     pieces = [Dropped("entity", name) for name in reversed(others)]
     if question.frames is None:
         return pieces
     first, last = question.frames
     far = {
-        each.title: max(first - each.last_frame, each.first_frame - last)
-        for each in blocks.segments
+        segment.title: max(first - segment.last_frame, segment.first_frame - last)
+        for segment in blocks.segments
     }
     outside = sorted((title for title in far if far[title] > 0), key=lambda title: -far[title])
     return pieces + [Dropped("segment", title) for title in outside]
 
 
-def _check_entities(question: Question, blocks: ProfileBlocks) -> None:
+def _check_entities(question: TypedQuestion, blocks: ProfileBlocks) -> None:
     for phrase in question.entities:
         if not any(_answers(name, phrase) for name in blocks.entities):
             raise NoTrack(
@@ -214,16 +222,16 @@ def _check_entities(question: Question, blocks: ProfileBlocks) -> None:
             )
 
 
-def _is_asked(name: str, question: Question) -> bool:
-    return not question.entities or any(_answers(name, each) for each in question.entities)
+def _is_needed(name: str, question: TypedQuestion) -> bool:
+    return not question.entities or any(_answers(name, phrase) for phrase in question.entities)
 
 
 def _answers(name: str, phrase: str) -> bool:
-    """Whether an entity of the profile is what the phrase asked for: itself, or numbered."""
+    """Whether an entity of the profile answers the phrase: by its name, or numbered."""
     return re.fullmatch(rf"{re.escape(phrase)}(?: \d+)?", name) is not None
 
 
-def _asked(question: Question) -> str:
+def _request(question: TypedQuestion) -> str:
     """The question, its options, and how to answer."""
     lines = [question.text.strip()]
     if not lines[0]:
@@ -238,8 +246,8 @@ def _asked(question: Question) -> str:
     return "\n".join(lines)
 
 
-def _refusal(question: Question, found: str, expected: str) -> BadQuestion:
-    return BadQuestion(f"question {question.question_id}: {found}, expected {expected}")
+def _refusal(question: TypedQuestion, problem: str, expected: str) -> BadQuestion:
+    return BadQuestion(f"question {question.question_id}: {problem}, expected {expected}")
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -2,8 +2,8 @@
 annotated dataset reads this one too.
 
 A video is an address, "scene:1000003/2": its seed and the side it is seen from. Four thumbnails of
-each stand beside the tables, in `pictures/<clip_id>.png`, one under the other; whoever needs others
-renders them. No film is encoded to ask thousands of questions.
+each lie beside the tables, in `pictures/<clip_id>.png`, one under the other; others are rendered on
+request. No film is encoded for thousands of questions.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from PIL import Image
 from massannot import tables
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import Identity, RunRecord, this_start
+from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
-from massannot.questions.scene_families import FAMILIES, Asked, ask_all
+from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all
 from massannot.questions.scene_story import OPTIONS, Story, seen_from, stories
 from massannot.scenes.render import render
 from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, make_scene
@@ -51,8 +51,8 @@ def write_scene_questions(
     names: Sequence[str] = (),
     seed: int = 0,
 ) -> Counter[str]:
-    """Ask about the scenes of `seeds`; how many of each family, 0 where the balance leaves none.
-    Equal arguments, equal bytes.
+    """Write questions about the scenes of `seeds`; returns the number of each family, 0 where the
+    balance leaves none. Equal arguments give equal bytes.
 
     The split is "test" for held-out seeds, else "train". `names`: of families; none: all. `seed`
     decides what balancing keeps. Raises UsageError for an unknown family, for seeds of both
@@ -61,7 +61,7 @@ def write_scene_questions(
     unknown = sorted(set(names) - set(FAMILIES))
     if unknown:
         raise UsageError(f"no family {unknown[0]!r}; families: {', '.join(FAMILIES)}")
-    splits = {_split(each) for each in seeds}
+    splits = {_split(number) for number in seeds}
     if len(splits) > 1:
         raise UsageError(
             f"seeds: found {seeds[0]}..{seeds[-1]}, which are of both splits, expected one side of "
@@ -69,22 +69,22 @@ def write_scene_questions(
         )
     layout = Layout(Path(out))
     _refuse_other_tables(layout)
-    told = list(stories(seeds, views=views))
-    asked = ask_all(told, names=names, seed=seed)
-    if not asked:
+    scenes = list(stories(seeds, views=views))
+    questions = ask_all(scenes, names=names, seed=seed)
+    if not questions:
         raise UsageError(
-            f"scenes: found no balanced question about {len(told)} scenes, expected some; "
+            f"scenes: found no balanced question about {len(scenes)} scenes, expected some; "
             "ask about more seeds"
         )
-    rows = _rows(told, asked)
-    _draw(layout.out, told, asked)
+    rows = _rows(scenes, questions)
+    _draw(layout.out, scenes, questions)
     for name in sorted(rows, key=lambda name: (name == _LAST, name)):
         table = tables.spec(name).from_rows(rows[name])
         write_parquet(layout.published(name, _FILE), [table], spec=tables.spec(name))
     counts = {name: len(found) for name, found in sorted(rows.items())}
     write_over(layout.card, card_text(counts, record=_record(), license="apache-2.0").encode())
     found = Counter(dict.fromkeys(names or FAMILIES, 0))
-    found.update(each.family for each in asked)
+    found.update(question.family for question in questions)
     return found
 
 
@@ -97,11 +97,11 @@ def scene_pictures(folder: Path, clip_id: str, *, uri: str, frames: Sequence[int
     """(H, W, 3) each: from the file where it has them, else rendered. Raises UsageError for an
     address that is no scene's."""
     path = folder / PICTURES / f"{clip_id}.png"
-    places = {frame: place for place, frame in enumerate(picture_frames(OPTIONS.n_frames))}
-    if path.exists() and set(frames) <= set(places):
+    index_of = {frame: index for index, frame in enumerate(picture_frames(OPTIONS.n_frames))}
+    if path.exists() and set(frames) <= set(index_of):
         with Image.open(path) as image:
             strip = np.asarray(image.convert("RGB")).reshape(N_PICTURES, -1, OPTIONS.width, 3)
-        return [strip[places[frame]] for frame in frames]
+        return [strip[index_of[frame]] for frame in frames]
     try:
         seed, view = map(int, uri.removeprefix(SCHEME).split("/"))
     except ValueError as error:
@@ -122,21 +122,21 @@ def _refuse_other_tables(layout: Layout) -> None:
         )
 
 
-def _draw(folder: Path, told: Sequence[Story], asked: Sequence[Asked]) -> None:
+def _draw(folder: Path, scenes: Sequence[Story], questions: Sequence[SceneQuestion]) -> None:
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-    wanted = {(each.seed, each.view) for each in asked}
-    for story in told:
+    wanted = {(question.seed, question.view) for question in questions}
+    for story in scenes:
         if (story.seed, story.view) in wanted and story.scene is not None:
             shown = [render(story.scene, frame).rgb for frame in picture_frames(len(story.t_s))]
             path = folder / PICTURES / f"{_clip_row(story)['clip_id']}.png"
             Image.fromarray(np.concatenate(shown)).save(path)
 
 
-def _rows(told: Sequence[Story], asked: Sequence[Asked]) -> dict[str, list[Row]]:
+def _rows(scenes: Sequence[Story], questions: Sequence[SceneQuestion]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = defaultdict(list)
     clip_ids = {}
-    by_scene = {(story.seed, story.view): story for story in told}
-    for story in told:
+    by_scene = {(story.seed, story.view): story for story in scenes}
+    for story in scenes:
         clip = _clip_row(story)
         clip_ids[story.seed, story.view] = clip["clip_id"]
         rows["clips"].append(clip)
@@ -144,30 +144,30 @@ def _rows(told: Sequence[Story], asked: Sequence[Asked]) -> dict[str, list[Row]]
         for name, found in _of_clip(story).items():
             rows[name] += [{"clip_id": clip["clip_id"], **row} for row in found]
     numbers: Counter[tuple[int, int]] = Counter()
-    for each in asked:
-        key = each.seed, each.view
+    for question in questions:
+        key = question.seed, question.view
         numbers[key] += 1
-        question_id = f"{each.seed}-{each.view}-{numbers[key]}"
-        rows["questions"].append(_question_row(each, by_scene[key], clip_ids[key], question_id))
+        question_id = f"{question.seed}-{question.view}-{numbers[key]}"
+        rows["questions"].append(_question_row(question, by_scene[key], clip_ids[key], question_id))
     return rows
 
 
-def _question_row(asked: Asked, story: Story, clip_id: str, question_id: str) -> Row:
-    family = FAMILIES[asked.family]
-    thinking = " ".join(f"{number:.2f}".replace("-0.00", "0.00") for number in asked.numbers)
+def _question_row(question: SceneQuestion, story: Story, clip_id: str, question_id: str) -> Row:
+    family = FAMILIES[question.family]
+    thinking = " ".join(f"{number:.2f}".replace("-0.00", "0.00") for number in question.numbers)
     return {
         "question_id": question_id,
         "uri": _uri(story),
         "clip_id": clip_id,
         "clip_ids": [clip_id],
-        "question": asked.text,
-        "answer": asked.answer,
-        "category": asked.family,
-        "entities": [story.names[entity] for entity in asked.entities],
-        "split": _split(asked.seed),
+        "question": question.text,
+        "answer": question.answer,
+        "category": question.family,
+        "entities": [story.names[entity] for entity in question.entities],
+        "split": _split(question.seed),
         "license": "apache-2.0",
         "problem_type": family.kind,
-        "options": list(asked.options) or None,
+        "options": list(question.options) or None,
         "unit": family.unit if family.kind == "number" else None,
         "further": json.dumps({"thinking": thinking}),
     }
@@ -228,7 +228,7 @@ def _video_row(clip: Row) -> Row:
 
 
 def _of_clip(story: Story) -> dict[str, list[Row]]:
-    """Rows of one clip but for its id."""
+    """Rows of one clip without its id."""
     entities = range(len(story.names))
     last = len(story.t_s) - 1
     frames = [
@@ -246,11 +246,13 @@ def _of_clip(story: Story) -> dict[str, list[Row]]:
     events = [
         {
             "event": number,
-            "kind": f"contact_{each.kind}",
-            "entities": [each.first] if each.second is None else [each.first, each.second],
-            "t_s": float(each.t_s),
+            "kind": f"contact_{contact.kind}",
+            "entities": [contact.first]
+            if contact.second is None
+            else [contact.first, contact.second],
+            "t_s": float(contact.t_s),
         }
-        for number, each in enumerate(sorted(story.contacts, key=lambda each: each.t_s))
+        for number, contact in enumerate(sorted(story.contacts, key=lambda contact: contact.t_s))
     ]
     return {
         "frames": frames,
@@ -297,8 +299,8 @@ def _split(seed: int) -> str:
 
 def _record() -> RunRecord:
     return RunRecord(
-        Identity({"recipe": "questions scenes"}, "all", ()),
-        digest="",
+        spec={"sampling": {"fps": None}},
+        recipe={"recipe": "questions scenes"},
         notes=(f"Exact questions about scenes, version {SCENE_VERSION}; nothing was estimated.",),
         starts=(this_start(),),
     )

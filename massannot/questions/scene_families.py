@@ -1,9 +1,9 @@
-"""Questions about rendered scenes, with exact answers: what is asked, of whom, and what is true.
+"""Questions about rendered scenes, by family, with exact answers.
 
-Nobody who sees neither frames nor profile can do better than chance, by construction: among the
-questions that read the same, every answer of a family occurs equally often, and numbers to choose
-from are the true answers of the very questions that share them. Where the truth is a
-matter of degree, near ties are not asked.
+Balanced: a model that sees neither frames nor profile scores at chance. Among the questions of one
+wording every answer of a family occurs equally often, and numbers to choose from are the true
+answers of the very questions that share them. Where the truth is a matter of degree, near ties are
+left out.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from massannot.questions.scene_story import Story
 RATIO = 1.25
 """Two lengths nearer than this are a tie."""
 LEAST_M = 0.1
-"""Less is no motion to ask about."""
+"""Less is no motion."""
 N_NUMBERS = 4
 """To choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SceneQuestion:
     """One question of one scene."""
 
     family: str
@@ -37,15 +37,15 @@ class Asked:
     text: str
     entities: tuple[int, ...]
     value: str | float
-    """True: one of the family's answers, or a number in its unit."""
+    """The truth: one of the family's answers, or a number in its unit."""
     numbers: tuple[float, ...]
-    """Of the motion profile, that the answer follows from; none: it says too little."""
+    """Numbers of the motion profile from which the answer follows; none: it does not follow."""
     options: tuple[str, ...] = ()
     answer: str = ""
 
 
 Draft = tuple[str, tuple[int, ...], str | float, tuple[float, ...]]
-"""Text, entities, value and numbers of a question, see Asked."""
+"""Text, entities, value and numbers of a question, see SceneQuestion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,29 +55,32 @@ class Family:
     name: str
     kind: Kind
     ask: Callable[[Story], Iterator[Draft]]
-    """Every question that the story allows."""
+    """Yield every question that the story allows."""
     answers: tuple[str, ...] = ()
     unit: str | None = None
     n_lines: int
     """Lines of the motion profile that the answer needs; 0: it does not follow from the profile."""
 
 
-def ask_all(stories: Iterable[Story], *, names: Sequence[str] = (), seed: int = 0) -> list[Asked]:
+def ask_all(
+    stories: Iterable[Story], *, names: Sequence[str] = (), seed: int = 0
+) -> list[SceneQuestion]:
     """Balanced questions of the families of those names (none: of all), by family and scene."""
     stories = list(stories)
     chosen = [FAMILIES[name] for name in names] if names else list(FAMILIES.values())
-    found: list[Asked] = []
+    questions: list[SceneQuestion] = []
     for family in chosen:
-        everything = [each for story in stories for each in _asked(family, story)]
+        everything = [question for story in stories for question in _drafted(family, story)]
         chance = np.random.default_rng([seed, *family.name.encode()])
-        found += sorted(
-            _balanced(family, everything, chance), key=lambda each: (each.seed, each.view)
+        questions += sorted(
+            _balanced(family, everything, chance),
+            key=lambda question: (question.seed, question.view),
         )
-    return found
+    return questions
 
 
 def chance(family: Family, values: Sequence[str | float], *, tolerance: float = 0.25) -> float:
-    """What the best answer that looks at nothing scores."""
+    """The score of the best constant answer."""
     if family.kind == "number":
         numbers = np.array(values, float)
         guesses = np.concatenate([numbers / (1 + tolerance), numbers / (1 - tolerance)])
@@ -86,9 +89,9 @@ def chance(family: Family, values: Sequence[str | float], *, tolerance: float = 
     return 1 / (len(family.answers) or N_NUMBERS)
 
 
-def _asked(family: Family, story: Story) -> Iterator[Asked]:
+def _drafted(family: Family, story: Story) -> Iterator[SceneQuestion]:
     for text, entities, value, numbers in family.ask(story):
-        yield Asked(
+        yield SceneQuestion(
             family=family.name,
             seed=story.seed,
             view=story.view,
@@ -100,69 +103,73 @@ def _asked(family: Family, story: Story) -> Iterator[Asked]:
         )
 
 
-def _balanced(family: Family, asked: list[Asked], chance: np.random.Generator) -> list[Asked]:
-    """Group by all that a blind reader sees; in each, as many of every answer as of the rarest."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Asked]] = defaultdict(list)
-    for i in chance.permutation(len(asked)):
-        groups[asked[i].text, asked[i].options].append(asked[i])
-    found: list[Asked] = []
+def _balanced(
+    family: Family, questions: list[SceneQuestion], chance: np.random.Generator
+) -> list[SceneQuestion]:
+    """Group by wording and options; keep as many of every answer as of the rarest in its group."""
+    groups: dict[tuple[str, tuple[str, ...]], list[SceneQuestion]] = defaultdict(list)
+    for i in chance.permutation(len(questions)):
+        groups[questions[i].text, questions[i].options].append(questions[i])
+    balanced: list[SceneQuestion] = []
     for read in sorted(groups):
         group = groups[read]
         if family.kind == "number":
-            found += _even_numbers(group, family.unit)
+            balanced += _even_numbers(group, family.unit)
         elif family.unit:
-            found += _shared_numbers(group, family.unit, chance)
+            balanced += _shared_numbers(group, family.unit, chance)
         else:
-            found += _even_answers(group, family)
-    return found
+            balanced += _even_answers(group, family)
+    return balanced
 
 
-def _even_answers(group: list[Asked], family: Family) -> list[Asked]:
-    by_answer = {a: [each for each in group if each.value == a] for a in family.answers}
+def _even_answers(group: list[SceneQuestion], family: Family) -> list[SceneQuestion]:
+    by_answer = {a: [question for question in group if question.value == a] for a in family.answers}
     n = min(map(len, by_answer.values()))
-    kept = [each for some in by_answer.values() for each in some[:n]]
+    even = [question for some in by_answer.values() for question in some[:n]]
     if family.answers in (_YES_NO, _EITHER):
-        return [replace(each, answer=str(each.value)) for each in kept]
-    return [_with_options(each, family.answers) for each in kept]
+        return [replace(question, answer=str(question.value)) for question in even]
+    return [_with_options(question, family.answers) for question in even]
 
 
-def _with_options(asked: Asked, options: Sequence[str]) -> Asked:
+def _with_options(question: SceneQuestion, options: Sequence[str]) -> SceneQuestion:
     """`value` is one of the options."""
-    letter = "ABCD"[options.index(str(asked.value))]
-    return replace(asked, options=tuple(options), answer=letter)
+    letter = "ABCD"[options.index(str(question.value))]
+    return replace(question, options=tuple(options), answer=letter)
 
 
-def _even_numbers(group: list[Asked], unit: str | None) -> list[Asked]:
+def _even_numbers(group: list[SceneQuestion], unit: str | None) -> list[SceneQuestion]:
     """As many from each step of _STEP_RATIO, so that no one number is often nearly right."""
-    steps: dict[int, list[Asked]] = defaultdict(list)
-    for each in group:
-        steps[math.floor(math.log(float(each.value)) / math.log(_STEP_RATIO))].append(each)
+    steps: dict[int, list[SceneQuestion]] = defaultdict(list)
+    for question in group:
+        steps[math.floor(math.log(float(question.value)) / math.log(_STEP_RATIO))].append(question)
     common = sorted(steps, key=lambda step: -len(steps[step]))[:_STEPS]
     n = min(len(steps[step]) for step in common) if len(common) == _STEPS else 0
-    kept = [each for step in sorted(common) for each in steps[step][:n]]
-    return [replace(each, answer=f"{each.value:.2f} {unit}") for each in kept]
+    even = [question for step in sorted(common) for question in steps[step][:n]]
+    return [replace(question, answer=f"{question.value:.2f} {unit}") for question in even]
 
 
-def _shared_numbers(group: list[Asked], unit: str, chance: np.random.Generator) -> list[Asked]:
-    """Sets of questions whose values are told apart; each set's values are its options."""
-    open_sets: list[list[Asked]] = []
-    found: list[Asked] = []
-    for each in group:
-        fits = (s for s in open_sets if all(_apart(each.value, o.value, unit) for o in s))
+def _shared_numbers(
+    group: list[SceneQuestion], unit: str, chance: np.random.Generator
+) -> list[SceneQuestion]:
+    """Sets of questions whose values differ clearly; each set's values are its options."""
+    open_sets: list[list[SceneQuestion]] = []
+    complete: list[SceneQuestion] = []
+    for question in group:
+        fits = (s for s in open_sets if all(_apart(question.value, o.value, unit) for o in s))
         home = next(fits, None)
         if home is None:
-            open_sets.append([each])
+            open_sets.append([question])
             continue
-        home.append(each)
+        home.append(question)
         if len(home) == N_NUMBERS:
             open_sets.remove(home)
             written = [f"{o.value:.2f} {unit}" for o in home]
             options = [written[i] for i in chance.permutation(N_NUMBERS)]
-            found += [
+            complete += [
                 _with_options(replace(o, value=text), options)
                 for o, text in zip(home, written, strict=True)
             ]
-    return found
+    return complete
 
 
 def _apart(one: str | float, other: str | float, unit: str) -> bool:
@@ -253,8 +260,8 @@ def _right_of(story: Story) -> Iterator[Draft]:
 def _hits(story: Story) -> Iterator[Draft]:
     for one, other in permutations(range(len(story.names)), 2):
         met = any(
-            each.kind == "body" and {each.first, each.second} == {one, other}
-            for each in story.contacts
+            contact.kind == "body" and {contact.first, contact.second} == {one, other}
+            for contact in story.contacts
         )
         yield f"Does {story.the(one)} hit {story.the(other)}?", (one, other), _yes(met), ()
 

@@ -1,8 +1,8 @@
-"""Story: what happened in a scene, as far as questions ask about it. Nothing is rendered.
+"""Story: the positions and contacts of a scene's bodies, for questions. Nothing is rendered.
 
 Positions are the bodies' centres of mass in the camera's frame (x right, y down, z forward), in
-metres; the camera stands still. A scene is simulated once and seen from several sides: what moves
-to the right from one moves away from another.
+metres; the camera stands still. A scene is simulated once and seen from several sides: a body that
+moves to the right from one side moves away from another.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ class Story:
     def motions(self, entity: int, segment: int | None = None) -> tuple[float, ...]:
         """Displacements of one segment or of all, one after the other."""
         which = range(len(self.segments)) if segment is None else [segment]
-        return tuple(x for each in which for x in self.displacement_m(entity, each).tolist())
+        return tuple(x for number in which for x in self.displacement_m(entity, number).tolist())
 
     def floor_contacts_s(self, entity: int) -> list[float]:
         return [e.t_s for e in self.contacts if e.kind == "floor" and e.first == entity]
 
 
 def stories(seeds: Iterable[int], *, views: int = 1) -> Iterator[Story]:
-    """Of every seed whose scene has two bodies of different shapes, so that "the ball" says which;
-    from up to `views` sides."""
+    """The stories of every seed whose scene has two bodies of different shapes, so that "the ball"
+    is one of them; from up to `views` sides."""
     for seed in seeds:
         scene = make_scene(seed, OPTIONS)
         if len({entity.shape_name for entity in scene.entities}) == OPTIONS.n_bodies:
@@ -89,7 +89,8 @@ def stories(seeds: Iterable[int], *, views: int = 1) -> Iterator[Story]:
 
 
 def seen_from(scene: Scene, view: int) -> Scene | None:
-    """The scene with its camera moved around what it looks at; None: no such side shows it."""
+    """The scene with its camera moved around its target; None: the bodies are not visible from
+    there."""
     if view == 0:
         return scene
     chance = np.random.default_rng([scene.seed, 7, view])

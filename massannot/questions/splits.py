@@ -1,7 +1,7 @@
-"""Train, val or test: which file of an export a question goes to.
+"""Train, val or test: the file of an export that a question goes to.
 
-A video is on one side with all its questions, or a model would be judged by what it was trained on.
-What a manifest calls test is never trained on, whatever decides the rest.
+A video is on one side with all its questions, or a model would be judged by videos that it was
+trained on. A manifest's test rows are never trained on, by either way of splitting.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _NAMES: Mapping[str, Split] = {
 
 @dataclass(frozen=True)
 class Splits:
-    """Of the videos of a dataset's questions."""
+    """The side of each video of a dataset's questions."""
 
     by: SplitBy
     val: float
-    said: Mapping[str, Split]
-    """Of a video that the manifest says it of: the side that is least trained on, where its
+    manifest: Mapping[str, Split]
+    """The manifest's side of each video that has one: the side that is least trained on, where its
     questions disagree."""
 
     @classmethod
@@ -45,14 +45,14 @@ class Splits:
     ) -> Splits:
         """`rows` of `questions`; `video_of`: video id by clip id and by address; `val`: share of
         the videos held out, where video_id decides."""
-        said: dict[str, Split] = {}
+        sides: dict[str, Split] = {}
         for row in rows:
             side = _side(row)
             keys = (row["uri"], *(row["clip_ids"] or ()))
             for video_id in {video_of[key] for key in keys if key in video_of}:
                 if side is not None:
-                    said[video_id] = max(said.get(video_id, side), side, key=SPLITS.index)
-        return cls(by, val, said)
+                    sides[video_id] = max(sides.get(video_id, side), side, key=SPLITS.index)
+        return cls(by, val, sides)
 
     def split(self, row: Row, video_id: str) -> Split:
         """Raises BadQuestion for a name that is none of the three, where the manifest decides."""
@@ -62,14 +62,14 @@ class Splits:
                     f"question {row['question_id']}: found split {row['split']!r}, expected one of "
                     f"{', '.join(_NAMES)}, or none, which is train; or --split-by video_id"
                 )
-            return self.said.get(video_id, "train")
-        if self.said.get(video_id) == "test":
+            return self.manifest.get(video_id, "train")
+        if self.manifest.get(video_id) == "test":
             return "test"
         digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
         return "val" if int.from_bytes(digest) < self.val * 2**64 else "train"
 
     def notes(self, pairs: Sequence[tuple[Row, Split]]) -> tuple[str, ...]:
-        """What became of the manifest's own split. `pairs`: each row and the side it went to."""
+        """Sentences on differences from the manifest's split. `pairs`: each row and its side."""
         test = [row for row, side in pairs if side == "test"]
         moved = [row for row in test if _side(row) != "test"]
         lost = [row for row, side in pairs if side == "train" and _side(row) == "val"]
@@ -89,7 +89,7 @@ class Splits:
 
 
 def _side(row: Row) -> Split | None:
-    """What the row itself says; None: nothing that is known."""
+    """The side in the row itself; None: no side that is known."""
     name = (row["split"] or "").casefold()
     if "test" in name:  # testA, testmini, unseen_test
         return "test"

@@ -1,4 +1,4 @@
-"""Units that an answer may be given in, and what one of each is in the unit of its dimension.
+"""Units of answers, and their factors to the base unit of each dimension.
 
 Symbols are read in their exact case (Mm is not mm), words in any. An unknown unit is refused by
 name: a guess would turn a right answer into a wrong one, silently.
@@ -16,7 +16,7 @@ Dimension = Literal["length", "time", "speed", "acceleration", "angle", "share",
 
 
 class BadAnswer(BadQuestion):
-    """An answer's text that cannot be read as the kind of answer asked for."""
+    """An answer's text that is no answer of its question's kind."""
 
     reason = "bad_answer"
 
@@ -44,12 +44,12 @@ class Unit:
 def unit(name: str) -> Unit:
     """The unit of that symbol or word. Raises UnknownUnit."""
     bare = " ".join(name.split())
-    found = _SYMBOLS.get(bare) or _WORDS.get(bare.casefold())
-    if found is None:
+    match = _SYMBOLS.get(bare) or _WORDS.get(bare.casefold())
+    if match is None:
         raise UnknownUnit(
             f"unit: found {name.strip()[:40]!r}, expected one of {', '.join(_SYMBOLS)}"
         )
-    return found
+    return match
 
 
 _UNITS = (
@@ -70,7 +70,7 @@ _UNITS = (
     Unit("%", "share", per=100),
     Unit("px", "pixels"),
 )
-_SYMBOLS = {each.symbol: each for each in _UNITS}
+_SYMBOLS = {item.symbol: item for item in _UNITS}
 _SYMBOLS |= {"m/s²": _SYMBOLS["m/s^2"], "°": _SYMBOLS["deg"]}
 _OTHER_WORDS = {
     "m": "metre metres meter meters",

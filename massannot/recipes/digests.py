@@ -1,61 +1,75 @@
-"""What a plan was made with: recipe, code, weights and answers, which a later run must repeat."""
+"""The record of a spec: digests of code, weights and recorded answers beside it.
+
+A later start must find the same, or it would add other rows to the same dataset.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import asdict
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from massannot.dataset.record import RunRecord
 from massannot.models import weights
-from massannot.recipes import spec as recipe
+from massannot.plugins import is_file, is_outside
+from massannot.recipes import registry
 from massannot.recipes.models import needed_weights
-from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline
-from massannot.video.reader import Sampling
+from massannot.recipes.spec import RunSpec
+from massannot.stages._stage import Pipeline
 
 DECIDING = (
-    "clip.py", "pixels.py", "pipeline.py", "protocols.py", "chosen_models.py", "recipe.py",
-    "geometry", "io", "models", "scenes", "stages", "tables",
+    "clip.py", "entities", "geometry", "inputs", "models", "recipes", "scenes", "stages", "tables",
+    "video",
 )  # fmt: skip
-"""What of the package decides rows; the rest draws, exports, schedules or evaluates."""
+"""Parts of the package whose code can change a row. The rest plans, stores, schedules, draws or
+exports rows that stand."""
 
 
-def digests(choice: Choice, pipeline: Pipeline) -> dict[str, Any]:
-    """Names and digests, so that a difference can be shown by name."""
-    return {
-        "recipe": pipeline.describe(),
-        "code": code_digests(),
-        "weights": {str(w.source): _of_weights(w) for w in needed_weights(choice)},
-        "answers": _of_answers(choice),
-    }
+def record_of(spec: RunSpec, pipeline: Pipeline | None = None) -> RunRecord:
+    """The spec with everything else that a later start must find unchanged.
+
+    `pipeline`: the spec's, where it is built already. Raises BadRecipe, UsageError, MissingWeights.
+    """
+    pipeline = spec.pipeline() if pipeline is None else pipeline
+    return RunRecord(
+        spec=spec.to_json(),
+        recipe=pipeline.describe(),
+        digest=pipeline.digest,
+        code={**code_digests(), **_outside(spec)},
+        weights_digests={w.source: _of_weights(w) for w in needed_weights(spec)},
+        answers=dict(_of_answers(spec)),
+        notes=pipeline.notes,
+    )
 
 
 @functools.cache
 def code_digests() -> dict[str, str]:
-    """blake2b-128 of the Python files of each part that decides rows, when they were first asked
-    for: what is edited later does not run in this process."""
+    """Each deciding part when it was first looked at: a later edit does not run in this process."""
     package = Path(__file__).parent.parent
-    parts = {name: package / name for name in DECIDING} | {"recipes": recipe.folder()}
+    parts = {name: package / name for name in DECIDING} | {"pipelines": registry().folder}
     return {name: _of_python(path) for name, path in parts.items()}
 
 
-def choice_to_json(choice: Choice) -> dict[str, Any]:
-    return asdict(choice)
+def _outside(spec: RunSpec) -> dict[str, str]:
+    """The user's own files: a recipe and models from outside the package."""
+    files = list(_files_of(spec.recipe)) if is_outside(spec.recipe) else []
+    for answerer in spec.models.values():
+        module, colon, _ = answerer.name.partition(":")
+        if answerer.kind == "model" and colon:
+            files += _files_of(module)
+    return {str(path): _of_python(path) for path in files}
 
 
-def choice_from_json(values: Any) -> Choice:
-    """Lists become tuples again, as Choice has them."""
-    return Choice(**{name: _tuples(value) for name, value in values.items()})
-
-
-def sampling_from_json(values: Any) -> Sampling:
-    return Sampling(**values)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _files_of(module: str) -> Iterator[Path]:
+    """The file of a module outside the package, named by its path or its dotted name."""
+    if is_file(module):
+        yield Path(module)
+    elif importlib.util.find_spec(f"massannot.models.{module}") is None:
+        found = importlib.util.find_spec(module)
+        if found is not None and found.origin is not None:
+            yield Path(found.origin)
 
 
 def _of_python(path: Path) -> str:
@@ -68,19 +82,14 @@ def _of_python(path: Path) -> str:
 
 
 def _of_weights(wanted: weights.Weights) -> str:
-    """A hub's commit means the same files for ever; of what lies here, the bytes count."""
+    """A hub's commit means the same files for ever; of local files the bytes count."""
     if wanted.on_hub:
         return wanted.revision
     return weights.find(wanted, download=False).sha256
 
 
-def _of_answers(choice: Choice) -> dict[str, str]:
-    """Files that answer instead of a model; a folder of answers is taken on trust."""
-    named = {
-        step: getattr(choice, step) for step in ("boxes", "masks", "depth", "tracks", "cameras")
-    }
-    return {
-        step: hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        for step, path in named.items()
-        if path and Path(path).is_file()
-    }
+def _of_answers(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    for job, answerer in spec.models.items():
+        path = Path(answerer.name)
+        if answerer.kind == "file" and path.is_file():
+            yield job, hashlib.sha256(path.read_bytes()).hexdigest()

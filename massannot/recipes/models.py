@@ -1,14 +1,18 @@
-"""Which model does which job, from what the user chose: a file's answers, the scenes' truth, or
-the profile's weights, in this order. Modules of models are imported only when they are chosen."""
+"""The model that does each job of a recipe: `detector(spec)` and its like, for recipes to call.
+
+Modules of models are imported only when a pipeline is built, and weights load later still.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from massannot.errors import MissingWeights, UsageError
-from massannot.models.profiles import Job, Profile, named
+from massannot.models import profiles
+from massannot.models.profiles import Job, Profile
 from massannot.models.protocols import (
     CameraEstimator,
     DepthEstimator,
@@ -16,215 +20,187 @@ from massannot.models.protocols import (
     PhraseDetector,
     PointTracker,
 )
+from massannot.models.text_prompts import vocabulary_of
 from massannot.models.weights import Weights, pin, require
-from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline
+from massannot.recipes.spec import Answerer, RunSpec
+from massannot.stages._stage import Pipeline, Stage, with_option
 
 
-def detector(choice: Choice) -> PhraseDetector:
-    if choice.boxes or (choice.masks and not choice.asks_truth("detect")):
-        from massannot.models.recorded.object_files import RecordedBoxes
+@dataclass(frozen=True)
+class JobKind:
+    """One job of a recipe: the flag of its recorded answers, and who answers without a profile."""
 
-        return RecordedBoxes(choice.boxes or str(choice.masks))
-    if choice.asks_truth("detect"):
-        from massannot.models.oracle import OracleDetector
-
-        return OracleDetector(str(choice.scenes))
-    return _of_profile(choice, "detect")
-
-
-def propagator(choice: Choice) -> MaskPropagator:
-    if choice.masks:
-        from massannot.models.recorded.object_files import RecordedMasks
-
-        return RecordedMasks(choice.masks)
-    if choice.asks_truth("masks"):
-        from massannot.models.oracle import OracleMasks
-
-        return OracleMasks(str(choice.scenes))
-    return _of_profile(choice, "masks")
+    flag: str
+    recorded: str
+    oracle: str
+    method: str | None = None
+    """The model that needs no weights; None: there is none."""
 
 
-def tracker(choice: Choice) -> PointTracker:
-    if choice.tracks:
-        from massannot.models.recorded.track_files import RecordedTracks
-
-        return RecordedTracks(choice.tracks)
-    if choice.asks_truth("tracks"):
-        from massannot.models.oracle import OracleTracker
-
-        return OracleTracker(str(choice.scenes))
-    if choice.profile == "none":
-        from massannot.models.lucas_kanade import LucasKanade
-
-        return LucasKanade()
-    return _of_profile(choice, "tracks")
-
-
-def depth(choice: Choice) -> DepthEstimator:
-    if choice.depth:
-        from massannot.models.recorded.depth_files import RecordedDepth
-
-        return RecordedDepth(choice.depth)
-    if choice.asks_truth("depth"):
-        from massannot.models.oracle import OracleDepth
-
-        return OracleDepth(str(choice.scenes))
-    return _of_profile(choice, "depth")
+JOBS: Mapping[Job, JobKind] = {
+    "detect": JobKind("--boxes", "recorded.object_files:RecordedBoxes", "oracle:OracleDetector"),
+    "masks": JobKind("--masks", "recorded.object_files:RecordedMasks", "oracle:OracleMasks"),
+    "depth": JobKind("--depth", "recorded.depth_files:RecordedDepth", "oracle:OracleDepth"),
+    "tracks": JobKind(
+        "--tracks",
+        "recorded.track_files:RecordedTracks",
+        "oracle:OracleTracker",
+        "lucas_kanade:LucasKanade",
+    ),
+    "cameras": JobKind(
+        "--cameras",
+        "recorded.camera_files:RecordedCameras",
+        "oracle:OracleCameras",
+        "camera_pinhole:PinholeCamera",
+    ),
+}
 
 
-def cameras(choice: Choice) -> CameraEstimator:
-    if choice.cameras:
-        from massannot.models.recorded.camera_files import RecordedCameras
-
-        return RecordedCameras(choice.cameras)
-    if choice.asks_truth("cameras"):
-        from massannot.models.oracle import OracleCameras
-
-        return OracleCameras(str(choice.scenes))
-    from massannot.models.camera_pinhole import PinholeCamera
-
-    return PinholeCamera(horizontal_fov_deg=choice.hfov_deg)
+def pipeline_of(name: str, spec: RunSpec, *stages: Stage) -> Pipeline:
+    """The stages as a recipe, with the profile and the notes of the spec's models."""
+    return Pipeline(name=name, stages=stages, profile=spec.profile, notes=notes(spec))
 
 
-def suited(pipeline: Pipeline, choice: Choice) -> Pipeline:
-    """The pipeline with the options that suit the profile's weights."""
-    profile = _profile(choice)
-    for stage, option, value in profile.options if profile is not None else ():
-        pipeline = pipeline.with_option(stage, option, value)
-    return pipeline
+def detector(spec: RunSpec) -> PhraseDetector:
+    return cast(PhraseDetector, model(spec, "detect"))
 
 
-def notes(choice: Choice) -> tuple[str, ...]:
-    """What must be said wherever these results are shown."""
-    said = []
-    if choice.oracles:
-        said.append(
-            f"{', '.join(choice.oracles)}: answered by the rendered scene's truth, not by a model"
+def propagator(spec: RunSpec) -> MaskPropagator:
+    return cast(MaskPropagator, model(spec, "masks"))
+
+
+def depth(spec: RunSpec) -> DepthEstimator:
+    return cast(DepthEstimator, model(spec, "depth"))
+
+
+def tracker(spec: RunSpec) -> PointTracker:
+    return cast(PointTracker, model(spec, "tracks"))
+
+
+def cameras(spec: RunSpec) -> CameraEstimator:
+    return cast(CameraEstimator, model(spec, "cameras"))
+
+
+def model(spec: RunSpec, job: Job) -> Any:
+    """The model that does the job, with the spec's "job.option" options. Loads no weights.
+
+    Raises UsageError for a job without an answerer and for a model that does not exist, BadRecipe
+    for an option that it does not have.
+    """
+    answerer = spec.models.get(job)
+    if answerer is None:
+        raise UsageError(
+            f"no model for {job!r}: --profile none needs {JOBS[job].flag} FILE, --model "
+            f"{job}=NAME (or --scenes FOLDER --oracle {job} on a rendered clip); or choose a "
+            "profile, see `massannot models list`"
         )
-    profile = _profile(choice)
-    if profile is not None and profile.note and _left_to(choice, profile):
-        said.append(f"profile {profile.name}: {profile.note}")
-    return tuple(said)
+    built = _built(answerer, job)
+    for name, value in spec.options.items():
+        target, _, option = name.partition(".")
+        if target == job:
+            built = with_option(built, option, value, where=job)
+    return built
 
 
-def without_effect(choice: Choice) -> tuple[str, ...]:
-    """A sentence for each setting that changes nothing, because somebody else does that job."""
-    profile = _profile(choice)
-    left = _left_to(choice, profile) if profile is not None else ()
-    said = [
-        f"--weights {job}=... has no effect: the profile's model does not do that job here"
-        for job, _ in choice.weights
-        if job not in left
-    ]
-    if "detect" not in left:
-        thresholds = {
-            "--box-threshold": choice.box_threshold,
-            "--text-threshold": choice.text_threshold,
-        }
-        said += [
-            f"{flag} has no effect: no model of a profile detects here"
-            for flag, value in thresholds.items()
-            if value is not None
-        ]
-    if choice.dtype != "auto" and not left:
-        said.append("--dtype has no effect: no model of a profile takes part")
-    if choice.hfov_deg is not None and (choice.cameras or choice.asks_truth("cameras")):
-        said.append("--hfov has no effect: cameras are given")
-    return tuple(said)
+def _built(answerer: Answerer, job: Job) -> Any:
+    if answerer.kind == "file":
+        return _adapter(JOBS[job].recorded)(answerer.name)
+    if answerer.kind == "scene":
+        return _adapter(JOBS[job].oracle)(answerer.name)
+    weights = weights_of(answerer, job)
+    profile = profile_of(answerer)
+    if profile is not None:
+        chosen = profile if weights is None else profile.using(job, weights)
+        return chosen.model(job).build()
+    adapter = profiles.adapter(answerer.name)
+    return adapter() if weights is None else adapter(weights)
 
 
-def needed_weights(choice: Choice) -> tuple[Weights, ...]:
-    """What must lie on the machine for this choice: files and oracles need none."""
-    profile = _profile(choice)
-    if profile is None:
-        return ()
-    found = (_weights(choice, profile, job) for job in _left_to(choice, profile))
+def _adapter(name: str) -> Any:
+    file, _, kind = name.partition(":")
+    return getattr(importlib.import_module(f"massannot.models.{file}"), kind)
+
+
+def profile_of(answerer: Answerer) -> Profile | None:
+    """The profile that a model answerer names; None: it names a class."""
+    if answerer.kind != "model" or ":" in answerer.name:
+        return None
+    return profiles.named(answerer.name)
+
+
+def weights_of(answerer: Answerer, job: Job) -> Weights | None:
+    """What the answerer loads: its own weights or the profile's, at the pinned revision."""
+    profile = profile_of(answerer)
+    weights = None if profile is None else profile.model(job).weights
+    if answerer.weights is not None:
+        weights = Weights.named(answerer.weights)
+    if weights is None or answerer.revision is None:
+        return weights
+    return replace(weights, revision=answerer.revision)
+
+
+def vocabulary_of_detector(spec: RunSpec) -> frozenset[str] | None:
+    """The words that the spec's detector knows; None: any, or no model with weights detects."""
+    answerer = spec.models.get("detect")
+    weights = None if answerer is None else weights_of(answerer, "detect")
+    return None if weights is None else vocabulary_of(weights)
+
+
+def needed_weights(spec: RunSpec) -> tuple[Weights, ...]:
+    """What must lie on the machine: files, oracles and methods without weights need nothing."""
+    found = (weights_of(answerer, job) for job, answerer in spec.models.items())
     return tuple(weights for weights in found if weights is not None)
 
 
-def pinned(choice: Choice, *, known: Mapping[str, str] | None = None) -> Choice:
-    """The choice with a commit for every branch or tag of a hub, so that it means the same files on
-    every worker, and later too, and no worker asks the hub. `known`: hub id to what an earlier
-    start pinned. Raises MissingWeights when the hub cannot say."""
-    revisions = dict(choice.revisions)
-    for weights in needed_weights(choice):
-        if weights.on_hub and not weights.is_pinned:
-            earlier = (known or {}).get(weights.source)
-            revisions[weights.source] = earlier or _pinned_or_all_missing(weights, choice).revision
-    return choice.asking(revisions=tuple(sorted(revisions.items())))
+def pinned(spec: RunSpec, *, known: Mapping[Job, Answerer] | None = None) -> RunSpec:
+    """The spec with a commit for every branch or tag of a hub, so that it means the same files on
+    every worker, and later too, and no worker asks the hub.
+
+    `known`: the answerers that an earlier start pinned. Raises MissingWeights when the hub cannot
+    say.
+    """
+    models: dict[Job, Answerer] = {}
+    for job, answerer in spec.models.items():
+        weights = weights_of(answerer, job)
+        if weights is not None and weights.on_hub and not weights.is_pinned:
+            earlier = (known or {}).get(job)
+            same = earlier is not None and replace(earlier, revision=answerer.revision) == answerer
+            revision = earlier.revision if earlier is not None and same else None
+            answerer = replace(
+                answerer, revision=revision or _pinned_or_all_missing(weights, spec).revision
+            )
+        models[job] = answerer
+    return replace(spec, models=models)
 
 
-def _pinned_or_all_missing(weights: Weights, choice: Choice) -> Weights:
-    """`weights` pinned. Whoever misses one misses others: all are named at once."""
+def _pinned_or_all_missing(weights: Weights, spec: RunSpec) -> Weights:
+    """`weights` pinned. A machine that misses one misses others: all are named at once."""
     try:
         return pin(weights)
     except MissingWeights:
-        require(needed_weights(choice))
+        require(needed_weights(spec))
         raise
 
 
-def pins_of(described: Any) -> dict[str, str]:
-    """Hub id to revision in a Pipeline's description, as a run's record holds it."""
-    if isinstance(described, Mapping):
-        if described.get("is") == "Weights":
-            return {described["source"]: described["revision"]}
-        described = list(described.values())
-    found: dict[str, str] = {}
-    for value in described if isinstance(described, list | tuple) else ():
-        found |= pins_of(value)
-    return found
+def suited(pipeline: Pipeline, spec: RunSpec) -> Pipeline:
+    """The pipeline with the options that suit the weights of its profiles."""
+    stages = {stage.name for stage in pipeline.stages}
+    for name in spec.profiles:
+        for stage, option, value in profiles.named(name).options:
+            if stage in stages:
+                pipeline = pipeline.with_option(stage, option, value)
+    return pipeline
 
 
-def _left_to(choice: Choice, profile: Profile) -> tuple[Job, ...]:
-    """The jobs that the profile's weights do."""
-    from_file = {
-        "detect": choice.boxes or choice.masks,
-        "masks": choice.masks,
-        "depth": choice.depth,
-        "tracks": choice.tracks,
-    }
-    return tuple(job for job in profile.jobs if not from_file[job] and not choice.asks_truth(job))
-
-
-def _of_profile(choice: Choice, job: Job) -> Any:
-    profile = _profile(choice)
-    if profile is None:
-        flag = {"detect": "--boxes", "masks": "--masks", "depth": "--depth", "tracks": "--tracks"}
-        raise UsageError(
-            f"no model for {job!r}: --profile none needs {flag[job]} FILE (or --scenes FOLDER "
-            f"--oracle {job} on a rendered clip); or choose a profile, see `massannot models list`"
+def notes(spec: RunSpec) -> tuple[str, ...]:
+    """Sentences that must stand wherever these results are shown."""
+    true_jobs = [job for job, answerer in spec.models.items() if answerer.kind == "scene"]
+    sentences = []
+    if true_jobs:
+        sentences.append(
+            f"{', '.join(true_jobs)}: answered by the rendered scene's truth, not by a model"
         )
-    options: dict[str, Any] = {} if choice.dtype == "auto" else {"dtype": choice.dtype}
-    if job == "tracks":
-        options = {}
-    if job == "detect":
-        options |= {
-            name: value
-            for name in ("box_threshold", "text_threshold")
-            if (value := getattr(choice, name)) is not None
-        }
-    weights = _weights(choice, profile, job)
-    model = profile.model(job) if weights is None else profile.using(job, weights).model(job)
-    return model.build(**options)
-
-
-def _weights(choice: Choice, profile: Profile, job: Job) -> Weights | None:
-    """The profile's or those that the user named instead, at the revision that was pinned."""
-    weights = profile.model(job).weights
-    for wanted, where in choice.weights:
-        if wanted == job:
-            weights = Weights.named(where)
-    commit = None if weights is None else dict(choice.revisions).get(weights.source)
-    return weights if weights is None or commit is None else replace(weights, revision=commit)
-
-
-def _profile(choice: Choice) -> Profile | None:
-    if choice.profile == "none":
-        return None
-    return named(default_profile() if choice.profile == "auto" else choice.profile)
-
-
-def default_profile() -> str:
-    """What `auto` means: the smallest official weights."""
-    return "small"
+    for name in spec.profiles:
+        if note := profiles.named(name).note:
+            sentences.append(f"profile {name}: {note}")
+    return tuple(sentences)

@@ -1,117 +1,142 @@
-"""Recipes: files in `pipelines/`, each a function `pipeline(choice)` that returns a Pipeline.
+"""RunSpec: everything that decides the rows of a run, in one object.
 
-They are found by file name and imported only when named. In a checkout they lie in `pipelines/`;
-in an installed wheel the same files lie in `massannot/pipelines/`. `Choice` is everything a command
-can ask of a recipe; it is small and picklable, so that a worker process builds its own pipeline.
+It is written once as JSON into a plan and into a dataset (see dataset/record.py). Where the work is
+done, how long it may take and what is drawn afterwards are not part of it.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from massannot.errors import BadRecipe, UsageError
-from massannot.stages._pipeline import Pipeline
+from massannot.errors import UsageError
+from massannot.models.profiles import Job
+from massannot.video.sampling import Sampling
 
-STEPS = ("detect", "masks", "depth", "tracks", "cameras")
-"""The jobs whose answers may come from a file or, on rendered scenes, from the truth."""
+if TYPE_CHECKING:
+    from massannot.stages._stage import Pipeline
 
-DTYPES = ("auto", "fp32", "bf16", "fp16")
+SHARD_MINUTES = 7.5
+"""Short enough that little is lost with a worker, long enough that files stay few."""
+PIXELS_A_SECOND = 5e6
+"""The assumed speed of a worker until `plan --estimate` has measured it: 10 s of GPU for a 10 s
+clip of 960x540 at 10 frames a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which of the videos that the sources name are annotated."""
+
+    limit: int | None = None
+    sample: Literal["first", "random"] = "first"
+    seed: int = 0
+    root: str | None = None
+    """No manifest may name a video outside of this folder."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the user asked for. A recipe takes what it understands and refuses the rest by name."""
+class Answerer:
+    """Who does one job of a recipe.
 
+    `kind` model: `name` is a profile, or a class: "file:Class" below massannot/models,
+    "package.module:Class" or "path/file.py:Class" outside of it. `kind` file: `name` is the path of
+    recorded answers. `kind` scene: `name` is a folder of rendered scenes, whose truth answers.
+    """
+
+    kind: Literal["model", "file", "scene"]
+    name: str
+    weights: str | None = None
+    """A hub id, folder or file instead of the profile's own weights."""
+    revision: str | None = None
+    """The hub's commit, once the run is planned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """Everything that decides the rows. Equal specs, code, weights and answers give equal bytes."""
+
+    sources: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    select: Selection = field(default_factory=Selection)
+    sampling: Sampling = field(default_factory=Sampling)
     recipe: str = "annotate"
-    profile: str = "auto"
-    """Which models and weights, see massannot/models/profiles.py; auto: the shipped ones."""
-    scenes: str | None = None
-    """Folder written by `massannot scenes render`: where oracles find the truth."""
-    oracles: tuple[str, ...] = ()
-    """Which of STEPS the truth answers instead of a model."""
-    boxes: str | None = None
-    masks: str | None = None
-    depth: str | None = None
-    tracks: str | None = None
-    cameras: str | None = None
-    """Files that answer instead of a model."""
-    hfov_deg: float | None = None
-    """Horizontal field of view; None: assumed, and said so."""
+    """A name in pipelines/, or the path of a .py file."""
+    models: Mapping[Job, Answerer] = field(default_factory=dict)
+    """A job without an answerer is refused when a recipe wants it."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """"stage.option" or "job.option" to a value, as in --set. Where two of them are one option of
+    a model, that of the stage wins."""
+    grid_size: int = 8
+    """Points on a thing at most, or on the picture for recipes without phrases: N x N."""
     depth_maps: bool = False
     """Store depth in the table depth_maps."""
-    weights: tuple[tuple[str, str], ...] = ()
-    """(model, hub id or folder) pairs that replace the profile's weights."""
-    revisions: tuple[tuple[str, str], ...] = ()
-    """(hub id, commit) pairs: what branches and tags meant when the run was planned."""
-    box_threshold: float | None = None
-    text_threshold: float | None = None
-    """None: the profile's own."""
-    dtype: str = "auto"
-    options: tuple[tuple[str, str, str], ...] = ()
-    """(stage, option, value), as in --set stage.option=value."""
+    shard_pixels: float = SHARD_MINUTES * 60 * PIXELS_A_SECOND
+    """Annotated pixels in a shard, at most."""
+    folder: str | None = None
+    """The folder from which relative names of videos start; None: wherever a process runs."""
 
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.oracles) - set(STEPS))
-        if unknown:
-            raise UsageError(f"--oracle {','.join(unknown)}: expected some of {', '.join(STEPS)}")
-        jobs = STEPS[:4]  # nobody's weights estimate cameras
-        for job, _ in self.weights:
-            if job not in jobs:
-                raise UsageError(f"--weights {job}=...: expected one of {', '.join(jobs)}")
-        if self.dtype not in DTYPES:
-            raise UsageError(f"--dtype {self.dtype}: expected one of {', '.join(DTYPES)}")
-        if self.oracles and self.scenes is None:
-            raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
+    def pipeline(self) -> Pipeline:
+        """Build the recipe's pipeline with all options. Loads no weights.
 
-    def build(self) -> Pipeline:
-        """The pipeline. Raises BadRecipe when the recipe or an option does not exist."""
-        built: Pipeline = _function(self.recipe)(self)
-        for stage, option, value in self.options:
-            built = built.with_option(stage, option, value)
-        return built
+        Raises BadRecipe when the recipe, a stage or an option does not exist, UsageError for a job
+        that has no answerer.
+        """
+        from massannot.recipes import built
 
-    def asks_truth(self, step: str) -> bool:
-        """Whether the rendered scene's truth does this job."""
-        return step in self.oracles
+        return built(self)
 
-    def asking(self, **changes: object) -> Choice:
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles that take part, each once."""
+        from massannot.models.profiles import PROFILES
 
+        known = {profile.name for profile in PROFILES}
+        names = (model.name for model in self.models.values() if model.kind == "model")
+        return tuple(dict.fromkeys(name for name in names if name in known))
 
-def folder() -> Path:
-    """Where the recipe files lie: beside the installed package, or in the checkout."""
-    package = Path(__file__).parent.parent
-    for candidate in (package / "pipelines", package.parent / "pipelines"):
-        if candidate.is_dir():
-            return candidate
-    raise BadRecipe(f"no recipes beside {package}: the installation is incomplete; reinstall")
+    @property
+    def profile(self) -> str:
+        """The profile as people say it: "small", "none" without one."""
+        return "+".join(self.profiles) or "none"
 
+    def with_changes(self, **changes: Any) -> RunSpec:
+        return replace(self, **changes)
 
-def names() -> tuple[str, ...]:
-    return tuple(sorted(p.stem for p in folder().glob("*.py") if not p.stem.startswith("_")))
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `from_json` reads them."""
+        return {
+            **asdict(self),
+            "sources": list(self.sources),
+            "phrases": list(self.phrases),
+            "sampling": self.sampling.to_json(),
+        }
 
-
-def summary(name: str) -> str:
-    """The recipe's docstring, read without importing it."""
-    return ast.get_docstring(ast.parse(_path(name).read_text(encoding="utf-8"))) or ""
-
-
-def _path(name: str) -> Path:
-    wanted = name.replace("-", "_")
-    if wanted not in names():
-        raise BadRecipe(f"no recipe {name!r}; recipes: {', '.join(names())}")
-    return folder() / f"{wanted}.py"
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunSpec:
+        """Raises UsageError for a field that this version does not know."""
+        _refuse_unknown(cls, values)
+        _refuse_unknown(Selection, values["select"], "select.")
+        for job, model in values["models"].items():
+            _refuse_unknown(Answerer, model, f"models.{job}.")
+        return cls(
+            **{
+                **values,
+                "sources": tuple(values["sources"]),
+                "phrases": tuple(values["phrases"]),
+                "select": Selection(**values["select"]),
+                "sampling": Sampling.from_json(values["sampling"]),
+                "models": {job: Answerer(**model) for job, model in values["models"].items()},
+                "options": dict(values["options"]),
+            }
+        )
 
 
-def _function(name: str):  # type: ignore[no-untyped-def]  # a function of a file found by name
-    path = _path(name)
-    found = importlib.util.spec_from_file_location(f"massannot.pipelines.{path.stem}", path)
-    if found is None or found.loader is None:
-        raise BadRecipe(f"{path} cannot be imported")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module.pipeline
+def _refuse_unknown(kind: type[Any], values: Mapping[str, Any], where: str = "") -> None:
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        names = ", ".join(where + name for name in unknown)
+        raise UsageError(
+            f"spec.json: found {names}, expected fields of {kind.__name__}; another version of "
+            "massannot wrote it: use that one, or plan anew"
+        )

@@ -1,7 +1,7 @@
-"""What a trained model answers, question by question, greedily; scores are made of it elsewhere.
+"""Answers of a trained model, question by question, decoded greedily; `scores` counts them.
 
-A run is judged on the evidence that it was trained with; one that sees frames is also shown them in
-another order, with the profile's segments in order and in another one.
+A run is judged on the evidence that it was trained with; one that sees frames also answers with
+them in another order, with the profile's segments in order and in another one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from massannot.errors import UsageError
 from massannot.rft import training_rows
-from massannot.rft.recipes import recipe as recipe_named
 from massannot.rft.train import AFTER, BEFORE, RUN, load_policy, read_rows
+from massannot.rft.training_recipes import recipe as recipe_named
 from massannot.rft.training_rows import Evidence, Row, TrainingRows
 
 Log = Callable[[str], None]
@@ -47,13 +47,13 @@ class Answered:
 def answers(
     runs: list[Path], *, data: Path, limit: int | None = None, log: Log = print
 ) -> list[Answered]:
-    """Of every run before and after reinforcement. Raises UsageError for a folder without a run,
-    and for two runs with the same evidence, which would be scored as one."""
+    """The answers of every run before and after reinforcement. Raises UsageError for a
+    folder without a run, and for two runs with the same evidence, which would be scored as one."""
     import torch
 
-    found: list[Answered] = []
-    for evidence, (run, about) in _by_evidence(runs).items():
-        recipe = recipe_named(about["recipe"])
+    answered: list[Answered] = []
+    for evidence, (run, settings) in _by_evidence(runs).items():
+        recipe = recipe_named(settings["recipe"])
         rows = read_rows(recipe, data, evidence=evidence, held_out=True)
         some = replace(rows, rows=rows.rows[:limit]) if limit else rows
         if (warning := training_rows.seen_before(run, some.rows)) is not None:
@@ -62,29 +62,29 @@ def answers(
             policy, processor = load_policy(recipe, folder)
             policy.to("cuda" if torch.cuda.is_available() else "cpu")
             n_tokens = recipe.max_completion_tokens
-            found += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
-            right = [each.accuracy for each in found if each.condition == condition]
+            answered += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
+            right = [answer.accuracy for answer in answered if answer.condition == condition]
             log(f"{condition}: {sum(right) / max(1, len(right)):.3f} of {len(right)} questions")
-    return found
+    return answered
 
 
 def _by_evidence(runs: list[Path]) -> dict[Evidence, tuple[Path, dict[str, Any]]]:
-    found: dict[Evidence, tuple[Path, dict[str, Any]]] = {}
+    by_evidence: dict[Evidence, tuple[Path, dict[str, Any]]] = {}
     for run in runs:
         if not (run / RUN).exists():
             raise UsageError(f"{run}: found no {RUN}, expected what `massannot rft train -o` wrote")
-        about = json.loads((run / RUN).read_text())
-        other = found.setdefault(about["evidence"], (run, about))[0]
+        settings = json.loads((run / RUN).read_text())
+        other = by_evidence.setdefault(settings["evidence"], (run, settings))[0]
         if other is not run:
             raise UsageError(
-                f"{run}: found the evidence {about['evidence']!r}, as in {other}, expected runs "
+                f"{run}: found the evidence {settings['evidence']!r}, as in {other}, expected runs "
                 "that differ in it; score these two one by one"
             )
-    return found
+    return by_evidence
 
 
 def _conditions(run: Path, evidence: Evidence) -> Iterator[tuple[str, Path, str]]:
-    """(name, folder of the model, what is shuffled)."""
+    """(name, folder of the model, the shuffled evidence)."""
     name = CONDITIONS[evidence]
     if (run / BEFORE).exists():
         yield name, run / BEFORE, ""
@@ -96,7 +96,7 @@ def _conditions(run: Path, evidence: Evidence) -> Iterator[tuple[str, Path, str]
 
 
 def _conversations(data: TrainingRows, rows: list[Row], what: str) -> list[list[dict[str, Any]]]:
-    """With its pictures, one for every row; `what` of each is shuffled."""
+    """The conversation of every row with its pictures; the evidence `what` is shuffled."""
     from trl.data_utils import prepare_multimodal_messages
 
     from massannot.rft.trainer import shuffled_prompt
@@ -128,13 +128,13 @@ def _answered(
     for start in range(0, len(data.rows), BATCH):
         some = list(data.rows[start : start + BATCH])
         prompts = _conversations(data, some, shuffle)
-        said = generate(policy, processor, prompts, n_tokens=n_tokens)
+        completions = generate(policy, processor, prompts, n_tokens=n_tokens)
         columns = {name: [row.get(name) for row in some] for name in some[0]}
         for row, text, right, formed in zip(
             some,
-            said,
-            accuracy(prompts=said, completions=said, **_without(columns, "prompt")),
-            form(prompts=said, completions=said, **_without(columns, "prompt")),
+            completions,
+            accuracy(prompts=completions, completions=completions, **_without(columns, "prompt")),
+            form(prompts=completions, completions=completions, **_without(columns, "prompt")),
             strict=True,
         ):
             yield _of_row(row, condition, text, right, formed)
@@ -164,7 +164,7 @@ def generate(policy: Any, processor: Any, prompts: list[Any], *, n_tokens: int) 
     return list(processor.batch_decode(new, skip_special_tokens=True))
 
 
-def _of_row(row: Row, condition: str, said: str, right: float, formed: float) -> Answered:
+def _of_row(row: Row, condition: str, completion: str, right: float, formed: float) -> Answered:
     return Answered(
         condition=condition,
         question_id=row["question_id"],
@@ -172,7 +172,7 @@ def _of_row(row: Row, condition: str, said: str, right: float, formed: float) ->
         category=row["category"] or "none",
         problem_type=row["problem_type"],
         solution=row["solution"],
-        said=said,
+        said=completion,
         accuracy=right,
         format=formed,
     )

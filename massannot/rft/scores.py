@@ -1,7 +1,9 @@
 """Scores of answered questions: per category and answer type, with intervals over videos.
 
-Questions about one video are not independent, so the bootstrap draws videos. Chance is what the
-best answer scores that looks at nothing, for the families of questions that say it of themselves.
+Questions about one video are not independent, so the bootstrap draws videos. Chance is
+the score of the best constant answer, for the families of questions that define it.
+
+The picture has a panel a category, a bar a condition, its interval as a line, chance dashed.
 """
 
 from __future__ import annotations
@@ -14,40 +16,101 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from massannot.geometry.intervals import Interval, ratio_over_clips
+from PIL import Image, ImageDraw, ImageFont
+
+from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
 from massannot.questions.scene_families import FAMILIES, chance
 from massannot.rft.answer import Answered
+
+_BAR, _GAP, _LABEL, _WIDE, _TOP = 18, 6, 330, 300, 30
+_COLOURS = {"blind": "#9e9e9e", "plain": "#5b8db8", "profile": "#d9822b"}
+
+
+def picture(rows: Sequence[AnswerScore]) -> Image.Image:
+    """RGB; panels from top to bottom in two columns."""
+
+    conditions = list(dict.fromkeys(row.condition for row in rows))
+    whats = list(dict.fromkeys(map(title, rows)))
+    height = _TOP + len(conditions) * (_BAR + _GAP) + 16
+    columns = 2
+    n_rows = -(-len(whats) // columns)
+    wide = _LABEL + columns * (_WIDE + 40)
+    image = Image.new("RGB", (wide, n_rows * height + 10), "white")
+    draw = ImageDraw.Draw(image)
+    for number, what in enumerate(whats):
+        left = _LABEL + (number % columns) * (_WIDE + 40)
+        top = (number // columns) * height + 6
+        _panel(draw, [row for row in rows if title(row) == what], what, conditions, left, top)
+        if number % columns == 0:
+            for line, condition in enumerate(conditions):
+                y = top + _TOP + line * (_BAR + _GAP)
+                draw.text((8, y + 2), condition, fill="black", font=_font(13))
+    return image
+
+
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    rows: Sequence[AnswerScore],
+    what: str,
+    conditions: Sequence[str],
+    left: int,
+    top: int,
+) -> None:
+    draw.text((left, top), f"{what}, right answers in percent", fill="black", font=_font(14))
+    bottom = top + _TOP + len(conditions) * (_BAR + _GAP)
+    draw.line((left, top + _TOP - 4, left, bottom), fill="black")
+    for row in rows:
+        y = top + _TOP + conditions.index(row.condition) * (_BAR + _GAP)
+        colour = _COLOURS.get(row.condition.split(" +")[0], "#777777")
+        a = row.accuracy
+        draw.rectangle((left, y, left + _WIDE * a.value, y + _BAR), fill=colour)
+        if a.low == a.low:  # not NaN
+            middle = y + _BAR // 2
+            draw.line(
+                (left + _WIDE * a.low, middle, left + _WIDE * a.high, middle), fill="black", width=2
+            )
+        draw.text((left + 4, y + 2), f"{100 * a.value:.0f}", fill="white", font=_font(13))
+    known = [row.chance for row in rows if row.chance is not None]
+    if known:
+        x = left + _WIDE * known[0]
+        for y in range(top + _TOP - 4, bottom, 8):
+            draw.line((x, y, x, y + 4), fill="#b00020", width=2)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
 
 By = Literal["category", "answer type", "all"]
 
 
 @dataclass(frozen=True)
-class Score:
+class AnswerScore:
     condition: str
     by: By
     what: str
     """The category or the answer type; "all": the mean over all questions."""
-    accuracy: Interval
+    accuracy: ConfidenceInterval
     """Over videos; `n` is their number."""
     n_questions: int
     chance: float | None
     """None: not known."""
 
 
-def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[Score]:
+def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[AnswerScore]:
     """By condition in the order given, then by category, answer type and all."""
-    found: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
-    for each in answered:
-        found[each.condition, "category", each.category].append(each)
-        found[each.condition, "answer type", each.problem_type].append(each)
-        found[each.condition, "all", "all"].append(each)
-    conditions = list(dict.fromkeys(each.condition for each in answered))
+    by_key: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
+    for answer in answered:
+        by_key[answer.condition, "category", answer.category].append(answer)
+        by_key[answer.condition, "answer type", answer.problem_type].append(answer)
+        by_key[answer.condition, "all", "all"].append(answer)
+    conditions = list(dict.fromkeys(answer.condition for answer in answered))
     order = get_args(By)
-    keys = sorted(found, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
-    return [_score(key, found[key], seed=seed) for key in keys]
+    keys = sorted(by_key, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
+    return [_score(key, by_key[key], seed=seed) for key in keys]
 
 
-def as_text(rows: Sequence[Score]) -> str:
+def as_text(rows: Sequence[AnswerScore]) -> str:
     """A Markdown table: a row a condition, a column a category or an answer type, percent with
     their interval."""
     columns = list(dict.fromkeys(map(title, rows)))
@@ -62,8 +125,8 @@ def as_text(rows: Sequence[Score]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def title(row: Score) -> str:
-    """Of its column or panel: a category may be called as an answer type is."""
+def title(row: AnswerScore) -> str:
+    """The title of its column or panel; a category and an answer type may have one name."""
     return {
         "category": row.what,
         "answer type": f"answers: {row.what}",
@@ -71,9 +134,10 @@ def title(row: Score) -> str:
     }[row.by]
 
 
-def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> tuple[Path, ...]:
+def write(
+    rows: Sequence[AnswerScore], answered: Sequence[Answered], folder: Path
+) -> tuple[Path, ...]:
     """scores.md, scores.json, answers.jsonl and scores.png."""
-    from massannot.rft.scores_picture import picture
 
     folder.mkdir(parents=True, exist_ok=True)
     files = tuple(
@@ -81,41 +145,41 @@ def write(rows: Sequence[Score], answered: Sequence[Answered], folder: Path) -> 
     )
     files[0].write_text(as_text(rows))
     files[1].write_text(json.dumps(list(map(_json, rows)), indent=1, allow_nan=False) + "\n")
-    files[2].write_text("".join(json.dumps(asdict(each)) + "\n" for each in answered))
+    files[2].write_text("".join(json.dumps(asdict(answer)) + "\n" for answer in answered))
     picture(rows).save(files[3])
     return files
 
 
-def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> Score:
+def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> AnswerScore:
     right: Mapping[str, float] = defaultdict(float)
-    asked: Mapping[str, int] = defaultdict(int)
-    for each in answered:
-        right[each.group] += each.accuracy  # type: ignore[index]
-        asked[each.group] += 1  # type: ignore[index]
-    groups = sorted(asked)
+    total: Mapping[str, int] = defaultdict(int)
+    for answer in answered:
+        right[answer.group] += answer.accuracy  # type: ignore[index]
+        total[answer.group] += 1  # type: ignore[index]
+    groups = sorted(total)
     interval = ratio_over_clips(
-        [right[group] for group in groups], [asked[group] for group in groups], seed=seed
+        [right[group] for group in groups], [total[group] for group in groups], seed=seed
     )
-    return Score(*key, interval, len(answered), _chance_of(answered))
+    return AnswerScore(*key, interval, len(answered), _chance_of(answered))
 
 
 def _chance_of(answered: Sequence[Answered]) -> float | None:
     values: dict[str, list[str]] = defaultdict(list)
-    for each in answered:
-        values[each.category].append(each.solution.split()[0])
+    for answer in answered:
+        values[answer.category].append(answer.solution.split()[0])
     if not set(values) <= set(FAMILIES):
         return None
-    of_family = {name: chance(FAMILIES[name], said) for name, said in values.items()}
-    return sum(of_family[each.category] for each in answered) / len(answered)
+    of_family = {name: chance(FAMILIES[name], solutions) for name, solutions in values.items()}
+    return sum(of_family[answer.category] for answer in answered) / len(answered)
 
 
-def _json(row: Score) -> dict[str, object]:
+def _json(row: AnswerScore) -> dict[str, object]:
     """Unknown numbers are null: one video has no interval."""
     a = {k: None if math.isnan(v) else v for k, v in asdict(row.accuracy).items()}
     return {**asdict(row), "accuracy": a}
 
 
-def _cell(row: Score | None) -> str:
+def _cell(row: AnswerScore | None) -> str:
     if row is None:
         return ""
     a = row.accuracy

@@ -1,7 +1,7 @@
 """The reward arithmetic of T-GRPO (Video-R1, arXiv 2503.21776), as pure functions of lists.
 
-A group is what one prompt was answered with: G times with its frames in order, and G/2 times with
-them shuffled. Right answers in the ordered group earn a bonus if order did not hurt.
+A group is the completions of one prompt: G with its frames in order, and G/2 with them shuffled.
+Right answers in the ordered group earn a bonus if order did not hurt.
 
 Two things are unusual, and tested. Dividing by the group's own deviation takes the bonus out
 again: with accuracies of 0 and 1 and a constant format the advantages are those without it,
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from massannot.rft.rewards.length import BONUS, RIGHT_ABOVE, TOKENS
+from massannot.rft.rewards import LENGTH_BONUS, LENGTH_TOKENS, RIGHT_ABOVE
 
 Scaling = Literal["group", "batch", "none"]
 
@@ -33,8 +33,8 @@ class TGRPOOptions:
     """Order passes the gate with this share of the shuffled group's accuracy."""
     right_above: float = RIGHT_ABOVE
     """An accuracy above this is right."""
-    length_bonus: float = BONUS
-    length_tokens: tuple[int, int] = TOKENS
+    length_bonus: float = LENGTH_BONUS
+    length_tokens: tuple[int, int] = LENGTH_TOKENS
     scaling: Scaling = "batch"
     epsilon: float = 1e-4
     """Added to the deviation, as TRL and Video-R1 do."""
@@ -60,10 +60,10 @@ class Group:
         if not self.ordered:
             raise ValueError("group: found no ordered completions, expected at least one")
         for name in ("formats", "n_tokens"):
-            found = len(getattr(self, name))
-            if found not in (0, len(self.ordered)):
+            n = len(getattr(self, name))
+            if n not in (0, len(self.ordered)):
                 raise ValueError(
-                    f"group: found {found} {name}, expected {len(self.ordered)}, as many as ordered"
+                    f"group: found {n} {name}, expected {len(self.ordered)}, as many as ordered"
                 )
         for name in ("ordered", "shuffled", "formats"):
             if not all(math.isfinite(value) for value in getattr(self, name)):
@@ -72,7 +72,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Rewards:
-    """What each ordered completion of a group earns, (G) each; the trainer logs the parts."""
+    """The parts of each ordered completion's reward, (G) each; the trainer logs them."""
 
     accuracy: tuple[float, ...]
     formats: tuple[float, ...]
@@ -84,7 +84,7 @@ class Rewards:
     @property
     def total(self) -> tuple[float, ...]:
         parts = (self.accuracy, self.formats, self.temporal, self.length)
-        return tuple(sum(each) for each in zip(*parts, strict=True))
+        return tuple(sum(earned) for earned in zip(*parts, strict=True))
 
 
 def rewards(group: Group, *, options: TGRPOOptions = DEFAULTS) -> Rewards:
@@ -101,7 +101,7 @@ def rewards(group: Group, *, options: TGRPOOptions = DEFAULTS) -> Rewards:
 def gate(group: Group, *, options: TGRPOOptions = DEFAULTS) -> bool | None:
     """mean(ordered) >= mu * mean(shuffled); None where nothing was shuffled.
 
-    True also where both are 0, but then nobody is right.
+    True also where both are 0, but then no completion is right.
     """
     if not group.shuffled:
         return None
@@ -143,19 +143,19 @@ def advantages(
     if not all(rewards_of_groups):
         raise ValueError("advantages: found a group without rewards, expected at least one in each")
     of_batch = _deviation([reward for group in rewards_of_groups for reward in group])
-    found = []
+    of_groups = []
     for group in rewards_of_groups:
         by = 1.0
         if scaling != "none":
             by = (_deviation(group) if scaling == "group" else of_batch) + epsilon
             by = by or 1.0  # all rewards equal and no epsilon: every difference is 0 as it is
         mean = _mean(group)
-        found.append([(reward - mean) / by for reward in group])
-    return found
+        of_groups.append([(reward - mean) / by for reward in group])
+    return of_groups
 
 
 def shuffled_order(n_frames: int, *, seed: int | str) -> tuple[int, ...] | None:
-    """Which frame comes at each place; never the identity. None for one frame or none: skip it.
+    """The frame at each position; never the identity. None for fewer than two frames: skip it.
 
     Every other order is equally likely. A `seed` such as f"{run_seed}/{step}/{question_id}" gives a
     group the same order on every rank and after a resume.
@@ -171,7 +171,7 @@ def shuffled_order(n_frames: int, *, seed: int | str) -> tuple[int, ...] | None:
 
 
 def shuffled_size(n_ordered: int) -> int:
-    """How many shuffled completions go with G ordered ones: G // 2, at least 1."""
+    """The number of shuffled completions for G ordered ones: G // 2, at least 1."""
     return max(1, n_ordered // 2)
 
 

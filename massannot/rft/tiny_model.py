@@ -9,12 +9,10 @@ lies between 0.1 and 0.3; they are trained like all else.
 LLaVA on OPT, whose positions are learned: a line of the profile is found by its place. Positions
 are counted without padding, in training as in generation.
 
-Registered, because TRL reads the model that reinforcement starts from once more from its folder.
-
-Thumbnails: pictures for the tiny model, PICTURE_PX on each side, without torchvision.
-
-transformers' own processors take a millisecond or two a picture; a group of eight completions with
-four frames each shows a picture 32 times.
+TinyLlava is registered with transformers, because TRL reads the model that reinforcement starts
+from once more from its folder. Pictures are PICTURE_PX on each side and prepared without
+torchvision: transformers' own processors take a millisecond or two a picture, and a group of eight
+completions with four frames each shows a picture 32 times.
 """
 
 from __future__ import annotations
@@ -196,8 +194,8 @@ def _spread_numbers(weight: Any, tokenizer: Any) -> None:
     nothing else, so that none is known by heart."""
     import torch
 
-    ids = [tokenizer.convert_tokens_to_ids(each) for each in _NUMBERS]
-    value = torch.tensor([float(each) for each in _NUMBERS])
+    ids = [tokenizer.convert_tokens_to_ids(number) for number in _NUMBERS]
+    value = torch.tensor([float(number) for number in _NUMBERS])
     size = value.abs()
     features = [torch.tanh(2 * (value - at)) for at in torch.arange(-2, 5.5, 0.5)]
     features += [1.5 * torch.tanh(4 * (size - at)) for at in (0.1, 0.25, 0.5, 0.75, 1, 1.5)]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from massannot.rft.recipes import WarmUp
+from massannot.rft.training_recipes import WarmUp
 from massannot.rft.training_rows import Row, TrainingRows
 
 Log = Callable[[str], None]
@@ -20,9 +20,9 @@ QUESTIONS = 8
 
 
 def completion(row: Row) -> str:
-    """What the model ought to say."""
-    said = row["solution"].split()[0]  # the unit goes without saying
-    return f"<think> </think> <answer> {said} </answer>"
+    """The text that the model should generate."""
+    answer = row["solution"].split()[0]  # the unit goes without saying
+    return f"<think> </think> <answer> {answer} </answer>"
 
 
 def warm_up(
@@ -47,9 +47,9 @@ def warm_up(
         if len(waiting) < options.scenes:
             waiting = chance.sample(sorted(scenes), len(scenes))
         chosen, waiting = waiting[: options.scenes], waiting[options.scenes :]
-        asked = [chance.sample(scenes[s], min(QUESTIONS, len(scenes[s]))) for s in chosen]
-        inputs, labels = _packed([_questions(rows, tokenizer) for rows in asked])
-        if pictures := [data.pictures(rows[0]) for rows in asked if rows[0]["frames"]]:
+        chosen_rows = [chance.sample(scenes[s], min(QUESTIONS, len(scenes[s]))) for s in chosen]
+        inputs, labels = _packed([_questions(rows, tokenizer) for rows in chosen_rows])
+        if pictures := [data.pictures(rows[0]) for rows in chosen_rows if rows[0]["frames"]]:
             inputs |= processor.image_processor(pictures)
         hidden = model.model(**inputs).last_hidden_state[:, :-1]
         learned = labels[:, 1:] != _NOT_LEARNED
@@ -86,12 +86,12 @@ def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
     n = len(tokens)
     scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(n)))
     for number, row in enumerate(rows, start=1):
-        asked = tokenizer(row["prompt"][0]["content"][-1]["text"])["input_ids"]
-        said = [*tokenizer(completion(row))["input_ids"], tokenizer.eos_token_id]
-        scene.tokens += asked + said
-        scene.labels += [_NOT_LEARNED] * len(asked) + said
-        scene.question += [number] * len(asked + said)
-        scene.place += range(n, n + len(asked + said))
+        question = tokenizer(row["prompt"][0]["content"][-1]["text"])["input_ids"]
+        answer = [*tokenizer(completion(row))["input_ids"], tokenizer.eos_token_id]
+        scene.tokens += question + answer
+        scene.labels += [_NOT_LEARNED] * len(question) + answer
+        scene.question += [number] * len(question + answer)
+        scene.place += range(n, n + len(question + answer))
     return scene
 
 
@@ -102,7 +102,7 @@ def _packed(scenes: list[_Scene]) -> tuple[dict[str, Any], Any]:
     length = max(len(scene.tokens) for scene in scenes)
 
     def padded(lists: list[list[int]], value: int) -> Any:
-        return torch.tensor([each + [value] * (length - len(each)) for each in lists])
+        return torch.tensor([values + [value] * (length - len(values)) for values in lists])
 
     question = padded([scene.question for scene in scenes], -1)
     seen = (question[:, None, :] == 0) | (question[:, None, :] == question[:, :, None])

@@ -1,5 +1,5 @@
 """Training: rows and a recipe in; `before/` (where there is a warm-up), `model/`, checkpoints and
-TensorBoard's files out. `run.json` says what was trained, for `rft eval`.
+TensorBoard's files out. `run.json` records the settings, for `rft eval`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from massannot import plugins
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import training_rows
-from massannot.rft.recipes import Recipe
+from massannot.rft.training_recipes import Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load
 
 Log = Callable[[str], None]
@@ -36,20 +37,25 @@ def train(
     continues from the last checkpoint. Raises UsageError for held-out questions among the data, for
     a folder of another run or without a checkpoint, and for a model that would not be used."""
     _refuse_unused_model(name, recipe, model)
-    about = {"recipe": name, "evidence": evidence, "seed": seed, "model": model or recipe.model}
-    _refuse_other_run(out, about)
+    settings = {
+        "recipe": plugins.absolute(name),
+        "evidence": evidence,
+        "seed": seed,
+        "model": model or recipe.model,
+    }
+    _refuse_other_run(out, settings)
     checkpoint = str(_last_checkpoint(out)) if resume else None
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
-    about["questions_digest"] = training_rows.digest_of(rows.rows)
-    _refuse_other_run(out, about)
-    asked = balanced(rows) if recipe.balanced else rows
-    policy, processor = _policy(recipe, asked, model=model, seed=seed, out=out, log=log)
+    settings["questions_digest"] = training_rows.digest_of(rows.rows)
+    _refuse_other_run(out, settings)
+    repeated = balanced(rows) if recipe.balanced else rows
+    policy, processor = _policy(recipe, repeated, model=model, seed=seed, out=out, log=log)
     out.mkdir(parents=True, exist_ok=True)
-    told = {**about, "data": str(data), "n_questions": len(rows.rows)}
-    (out / RUN).write_text(json.dumps(told, indent=1) + "\n")
+    run_record = {**settings, "data": str(data), "n_questions": len(rows.rows)}
+    (out / RUN).write_text(json.dumps(run_record, indent=1) + "\n")
     training_rows.remember(out, rows.rows)
-    trainer = make_trainer(recipe, asked, policy, processor, out=out, seed=seed)
+    trainer = make_trainer(recipe, repeated, policy, processor, out=out, seed=seed)
     trainer.train(resume_from_checkpoint=checkpoint)
     _save(trainer.model, processor, out / AFTER)
 
@@ -63,7 +69,7 @@ def described(
     evidence: Evidence,
     model: str | None = None,
 ) -> str:
-    """What would be trained: the settings and the first prompt. Loads no weights."""
+    """The settings and the first prompt of a training, as text. Loads no weights."""
     _refuse_unused_model(name, recipe, model)
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence))
     config = grpo_config(recipe, out=out, seed=0)
@@ -126,20 +132,20 @@ def grpo_config(recipe: Recipe, *, out: Path, seed: int) -> Any:
     from trl import GRPOConfig
 
     cuda = torch.cuda.is_available()
-    said = dict(recipe.grpo)
+    settings = dict(recipe.grpo)
     return GRPOConfig(
         output_dir=str(out / CHECKPOINTS),
         seed=seed,
         use_cpu=not cuda,
-        bf16=said.pop("bf16", False) and cuda,
-        gradient_checkpointing=said.pop("gradient_checkpointing", False),
+        bf16=settings.pop("bf16", False) and cuda,
+        gradient_checkpointing=settings.pop("gradient_checkpointing", False),
         max_completion_length=recipe.max_completion_tokens,
         scale_rewards=recipe.tgrpo.scaling,
         report_to=["tensorboard"],
         save_total_limit=2,
         log_multimodal=False,
         disable_tqdm=True,
-        **said,
+        **settings,
     )
 
 
@@ -182,15 +188,15 @@ def _refuse_unused_model(name: str, recipe: Recipe, model: str | None) -> None:
         )
 
 
-def _refuse_other_run(out: Path, about: dict[str, Any]) -> None:
+def _refuse_other_run(out: Path, settings: dict[str, Any]) -> None:
     """Its warm-up would be taken for this one's."""
     if not (out / RUN).exists():
         return
-    there = json.loads((out / RUN).read_text())
-    for key, wanted in about.items():
-        if there.get(key, wanted) != wanted:
+    existing = json.loads((out / RUN).read_text())
+    for key, wanted in settings.items():
+        if existing.get(key, wanted) != wanted:
             raise OtherRecipe(
-                f"{out}: found a run with {key} {there[key]!r}, expected {wanted!r}; "
+                f"{out}: found a run with {key} {existing[key]!r}, expected {wanted!r}; "
                 "take another folder"
             )
 
@@ -238,12 +244,12 @@ def _save(model: Any, processor: Any, folder: Path) -> None:
 
 
 def _last_checkpoint(out: Path) -> Path:
-    found = sorted(
+    checkpoints = sorted(
         (out / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
     )
-    if not found:
+    if not checkpoints:
         raise UsageError(f"{out}: found no checkpoint to resume from")
-    return found[-1]
+    return checkpoints[-1]
 
 
 def with_steps(recipe: Recipe, *, steps: int | None, warm_up_steps: int | None) -> Recipe:

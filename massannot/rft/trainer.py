@@ -38,10 +38,10 @@ def temporal(prompts: Sequence[Any], **columns: Any) -> list[float]:
 
 class TGRPOTrainer(GRPOTrainer):
     """`reward_funcs`: accuracy first, then format. Rows need `question_id`; frames are the image
-    parts of the prompt, and the profile is the text part that begins with "Motion Profile".
+    parts of the prompt, and the profile is the part of that role.
 
     `shuffle_profile`: shuffle the profile's segments with the frames. With the profile in order,
-    the text tells what the shuffled frames hide, and the bonus says little.
+    the text gives away the order of the frames, and the bonus is nearly constant.
     """
 
     def __init__(
@@ -68,44 +68,47 @@ class TGRPOTrainer(GRPOTrainer):
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: Any, ids: Any
     ) -> torch.Tensor:
-        found = super()._calculate_rewards(inputs, prompts, completions, ids)  # (all ranks' N, R)
+        # (N of all ranks, R)
+        rewards_NR = super()._calculate_rewards(inputs, prompts, completions, ids)
         if self.model.training:
-            shuffled = gather(self._shuffled_accuracies(inputs, prompts).to(found.device))
-            found[:, -1] = self._bonuses(found[:, 0], shuffled)
-        return found
+            shuffled = gather(self._shuffled_accuracies(inputs, prompts).to(rewards_NR.device))
+            rewards_NR[:, -1] = self._bonuses(rewards_NR[:, 0], shuffled)
+        return rewards_NR
 
     def _shuffled_accuracies(
         self, inputs: list[dict[str, Any]], prompts: list[Any]
     ) -> torch.Tensor:
-        """(n,) of this rank's rows: what a shuffled completion earned; NaN where there is none.
+        """(n,) accuracies of the shuffled completions of this rank's rows; NaN where there is none.
 
-        The first G/2 rows of every group are asked again, wherever a rank's share begins.
+        The first G/2 rows of every group are answered again, wherever a rank's share begins.
         """
         accuracies = torch.full((len(prompts),), float("nan"))
-        place = self.accelerator.process_index * len(prompts)
+        offset = self.accelerator.process_index * len(prompts)
         half = shuffled_size(self.num_generations)
-        asked: list[int] = []
+        repeated: list[int] = []
         others: list[Any] = []
-        for row, (each, prompt) in enumerate(zip(inputs, prompts, strict=True)):
-            seed = f"{self.args.seed}/{self.state.global_step}/{each['question_id']}"
-            if (place + row) % self.num_generations < half:
+        for row, (item, prompt) in enumerate(zip(inputs, prompts, strict=True)):
+            seed = f"{self.args.seed}/{self.state.global_step}/{item['question_id']}"
+            if (offset + row) % self.num_generations < half:
                 other = shuffled_prompt(prompt, seed=seed, profile=self.shuffle_profile)
                 if other is not None:
-                    asked.append(row)
+                    repeated.append(row)
                     others.append(other)
-        if asked:
-            said = self._answers(others, n_generations=half)
+        if repeated:
+            completions_again = self._answers(others, n_generations=half)
             columns = {
-                name: [inputs[row][name] for row in asked] for name in inputs[0] if name != "prompt"
+                name: [inputs[row][name] for row in repeated]
+                for name in inputs[0]
+                if name != "prompt"
             }
-            earned = self.reward_funcs[0](prompts=others, completions=said, **columns)
-            accuracies[asked] = torch.tensor(earned)
+            earned = self.reward_funcs[0](prompts=others, completions=completions_again, **columns)
+            accuracies[repeated] = torch.tensor(earned)
         return accuracies
 
     def _answers(self, prompts: list[Any], *, n_generations: int) -> list[Any]:
         ids, images, fields = self._tokenize_prompts(prompts)
-        said, _ = self._generate_single_turn(ids, images, fields, n_generations)
-        texts = self.processing_class.batch_decode(said, skip_special_tokens=True)
+        tokens, _ = self._generate_single_turn(ids, images, fields, n_generations)
+        texts = self.processing_class.batch_decode(tokens, skip_special_tokens=True)
         return [[{"role": "assistant", "content": text}] for text in texts]
 
     def _bonuses(self, accuracies: torch.Tensor, shuffled: torch.Tensor) -> torch.Tensor:
@@ -133,14 +136,14 @@ def shuffled_prompt(
     order = shuffled_order(len(images), seed=seed)
     if order is None:
         return None
-    place = count()
+    position = count()
     return [
         {**message, "content": message["content"]}
         if isinstance(message["content"], str)
         else {
             **message,
             "content": [
-                images[order[next(place)]]
+                images[order[next(position)]]
                 if part["type"] == "image"
                 else _shuffled_profile(part, seed=seed)
                 if profile
@@ -162,9 +165,8 @@ def _parts(prompt: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _shuffled_profile(part: dict[str, Any], *, seed: str) -> dict[str, Any]:
-    text = part.get("text") or ""
-    if not text.startswith("Motion Profile"):
+    if part.get("role") != "profile":
         return part
-    blocks = profile_blocks(text)
+    blocks = profile_blocks(part["text"])
     order = shuffled_order(len(blocks.segments), seed=f"{seed}/profile")
     return part if order is None else {**part, "text": blocks.shuffled(order).text}

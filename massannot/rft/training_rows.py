@@ -1,12 +1,10 @@
-"""A dataset's questions as rows for TRL, their pictures beside them and loaded when asked for.
+"""A dataset's questions as rows for TRL, their pictures beside them and loaded on request.
 
 Reads a dataset of `questions scenes`, or the folder that `massannot export trl` wrote for an
-annotated one. `Evidence` is the ablation switch: what of frames and profile the prompt keeps.
-
-What a run was trained on, so that `rft eval` can say where it judges by the same.
-
-`trained_on.json` lies beside run.json: the videos (of scenes, their seeds) and a digest of each
-question with its options.
+annotated one. `Evidence` is the ablation switch: the prompt keeps frames and profile, frames alone
+or neither. `trained_on.json` beside a run's run.json lists the videos it was trained on (of scenes,
+their seeds) and a digest of each question with its options, so that `rft eval` can warn where it
+judges by the same.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,64 +23,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot.dataset.layout import Layout
-from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.questions.examples import Example, TrainingData, examples
-from massannot.questions.expected import COLUMNS
+from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.profile import Template
 from massannot.questions.scene_dataset import SCHEME, scene_pictures
 
 FILE = "trained_on.json"
 
-AnyRow = Mapping[str, Any]
-
-
-def digest_of(rows: Sequence[AnyRow]) -> str:
-    """blake2b-128 of all questions, in whatever order they stand."""
-    return _blake2b("\n".join(sorted(map(_question, rows))), 16)
-
-
-def remember(run: Path, rows: Sequence[AnyRow]) -> None:
-    """Write FILE into the run's folder."""
-    found = {"videos": _videos(rows), "questions": sorted(set(map(_question, rows)))}
-    (run / FILE).write_text(json.dumps(found, indent=0) + "\n")
-
-
-def seen_before(run: Path, rows: Sequence[AnyRow]) -> str | None:
-    """A sentence where questions to judge by, or others about their videos, were trained on; None
-    where none was, or where the run does not say."""
-    if not (run / FILE).exists():
-        return None
-    there = json.loads((run / FILE).read_text())
-    questions, videos = set(there["questions"]), set(there["videos"])
-    n_questions = sum(_question(row) in questions for row in rows)
-    n_of_videos = sum(row["group"] in videos for row in rows)
-    if not n_of_videos:
-        return None
-    return (
-        f"{run}: was trained on {n_questions} of these {len(rows)} questions, and on the videos of "
-        f"{n_of_videos}: their scores say what it remembers"
-    )
-
-
-def _videos(rows: Sequence[AnyRow]) -> list[str]:
-    return sorted({row["group"] for row in rows})
-
-
-def _question(row: AnyRow) -> str:
-    asked = row["prompt"][0]["content"][-1]["text"]
-    return _blake2b(f"{row['group']}\n{asked}", 8)
-
-
-def _blake2b(text: str, size: int) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
-
-
 Row = dict[str, Any]
+AnyRow = Mapping[str, Any]
 Evidence = Literal["frames+profile", "frames", "none"]
 EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
-PROFILE = "Motion Profile"
-"""How the profile's text part begins."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +46,13 @@ class TrainingRows:
     folder: Path
     left_out: tuple[str, ...] = ()
     export: Any = None
-    """The `datasets.Dataset` that the rows are of; its pictures stay in its file until asked for.
+    """The `datasets.Dataset` of the rows; its pictures stay in its file until they are requested.
     None: the rows are about scenes."""
 
     def pictures(self, row: Mapping[str, Any]) -> list[Any]:
         """PIL images, one for each image part of the prompt."""
         if self.export is not None:
-            return list(self.export[row["place"]]["images"])
+            return list(self.export[row["index"]]["images"])
         return _thumbnails(self.folder, row["clip_id"], row["uri"], tuple(row["frames"]))
 
 
@@ -121,7 +74,7 @@ def load(
     for file in exported:
         if file.exists():
             return _exported(file, evidence)
-    dataset = _InMemory(Layout(folder))
+    dataset = DatasetInMemory(Layout(folder))
     if not dataset.names:
         raise UsageError(
             f"{folder}: found neither a dataset nor train.parquet; `massannot questions scenes` or "
@@ -137,9 +90,9 @@ def load(
         frames=0 if evidence == "none" else frames,
         profile_template=template if evidence == "frames+profile" else "none",
     )
-    found = examples(dataset, options, media="images")
-    left_out = tuple(each.sentence for each in found.left_out)
-    return TrainingRows(tuple(map(_row, found.found)), folder, left_out)
+    complete = examples(dataset, options, media="images")
+    left_out = tuple(question.sentence for question in complete.left_out)
+    return TrainingRows(tuple(map(_row, complete.examples)), folder, left_out)
 
 
 def balanced(data: TrainingRows) -> TrainingRows:
@@ -150,6 +103,44 @@ def balanced(data: TrainingRows) -> TrainingRows:
     most = max(map(len, by_category.values()))
     rows = [row for some in by_category.values() for row in islice(cycle(some), most)]
     return replace(data, rows=tuple(rows))
+
+
+def digest_of(rows: Sequence[AnyRow]) -> str:
+    """blake2b-128 of all questions, independent of their order."""
+    return _blake2b("\n".join(sorted(map(_question_digest, rows))), 16)
+
+
+def remember(run: Path, rows: Sequence[AnyRow]) -> None:
+    """Write FILE into the run's folder."""
+    videos = sorted({row["group"] for row in rows})
+    values = {"videos": videos, "questions": sorted(set(map(_question_digest, rows)))}
+    (run / FILE).write_text(json.dumps(values, indent=0) + "\n")
+
+
+def seen_before(run: Path, rows: Sequence[AnyRow]) -> str | None:
+    """A warning where a run was trained on some of these questions, or on others about their
+    videos; None where it was not, or has no FILE."""
+    if not (run / FILE).exists():
+        return None
+    trained = json.loads((run / FILE).read_text())
+    questions, videos = set(trained["questions"]), set(trained["videos"])
+    n_questions = sum(_question_digest(row) in questions for row in rows)
+    n_of_videos = sum(row["group"] in videos for row in rows)
+    if not n_of_videos:
+        return None
+    return (
+        f"{run}: was trained on {n_questions} of these {len(rows)} questions, and on the videos of "
+        f"{n_of_videos}: their scores say what it remembers"
+    )
+
+
+def _question_digest(row: AnyRow) -> str:
+    question = row["prompt"][0]["content"][-1]["text"]
+    return _blake2b(f"{row['group']}\n{question}", 8)
+
+
+def _blake2b(text: str, size: int) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def _row(example: Example) -> Row:
@@ -173,51 +164,68 @@ def _exported(file: Path, evidence: Evidence) -> TrainingRows:
     from datasets import load_dataset
 
     export = load_dataset("parquet", data_files=str(file), split="train")
-    if not {"prompt", "images", "solution"} <= set(export.column_names):
+    if not {"prompt", "images", "solution", "profile"} <= set(export.column_names):
         raise UsageError(
             f"{file}: found columns {sorted(export.column_names)}, expected what `massannot export "
             "trl` writes; the other exports are for other trainers"
         )
     rows = []
-    for place, each in enumerate(export.remove_columns("images")):
-        more = {"place": place, "group": each["video_id"], "split": file.stem, "thinking": ""}
-        for message in each["prompt"]:
-            message["content"] = [p for p in message["content"] if _is_kept(p, evidence)]
-        rows.append({**each, **more})
+    for index, row in enumerate(export.remove_columns("images")):
+        more = {"index": index, "group": row["video_id"], "split": file.stem, "thinking": ""}
+        for message in row["prompt"]:
+            parts = _with_roles(message["content"], profile=row["profile"])
+            message["content"] = [part for part in parts if part["role"] in _ROLES[evidence]]
+        rows.append({**row, **more})
     return TrainingRows(tuple(rows), file.parent, export=export)
 
 
-def _is_kept(part: Mapping[str, Any], evidence: Evidence) -> bool:
-    is_profile = part["type"] == "text" and part["text"].startswith(PROFILE)
-    is_picture = part["type"] == "image" or (
-        part["type"] == "text" and part["text"].endswith(" s:") and len(part["text"]) < 16
-    )
-    if evidence == "frames":
-        return not is_profile
-    return evidence == "frames+profile" or not (is_profile or is_picture)
+_ROLES: Mapping[Evidence, tuple[str, ...]] = {
+    "frames+profile": ("time", "image", "profile", "question"),
+    "frames": ("time", "image", "question"),
+    "none": ("question",),
+}
+
+
+def _with_roles(parts: Sequence[AnyRow], *, profile: str | None) -> list[Row]:
+    """The parts of a prompt with their roles, which the file of an export does not have: the
+    question is last, the row has the profile's text, and all other texts are times."""
+    *others, question = parts
+    named = [
+        {**part, "role": "image"}
+        if part["type"] == "image"
+        else {**part, "role": "profile" if part["text"] == profile else "time"}
+        for part in others
+    ]
+    return [*named, {**question, "role": "question"}]
 
 
 @lru_cache(maxsize=16384)
 def _thumbnails(folder: Path, clip_id: str, uri: str, frames: tuple[int, ...]) -> list[Any]:
     from PIL import Image
 
-    found = scene_pictures(folder, clip_id, uri=uri, frames=frames)
-    return [Image.fromarray(pixels) for pixels in found]
+    pictures = scene_pictures(folder, clip_id, uri=uri, frames=frames)
+    return [Image.fromarray(pixels) for pixels in pictures]
 
 
-class _InMemory(Dataset):
+class DatasetInMemory(Dataset):
     """Reads each table once: thousands of clips lie in one file."""
 
     def __init__(self, layout: Layout):
         super().__init__(layout)
-        self._tables: dict[str, pa.Table] = {}
-        self.clip = cache(self._clip)  # type: ignore[method-assign]
+        self._tables: dict[str, tuple[pa.Table, dict[str, tuple[int, int]]]] = {}
 
-    def _clip(self, clip_id: str) -> ClipView:
-        return ClipView(clip_id, self._rows)
-
-    def _rows(self, name: str, clip_id: str) -> pa.Table:
+    def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         if name not in self._tables:
-            self._tables[name] = self.table_or_empty(name)
-        table = self._tables[name]
-        return table.filter(pc.equal(table["clip_id"], clip_id))
+            table = self.table_or_empty(name)
+            self._tables[name] = (table, _spans(table))
+        table, spans = self._tables[name]
+        return table.slice(*spans.get(clip_id, (0, 0)))
+
+
+def _spans(table: pa.Table) -> dict[str, tuple[int, int]]:
+    """(first row, number of rows) of each clip, of a table in key order."""
+    spans, start = {}, 0
+    for count in pc.value_counts(table["clip_id"]).to_pylist():  # in order of appearance
+        spans[count["values"]] = (start, count["counts"])
+        start += count["counts"]
+    return spans

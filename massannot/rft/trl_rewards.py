@@ -1,8 +1,8 @@
 """TRL: the rewards as `f(prompts, completions, **columns) -> list[float]`, for `reward_funcs`.
 
-The dataset's columns are called as `expected.Expected`'s fields are; TRL hands all of them on.
+The dataset's columns have the names of `expected.Expected`'s fields; TRL passes all of them on.
 Every call also refuses prompts with a video part: TRL 1.16 lets the model generate with the video,
-then computes the loss without it (`pixel_values_videos` is dropped), and says nothing. Frames
+then computes the loss without it (`pixel_values_videos` is dropped), and gives no warning. Frames
 belong into the prompt as images.
 """
 
@@ -12,31 +12,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from massannot.errors import UsageError
-from massannot.questions.expected import COLUMNS, Expected
-from massannot.rft import rewards
-from massannot.rft.completion import Completion
+from massannot.questions.expected_answer import COLUMNS, ExpectedAnswer
+from massannot.rft.rewards import Completion, label, reward
 
 Message = Mapping[str, Any]
-Said = str | Sequence[Message]
-"""A prompt or completion: plain text, or a conversation."""
+Conversation = str | Sequence[Message]
+"""A prompt or completion: plain text, or messages."""
 
 
 class RewardFunction(Protocol):
-    """What TRL's `reward_funcs` takes."""
+    """A function of TRL's `reward_funcs`."""
 
     __name__: str  # the metric's name in TRL's logs
 
     def __call__(
-        self, prompts: Sequence[Said], completions: Sequence[Said], **columns: Any
+        self, prompts: Sequence[Conversation], completions: Sequence[Conversation], **columns: Any
     ) -> list[float]: ...
 
 
 def reward_functions(names: Sequence[str] = ("accuracy", "format")) -> list[RewardFunction]:
-    """One function for each reward's name, in that order. Raises UsageError for an unknown name."""
+    """One function for each reward's name, in that order. Raises UsageError for a name that leads
+    to no reward."""
     return [_reward_function(name) for name in names]
 
 
-def refuse_video(prompts: Sequence[Said]) -> None:
+def refuse_video(prompts: Sequence[Conversation]) -> None:
     """Raises UsageError for a prompt with a video part, with the reason."""
     for prompt in prompts:
         for message in () if isinstance(prompt, str) else prompt:
@@ -51,42 +51,42 @@ def refuse_video(prompts: Sequence[Said]) -> None:
 
 
 def _reward_function(name: str) -> RewardFunction:
-    judge = rewards.reward(name)
+    judge = reward(name)
 
     def function(
-        prompts: Sequence[Said], completions: Sequence[Said], **columns: Any
+        prompts: Sequence[Conversation], completions: Sequence[Conversation], **columns: Any
     ) -> list[float]:
         refuse_video(prompts)
-        said = _completions(completions, completion_ids=columns.get("completion_ids"))
+        typed = _completions(completions, completion_ids=columns.get("completion_ids"))
         return [
-            judge(each, expected=expected)
-            for each, expected in zip(said, _expected(columns, n=len(said)), strict=True)
+            judge(completion, expected=expected)
+            for completion, expected in zip(typed, _expected(columns, n=len(typed)), strict=True)
         ]
 
-    function.__name__ = name
+    function.__name__ = label(name)
     return function
 
 
 def _completions(
-    completions: Sequence[Said], *, completion_ids: Sequence[Sequence[int]] | None
+    completions: Sequence[Conversation], *, completion_ids: Sequence[Sequence[int]] | None
 ) -> list[Completion]:
     lengths = [None] * len(completions) if completion_ids is None else map(len, completion_ids)
     return [
-        Completion(_text(each), n_tokens)
-        for each, n_tokens in zip(completions, lengths, strict=True)
+        Completion(_text(completion), n_tokens)
+        for completion, n_tokens in zip(completions, lengths, strict=True)
     ]
 
 
-def _text(said: Said) -> str:
+def _text(completion: Conversation) -> str:
     """A conversational completion's last message; its content is text, or parts with text."""
-    if isinstance(said, str):
-        return said
-    content = said[-1]["content"]
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1]["content"]
     if isinstance(content, str):
         return content
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
-def _expected(columns: Mapping[str, Any], *, n: int) -> list[Expected]:
+def _expected(columns: Mapping[str, Any], *, n: int) -> list[ExpectedAnswer]:
     named = {name: columns[name] for name in COLUMNS if name in columns}
-    return [Expected.from_row({name: named[name][i] for name in named}) for i in range(n)]
+    return [ExpectedAnswer.from_row({name: named[name][i] for name in named}) for i in range(n)]

@@ -22,7 +22,7 @@ CAMERA_MOVES: tuple[CameraMove, ...] = get_args(CameraMove)
 
 
 @dataclass(frozen=True)
-class Pinhole:
+class Lens:
     """Intrinsics in pixels, square pixels, corner convention."""
 
     width: int
@@ -40,9 +40,9 @@ class Pinhole:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """Where the camera is: it looks from `eye` at `target`, in the room frame, metres."""
+    """The camera's pose over time: it looks from `eye` at `target`, in the room frame, metres."""
 
-    lens: Pinhole
+    lens: Lens
     move: CameraMove
     eye: Floats  # (3,) at t = 0
     target: Floats  # (3,) at t = 0
@@ -89,7 +89,7 @@ class CameraPath:
 def draw_camera(
     rng: np.random.Generator,
     *,
-    lens: Pinhole,
+    lens: Lens,
     move: CameraMove,
     duration_s: float,
     focus: Floats,
@@ -113,10 +113,10 @@ def draw_camera(
     return CameraPath(lens, move, eye, target, sway, period_s)
 
 
-def pinhole(width: int, height: int, field_of_view_deg: float) -> Pinhole:
+def pinhole(width: int, height: int, field_of_view_deg: float) -> Lens:
     """The lens whose longer side spans the given angle."""
     half = np.tan(np.deg2rad(field_of_view_deg) / 2)
-    return Pinhole(width, height, 0.5 * max(width, height) / half)
+    return Lens(width, height, 0.5 * max(width, height) / half)
 
 
 def _about_z(vector: Floats, angle: float) -> Floats:

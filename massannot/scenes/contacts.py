@@ -1,4 +1,4 @@
-"""Where bodies touch the room and one another.
+"""Contacts of bodies with the room and with one another.
 
 Against planes the lowest surface points are exact for every shape, so balls and lying cylinders
 roll smoothly. Against a ball the nearest point of any shape is exact. Two edged bodies are tested
@@ -61,9 +61,9 @@ def touching_pair(
         return _ball_against(one[0], one[1], two)
     if isinstance(two[0], Ball):
         return [(p, -n, d) for p, n, d in _ball_against(two[0], two[1], one)]
-    found = _edges_inside(one, two)
-    found += [(p, -n, d) for p, n, d in _edges_inside(two, one)]
-    return _spread(found)
+    contacts = _edges_inside(one, two)
+    contacts += [(p, -n, d) for p, n, d in _edges_inside(two, one)]
+    return _spread(contacts)
 
 
 def _ball_against(
@@ -93,14 +93,14 @@ def _edges_inside(
     return [(points[i], other[2] @ gradient[i], -float(distance[i])) for i in inside]
 
 
-def _spread(found: list[tuple[Floats, Floats, float]]) -> list[tuple[Floats, Floats, float]]:
+def _spread(contacts: list[tuple[Floats, Floats, float]]) -> list[tuple[Floats, Floats, float]]:
     """At most four contacts: the deepest, then whichever lies farthest from those kept."""
-    if len(found) <= _PER_PAIR:
-        return found
-    points = np.stack([point for point, _, _ in found])
-    kept = [int(np.argmax([depth for _, _, depth in found]))]
-    gap = np.linalg.norm(points - points[kept[0]], axis=1)
-    while len(kept) < _PER_PAIR:
-        kept.append(int(gap.argmax()))
-        gap = np.minimum(gap, np.linalg.norm(points - points[kept[-1]], axis=1))
-    return [found[i] for i in kept]
+    if len(contacts) <= _PER_PAIR:
+        return contacts
+    points = np.stack([point for point, _, _ in contacts])
+    chosen = [int(np.argmax([depth for _, _, depth in contacts]))]
+    gap = np.linalg.norm(points - points[chosen[0]], axis=1)
+    while len(chosen) < _PER_PAIR:
+        chosen.append(int(gap.argmax()))
+        gap = np.minimum(gap, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return [contacts[i] for i in chosen]

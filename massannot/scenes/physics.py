@@ -66,7 +66,7 @@ class ContactEvent:
 
 @dataclass(frozen=True)
 class Motion:
-    """What every body did: arrays over (frames T, bodies N), in the room frame."""
+    """The motion of all bodies: arrays over (frames T, bodies N), in the room frame."""
 
     position: Floats  # (T,N,3)
     rotation: Floats  # (T,N,3,3) room_from_body
@@ -92,12 +92,12 @@ def simulate(bodies: list[Body], planes: list[Plane], *, fps: float, n_frames: i
     """Motion of `bodies` sampled at frame / fps seconds, frame 0 being the start."""
     run = _Run(bodies, planes)
     steps = max(1, round(STEPS_PER_S / fps))
-    kept = [run.snapshot()]
+    snapshots = [run.snapshot()]
     for _ in range(n_frames - 1):
         for _ in range(steps):
             run.step(1 / (fps * steps))
-        kept.append(run.snapshot())
-    position, rotation, velocity, spin, energy = zip(*kept, strict=True)
+        snapshots.append(run.snapshot())
+    position, rotation, velocity, spin, energy = zip(*snapshots, strict=True)
     return Motion(
         np.stack(position),
         np.stack(rotation),
@@ -160,7 +160,7 @@ class _Run:
             self.spin[i] = self.rotation[i] @ ((self.rotation[i].T @ momentum) / inertia)
 
     def _contacts(self, asleep: np.ndarray) -> list[Contact]:
-        found: list[Contact] = []
+        contacts: list[Contact] = []
         for i, body in enumerate(self.bodies):
             if asleep[i]:
                 continue
@@ -168,7 +168,7 @@ class _Run:
                 points = touching_plane(body.shape, self.position[i], self.rotation[i], plane)
                 for point in points:
                     depth = plane.offset_m - float(point @ plane.normal)
-                    found.append(Contact(plane.kind, i, ROOM, point, plane.normal, depth))
+                    contacts.append(Contact(plane.kind, i, ROOM, point, plane.normal, depth))
         gap = np.linalg.norm(self.position[:, None] - self.position[None], axis=-1)
         close = np.triu(gap < self.bound[:, None] + self.bound[None], 1)
         close &= ~(asleep[:, None] & asleep[None])
@@ -180,8 +180,8 @@ class _Run:
                 mover = j if asleep[i] else i
                 if np.linalg.norm(self.velocity[mover]) > _REST_M_S:
                     self.resting_s[[i, j]] = 0
-            found += [Contact("body", int(i), int(j), p, n, d) for p, n, d in pair]
-        return found
+            contacts += [Contact("body", int(i), int(j), p, n, d) for p, n, d in pair]
+        return contacts
 
     def _collide(self, contacts: list[Contact], h: float) -> None:
         rows, inverse = self._jacobian(contacts)
@@ -279,8 +279,9 @@ class _Run:
         self.spin[touching] *= scale
 
     def _tire(self, contacts: list[Contact], h: float) -> None:
-        """Rolling resistance for what touches the floor in a point or a line, the same for velocity
-        and spin so that it keeps rolling; sleep for whoever touches something and hardly moves."""
+        """Rolling resistance for bodies that touch the floor in a point or a line, the same for
+        velocity and spin so that they keep rolling; sleep for bodies in contact that hardly
+        move."""
         touching = np.zeros(len(self.bodies), bool)
         floor_points = np.zeros(len(self.bodies), int)
         for contact in contacts:

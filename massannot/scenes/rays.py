@@ -1,7 +1,7 @@
 """Rays from the camera to the first surface, solved exactly in double precision.
 
-This is the one place that knows what is where: pictures, depth, masks and the visibility of tracks
-all ask it. Directions have z = 1 in the camera frame, so the ray parameter IS the z-depth.
+Pictures, depth, masks and the visibility of tracks all come from these casts. Directions have z = 1
+in the camera frame, so the ray parameter IS the z-depth.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ def pixel_centres(scene: Scene) -> tuple[Floats, Floats]:
 
 
 def cast(scene: Scene, frame: int, x: Floats, y: Floats) -> Hits:
-    """What the camera of `frame` sees at image positions x, y (N,), pixels, corner convention."""
+    """The first surfaces that the camera of `frame` sees at image positions x, y (N,), pixels,
+    corner convention."""
     eye, dirs, size = _rays(scene, frame, x, y)
     depth, parts = _room(scene, eye, dirs)
     ids = np.zeros(len(x), np.int64)

@@ -1,4 +1,4 @@
-"""How a scene begins: which bodies, where, and with which push, for each kind of story.
+"""The start of a scene: its bodies with their positions and velocities, for each kind of story.
 
 Directions are the viewer's: `right` and `away` are horizontal unit vectors seen from the camera,
 so that an occluder really stands between the lens and the path it hides.
@@ -25,8 +25,8 @@ _TRIES = 30
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The part of the room where things happen, seen from the camera."""
+class Arena:
+    """The part of the room where bodies start, seen from the camera."""
 
     focus: Floats  # (3,) on the floor
     right: Floats  # (3,)
@@ -53,17 +53,17 @@ def draw_shape(rng: np.random.Generator, name: str) -> Shape:
 
 
 def draw_bodies(
-    rng: np.random.Generator, *, scenario: Scenario, names: list[str], stage: Stage
+    rng: np.random.Generator, *, scenario: Scenario, names: list[str], arena: Arena
 ) -> list[Body]:
     """One body per shape name that finds a free place, the story's own bodies first."""
     bodies: list[Body] = []
     if scenario == "colliding" and len(names) > 1:
-        bodies += _meeting(rng, names[:2], stage)
+        bodies += _meeting(rng, names[:2], arena)
     if scenario == "occluding" and len(names) > 1:
-        bodies += _hiding(rng, names[:2], stage)
+        bodies += _hiding(rng, names[:2], arena)
     for name in names[len(bodies) :]:
         role = _role(rng, scenario, name, first=not bodies)
-        body = _placed(rng, draw_shape(rng, name), role, stage, bodies)
+        body = _placed(rng, draw_shape(rng, name), role, arena, bodies)
         if body is not None:
             bodies.append(body)
     return bodies
@@ -85,10 +85,10 @@ def _role(rng: np.random.Generator, scenario: Scenario, name: str, *, first: boo
 
 
 def _placed(
-    rng: np.random.Generator, shape: Shape, role: Role, stage: Stage, others: list[Body]
+    rng: np.random.Generator, shape: Shape, role: Role, arena: Arena, others: list[Body]
 ) -> Body | None:
     for _ in range(_TRIES):
-        body = _start(rng, shape, role, stage)
+        body = _start(rng, shape, role, arena)
         gaps = [
             np.linalg.norm(body.position - o.position) - shape.bound_m - o.shape.bound_m
             for o in others
@@ -98,21 +98,21 @@ def _placed(
     return None
 
 
-def _start(rng: np.random.Generator, shape: Shape, role: Role, stage: Stage) -> Body:
-    right_m = rng.uniform(-1, 1) * stage.half_width_m
-    away_m = rng.uniform(-1, 1) * stage.half_depth_m
-    inward = -np.sign(right_m) * rng.uniform(0.3, 1) * stage.right
-    heading = inward + rng.uniform(-0.6, 0.6) * stage.away
+def _start(rng: np.random.Generator, shape: Shape, role: Role, arena: Arena) -> Body:
+    right_m = rng.uniform(-1, 1) * arena.half_width_m
+    away_m = rng.uniform(-1, 1) * arena.half_depth_m
+    inward = -np.sign(right_m) * rng.uniform(0.3, 1) * arena.right
+    heading = inward + rng.uniform(-0.6, 0.6) * arena.away
     heading /= np.linalg.norm(heading)
     if role in ("rest", "roll", "slide"):
         fast = {"rest": 0.0, "roll": rng.uniform(0.5, 2.2), "slide": rng.uniform(1.0, 2.8)}[role]
         lying = role == "roll" or (role == "rest" and rng.random() < 0.25)
-        return _on_floor(rng, shape, stage, (right_m, away_m), fast * heading, lying=lying)
+        return _on_floor(rng, shape, arena, (right_m, away_m), fast * heading, lying=lying)
     if role == "rebound":
         side = rng.choice([-1.0, 1.0])
-        push = side * rng.uniform(3.5, 5.0) * stage.right + rng.uniform(-0.3, 0.3) * stage.away
-        place = (side * rng.uniform(0.0, 0.4), away_m)
-        return _on_floor(rng, shape, stage, place, push, lying=True, bouncy=True)
+        push = side * rng.uniform(3.5, 5.0) * arena.right + rng.uniform(-0.3, 0.3) * arena.away
+        spot = (side * rng.uniform(0.0, 0.4), away_m)
+        return _on_floor(rng, shape, arena, spot, push, lying=True, bouncy=True)
     height = shape.bound_m + rng.uniform(0.25, 1.2)
     velocity = rng.uniform(0, 0.5) * heading
     if role == "bounce":
@@ -123,7 +123,7 @@ def _start(rng: np.random.Generator, shape: Shape, role: Role, stage: Stage) -> 
     return _body(
         rng,
         shape,
-        stage.point(right_m, away_m, height),
+        arena.point(right_m, away_m, height),
         _any_rotation(rng),
         velocity,
         rng.normal(0, 2.0, 3),
@@ -134,8 +134,8 @@ def _start(rng: np.random.Generator, shape: Shape, role: Role, stage: Stage) -> 
 def _on_floor(
     rng: np.random.Generator,
     shape: Shape,
-    stage: Stage,
-    place: tuple[float, float],
+    arena: Arena,
+    spot: tuple[float, float],
     velocity: Floats,
     *,
     lying: bool,
@@ -157,27 +157,27 @@ def _on_floor(
     else:
         rotation = yaw
         height = float(-shape.lowest_points(np.array([0, 0, 1.0]))[:, 2].min())
-    position = stage.point(place[0], place[1], height)
+    position = arena.point(spot[0], spot[1], height)
     return _body(rng, shape, position, rotation, velocity, spin, bouncy=bouncy)
 
 
-def _meeting(rng: np.random.Generator, names: list[str], stage: Stage) -> list[Body]:
+def _meeting(rng: np.random.Generator, names: list[str], arena: Arena) -> list[Body]:
     """Two bodies on the floor whose paths cross near the middle at the same moment."""
-    meet_away = rng.uniform(-0.5, 0.5) * stage.half_depth_m
+    meet_away = rng.uniform(-0.5, 0.5) * arena.half_depth_m
     delay_s = rng.uniform(0.4, 0.8)
     bodies = []
     for name, side in zip(names, rng.permutation([-1.0, 1.0]), strict=True):
         shape = draw_shape(rng, name)
         speed = rng.uniform(1.2, 2.0)
-        reach = min(speed * delay_s, stage.half_width_m) + 0.8 * shape.bound_m
+        reach = min(speed * delay_s, arena.half_width_m) + 0.8 * shape.bound_m
         aside = rng.uniform(-0.1, 0.1)
-        velocity = -side * speed * stage.right
-        place = (side * reach, meet_away + aside)
-        bodies.append(_on_floor(rng, shape, stage, place, velocity, lying=True))
+        velocity = -side * speed * arena.right
+        spot = (side * reach, meet_away + aside)
+        bodies.append(_on_floor(rng, shape, arena, spot, velocity, lying=True))
     return bodies
 
 
-def _hiding(rng: np.random.Generator, names: list[str], stage: Stage) -> list[Body]:
+def _hiding(rng: np.random.Generator, names: list[str], arena: Arena) -> list[Body]:
     """A large body in front, at rest, and one that moves behind it from side to side."""
     a, b, c = rng.uniform([0.2, 0.14, 0.3], [0.34, 0.22, 0.4])
     shapes: dict[str, Shape] = {
@@ -187,14 +187,14 @@ def _hiding(rng: np.random.Generator, names: list[str], stage: Stage) -> list[Bo
         "cone": Cone(rng.uniform(0.3, 0.36), rng.uniform(0.7, 0.85)),
     }
     front = shapes[names[0]]
-    near = -rng.uniform(0.5, 0.7) * stage.half_depth_m
-    place = (rng.uniform(-0.3, 0.3), near)
-    bodies = [_on_floor(rng, front, stage, place, np.zeros(3), lying=False)]
+    near = -rng.uniform(0.5, 0.7) * arena.half_depth_m
+    spot = (rng.uniform(-0.3, 0.3), near)
+    bodies = [_on_floor(rng, front, arena, spot, np.zeros(3), lying=False)]
     mover = draw_shape(rng, names[1])
     side = rng.choice([-1.0, 1.0])
     speed = rng.uniform(1.1, 1.9)
-    place = (side * rng.uniform(0.8, 1.0) * stage.half_width_m, near + rng.uniform(0.9, 1.2))
-    bodies.append(_on_floor(rng, mover, stage, place, -side * speed * stage.right, lying=True))
+    spot = (side * rng.uniform(0.8, 1.0) * arena.half_width_m, near + rng.uniform(0.9, 1.2))
+    bodies.append(_on_floor(rng, mover, arena, spot, -side * speed * arena.right, lying=True))
     return bodies
 
 

@@ -1,4 +1,4 @@
-"""What a convex body knows exactly about its surface, and the ball and the box that know it.
+"""Shape: exact queries about the surface of a convex body; the ball and the box.
 
 Unusual: rays come as three separate coordinate arrays, because a picture casts twenty thousand of
 them and contiguous columns are three times faster than rows. Points come as rows (N,3). Every

@@ -1,4 +1,4 @@
-"""What surfaces look like: tiled textures for the room, solid textures for bodies.
+"""Textures of surfaces: tiled ones for the room, solid ones for bodies.
 
 The room's textures repeat every 2 m, always show lines or steps at TILE_M = 0.5 m, and are
 filtered (mip levels), so that the far floor neither sparkles nor moves on its own. Bodies carry a

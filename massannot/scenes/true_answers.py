@@ -1,11 +1,15 @@
-"""What is true in the pictures of a clip, in the pixels that the models saw.
+"""Answers: the truth about the pictures of a clip, in the working pixels that models see.
 
 Frames may be fewer, smaller or start later than the scene's: pictures are matched by time, and
 everything is cast again at the working size's own pixel centres, so nothing is resampled.
+
+Positions follow the annotator's own definition, the component-wise median of an entity's VISIBLE
+points; `body_centres` says where its centre of mass is, which no picture shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -14,13 +18,18 @@ from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed
+from massannot.geometry.motion import Centres, surface_centre
+from massannot.geometry.point_choice import choose_points
 from massannot.scenes.rays import cast, silhouette
-from massannot.scenes.shapes import Floats
-from massannot.scenes.true_tracks import ExactTracks, exact_tracks
+from massannot.scenes.shapes import Floats, Ints
+from massannot.scenes.true_tracks import ROOM, ExactTracks, exact_tracks
 from massannot.scenes.world import Scene
 
 Bools: TypeAlias = NDArray[np.bool_]
 
+POINTS_PER_ENTITY = 64
+QUERY_EVERY_FRAMES = 32
+"""As the annotator's key frames: a sub-segment of the motion profile."""
 _ON_TIME_FRAMES = 1e-3
 
 
@@ -37,7 +46,8 @@ class Answers:
 
     @classmethod
     def of(cls, scene: Scene, frames: Frames) -> Answers:
-        """Raises ModelFailed when a picture's time is not that of a frame of the scene."""
+        """The answers for these frames. Raises ModelFailed for a picture whose time is not that of
+        a frame of the scene."""
         position = frames.t_s * scene.options.fps
         nearest = np.round(position)
         wrong = (np.abs(position - nearest) > _ON_TIME_FRAMES) | (nearest < 0)
@@ -68,7 +78,7 @@ class Answers:
         return np.asarray(self.ids(frame) == entity + 1)
 
     def box_xyxy(self, frame: int, entity: int) -> Floats | None:
-        """(4,) half-open box of what is seen of the entity; None: nothing is."""
+        """(4,) half-open box of the entity's visible part; None: it has none."""
         mask = self.mask(frame, entity)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
@@ -90,11 +100,11 @@ class Answers:
 
     def tracks(self, queries_txy: Floats) -> ExactTracks:
         """Tracks (T, N) of queries (N, 3) of (frame, x, y), in and out in working pixels."""
-        asked = np.asarray(queries_txy, np.float64).reshape(-1, 3).copy()
+        queries = np.asarray(queries_txy, np.float64).reshape(-1, 3).copy()
         frames = np.array(self.scene_frames)
-        asked[:, 0] = frames[asked[:, 0].astype(int)]
-        asked[:, 1:] *= self.scale
-        whole = exact_tracks(self.scene, asked)
+        queries[:, 0] = frames[queries[:, 0].astype(int)]
+        queries[:, 1:] *= self.scale
+        whole = exact_tracks(self.scene, queries)
         return ExactTracks(
             whole.xy[frames] / self.scale, whole.xyz_cam[frames], whole.visible[frames]
         )
@@ -117,3 +127,59 @@ class Answers:
         along = self.height * self.scale[1] / height
         x = np.tile((np.arange(width) + 0.5) * across, height)
         return x, np.repeat((np.arange(height) + 0.5) * along, width)
+
+
+@dataclass(frozen=True)
+class TruePoints:
+    """Points chosen on one entity (or on the room, ROOM) and followed exactly."""
+
+    entity: int
+    query_frame: Ints  # (N,)
+    tracks: ExactTracks  # (T,N), working pixels
+
+
+def followed_points(
+    answers: Answers, *, per_entity: int = POINTS_PER_ENTITY
+) -> Iterator[TruePoints]:
+    """Points of the room, then of every entity that is ever seen.
+
+    Each entity gets `per_entity` points in the first frame that shows it and again in every
+    QUERY_EVERY_FRAMES-th one, so that sides which come into view later have points too.
+    """
+    for entity in range(ROOM, len(answers.scene.entities)):
+        queries = [
+            np.column_stack([np.full(len(xy), frame), xy])
+            for frame in _query_frames(answers, entity)
+            if len(xy := choose_points(answers.mask(frame, entity), per_entity))
+        ]
+        if queries:
+            queries_txy = np.concatenate(queries)
+            yield TruePoints(
+                entity, queries_txy[:, 0].astype(np.int64), answers.tracks(queries_txy)
+            )
+
+
+def visible_surface_centre(points: TruePoints) -> Centres:
+    """(T,) centres of an entity's visible part, camera frame, metres; absent where hidden."""
+    visible = points.tracks.visible
+    xyz = np.where(visible[..., None], points.tracks.xyz_cam, np.nan)
+    return surface_centre(xyz, visible, min_points=1)
+
+
+def body_centres(answers: Answers) -> Floats:
+    """(T, K, 3) centres of mass of all entities, each frame's camera frame, metres."""
+    scene = answers.scene
+    return np.array(
+        [
+            [scene.cam_from_body(frame, k)[:3, 3] for k in range(len(scene.entities))]
+            for frame in answers.scene_frames
+        ]
+    )
+
+
+def _query_frames(answers: Answers, entity: int) -> list[int]:
+    n_frames = len(answers.scene_frames)
+    if entity == ROOM:
+        return [0]
+    seen = [frame for frame in range(n_frames) if answers.mask(frame, entity).any()]
+    return [f for f in seen if f == seen[0] or f % QUERY_EVERY_FRAMES == 0]

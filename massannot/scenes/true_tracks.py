@@ -33,7 +33,7 @@ class SurfacePoints:
 
 @dataclass(frozen=True)
 class ExactTracks:
-    """Where N points are in T frames."""
+    """Positions of N points in T frames."""
 
     xy: Floats  # (T,N,2) pixels, corner convention; NaN behind the camera
     xyz_cam: Floats  # (T,N,3) metres, each in its own frame's camera

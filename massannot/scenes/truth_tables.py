@@ -18,9 +18,13 @@ from massannot.clip import Clip
 from massannot.geometry import rle
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import first_and_last
-from massannot.scenes.scene_record import TruePoints, followed_points, visible_surface_centre
 from massannot.scenes.shapes import Floats
-from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_answers import (
+    Answers,
+    TruePoints,
+    followed_points,
+    visible_surface_centre,
+)
 from massannot.scenes.true_tracks import ROOM
 from massannot.scenes.world import Scene
 
@@ -53,7 +57,7 @@ def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
         "events": _events(scene, clip, seen),
         "segments": segments,
     }
-    finished = {name: tables.spec(name).from_rows(found) for name, found in rows.items()}
+    finished = {name: tables.spec(name).from_rows(items) for name, items in rows.items()}
     return finished | _tracks(answers, clip, points) | {"frames": clip.table("frames")}
 
 
@@ -101,15 +105,15 @@ def _masks(answers: Answers, clip: Clip) -> list[Row]:
     size = {"height": answers.height, "width": answers.width}
     rows: list[Row] = []
     for entity in range(len(answers.scene.entities)):
-        found = []
+        of_entity = []
         for frame in range(len(clip)):
             counts = rle.encode(answers.mask(frame, entity))
             if (answers.height, answers.width) != (height, width):
                 counts = rle.resize_nearest(counts, **size, to_height=height, to_width=width)
             area = rle.area(counts)
             box = rle.box_xyxy(counts, height=height, width=width) or (None,) * 4
-            there = area > 0 or answers.in_picture(frame, entity)
-            found.append(
+            present = area > 0 or answers.in_picture(frame, entity)
+            of_entity.append(
                 {
                     "clip_id": clip.clip_id,
                     "entity": entity,
@@ -119,11 +123,11 @@ def _masks(answers: Answers, clip: Clip) -> list[Row]:
                     "counts": counts,
                     "area": area,
                     **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)),
-                    "score": float(there),
-                    "state": "visible" if area else "occluded" if there else "absent",
+                    "score": float(present),
+                    "state": "visible" if area else "occluded" if present else "absent",
                 }
             )
-        rows += found if any(row["area"] for row in found) else []
+        rows += of_entity if any(row["area"] for row in of_entity) else []
     return rows
 
 
@@ -225,22 +229,22 @@ def _positions_and_motions(
     world_from_cam = inverse(answers.cam_from_world())
     positions: list[Row] = []
     motions: list[Row] = []
-    for found in points:
-        if found.entity == ROOM:
+    for track in points:
+        if track.entity == ROOM:
             continue
-        centres = visible_surface_centre(found)
+        centres = visible_surface_centre(track)
         in_world = apply(world_from_cam, centres.xyz)
         for frame in range(len(clip)):
-            there = bool(centres.present[frame])
+            present = bool(centres.present[frame])
             row: Row = {
                 "clip_id": clip.clip_id,
-                "entity": found.entity,
+                "entity": track.entity,
                 "frame": frame,
                 "scale_type": "metric",
                 "n_points": int(centres.n_measured[frame]),
-                "state": "measured" if there else "absent",
+                "state": "measured" if present else "absent",
             }
-            if there:
+            if present:
                 row |= {f"{a}_cam": centres.xyz[frame, i] for i, a in enumerate(_AXES)}
                 row |= {f"{a}_world": in_world[frame, i] for i, a in enumerate(_AXES)}
                 row |= {"spread": centres.spread[frame], "sigma": 0.0}
@@ -249,7 +253,11 @@ def _positions_and_motions(
             for reference, path in (("camera", centres.xyz), ("world", in_world)):
                 motion = _motion(clip, path, centres.present, segment)
                 if motion is not None:
-                    key = {"clip_id": clip.clip_id, "entity": found.entity, "reference": reference}
+                    key = {
+                        "clip_id": clip.clip_id,
+                        "entity": track.entity,
+                        "reference": reference,
+                    }
                     motions.append({**key, **motion})
     return positions, motions
 
@@ -259,8 +267,8 @@ def _motion(clip: Clip, path: Floats, present: npt.NDArray[np.bool_], segment: R
     if ends is None:
         return None
     first, last = ends
-    there = path[first : last + 1][present[first : last + 1]]
-    length = np.linalg.norm(np.diff(there, axis=0), axis=1).sum()
+    known = path[first : last + 1][present[first : last + 1]]
+    length = np.linalg.norm(np.diff(known, axis=0), axis=1).sum()
     row: Row = {
         "segment": segment["segment"],
         "scale_type": "metric",
@@ -277,23 +285,23 @@ def _motion(clip: Clip, path: Floats, present: npt.NDArray[np.bool_], segment: R
 
 
 def _events(scene: Scene, clip: Clip, seen: dict[int, list[int]]) -> list[Row]:
-    """Contacts at their exact times, and what comes into or goes out of sight, by frame."""
-    found: list[tuple[float, str, list[int]]] = []
+    """Contacts at their exact times, and appearances and disappearances of entities, by frame."""
+    events: list[tuple[float, str, list[int]]] = []
     start, end = clip.frames.t_s[0], clip.frames.t_s[-1]
     for event in scene.motion.events:
-        who = [event.first] if event.second is None else [event.first, event.second]
-        if start <= event.t_s <= end and set(who) & set(seen):
-            found.append((event.t_s, f"contact_{event.kind}", who))
+        entities = [event.first] if event.second is None else [event.first, event.second]
+        if start <= event.t_s <= end and set(entities) & set(seen):
+            events.append((event.t_s, f"contact_{event.kind}", entities))
     for entity, frames in seen.items():
         steps = np.flatnonzero(np.diff(frames) > 1)
         gone = [frames[i] + 1 for i in steps]
         gone += [frames[-1] + 1] if frames[-1] + 1 < len(clip) else []
         come = [frames[i + 1] for i in steps] + ([frames[0]] if frames[0] else [])
         for kind, when in (("appear", come), ("disappear", gone)):
-            found += [(float(clip.frames.t_s[frame]), kind, [entity]) for frame in when]
+            events += [(float(clip.frames.t_s[frame]), kind, [entity]) for frame in when]
     return [
-        {"clip_id": clip.clip_id, "event": i, "kind": kind, "entities": who, "t_s": t_s}
-        for i, (t_s, kind, who) in enumerate(sorted(found))
+        {"clip_id": clip.clip_id, "event": i, "kind": kind, "entities": entities, "t_s": t_s}
+        for i, (t_s, kind, entities) in enumerate(sorted(events))
     ]
 
 

@@ -5,8 +5,6 @@ between 1.4 and 1.6 m above the floor (CAMERA_HEIGHT_M). The room frame has z up
 the middle of the floor; frame k is at k / fps seconds. Names are unique within a scene: no two
 bodies share both colour and shape.
 
-Which seeds are for training and which are for judging.
-
 A trainer draws seeds only from TRAINING_SEEDS and calls `refuse_held_out` on every seed it was
 given. VALIDATION_SEEDS calibrate thresholds and pick checkpoints; TEST_SEEDS give the numbers that
 are published, and nothing else may look at them.
@@ -15,7 +13,7 @@ are published, and nothing else may look at them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -32,28 +30,15 @@ from massannot.scenes.camera_path import (
     pinhole,
 )
 from massannot.scenes.physics import Body, Motion, room_planes, simulate
-from massannot.scenes.scenarios import SCENARIOS, Scenario, Stage, draw_bodies
+from massannot.scenes.scenarios import SCENARIOS, Arena, Scenario, draw_bodies
 from massannot.scenes.shapes import SHAPE_NAMES, Floats
 from massannot.scenes.textures import TILE_M, Skin, Tiling, draw_floor, draw_skin, draw_wall
 
+SCENE_VERSION = 1
 VALIDATION_SEEDS = range(900_000, 900_128)
 TEST_SEEDS = range(900_128, 900_256)
 HELD_OUT_SEEDS = range(900_000, 901_000)  # the two above and room for later rulers
 TRAINING_SEEDS = range(1_000_000, 2_000_000_000)
-
-
-def refuse_held_out(seeds: Iterable[int]) -> None:
-    """Raise ValueError if any of the seeds is kept for validation or test."""
-    held_out = sorted(seed for seed in set(seeds) if seed in HELD_OUT_SEEDS)
-    if held_out:
-        raise ValueError(
-            f"training seeds: found {held_out[:5]} of the held-out seeds "
-            f"{HELD_OUT_SEEDS.start}..{HELD_OUT_SEEDS.stop - 1}, expected none; "
-            f"draw from TRAINING_SEEDS ({TRAINING_SEEDS.start} and up)"
-        )
-
-
-SCENE_VERSION = 1
 
 COLOURS: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("red", (205, 38, 38)),
@@ -66,7 +51,6 @@ COLOURS: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("white", (236, 236, 236)),
 )
 COLOUR_NAMES = tuple(name for name, _ in COLOURS)
-
 _RGB = dict(COLOURS)
 _DRAWS = 25
 _CLEARANCE_M = 0.35
@@ -77,7 +61,7 @@ Matrices: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What may be asked of a scene; None leaves the choice to the seed."""
+    """Settings of a scene; None leaves the choice to the seed."""
 
     width: int = 160
     height: int = 128
@@ -221,14 +205,20 @@ def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
     return scene
 
 
+def refuse_held_out(seeds: Iterable[int]) -> None:
+    """Raise ValueError if any of the seeds is kept for validation or test."""
+    held_out = sorted(seed for seed in set(seeds) if seed in HELD_OUT_SEEDS)
+    if held_out:
+        raise ValueError(
+            f"training seeds: found {held_out[:5]} of the held-out seeds "
+            f"{HELD_OUT_SEEDS.start}..{HELD_OUT_SEEDS.stop - 1}, expected none; "
+            f"draw from TRAINING_SEEDS ({TRAINING_SEEDS.start} and up)"
+        )
+
+
 def name_of(colour: str, shape: str) -> str:
-    """What a person would type for it: "a red ball", "an orange cone"."""
+    """The phrase that a person would type for it: "a red ball", "an orange cone"."""
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
-
-
-def options_as_json(options: SceneOptions) -> dict[str, str | int | bool | None]:
-    """The options as a flat JSON object; `SceneOptions(**object)` reads it back."""
-    return asdict(options)
 
 
 def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
@@ -259,10 +249,10 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
         azimuth=azimuth,
     )
     right = np.array([-away[1], away[0], 0.0]) * -1
-    stage = Stage(focus, right, away, half_width_m=1.05, half_depth_m=1.05)
+    arena = Arena(focus, right, away, half_width_m=1.05, half_depth_m=1.05)
     count = options.n_bodies or int(rng.choice(6, p=[0.08, 0.17, 0.25, 0.22, 0.16, 0.12])) + 1
     names = _draw_names(rng, scenario, count)
-    bodies = draw_bodies(rng, scenario=scenario, names=[shape for _, shape in names], stage=stage)
+    bodies = draw_bodies(rng, scenario=scenario, names=[shape for _, shape in names], arena=arena)
     entities = _named(rng, names, bodies)
     planes = room_planes(room.half_m[0], room.half_m[1], room.height_m)
     motion = simulate(
@@ -313,8 +303,8 @@ def _named(
 def _draw_lamps(rng: np.random.Generator, room: Room) -> tuple[Lamp, ...]:
     lamps = []
     for strength in ((1.0,), (0.65, 0.45))[int(rng.random() < 0.45)]:
-        place = rng.uniform(-0.6, 0.6, 2) * room.half_m
-        position = np.array([place[0], place[1], room.height_m - rng.uniform(0.1, 0.4)])
+        spot = rng.uniform(-0.6, 0.6, 2) * room.half_m
+        position = np.array([spot[0], spot[1], room.height_m - rng.uniform(0.1, 0.4)])
         warmth = rng.uniform(-0.08, 0.08)
         colour = np.array([1 + warmth, 1.0, 1 - warmth])
         lamps.append(Lamp(position, strength * float(rng.uniform(0.85, 1.15)), colour))

@@ -1,4 +1,4 @@
-"""Scenes as files: films to annotate, and a dataset of what is true in them.
+"""Scenes as files: films to annotate, and a dataset of their truth.
 
     OUT/videos/scene-7.mp4      H.264, frame k at exactly k / fps
     OUT/scenes/scene-7.json     seed and options: enough to render the very same scene again
@@ -20,7 +20,7 @@ from massannot import tables
 from massannot.clip import Clip, Video
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import Identity, RunRecord, this_start
+from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
 from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneRecord
@@ -28,7 +28,8 @@ from massannot.scenes.truth_tables import truth_tables
 from massannot.scenes.world import SCENE_VERSION, Scene, SceneOptions, make_scene
 from massannot.storage.parquet import write_parquet
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import video_row
 
 CRF = 12
@@ -105,8 +106,8 @@ def _write_card(layout: Layout) -> None:
         for folder in sorted(layout.data.iterdir())
     }
     record = RunRecord(
-        Identity({"recipe": "scenes render"}, "all", ()),
-        digest="",
+        spec={"sampling": {"fps": None}},
+        recipe={"recipe": "scenes render"},
         notes=(f"Exact truth of rendered scenes, version {SCENE_VERSION}; nothing was estimated.",),
         starts=(this_start(),),
     )

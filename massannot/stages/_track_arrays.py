@@ -1,6 +1,7 @@
 """Columns of a clip's tables as numpy arrays, and back: frames first, (T, N), unknown is NaN.
 
-Paths that points of the background seem to walk, though they ought to stand still.
+`background_paths` are the paths that points of the background seem to walk, though they ought to
+stand still.
 """
 
 from __future__ import annotations
@@ -13,49 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from massannot import tables
 from massannot.clip import Clip
+from massannot.errors import BadModelOutput
 from massannot.geometry.camera import apply, inverse
-from massannot.geometry.path_length import jitter, path_length
-from massannot.tables._spec import FLOAT32, POINT_STATES, STRING
-
-
-@dataclass(frozen=True, eq=False)
-class BackgroundPaths:
-    """N lifted background points in the world."""
-
-    xyz_world: F64
-    """(T, N, 3); NaN: absent."""
-    measured: Bool
-    jitter: F64
-    """(N, 3), see geometry/path_length.py."""
-    t_s: F64
-
-    def over(self, first: int, end: int) -> tuple[F64, F64]:
-        """Debiased path lengths (M,) in the frames first..end (exclusive) and the seconds (M,) that
-        each covers, of those points that are measured at two times at least."""
-        part, t_s = slice(first, end), self.t_s[first:end]
-        measured = self.measured[part]
-        long = measured.sum(axis=0) >= 2
-        measured = measured[:, long]
-        length = path_length(
-            self.xyz_world[part][:, long], measured, jitter=self.jitter[long], t_s=t_s
-        )
-        last = len(measured) - 1 - measured[::-1].argmax(axis=0)
-        return length, t_s[last] - t_s[measured.argmax(axis=0)]
-
-
-def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPaths | None:
-    """The background of a clip in the world; None where its stillness cannot be expected: nothing
-    lifted, or a camera that moves, or may move, in a way that nobody told."""
-    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
-    if clip.table("tracks_xyz").num_rows == 0 or (assumed and camera_static is not True):
-        return None
-    background = space_tracks(clip).of(BACKGROUND)
-    world_from_cam = inverse(camera_arrays(clip)[1])
-    xyz = apply(world_from_cam[:, None], background.xyz)
-    noise = jitter(xyz, background.measured, t_s=clip.frames.t_s)
-    return BackgroundPaths(xyz, background.measured, noise, clip.frames.t_s)
-
+from massannot.geometry.motion import jitter, path_length
+from massannot.models.protocols import I32, PointTracker, PointTracks
+from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -128,6 +93,44 @@ def space_tracks(clip: Clip) -> SpaceTracks:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class BackgroundPaths:
+    """N lifted background points in the world."""
+
+    xyz_world: F64
+    """(T, N, 3); NaN: absent."""
+    measured: Bool
+    jitter: F64
+    """(N, 3), see geometry/motion.py."""
+    t_s: F64
+
+    def over(self, first: int, end: int) -> tuple[F64, F64]:
+        """Debiased path lengths (M,) in the frames first..end (exclusive) and the seconds (M,) that
+        each covers, of those points that are measured at two times at least."""
+        part, t_s = slice(first, end), self.t_s[first:end]
+        measured = self.measured[part]
+        long = measured.sum(axis=0) >= 2
+        measured = measured[:, long]
+        length = path_length(
+            self.xyz_world[part][:, long], measured, jitter=self.jitter[long], t_s=t_s
+        )
+        last = len(measured) - 1 - measured[::-1].argmax(axis=0)
+        return length, t_s[last] - t_s[measured.argmax(axis=0)]
+
+
+def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPaths | None:
+    """The background of a clip in the world; None where its stillness cannot be expected: nothing
+    lifted, or a camera that moves, or may move, by unknown poses."""
+    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
+    if clip.table("tracks_xyz").num_rows == 0 or (assumed and camera_static is not True):
+        return None
+    background = space_tracks(clip).of(BACKGROUND)
+    world_from_cam = inverse(camera_arrays(clip)[1])
+    xyz = apply(world_from_cam[:, None], background.xyz)
+    noise = jitter(xyz, background.measured, t_s=clip.frames.t_s)
+    return BackgroundPaths(xyz, background.measured, noise, clip.frames.t_s)
+
+
 def camera_arrays(clip: Clip) -> tuple[F64, F64]:
     """Intrinsics (T, 4) fx fy cx cy in source pixels, and cam_from_world (T, 4, 4)."""
     table = clip.table("cameras")
@@ -185,3 +188,55 @@ def _are(column: pa.ChunkedArray, word: str) -> Bool:
 
 def _numpy(array: pa.Array) -> F64:
     return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
+
+
+def tracks_xy_table(
+    clip: Clip, tracker: PointTracker, *, queries_txy: F64, entities: I32, points: I32
+) -> pa.Table:
+    """The table `tracks_xy` of points that `tracker` follows.
+
+    `queries_txy` (N, 3): frame, x, y in source pixels; `entities`, `points` (N,): their keys.
+    Raises BadModelOutput.
+    """
+    frames = clip.frames
+    working = queries_txy / np.r_[1.0, frames.source_from_working]
+    tracks = tracker.track(frames, queries_txy=working)
+    _check_tracks(tracks, shape=(len(clip), len(points)), model=tracker.card().name)
+    factor = frames.source_from_working.astype(np.float32)
+    return tables.spec("tracks_xy").from_columns(
+        {
+            "clip_id": [clip.clip_id] * len(points),
+            "entity": entities,
+            "point": points,
+            "query_frame": queries_txy[:, 0].astype(np.int32),
+            "x": _lists(tracks.xy[..., 0] * factor[0]),
+            "y": _lists(tracks.xy[..., 1] * factor[1]),
+            "visible": _lists(tracks.visible),
+            "visibility": _lists(tracks.visibility),
+            "confidence": _lists(tracks.confidence),
+            "fb_error_px": _lists(tracks.fb_error_px * np.sqrt(factor.prod())),
+        }
+    )
+
+
+def _lists(values: NDArray[np.float32] | Bool) -> pa.Array:
+    """(T, N) as N lists of T; NaN becomes a null item."""
+    flat = np.ascontiguousarray(values.T).ravel()
+    offsets = np.arange(values.shape[1] + 1, dtype=np.int32) * values.shape[0]
+    items = pa.array(flat, from_pandas=True)
+    return pa.ListArray.from_arrays(pa.array(offsets), items, type=list_of(items.type))
+
+
+def _check_tracks(tracks: PointTracks, *, shape: tuple[int, int], model: str) -> None:
+    """Refuse what PointTracker does not promise."""
+    per_point = (tracks.visible, tracks.visibility, tracks.confidence, tracks.fb_error_px)
+    shapes = [tracks.xy.shape, *(values.shape for values in per_point)]
+    if shapes != [(*shape, 2), *[shape] * 4]:
+        raise BadModelOutput(f"tracker {model}: found {shapes}, expected (T, N, ..) = {shape}")
+    if not np.isfinite(tracks.xy).all():
+        raise BadModelOutput(f"tracker {model}: a coordinate is NaN or infinite")
+    for values in (tracks.visibility, tracks.confidence):
+        if not np.all((values >= 0) & (values <= 1)):
+            raise BadModelOutput(
+                f"tracker {model}: probabilities {values.min()}..{values.max()}, expected 0..1"
+            )

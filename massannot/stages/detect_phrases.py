@@ -1,4 +1,4 @@
-"""Boxes of every phrase in the key frames, and what was asked: `detections` and `phrases`.
+"""Boxes of every phrase in the key frames (`detections`), and the phrases themselves (`phrases`).
 
 Key frames are 0, 32, 64, .. and the last frame. So each sub-segment of the motion profile starts
 with a detection, and nothing that enters before the end goes unseen; the price is one picture more.
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
-from massannot.geometry.image_coords import clipped_xyxy
+from massannot.geometry.camera import clipped_xyxy
 from massannot.models.protocols import I32, Bool, Detections, PhraseDetector
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class DetectPhrases(BaseStage):
+class DetectPhrases(Stage):
     """Asks `detector` for the clip's phrases in every `key_every`-th frame."""
 
     detector: PhraseDetector
@@ -48,20 +48,22 @@ class DetectPhrases(BaseStage):
         if not texts or not len(clip):
             return clip.with_table("detections", tables.spec("detections").empty())
         at = key_frames(len(clip), every=self.key_every)
-        found = self.detector.detect(clip.frames, at=at, phrases=texts)
-        _check(found, at=at, n_phrases=len(texts), model=self.detector.card().name)
+        detections = self.detector.detect(clip.frames, at=at, phrases=texts)
+        _check(detections, at=at, n_phrases=len(texts), model=self.detector.card().name)
         first_with_text = [[p.text for p in clip.phrases].index(text) for text in texts]
-        return clip.with_table("detections", self._detections_table(clip, found, first_with_text))
+        return clip.with_table(
+            "detections", self._detections_table(clip, detections, first_with_text)
+        )
 
     def _detections_table(
-        self, clip: Clip, found: Detections, first_with_text: Sequence[int]
+        self, clip: Clip, detections: Detections, first_with_text: Sequence[int]
     ) -> pa.Table:
         frames = clip.frames
-        boxes = clipped_xyxy(found.boxes_xyxy, width=frames.width, height=frames.height)
+        boxes = clipped_xyxy(detections.boxes_xyxy, width=frames.width, height=frames.height)
         boxes = (boxes * np.tile(frames.source_from_working, 2)).astype(np.float32)
-        phrase = np.asarray(first_with_text, np.int32)[found.phrase]
-        order = np.lexsort((*boxes.T[::-1], -found.score, phrase, found.frame))
-        frame, phrase, boxes = found.frame[order], phrase[order], boxes[order]
+        phrase = np.asarray(first_with_text, np.int32)[detections.phrase]
+        order = np.lexsort((*boxes.T[::-1], -detections.score, phrase, detections.frame))
+        frame, phrase, boxes = detections.frame[order], phrase[order], boxes[order]
         rejected = np.full(len(order), None, object)
         rejected[np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)] = "empty_mask"
         rejected[_rank(frame, phrase) >= self.max_per_phrase] = "over_phrase_limit"
@@ -72,7 +74,7 @@ class DetectPhrases(BaseStage):
                 "frame": frame,
                 "phrase": phrase,
                 **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
-                "score": found.score[order],
+                "score": detections.score[order],
                 "rejected": list(rejected),
             }
         )
@@ -84,7 +86,7 @@ def key_frames(n_frames: int, *, every: int) -> tuple[int, ...]:
 
 
 def _phrases_table(clip: Clip) -> pa.Table:
-    """What was asked; nothing is found yet."""
+    """The clip's phrases, with no entity yet."""
     rows = [
         {
             "clip_id": clip.clip_id,
@@ -112,23 +114,27 @@ def _rank(*groups: I32) -> NDArray[np.int64]:
     return np.arange(n_rows) - first
 
 
-def _check(found: Detections, *, at: Sequence[int], n_phrases: int, model: str) -> None:
-    """Refuse what PhraseDetector does not promise."""
-    n = len(found.frame)
-    shapes = [np.shape(a) for a in (found.frame, found.phrase, found.boxes_xyxy, found.score)]
+def _check(detections: Detections, *, at: Sequence[int], n_phrases: int, model: str) -> None:
+    """Refuse an answer that breaks the contract of PhraseDetector."""
+    n = len(detections.frame)
+    shapes = [
+        np.shape(a)
+        for a in (detections.frame, detections.phrase, detections.boxes_xyxy, detections.score)
+    ]
     if shapes != [(n,), (n,), (n, 4), (n,)]:
         raise BadModelOutput(f"detector {model}: found {shapes}, expected (D,), (D,), (D, 4), (D,)")
-    if not np.isfinite(found.boxes_xyxy).all() or not np.isfinite(found.score).all():
+    if not np.isfinite(detections.boxes_xyxy).all() or not np.isfinite(detections.score).all():
         raise BadModelOutput(f"detector {model}: a box or score is NaN or infinite")
-    if not np.isin(found.frame, at).all():
-        frame = found.frame[~np.isin(found.frame, at)][0]
+    if not np.isin(detections.frame, at).all():
+        frame = detections.frame[~np.isin(detections.frame, at)][0]
         raise BadModelOutput(f"detector {model}: a box in frame {frame}, asked for {list(at)}")
-    if n and not 0 <= found.phrase.min() <= found.phrase.max() < n_phrases:
+    if n and not 0 <= detections.phrase.min() <= detections.phrase.max() < n_phrases:
         raise BadModelOutput(
-            f"detector {model}: phrases {found.phrase.min()}..{found.phrase.max()}, "
+            f"detector {model}: phrases {detections.phrase.min()}..{detections.phrase.max()}, "
             f"expected 0..{n_phrases - 1}"
         )
-    if n and not 0 <= found.score.min() <= found.score.max() <= 1:
+    if n and not 0 <= detections.score.min() <= detections.score.max() <= 1:
         raise BadModelOutput(
-            f"detector {model}: scores {found.score.min()}..{found.score.max()}, expected 0..1"
+            f"detector {model}: scores {detections.score.min()}..{detections.score.max()}, "
+            "expected 0..1"
         )

@@ -1,7 +1,7 @@
 """Depth of every frame: the model's maps, at its own size, checked once and handed on.
 
-Unusual: what cannot be a depth (zero, negative, infinite) becomes NaN here, so that everybody after
-this stage knows one kind of invalid. Maps stay at the model's output size; lifting converts
+Unusual: a value that cannot be a depth (zero, negative, infinite) becomes NaN here, so that later
+stages know one kind of invalid. Maps stay at the model's output size; lifting converts
 coordinates instead of resizing depth, which would smear its edges. The model hears the focal
 length: a network that learned depth for one lens is right for another only through it.
 """
@@ -17,11 +17,11 @@ import numpy as np
 from massannot.clip import Clip, DepthMaps
 from massannot.errors import BadModelOutput
 from massannot.models.protocols import DepthEstimator
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class EstimateDepth(BaseStage):
+class EstimateDepth(Stage):
     """Asks `model` for the depth of all frames at once, so that it can batch them."""
 
     model: DepthEstimator

@@ -13,16 +13,16 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.depth_sampling import EdgeRule
 from massannot.geometry.lifting import lift_tracks
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
 
 
 @dataclass(frozen=True)
-class LiftTracks(BaseStage):
+class LiftTracks(Stage):
     """Lifts all points of a clip at once."""
 
     edge: EdgeRule = field(default_factory=EdgeRule)
-    """Which readings lie on a depth edge."""
+    """The rule for readings that lie on a depth edge."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "tracks_xy", "cameras")
     writes: ClassVar[tuple[str, ...]] = ("tracks_xyz",)

@@ -1,4 +1,4 @@
-"""Where each entity is in each frame: the table `positions`.
+"""The position of each entity in each frame: the table `positions`.
 
 The position is the component-wise median of the entity's points that are MEASURED in the frame, in
 the camera of the frame and in the world: p_world = world_from_cam @ p_cam. Where too few are
@@ -21,7 +21,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.motion import Centres, surface_centre
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
     SpaceTracks,
     camera_arrays,
@@ -37,7 +37,7 @@ Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class LocateEntities(BaseStage):
+class LocateEntities(Stage):
     """One row per entity and frame, present or not."""
 
     min_points: int = 3

@@ -1,4 +1,4 @@
-"""How far each entity went in each segment: the table `motions`.
+"""The motion of each entity in each segment: the table `motions`.
 
 For an entity and a segment [first_frame, end_frame), in the camera's frame and in the world's:
 
@@ -6,7 +6,7 @@ For an entity and a segment [first_frame, end_frame), in the camera's frame and 
     last    position at end_frame, the next segment's first frame; where there is none, in the
             segment's last frame that has one; at t1
     motion  last - first
-    path    length of the way between, debiased (geometry/path_length.py); at least |motion|
+    path    length of the way between, debiased (geometry/motion.py); at least |motion|
     sigma   sqrt(2 u' J u): standard error of |motion|; u its direction, J the variance of a
             position's noise from frame to frame along each axis, over the whole clip
     above_noise   path > the 90th percentile of the background points' paths over the same frames
@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.motion import displacement_sigma, first_and_last
-from massannot.geometry.path_length import jitter, path_length
-from massannot.stages._stage import BaseStage
+from massannot.geometry.motion import displacement_sigma, first_and_last, jitter, path_length
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BackgroundPaths, background_paths, numbers, words
 
 F64 = NDArray[np.float64]
@@ -39,7 +38,7 @@ _NOISE_QUANTILE = 0.9
 
 
 @dataclass(frozen=True)
-class MeasureMotions(BaseStage):
+class MeasureMotions(Stage):
     """One row per entity, segment and frame of reference."""
 
     min_background_points: int = 8
@@ -112,7 +111,7 @@ class MeasureMotions(BaseStage):
 
 
 def _unknown(first: int, last: int) -> None:
-    """The noise floor where nobody can tell."""
+    """The noise floor where it is unknown."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,9 @@
-"""Masks through time and one number for each thing: `masks`, `entities`, and what became of every
-detection.
+"""Masks through time, one number for each thing (`masks`, `entities`), and each detection's fate.
 
 From key frame to key frame: propagate the masks of all tracks, match the detections with them,
-begin tracks for what is new (entity_following.py, by the rules of identity.py). At the end one pass
-runs backwards, in which every track goes from where it was found to where it first can be seen
-(way_back.py).
+begin tracks for new things (entities/following.py, by the rules of entities/identity.py). At the
+end one pass runs backwards, in which every track goes from where it was found to where it first can
+be seen.
 
 Unusual: the session is never reset, and a track without detection lives on. A thing seen once is
 believed if its score is high, or if no other key frame had the chance to contradict. Two passes
@@ -21,17 +20,16 @@ import numpy as np
 import pyarrow.compute as pc
 
 from massannot.clip import Clip
-from massannot.entities.following import Box, EntityFollowing
+from massannot.entities.following import DetectedBox, EntityFollowing, go_back
 from massannot.entities.identity import IdentityOptions, joined_fragments
 from massannot.entities.rows import with_entities
-from massannot.entities.way_back import go_back
 from massannot.models.protocols import MaskPropagator
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class PropagateMasks(IdentityOptions, BaseStage):
-    """Follows what was detected with `propagator` and decides who is who."""
+class PropagateMasks(IdentityOptions, Stage):
+    """Follows the detected things with `propagator` and gives each thing one entity."""
 
     _: KW_ONLY
     propagator: MaskPropagator
@@ -56,11 +54,11 @@ class PropagateMasks(IdentityOptions, BaseStage):
         return with_entities(clip, following.believed(), reasons=following.reasons)
 
 
-def _undecided(clip: Clip) -> Iterator[tuple[int, list[Box]]]:
+def _undecided(clip: Clip) -> Iterator[tuple[int, list[DetectedBox]]]:
     """Every frame with detections that nothing speaks against yet, and these, in working pixels."""
     table = clip.table("detections")
     table = table.filter(pc.is_null(table["rejected"]))
-    boxes: dict[int, list[Box]] = {}
+    boxes: dict[int, list[DetectedBox]] = {}
     factor_x, factor_y = clip.frames.source_from_working
     for row in table.to_pylist():
         xyxy = (
@@ -69,6 +67,6 @@ def _undecided(clip: Clip) -> Iterator[tuple[int, list[Box]]]:
             row["x1"] / factor_x,
             row["y1"] / factor_y,
         )
-        box = Box(row["detection"], row["phrase"], row["score"], xyxy)
+        box = DetectedBox(row["detection"], row["phrase"], row["score"], xyxy)
         boxes.setdefault(row["frame"], []).append(box)
     yield from sorted(boxes.items())

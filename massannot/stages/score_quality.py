@@ -1,4 +1,4 @@
-"""How far each entity and each of its motions may be trusted, from the video itself.
+"""The quality of each entity and each of its motions, judged from the video itself.
 
 The parts stand beside the number they give (geometry/quality.py), in `entities` over the whole
 clip; `motions` get the same number over their own frames. Where nothing was lifted, the parts that
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry import rle
-from massannot.geometry.path_length import jitter
+from massannot.geometry.motion import jitter
 from massannot.geometry.quality import QualityParts, quality
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import numbers, picture_tracks, space_tracks, words
 from massannot.tables._spec import FLOAT32
 
@@ -28,7 +28,7 @@ Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class ScoreQuality(BaseStage):
+class ScoreQuality(Stage):
     """Fills `quality` and its parts in `entities` and `motions`."""
 
     reads: ClassVar[tuple[str, ...]] = (
@@ -58,7 +58,7 @@ class ScoreQuality(BaseStage):
         """`clip` with both tables filled."""
         entities, motions = clip.table("entities"), clip.table("motions")
         evidence = {int(e): evidence_of(clip, int(e)) for e in numbers(entities, "entity")}
-        whole = [found.parts(0, len(clip)) for found in evidence.values()]
+        whole = [item.parts(0, len(clip)) for item in evidence.values()]
         diagonal = float(np.hypot(clip.frames.source_width, clip.frames.source_height))
         columns: dict[str, Sequence[float | None]] = {
             "quality": [quality(parts) for parts in whole],
@@ -84,7 +84,7 @@ class ScoreQuality(BaseStage):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the tables say of one entity, frame by frame; N points."""
+    """The evidence of the tables about one entity, frame by frame; N points."""
 
     fb_error: F64
     """(T, N) as a share of the picture's diagonal; NaN: not computed."""

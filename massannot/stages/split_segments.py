@@ -10,11 +10,11 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadRecipe
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 
 @dataclass(frozen=True)
-class SplitSegments(BaseStage):
+class SplitSegments(Stage):
     """Cuts every clip from its first frame on; the last segment may be shorter."""
 
     length: int = 32

@@ -25,17 +25,17 @@ from massannot.geometry.background_fit import (
 )
 from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
 from massannot.geometry.depth_sampling import sample_depth
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BACKGROUND, picture_tracks
 from massannot.tables._spec import FLOAT32
 
 
 @dataclass(frozen=True)
-class StabilizeDepth(BaseStage):
+class StabilizeDepth(Stage):
     """Fits each frame's depth on the background points of `tracks_xy`."""
 
     static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
-    """When the camera stands still; the same as in summarize_clip."""
+    """The rule for a camera that stands still; the same as in summarize_clip."""
     fit: BackgroundFitRule = field(default_factory=BackgroundFitRule)
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "tracks_xy", "cameras")

@@ -1,4 +1,4 @@
-"""Depth kept for looking at, on request: the table `depth_maps`, 16-bit PNGs of reduced size.
+"""Depth stored for people to look at, on request: `depth_maps`, 16-bit PNGs of reduced size.
 
 A smaller map takes every so-many-th value as it is: averaging would invent depths between an object
 and what is behind it. Depth is stored as depth, affine depth as the inverse depth it is; 65,535
@@ -18,7 +18,7 @@ from PIL import Image
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadRecipe
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 
 F32 = NDArray[np.float32]
 
@@ -26,7 +26,7 @@ _STEPS = 65534
 
 
 @dataclass(frozen=True)
-class StoreDepth(BaseStage):
+class StoreDepth(Stage):
     """Writes every frame's depth, as it is after stabilize_depth."""
 
     short_side: int = 256

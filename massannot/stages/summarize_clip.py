@@ -1,4 +1,4 @@
-"""The clip's own row: its span and sizes, what its depth is worth, and how still its background is.
+"""The clip's own row: its span and sizes, the scale of its depth, and how still its background is.
 
 Noise floor: the background ought to stand still in the world, so the 3D path that its points seem
 to walk each second is what this clip's noise alone can look like, measured like any entity's path.
@@ -15,16 +15,16 @@ import numpy as np
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
-from massannot.stages._stage import BaseStage
+from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BACKGROUND, background_paths, picture_tracks
 
 
 @dataclass(frozen=True)
-class SummarizeClip(BaseStage):
+class SummarizeClip(Stage):
     """Writes the one row of `clips`."""
 
     static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
-    """When the camera stands still; the same as in stabilize_depth."""
+    """The rule for a camera that stands still; the same as in stabilize_depth."""
     min_points: int = 8
     """Lifted background points from which a noise floor can be told."""
 

@@ -22,14 +22,11 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.errors import BadModelOutput
 from massannot.geometry import rle
 from massannot.geometry.point_choice import choose_points, texture
-from massannot.models.protocols import F32, F64, I32, Bool, PointTracker, PointTracks
-from massannot.stages._stage import BaseStage
-from massannot.tables._spec import list_of
-
-BACKGROUND = -1
+from massannot.models.protocols import F32, F64, I32, Bool, PointTracker
+from massannot.stages._stage import Stage
+from massannot.stages._track_arrays import BACKGROUND, tracks_xy_table
 
 _VIEW_FRAMES = 64
 _MOST_VIEWS = 8
@@ -41,7 +38,7 @@ _OPEN_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class TrackPoints(BaseStage):
+class TrackPoints(Stage):
     """Chooses points and follows them with `tracker`."""
 
     tracker: PointTracker
@@ -67,27 +64,10 @@ class TrackPoints(BaseStage):
         owner = np.repeat([entity for entity, _ in chosen], [len(points) for _, points in chosen])
         number = np.concatenate([np.arange(len(points)) for _, points in chosen])
 
-        working = queries / np.r_[1.0, clip.frames.source_from_working]
-        tracks = self.tracker.track(clip.frames, queries_txy=working)
-        _check(tracks, shape=(len(clip), len(queries)), model=self.tracker.card().name)
-        factor = clip.frames.source_from_working.astype(np.float32)
-        return clip.with_table(
-            "tracks_xy",
-            spec.from_columns(
-                {
-                    "clip_id": [clip.clip_id] * len(queries),
-                    "entity": owner,
-                    "point": number,
-                    "query_frame": queries[:, 0].astype(np.int32),
-                    "x": _lists(tracks.xy[..., 0] * factor[0]),
-                    "y": _lists(tracks.xy[..., 1] * factor[1]),
-                    "visible": _lists(tracks.visible),
-                    "visibility": _lists(tracks.visibility),
-                    "confidence": _lists(tracks.confidence),
-                    "fb_error_px": _lists(tracks.fb_error_px * np.sqrt(factor.prod())),
-                }
-            ),
+        table = tracks_xy_table(
+            clip, self.tracker, queries_txy=queries, entities=owner, points=number
         )
+        return clip.with_table("tracks_xy", table)
 
     def _of_entity(self, masks: _InSight, entity: int, n_points: int) -> F64:
         """Queries (N, 3) frame, x, y of an entity, source pixels."""
@@ -104,10 +84,10 @@ class TrackPoints(BaseStage):
         """Queries (N, 3) outside of the entities, source pixels."""
         frames = clip.frames
         last = len(clip) - 1
-        asked = sorted({0, last // 2, last}) if last >= 0 else []
+        chosen = sorted({0, last // 2, last}) if last >= 0 else []
         ever = masks.boxes_free(frames.height, frames.width, frames.source_from_working)
         parts = [np.zeros((0, 3))]
-        for frame, n_points in zip(asked, _shares(self.n_background, [1] * len(asked))):
+        for frame, n_points in zip(chosen, _shares(self.n_background, [1] * len(chosen))):
             free = ever
             if np.count_nonzero(ever) < _OPEN_SHARE * ever.size:
                 free = masks.free_at(frame, frames.height, frames.width)
@@ -197,26 +177,3 @@ def _shares(total: int, weights: list[int]) -> list[int]:
         return []
     parts = np.array([0.5 / len(weights) + 0.5 * w / sum(weights) for w in weights])
     return np.diff(np.floor(np.cumsum(parts) * total + 1e-9), prepend=0).astype(int).tolist()
-
-
-def _lists(values: NDArray[np.float32] | Bool) -> pa.Array:
-    """(T, N) as N lists of T; NaN becomes a null item."""
-    flat = np.ascontiguousarray(values.T).ravel()
-    offsets = np.arange(values.shape[1] + 1, dtype=np.int32) * values.shape[0]
-    items = pa.array(flat, from_pandas=True)
-    return pa.ListArray.from_arrays(pa.array(offsets), items, type=list_of(items.type))
-
-
-def _check(tracks: PointTracks, *, shape: tuple[int, int], model: str) -> None:
-    """Refuse what PointTracker does not promise."""
-    per_point = (tracks.visible, tracks.visibility, tracks.confidence, tracks.fb_error_px)
-    shapes = [tracks.xy.shape, *(values.shape for values in per_point)]
-    if shapes != [(*shape, 2), *[shape] * 4]:
-        raise BadModelOutput(f"tracker {model}: found {shapes}, expected (T, N, ..) = {shape}")
-    if not np.isfinite(tracks.xy).all():
-        raise BadModelOutput(f"tracker {model}: a coordinate is NaN or infinite")
-    for values in (tracks.visibility, tracks.confidence):
-        if not np.all((values >= 0) & (values <= 1)):
-            raise BadModelOutput(
-                f"tracker {model}: probabilities {values.min()}..{values.max()}, expected 0..1"
-            )

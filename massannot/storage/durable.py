@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, and survive a power cut once they are there.
 
-`write_once` is the conditional put that everything exactly-once stands on: of two writers of one
-name the first wins, whoever they are. On POSIX that is a hard link, which fails if the name exists;
+Every exactly-once promise rests on `write_once`, a conditional put: of two writers of one name the
+first wins. On POSIX that is a hard link, which fails if the name exists;
 in a bucket a conditional put.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -22,7 +21,7 @@ from massannot.storage.path import BucketPath
 
 
 def write_once(path: Path, content: bytes) -> bool:
-    """Put `content` under a name that must not exist yet; False: somebody else was first."""
+    """Put `content` under a name that must not exist yet; False: another writer was first."""
     if isinstance(path, BucketPath):
         return path.store.put_once(str(path), content)
     with private_file(path) as written:
@@ -31,7 +30,7 @@ def write_once(path: Path, content: bytes) -> bool:
 
 
 def write_over(path: Path, content: bytes) -> None:
-    """Put `content` under `path`, whatever was there: readers see the old or the new file."""
+    """Put `content` under `path`, over an existing file: readers see the old or the new one."""
     if isinstance(path, BucketPath):
         return path.store.put(str(path), content)
     with private_file(path) as written:
@@ -55,8 +54,8 @@ def link_once(source: Path, target: Path) -> bool:
     """Give `source` a second name that must not exist yet; False: it exists. Both names lie in one
     file system. Raises NothingToRun where it knows no hard links.
 
-    In a bucket, which knows no second names, a copy over what is there: only for files of which
-    there are no two versions."""
+    A bucket knows no second names: the file is copied over an existing one, so use it only for
+    files that exist in one version."""
     if isinstance(target, BucketPath):
         target.store.copy(str(source), str(target))
         return True
@@ -76,20 +75,6 @@ def link_once(source: Path, target: Path) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; the others wait. `path` is a local file, which stays; a lock dies with
-    its process. On NFS the server keeps it. Where the file system knows no locks nobody waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
-                raise
-        yield
-
-
 def sync(path: Path) -> None:
     """Wait until the file's bytes are on the disk."""
     with open(path, "rb+") as opened:
@@ -97,7 +82,9 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the folder's names are on the disk."""
+    """Wait until the folder's names are on the disk, on a system whose folders can be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -113,8 +100,8 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def private_file(path: Path) -> Iterator[Path]:
-    """A name in the same folder that nobody else uses, on whatever machine; what is left under it
-    at the end goes."""
+    """A name in the same folder that no other process on any machine uses. A file that is left
+    under it at the end is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:

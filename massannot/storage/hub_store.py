@@ -27,34 +27,34 @@ class HubStore(ReadOnly):
 
     def list(self, folder: str) -> Iterator[Entry]:
         try:
-            found = self._asked(folder, lambda path: self._hub.find(path, detail=True))
+            files = self._called(folder, lambda path: self._hub.find(path, detail=True))
         except FileNotFoundError:
             return
-        for name in sorted(found):
-            yield _entry(found[name])
+        for name in sorted(files):
+            yield _entry(files[name])
 
     def head(self, uri: str) -> Entry:
-        found = self._asked(uri, self._hub.info)
-        if found["type"] != "file":
+        info = self._called(uri, self._hub.info)
+        if info["type"] != "file":
             raise FileNotFoundError(f"{uri}: found a folder")
-        return _entry(found)
+        return _entry(info)
 
     def get(self, uri: str) -> bytes:
-        return self._asked(uri, self._hub.cat_file)
+        return self._called(uri, self._hub.cat_file)
 
     def get_range(self, uri: str, start: int, length: int) -> bytes:
-        return self._asked(uri, lambda p: self._hub.cat_file(p, start=start, end=start + length))
+        return self._called(uri, lambda p: self._hub.cat_file(p, start=start, end=start + length))
 
     def open(self, uri: str) -> BinaryIO:
-        return self._asked(uri, lambda path: self._hub.open(path, "rb", block_size=1 << 18))
+        return self._called(uri, lambda path: self._hub.open(path, "rb", block_size=1 << 18))
 
     def download(self, uri: str, path: Path) -> Entry:
         entry = self.head(uri)
-        self._asked(uri, lambda name: self._hub.get_file(name, str(path)))
+        self._called(uri, lambda name: self._hub.get_file(name, str(path)))
         return entry
 
-    def _asked(self, uri: str, call: Callable[[str], T]) -> T:
-        """The library waits and tries again by itself."""
+    def _called(self, uri: str, call: Callable[[str], T]) -> T:
+        """The result of `call`, with this project's errors. The library retries by itself."""
         try:
             return call(uri.removeprefix("hf://"))
         except FileNotFoundError:
@@ -67,5 +67,5 @@ class HubStore(ReadOnly):
             raise StoreSilent(f"{uri}: {without_secrets(str(error))[:300]}") from None
 
 
-def _entry(found: Any) -> Entry:
-    return Entry(f"hf://{found['name']}", found["size"], None, found.get("blob_id"))
+def _entry(info: Any) -> Entry:
+    return Entry(f"hf://{info['name']}", info["size"], None, info.get("blob_id"))

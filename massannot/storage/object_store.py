@@ -1,8 +1,8 @@
 """Buckets (s3://, gs://) as a store, through the library obstore; see store.Store.
 
-A server that answers 500 or 503, or not at all, is waited for: 30 s if it has never answered this
-process, 10 minutes if it has. Credentials come from the environment, the machine's own role, or,
-where boto3 is installed, from its profiles.
+Requests to a server that answers 500 or 503, or not at all, are repeated: for 30 s if it has never
+answered this process, for 10 minutes if it has. Credentials come from the environment, the
+machine's own role, or, where boto3 is installed, from its profiles.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from massannot.errors import NothingToRun
 from massannot.storage.store import Entry, StoreRefused, StoreSilent, without_secrets
 
 PATIENCE_S = 600.0
-"""How long a store that has answered before is waited for."""
+"""How long requests to a store that has answered before are repeated."""
 FIRST_PATIENCE_S = 30.0
-"""How long one that never has: its address may be wrong."""
+"""The same for one that never has: its address may be wrong."""
 _REQUEST_S = 20.0
 """After so long a request is signed anew: credentials may have expired meanwhile."""
 _MAX_RETRIES = 8
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class ObjectStore:
-    """One bucket. Names are whole addresses, `s3://bucket/name`."""
+    """One bucket. Files are named by whole addresses, `s3://bucket/name`."""
 
     def __init__(self, scheme: str, bucket: str):
         try:
@@ -52,8 +52,8 @@ class ObjectStore:
 
         def next_page() -> list[Entry]:
             after = self._key(page[-1].uri) if page else None
-            found = self._obstore.list(self._bucket, prefix=prefix, offset=after, chunk_size=1000)
-            return [self._entry(meta) for meta in next(iter(found), [])]
+            pages = self._obstore.list(self._bucket, prefix=prefix, offset=after, chunk_size=1000)
+            return [self._entry(meta) for meta in next(iter(pages), [])]
 
         while page := self._waited_for(folder, next_page):
             yield from page
@@ -140,14 +140,14 @@ class ObjectStore:
         return StoreRefused(f"{self._root}: found no such bucket")
 
     def _waited_for(self, uri: str, call: Callable[[], T]) -> T:
-        """What `call` gives, sooner or later. Raises StoreRefused, or StoreSilent at the end of our
-        patience."""
+        """The result of `call`, repeated until the store answers. Raises StoreRefused, and
+        StoreSilent when the patience is over."""
         errors = self._obstore.exceptions
         started = time.monotonic()
         pause_s = 0.25
         while True:
             try:
-                found = call()
+                result = call()
             except (errors.AlreadyExistsError, FileExistsError):
                 self._answered = True
                 raise
@@ -184,7 +184,7 @@ class ObjectStore:
                 pause_s = min(2 * pause_s, 15.0)
             else:
                 self._answered = True
-                return found
+                return result
 
 
 class _Ranges(io.RawIOBase):
@@ -213,10 +213,10 @@ class _Ranges(io.RawIOBase):
         length = min(len(buffer), self._entry.size_bytes - self._at)
         if length <= 0:
             return 0
-        found = self._store.get_range(self._entry.uri, self._at, length)
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
+        content = self._store.get_range(self._entry.uri, self._at, length)
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
 
 
 def _connect(scheme: str, bucket: str) -> Any:
@@ -246,7 +246,7 @@ def _connect(scheme: str, bucket: str) -> Any:
 
 
 def _from_profile() -> dict[str, Any]:
-    """What ~/.aws says, where boto3 can read it."""
+    """Credentials of ~/.aws, where boto3 can read them."""
     try:
         import boto3
     except ImportError:
@@ -260,7 +260,7 @@ def _from_profile() -> dict[str, Any]:
 
 
 def _short(error: Exception) -> str:
-    """The first line of what the library says, without its inner life and without secrets."""
+    """The first line of the library's message, without its internals and without secrets."""
     text = str(error).partition("Debug source")[0].strip()
     code = re.search(r"<Code>(\w+)</Code>", text)
     line = text.partition("\n")[0].partition("<?xml")[0].strip()[:300]

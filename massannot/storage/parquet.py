@@ -1,20 +1,17 @@
-"""The one function that writes every Parquet file: equal rows give equal bytes.
+"""Parquet files of our tables: equal rows give equal bytes, and older versions are read.
 
-What decides the bytes: rows in key order, each row group combined into one chunk, groups of whole
-clips that close after 32 MiB of Arrow data, zstd 3, a page index, dictionaries for strings only and
-BYTE_STREAM_SPLIT for floats. How the rows were cut into `pieces` does not.
-
-Reading a table's file as the present version of its table, whichever version wrote it.
+The bytes are decided by the rows in key order, each row group combined into one chunk, groups of
+whole clips that close after 32 MiB of Arrow data, zstd 3, a page index, dictionaries for strings
+only and BYTE_STREAM_SPLIT for floats; not by the `pieces` in which the rows arrived.
 
 Within a version a table only gains nullable columns at its end: an older file gets them as null.
-From version N to N + 1 leads a function in the table's own file, `UPGRADES = {N: function}`.
+A function in the table's own file, `UPGRADES = {N: function}`, leads from version N to N + 1.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +24,8 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.errors import BadTable, NewerTable
 from massannot.storage import durable
+from massannot.tables import Upgrades, upgrades_of
 from massannot.tables._spec import TableSpec
-
-Upgrades = Mapping[int, Callable[[pa.Table], pa.Table]]
 
 
 def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Table:
@@ -37,23 +33,18 @@ def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Tab
 
     Raises BadTable for a file that is no Parquet, NewerTable for one from a newer massannot.
     """
-    rows_wanted = None if clip_id is None else [("clip_id", "==", clip_id)]
+    rows = None if clip_id is None else [("clip_id", "==", clip_id)]
     try:
-        found = pq.ParquetFile(path).schema_arrow
-        table = pq.read_table(path, filters=rows_wanted, partitioning=None)
+        schema = pq.ParquetFile(path).schema_arrow
+        table = pq.read_table(path, filters=rows, partitioning=None)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
-    table = table.replace_schema_metadata(found.metadata)
+    table = table.replace_schema_metadata(schema.metadata)
     try:
-        return upgraded(table, spec=tables.spec(name), upgrades=upgrades_of(name))
+        spec = tables.spec(name, schema=schema)
+        return upgraded(table, spec=spec, upgrades=upgrades_of(name))
     except BadTable as error:
         raise type(error)(f"{path}: {error}") from error
-
-
-def upgrades_of(name: str) -> Upgrades:
-    """The functions that lead to the present version of table `name`."""
-    found: Upgrades = getattr(importlib.import_module(f"massannot.tables.{name}"), "UPGRADES", {})
-    return found
 
 
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:
@@ -94,7 +85,7 @@ viewer refuses groups over 300 MB."""
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """What a file must still be when somebody reads it."""
+    """The state of a file that a later reader compares with."""
 
     rows: int
     size_bytes: int
@@ -234,5 +225,5 @@ def _offsets(array: pa.Array) -> npt.NDArray[np.int64]:
     buffer = array.buffers()[1]
     if len(array) == 0 or buffer is None:
         return np.zeros(len(array) + 1, np.int64)
-    found = np.frombuffer(buffer, np.int32, count=len(array) + 1, offset=4 * array.offset)
-    return found.astype(np.int64)
+    offsets = np.frombuffer(buffer, np.int32, count=len(array) + 1, offset=4 * array.offset)
+    return offsets.astype(np.int64)

@@ -1,7 +1,7 @@
-"""BucketPath: a file in a bucket under the few names of `pathlib.Path` that an output folder needs.
+"""BucketPath: a file in a bucket, with the methods of `pathlib.Path` that an output folder needs.
 
-So what is written and read below an output folder need not know where that is. A program that
-insists on a file of its own (Arrow, for instance) gets a local copy, fetched when it opens it.
+Code that writes and reads below an output folder need not know where that is. A library that
+insists on a local file (Arrow, for instance) gets a copy, fetched when it opens the path.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from massannot.storage.store import (
 )
 
 COPIES_BYTES = 4 << 30
-"""Local copies kept at most by one process; the oldest go first."""
+"""Local copies of one process at most; the oldest are deleted first."""
 
 
 def place(where: str | Path) -> Path:
-    """Where a user wants something to lie: a local path, or one in a bucket.
+    """The path that a user named: a local one, or one in a bucket.
 
     `s3://bucket/name` may have become the path s3:/bucket/name on its way here. Raises UsageError
     for an address that nothing can be written to."""
@@ -50,7 +50,8 @@ def place(where: str | Path) -> Path:
 
 
 def beside(file: str, name: str) -> str:
-    """What `name` means in a list or manifest: relative to that file, unless it is an address."""
+    """The address that `name` means in a list or manifest: relative to that file, unless it is an
+    address already."""
     if scheme_of(name) == "file":
         return local_path(name)
     if scheme_of(name) or os.path.isabs(name):
@@ -58,6 +59,16 @@ def beside(file: str, name: str) -> str:
     if scheme_of(file):
         return f"{file.rpartition('/')[0]}/{posixpath.normpath(name)}"
     return str(Path(file).parent / name)
+
+
+def resolved(uri: str, *, folder: str) -> str:
+    """The address for another working folder: a relative name starts from `folder`.
+
+    Tables keep the name as it was given; whoever opens the file in another process uses this one.
+    """
+    if scheme_of(uri) or os.path.isabs(uri):
+        return uri
+    return os.path.join(folder, uri)
 
 
 def lies_in(uri: str, root: str) -> bool:
@@ -70,7 +81,7 @@ def lies_in(uri: str, root: str) -> bool:
 
 
 class BucketPath(PosixPath):
-    """`str()` is its address. Folders are there when a file lies in them."""
+    """`str()` is its address. A folder exists when a file lies in it."""
 
     def __str__(self) -> str:
         scheme, *names = self.parts
@@ -134,7 +145,7 @@ def _copies() -> Path:
 
 
 def _local_copy(path: BucketPath) -> Path:
-    """A file of this process's own with what lies there now."""
+    """A local file of this process's own with the present content."""
     entry = path.store.head(str(path))
     name = hashlib.sha256(repr(entry).encode()).hexdigest()[:32]
     copy = _copies() / f"{name}{path.suffix}"
@@ -147,9 +158,9 @@ def _local_copy(path: BucketPath) -> Path:
 
 
 def _make_room(nbytes: int) -> None:
-    kept = sorted(_copies().iterdir(), key=lambda file: file.stat().st_mtime_ns)
-    total = sum(file.stat().st_size for file in kept) + nbytes
-    for file in kept:
+    copies = sorted(_copies().iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    total = sum(file.stat().st_size for file in copies) + nbytes
+    for file in copies:
         if total <= COPIES_BYTES:
             return
         total -= file.stat().st_size

@@ -1,11 +1,8 @@
-"""Store: where files lie, a local folder or a bucket, asked in one way.
+"""Store: local folders, buckets, the Hub and tars behind one protocol.
 
-Addresses are plain paths, file://, s3://, gs:// or hf:// (read only). Credentials come from the
-environment and the machine alone: an address that carries some is refused, and its secret is not
-repeated. Every kind of store is one file: folder_store, object_store, hub_store,
-webdataset.
-
-Local files as a store: see store.Store. Addresses are paths or file://.
+Addresses are plain paths, file://, s3://, gs://, hf:// (read only) or `path.tar#name`. Credentials
+come from the environment and the machine alone: an address that carries some is refused, and its
+secret is not repeated. Folders are read here; object_store, hub_store and tar_store hold the rest.
 """
 
 from __future__ import annotations
@@ -21,65 +18,6 @@ from typing import BinaryIO, Protocol
 
 from massannot.errors import NothingToRun, UsageError, VideoNotFound
 
-
-class FolderStore:
-    def list(self, folder: str) -> Iterator[Entry]:
-        found = []
-        for parent, _, files in os.walk(local_path(folder)):
-            found += [os.path.join(parent, name) for name in files]
-        yield from map(self.head, sorted(found))
-
-    def head(self, uri: str) -> Entry:
-        found = os.stat(local_path(uri))
-        return Entry(uri, found.st_size, found.st_mtime_ns, None)
-
-    def get(self, uri: str) -> bytes:
-        return Path(local_path(uri)).read_bytes()
-
-    def get_range(self, uri: str, start: int, length: int) -> bytes:
-        with self.open(uri) as file:
-            file.seek(start)
-            return file.read(length)
-
-    def open(self, uri: str) -> BinaryIO:
-        return open(local_path(uri), "rb")
-
-    def download(self, uri: str, path: Path) -> Entry:
-        shutil.copyfile(local_path(uri), path)
-        return self.head(uri)
-
-    def put(self, uri: str, content: bytes) -> None:
-        from massannot.storage import durable  # which asks stores
-
-        durable.write_over(Path(local_path(uri)), content)
-
-    def put_once(self, uri: str, content: bytes) -> bool:
-        from massannot.storage import durable
-
-        return durable.write_once(Path(local_path(uri)), content)
-
-    def upload(self, path: Path, uri: str) -> None:
-        from massannot.storage import durable
-
-        durable.copy_over(path, Path(local_path(uri)))
-
-    def copy(self, source: str, target: str) -> None:
-        self.upload(Path(local_path(source)), target)
-
-    def delete(self, uri: str) -> None:
-        Path(local_path(uri)).unlink(missing_ok=True)
-
-
-def local_path(uri: str) -> str:
-    """The path of a path or file:// address. Raises VideoNotFound for one on another host."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator or scheme.lower() != "file":
-        return uri
-    if not rest.startswith("/"):
-        raise VideoNotFound(f"{uri}: found a file address with a host, expected file:///path")
-    return rest
-
-
 BUCKETS = ("s3", "gs")
 """Schemes that can be read and written."""
 SCHEMES = (*BUCKETS, "hf")
@@ -92,27 +30,27 @@ class StoreRefused(NothingToRun):
 
 
 class StoreSilent(NothingToRun):
-    """It did not answer as long as was waited for it."""
+    """No answer, after having waited."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file as its store knows it. Two versions of a file differ in at least one field."""
+    """A file as its store lists it. Two versions of a file differ in at least one field."""
 
     uri: str
     size_bytes: int
     mtime_ns: int | None
-    """None where the store does not tell."""
+    """None where the store gives none."""
     etag: str | None
-    """None in a folder: there mtime_ns changes."""
+    """None in a folder, where mtime_ns changes instead."""
 
 
 class Store(Protocol):
-    """Files by address. A file that is not there is a FileNotFoundError. Raises StoreRefused, and
-    StoreSilent after having waited."""
+    """Files by address. A missing file is a FileNotFoundError. Raises StoreRefused, and StoreSilent
+    after having waited."""
 
     def list(self, folder: str) -> Iterator[Entry]:
-        """Every file below a folder, at any depth, sorted by address; none if it is not there."""
+        """Every file below a folder, at any depth, sorted by address; none if it does not exist."""
 
     def head(self, uri: str) -> Entry: ...
 
@@ -122,32 +60,32 @@ class Store(Protocol):
         """At most `length` bytes: fewer at the file's end."""
 
     def open(self, uri: str) -> BinaryIO:
-        """A file to read and seek in; fetches what is read, not the whole."""
+        """A file to read and seek in. Only the parts that are read are fetched."""
 
     def download(self, uri: str, path: Path) -> Entry:
-        """Write the whole file to `path`; returns what was fetched."""
+        """Write the whole file to `path`; returns the state that was fetched."""
 
     def put(self, uri: str, content: bytes) -> None:
-        """Write whole or not at all, over whatever is there."""
+        """Write whole or not at all, over an existing file."""
 
     def put_once(self, uri: str, content: bytes) -> bool:
-        """Write under a name that must not exist yet; False: somebody else was first."""
+        """Write under a name that must not exist yet; False: another writer was first."""
 
     def upload(self, path: Path, uri: str) -> None:
         """`put` of a local file of any size."""
 
     def copy(self, source: str, target: str) -> None:
-        """Within the store, over whatever is there."""
+        """Within the store, over an existing file."""
 
     def delete(self, uri: str) -> None:
-        """Harmless when it has gone."""
+        """Harmless when the file does not exist."""
 
 
 class ReadOnly:
-    """The writing half of a store that can only be read: it refuses, with a UsageError."""
+    """The writing half of a store that can only be read: each method raises UsageError."""
 
     refusal: str
-    """What was found, what was expected, and the way out."""
+    """The reason, and the way out."""
 
     def put(self, uri: str, content: bytes) -> None:
         raise UsageError(f"{uri}: {self.refusal}")
@@ -185,8 +123,18 @@ def store_of(uri: str) -> Store:
 
 def scheme_of(uri: str) -> str:
     """'s3' of s3://bucket/name; '' of a path."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
-    return found[1].lower() if found else ""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
+    return scheme[1].lower() if scheme else ""
+
+
+def local_path(uri: str) -> str:
+    """The path of a path or file:// address. Raises VideoNotFound for one on another host."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme.lower() != "file":
+        return uri
+    if not rest.startswith("/"):
+        raise VideoNotFound(f"{uri}: found a file address with a host, expected file:///path")
+    return rest
 
 
 def is_remote(uri: str) -> bool:
@@ -207,7 +155,7 @@ def refuse_credentials(uri: str) -> None:
 
 
 def without_secrets(text: str) -> str:
-    """A text as it may be shown: user:password@ and the queries of addresses become ***."""
+    """The text as it may be shown: user:password@ and the queries of addresses become ***."""
     text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@", r"\1***@", text)
     text = re.sub(
         r"(?i)([?&;](?:x-amz-|x-goog-)?"
@@ -216,6 +164,12 @@ def without_secrets(text: str) -> str:
         text,
     )
     return re.sub(r"\b(hf_[A-Za-z0-9]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,})\b", "***", text)
+
+
+def forget_connections() -> None:
+    """Buckets are asked for anew: endpoint or credentials in the environment have changed."""
+    _bucket.cache_clear()
+    _hub.cache_clear()
 
 
 @cache
@@ -241,11 +195,52 @@ def _hub() -> Store:
 
 @cache
 def _folder() -> Store:
-
     return FolderStore()
 
 
-def forget_connections() -> None:
-    """Buckets are asked for anew: endpoint or credentials in the environment have changed."""
-    _bucket.cache_clear()
-    _hub.cache_clear()
+class FolderStore:
+    def list(self, folder: str) -> Iterator[Entry]:
+        paths = []
+        for parent, _, files in os.walk(local_path(folder)):
+            paths += [os.path.join(parent, name) for name in files]
+        yield from map(self.head, sorted(paths))
+
+    def head(self, uri: str) -> Entry:
+        status = os.stat(local_path(uri))
+        return Entry(uri, status.st_size, status.st_mtime_ns, None)
+
+    def get(self, uri: str) -> bytes:
+        return Path(local_path(uri)).read_bytes()
+
+    def get_range(self, uri: str, start: int, length: int) -> bytes:
+        with self.open(uri) as file:
+            file.seek(start)
+            return file.read(length)
+
+    def open(self, uri: str) -> BinaryIO:
+        return open(local_path(uri), "rb")
+
+    def download(self, uri: str, path: Path) -> Entry:
+        shutil.copyfile(local_path(uri), path)
+        return self.head(uri)
+
+    def put(self, uri: str, content: bytes) -> None:
+        from massannot.storage import durable  # which imports stores
+
+        durable.write_over(Path(local_path(uri)), content)
+
+    def put_once(self, uri: str, content: bytes) -> bool:
+        from massannot.storage import durable
+
+        return durable.write_once(Path(local_path(uri)), content)
+
+    def upload(self, path: Path, uri: str) -> None:
+        from massannot.storage import durable
+
+        durable.copy_over(path, Path(local_path(uri)))
+
+    def copy(self, source: str, target: str) -> None:
+        self.upload(Path(local_path(source)), target)
+
+    def delete(self, uri: str) -> None:
+        Path(local_path(uri)).unlink(missing_ok=True)

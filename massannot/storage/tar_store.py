@@ -1,7 +1,6 @@
-"""Members of tars, `path.tar#name.mp4`, read where they lie.
+"""Members of tars, `path.tar#name.mp4`, read without unpacking.
 
-Nothing is unpacked: a tar's headers are read once, and afterwards a member's place is known from
-its etag.
+A tar's headers are read once; afterwards a member's offset is known from its etag.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _COPIED = 4 << 20
 
 @dataclass(frozen=True)
 class Member:
-    """Where a file lies in its tar."""
+    """The bytes of a file in its tar."""
 
     offset: int
     size_bytes: int
@@ -62,13 +61,13 @@ class MemberStore(ReadOnly):
         yield
 
     def head(self, uri: str) -> Entry:
-        """The etag is the tar's state and the place in it."""
+        """The etag is the tar's state, and the member's offset and size."""
         tar, name = split(uri)
-        found = store_of(tar).head(tar)
+        entry = store_of(tar).head(tar)
         member = members(tar).get(name)
         if member is None:
             raise FileNotFoundError(f"{uri}: the tar has no such file")
-        return _entry(uri, found, member)
+        return _entry(uri, entry, member)
 
     def get(self, uri: str) -> bytes:
         return self.get_range(uri, 0, self.head(uri).size_bytes)
@@ -83,12 +82,12 @@ class MemberStore(ReadOnly):
         return io.BytesIO(self.get(uri))
 
     def download(self, uri: str, path: Path, *, known: Entry | None = None) -> Entry:
-        """`known` is what was seen of it before: as long as the tar is the same, its headers need
-        not be read again."""
+        """`known` is an earlier state of the member: as long as the tar is the same, its headers
+        are not read again."""
         tar, name = split(uri)
-        found = store_of(tar).head(tar)
-        member = _place(known)
-        if member is None or known is None or _entry(uri, found, member).etag != known.etag:
+        entry = store_of(tar).head(tar)
+        member = _member(known)
+        if member is None or known is None or _entry(uri, entry, member).etag != known.etag:
             member = members(tar).get(name)
         if member is None:
             raise FileNotFoundError(f"{uri}: the tar has no such file")
@@ -96,7 +95,7 @@ class MemberStore(ReadOnly):
             for start in range(0, member.size_bytes, _COPIED):
                 length = min(_COPIED, member.size_bytes - start)
                 file.write(store_of(tar).get_range(tar, member.offset + start, length))
-        return _entry(uri, found, member)
+        return _entry(uri, entry, member)
 
 
 def is_member(uri: str) -> bool:
@@ -114,6 +113,6 @@ def _entry(uri: str, tar: Entry, member: Member) -> Entry:
     return Entry(uri, member.size_bytes, None, f"{state}@{member.offset}+{member.size_bytes}")
 
 
-def _place(known: Entry | None) -> Member | None:
-    found = re.search(r"@(\d+)\+(\d+)$", known.etag or "") if known else None
-    return Member(int(found[1]), int(found[2])) if found else None
+def _member(known: Entry | None) -> Member | None:
+    numbers = re.search(r"@(\d+)\+(\d+)$", known.etag or "") if known else None
+    return Member(int(numbers[1]), int(numbers[2])) if numbers else None

@@ -1,4 +1,4 @@
-"""What no single table can see: tables that contradict each other.
+"""Consistency of tables with each other, which no single table can check.
 
 A TableSpec checks cells, keys and order. Here: references that point nowhere, lists of another
 length than their clip, masks of another size than their picture, counts that do not count. All of
@@ -19,28 +19,28 @@ from massannot.geometry import rle
 from massannot.tables._spec import Reference, TableSpec
 
 
-def check(found: Mapping[str, pa.Table]) -> None:
+def check(given: Mapping[str, pa.Table]) -> None:
     """Refuse tables that break a specification or contradict each other. Raises BadTable."""
-    for problem in problems(found):
+    for problem in problems(given):
         raise BadTable(problem)
 
 
-def problems(found: Mapping[str, pa.Table]) -> Iterator[str]:
+def problems(given: Mapping[str, pa.Table]) -> Iterator[str]:
     """One sentence for each thing that is wrong, tables in alphabetical order.
 
-    A table that breaks its own specification is reported alone: nothing else is asked of it.
+    A table that breaks its own specification is reported alone, without further checks.
     """
     sound: dict[str, pa.Table] = {}
-    for name in sorted(found):
+    for name in sorted(given):
         try:
-            tables.spec(name).check(found[name])
+            tables.spec(name, schema=given[name].schema).check(given[name])
         except BadTable as error:
             yield str(error)
         else:
-            sound[name] = found[name]
-    broken = set(found) - set(sound)
+            sound[name] = given[name]
+    broken = set(given) - set(sound)
     for name, table in sound.items():
-        spec = tables.spec(name)
+        spec = tables.spec(name, schema=table.schema)
         for reference in spec.references:
             if reference.table not in broken:
                 yield from _dangling(spec, table, reference, sound.get(reference.table))
@@ -81,29 +81,29 @@ def _list_lengths(spec: TableSpec, table: pa.Table, clips: pa.Table) -> Iterator
         return
     expected = _of_clip(table, clips, "n_frames")
     for name in columns:
-        found = pc.list_value_length(table[name])
-        wrong = _where(pc.not_equal(found, expected))
+        lengths = pc.list_value_length(table[name])
+        wrong = _where(pc.not_equal(lengths, expected))
         if len(wrong):
             row = int(wrong[0])
             yield (
                 f"table {spec.name}, column {name!r}: {len(wrong)} lists of another length than "
-                f"their clip; row {row} has {found[row].as_py()} items, clip "
+                f"their clip; row {row} has {lengths[row].as_py()} items, clip "
                 f"{table['clip_id'][row].as_py()} has {expected[row].as_py()} frames"
             )
 
 
 def _frame_counts(clips: pa.Table, frames: pa.Table) -> Iterator[str]:
     counted = frames.group_by("clip_id").aggregate([("frame", "count"), ("frame", "max")])
-    found = clips.select(["clip_id", "n_frames"]).join(counted, keys="clip_id")
-    n_rows, last = pc.fill_null(found["frame_count"], 0), pc.fill_null(found["frame_max"], -1)
+    compared = clips.select(["clip_id", "n_frames"]).join(counted, keys="clip_id")
+    n_rows, last = pc.fill_null(compared["frame_count"], 0), pc.fill_null(compared["frame_max"], -1)
     wrong = pc.or_(
-        pc.not_equal(n_rows, found["n_frames"]),
-        pc.not_equal(last, pc.subtract(found["n_frames"], 1)),
+        pc.not_equal(n_rows, compared["n_frames"]),
+        pc.not_equal(last, pc.subtract(compared["n_frames"], 1)),
     )
     for row in _where(wrong)[:1]:
         yield (
-            f"table clips: clip {found['clip_id'][row].as_py()} says "
-            f"{found['n_frames'][row].as_py()} frames, table frames has {n_rows[row].as_py()}, "
+            f"table clips: clip {compared['clip_id'][row].as_py()} says "
+            f"{compared['n_frames'][row].as_py()} frames, table frames has {n_rows[row].as_py()}, "
             f"the last one number {last[row].as_py()}"
         )
 
@@ -138,13 +138,14 @@ def _entity_counts(phrases: pa.Table, entities: pa.Table) -> Iterator[str]:
     texts = phrases.select(["clip_id", "phrase", "text"])
     named = entities.select(["clip_id", "phrase", "entity"]).join(texts, ["clip_id", "phrase"])
     counted = named.group_by(["clip_id", "text"]).aggregate([("entity", "count")])
-    asked = phrases.select(["clip_id", "phrase", "text", "n_entities"])
-    found = asked.join(counted, keys=["clip_id", "text"])
-    n_rows = pc.fill_null(found["entity_count"], 0)
-    for row in _where(pc.not_equal(n_rows, found["n_entities"]))[:1]:
+    phrase_rows = phrases.select(["clip_id", "phrase", "text", "n_entities"])
+    compared = phrase_rows.join(counted, keys=["clip_id", "text"])
+    n_rows = pc.fill_null(compared["entity_count"], 0)
+    for row in _where(pc.not_equal(n_rows, compared["n_entities"]))[:1]:
         yield (
-            f"table phrases: phrase {found['phrase'][row]} of clip {found['clip_id'][row]} says "
-            f"{found['n_entities'][row]} entities, table entities has {n_rows[row]}"
+            f"table phrases: phrase {compared['phrase'][row]} of clip "
+            f"{compared['clip_id'][row]} says {compared['n_entities'][row]} entities, table "
+            f"entities has {n_rows[row]}"
         )
 
 

@@ -30,13 +30,13 @@ def file_name(spec: TableSpec) -> str:
 
 
 def drift(folder: Path, *, more: Mapping[str, str] = NO_MORE) -> list[str]:
-    """What differs between `folder` and the declarations, one sentence a file; empty: nothing.
+    """Differences between `folder` and the declarations, one sentence a file.
     `more`: file name to text of schemas that are generated elsewhere."""
     expected = {**schema_files(), **more}
-    found = {
+    existing = {
         path.name for path in folder.glob("*.json") if path.name.split(".")[0] in tables.names()
     }
-    wrong = [f"{name} is not declared any more" for name in sorted(found - set(expected))]
+    wrong = [f"{name} is not declared any more" for name in sorted(existing - set(expected))]
     for name, text in expected.items():
         path = folder / name
         if not path.exists():

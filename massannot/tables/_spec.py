@@ -40,13 +40,13 @@ POINT_STATES = ("measured", "interpolated", "absent")
 
 
 def list_of(item: pa.DataType) -> pa.DataType:
-    """A variable-size list whose items are never null unless the column says so."""
+    """A variable-size list whose items are never null unless the column allows it."""
     return pa.list_(pa.field("item", item))
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `doc` says what it means; unit and frame stand in the name or in `doc`."""
+    """One column; its unit and frame of reference stand in the name or in `doc`."""
 
     name: str
     type: pa.DataType
@@ -77,6 +77,34 @@ class TableSpec:
     doc: str
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
+
+    @classmethod
+    def from_schema(cls, schema: pa.Schema) -> TableSpec:
+        """The declaration that `schema()` wrote into a file, as far as it is there: without
+        references and the checks of single columns."""
+        metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
+        key = tuple(metadata["massannot.key"].split(","))
+        return cls(
+            name=metadata["massannot.table"],
+            version=int(metadata["massannot.version"]),
+            key=key,
+            doc=f"One row per {', '.join(key)}.",
+            columns=tuple(
+                Column(
+                    field.name,
+                    field.type,
+                    (field.metadata or {}).get(b"doc", b"").decode(),
+                    nullable=field.nullable,
+                )
+                for field in schema
+            ),
+        )
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether its rows belong to clips, whose stages write them; else to the videos of a shard,
+        whose worker does."""
+        return self.key[0] == "clip_id"
 
     def column(self, name: str) -> Column:
         for column in self.columns:
@@ -171,10 +199,10 @@ class TableSpec:
         self._check_key(table)
 
     def _check_version(self, table: pa.Table) -> None:
-        found = int((table.schema.metadata or {}).get(b"massannot.version", b"0"))
-        if found > self.version:
+        version = int((table.schema.metadata or {}).get(b"massannot.version", b"0"))
+        if version > self.version:
             raise NewerTable(
-                f"table {self.name} has version {found}; this massannot reads up to "
+                f"table {self.name} has version {version}; this massannot reads up to "
                 f"{self.version}: install a newer massannot"
             )
 
@@ -183,10 +211,10 @@ class TableSpec:
             index = table.schema.get_field_index(column.name)
             if index < 0:
                 raise BadTable(f"table {self.name}: column {column.name!r} is missing")
-            found = table.schema.field(index).type
-            if found != column.type:
+            actual = table.schema.field(index).type
+            if actual != column.type:
                 raise BadTable(
-                    f"table {self.name}, column {column.name!r}: found {found}, "
+                    f"table {self.name}, column {column.name!r}: found {actual}, "
                     f"expected {column.type}"
                 )
 

@@ -1,10 +1,11 @@
-"""ByteBudget: how many bytes of decoded pictures one worker may hold at a time.
+"""ByteBudget: a limit on the bytes of decoded pictures that one worker holds at a time.
 
 Bytes are first *reserved* by a reader for a clip in the making, then *delivered* to the consumer,
-then *released* by it. A reader waits while the budget is full and somebody can still release. It
-never waits for itself: where nothing is delivered and every other reader waits too, the
-reservation is granted although it exceeds the limit (one clip larger than the budget, or
-overlapping spans decoded in one pass), because waiting would be for ever.
+then *released* by the consumer. Bytes that a forgotten view still shows after the release are
+*viewed*: they count until the view goes. A reader waits while the budget is full and a release can
+still come. Where nothing is delivered and every other reader waits too, the reservation is granted
+although it exceeds the limit (one clip larger than the budget, or overlapping spans decoded in one
+pass), because waiting would be for ever.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ class ByteBudget:
         self._reserved: Counter[Hashable] = Counter()
         self._waiting: set[Hashable] = set()
         self._delivered = 0
+        self._viewed = 0
 
     @property
     def held_bytes(self) -> int:
-        """Bytes reserved or delivered and not yet released."""
+        """Bytes reserved, delivered and not yet released, or still viewed."""
         with self._changed:
             return self._held()
 
@@ -56,32 +58,39 @@ class ByteBudget:
             return True
 
     def deliver(self, nbytes: int, *, reader: Hashable) -> None:
-        """The reader's clip of `nbytes` now belongs to the consumer."""
+        """Pass the reader's clip of `nbytes` to the consumer."""
         with self._changed:
             self._reserved[reader] -= nbytes
             self._delivered += nbytes
             self._changed.notify_all()
 
-    def release(self, nbytes: int) -> None:
-        """The consumer gave a delivered clip back."""
+    def release(self, nbytes: int, *, viewed: bool = False) -> None:
+        """Free a delivered clip that the consumer gave back; `viewed`: once `view_ended`."""
         with self._changed:
             self._delivered -= nbytes
+            self._viewed += nbytes if viewed else 0
+            self._changed.notify_all()
+
+    def view_ended(self, nbytes: int) -> None:
+        """The last view of a clip that was released is gone."""
+        with self._changed:
+            self._viewed -= nbytes
             self._changed.notify_all()
 
     def give_back(self, *, reader: Hashable) -> None:
-        """`reader` has ended: what it reserved and did not use is free."""
+        """Free the unused reservations of `reader`, which has ended."""
         with self._changed:
             self._reserved.pop(reader, None)
             self._changed.notify_all()
 
     def _held(self) -> int:
-        return sum(self._reserved.values()) + self._delivered
+        return sum(self._reserved.values()) + self._delivered + self._viewed
 
     def _fits(self, nbytes: int) -> bool:
         return self.limit_bytes is None or self._held() + nbytes <= self.limit_bytes
 
     def _stuck(self, reader: Hashable) -> bool:
-        """Nobody could release anything while `reader` waits."""
+        """Whether no release can come while `reader` waits."""
         working = [
             other
             for other, nbytes in self._reserved.items()

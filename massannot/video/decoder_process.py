@@ -1,4 +1,4 @@
-"""The decoder process and its protocol: pictures come as descriptors, the rest as small messages.
+"""The decoder process and its protocol: pictures as descriptors, the rest as small messages.
 
 A crash or a hang in a codec costs one video, not the models in the parent's memory. Messages are
 pickled plain values between two processes of one program, over a socket pair; a clip's descriptor
@@ -14,7 +14,6 @@ import pickle
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import traceback
@@ -23,13 +22,14 @@ from typing import Any, BinaryIO
 
 from massannot.clip import SharedPixels
 from massannot.errors import ClipError, DecoderCrashed, NothingToRun
+from massannot.video.child_process import start_child
 from massannot.video.decoding import DecodedClip, DecodeJob, Opened, decode
 from massannot.video.header import probe
 
 _HEADER = 8
 _BEAT_S = 0.5
 _START_S = 60.0
-"""What a process may need to start on a busy machine, before it says its first word."""
+"""A process may need so long to start on a busy machine, until its first message."""
 _PROGRAM = """
 import sys
 from massannot.video.decoder_process import serve
@@ -46,7 +46,7 @@ class ProbeJob:
 
 @dataclass(frozen=True)
 class Hello:
-    """The process has started and imported what it needs."""
+    """The process has started, and its imports are done."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Broken:
+class JobFailed:
     """The job ended with this error."""
 
     error: ClipError
@@ -80,21 +80,12 @@ class DecoderProcess:
 
     def __init__(self) -> None:
         self._log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as we do
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-                    "OPENBLAS_NUM_THREADS": "1",  # numpy would start one per core, for nothing
-                },
-            )
-        self._socket = ours
+        self._socket, self._process = start_child(
+            lambda descriptor: ["-P", "-c", _PROGRAM, str(descriptor), str(os.getpid())],
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            variables={"OPENBLAS_NUM_THREADS": "1"},  # numpy would start one per core, for nothing
+        )
         self.n_jobs = 0
         self._greeted = False
 
@@ -112,7 +103,7 @@ class DecoderProcess:
         self._send(Grant(nbytes))
 
     def receive(self, *, silence_s: float) -> tuple[Any, SharedPixels | None]:
-        """The next message, with pictures if it is a DecodedClip; beats are swallowed.
+        """The next message but beats, with pictures if it is a DecodedClip.
 
         Raises DecoderCrashed if the process died or said nothing for `silence_s`, NothingToRun if
         it never started.
@@ -154,21 +145,21 @@ class DecoderProcess:
             raise self._died() from error
 
     def _died(self) -> ClipError | NothingToRun:
-        """What to raise when the socket is closed from the other side."""
+        """The exception for a socket that was closed from the other side."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         code = self._process.poll()
         self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - 2000))
-        said = self._log.read().decode(errors="replace").strip().rpartition("\n")[2]
+        log_line = self._log.read().decode(errors="replace").strip().rpartition("\n")[2]
         self.kill()
         if not self._greeted:
             return NothingToRun(
-                f"the decoder process could not start (exit code {code}): {said or 'no message'}; "
-                "run massannot doctor"
+                f"the decoder process could not start (exit code {code}): "
+                f"{log_line or 'no message'}; run massannot doctor"
             )
         how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
         return DecoderCrashed(
-            f"{self._path}: the decoder process died ({how}{'; ' + said if said else ''}), "
+            f"{self._path}: the decoder process died ({'; '.join(filter(None, (how, log_line)))}), "
             "expected it to finish the video"
         )
 
@@ -177,7 +168,10 @@ def serve(descriptor: int, *, parent: int) -> None:
     """The process's own loop: one job after another until the parent goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with socket.socket(fileno=descriptor) as wire, contextlib.suppress(EOFError, BrokenPipeError):
+    with (
+        socket.socket(fileno=descriptor) as wire,
+        contextlib.suppress(EOFError, BrokenPipeError),
+    ):
         _send(wire, Hello())
         while True:
             job, _ = _receive(wire)
@@ -190,12 +184,12 @@ def _answer(job: DecodeJob | ProbeJob, outbox: _Wire) -> object:
     try:
         return probe(job.path) if isinstance(job, ProbeJob) else decode(job, outbox)
     except ClipError as error:
-        return Broken(type(error)(str(error)))
+        return JobFailed(type(error)(str(error)))
     except (EOFError, BrokenPipeError):
         raise
-    except Exception as error:  # nobody knows what files can do to a codec's binding
+    except Exception as error:  # a codec's binding may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Broken(
+        return JobFailed(
             DecoderCrashed(
                 f"{job.path}: found {type(error).__name__}: {error} (in {where.name}, "
                 f"{os.path.basename(where.filename)}:{where.lineno}), expected frames or the "

@@ -1,4 +1,4 @@
-"""From a file to finished clips: the loop over frames. Runs in the decoder process.
+"""Decoding: from a file to finished clips, the loop over frames. Runs in the decoder process.
 
 Every frame is decoded once, forward, without seeking (seeks land on wrong frames in open-GOP, HEVC,
 TS and trimmed files); spans are cut on the way, and their pictures written into anonymous shared
@@ -33,7 +33,7 @@ from massannot.video.video_id import video_id
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """What to read and how to cut it; plain values, sent to the decoder process."""
+    """A file and how to cut it; plain values, sent to the decoder process."""
 
     path: str
     spans: tuple[tuple[Fraction | None, Fraction | None], ...]
@@ -45,7 +45,7 @@ class DecodeJob:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the first shown frame settles."""
+    """Facts about a video that its first shown frame settles."""
 
     header: Header
     video_id: str
@@ -83,7 +83,7 @@ class DecodedClip:
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known when reading stopped. Counts are None where it stopped before the end."""
+    """Facts about a video when reading stopped. Counts are None where it stopped early."""
 
     n_frames: int | None
     duration_s: float | None
@@ -93,7 +93,7 @@ class Ending:
 
 
 class Outbox(Protocol):
-    """Where results go: the other end of the decoder process."""
+    """The receiver of results: the parent of the decoder process."""
 
     def opened(self, opened: Opened) -> None: ...
 
@@ -106,7 +106,7 @@ class Outbox(Protocol):
         """Hand over a finished clip; the descriptor is closed by the caller."""
 
     def beat(self) -> None:
-        """Still alive; called at least once per packet or block."""
+        """Report life; called at least once per packet or block."""
 
 
 def decode(job: DecodeJob, outbox: Outbox) -> Ending:
@@ -128,22 +128,22 @@ def decode(job: DecodeJob, outbox: Outbox) -> Ending:
     return ending
 
 
-def _refuse_changed(job: DecodeJob, found: os.stat_result) -> None:
-    if job.expected_size is not None and found.st_size != job.expected_size:
+def _refuse_changed(job: DecodeJob, status: os.stat_result) -> None:
+    if job.expected_size is not None and status.st_size != job.expected_size:
         raise VideoChanged(
-            f"{job.path}: found {found.st_size} bytes, expected {job.expected_size} as planned; "
+            f"{job.path}: found {status.st_size} bytes, expected {job.expected_size} as planned; "
             "plan again"
         )
-    if job.expected_mtime_ns is not None and found.st_mtime_ns != job.expected_mtime_ns:
+    if job.expected_mtime_ns is not None and status.st_mtime_ns != job.expected_mtime_ns:
         raise VideoChanged(
-            f"{job.path}: found modification time {found.st_mtime_ns} ns, expected "
+            f"{job.path}: found modification time {status.st_mtime_ns} ns, expected "
             f"{job.expected_mtime_ns} as planned; plan again"
         )
 
 
 @dataclass
 class _Making:
-    """A clip in the making: where its pictures go and what is noted of them."""
+    """A clip in the making: the memory of its pictures, and a row of facts for each."""
 
     cut: Cut
     descriptor: int
@@ -214,7 +214,7 @@ class _Decoding:
             raise UnsupportedCodec(f"{self.job.path}: {error}") from error
 
     def _begin(self, frame: av.VideoFrame, look: Look, size: tuple[int, int]) -> SpanCutter:
-        """The first shown frame: tell what the video is, and start cutting."""
+        """Report the video's facts at its first shown frame, and start cutting."""
         self.size = size
         aspect = self.header.sample_aspect
         self.outbox.opened(

@@ -1,4 +1,4 @@
-"""Opening a video file: its container, its stream, what the header claims; and why it cannot be.
+"""Header: the container and stream of a video file, and its claims before anything is decoded.
 
 Each way in which a path is not a video has its own exception. Runs in the decoder process.
 """
@@ -6,7 +6,9 @@ Each way in which a path is not a video has its own exception. Runs in the decod
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
@@ -30,7 +32,7 @@ from massannot.storage.store import Entry, Store, StoreRefused, is_remote, store
 
 @dataclass(frozen=True)
 class Header:
-    """What the container claims, before any frame is decoded. Sizes are those stored, unrotated."""
+    """Claims of the container, before any frame is decoded. Sizes are as stored, unrotated."""
 
     size_bytes: int
     mtime_ns: int
@@ -47,8 +49,12 @@ class Header:
 
 
 HEADER_BYTES = 3 << 20
-"""What may be read of a file that has to be fetched, to see its header."""
+"""As much is read of a file in a bucket or a tar to see its header."""
 _SPARING = {"probesize": str(1 << 20)}
+LONGER_THAN_FILMS, LONGER_THAN_PICTURES = 10, 2
+"""A stream so many times as long as the preferred one is the film, and the other its cover."""
+PICTURE_CODECS = frozenset({"bmp", "gif", "jpeg2000", "mjpeg", "png", "tiff", "webp"})
+"""Codecs of covers. Films have them too, but then the file names a length."""
 
 
 class HeaderTooLong(BadVideo):
@@ -58,7 +64,7 @@ class HeaderTooLong(BadVideo):
 
 
 def probe(path: str) -> Header:
-    """The header of a file, here or elsewhere. Raises BadVideo."""
+    """The header of a file on disk, in a bucket or in a tar. Raises BadVideo."""
     if is_remote(path):
         return _probe_elsewhere(path)
     with open_file(path) as file, open_container(path) as container:
@@ -69,11 +75,11 @@ def probe(path: str) -> Header:
 def open_file(path: str) -> BinaryIO:
     """The file at `path`. Raises the BadVideo that says why there is none."""
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
             raise NotAFile(f"{path}: found {kind}, expected a video file")
-        if found.st_size == 0:
+        if status.st_size == 0:
             raise EmptyFile(f"{path}: found 0 bytes, expected a video file")
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -84,7 +90,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def _probe_elsewhere(uri: str) -> Header:
-    """A file in a bucket or a tar: only the pieces that say something are fetched."""
+    """The header of a file in a bucket or a tar: only the blocks that hold it are fetched."""
     store = store_of(uri)
     try:
         entry = store.head(uri)
@@ -121,9 +127,9 @@ class _Pieces:
 
     def read(self, size: int) -> bytes:
         number, skipped = divmod(self._at, self.BLOCK)
-        found = self._block(number)[skipped : skipped + size]
-        self._at += len(found)
-        return found
+        content = self._block(number)[skipped : skipped + size]
+        self._at += len(content)
+        return content
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._entry.size_bytes}
@@ -146,9 +152,9 @@ class _Pieces:
 
 def open_container(path: str, file: _Pieces | None = None) -> av.container.InputContainer:
     """The demuxer. Raises NotAVideo. Playlists cannot reach the network or other protocols.
-    Of `file` only as much is read as its header needs; otherwise `path` is opened."""
+    With `file`, only as much of it is read as the header needs; else `path` is opened."""
     av.logging.set_level(av.logging.ERROR)
-    with av.logging.Capture(local=False) as said:
+    with av.logging.Capture(local=False) as log:
         try:
             return av.open(
                 file or f"file:{path}",  # so that no name is taken for an address
@@ -158,7 +164,7 @@ def open_container(path: str, file: _Pieces | None = None) -> av.container.Input
             )
         except (av.error.FFmpegError, ValueError) as error:
             what = getattr(error, "strerror", None) or str(error)
-            why = f" ({said[-1][2].strip()})" if said else ""
+            why = f" ({log[-1][2].strip()})" if log else ""
             raise NotAVideo(
                 f"{path}: found {what}{why}, expected a video container (mp4, mov, mkv, webm, ts, "
                 "avi ...)"
@@ -168,14 +174,17 @@ def open_container(path: str, file: _Pieces | None = None) -> av.container.Input
 
 
 def video_stream(path: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The stream to read: the default one, else the first. Raises NoVideoStream and others."""
+    """The stream to read: the default one, else the first, but a film before a still picture.
+
+    Raises NoVideoStream, UnsupportedCodec.
+    """
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
         raise NoVideoStream(f"{path}: found {', '.join(kinds)}, expected a video stream")
     default = [s for s in streams if s.disposition & av.stream.Disposition.default]
-    stream = (default or streams)[0]
+    stream = _film((default or streams)[0], streams, container)
     if stream.codec_context is None:
         raise UnsupportedCodec(
             f"{path}: found a video stream for whose codec this FFmpeg has no decoder, expected "
@@ -184,11 +193,45 @@ def video_stream(path: str, container: av.container.InputContainer) -> av.video.
     return stream
 
 
+def _film(
+    preferred: av.video.stream.VideoStream,
+    streams: Sequence[av.video.stream.VideoStream],
+    container: av.container.InputContainer,
+) -> av.video.stream.VideoStream:
+    """The longest stream where the preferred one is a still beside it: many writers put a cover
+    first and do not mark it, and most make the first stream the default."""
+    if all(stream.frames for stream in streams):  # a cover may be "shown" as long as the film
+        lengths = [float(stream.frames) for stream in streams]
+    else:
+        lengths = [_length_s(stream, container) for stream in streams]
+    longest, own = max(lengths), lengths[streams.index(preferred)]
+    times = LONGER_THAN_PICTURES if _has_picture_codec(preferred) else LONGER_THAN_FILMS
+    film = streams[lengths.index(longest)]
+    is_longer = longest > own and longest >= times * own
+    return film if is_longer and film.codec_context is not None else preferred
+
+
+def _length_s(stream: av.video.stream.VideoStream, container: av.container.InputContainer) -> float:
+    """Length in seconds: its own, else 0 for a picture and the file's for a film."""
+    if stream.duration is not None and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:  # Matroska
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    if stream.average_rate is None or _has_picture_codec(stream):
+        return 0.0
+    return (container.duration or 0) / av.time_base
+
+
+def _has_picture_codec(stream: av.video.stream.VideoStream) -> bool:
+    return stream.codec_context is not None and stream.codec_context.name in PICTURE_CODECS
+
+
 def header_of(
     path: str,
     container: av.container.InputContainer,
     stream: av.video.stream.VideoStream,
-    found: os.stat_result | Entry,
+    state: os.stat_result | Entry,
 ) -> Header:
     if not stream.time_base:
         raise NotAVideo(f"{path}: found a video stream without a time base, expected one")
@@ -199,8 +242,8 @@ def header_of(
         duration_s = container.duration / av.time_base
     context = stream.codec_context
     return Header(
-        size_bytes=found.size_bytes if isinstance(found, Entry) else found.st_size,
-        mtime_ns=(found.mtime_ns or 0) if isinstance(found, Entry) else found.st_mtime_ns,
+        size_bytes=state.size_bytes if isinstance(state, Entry) else state.st_size,
+        mtime_ns=(state.mtime_ns or 0) if isinstance(state, Entry) else state.st_mtime_ns,
         container=container.format.name,
         codec=context.codec.canonical_name,
         pixel_format=context.pix_fmt,

@@ -1,8 +1,9 @@
 """Reading videos: spans in, clips out, in one forward pass; pictures lie in shared memory.
 
-Another process decodes (see decoder_process.py): what crashes or hangs there is a DecoderCrashed
-here. While the caller works on a clip, the process is at the next one, as far as the ByteBudget
-allows. Pictures are given back with `release`, at the latest when nobody refers to the clip.
+Another process decodes (see decoder_process.py): its crash or hang is a DecoderCrashed here. While
+the caller works on a clip, the process decodes the next one, as far as the ByteBudget allows.
+`release` gives a clip's pictures back; garbage collection of the clip does too. Where a view of
+`frames.pixels_THWC` still shows them, they go with that view.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,56 +24,28 @@ import pyarrow as pa
 from massannot import tables
 from massannot.clip import Clip, Frames, SharedPixels, Video
 from massannot.errors import ClipError, UsageError, VideoNotFound
-from massannot.inputs.span import Span as Span
-from massannot.inputs.span import united
+from massannot.inputs.span import Span, VideoSource, united
 from massannot.storage.fetch import fetched
+from massannot.storage.path import resolved
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.decoder_process import Broken, DecoderProcess, Need, ProbeJob
+from massannot.video.decoder_process import DecoderProcess, JobFailed, Need, ProbeJob
 from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
 from massannot.video.header import Header
-from massannot.video.sampling import CutRules
+from massannot.video.sampling import Sampling, exact
 from massannot.video.video_id import clip_id
 
 SILENCE_S = 60.0
-"""A decoder process that says nothing for so long hangs: it beats twice a second."""
+"""A decoder process that sends nothing for so long hangs: it beats twice a second."""
 FETCH_SILENCE_S = 900.0
-"""The same while it waits for a store."""
+"""The same for one that waits for a store."""
 _JOBS_PER_PROCESS = 1000
 """A process is replaced after so many videos, whatever its codecs may have leaked."""
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Which frames are annotated, and at which size."""
-
-    fps: float | None = 10.0
-    """Frames a second; None: all. Never above the source."""
-    clip_s: float = 20.0
-    """Where no span is given, a clip is cut every so many seconds of presentation time."""
-    max_frames: int = 256
-    """Annotated frames a clip; then it is cut. Bounds memory and every per-frame list."""
-    long_side: int = 1280
-    """Pictures are shrunk until their longer side is at most this: larger than any model sees."""
-
-    def __post_init__(self) -> None:
-        if (
-            not (self.fps is None or 0 < self.fps < float("inf"))
-            or not 0 < self.clip_s < float("inf")
-            or self.max_frames < 1
-            or self.long_side < 1
-        ):
-            raise UsageError(f"{self}: expected numbers above 0; fps None for all frames")
-
-    @property
-    def name(self) -> str:
-        """How frames are chosen, as in the table `clips`: 'all' or frames a second."""
-        return "all" if self.fps is None else _decimal(self.fps)
-
-
 @dataclass(frozen=True, eq=False)
 class VideoEnd:
-    """Yielded last: what is known only at the end."""
+    """The end of a video, with the facts that only reading it to the end gives."""
 
     video: Video
     """n_frames, duration_s and variable_rate are None where no span needed the rest."""
@@ -82,70 +54,66 @@ class VideoEnd:
 
 
 def read_clips(
-    uri: str,
+    video: VideoSource | str,
     *,
-    spans: Sequence[Span] = (Span(),),
     sampling: Sampling = Sampling(),
-    source_id: str | None = None,
-    license: str | None = None,
-    expected_size: int | None = None,
-    expected_mtime_ns: int | None = None,
-    expected_etag: str | None = None,
     memory: ByteBudget | None = None,
     silence_s: float = SILENCE_S,
+    folder: str | None = None,
 ) -> Iterator[Clip | VideoEnd]:
-    """The clips of a file's spans, each as soon as it is complete; a VideoEnd last. A file in a
-    bucket or a tar is fetched first, and its copy is gone at the end.
+    """The clips of a video's spans, each as soon as it is complete; a VideoEnd last. A file in a
+    bucket or a tar is fetched first, and its copy is deleted at the end.
 
-    A clip's `frames` are uint8 RGB (T, H, W, 3), its table `frames` is written; give it back with
-    `release`. `clip.video` is what was known by then. `memory` is shared by the readers of one
-    worker; None: no limit, but never more than one clip ahead of the caller.
+    `video` may be an address alone: the whole file, in whatever state. A clip's `frames` are uint8
+    RGB (T, H, W, 3), its table `frames` is written; give it back with `release`. `clip.video` holds
+    the facts known by then. `memory` is shared by the readers of one worker; None: no limit, but
+    never more than one clip ahead of the caller. `folder`: where relative names start; None: in the
+    working folder. Tables keep the name as it was given.
 
     Raises BadVideo (its subclass says why) at the first `next` where nothing could be read, later
     where the process died or the file changed; UsageError for an address of an unknown kind,
     StoreSilent where a bucket did not answer for long.
     """
-    with contextlib.ExitStack() as stack:
-        path = uri
-        if is_remote(uri):
-            path = stack.enter_context(fetched(uri, size_bytes=expected_size, etag=expected_etag))
-            expected_mtime_ns = None
-        job = _job(path, spans, sampling, expected_size, expected_mtime_ns)
-        yield from _read(uri, job, spans, sampling, source_id, license, memory, silence_s)
+    source = VideoSource(video) if isinstance(video, str) else video
+    budget = memory if memory is not None else ByteBudget()
+    with _local_copy(source, folder) as local:
+        yield from _read(source, _job(local, sampling), sampling, budget, silence_s)
 
 
-def _job(
-    path: str,
-    spans: Sequence[Span],
-    sampling: Sampling,
-    expected_size: int | None,
-    expected_mtime_ns: int | None,
-) -> DecodeJob:
+@contextlib.contextmanager
+def _local_copy(source: VideoSource, folder: str | None) -> Iterator[VideoSource]:
+    """The same video as a local file. A copy has the planned state, but no time of change."""
+    address = source.uri if folder is None else resolved(source.uri, folder=folder)
+    if is_remote(address):
+        with fetched(address, size_bytes=source.size_bytes, etag=source.etag) as path:
+            yield replace(source, uri=path, mtime_ns=None)
+    else:
+        yield replace(source, uri=_local_path(address))
+
+
+def _job(local: VideoSource, sampling: Sampling) -> DecodeJob:
     return DecodeJob(
-        path=_local_path(path),
-        spans=tuple((_exact(span.start_s), _exact(span.end_s)) for span in spans),
-        rules=CutRules(
-            fps=_exact(sampling.fps),
-            clip_s=Fraction(_decimal(sampling.clip_s)),
-            max_frames=sampling.max_frames,
-        ),
+        path=local.uri,
+        spans=tuple((exact(span.start_s), exact(span.end_s)) for span in _spans(local)),
+        rules=sampling.cut_rules,
         long_side=sampling.long_side,
-        expected_size=expected_size,
-        expected_mtime_ns=expected_mtime_ns,
+        expected_size=local.size_bytes,
+        expected_mtime_ns=local.mtime_ns,
     )
 
 
+def _spans(source: VideoSource) -> tuple[Span, ...]:
+    return source.spans or (Span(),)
+
+
 def _read(
-    uri: str,
+    source: VideoSource,
     job: DecodeJob,
-    spans: Sequence[Span],
     sampling: Sampling,
-    source_id: str | None,
-    license: str | None,
-    memory: ByteBudget | None,
+    budget: ByteBudget,
     silence_s: float,
 ) -> Iterator[Clip | VideoEnd]:
-    reader = _Reader(memory if memory is not None else ByteBudget())
+    reader, spans = _Reader(budget), _spans(source)
     process = _POOL.take()
     finished = False
     try:
@@ -161,7 +129,7 @@ def _read(
             elif isinstance(message, DecodedClip):
                 assert opened is not None
                 assert pixels is not None
-                video = _video(uri, opened, source_id, license, damaged=message.damaged_so_far)
+                video = _video(source, opened, damaged=message.damaged_so_far)
                 span = united([spans[index] for index in message.spans])
                 clip = _clip(message, pixels, video, span, sampling)
                 reader.hand_over(clip.frames, pixels)
@@ -172,25 +140,26 @@ def _read(
             elif isinstance(message, Ending):
                 assert opened is not None
                 finished = True
-                video = _video(uri, opened, source_id, license, ending=message)
+                video = _video(source, opened, ending=message)
                 yield VideoEnd(
-                    video, tuple((n, _as_given(e, job.path, uri)) for n, e in message.failures)
+                    video,
+                    tuple((n, _as_given(e, job.path, source.uri)) for n, e in message.failures),
                 )
                 return
             else:
-                assert isinstance(message, Broken)
+                assert isinstance(message, JobFailed)
                 finished = True
                 raise message.error
     except ClipError as error:
-        raise _as_given(error, job.path, uri) from error
+        raise _as_given(error, job.path, source.uri) from error
     finally:
         reader.budget.give_back(reader=reader)
         _POOL.give_back(process, reusable=finished)
 
 
 def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
-    """What a file's header claims, without decoding. Raises BadVideo; see read_clips. Of a file in
-    a bucket or a tar at most open_video.HEADER_BYTES are fetched."""
+    """The claims of a file's header, without decoding. Raises BadVideo; see read_clips. At most
+    header.HEADER_BYTES of a file in a bucket or a tar are fetched."""
     if is_remote(uri):
         silence_s = max(silence_s, FETCH_SILENCE_S)
     process = _POOL.take()
@@ -203,13 +172,14 @@ def probe(uri: str, *, silence_s: float = SILENCE_S) -> Header:
         _POOL.give_back(process, reusable=finished)
     if isinstance(answer, Header):
         return answer
-    assert isinstance(answer, Broken)
+    assert isinstance(answer, JobFailed)
     raise answer.error
 
 
 def release(clip: Clip) -> None:
     """Give a clip's pictures back to its budget. Its frames keep their shape and lose their
-    content; calling it again does nothing."""
+    content; views that were taken before keep theirs, and the memory. Calling it again does
+    nothing."""
     clip.frames.forget()
     blank = np.broadcast_to(np.uint8(0), clip.frames.pixels_THWC.shape)
     object.__setattr__(clip.frames, "pixels_THWC", blank)
@@ -224,20 +194,22 @@ _HELD: weakref.WeakKeyDictionary[Frames, weakref.finalize[..., Frames]] = (
 
 
 class _Reader:
-    """One pass's account in the budget."""
+    """The account of one pass in the budget."""
 
     def __init__(self, budget: ByteBudget) -> None:
         self.budget = budget
 
     def hand_over(self, frames: Frames, pixels: SharedPixels) -> None:
-        """From now on the bytes are the caller's, until it releases or forgets the clip."""
+        """The bytes belong to the caller until it releases or forgets the clip."""
         self.budget.deliver(pixels.nbytes, reader=self)
-        _HELD[frames] = weakref.finalize(frames, _let_go, pixels, self.budget, pixels.nbytes)
+        _HELD[frames] = weakref.finalize(frames, _let_go, pixels, self.budget)
 
 
-def _let_go(pixels: SharedPixels, budget: ByteBudget, nbytes: int) -> None:
-    pixels.close()
-    budget.release(nbytes)
+def _let_go(pixels: SharedPixels, budget: ByteBudget) -> None:
+    memory = pixels.close()
+    budget.release(pixels.nbytes, viewed=memory is not None)
+    if memory is not None:
+        weakref.finalize(memory, budget.view_ended, pixels.nbytes).atexit = False
 
 
 class _Pool:
@@ -287,33 +259,22 @@ def _local_path(uri: str) -> str:
 
 
 def _as_given(error: ClipError, path: str, uri: str) -> ClipError:
-    """The error with the file named as it was asked for."""
+    """The error with the file under the name that the caller gave."""
     return type(error)(str(error).replace(path, uri))
 
 
-def _decimal(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _exact(value: float | None) -> Fraction | None:
-    """The decimal number that was written, as a fraction: 0.1 is one tenth."""
-    return None if value is None else Fraction(_decimal(value))
-
-
 def _video(
-    uri: str,
+    source: VideoSource,
     opened: Opened,
-    source_id: str | None,
-    license: str | None,
     *,
     damaged: bool = False,
     ending: Ending | None = None,
 ) -> Video:
     header = opened.header
     return Video(
-        uri=uri,
+        uri=source.uri,
         video_id=opened.video_id,
-        source_id=source_id,
+        source_id=source.source_id,
         size_bytes=header.size_bytes,
         container=header.container,
         codec=header.codec,
@@ -330,7 +291,7 @@ def _video(
         n_frames=None if ending is None else ending.n_frames,
         variable_rate=None if ending is None else ending.variable_rate,
         damaged=damaged if ending is None else ending.damaged,
-        license=license,
+        license=source.license,
     )
 
 
@@ -376,7 +337,7 @@ def _clip(
 
 
 def _questions_table(identity: str, span: Span) -> dict[str, pa.Table]:
-    """Which questions this clip answers, where there are any."""
+    """The table `questions` of a clip, where its span has questions that can be asked."""
     rows = [q.row(clip_ids=(identity,)) for q in span.questions if q.problem is None]
     return {"questions": tables.spec("questions").from_rows(rows)} if rows else {}
 

@@ -1,18 +1,94 @@
-"""Which clips a frame belongs to, decided from its presentation time alone, in exact arithmetic.
+"""Sampling: which frames are annotated, and the clips that they belong to.
 
-Target k of a clip lies k / fps after the clip's start and is taken by the first frame at or after
-it; no frame is taken twice by a clip. All times are rounded DOWN to whole pts units, so that a
-30 fps film whose times a container rounded to milliseconds (0, 33, 67, 100) still gives every
-frame at 30 fps. A span with an end is one clip; one without is cut every `clip_s` of presentation
-time; both are cut again after `max_frames`, where the targets go on without a break.
+A frame's clips follow from its presentation time alone, in exact arithmetic. Target k of a clip
+lies k / fps after the clip's start and is taken by the first frame at or after it; no frame is
+taken twice by a clip. All times are rounded DOWN to whole pts units, so that a 30 fps film whose
+times a container rounded to milliseconds (0, 33, 67, 100) still gives every frame at 30 fps. A
+span with an end is one clip; one without is cut every `clip_s` of presentation time; both are cut
+again after `max_frames`, where the targets go on without a break.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
+
+from massannot.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames are annotated, and at which size."""
+
+    fps: float | None = 10.0
+    """Frames a second; None: all. Never above the source."""
+    clip_s: float = 20.0
+    """Where no span is given, a clip is cut every so many seconds of presentation time."""
+    max_frames: int = 256
+    """Annotated frames a clip; then it is cut. Bounds memory and every per-frame list."""
+    long_side: int = 1280
+    """Pictures are shrunk until their longer side is at most this: larger than any model sees."""
+
+    def __post_init__(self) -> None:
+        try:
+            valid = (
+                (self.fps is None or 0 < self.fps < float("inf"))
+                and 0 < self.clip_s < float("inf")
+                and self.max_frames >= 1
+                and self.long_side >= 1
+            )
+        except TypeError:  # a text or a list in JSON
+            valid = False
+        if not valid:
+            raise UsageError(f"{self}: expected numbers above 0; fps None for all frames")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Sampling:
+        """The sampling that `to_json` wrote. A field that is missing has its default.
+
+        Raises UsageError for fields of another name and for values that are no such numbers.
+        """
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            raise UsageError(
+                f"sampling: found the fields {', '.join(unknown)}, expected {', '.join(names)}"
+            )
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields by name, as plain JSON values."""
+        return asdict(self)
+
+    @property
+    def name(self) -> str:
+        """How frames are chosen, as in the table `clips`: 'all' or frames a second."""
+        return "all" if self.fps is None else _decimal(self.fps)
+
+    @property
+    def shorter_clips(self) -> str | None:
+        """A sentence where `max_frames` ends clips before `clip_s`; None where it does not."""
+        if self.fps is None:
+            return (
+                f"clips hold at most {self.max_frames} frames: a video of more than "
+                f"{self.max_frames / self.clip_s:.3g} frames a second is cut before "
+                f"{self.clip_s:g} s, one of 30 every {self.max_frames / 30:.3g} s"
+            )
+        if self.fps * self.clip_s <= self.max_frames:
+            return None
+        return (
+            f"clips hold at most {self.max_frames} frames: at {self.fps:g} frames a second they "
+            f"are cut every {self.max_frames / self.fps:.3g} s, not every {self.clip_s:g} s; fewer "
+            "frames a second make them longer"
+        )
+
+    @property
+    def cut_rules(self) -> CutRules:
+        """The same in exact arithmetic."""
+        return CutRules(exact(self.fps), Fraction(_decimal(self.clip_s)), self.max_frames)
 
 
 @dataclass(frozen=True)
@@ -49,7 +125,7 @@ class EmptySpan:
 
 @dataclass(frozen=True)
 class Step:
-    """What one more frame means: cuts that are complete without it, and cuts that take it."""
+    """The effect of one more frame: cuts that end before it, and cuts that take it."""
 
     finished: tuple[Cut, ...]
     taking: tuple[Cut, ...]
@@ -84,7 +160,7 @@ class SpanCutter:
         return all(cursor.past for cursor in self._cursors)
 
     def step(self, pts: int, *, other_size: bool = False) -> Step:
-        """The next shown frame. `other_size`: pictures change size here, so clips are cut."""
+        """Take the next shown frame. `other_size`: pictures change size here, so clips are cut."""
         finished: list[Cut] = []
         taking: list[Cut] = []
         for cursor in self._cursors:
@@ -148,7 +224,7 @@ class _Cursor:
             self._begin_cut(0)
 
     def _begin_cut(self, number: int) -> None:
-        """Go to the `number`-th cut of a span without an end: its targets start afresh."""
+        """Begin the `number`-th cut of a span without an end: its targets start afresh."""
         assert self._cut_length is not None
         self._number = number
         self._origin = self.start_pts + floor(number * self._cut_length)
@@ -192,3 +268,12 @@ class _Cursor:
         cut, self.cut = self.cut, None
         cut.end_pts = max(end_pts, cut.last_pts + 1)
         return cut
+
+
+def exact(value: float | None) -> Fraction | None:
+    """The decimal number that was written, as a fraction: 0.1 is one tenth."""
+    return None if value is None else Fraction(_decimal(value))
+
+
+def _decimal(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -1,6 +1,6 @@
 """ToRGB: a decoded frame as uint8 RGB, display-rotated, at working size.
 
-Matrix and range are the frame's own. Where a frame does not say: BT.709 from 720 stored lines up,
+Matrix and range are the frame's own. Where a frame has none: BT.709 from 720 stored lines up,
 otherwise BT.601; limited range, but full for grey and for JPEG's formats. Chroma is interpolated
 and everything rounded exactly, so without scaling the values are within half a level of the
 formula. Transfer curves stay as stored (PQ and HLG are not tone-mapped); alpha is dropped.
@@ -23,7 +23,7 @@ HD_LINES = 720
 _FLAGS = 0x20 | 0x40000 | 0x2000 | 0x80000
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _RGB_MATRIX = 0  # AVCOL_SPC_RGB
-# AVColorSpace number: name in the tables, swscale's number of it. 2 and 3 say nothing.
+# AVColorSpace number: name in the tables, swscale's number of it. 2 and 3 mean unspecified.
 _MATRICES = {
     1: ("bt709", 1),
     4: ("fcc", 4),
@@ -32,7 +32,7 @@ _MATRICES = {
     7: ("smpte240m", 7),
     9: ("bt2020nc", 9),
 }
-_UNSAID = (2, 3)
+_UNTAGGED = (2, 3)
 _EXPANDED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
 """Limited-range grey to full range."""
 
@@ -63,17 +63,17 @@ def look_of(frame: av.VideoFrame) -> Look:
     if frame.format.is_rgb or name.startswith(("pal8", "mono")):
         return Look("rgb", True, turns, mirrored)
     grey = len(frame.format.components) <= 2
-    said = int(frame.colorspace)
-    if said in _UNSAID or (grey and said == _RGB_MATRIX):
-        said = 1 if frame.height >= HD_LINES else 6
-    if said not in _MATRICES:
+    matrix = int(frame.colorspace)
+    if matrix in _UNTAGGED or (grey and matrix == _RGB_MATRIX):
+        matrix = 1 if frame.height >= HD_LINES else 6
+    if matrix not in _MATRICES:
         raise UnsupportedCodec(
-            f"found colour matrix number {said} (ITU-T H.273), expected one of "
+            f"found colour matrix number {matrix} (ITU-T H.273), expected one of "
             f"{[name for name, _ in _MATRICES.values()]} or rgb"
         )
-    range_said = int(frame.color_range)
-    full = range_said == _FULL_RANGE or (range_said == 0 and (grey or name.startswith("yuvj")))
-    return Look(_MATRICES[said][0], full, turns, mirrored, grey)
+    tag = int(frame.color_range)
+    full = tag == _FULL_RANGE or (tag == 0 and (grey or name.startswith("yuvj")))
+    return Look(_MATRICES[matrix][0], full, turns, mirrored, grey)
 
 
 def working_size(width: int, height: int, *, long_side: int) -> tuple[int, int]:

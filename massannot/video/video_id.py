@@ -1,6 +1,6 @@
-"""Identity of videos and clips: digests of content, the same wherever the file lies.
+"""Identity of videos and clips: digests of content, equal for copies under any name.
 
-A Video as its row of the table `videos`.
+Also the row of `videos` in which a video is stored under its id.
 """
 
 from __future__ import annotations
@@ -16,23 +16,6 @@ import pyarrow as pa
 
 from massannot import tables
 from massannot.clip import Video
-
-
-def video_row(video: Video) -> pa.Table:
-    """The table `videos` with one row."""
-    values = {
-        field.name: getattr(video, field.name)
-        for field in dataclasses.fields(video)
-        if field.name not in ("sample_aspect", "time_base")
-    }
-    fractions = {
-        "sample_aspect_num": video.sample_aspect.numerator,
-        "sample_aspect_den": video.sample_aspect.denominator,
-        "time_base_num": video.time_base.numerator,
-        "time_base_den": video.time_base.denominator,
-    }
-    return tables.spec("videos").from_rows([{**values, **fractions}])
-
 
 WHOLE_UP_TO = 64 << 20
 N_BLOCKS = 64
@@ -63,7 +46,7 @@ def video_id(file: BinaryIO, *, progress: Callable[[], None] = lambda: None) -> 
 
 
 def block_starts(size: int) -> Iterator[int]:
-    """Where the 64 blocks of a large file begin: evenly spaced from 0 to size - 1 MiB."""
+    """Offsets of the 64 blocks of a large file: evenly spaced from 0 to size - 1 MiB."""
     for i in range(N_BLOCKS):
         yield (size - BLOCK) * i // (N_BLOCKS - 1)
 
@@ -71,9 +54,25 @@ def block_starts(size: int) -> Iterator[int]:
 def clip_id(
     video_id: str, *, first_pts: int, end_pts: int, time_base: Fraction, sampling: str
 ) -> str:
-    """blake2b-128 (hex) of what decides a clip's frames.
+    """blake2b-128 (hex) of the video, span and sampling that decide a clip's frames.
 
     `first_pts` is the first annotated frame's, `end_pts` the exclusive end of the span.
     """
     text = f"{video_id}\n{first_pts}\n{end_pts}\n{time_base.numerator}/{time_base.denominator}\n"
     return hashlib.blake2b((text + sampling).encode(), digest_size=16).hexdigest()
+
+
+def video_row(video: Video) -> pa.Table:
+    """The table `videos` with one row."""
+    values = {
+        field.name: getattr(video, field.name)
+        for field in dataclasses.fields(video)
+        if field.name not in ("sample_aspect", "time_base")
+    }
+    fractions = {
+        "sample_aspect_num": video.sample_aspect.numerator,
+        "sample_aspect_den": video.sample_aspect.denominator,
+        "time_base_num": video.time_base.numerator,
+        "time_base_den": video.time_base.denominator,
+    }
+    return tables.spec("videos").from_rows([{**values, **fractions}])

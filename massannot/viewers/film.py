@@ -29,7 +29,7 @@ class Rendered:
 
 
 def paths(folder: Path, table: GetTable) -> Rendered:
-    """Where a clip's film and still belong: the user's own name, then the clip's id."""
+    """The paths of a clip's film and still: the user's own name, then the clip's id."""
     clip = table("clips").to_pylist()[0]
     own = clip["source_id"] or Path(clip["uri"]).stem
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", own)[:60].strip(".-") or "clip"
@@ -51,7 +51,7 @@ def render(
     clip = table("clips").to_pylist()[0]
     pts = table("frames")["pts"].to_numpy()
     time_base = Fraction(clip["time_base_num"], clip["time_base_den"])
-    kept = sorted({0, drawing.n_frames // 2, drawing.n_frames - 1})
+    still_frames = sorted({0, drawing.n_frames // 2, drawing.n_frames - 1})
     stills: list[Image.Image] = []
     n_drawn = 0
     with FilmWriter(
@@ -64,7 +64,7 @@ def render(
     ) as film:
         for frame, picture in enumerate(pictures):
             film.write(drawing.frame(frame, picture), pts=int(pts[frame] - pts[0]))
-            if frame in kept:
+            if frame in still_frames:
                 stills.append(drawing.overlay(frame, picture))
             n_drawn += 1
     if n_drawn != drawing.n_frames:

@@ -48,9 +48,9 @@ def depth_rgb(depth: npt.NDArray[np.float32], *, near: float, far: float) -> npt
     known = np.isfinite(depth) & (depth > 0)
     inverse = 1 / np.where(known, depth, 1)
     low, high = 1 / max(far, 1e-6), 1 / max(near, 1e-6)
-    place = np.clip((inverse - low) / max(high - low, 1e-9), 0, 1) * (len(_RAMP) - 1)
-    left = np.minimum(place.astype(np.int32), len(_RAMP) - 2)
-    mixed = _RAMP[left] + (place - left)[..., None] * (_RAMP[left + 1] - _RAMP[left])
+    position = np.clip((inverse - low) / max(high - low, 1e-9), 0, 1) * (len(_RAMP) - 1)
+    left = np.minimum(position.astype(np.int32), len(_RAMP) - 2)
+    mixed = _RAMP[left] + (position - left)[..., None] * (_RAMP[left + 1] - _RAMP[left])
     mixed[~known] = GRID
     return mixed.astype(np.uint8)
 

@@ -27,7 +27,7 @@ GetClip = Callable[[str], GetTable]
 
 @dataclass(frozen=True)
 class Heading:
-    """What the index says above the clips: from the run's record."""
+    """The text of the index above the clips, from the run's record."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -116,35 +116,36 @@ def _index(
 
 def _fitting(cards: Sequence[str]) -> list[str]:
     """As many cards as a page may hold."""
-    total, kept = 0, list[str]()
+    total, links = 0, list[str]()
     for card in cards:
         total += len(card)
         if total > MAX_PAGE_BYTES - 1_000_000:
-            kept.append(f"<p class=sub>{len(cards) - len(kept)} more clips have pages only.</p>")
+            links.append(f"<p class=sub>{len(cards) - len(links)} more clips have pages only.</p>")
             break
-        kept.append(card)
-    return kept
+        links.append(card)
+    return links
 
 
 def _phrases(phrases: pa.Table) -> str:
-    asked: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    n_clips: Counter[str] = Counter()
+    n_found: Counter[str] = Counter()
     things: Counter[str] = Counter()
     once = phrases.group_by(["clip_id", "text"], use_threads=False)  # two questions, one text
     for row in once.aggregate([("n_entities", "max")]).to_pylist():
-        asked[row["text"]] += 1
-        found[row["text"]] += row["n_entities_max"] > 0
+        n_clips[row["text"]] += 1
+        n_found[row["text"]] += row["n_entities_max"] > 0
         things[row["text"]] += row["n_entities_max"]
     return html.table(
         ["phrase", "#clips asked", "#clips found", "#entities"],
         [
             [
-                html.text(text) + ("" if found[text] else ' <span class="bad">never found</span>'),
+                html.text(text)
+                + ("" if n_found[text] else ' <span class="bad">never found</span>'),
                 str(n),
-                str(found[text]),
+                str(n_found[text]),
                 str(things[text]),
             ]
-            for text, n in asked.most_common(200)
+            for text, n in n_clips.most_common(200)
         ],
     )
 
@@ -238,9 +239,9 @@ def _facts(row: dict[str, Any]) -> str:
 def _entities(tables: GetTable, min_quality: float | None) -> str:
     names = entity_names({name: tables(name) for name in ("phrases", "entities")})
     rows = tables("entities").to_pylist()
-    kept = [r for r in rows if is_good(r["quality"], min_quality)]
-    left_out = f"<p class=sub>{len(rows) - len(kept)} below quality {min_quality} left out</p>"
-    return (left_out if len(kept) < len(rows) else "") + html.table(
+    good = [r for r in rows if is_good(r["quality"], min_quality)]
+    left_out = f"<p class=sub>{len(rows) - len(good)} below quality {min_quality} left out</p>"
+    return (left_out if len(good) < len(rows) else "") + html.table(
         ["#entity", "name", "#frames", "#score", "quality", "#fb error, px", "#in mask",
          "#depth valid", "#points alive", "#mask score"],
         [
@@ -256,7 +257,7 @@ def _entities(tables: GetTable, min_quality: float | None) -> str:
                 html.number(r["points_alive_share"]),
                 html.number(r["mask_score"]),
             ]
-            for r in kept
+            for r in good
         ],
     )  # fmt: skip
 

@@ -1,7 +1,5 @@
-"""The end of a run in a few lines: what was found, in which scale, how noisy, what failed, where
-to look, what to run next. The same facts as JSON for scripts.
-
-What `massannot inspect` says of a dataset and of one clip.
+"""A dataset in a few lines: entities by phrase, scale, noise and failures, with the files to look
+at and the next command; and the texts of `massannot inspect`. The same facts as JSON for scripts.
 """
 
 from __future__ import annotations
@@ -84,15 +82,15 @@ def profile(view: ClipView, *, min_quality: float | None = None) -> str:
 class PhraseFound:
     text: str
     n_clips: int
-    """Clips in which it was asked for."""
+    """Clips with this phrase."""
     n_found: int
-    """Clips in which it was found."""
+    """Clips with an entity of it."""
     n_entities: int
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a dataset says about itself."""
+    """Counts and medians of a dataset."""
 
     n_clips: int
     n_frames: int
@@ -152,10 +150,10 @@ def as_text(
     lines.append(f"{counted(known.n_clips, 'clip')}, {known.n_frames} frames in {out}")
     for phrase in known.phrases:
         clips = counted(phrase.n_clips, "clip")
-        found = f"{phrase.n_entities} in {phrase.n_found} of {clips}"
+        result = f"{phrase.n_entities} in {phrase.n_found} of {clips}"
         if not phrase.n_entities:
-            found = f"never found in {clips}; try another word for it"
-        lines.append(f"  {phrase.text!r}: {found}")
+            result = f"never found in {clips}; try another word for it"
+        lines.append(f"  {phrase.text!r}: {result}")
     lines += [f"models: {line}" for line in models]
     lines.append(f"scale: {_scale(known)}")
     lines.append(f"camera: {_camera(known)}")
@@ -213,12 +211,12 @@ def _noise(known: Facts) -> str:
 
 
 def _phrases(phrases: pa.Table) -> tuple[PhraseFound, ...]:
-    asked: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    n_clips: Counter[str] = Counter()
+    n_found: Counter[str] = Counter()
     things: Counter[str] = Counter()
     once = phrases.group_by(["clip_id", "text"], use_threads=False)  # two questions, one text
     for row in once.aggregate([("n_entities", "max")]).to_pylist():
-        asked[row["text"]] += 1
-        found[row["text"]] += row["n_entities_max"] > 0
+        n_clips[row["text"]] += 1
+        n_found[row["text"]] += row["n_entities_max"] > 0
         things[row["text"]] += row["n_entities_max"]
-    return tuple(PhraseFound(text, n, found[text], things[text]) for text, n in asked.items())
+    return tuple(PhraseFound(text, n, n_found[text], things[text]) for text, n in n_clips.items())

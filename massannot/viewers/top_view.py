@@ -77,17 +77,17 @@ class TopView:
         z_low: float,
     ) -> None:
         rgb = entity_rgb(entity)
-        places = self._place(path[:, [0, 2]], scale, x_left, z_low)
+        points_xy = self._place(path[:, [0, 2]], scale, x_left, z_low)
         for k in range(1, len(path)):
-            if np.isfinite(places[k - 1 : k + 1]).all():
+            if np.isfinite(points_xy[k - 1 : k + 1]).all():
                 solid = self.measured[entity][k] and self.measured[entity][k - 1]
                 pen.line(
-                    [tuple(places[k - 1]), tuple(places[k])],
+                    [tuple(points_xy[k - 1]), tuple(points_xy[k])],
                     fill=(*rgb, 255 if solid else 90),
                     width=2,
                 )
-        if len(path) and np.isfinite(places[-1]).all():
-            x, y = places[-1]
+        if len(path) and np.isfinite(points_xy[-1]).all():
+            x, y = points_xy[-1]
             pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=(*rgb, 255), outline=INK)
 
 

@@ -22,8 +22,8 @@ import torch
 from massannot.clip import Frames
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
-from massannot.models.random_weights import COTRACKER3, write_repository
 from massannot.models.weights import Weights
+from tests.random_weights import COTRACKER3, write_repository
 from tests.tiny_models import noise_frames
 
 DEPTH = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"

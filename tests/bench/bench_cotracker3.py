@@ -22,7 +22,7 @@ from torch import Tensor
 
 from massannot.models.cotracker3.encoder import Features
 from massannot.models.cotracker3.net import CoTracker3Net
-from massannot.models.cotracker3.tokens import Points
+from massannot.models.cotracker3.point_tokens import Points
 from tests.unit.cotracker3_plain import plain_offline
 
 MACS_PER_POINT_FRAME = 16.8e6

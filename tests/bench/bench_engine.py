@@ -27,20 +27,20 @@ from massannot import tables
 from massannot.clip import Clip, Frames, Video
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import Identity, RunRecord
-from massannot.engine import local
+from massannot.dataset.record import RunRecord
 from massannot.engine.driver import Driver, StopSignals
 from massannot.engine.progress import ClipDone, WorkerReady
 from massannot.engine.watchdog import Patience
 from massannot.engine.worker import ReadPlanned
-from massannot.engine.worker_config import Order
+from massannot.engine.worker_config import WorkerConfig
 from massannot.plan.folder import PlannedShard
-from massannot.plan.planned_videos import PlannedVideo, deal
-from massannot.stages._pipeline import Pipeline
-from massannot.stages._stage import BaseStage
+from massannot.plan.planned_videos import PlannedVideo
+from massannot.stages._stage import Pipeline, Stage
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, VideoEnd
+from massannot.video.reader import VideoEnd
+from massannot.video.sampling import Sampling
 from tests.bench.noop_worker import NoopProcesses
+from tests.faults import tiny_run
 
 RUNS = 5
 N_CLIPS, PER_SHARD, N_GPUS = 40, 10, 2
@@ -69,12 +69,11 @@ def utilisation(slow_factor: int) -> tuple[float, float]:
     the first kernel to the last."""
     with tempfile.TemporaryDirectory() as folder:
         ended: list[float] = []
-        local.run(
-            deal([PlannedVideo(f"v{n:03d}") for n in range(N_CLIPS)], per_shard=PER_SHARD),
+        tiny_run.run(
+            tiny_run.sharded([PlannedVideo(f"v{n:03d}") for n in range(N_CLIPS)], PER_SHARD),
             Simulated(folder, slow_factor),
             out=Path(folder) / "out",
             workers=N_GPUS,
-            device="cpu",
             reader=Decode(Sampling()),
             progress=lambda e: ended.append(time.monotonic()) if isinstance(e, ClipDone) else None,
         )
@@ -94,15 +93,16 @@ def busy_share(kernels: np.ndarray, first: float, last: float) -> float:
 def scheduling_rate() -> float:
     """Clips a second of a driver and two workers that do nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        shards = [PlannedShard(f"{n:06d}", 1.0, 100, folder) for n in range(200)]
+        shards = [PlannedShard(f"{n:06d}", 1.0, 100, 1, 100, folder) for n in range(200)]
         layout = Layout(Path(folder))
-        run_record.begin(layout, RunRecord(Identity({}, "", ()), ""))
-        order = Order(layout.out, 0, "cpu", Simulated(folder, 1), Decode(Sampling()), 1)
+        record = run_record.begin(layout, RunRecord({"sampling": Sampling().to_json()}))
+        config = WorkerConfig(layout.out, 0, "cpu", Simulated(folder, 1), Decode(Sampling()), 1)
         times: list[float] = []
         Driver(
             layout,
+            record,
             shards,
-            [order, order],
+            [config, config],
             StopSignals(),
             lambda e: (
                 times.append(time.monotonic()) if isinstance(e, ClipDone | WorkerReady) else None
@@ -151,7 +151,7 @@ class Decode(ReadPlanned):
 
 
 @dataclass(frozen=True)
-class Simulate(BaseStage):
+class Simulate(Stage):
     """A model: so long on the device."""
 
     seconds: float
@@ -172,7 +172,7 @@ class Simulate(BaseStage):
 
 
 @dataclass(frozen=True)
-class Describe(BaseStage):
+class Describe(Stage):
     """The clip's row; its pictures are not needed any more."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames",)

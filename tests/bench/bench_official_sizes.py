@@ -22,16 +22,19 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from massannot.clip import Clip, Frames
-from massannot.recipes.spec import Choice
-from massannot.stages._pipeline import Pipeline, StageTime
-from massannot.video.reader import Sampling, Span, probe, read_clips
+from massannot.inputs.span import Span, VideoSource
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.spec import RunSpec
+from massannot.stages._stage import Pipeline, StageTime
+from massannot.video.reader import probe, read_clips
+from massannot.video.sampling import Sampling
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 N_FRAMES = 16
@@ -65,12 +68,17 @@ def main(wanted: list[str]) -> None:
 
 
 def write_weights(profile: str, home: Path) -> None:
-    """As on the hub, unless they are there."""
+    """The profile's models with random weights under `home` (HF_HOME), unless they are there. In a
+    process of its own, whose memory is given back."""
     marker = home / f"{profile}.written"
     if not marker.exists():
-        command = [sys.executable, "-c", "from massannot.cli import main; main()"]
-        command += ["models", "init-random", profile, str(home / "hub")]
-        subprocess.run(command, check=True)
+        program = (
+            "from pathlib import Path\n"
+            "from massannot.models.profiles import named\n"
+            "from tests.random_weights import write_profile\n"
+            f"write_profile(named({profile!r}), Path({str(home / 'hub')!r}))"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)
         marker.touch()
 
 
@@ -86,7 +94,9 @@ def annotate_small(clip: str) -> None:
     """The whole command on one clip, every box believed; prints a row a step and checks limits."""
     from massannot.dataset.reading import open_dataset
     from massannot.dataset.validate import problems
+    from massannot.engine.settings import ExecutorSettings
     from massannot.jobs import annotate as job
+    from massannot.jobs.run import RunOptions
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "first_frames.csv"
@@ -98,21 +108,17 @@ def annotate_small(clip: str) -> None:
                     (clip, 0, (N_FRAMES - 0.5) / rate, ";".join(PHRASES)),
                 ]
             )
-        outcome = job.do(
-            job.Job(
-                videos=(str(manifest),),
-                prompts=(),
-                out=Path(folder) / "out",
-                choice=TimedChoice(
-                    profile="small",
-                    box_threshold=0.0,
-                    text_threshold=0.0,
-                    options=(("propagate_masks", "max_entities", str(MOST_ENTITIES)),),
-                ),
-                sampling=Sampling(fps=None),
-                device="cpu",
-                workers=0,
-            ),
+        spec = run_spec(
+            [str(manifest)],
+            flags=ModelFlags(profile="small", box_threshold=0.0, text_threshold=0.0),
+            options={"propagate_masks.max_entities": str(MOST_ENTITIES)},
+            sampling=Sampling(fps=None),
+        )
+        outcome = job.run(
+            TimedSpec(**{part.name: getattr(spec, part.name) for part in fields(spec)}),
+            Path(folder) / "out",
+            ExecutorSettings(device="cpu", workers=0),
+            RunOptions(max_failed=0.0),
             quiet=True,
         )
         if outcome.code != 0:
@@ -138,12 +144,11 @@ def accepted(row: dict[str, Any]) -> bool:
     return row["rejected"] != "over_phrase_limit"
 
 
-@dataclass(frozen=True)
-class TimedChoice(Choice):
+class TimedSpec(RunSpec):
     """Builds the same pipeline, which prints what each stage cost."""
 
-    def build(self) -> Pipeline:
-        built = super().build()
+    def pipeline(self) -> Pipeline:
+        built = super().pipeline()
         return TimedPipeline(built.name, built.stages, built.profile, built.notes)
 
 
@@ -172,7 +177,7 @@ def forward_mass(job: str, clip: str) -> None:
     span = Span(0, 3)
     frames = next(
         read.frames
-        for read in read_clips(clip, spans=(span,), sampling=Sampling(fps=None))
+        for read in read_clips(VideoSource(clip, (span,)), sampling=Sampling(fps=None))
         if isinstance(read, Clip)
     )
     forward = FORWARD[job]

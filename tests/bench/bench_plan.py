@@ -14,21 +14,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from massannot.clip import Phrase
-from massannot.dataset import commits
+from massannot.dataset import commits, plans
+from massannot.dataset import record as run_record
 from massannot.dataset.commits import Commit, CommittedFile
 from massannot.dataset.layout import Layout
-from massannot.engine.execution import carry_out
+from massannot.engine import execution
+from massannot.engine.driver import Driver
+from massannot.engine.settings import ExecutorSettings
+from massannot.inputs.span import Span
 from massannot.plan import folder as plan_folder
-from massannot.plan.folder import PlanFolder, PlannedShard
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.video.reader import Span
-from tests.faults.tiny_run import SAMPLING, Tiny
+from tests.faults.tiny_run import SAMPLING, Tiny, record_of
 
 CLIPS, FEW, PER_SHARD, COMMITTED = 1_000_000, 1_000, 64, 15_000
 RUNS = 5
@@ -107,15 +109,16 @@ def measure(plan: Path, out: Path) -> None:
     began = time.monotonic()
     found: dict[str, float] = {}
 
-    def drive(todo: Sequence[PlannedShard], *_: object) -> None:
+    def look(driver: Driver) -> None:
         found["seconds"] = time.monotonic() - began
         found["mib"] = largest_mib()
-        found["todo"] = len(todo)
+        found["todo"] = len(driver._todo)
 
-    carry_out(
-        PlanFolder(plan), Tiny(), out=out, sampling=SAMPLING, progress=lambda event: None,
-        license=None, drive=drive,
-    )  # fmt: skip
+    Driver.run = look  # type: ignore[method-assign]
+    layout, build = Layout(out), Tiny()
+    record = run_record.begin(layout, record_of((), build(), SAMPLING))
+    settings = ExecutorSettings(device="cpu")
+    execution.run(layout, record, plans.adopt(layout, plan), build, settings=settings)
     found["counted_s"] = time.monotonic() - began - found["seconds"]
     print(json.dumps(found))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from massannot.jobs import plan as planning
 from massannot.plan import planned_videos, probe
 from massannot.plan.planned_videos import PlannedVideo
-from massannot.recipes.spec import Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.video.header import Header
 from tests.bench.bench_plan import largest_mib
 
@@ -38,27 +38,28 @@ def main(many: int) -> None:
         print(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout, end="")
 
 
-def seen(video: PlannedVideo) -> PlannedVideo:
+def with_file_state(video: PlannedVideo) -> PlannedVideo:
     """As after os.stat: no two files of one size, few of one second."""
     number = int(video.uri.rpartition("/")[2].removesuffix(".mp4"), 16)
     return replace(video, size_bytes=10**7 + number, mtime_ns=10**18 + number, cost=1e7 + number)
 
 
 def make(n_videos: int) -> None:
-    planned_videos._seen = seen
+    planned_videos.with_file_state = with_file_state
     planning.probe_all = functools.partial(probe.probe_all, probe=lambda uri: HEADER)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with open(folder / "list.txt", "w") as names:
             for n in (k * 7919 % n_videos for k in range(n_videos)):  # each once, in no order
                 names.write(f"/data/videos/{n % 997:03d}/{n:024x}.mp4\n")
-        choice = Choice(profile="none", boxes="b.json", masks="m.json", depth="d.npz")
-        wish = planning.Wish((f"@{folder / 'list.txt'}",), ("a ball",), folder / "plan", choice)
+        files = {"detect": "b.json", "masks": "m.json", "depth": "d.npz"}
+        flags = ModelFlags(profile="none", files=files)
+        spec = run_spec([f"@{folder / 'list.txt'}"], ["a ball"], flags=flags)
         before, cpu = time.monotonic(), time.process_time()
-        record = planning.make(wish)
+        plan = planning.make_plan(spec, folder / "plan")
         wall_s, cpu_s = time.monotonic() - before, time.process_time() - cpu
-        assert record.counts["videos"] == record.counts["expected_clips"] == n_videos
-        stored = sum(path.stat().st_size for path in wish.folder.iterdir()) / 2**20
+        assert plan.counts["videos"] == plan.counts["expected_clips"] == n_videos
+        stored = sum(path.stat().st_size for path in (folder / "plan").iterdir()) / 2**20
     print(f"| {n_videos:,} | {largest_mib():.0f} | {stored:.0f} | {wall_s:.0f} | {cpu_s:.0f} |")
 
 

@@ -16,13 +16,16 @@ from statistics import median
 
 import numpy as np
 
+from massannot import tables
 from massannot.clip import Clip, Phrase
 from massannot.geometry import rle
-from massannot.recipes.spec import Choice
+from massannot.inputs.span import Span, VideoSource
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.spec import RunSpec
 from massannot.storage.parquet import write_parquet
 from massannot.video.film_encoder import FilmWriter
-from massannot.tables import spec
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 
 WIDTH, HEIGHT, N_FRAMES, FPS = 1280, 720, 96, 24
 NAMES = ("red disc", "green disc", "blue disc", "white disc", "black disc")
@@ -33,8 +36,8 @@ RUNS = 3
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        choice = write_inputs(Path(folder))
-        runs = [run(Path(folder), choice) for _ in range(RUNS)]
+        spec = write_inputs(Path(folder))
+        runs = [run(Path(folder), spec) for _ in range(RUNS)]
     stages = {name: median(r[name] for r in runs) for name in runs[0]}
     print("| stage | CPU-ms a frame |")
     print("|---|---|")
@@ -44,14 +47,14 @@ def main() -> None:
     print(f"| **all** (bound: 25, goal: 10) | **{total:.2f}** |")
 
 
-def run(folder: Path, choice: Choice) -> dict[str, float]:
+def run(folder: Path, spec: RunSpec) -> dict[str, float]:
     """CPU-ms a frame of each stage, and of writing the tables."""
-    pipeline = choice.build()
+    pipeline = spec.pipeline()
     pipeline.setup(device="cpu")
     span = Span(phrases=tuple(Phrase(name) for name in NAMES))
     times: dict[str, float] = defaultdict(float)
     sampling = Sampling(fps=None, max_frames=N_FRAMES)
-    for clip in read_clips(str(folder / "discs.mp4"), spans=(span,), sampling=sampling):
+    for clip in read_clips(VideoSource(str(folder / "discs.mp4"), (span,)), sampling=sampling):
         if not isinstance(clip, Clip):
             continue
         held = clip
@@ -61,7 +64,7 @@ def run(folder: Path, choice: Choice) -> dict[str, float]:
             times[stage.name] += time.process_time() - started
         started = time.process_time()
         for name, table in clip.tables.items():
-            write_parquet(folder / f"{name}.parquet", [table], spec=spec(name))
+            write_parquet(folder / f"{name}.parquet", [table], spec=tables.spec(name))
         times["write Parquet"] += time.process_time() - started
         assert clip.table("entities").num_rows == len(NAMES)
         release(held)
@@ -69,7 +72,7 @@ def run(folder: Path, choice: Choice) -> dict[str, float]:
     return {name: 1000 * seconds / N_FRAMES for name, seconds in times.items()}
 
 
-def write_inputs(folder: Path) -> Choice:
+def write_inputs(folder: Path) -> RunSpec:
     """The film, and the answers that models would have given."""
     rng = np.random.default_rng(0)
     ground = np.kron(rng.integers(60, 190, (45, 80, 3)), np.ones((16, 16, 1))).astype(np.uint8)
@@ -101,12 +104,12 @@ def write_inputs(folder: Path) -> Choice:
     )
     depth = np.linspace(4, 6, 126 * 224, dtype=np.float32).reshape(1, 126, 224)
     np.savez(folder / "depth.npz", depth=np.repeat(depth, N_FRAMES, axis=0), kind="metric")
-    return Choice(
-        profile="none",
-        masks=str(folder / "discs.json"),
-        depth=str(folder / "depth.npz"),
-        tracks=str(write_tracks(folder, centres)),
-    )
+    files = {
+        "masks": str(folder / "discs.json"),
+        "depth": str(folder / "depth.npz"),
+        "tracks": str(write_tracks(folder, centres)),
+    }
+    return run_spec(flags=ModelFlags(profile="none", files=files))
 
 
 def write_tracks(folder: Path, centres: np.ndarray) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from massannot.clip import Clip
-from massannot.geometry.quality import GOOD_ERROR, features, quality
+from massannot.geometry.quality import features, quality
 from massannot.models.oracle import (
     OracleCameras,
     OracleDepth,
@@ -28,7 +28,7 @@ from massannot.models.oracle import (
     OracleTracker,
 )
 from massannot.scenes.world import SceneOptions, make_scene
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.stages._track_arrays import numbers
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
@@ -46,6 +46,8 @@ from tests.unit.scene_clip import scene_clip, write_record
 
 RUNS_A_SCENE = 5
 SIZE = {"width": 160, "height": 128, "n_frames": 40}
+GOOD_ERROR = 0.02
+"""Error, as a share of the distance from the camera, up to which a position counts as right."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from massannot.engine.handles import ChildProcess, ChildProcesses
 from massannot.engine.messages import Loaded, ShardEnded, Stop
 from massannot.engine.progress import ClipBegun, ClipDone, ShardBegun
-from massannot.engine.worker_config import Order
+from massannot.engine.worker_config import WorkerConfig
 
 
 class NoopProcess(ChildProcess):
@@ -16,8 +16,8 @@ class NoopProcess(ChildProcess):
 
 
 class NoopProcesses(ChildProcesses):
-    def start(self, order: Order) -> NoopProcess:
-        return NoopProcess(order)
+    def start(self, config: WorkerConfig) -> NoopProcess:
+        return NoopProcess(config)
 
 
 def main() -> None:

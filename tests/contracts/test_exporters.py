@@ -73,7 +73,7 @@ def test_entities_below_the_quality_asked_for_are_left_out(
     }
     assert 0 < len(kept) < dataset.table("entities").num_rows
     exporter = exporters.exporter(name)
-    exporter.export(dataset, tmp_path, min_quality=least)
+    exporter.export(dataset, tmp_path, options=exporter.OPTIONS(min_quality=least))
     for table in exporter.load(tmp_path).values():
         if "entity" in table.column_names:
             rows = table.select(["clip_id", "entity"]).to_pylist()

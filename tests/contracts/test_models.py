@@ -15,7 +15,7 @@ from massannot.models.depth_anything import DepthAnything
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.sam2.propagator import Sam2Video
 from massannot.models.weights import Weights
-from massannot.stages._pipeline import _plain
+from massannot.stages._stage import _plain
 from tests.tiny_models import noise_frames, tiny_depth, tiny_detector, tiny_sam2
 
 Use = Callable[[Any, Frames], Any]

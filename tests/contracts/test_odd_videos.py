@@ -19,7 +19,9 @@ import pytest
 
 from massannot import errors
 from massannot.clip import Clip, Video
-from massannot.video.reader import Sampling, VideoEnd, read_clips, release
+from massannot.inputs.span import VideoSource
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from tests.unit import make_videos as make
 from tests.unit.make_videos import Film
 
@@ -272,8 +274,8 @@ def check(expected: Gives, clips: list[Clip], video: Video) -> None:
                 assert abs((pts - video.first_pts) * video.time_base - after) <= video.time_base
 
 
-@pytest.mark.parametrize("what", ["expected_size", "expected_mtime_ns"])
+@pytest.mark.parametrize("what", ["size_bytes", "mtime_ns"])
 def test_a_file_that_changed_since_planning_is_refused(what: str, tmp_path: Path) -> None:
     path = Film(n=2).write(tmp_path / "a.mp4")
     with pytest.raises(errors.VideoChanged, match=r"found .* expected 1 as planned; plan again"):
-        next(read_clips(str(path), **{what: 1}))  # type: ignore[arg-type]
+        next(read_clips(VideoSource(str(path), **{what: 1})))  # type: ignore[arg-type]

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from massannot.jobs import api
-from massannot.recipes.spec import STEPS, Choice
+from massannot.engine.settings import ExecutorSettings
+from massannot.jobs import annotate as job
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import JOBS
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 
 SIZE = {"width": 160, "height": 128, "n_frames": 24}
 ALL_FRAMES = Sampling(fps=None)
 ONE = "videos/scene-11.mp4"
 FINER = 6
-FINE_DEPTH = (
-    ("estimate_depth", "model.height", str(FINER * 128)),
-    ("estimate_depth", "model.width", str(FINER * 160)),
-)
+FINE_DEPTH = {"depth.height": str(FINER * 128), "depth.width": str(FINER * 160)}
 """Depth six times finer than the picture: what is left is lifting's own error."""
 
 
@@ -42,30 +42,32 @@ def names_of(world: SceneLibrary) -> list[str]:
 def annotate(
     world: SceneLibrary,
     out: Path,
-    *options: tuple[str, str, str],
+    options: Mapping[str, str] | None = None,
+    *,
     videos: str = "videos",
     workers: int = 0,
-) -> api.Annotated:
+) -> job.Annotated:
     """Everything answered by the truth, every frame annotated."""
-    choice = Choice(profile="none", scenes=str(world.folder), oracles=STEPS, options=options)
-    return api.annotate(
+    return job.annotate(
         str(world.folder / videos),
         prompts=names_of(world),
         out=out,
-        choice=choice,
-        sampling=ALL_FRAMES,
-        workers=workers,
-        device="cpu",
+        spec=run_spec(
+            flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=tuple(JOBS)),
+            options=options,
+            sampling=ALL_FRAMES,
+        ),
+        settings=ExecutorSettings(device="cpu", workers=workers),
     )
 
 
 @pytest.fixture(scope="session")
-def exact(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> api.Annotated:
+def exact(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> job.Annotated:
     """The world annotated by oracles that are right, with fine depth."""
-    return annotate(world, tmp_path_factory.mktemp("exact") / "out", *FINE_DEPTH)
+    return annotate(world, tmp_path_factory.mktemp("exact") / "out", FINE_DEPTH)
 
 
 @pytest.fixture(scope="session")
-def plain(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> api.Annotated:
+def plain(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> job.Annotated:
     """One clip annotated by oracles that are right, depth as fine as the picture."""
     return annotate(world, tmp_path_factory.mktemp("plain") / "out", videos=ONE)

@@ -26,6 +26,7 @@ def commands() -> list[str]:
     return [line for line in "".join(blocks).splitlines() if line.startswith("massannot ")]
 
 
+@pytest.mark.seen("buckets", "oracle")
 @pytest.mark.slow
 def test_the_commands_run_in_the_order_in_which_they_stand(tmp_path: Path) -> None:
     """One change: the annotations are answered by the truth: weights are not here."""

@@ -1,4 +1,4 @@
-"""The README's section "On a cluster", line by line, on two Ray nodes of this machine."""
+"""docs/cluster.md's section "Ray", line by line, on two Ray nodes of this machine."""
 
 import contextlib
 import os
@@ -15,7 +15,8 @@ import pytest
 
 from massannot.dataset.reading import open_dataset
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "cluster.md"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes through /proc"),
@@ -25,7 +26,7 @@ pytestmark = [
 def commands() -> str:
     """The section's block, with this machine for HEAD."""
     ray = pytest.importorskip("ray")
-    section = README.read_text().partition("## On a cluster")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("## Ray\n")[2].partition("\n## ")[0]
     block = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return block[1].replace("HEAD:", f"{ray.util.get_node_ip_address()}:")
@@ -42,7 +43,7 @@ def environment():
         "HOME": home,
         "RAY_TMPDIR": home,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
-        "PYTHONPATH": str(README.parent),
+        "PYTHONPATH": str(ROOT),
     }
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -51,6 +52,8 @@ def environment():
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.mark.seen("Ray", "embedded")
+@pytest.mark.seen("plan and run", "embedded")
 def test_the_section_is_followed_literally(tmp_path_factory, environment):
     folder = tmp_path_factory.mktemp("cluster")
     with socket.socket() as port:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from massannot import cli
+from massannot.dataset.reading import open_dataset
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 
@@ -55,6 +56,8 @@ COMMANDS = [
     ("annotate ball.mp4 -p ball -o new --profile small", 4, "massannot models download"),
     (f"annotate text.mp4 -p ball -o failed {TRUTH}", 3, "not_a_video"),
     ("inspect nosuch", 2, "holds no dataset"),
+    ("cite out", 0, "% oracle_detect: no weights"),
+    ("cite empty", 2, "found no record of a run"),
     ("inspect out --clip zzz", 2, "expected one"),
     ("validate out", 0, "nothing wrong"),
     ("evaluate out --truth empty", 2, "holds no scenes"),
@@ -66,8 +69,11 @@ COMMANDS = [
     ("scenes render a_file", 2, "a_file: found a file, expected a folder"),
     ("export", 2, "expected FORMAT OUT DEST"),
     ("export nope out new", 2, "formats: coco"),
-    ("export coco out new --frames 3", 2, "--frames with coco: expected one of trl"),
+    ("export coco out new --frames 3", 2, "--frames with coco: expected one of ms-swift, trl"),
     ("export csv out new --profile-template mass-v1", 2, "--profile-template with csv"),
+    ("export -h", 0, "tapvid3d    point tracks"),
+    ("export trl -h", 0, "--model-family"),
+    ("export ./absent.py out new", 2, "format ./absent.py: found no such file"),
     ("export verl out new", 2, "holds no question"),
     ("export verl out new --val 2", 2, "--val: found 2.0"),
     ("export csv out new --min-quality 3", 2, "--min-quality"),
@@ -187,6 +193,50 @@ def test_rendered_scenes_are_listed_as_json(folder: Path) -> None:
     assert json.loads(out) == [{"video": "again/videos/scene-0.mp4", "seed": 0}]
 
 
+OWN_FORMAT = '''"""names: the clips of a dataset, a line each."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from massannot.exporters import Exported, Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamesOptions(Options):
+    end: Annotated[str, "Ends every line."] = "."
+
+
+OPTIONS = NamesOptions
+
+
+def export(dataset, folder, *, options=NamesOptions()):
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [clip.clip_id + options.end for clip in dataset.clips()]
+    (folder / "names.txt").write_text("\\n".join(lines))
+    return Exported((folder / "names.txt",), notes=("that is all",))
+'''
+
+
+def test_a_format_of_one_file_outside_of_the_package_has_its_own_help_and_flags(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "my_format.py").write_text(OWN_FORMAT)
+    code, out, err = said("export ./my_format.py -h", folder, monkeypatch, capfd)
+    assert code == 0, err
+    assert "names: the clips of a dataset, a line each." in out
+    assert "Ends every line." in out
+    assert "--min-quality" in out
+    assert "--model-family" not in out
+    command = "export ./my_format.py out names --end ! --json"
+    code, out, err = said(command, folder, monkeypatch, capfd)
+    assert code == 0, err
+    assert json.loads(out)["notes"] == ["that is all"]
+    (clip,) = open_dataset(folder / "out").clip_ids
+    assert (folder / "names" / "names.txt").read_text() == f"{clip}!"
+    code, out, err = said("export ./my_format.py out new --media video", folder, monkeypatch, capfd)
+    assert (code, "--media with ./my_format.py: expected one of ms-swift" in err) == (2, True), err
+
+
 def test_a_damaged_dataset_is_not_called_valid(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,7 +251,7 @@ def test_a_damaged_dataset_is_not_called_valid(
 def test_an_asked_end_is_75_and_the_same_command_continues(folder: Path) -> None:
     command = f"annotate ball.mp4 -p ball -o stopped {TRUTH}"
     process = started(command, folder)
-    while not (folder / "stopped" / "_run" / "run.json").exists():
+    while not (folder / "stopped" / "_run" / "spec.json").exists():
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)

@@ -10,7 +10,7 @@ import pytest
 
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.evaluate.clip_scores import ClipTruth, same_points, surface_centres
-from massannot.jobs import api
+from massannot.jobs.annotate import Annotated
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_tracks import ROOM, surface_points
 from tests.end_to_end.conftest import FINER, ONE, annotate
@@ -23,13 +23,14 @@ def truths(dataset: Dataset, world: SceneLibrary) -> list[ClipTruth]:
     ]
 
 
-def opened(done: api.Annotated) -> Dataset:
+def opened(done: Annotated) -> Dataset:
     assert done.run.failed == done.run.quarantined == done.run.remaining == 0
     assert done.dataset is not None
     return done.dataset
 
 
-def test_masks_are_the_true_masks_in_every_frame(exact: api.Annotated, world: SceneLibrary) -> None:
+@pytest.mark.seen("masks through time", "oracle")
+def test_masks_are_the_true_masks_in_every_frame(exact: Annotated, world: SceneLibrary) -> None:
     n_compared = 0
     for clip in truths(opened(exact), world):
         assert len(clip.pairs) == len(clip.entities) > 0
@@ -41,7 +42,8 @@ def test_masks_are_the_true_masks_in_every_frame(exact: api.Annotated, world: Sc
     assert n_compared > 200
 
 
-def test_boxes_are_the_true_boxes(exact: api.Annotated, world: SceneLibrary) -> None:
+@pytest.mark.seen("boxes from phrases", "oracle")
+def test_boxes_are_the_true_boxes(exact: Annotated, world: SceneLibrary) -> None:
     for clip in truths(opened(exact), world):
         names = clip.scene.phrases()
         rows = clip.view.table("detections").to_pylist()
@@ -52,7 +54,8 @@ def test_boxes_are_the_true_boxes(exact: api.Annotated, world: SceneLibrary) -> 
             assert box == list(clip.answers.box_xyxy(row["frame"], true))
 
 
-def test_every_visible_thing_is_found_once(exact: api.Annotated, world: SceneLibrary) -> None:
+@pytest.mark.seen("who is who", "oracle")
+def test_every_visible_thing_is_found_once(exact: Annotated, world: SceneLibrary) -> None:
     for clip in truths(opened(exact), world):
         seen = [k for k in range(len(clip.scene.entities)) if clip.present[:, k].sum() >= 8]
         assert set(seen) <= {true for true, _ in clip.pairs}
@@ -72,8 +75,10 @@ def lifted_errors(clip: ClipTruth) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     return error[measured], curvature[measured], truth.xyz_cam[..., 2][measured], of_room[measured]
 
 
+@pytest.mark.seen("point tracks", "oracle")
+@pytest.mark.seen("depth", "oracle")
 def test_points_on_planes_are_exact_and_none_is_far_off(
-    exact: api.Annotated, world: SceneLibrary
+    exact: Annotated, world: SceneLibrary
 ) -> None:
     n_points = 0
     for clip in truths(opened(exact), world):
@@ -89,7 +94,7 @@ def test_points_on_planes_are_exact_and_none_is_far_off(
 
 
 def test_points_on_curved_surfaces_keep_the_second_order_bound(
-    exact: api.Annotated, world: SceneLibrary
+    exact: Annotated, world: SceneLibrary
 ) -> None:
     """Linear interpolation over a cell of side d of a surface of curvature k seen at slant s errs
     by at most k (d s)^2 / 4 (two directions, each h^2 k / 8) along the normal, s times that along
@@ -108,8 +113,10 @@ def test_points_on_curved_surfaces_keep_the_second_order_bound(
         assert np.median(error[curved]) < 2e-4
 
 
+@pytest.mark.seen("positions and motions", "oracle")
+@pytest.mark.seen("moving camera", "oracle")
 def test_positions_and_motions_are_those_of_the_same_points(
-    exact: api.Annotated, world: SceneLibrary
+    exact: Annotated, world: SceneLibrary
 ) -> None:
     for clip in truths(opened(exact), world):
         found = clip.view.positions()
@@ -130,7 +137,7 @@ def test_positions_and_motions_are_those_of_the_same_points(
 
 
 def test_the_centre_of_the_visible_surface_is_near_the_pixels_own_centre(
-    exact: api.Annotated, world: SceneLibrary
+    exact: Annotated, world: SceneLibrary
 ) -> None:
     """Another sample of the same surface, every pixel of it: apart by a share of the size."""
     for clip in truths(opened(exact), world):
@@ -142,38 +149,37 @@ def test_the_centre_of_the_visible_surface_is_near_the_pixels_own_centre(
 
 
 SHIFTS = [
-    ("a box by 3 px", "detect_phrases", "detector.shift_x_px", "3.0"),
-    ("a mask by 2 px", "propagate_masks", "propagator.shift_x_px", "2"),
-    ("a track by 1.5 px", "track_points", "tracker.shift_x_px", "1.5"),
-    ("depth by 10 %", "estimate_depth", "model.factor", "1.1"),
+    ("a box by 3 px", "detect.shift_x_px", "3.0"),
+    ("a mask by 2 px", "masks.shift_x_px", "2"),
+    ("a track by 1.5 px", "tracks.shift_x_px", "1.5"),
+    ("depth by 10 %", "depth.factor", "1.1"),
 ]
 
 
-@pytest.mark.parametrize(("what", "stage", "option", "value"), SHIFTS, ids=[s[0] for s in SHIFTS])
+@pytest.mark.parametrize(("what", "option", "value"), SHIFTS, ids=[s[0] for s in SHIFTS])
 def test_an_error_put_in_shows_as_exactly_that_error(
     what: str,
-    stage: str,
     option: str,
     value: str,
-    plain: api.Annotated,
+    plain: Annotated,
     world: SceneLibrary,
     tmp_path: Path,
 ) -> None:
     right = opened(plain)
-    wrong = opened(annotate(world, tmp_path / "out", (stage, option, value), videos=ONE))
+    wrong = opened(annotate(world, tmp_path / "out", {option: value}, videos=ONE))
     for clip_id in right.clip_ids:
         a, b = right.clip(clip_id), wrong.clip(clip_id)
-        if option == "detector.shift_x_px":
+        if option == "detect.shift_x_px":
             x = [v.table("detections")["x0"].to_numpy() for v in (a, b)]
             np.testing.assert_allclose(x[1] - x[0], 3.0, atol=1e-4)
-        elif option == "propagator.shift_x_px":
+        elif option == "masks.shift_x_px":
             for row in b.table("masks").to_pylist():
                 if row["area"]:
                     mask = a.mask(row["entity"], frame=row["frame"])
                     moved = np.zeros_like(mask)
                     moved[:, 2:] = mask[:, :-2]
                     np.testing.assert_array_equal(b.mask(row["entity"], frame=row["frame"]), moved)
-        elif option == "tracker.shift_x_px":
+        elif option == "tracks.shift_x_px":
             moved = b.tracks().xy - a.tracks().xy
             np.testing.assert_allclose(moved[..., 0], 1.5, atol=1e-3)
             np.testing.assert_allclose(moved[..., 1], 0.0, atol=1e-3)
@@ -184,8 +190,9 @@ def test_an_error_put_in_shows_as_exactly_that_error(
             assert np.quantile(abs(ratio[:, 2] - 1.1), 0.99) < 1e-4
 
 
+@pytest.mark.seen("equal bytes again", "oracle")
 def test_the_same_bytes_come_twice_and_from_another_process(
-    plain: api.Annotated, world: SceneLibrary, tmp_path: Path
+    plain: Annotated, world: SceneLibrary, tmp_path: Path
 ) -> None:
     again = opened(annotate(world, tmp_path / "out", videos=ONE, workers=1))
     first = open_dataset(plain.out)

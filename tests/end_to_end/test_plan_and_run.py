@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from massannot import cli
-from massannot.engine import local
+from massannot.engine import execution, local
 from massannot.engine.progress import ClipDone
 from massannot.engine.watchdog import Patience
 from massannot.errors import UsageError
@@ -52,6 +52,7 @@ def massannot(folder, monkeypatch, capfd):
     return run
 
 
+@pytest.mark.seen("plan and run", "oracle")
 def test_plan_run_status_explain_retry(folder, massannot):
     code, out, err = massannot(PLAN)
     assert code == 0, err
@@ -129,7 +130,7 @@ def test_a_refusal_says_why_and_leaves_nothing(folder, massannot, planned, comma
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_estimate_gives_no_bill(folder, massannot, planned, monkeypatch, number):
-    run = local.run
+    run = execution.run
 
     def stopped(*asked, progress, **how):
         def heard(event):
@@ -137,11 +138,11 @@ def test_an_interrupted_estimate_gives_no_bill(folder, massannot, planned, monke
             if isinstance(event, ClipDone):
                 signal.raise_signal(number)
 
-        return run(*asked, **{**how, "progress": heard})
+        return run(*asked, **how, progress=heard)
 
-    monkeypatch.setattr(local, "run", stopped)
+    monkeypatch.setattr(execution, "run", stopped)
     code, out, err = massannot(f"{PLAN} --estimate --device cpu")
-    assert (code, out) == (130, "")
+    assert (code, out) == (75, "")
     assert "nothing was estimated; the plan in plan is finished" in err
 
 
@@ -160,13 +161,13 @@ def test_an_interrupted_estimate_gives_no_bill(folder, massannot, planned, monke
 def test_a_run_waits_as_long_and_works_where_it_was_told(
     folder, massannot, planned, monkeypatch, command, flags, patience, device
 ):
-    run, heard = local.run, []
+    run, heard = execution.run, []
 
-    def listening(*asked, **how):
-        heard.append((how["patience"], how["device"]))
-        return run(*asked, **how)
+    def listening(*asked, settings, **how):
+        heard.append((settings.patience, settings.device))
+        return run(*asked, **how, settings=settings)
 
-    monkeypatch.setattr(local, "run", listening)
+    monkeypatch.setattr(execution, "run", listening)
     assert massannot("run plan -o patient -q --device cpu")[0] == 0
     heard.clear()
     assert massannot(f"{command} -q {flags}")[0] == 0
@@ -178,7 +179,7 @@ def test_every_gpu_that_will_be_used_is_named(folder, massannot, planned, monkey
         raise UsageError("not here")
 
     monkeypatch.setattr(local, "torch_state", lambda: TorchState(None, None, ("A", "B"), ()))
-    monkeypatch.setattr(local, "run", no_run)
+    monkeypatch.setattr(execution, "run", no_run)
     code, _, err = massannot("run plan -o new")
     assert (code, "on cuda:0, cuda:1 with local" in err) == (2, True), err
 

@@ -3,23 +3,23 @@ detectors answer everywhere, so the limits on boxes and entities are what holds.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from massannot.clip import Phrase
 from massannot.dataset.reading import Dataset
 from massannot.dataset.validate import problems
-from massannot.inputs.span import Span
-from massannot.jobs import api
+from massannot.engine.settings import ExecutorSettings
+from massannot.jobs import annotate as job
 from massannot.models.cotracker3.checkpoint import save_cotracker3
 from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
-from massannot.plan.planned_videos import deal, seen_now
-from massannot.recipes.spec import Choice
-from massannot.video.reader import Sampling, probe
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.video.reader import probe
+from massannot.video.sampling import Sampling
 from tests.tiny_models import tiny_depth, tiny_detector, tiny_sam2
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
@@ -37,7 +37,7 @@ MOST_ENTITIES, MOST_PER_PHRASE = 20, 10
 
 
 @pytest.fixture(scope="module")
-def choice(tmp_path_factory: pytest.TempPathFactory) -> Choice:
+def flags(tmp_path_factory: pytest.TempPathFactory) -> ModelFlags:
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     sizes = CoTracker3Sizes(
@@ -51,24 +51,30 @@ def choice(tmp_path_factory: pytest.TempPathFactory) -> Choice:
         "depth": tiny_depth(folder / "depth"),
         "tracks": folder / "tracks",
     }
-    return Choice(
+    return ModelFlags(
         profile="small",
-        weights=tuple((job, str(where)) for job, where in made.items()),
+        weights={name: str(where) for name, where in made.items()},
         box_threshold=0.0,
         text_threshold=0.0,
     )
 
 
-def annotate(film: Path, phrases: Sequence[str], choice: Choice, out: Path) -> Dataset:
+def annotate(
+    film: Path,
+    phrases: Sequence[str],
+    flags: ModelFlags,
+    folder: Path,
+    options: Mapping[str, str] | None = None,
+) -> Dataset:
     end_s = (N_FRAMES - 0.5) / float(probe(str(film)).frame_rate or 25)
-    span = Span(0, end_s, tuple(Phrase(text) for text in phrases))
-    done = api.annotate_plan(
-        deal([seen_now(str(film), spans=(span,))]),
-        choice=choice,
-        out=out,
-        sampling=Sampling(fps=None),
-        device="cpu",
-        workers=0,
+    manifest = folder / "first_frames.json"
+    manifest.write_text(json.dumps([{"video": str(film), "start_s": 0, "end_s": end_s}]))
+    done = job.annotate(
+        manifest,
+        prompts=phrases,
+        out=folder / "out",
+        spec=run_spec(flags=flags, options=options, sampling=Sampling(fps=None)),
+        settings=ExecutorSettings(device="cpu", workers=0),
     )
     assert done.run.failed == 0, done.run.failures
     assert done.dataset is not None
@@ -77,9 +83,9 @@ def annotate(film: Path, phrases: Sequence[str], choice: Choice, out: Path) -> D
 
 @pytest.fixture(scope="module", params=CLIPS, ids=lambda path: path.stem)
 def annotated(
-    request: pytest.FixtureRequest, choice: Choice, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, flags: ModelFlags, tmp_path_factory: pytest.TempPathFactory
 ) -> Dataset:
-    return annotate(request.param, PHRASES, choice, tmp_path_factory.mktemp("out"))
+    return annotate(request.param, PHRASES, flags, tmp_path_factory.mktemp("out"))
 
 
 def test_the_limits_hold_and_every_rejection_is_recorded(annotated: Dataset) -> None:
@@ -95,17 +101,21 @@ def test_the_limits_hold_and_every_rejection_is_recorded(annotated: Dataset) -> 
     assert all((row["entity"] is None) == (row["rejected"] is not None) for row in detections)
 
 
+@pytest.mark.seen("boxes from phrases", "random weights")
+@pytest.mark.seen("masks through time", "random weights")
+@pytest.mark.seen("point tracks", "random weights")
+@pytest.mark.seen("depth", "random weights")
 def test_the_tables_are_sound(annotated: Dataset) -> None:
     assert annotated.table("frames").num_rows == N_FRAMES
     assert list(problems(annotated)) == []
 
 
 def test_more_things_than_a_clip_may_have_are_rejected_by_name(
-    choice: Choice, tmp_path: Path
+    flags: ModelFlags, tmp_path: Path
 ) -> None:
     """25 phrases, and things of different phrases count as different wherever they lie."""
-    apart = choice.asking(options=(("propagate_masks", "duplicate_overlap", "1.01"),))
-    dataset = annotate(CLIPS[0], NOUNS.split(), apart, tmp_path)
+    apart = {"propagate_masks.duplicate_overlap": "1.01"}
+    dataset = annotate(CLIPS[0], NOUNS.split(), flags, tmp_path, apart)
     rejected = Counter(dataset.table("detections")["rejected"].to_pylist())
     assert rejected["over_entity_limit"] > 0
     assert 0 < dataset.table("entities").num_rows <= MOST_ENTITIES

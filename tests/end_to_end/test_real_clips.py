@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from massannot.dataset.reading import Dataset
-from massannot.jobs import api
-from massannot.recipes.spec import Choice
+from massannot.engine.settings import ExecutorSettings
+from massannot.jobs import annotate as job
+from massannot.jobs.drawing import films_of, report_of
+from massannot.models.profiles import Job
+from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.tables._consistency import problems
-from massannot.video.reader import Sampling, probe
+from massannot.video.reader import probe
+from massannot.video.sampling import Sampling
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 CLIPS = sorted(MEDIA.glob("*.mp4"))
@@ -23,7 +27,7 @@ BOX_SHARE = (0.3, 0.3, 0.6, 0.8)
 """Where the recorded thing is, as shares of width and height: it stands still."""
 
 
-def recorded(folder: Path) -> Choice:
+def recorded(folder: Path) -> ModelFlags:
     """One thing per clip, in a YouTube-VIS file and one of depth a clip."""
     videos, annotations = [], []
     (folder / "depth").mkdir()
@@ -72,33 +76,37 @@ def recorded(folder: Path) -> Choice:
             }
         )
     )
-    return Choice(
-        profile="none", masks=str(file), depth=str(folder / "depth"), hfov_deg=60.0, depth_maps=True
-    )
+    files: dict[Job, str | None] = {"masks": str(file), "depth": str(folder / "depth")}
+    return ModelFlags(profile="none", files=files, hfov_deg=60.0)
 
 
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("real")
-    done = api.annotate(
+    sampling = Sampling(fps=FPS, long_side=640)
+    done = job.annotate(
         [str(path) for path in CLIPS],
         prompts=["a thing", "a unicorn"],
         out=folder / "out",
-        choice=recorded(folder),
-        sampling=Sampling(fps=FPS, long_side=640),
-        workers=0,
+        spec=run_spec(flags=recorded(folder), sampling=sampling, depth_maps=True),
+        settings=ExecutorSettings(workers=0),
     )
     assert done.run.failed == 0, done.run.failures
     assert done.dataset is not None
     return done.dataset
 
 
+@pytest.mark.seen("positions and motions", "files on a real clip")
+@pytest.mark.seen("point tracks", "files on a real clip")
 def test_every_clip_is_annotated_and_valid(annotated: Dataset) -> None:
     found = {Path(view.row["uri"]).name for view in annotated.clips()}
     assert found == {path.name for path in CLIPS}
     assert [p for shard in annotated.shards for p in problems(annotated.shard(shard))] == []
 
 
+@pytest.mark.seen("boxes from phrases", "files on a real clip")
+@pytest.mark.seen("masks through time", "files on a real clip")
+@pytest.mark.seen("depth", "files on a real clip")
 def test_the_recorded_thing_is_where_the_file_says_in_source_pixels(annotated: Dataset) -> None:
     for view in annotated.clips():
         width, height = view.row["source_width"], view.row["source_height"]
@@ -126,10 +134,11 @@ def test_times_and_pts_are_the_files_own(annotated: Dataset) -> None:
         assert (np.diff(t_s) > 0.4).all()
 
 
+@pytest.mark.seen("films and report", "files on a real clip")
 def test_a_film_and_a_report_can_be_made_of_them(annotated: Dataset) -> None:
     first = annotated.clip_ids[0]
-    (film,) = api.films_of(annotated, clip_ids=[first], each=lambda path: None)
+    (film,) = films_of(annotated, clip_ids=[first], drawn=lambda path: None)
     assert film.stat().st_size > 10_000
-    index = api.report_of(annotated)
+    index = report_of(annotated)
     assert "a unicorn" in index.read_text()
     assert len(list((index.parent / "clips").glob("*.html"))) == len(annotated.clip_ids)

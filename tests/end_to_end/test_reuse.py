@@ -9,17 +9,18 @@ import pytest
 from massannot import stages
 from massannot.dataset.layout import Layout
 from massannot.engine.progress import ClipDone
+from massannot.engine.settings import ExecutorSettings
 from massannot.errors import OtherRecipe, UsageError
-from massannot.jobs import api
-from massannot.jobs.kept_choice import NAME
+from massannot.jobs import annotate as job
 from massannot.models.oracle import OracleDepth, OracleMasks
-from massannot.recipes.spec import STEPS, Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import JOBS
 from massannot.scenes.scene_record import SceneLibrary
-from massannot.video.reader import Sampling
+from massannot.video.sampling import Sampling
 from tests.end_to_end.conftest import names_of
 from tests.faults.tiny_run import data_files
 
-LATE = (("measure_motions", "min_background_points", "5"),)
+LATE = {"measure_motions.min_background_points": "5"}
 
 
 class Run:
@@ -28,16 +29,17 @@ class Run:
     def __init__(self, world: SceneLibrary, out: Path, prompts: list[str], **options):
         self.out = out
         self.stages: Counter[str] = Counter()
-        settings = options.pop("settings", ())
-        oracles = {"profile": "none", "scenes": str(world.folder), "oracles": STEPS}
-        api.annotate(
+        flags = ModelFlags(profile="none", scenes=str(world.folder), oracles=tuple(JOBS))
+        job.annotate(
             [str(world.folder / f"videos/scene-{n}.mp4") for n in (11, 12)],
             prompts=prompts,
             out=out,
-            choice=Choice(**oracles, options=settings),
-            sampling=options.pop("sampling", Sampling(fps=5)),
-            workers=0,
-            device="cpu",
+            spec=run_spec(
+                flags=flags,
+                options=options.pop("options", {}),
+                sampling=options.pop("sampling", Sampling(fps=5)),
+            ),
+            settings=ExecutorSettings(device="cpu", workers=0),
             progress=self.hear,
             **options,
         )
@@ -68,6 +70,7 @@ def calls(monkeypatch) -> Counter[str]:
     return asked
 
 
+@pytest.mark.seen("reuse of another run", "oracle")
 def test_other_phrases_do_not_ask_the_depth_model_again(world, first, tmp_path, calls):
     other = names_of(world)[1:3]
     again = Run(world, tmp_path / "again", other, reuse=first.out)
@@ -81,10 +84,10 @@ def test_other_phrases_do_not_ask_the_depth_model_again(world, first, tmp_path, 
 
 def test_a_late_option_runs_that_stage_and_what_follows_alone(world, first, tmp_path, calls):
     prompts = names_of(world)[:2]
-    again = Run(world, tmp_path / "again", prompts, reuse=first.out, settings=LATE)
+    again = Run(world, tmp_path / "again", prompts, reuse=first.out, options=LATE)
     assert calls == {}
     assert again.stages == {"measure_motions": 2, "score_quality": 2}
-    fresh = Run(world, tmp_path / "fresh", prompts, settings=LATE)
+    fresh = Run(world, tmp_path / "fresh", prompts, options=LATE)
     assert data_files(again.out) == data_files(fresh.out)
 
 
@@ -115,7 +118,7 @@ def test_a_run_that_kept_no_depth_gives_its_tables_alone(world, first, tmp_path,
 
 
 def test_a_run_of_other_code_is_refused(world, first, tmp_path):
-    kept = Layout(first.out).run / NAME
+    kept = Layout(first.out).record
     before = kept.read_text()
     kept.write_text(re.sub(r'"models": "\w+"', '"models": "0"', before))
     try:

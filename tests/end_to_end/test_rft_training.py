@@ -12,10 +12,10 @@ from massannot.errors import UsageError
 from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft import scores
 from massannot.rft.answer import answers
-from massannot.rft.recipes import Recipe, WarmUp, names, recipe
 from massannot.rft.tiny_model import read_tiny
 from massannot.rft.tiny_warm_up import _packed, _questions
 from massannot.rft.train import described, train, with_steps
+from massannot.rft.training_recipes import Recipe, WarmUp, names, recipe
 from massannot.rft.training_rows import EVIDENCE, Row, load, seen_before
 
 FAMILIES = ("faster", "in_front")

@@ -5,21 +5,20 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from massannot.engine import local, ray
 from tests.faults import tiny_run
 
 
 def main() -> None:
     out, videos, tally, workers, ray_address, seconds = sys.argv[1:]
-    run, more = (ray.run, {"address": ray_address}) if ray_address else (local.run, {})
-    summary = run(
+    place = {"executor": "ray", "address": ray_address} if ray_address else {}
+    summary = tiny_run.run(
         tiny_run.plan_of(sorted(map(str, Path(videos).glob("*.mp4"))), per_shard=2),
         tiny_run.Tiny(tally=Path(tally), seconds=float(seconds)),
         out=Path(out),
         sampling=tiny_run.SAMPLING,
         workers=int(workers),
         device="cpu",
-        **more,
+        **place,
     )
     print(json.dumps(asdict(summary)))
 

@@ -12,7 +12,6 @@ import pytest
 from massannot.dataset import commits
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine.local import run
 from massannot.engine.progress import ShardDone, silent
 from massannot.errors import NothingToRun
 from massannot.storage import object_store
@@ -55,7 +54,7 @@ def out(server, tmp_path, monkeypatch):
 
 
 def annotate(uris, out, *, tiny=None, workers=0, progress=silent):
-    return run(
+    return tiny_run.run(
         tiny_run.plan_of(uris, per_shard=2),
         tiny or Tiny(),
         out=out,
@@ -72,6 +71,7 @@ def in_bucket(out):
     return {e.uri.removeprefix(folder): store_of(out).get(e.uri) for e in entries}
 
 
+@pytest.mark.seen("buckets", "engine alone")
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.faults)])
 def test_a_run_into_a_bucket_gives_the_bytes_of_a_local_one(
     uris, undisturbed, out, tmp_path, workers
@@ -145,12 +145,12 @@ def test_a_store_that_is_unwell_meanwhile_is_waited_for(
 
 def test_a_video_that_changed_since_planning_is_a_failure(uris, out):
     plan = tiny_run.plan_of(uris, per_shard=2)
-    first = plan.shards[0]
+    first = plan[0]
     changed = replace(first.videos[0], etag='"another"')
-    plan = replace(
-        plan, shards=(replace(first, videos=(changed, *first.videos[1:])), *plan.shards[1:])
+    plan = (replace(first, videos=(changed, *first.videos[1:])), *plan[1:])
+    summary = tiny_run.run(
+        plan, Tiny(), out=out, sampling=tiny_run.SAMPLING, workers=0, device="cpu"
     )
-    summary = run(plan, Tiny(), out=out, sampling=tiny_run.SAMPLING, workers=0, device="cpu")
     assert [(f.reason, f.clips) for f in summary.failures] == [("video_changed", 1)]
     (failure,) = open_dataset(out).table("failures").to_pylist()
     assert failure["uri"] == changed.uri

@@ -33,6 +33,7 @@ def undisturbed(videos, tmp_path_factory):
     return folder / "out"
 
 
+@pytest.mark.seen("killed and continued", "engine alone")
 @pytest.mark.parametrize("whom", ["driver", pytest.param("worker", marks=pytest.mark.faults)])
 def test_a_run_killed_in_every_phase_ends_as_if_nothing_had_been(
     videos, undisturbed, tmp_path, whom

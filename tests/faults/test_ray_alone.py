@@ -20,7 +20,6 @@ pytestmark = [
 SCRIPT = """
     import os, sys
     from pathlib import Path
-    from massannot.executors import ray
     from massannot.engine.progress import ClipDone
     from tests.faults import test_ray_alone, tiny_run
 
@@ -31,13 +30,14 @@ SCRIPT = """
             mode, token = os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]
             print("token", mode, len(token), file=sys.__stdout__)
 
-    ray.run(
+    tiny_run.run(
         tiny_run.plan_of(sorted(sys.argv[2:]), per_shard=2),
         tiny_run.Tiny(),
         out=Path(sys.argv[1]),
         sampling=tiny_run.SAMPLING,
         workers=1,
         device="cpu",
+        executor="ray",
         progress=look,
     )
 """

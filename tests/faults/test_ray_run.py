@@ -7,7 +7,6 @@ import pytest
 
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine import local, ray
 from massannot.engine.progress import WorkerDied, WorkerReady
 from massannot.engine.watchdog import Patience
 from tests.faults import killing, tiny_run
@@ -28,7 +27,7 @@ def uris(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(uris, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    local.run(
+    tiny_run.run(
         plan_of(uris, per_shard=1),
         Tiny(),
         out=out,
@@ -46,18 +45,21 @@ def two_machines():
 
 
 def annotate(uris, out, address, *, tiny=None, workers=2, **options):
-    return ray.run(
+    return tiny_run.run(
         plan_of(uris, per_shard=1),
         tiny or Tiny(),
         out=out,
         sampling=tiny_run.SAMPLING,
         workers=workers,
         device="cpu",
+        executor="ray",
         address=address,
         **options,
     )
 
 
+@pytest.mark.seen("Ray", "engine alone")
+@pytest.mark.seen("equal bytes again", "engine alone")
 @pytest.mark.parametrize(
     "workers",
     [pytest.param(1, marks=pytest.mark.faults), 2, pytest.param(3, marks=pytest.mark.faults)],

@@ -7,7 +7,6 @@ import pytest
 from massannot.dataset import commits
 from massannot.dataset.journal import Finished, read_journal, read_past
 from massannot.dataset.layout import Layout
-from massannot.engine.local import run
 from tests.faults import tiny_run
 from tests.faults.tiny_run import Tiny, data_files, done
 
@@ -37,7 +36,7 @@ def half_done(uris, tmp_path_factory):
 
 
 def annotate(uris, out, tiny=None):
-    return run(
+    return tiny_run.run(
         tiny_run.plan_of(uris),
         tiny or Tiny(),
         out=out,

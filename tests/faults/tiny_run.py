@@ -9,23 +9,31 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from massannot import tables
 from massannot.clip import Clip, Phrase
+from massannot.dataset import plans
+from massannot.dataset import record as run_record
+from massannot.dataset.layout import Layout
+from massannot.engine import execution
+from massannot.engine.progress import Progress, silent
+from massannot.engine.settings import ExecutorSettings
+from massannot.engine.tally import RunSummary
+from massannot.engine.worker import Reader
 from massannot.errors import ModelFailed
+from massannot.inputs.span import Span
 from massannot.models.runtime import micro_batch
-from massannot.plan.planned_videos import Plan, deal, seen_now
-from massannot.stages._pipeline import Pipeline
-from massannot.stages._stage import BaseStage
+from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, Shard, with_file_state
+from massannot.stages._stage import Pipeline, Stage
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, Span
+from massannot.video.sampling import Sampling
 
 SIDE, SECONDS, FPS = 32, 1, 8
 SAMPLING = Sampling(fps=None, clip_s=0.5)
@@ -47,13 +55,83 @@ def write_videos(folder: Path, count: int) -> list[str]:
     return uris
 
 
-def plan_of(uris: list[str], *, per_shard: int = 3, prompt: str = "square") -> Plan:
+def plan_of(uris: list[str], *, per_shard: int = 3, prompt: str = "square") -> tuple[Shard, ...]:
+    """Shards of so many videos each, in the given order."""
     spans = (Span(phrases=(Phrase(prompt),)),)
-    return deal([seen_now(uri, spans=spans) for uri in uris], per_shard=per_shard)
+    return sharded([with_file_state(PlannedVideo(uri, spans)) for uri in uris], per_shard)
+
+
+def sharded(
+    videos: Sequence[PlannedVideo], per_shard: int, *, first_number: int = 0
+) -> tuple[Shard, ...]:
+    starts = range(0, len(videos), per_shard)
+    return tuple(
+        Shard(f"{number:06d}", tuple(videos[start : start + per_shard]))
+        for number, start in enumerate(starts, start=first_number)
+    )
+
+
+def run(
+    shards: Sequence[Shard],
+    build: Callable[[], Pipeline],
+    *,
+    out: Path | str,
+    sampling: Sampling = SAMPLING,
+    retry: tuple[str, ...] = (),
+    progress: Progress = silent,
+    license: str | None = None,
+    reader: Reader | None = None,
+    **settings: Any,
+) -> RunSummary:
+    """As `massannot annotate` runs: the folder's own record and plan, then the engine.
+
+    `settings` are those of ExecutorSettings, on the CPU unless they say otherwise.
+    """
+    layout = Layout(out)  # type: ignore[arg-type]  # an address too
+    record = run_record.begin(layout, record_of(shards, build(), sampling))
+    planned = plans.retried(layout, retry) if retry else _planned(layout, shards)
+    return execution.run(
+        layout,
+        record,
+        planned,
+        build,
+        settings=ExecutorSettings(**{"device": "cpu", **settings}),
+        progress=progress,
+        license=license,
+        reader=reader,
+    )
+
+
+def record_of(
+    shards: Sequence[Shard], pipeline: Pipeline, sampling: Sampling
+) -> run_record.RunRecord:
+    spans = (span for shard in shards for video in shard.videos for span in video.spans)
+    phrases = dict.fromkeys(phrase.text for span in spans for phrase in span.phrases)
+    described = pipeline.describe()
+    return run_record.RunRecord(
+        spec={
+            "phrases": list(phrases),
+            "sampling": sampling.to_json(),
+            "stages": described["stages"],
+        },
+        recipe=described,
+        digest=pipeline.digest,
+    )
+
+
+def _planned(layout: Layout, shards: Sequence[Shard]) -> tuple[plans.PlannedShard, ...]:
+    videos = PlannedVideos([video for shard in shards for video in shard.videos])
+    while new := plans.new_videos(layout, videos):
+        number = len(plans.shard_table(layout))
+        per_shard = max(len(shard.videos) for shard in shards)
+        more = sharded(list(new), per_shard, first_number=number) if number else shards
+        if plans.add(layout, more, first_number=number):
+            break
+    return plans.shards_of(layout, videos)
 
 
 @dataclass(frozen=True)
-class MeasureBrightness(BaseStage):
+class MeasureBrightness(Stage):
     """Writes tracks_xy from the pictures: lists whose numbers depend on every pixel."""
 
     points: int = 3
@@ -81,7 +159,7 @@ class MeasureBrightness(BaseStage):
 
 
 @dataclass(frozen=True)
-class DescribeClip(BaseStage):
+class DescribeClip(Stage):
     """Writes the clip's row, and an `events` table that stays empty."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "tracks_xy")
@@ -113,7 +191,7 @@ class DescribeClip(BaseStage):
 
 
 @dataclass(frozen=True)
-class Misbehave(BaseStage):
+class Misbehave(Stage):
     """Does to chosen clips, named `video-stem/clip_index`, what one hopes never to see."""
 
     _raises: frozenset[str] = frozenset()
@@ -170,7 +248,7 @@ class Tiny:
     seconds: float = 0.0
     tally: Path | None = None
     points: int = 3
-    more: tuple[BaseStage, ...] = field(default=())
+    more: tuple[Stage, ...] = field(default=())
 
     def __call__(self) -> Pipeline:
         misbehave = Misbehave(

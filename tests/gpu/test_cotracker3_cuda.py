@@ -36,6 +36,7 @@ def clip() -> tuple[Any, Any]:
     return video, torch.rand(1, N_POINTS, 3, generator=random) * scale
 
 
+@pytest.mark.seen("point tracks", "GPU")
 @pytest.mark.parametrize("online", [False, True], ids=["offline", "online"])
 def test_float32_on_cuda_gives_the_cpus_tracks(online: bool) -> None:
     video, queries = clip()

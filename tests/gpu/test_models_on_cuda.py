@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 
 from massannot.models.depth_anything import DepthAnything  # noqa: E402
 from massannot.models.grounding_dino import GroundingDino  # noqa: E402
+from massannot.models.networks import frames_on  # noqa: E402
 from massannot.models.preprocess import resized  # noqa: E402
 from massannot.models.protocols import FrameMasks  # noqa: E402
-from massannot.models.runtime import frames_on  # noqa: E402
 from massannot.models.sam2.propagator import Sam2Video  # noqa: E402
 from massannot.models.weights import Weights  # noqa: E402
 from tests.tiny_models import frames_of, noise_frames, tiny_depth, tiny_detector, tiny_sam2  # noqa: E402
@@ -41,6 +41,7 @@ def test_pictures_are_resized_as_on_the_cpu(how: Any) -> None:
     assert (here != there).float().mean() < 1e-3
 
 
+@pytest.mark.seen("depth", "GPU")
 def test_depth_is_the_cpus(tmp_path: Path) -> None:
     weights, frames = Weights(str(tiny_depth(tmp_path))), noise_frames(5, 120, 160)
     here = on("cpu", DepthAnything(weights)).estimate_depth(frames).values
@@ -51,6 +52,7 @@ def test_depth_is_the_cpus(tmp_path: Path) -> None:
     assert len(np.unique(close)) > close.size / 4  # the head does not count in bfloat16 steps
 
 
+@pytest.mark.seen("boxes from phrases", "GPU")
 def test_boxes_are_the_cpus(tmp_path: Path) -> None:
     weights, frames = Weights(str(tiny_detector(tmp_path))), noise_frames(5, 90, 140)
     options: Any = {"box_threshold": 0.0, "text_threshold": 0.0, "top_k": 20}
@@ -71,6 +73,7 @@ def propagated(device: str, folder: Path, **options: Any) -> list[FrameMasks]:
     return list(session.propagate(first=0, end=8))
 
 
+@pytest.mark.seen("masks through time", "GPU")
 def test_masks_are_the_cpus(tmp_path: Path) -> None:
     folder = tiny_sam2(tmp_path)
     here, there = propagated("cpu", folder), propagated("cuda:0", folder, dtype="float32")

@@ -16,7 +16,7 @@ from massannot.clip import Clip, DepthKind, DepthMaps, Frames, Video
 from massannot.geometry import rle
 from massannot.geometry.camera import apply, project, resized_intrinsics
 from massannot.models.protocols import Cameras, ModelCard
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.lift_tracks import LiftTracks

@@ -16,7 +16,7 @@ from massannot.storage.parquet import write_parquet
 HEIGHT, WIDTH, N_FRAMES, N_POINTS = 6, 8, 4, 3
 SHARDS = {"000000": ("clip-a", "clip-b"), "000001": ("clip-c",)}
 RECORD = run_record.RunRecord(
-    identity=run_record.Identity({"recipe": "small"}, "10", ("ball",)), digest="0"
+    spec={"phrases": ["ball"], "sampling": {"fps": 10.0}}, recipe={"recipe": "small"}, digest="0"
 )
 
 

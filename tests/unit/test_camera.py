@@ -8,8 +8,6 @@ import pytest
 from massannot.geometry.camera import (
     Pinhole,
     horizontal_fov_deg,
-    intrinsics_from_matrix,
-    matrix_from_intrinsics,
     pinhole_from_horizontal_fov,
     project,
     resized_intrinsics,
@@ -73,14 +71,6 @@ def test_a_resized_picture_shows_the_same_rays() -> None:
     np.testing.assert_allclose(project(point, small), project(point, CAMERA) * [0.5, 0.25])
 
 
-def test_the_matrix_form_projects_the_same() -> None:
-    matrix = matrix_from_intrinsics(CAMERA)
-    np.testing.assert_array_equal(matrix, [[100, 0, 64], [0, 50, 32], [0, 0, 1]])
-    np.testing.assert_array_equal(intrinsics_from_matrix(matrix), CAMERA)
-    x, y, z = matrix @ [0.5, -0.25, 2]
-    np.testing.assert_array_equal(project((0.5, -0.25, 2), CAMERA), (x / z, y / z))
-
-
 REFUSED = {
     "three intrinsics": (lambda: project((0, 0, 1), (1, 2, 3)), r"expected \(..., 4\)"),
     "no angle": (lambda: pinhole_from_horizontal_fov(0, width=1, height=1), "field of view"),
@@ -88,10 +78,6 @@ REFUSED = {
     "no aspect": (
         lambda: pinhole_from_horizontal_fov(60, width=1, height=1, sample_aspect=0),
         "sample aspect",
-    ),
-    "skew": (
-        lambda: intrinsics_from_matrix([[100, 1, 64], [0, 50, 32], [0, 0, 1]]),
-        "camera matrix",
     ),
 }
 

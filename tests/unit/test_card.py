@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from massannot.dataset.card import card_text, strictest_license
-from massannot.dataset.record import Weights
+from massannot.dataset.record import LoadedWeights
 from tests.unit.small_dataset import RECORD, write_small_dataset
 
 ROWS = [
@@ -22,9 +22,9 @@ ROWS = [
 ]
 
 
-def weights(*licenses: str) -> tuple[Weights, ...]:
+def weights(*licenses: str) -> tuple[LoadedWeights, ...]:
     return tuple(
-        Weights(f"model_{n}", f"owner/name-{n}", "c" * 40, "d" * 64, license, 1)
+        LoadedWeights(f"model_{n}", f"owner/name-{n}", "c" * 40, "d" * 64, license, 1)
         for n, license in enumerate(licenses)
     )
 

@@ -12,6 +12,7 @@ import pytest
 from massannot.dataset import commits
 from massannot.dataset.layout import Layout
 from massannot.storage import durable
+from massannot.storage.file_lock import locked
 from tests.unit import small_dataset as small
 
 SHARD = "000000"
@@ -199,7 +200,7 @@ def test_while_one_start_mends_a_shard_another_waits_and_takes_nothing_away(tmp_
     damaged = staged(layout)
     commits.put(layout, damaged)
     with ThreadPoolExecutor(1) as pool:
-        with durable.locked(layout.lock):
+        with locked(layout.lock):
             other = pool.submit(commits.withdraw, layout, damaged)
             with pytest.raises(TimeoutError):
                 other.result(timeout=0.3)

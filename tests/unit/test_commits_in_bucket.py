@@ -186,7 +186,8 @@ def test_a_plan_that_another_start_of_the_same_command_is_putting_is_completed(o
 
 def test_another_recipe_is_refused_and_its_address_shown(out, elsewhere):
     run_record.begin(Layout(out), small.RECORD)
-    other = run_record.RunRecord(run_record.Identity({"recipe": "other"}, "10", ()), digest="1")
+    run_record.add_weights(Layout(out), small.RECORD, [])
+    other = run_record.RunRecord({"phrases": [], "sampling": {"fps": 10.0}}, digest="1")
     with pytest.raises(OtherRecipe, match=f"{out} belongs to a run with another recipe"):
         run_record.begin(elsewhere(), other)
 

@@ -4,7 +4,7 @@ import pytest
 
 from massannot.engine.progress import ClipDone, ClipFailed, Load, RunBegun, WorkerDied
 from massannot.jobs.console import Watcher
-from massannot.stages._pipeline import StageTime
+from massannot.stages._stage import StageTime
 
 GIB = 2**30
 

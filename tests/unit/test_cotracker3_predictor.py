@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from test_cotracker3 import PIXELS, TINY, clip, network
 from torch import Tensor
 
+from massannot.models.cotracker3.point_tokens import grid_queries
 from massannot.models.cotracker3.predictor import Conventions, CoTracker3Predictor
-from massannot.models.cotracker3.tokens import grid_queries, on_mask
 
 SIZE = (64, 96)
 BARE = Conventions(resize_to=SIZE, iters=2, support_grid=0, backward=False, queries_are_truth=False)
@@ -95,33 +95,6 @@ def test_a_grid_runs_row_by_row_inside_a_margin() -> None:
     assert found[:, 0].tolist() == [2.0] * 9
     assert found[:4, 1:].tolist() == [[8, 8], [256, 8], [504, 8], [8, 192]]
     assert grid_queries(1, frame=0, size=(384, 512)).tolist() == [[[0, 256, 192]]]
-
-
-def test_a_mask_keeps_the_grid_points_on_it() -> None:
-    mask = torch.zeros(10, 20)
-    mask[:5] = 1
-    queries = grid_queries(4, frame=0, size=(384, 512))
-    kept = on_mask(queries, mask, size=(384, 512))
-    assert torch.equal(kept, queries[queries[..., 2] < 192][None])
-
-
-def test_a_grid_is_tracked_in_the_clips_own_pixels() -> None:
-    video, _ = clip(3, height=50, width=70)
-    predictor = CoTracker3Predictor(network(sizes=TINY), BARE)
-    found = predictor.predict_grid(predictor.encode(video), grid_size=2)
-    scale = torch.tensor([69 / 95, 49 / 63])
-    queries = grid_queries(2, frame=0, size=SIZE)
-    queries[..., 1:] *= scale
-    torch.testing.assert_close(found.tracks, by_hand(video, queries)[0], atol=PIXELS, rtol=0)
-
-
-def test_dense_tracks_start_at_every_pixel_offset_by_offset() -> None:
-    video, _ = clip(2, height=40, width=60)
-    predictor = CoTracker3Predictor(network(sizes=TINY), with_options(queries_are_truth=True))
-    found = list(predictor.predict_dense(predictor.encode(video), step=4))
-    assert len(found) == 16
-    expected = [[x + 2, y + 1] for y in range(0, 40, 4) for x in range(0, 60, 4)]
-    assert found[6].tracks[0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("n_frames", [5, 16, 37])

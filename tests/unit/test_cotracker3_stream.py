@@ -7,7 +7,7 @@ import torch
 from test_cotracker3 import PIXELS, PROBABILITY, TINY, clip, network
 from torch import Tensor
 
-from massannot.models.cotracker3.stream import CoTracker3Stream, StreamUpdate
+from massannot.models.cotracker3.predictor import CoTracker3Stream, StreamUpdate
 
 
 def streamed(updates: list[StreamUpdate], n_frames: int) -> tuple[Tensor, Tensor, Tensor]:

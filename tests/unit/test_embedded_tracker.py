@@ -14,7 +14,7 @@ pytest.importorskip("cv2")
 import torch
 
 from massannot.models.cotracker3.encoder import Features
-from massannot.models.cotracker3.tokens import correlate, sample_templates
+from massannot.models.cotracker3.point_tokens import correlate, sample_templates
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
 from massannot.models.weights import SHIPPED

@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from massannot.clip import Frames  # noqa: E402
-from massannot.models.grounding_dino import prompts_of  # noqa: E402
-from massannot.models.random_weights import sam2_processor, write_network  # noqa: E402
 from massannot.models.sam2.propagator import Sam2Video  # noqa: E402
+from massannot.models.text_prompts import prompts_of  # noqa: E402
 from massannot.models.weights import Weights  # noqa: E402
 from massannot.scenes.world import SceneOptions, make_scene  # noqa: E402
+from tests.random_weights import sam2_processor, write_network  # noqa: E402
 from tools.embedded import detection, segmentation  # noqa: E402
 from tools.embedded.pool import Pool, boxes_and_areas  # noqa: E402
 from tools.embedded.render_data import restyled, seeds_of_worker, stills  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.evaluate.mask_scores import DepthScores, score_depth
+from massannot.evaluate.raster_scores import DepthScores, score_depth
 
 NAN = float("nan")
 # depth, truth, median scale; abs_rel, delta, rmse, scale, pixels, coverage

@@ -46,11 +46,6 @@ def test_a_short_absence_may_be_no_reentry() -> None:
     assert (scores.n_reentries, scores.n_reentries_kept) == (1, 0)
 
 
-def test_the_reentry_rate_is_a_share_or_unknown() -> None:
-    assert score_identity(*story("a.a.b")).reentry_rate == 0.5
-    assert np.isnan(score_identity(*story("aaaa")).reentry_rate)
-
-
 def test_pairs_have_the_greatest_total_overlap_in_each_frame() -> None:
     overlap = np.array([[[0.9, 0.8], [0.8, 0.0]], [[0.9, 0.4], [0.8, 0.45]]])
     np.testing.assert_array_equal(paired_entities(overlap, least=0.5), [[1, 0], [0, -1]])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.evaluate.mask_scores import boundary_measure, region_similarity
+from massannot.evaluate.raster_scores import boundary_measure, region_similarity
 
 Mask = NDArray[np.bool_]
 

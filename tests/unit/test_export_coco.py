@@ -11,9 +11,11 @@ import pytest
 from massannot.clip import Clip
 from massannot.dataset.reading import open_dataset
 from massannot.exporters import coco
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks, RecordedObjects
 from massannot.scenes.scene_record import SceneLibrary
-from massannot.video.reader import Sampling, Span, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 from tests.asked_scenes import write_world
 from tests.unit.small_dataset import HEIGHT, N_FRAMES, WIDTH, mask_of, write_small_dataset
 
@@ -30,9 +32,9 @@ def path(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return coco.export(open_dataset(world.folder), folder).files[0]
 
 
-def clip_of(world: SceneLibrary, seed: int, *, spans: tuple[Span, ...] = (Span(),)) -> Clip:
+def clip_of(world: SceneLibrary, seed: int, *, spans: tuple[Span, ...] = ()) -> Clip:
     film = str(world.folder / f"videos/scene-{seed}.mp4")
-    clip = next(iter(read_clips(film, spans=spans, sampling=Sampling(fps=None))))
+    clip = next(iter(read_clips(VideoSource(film, spans), sampling=Sampling(fps=None))))
     assert isinstance(clip, Clip)
     return clip
 

@@ -100,7 +100,8 @@ def test_the_profile_is_the_clips_own(dataset: Dataset, lines: dict[str, Any]) -
 
 
 def test_one_template_can_be_asked_for(dataset: Dataset, tmp_path: Path) -> None:
-    mass_bench.export(dataset, tmp_path, profile_template="mass-v2")
+    options = mass_bench.MassBenchOptions(profile_template="mass-v2")
+    mass_bench.export(dataset, tmp_path, options=options)
     (clip,) = lines_of(tmp_path)["all-3"]["clips"]
     assert list(clip["motion_profile"]) == ["mass-v2"]
 

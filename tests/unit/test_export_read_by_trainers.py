@@ -13,8 +13,8 @@ import pytest
 
 from massannot import exporters
 from massannot.dataset.reading import Dataset
-from massannot.questions.examples import TrainingData
-from massannot.questions.tokens import Media
+from massannot.exporters._training import TrainingOptions
+from massannot.questions.model_families import Media
 from tests.asked_scenes import annotate, questions_about, write_world
 from tests.tiny_processor import write_processor
 
@@ -38,8 +38,8 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def export(dataset: Dataset, folder: Path, name: str, media: Media) -> None:
-    training = TrainingData(media=media, frames=2)
-    assert exporters.exporter(name).export(dataset, folder, training=training).left_out == ()
+    options = TrainingOptions(media=media, frames=2)
+    assert exporters.exporter(name).export(dataset, folder, options=options).left_out == ()
 
 
 class TokenizerOnly:

@@ -22,13 +22,13 @@ from massannot.dataset.frames_again import clips_again
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
 from massannot.errors import NothingToRun, UsageError
-from massannot.exporters import _row_files
-from massannot.questions.asked import Film, Shot, find_question
-from massannot.questions.examples import TrainingData
+from massannot.exporters import _row_files, trl
+from massannot.exporters._training import TrainingOptions
+from massannot.questions.question_view import Film, Shot, find_question
 from massannot.questions.scene_dataset import write_scene_questions
-from massannot.rft.recipes import recipe
 from massannot.rft.train import train
-from massannot.rft.training_rows import load
+from massannot.rft.training_recipes import recipe
+from massannot.rft.training_rows import Evidence, load
 from massannot.rft.trl_rewards import reward_functions
 from massannot.rft.verl_rewards import compute_score
 from massannot.scenes.scene_record import SceneLibrary
@@ -99,7 +99,7 @@ def exact_frames(dataset: Dataset, frames: Sequence[int]) -> list[npt.NDArray[np
 
 def export(dataset: Dataset, folder: Path, name: str, **options: Any) -> exporters.Exported:
     exporter = exporters.exporter(name)
-    return exporter.export(dataset, folder, training=TrainingData(**options))
+    return exporter.export(dataset, folder, options=TrainingOptions(**options))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -191,7 +191,7 @@ def test_a_film_of_a_variable_rate_shows_the_nearest_frame_at_each_tick() -> Non
     span = [Shot("c", n, t) for n, t in enumerate([5.0, 5.1, 5.3, 5.8, 6.0])]
     film = Film.of(span)
     assert (film.fps, film.start_s) == (4, 5.0)
-    assert film.places == (0, 2, 2, 3, 4)
+    assert film.indices == (0, 2, 2, 3, 4)
     assert [film.t_s(tick) for tick in film.ticks(4)] == [5.0, 5.25, 5.75, 6.0]
 
 
@@ -340,7 +340,7 @@ def test_an_export_whose_every_question_is_left_out_counts_the_reasons_and_write
     name: str, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(NothingToRun) as refused:
-        exporters.exporter(name).export(dataset, tmp_path / "new", min_quality=1.0)
+        export(dataset, tmp_path / "new", name, min_quality=1.0)
     first, *reasons = str(refused.value).splitlines()
     assert first.endswith("found 7 questions, none of which can be trained on")
     assert [line.partition(": ")[0] for line in reasons] == [
@@ -429,6 +429,34 @@ def test_an_export_is_trained_on_and_judged_by_what_it_held_out(
     assert not any("images" in row for row in (*trained.rows, *judged.rows))  # in the file
     with pytest.raises(UsageError, match="begins from nothing"):
         train("tiny", recipe("tiny"), data=tmp_path, out=tmp_path / "run", log=lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "texts"),
+    [
+        ("frames+profile", ["0.00 s:", "Motion Profile\n", "1.00 s:"]),
+        ("frames", ["0.00 s:", "1.00 s:"]),
+        ("none", ["1.00 s:"]),
+    ],
+)
+def test_evidence_is_told_from_the_question_by_its_role_and_not_by_its_words(
+    evidence: Evidence, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    parts = [
+        {"type": "text", "text": "0.00 s:"},
+        {"type": "image", "text": None},
+        {"type": "text", "text": "Motion Profile\n"},
+        {"type": "text", "text": "1.00 s:"},  # the question
+    ]
+    prompt = [{"role": "user", "content": parts}]
+    row = {"prompt": prompt, "images": [], "solution": "yes", "video_id": "v"}
+    row |= {"profile": "Motion Profile\n", "question_id": "q"}
+    _row_files.write_rows(tmp_path / "train.parquet", [row], tmp_path, columns=trl.COLUMNS)
+    (read,) = load(tmp_path, evidence=evidence).rows
+    content = read["prompt"][0]["content"]
+    assert [part["text"] for part in content if part["type"] == "text"] == texts
 
 
 def test_another_trainers_export_is_not_trained_on(

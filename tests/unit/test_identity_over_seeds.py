@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from massannot.clip import Clip
 from massannot.evaluate.identity_scores import NOBODY, paired_entities, score_identity
 from massannot.geometry import rle
-from massannot.geometry.intervals import bootstrap, wilson
+from massannot.geometry.intervals import bootstrap, ratio_over_clips
 from tests.drawn_world import (
     BLUE,
     GREEN,
@@ -116,9 +116,11 @@ def test_switches_and_kept_reentries_with_intervals() -> None:
     switches = bootstrap(
         lambda clips: float(np.mean([scores[i].n_switches for i in clips])), n_clips=32, seed=0
     )
-    kept = wilson(sum(s.n_reentries_kept for s in scores), sum(s.n_reentries for s in scores))
-    kept_found = wilson(sum(s.n_reentries_kept for s in found), sum(s.n_reentries for s in found))
-    share = wilson(sum(s.n_paired for s in found), sum(s.n_present for s in found))
+    kept, kept_found = (
+        ratio_over_clips([s.n_reentries_kept for s in of], [s.n_reentries for s in of], seed=0)
+        for of in (scores, found)
+    )
+    share = ratio_over_clips([s.n_paired for s in found], [s.n_present for s in found], seed=0)
     print(f"\nswitches a clip {switches}\nre-entries kept, of all {kept}")
     print(f"re-entries kept, of those detected {kept_found}\nframes annotated {share}")
     assert switches.value <= 0.1

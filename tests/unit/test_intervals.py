@@ -8,46 +8,12 @@ import numpy as np
 import pytest
 
 from massannot.geometry.intervals import (
-    Interval,
+    ConfidenceInterval,
     bootstrap,
     mean_difference,
     mean_over_clips,
     ratio_over_clips,
-    wilson,
 )
-
-# Wilson's bounds at 95 %, from the closed form evaluated by hand (z = 1.959964).
-SHARES = {
-    "none of ten": (0, 10, 0.0, 0.2775),
-    "five of ten": (5, 10, 0.2366, 0.7634),
-    "all of ten": (10, 10, 0.7225, 1.0),
-    "95 of 100": (95, 100, 0.8882, 0.9785),
-}
-
-
-@pytest.mark.parametrize(("successes", "trials", "low", "high"), SHARES.values(), ids=SHARES.keys())
-def test_a_share_has_wilsons_bounds(successes: int, trials: int, low: float, high: float) -> None:
-    found = wilson(successes, trials)
-    assert (found.value, found.n) == (successes / trials, trials)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_wilsons_bounds_solve_the_score_equation() -> None:
-    """Where the distance to the observed share is z standard errors of the bound itself."""
-    found = wilson(7, 25, level=0.9)
-    for bound in (found.low, found.high):
-        assert abs(bound - 7 / 25) / math.sqrt(bound * (1 - bound) / 25) == pytest.approx(1.644854)
-
-
-def test_no_trials_say_nothing() -> None:
-    found = wilson(0, 0)
-    assert math.isnan(found.value)
-    assert (found.low, found.high, found.n) == (0, 1, 0)
-
-
-def test_more_successes_than_trials_are_refused() -> None:
-    with pytest.raises(ValueError, match="found 3 of 2"):
-        wilson(3, 2)
 
 
 def test_equal_seeds_give_equal_bounds_and_others_do_not() -> None:
@@ -127,4 +93,4 @@ def test_one_clip_gives_a_value_only() -> None:
     found = bootstrap(lambda clips: float(len(clips)), n_clips=1, seed=0)
     assert found.value == 1
     assert math.isnan(found.low)
-    assert isinstance(found, Interval)
+    assert isinstance(found, ConfidenceInterval)

@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from massannot.jobs import annotate as job
+from massannot.jobs import outcome
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_asked_to_stop_before_anything_runs_the_code_is_75(number, capsys):
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as ended:
-        job.told(lambda: os.kill(os.getpid(), number), as_json=False)
-    assert ended.value.code == job.INTERRUPTED
+        outcome.run_and_print(lambda: os.kill(os.getpid(), number), as_json=False)
+    assert ended.value.code == outcome.INTERRUPTED
     assert "the same command continues" in capsys.readouterr().err
     assert signal.getsignal(number) is before

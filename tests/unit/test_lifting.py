@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from massannot.geometry.camera import project
-from massannot.geometry.lifting import LiftedTracks, lift_tracks
+from massannot.geometry.lifting import LiftedPoints, lift_tracks
 
 PICTURE = (160, 120)
 SQUARE = np.array([150.0, 150.0, 80.0, 60.0])
@@ -35,7 +35,7 @@ def on_plane(xy: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 
 def lift(
     xy: np.ndarray, visible: np.ndarray, depth: np.ndarray, intrinsics: np.ndarray
-) -> LiftedTracks:
+) -> LiftedPoints:
     n_frames = len(xy)
     return lift_tracks(
         xy,

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import tables
-from massannot.errors import UsageError
+from massannot.errors import MassannotWarning, UsageError
 from massannot.inputs.manifest import read_manifests
 from massannot.inputs.question import Question
 
@@ -127,6 +127,116 @@ def test_a_bad_row_has_a_name_and_the_rest_goes_on(
     assert list(problem_of.values()) == [reason]
 
 
+HALF = "half \ud83d"
+BROKEN = [
+    ({"question": HALF}, "not_unicode", "question"),
+    ({"answer": HALF}, "not_unicode", "answer"),
+    ({"caption": HALF}, "not_unicode", "caption"),
+    ({"category": HALF}, "not_unicode", "category"),
+    ({"license": HALF}, "not_unicode", "license"),
+    ({"id": HALF}, "not_unicode", "question_id, source_id"),
+    ({"options": ["yes", HALF]}, "not_unicode", "options"),
+    ({"made by": HALF}, "not_unicode", "further"),
+    ({HALF: 1}, "not_unicode", "further"),
+    ({"entities": ["a ball", HALF]}, "bad_phrase", "no valid Unicode"),
+    ({"unit": 3, "answer": HALF}, "bad_question", "unit"),
+    ({"video": f"{HALF}.mp4"}, "impossible_name", "half a surrogate pair"),
+    ({"video": "nu\0l.mp4"}, "impossible_name", "NUL"),
+    ({"video": "x" * 300 + ".mp4"}, "impossible_name", "304 bytes"),
+    ({"video": "é" * 200 + ".mp4"}, "impossible_name", "404 bytes"),
+    ({"video": "deep/" * 1000 + "a.mp4"}, "impossible_name", "too long"),
+    ({"video": "s3://bucket/" + "x" * 1100}, "impossible_name", "1100 bytes"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "says"), BROKEN, ids=[f"{says}-{r}" for _, r, says in BROKEN]
+)
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_text_that_no_table_holds_and_names_that_no_file_has_cost_their_row_alone(
+    tmp_path: Path, change: dict[str, object], reason: str, says: str, ending: str
+) -> None:
+    good = {"video": "a.mp4", "id": "good", "question": "Good? 😀"}
+    path = write(tmp_path, ending, [{"video": "a.mp4", "id": "x", "question": "X?"} | change, good])
+    found = {q.problem and q.problem.reason: q for q in read_manifests([path])}
+    assert set(found) == {None, reason}
+    problem = found[reason].problem
+    assert problem is not None
+    assert f"m.{ending}, row 1" in problem.message
+    assert says in problem.message
+    table = tables.spec("questions").from_rows([q.row() for q in found.values()])
+    assert table.num_rows == 2  # Arrow takes every text
+    assert found[None].question == "Good? 😀"
+
+
+def test_text_is_spelt_out_where_it_is_no_valid_unicode(tmp_path: Path) -> None:
+    path = write(tmp_path, "json", [{"video": "a.mp4", "id": "x", "caption": HALF}])
+    assert read_manifests([path])[0].caption == "half \\ud83d"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "parquet"])
+def test_bytes_that_are_no_utf_8_cost_their_row_alone(tmp_path: Path, ending: str) -> None:
+    """As when a few rows of another encoding were pasted into a file."""
+    rows: list[dict[str, object]] = [
+        {"video": "a.mp4", "id": "good", "caption": "a café"},
+        {"video": "b.mp4", "id": "bad", "caption": "a cafXX"},
+    ]
+    path = Path(write(tmp_path, ending, rows))
+    path.write_bytes(path.read_bytes().replace(b"cafXX", b"caf\xe9 "))
+    if ending == "parquet":  # its statistics, pages and footer hold the text as it was written
+        names = ("video", "id", "caption")
+        texts = [[str(row[name]).encode() for row in rows] for name in names]
+        texts[2][1] = b"a caf\xe9 "
+        columns = [pa.array(column, pa.binary()).view(pa.string()) for column in texts]
+        pq.write_table(pa.table(dict(zip(names, columns, strict=True))), path)
+    bad, good = read_manifests([str(path)])
+    assert (good.caption, good.problem) == ("a café", None)
+    assert bad.problem is not None
+    assert (bad.caption, bad.problem.reason) == ("a caf\\udce9", "not_unicode")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"start": 1, "end": 2},
+        {" Start": 1, "END": 2},
+        {"start_time": "1", "end_time": "2.0"},
+        {"time_start": 1, "time_end": 2},
+        {"start_sec": 1, "end_seconds": 2},
+    ],
+    ids=str,
+)
+def test_start_and_end_have_many_names(tmp_path: Path, cells: dict[str, object]) -> None:
+    (row,) = read_manifests([write(tmp_path, "json", [{"video": "a.mp4"} | cells])])
+    assert (row.start_s, row.end_s, row.further) == (1.0, 2.0, None)
+
+
+def test_a_span_under_another_name_is_checked_like_others(tmp_path: Path) -> None:
+    (row,) = read_manifests([write(tmp_path, "json", [{"video": "a.mp4", "start": "0:05"}])])
+    assert row.problem is not None
+    assert "found start_s '0:05', expected seconds" in row.problem.message
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"start_frame": 10, "end_frame": 20},
+        {"start_s": 1, "start": 10},
+        {"segment": [1, 2]},
+        {"video timestamps": "1-2"},
+    ],
+    ids=str,
+)
+def test_columns_that_look_like_spans_and_are_not_used_are_a_warning(
+    tmp_path: Path, cells: dict[str, object]
+) -> None:
+    path = write(tmp_path, "json", [{"video": "a.mp4"} | cells])
+    with pytest.warns(MassannotWarning, match="look like spans and are only carried through"):
+        (row,) = read_manifests([path])
+    assert row.further is not None
+    assert row.end_s is None
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -152,13 +262,14 @@ def test_entities_in_one_text(tmp_path: Path, text: str, expected: tuple[str, ..
         pytest.param("m.json", '"a.mp4"', "expected a list", id="not a list"),
         pytest.param("m.jsonl", '{"video": "a"}\n[1]', "line 2", id="a line that is no object"),
         pytest.param("m.parquet", "PAR1", "cannot be read", id="not Parquet"),
+        pytest.param("m.csv", "\xff\xfev\0i\0d\0e\0o\0", "UTF-16", id="UTF-16"),
         pytest.param("m.csv", "video\nftp://b/a.mp4\n", "row 1", id="an address"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_refused(
     tmp_path: Path, name: str, content: str, says: str
 ) -> None:
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UsageError, match=says):
         read_manifests([str(tmp_path / name)])
 

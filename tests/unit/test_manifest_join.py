@@ -9,19 +9,19 @@ import pytest
 
 from massannot.clip import Clip, Phrase
 from massannot.dataset.reading import Dataset, open_dataset
-from massannot.engine import local
 from massannot.engine.tally import RunSummary
 from massannot.inputs.question import Problem, Question
-from massannot.jobs import api
-from massannot.models.grounding_dino import UNKNOWN, prompts_of
+from massannot.inputs.span import Span
+from massannot.jobs.plan import videos_of
+from massannot.models.text_prompts import UNKNOWN, prompts_of
 from massannot.plan.folder import read_shards, write_once
-from massannot.plan.join_questions import planned_videos
-from massannot.plan.planned_videos import deal
-from massannot.plan.question_counts import QuestionCounts
-from massannot.stages._stage import BaseStage
+from massannot.plan.join_questions import QuestionCounts, planned_videos
+from massannot.plan.planned_videos import Shard
+from massannot.recipes.model_flags import run_spec
+from massannot.stages._stage import Stage
 from massannot.tables import _consistency as consistency
-from massannot.video.reader import Span
-from tests.faults.tiny_run import SAMPLING, Tiny, write_videos
+from tests.faults import tiny_run
+from tests.faults.tiny_run import Tiny, sharded, write_videos
 
 PROMPT = Phrase("net")
 FIRST = Question("q1", "a.mp4", question="Does the ball pass the hoop?", entities=("A Ball",))
@@ -83,13 +83,18 @@ def test_a_video_named_outright_and_in_a_manifest_is_one_video(tmp_path: Path) -
 
 
 def test_a_plan_keeps_its_questions(tmp_path: Path) -> None:
-    plan = deal(planned_videos(["b.mp4"], [FIRST, BAD, LATER], prompts=[PROMPT]))
-    write_once(tmp_path / "plan", plan.shards)
-    assert tuple(read_shards(tmp_path / "plan")) == plan.shards
+    shards = sharded(planned_videos(["b.mp4"], [FIRST, BAD, LATER], prompts=[PROMPT]), 1)
+    write_once(tmp_path / "plan", shards)
+    assert tuple(read_shards(tmp_path / "plan")) == shards
+
+
+def shards_for(manifest: Path, *phrases: str) -> tuple[Shard, ...]:
+    """What the manifest asks for, with the phrases asked everywhere, a few videos a shard."""
+    return sharded(list(videos_of(run_spec([str(manifest)], phrases))), 3)
 
 
 @dataclass(frozen=True)
-class ReadPrompts(BaseStage):
+class ReadPrompts(Stage):
     """Reads the clip's phrases as a detector of ASCII words and at most 16 tokens does."""
 
     reads: ClassVar[tuple[str, ...]] = ("clips",)
@@ -109,9 +114,9 @@ def test_a_phrase_that_the_detector_lacks_words_for_fails_its_clip_by_name(tmp_p
     entities = [["red square"], ["ボール"], ["very " * 20 + "long square"], ["square", "ball"]]
     rows = [{"video": film, "entities": named} for film, named in zip(films, entities, strict=True)]
     (tmp_path / "m.json").write_text(json.dumps(rows))
-    plan = deal(api.videos_of([str(tmp_path / "m.json")], phrases=[]))
+    shards = shards_for(tmp_path / "m.json")
     build = Tiny(more=(ReadPrompts(),))
-    local.run(plan, build, out=tmp_path / "out", sampling=SAMPLING, workers=0)
+    tiny_run.run(shards, build, out=tmp_path / "out", workers=0)
     dataset = open_dataset(tmp_path / "out")
     assert {Path(uri).stem for uri in dataset.table("clips")["uri"].to_pylist()} == {"v000", "v003"}
     failures = dataset.table("failures").to_pylist()
@@ -138,8 +143,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSummary, Dataset
         {"video": "videos/v001.mp4", "id": "half", "question": "Another?"},
     ]
     (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    plan = deal(api.videos_of([str(folder / "m.jsonl")], phrases=[]))
-    summary = local.run(plan, Tiny(), out=folder / "out", sampling=SAMPLING, workers=0)
+    shards = shards_for(folder / "m.jsonl", "square")
+    summary = tiny_run.run(shards, Tiny(), out=folder / "out", workers=0)
     return summary, open_dataset(folder / "out")
 
 
@@ -183,6 +188,42 @@ def test_what_could_not_be_asked_or_read_is_a_failure_with_a_name(
     assert summary.planned == settled
 
 
+def test_bad_text_and_impossible_names_cost_their_rows_and_the_rest_is_annotated(
+    tmp_path: Path,
+) -> None:
+    """One row of a million with half an emoji, or bytes of another encoding, or NUL in a name."""
+    (film,) = write_videos(tmp_path, 1)
+    half = "half \ud83d"
+    rows = [
+        {"video": film, "id": "good", "question": "Where is the square?"},
+        {"video": film, "id": "text", "question": half},
+        {"video": film, "id": "further", "question": "Why?", "made by": half},
+        {"video": f"{half}.mp4", "id": "name", "question": "Where?"},
+        {"video": "nu\0l.mp4", "id": "nul", "question": "Where?"},
+        {"video": "x" * 300 + ".mp4", "id": "long", "question": "Where?"},
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "l.txt").write_bytes(b"caf\xe9.mp4\n" + film.encode())
+    sources = [str(tmp_path / "m.jsonl"), f"@{tmp_path}/l.txt"]
+    shards = sharded(list(videos_of(run_spec(sources, [PROMPT.text]))), 3)
+    tiny_run.run(shards, Tiny(), out=tmp_path / "out", workers=0)
+    dataset = open_dataset(tmp_path / "out")
+    failures = dataset.table("failures").to_pylist()
+    found = {(row["stage"], row["class"]) for row in failures if row["stage"] != "read"}
+    assert found == {
+        ("question text", "not_unicode"),
+        ("question further", "not_unicode"),
+        ("question name", "impossible_name"),
+        ("question nul", "impossible_name"),
+        ("question long", "impossible_name"),
+        ("question @l.txt, entry 1", "impossible_name"),
+    }
+    assert {row["class"] for row in failures if row["stage"] == "read"} == {"not_found"}
+    answered = {q["question_id"]: q["clip_id"] for q in dataset.table("questions").to_pylist()}
+    assert {name for name, clip_id in answered.items() if clip_id} == {"good"}
+    assert len(answered) == 7
+
+
 def test_the_dataset_is_sound(asked: tuple[RunSummary, Dataset]) -> None:
     for shard in asked[1].shards:
         consistency.check(asked[1].shard(shard))
@@ -201,8 +242,8 @@ def test_spans_that_hold_the_same_frames_are_one_clip_asked_for_the_union(tmp_pa
     phrases = {}
     for name, manifest in asked.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(manifest))
-        plan = deal(api.videos_of([str(tmp_path / f"{name}.json")], phrases=[PROMPT]))
-        done = local.run(plan, Tiny(), out=tmp_path / name, sampling=SAMPLING, workers=0)
+        shards = shards_for(tmp_path / f"{name}.json", PROMPT.text)
+        done = tiny_run.run(shards, Tiny(), out=tmp_path / name, workers=0)
         assert (done.done, done.failed) == (2, 0)
         clips = open_dataset(tmp_path / name).clips()
         first = next(clip for clip in clips if clip.row["t0_s"] == 0)

@@ -7,10 +7,9 @@ import pytest
 
 from massannot.clip import Phrase
 from massannot.errors import UsageError
-from massannot.inputs.names import AT_ONCE, Identities, Names
-from massannot.plan.columns import BLOCK, PlannedVideos
-from massannot.plan.planned_videos import PlannedVideo
-from massannot.video.reader import Span
+from massannot.inputs.span import Span
+from massannot.inputs.text import AT_ONCE, Identities, TextColumn
+from massannot.plan.planned_videos import BLOCK, PlannedVideo, PlannedVideos
 
 N = 2 * AT_ONCE + 3
 TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:06d}.mp4" for n in range(N)]
@@ -18,7 +17,7 @@ TEXTS = [f"{n % 7}/\u00fc{n * 7919 % N:06d}.mp4" for n in range(N)]
 
 @pytest.mark.parametrize("n", [0, 1, AT_ONCE, N])
 def test_names_are_those_that_were_given(n):
-    names = Names(TEXTS[:n])
+    names = TextColumn(TEXTS[:n])
     assert (len(names), list(names), names[:]) == (n, TEXTS[:n], TEXTS[:n])
     assert [names[k] for k in range(-n, n, 997)] == [TEXTS[:n][k] for k in range(-n, n, 997)]
     with pytest.raises(IndexError):
@@ -28,12 +27,12 @@ def test_names_are_those_that_were_given(n):
 def test_names_are_drained_in_the_order_of_python():
     texts = [*TEXTS, "a-b.mp4", "a/b.mp4", "a.mp4", "\U0001f600", "\uffee", "Z"]
     random.Random(0).shuffle(texts)
-    assert list(Names(texts).drained_in_order()) == sorted(texts)
+    assert list(TextColumn(texts).drained_in_order()) == sorted(texts)
 
 
 def test_a_name_that_is_not_text_is_refused():
     with pytest.raises(UsageError, match=r"\\udcff.*found a name that is not UTF-8"):
-        Names(["a.mp4", "\udcff.mp4"])
+        TextColumn(["a.mp4", "\udcff.mp4"])
 
 
 def test_what_was_there_before_is_known():
@@ -47,7 +46,7 @@ def test_what_was_there_before_is_known():
 SPANS = ((), (Span(),), (Span(0.5, 2.0, (Phrase("ball"),), "mine"), Span(3.0)))
 VIDEOS = [
     PlannedVideo("bare"),
-    PlannedVideo("full", SPANS[2], "id", 2**40, 2**60, "CC0", 0.25, '"etag"', 7),
+    PlannedVideo("full", SPANS[2], "id", 2**40, 2**60, "CC0", '"etag"', 0.25, 7),
     *(PlannedVideo(f"v{n}", SPANS[n % 3], size_bytes=n, cost=n / 3) for n in range(BLOCK + 3)),
 ]
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from massannot.inputs.noun_phrases import LONGEST_WORD, MOST_WORDS, noun_phrases
-from massannot.models.grounding_dino import cleaned
+from massannot.models.text_prompts import cleaned
 
 CASES = [
     ("Does the basketball pass through the hoop?", ["basketball", "hoop"], "a question"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.geometry.path_length import jitter, path_length
+from massannot.geometry.motion import jitter, path_length
 
 T_S = np.arange(64) / 10
 

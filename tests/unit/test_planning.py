@@ -2,24 +2,27 @@
 
 import json
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from massannot.dataset.record import from_json, refuse_other
 from massannot.errors import NotAVideo, OtherRecipe, UsageError
+from massannot.inputs.span import Span
 from massannot.jobs import plan as planning
 from massannot.jobs import run as running
-from massannot.jobs.plan import Wish
 from massannot.plan import folder as plan_folder
-from massannot.plan.columns import PlannedVideos
-from massannot.plan.deal import deal_by_cost
+from massannot.plan.deal import deal
 from massannot.plan.folder import read_shards
-from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, Shard
 from massannot.plan.probe import AT_ONCE, Expected, Probed, expected, probe_all, with_expected
-from massannot.recipes.spec import Choice
+from massannot.recipes.digests import record_of
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.spec import RunSpec, Selection
 from massannot.video.header import Header
-from massannot.video.reader import Sampling, Span
+from massannot.video.sampling import Sampling
 from tests.faults.tiny_run import write_videos
 
 HEADER = Header(
@@ -78,7 +81,7 @@ def test_a_video_of_unknown_length_costs_what_as_many_bytes_cost_elsewhere():
 
 
 def dealt(videos: list[PlannedVideo], *, shard_cost: float) -> list[Shard]:
-    return list(deal_by_cost(PlannedVideos(videos), shard_cost=shard_cost))
+    return list(deal(PlannedVideos(videos), shard_cost=shard_cost))
 
 
 def cost_of(*costs: float) -> list[PlannedVideo]:
@@ -116,7 +119,7 @@ def test_shards_hold_every_video_once_in_the_order_in_which_sizes_were_first_see
         f"v{n}" for n in (0, 3, 7, 1, 2, 6, 4, 5)
     ]
     assert [shard.id for shard in shards] == [f"{n:06d}" for n in range(len(shards))]
-    assert list(deal_by_cost(PlannedVideos([]), shard_cost=2)) == []
+    assert list(deal(PlannedVideos([]), shard_cost=2)) == []
 
 
 def test_videos_that_cost_nothing_are_dealt_out_too():
@@ -165,7 +168,7 @@ def test_what_was_read_before_an_interruption_is_kept(tmp_path):
     assert asked == [video.uri for video in videos[AT_ONCE:]]
 
 
-CHOICE = Choice(profile="none", boxes="b.json", masks="m.json", depth="d.npz")
+FLAGS = ModelFlags(profile="none", files={"detect": "b.json", "masks": "m.json", "depth": "d.npz"})
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +179,9 @@ def films(tmp_path_factory) -> Path:
     return folder
 
 
-def wish(films: Path, folder: Path, **more) -> Wish:
-    values = {"sources": (str(films),), "prompts": ("a ball",), "choice": CHOICE} | more
-    return Wish(folder=folder, **values)
+def spec_of(films: Path, **more) -> RunSpec:
+    values = {"sources": (str(films),), "phrases": ("a ball",)} | more
+    return run_spec(flags=FLAGS, **values)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -186,10 +189,15 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_equal_plans_have_equal_bytes_and_nothing_else_in_their_folder(films, tmp_path):
-    first = planning.make(wish(films, tmp_path / "a"))
-    planning.make(wish(films, tmp_path / "b"))
+    first = planning.make_plan(spec_of(films), tmp_path / "a")
+    planning.make_plan(spec_of(films), tmp_path / "b")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-    assert sorted(files_of(tmp_path / "a")) == ["plan.json", "shards.parquet", "videos.parquet"]
+    assert sorted(files_of(tmp_path / "a")) == [
+        "plan.json",
+        "shards.parquet",
+        "spec.json",
+        "videos.parquet",
+    ]
     counts = dict(first.counts)
     assert counts.pop("cost") > 0
     assert counts == {
@@ -212,29 +220,29 @@ def test_rows_of_a_manifest_that_cannot_be_asked_are_counted_in_the_plan(films, 
     manifest = films / "m.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)))
     try:
-        record = planning.make(wish(films, tmp_path / "plan", sources=(str(manifest),)))
+        record = planning.make_plan(spec_of(films, sources=(str(manifest),)), tmp_path / "plan")
     finally:
         manifest.unlink()
     assert record.counts["questions"] == 2
     assert sum(record.counts["cannot_be_asked"].values()) == 1
-    assert "2 rows of manifests, 1 cannot be asked: " in planning.as_text(tmp_path, record)
+    assert "2 rows of manifests, 1 cannot be asked: " in planning.as_text(tmp_path / "plan", record)
 
 
 def test_a_finished_plan_stays_as_it_is(films, tmp_path):
-    planning.make(wish(films, tmp_path / "plan"))
+    planning.make_plan(spec_of(films), tmp_path / "plan")
     before = files_of(tmp_path / "plan")
-    planning.make(wish(films, tmp_path / "plan"))
+    planning.make_plan(spec_of(films), tmp_path / "plan")
     for change, says in (
-        ({"prompts": ("a hoop",)}, r"prompts\s+\[\"a ball\"\]\s+\[\"a hoop\"\]"),
-        ({"sampling": Sampling(fps=5)}, r"sampling.fps\s+10.0\s+5"),
-        ({"limit": 2}, r"chosen.limit\s+null\s+2"),
+        ({"phrases": ("a hoop",)}, r"spec.phrases\s+\[\"a ball\"\]\s+\[\"a hoop\"\]"),
+        ({"sampling": Sampling(fps=5)}, r"spec.sampling.fps\s+10.0\s+5"),
+        ({"select": Selection(limit=2)}, r"spec.select.limit\s+null\s+2"),
     ):
         with pytest.raises(OtherRecipe, match=says):
-            planning.make(wish(films, tmp_path / "plan", **change))
+            planning.make_plan(spec_of(films, **change), tmp_path / "plan")
     (films / "new.mp4").write_bytes((films / "v000.mp4").read_bytes())
     try:
-        with pytest.raises(OtherRecipe, match=r"only asked for: 1 videos, .*new\.mp4"):
-            planning.make(wish(films, tmp_path / "plan"))
+        with pytest.raises(OtherRecipe, match=r"only wanted: 1 videos, .*new\.mp4"):
+            planning.make_plan(spec_of(films), tmp_path / "plan")
     finally:
         (films / "new.mp4").unlink()
     assert files_of(tmp_path / "plan") == before
@@ -244,7 +252,9 @@ def test_a_finished_plan_stays_as_it_is(films, tmp_path):
 def test_a_random_sample_is_the_seed_s(films, tmp_path):
     def sampled(seed: int) -> list[str]:
         folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
-        planning.make(wish(films, folder, limit=3, sample="random", seed=seed))
+        planning.make_plan(
+            spec_of(films, select=Selection(limit=3, sample="random", seed=seed)), folder
+        )
         return [video.uri for shard in read_shards(folder) for video in shard.videos]
 
     assert sampled(1) == sampled(1)
@@ -253,32 +263,36 @@ def test_a_random_sample_is_the_seed_s(films, tmp_path):
 
 def test_a_plan_without_anything_to_look_for_is_refused(films, tmp_path):
     with pytest.raises(UsageError, match="nothing to look for"):
-        planning.make(wish(films, tmp_path / "plan", prompts=()))
+        planning.make_plan(spec_of(films, phrases=()), tmp_path / "plan")
 
 
 @pytest.mark.parametrize(
-    ("part", "says"),
+    ("part", "found", "says"),
     [
-        ("recipe", r"recipe.stages.*\s+.*"),
-        ("code", r"code.models\s+old\s+[0-9a-f]{32}"),
-        ("weights", r"weights.x/y\s+c0ffee\s+\(none\)"),
-        ("answers", r"answers.boxes\s+0123\s+\(none\)"),
+        ("spec", {"fps": 5}, r"sampling.fps\s+5\s+10"),
+        ("code", {"models": "old"}, r"models\s+old\s+[0-9a-f]{32}"),
+        ("weights_digests", {"x/y": "c0ffee"}, r"weights.x/y\s+c0ffee\s+\(none\)"),
+        ("answers", {"detect": "0123"}, r"answers.detect\s+0123\s+\(none\)"),
     ],
 )
-def test_a_plan_made_with_something_else_is_not_run(films, tmp_path, part, says):
-    record = planning.make(wish(films, tmp_path / "plan"))
-    path = tmp_path / "plan" / "plan.json"
-    changed = json.loads(path.read_text())
-    assert running.as_planned(tmp_path / "plan", record).choice == CHOICE
-    {
-        "recipe": lambda d: d["recipe"]["stages"][0].update(more=1),
-        "code": lambda d: d["code"].update(models="old"),
-        "weights": lambda d: d["weights"].update({"x/y": "c0ffee"}),
-        "answers": lambda d: d["answers"].update(boxes="0123"),
-    }[part](changed["digests"])
-    path.write_text(json.dumps(changed))
+def test_a_plan_made_with_something_else_is_not_run(films, tmp_path, part, found, says):
+    planning.make_plan(spec_of(films), tmp_path / "plan")
+    record = planning.read_record(tmp_path / "plan")
+    present = record_of(RunSpec.from_json(record.spec))
+    refuse_other(tmp_path / "plan", record, present)
+    values = record.to_json()
+    (values["spec"]["sampling"] if part == "spec" else values[part]).update(found)
     with pytest.raises(OtherRecipe, match=says):
-        running.as_planned(tmp_path / "plan", running.finished_plan(tmp_path / "plan"))
+        refuse_other(tmp_path / "plan", from_json(values), present)
+
+
+def test_other_code_goes_on_where_it_is_allowed(films, tmp_path):
+    planning.make_plan(spec_of(films), tmp_path / "plan")
+    record = planning.read_record(tmp_path / "plan")
+    changed = replace(record, code={**record.code, "models": "new"})
+    with pytest.raises(OtherRecipe, match=r"(?s)other code:.*models .*--allow-code"):
+        refuse_other(tmp_path / "plan", record, changed)
+    refuse_other(tmp_path / "plan", record, changed, allow_code=True)
 
 
 @pytest.mark.parametrize("there", [[], ["plan"]])
@@ -292,7 +306,7 @@ def test_a_plan_that_is_not_finished_is_not_run(tmp_path, there):
 @pytest.mark.parametrize("name", [plan_folder.VIDEOS, plan_folder.SHARDS])
 @pytest.mark.parametrize("how", ["cut", "gone"])
 def test_a_plan_that_was_damaged_is_not_run(films, tmp_path, name, how):
-    planning.make(wish(films, tmp_path / "plan"))
+    planning.make_plan(spec_of(films), tmp_path / "plan")
     path = tmp_path / "plan" / name
     path.write_bytes(path.read_bytes()[:-1]) if how == "cut" else path.unlink()
     with pytest.raises(UsageError, match=rf"{name}: found .*, expected what was planned"):
@@ -318,7 +332,7 @@ def test_a_job_s_share_is_what_was_said_or_slurm_s_array(text, environment, answ
         for name, value in environment.items()
     }
     if isinstance(answer, tuple):
-        assert running.share_of(text, slurm) == answer
+        assert running.share_from(text, slurm) == answer
     else:
         with pytest.raises(UsageError, match=answer):
-            running.share_of(text, slurm)
+            running.share_from(text, slurm)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from massannot.errors import BadRecipe, UsageError
-from massannot.plugins import Registry, outside_object
+from massannot.plugins import Registry, absolute, outside_object
 
 RULER = '''"""ruler: a thing of length one.
 
@@ -85,6 +85,13 @@ def test_what_a_module_lacks_is_named(registry, tmp_path):
         outside_object("two-words")
     with pytest.raises(UsageError, match="found no 'Absent'"):
         outside_object("massannot.errors:Absent")
+
+
+def test_a_name_that_is_written_down_holds_in_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert absolute("./ruler.py:Ruler") == f"{tmp_path / 'ruler.py'}:Ruler"
+    assert absolute("my_package.rulers:Ruler") == "my_package.rulers:Ruler"
+    assert absolute("ruler") == "ruler"
 
 
 def test_an_error_of_the_modules_own_code_rises_and_leaves_no_half_module(registry, tmp_path):

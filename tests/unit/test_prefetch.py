@@ -13,7 +13,8 @@ from massannot.errors import NotAVideo
 from massannot.plan.planned_videos import PlannedVideo
 from massannot.video.byte_budget import ByteBudget
 from massannot.video.film_encoder import FilmWriter
-from massannot.video.reader import Sampling, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 
 SAMPLING = Sampling(fps=None, clip_s=0.5)
 

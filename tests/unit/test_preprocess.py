@@ -11,6 +11,7 @@ from PIL import Image
 from transformers.image_transforms import get_size_with_aspect_ratio
 
 from massannot.errors import MissingWeights
+from massannot.models.networks import frames_on
 from massannot.models.preprocess import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -21,7 +22,6 @@ from massannot.models.preprocess import (
     size_of_multiples,
     size_with_shortest_edge,
 )
-from massannot.models.runtime import frames_on
 from tests.tiny_models import noise_frames
 
 try:

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from massannot.errors import UsageError
 from massannot.models.profiles import PERMISSIVE, PROFILES, ProfileModel, named
 from massannot.models.weights import SHIPPED, Weights, find
-from massannot.recipes.spec import Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
 
 
 def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:
@@ -95,7 +96,7 @@ def test_thresholds_found_in_training_come_from_the_weights_card(tmp_path: Path)
 
 
 def test_two_installations_of_the_embedded_profile_describe_one_recipe() -> None:
-    described = json.dumps(Choice(profile="embedded").build().describe())
+    described = json.dumps(run_spec(flags=ModelFlags(profile="embedded")).pipeline().describe())
     assert '"embedded/grounding_dino"' in described
     assert str(Path(__file__).parents[2]) not in described
 
@@ -115,9 +116,11 @@ def test_shipped_weights_are_found_whatever_lies_in_the_current_folder(
 def test_a_profile_brings_the_options_that_suit_its_weights_and_the_user_has_the_last_word() -> (
     None
 ):
-    told = Choice(profile="embedded", options=(("propagate_masks", "renew", "false"),))
-    stages = {s["stage"]: s for s in told.build().describe()["stages"]}
+    def stages_of(profile: str, options: dict[str, str]) -> dict[str, Any]:
+        spec = run_spec(flags=ModelFlags(profile=profile), options=options)
+        return {stage["stage"]: stage for stage in spec.pipeline().describe()["stages"]}
+
+    stages = stages_of("embedded", {"propagate_masks.renew": "false"})
     assert stages["detect_phrases"]["key_every"] == 8
     assert stages["propagate_masks"]["renew"] is False
-    plain = {s["stage"]: s for s in Choice(profile="small").build().describe()["stages"]}
-    assert plain["detect_phrases"]["key_every"] == 32
+    assert stages_of("small", {})["detect_phrases"]["key_every"] == 32

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from massannot.errors import BadPhrase
-from massannot.models.grounding_dino import CLS, QUESTION, SEP, STOP, UNKNOWN, cleaned, prompts_of
+from massannot.models.text_prompts import (
+    CLS,
+    QUESTION,
+    SEP,
+    STOP,
+    UNKNOWN,
+    cleaned,
+    prompts_of,
+    unknown_words,
+    vocabulary_of,
+)
+from massannot.models.weights import Weights
 
 
 def tokens(text: str) -> list[int]:
@@ -69,3 +83,50 @@ def test_a_phrase_that_cannot_be_asked_is_refused_by_name(phrase: str, why: str)
         prompts_of(["ball", phrase], tokens, limit=32)
     assert repr(phrase) in str(refusal.value)
     assert why in str(refusal.value)
+
+
+EMBEDDED = Weights("embedded/grounding_dino")
+ASKED = {
+    "known words": ("a red ball", ()),
+    "capitals, accents and a full stop": ("An  Orange Bäll.", ()),
+    "an unknown word": ("the green person", ("person",)),
+    "every word unknown": ("t-shirt", ("t", "-", "shirt")),
+    "a plural": ("two boxes", ("two", "boxes")),
+    "a mark": ("red ball!", ("!",)),
+    "another script": ("赤い ball", ("赤い",)),
+}
+
+
+@pytest.mark.parametrize(("phrase", "unknown"), ASKED.values(), ids=ASKED.keys())
+def test_unknown_words_are_those_that_the_shipped_tokenizer_does_not_know(
+    phrase: str, unknown: tuple[str, ...]
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    found = unknown_words([phrase, "a ball"], vocabulary_of(EMBEDDED))
+    assert found == ({phrase: unknown} if unknown else {})
+    tokenizer = tokenizers.Tokenizer.from_file(str(EMBEDDED.path / "tokenizer.json"))
+    ids = tokenizer.encode(cleaned(phrase), add_special_tokens=False).ids
+    assert (UNKNOWN in ids) == bool(unknown)
+
+
+def test_the_shipped_detector_knows_fifteen_words() -> None:
+    vocabulary = vocabulary_of(EMBEDDED)
+    assert vocabulary is not None
+    assert len(vocabulary) == 15
+    assert {"a", "cone", "cyan"} < vocabulary
+
+
+def test_a_vocabulary_that_spells_words_or_lies_elsewhere_is_open(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    weights = Weights(str(tmp_path))
+    assert vocabulary_of(weights) is None
+    for pieces, vocabulary in (
+        ({"[UNK]": 100, "ball": 1, "##s": 2}, None),
+        ({"[UNK]": 100, "ball": 1, ".": 2}, {"ball"}),
+    ):
+        content = {"model": {"type": "WordPiece", "vocab": pieces}}
+        (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+        assert vocabulary_of(weights) == vocabulary
+    assert vocabulary_of(Weights("someone/never-downloaded")) is None
+    assert unknown_words(["a person"], None) == {}

@@ -14,16 +14,16 @@ import transformers
 from safetensors.torch import load_file
 
 from massannot.errors import UsageError
-from massannot.models.grounding_dino import CLS, SEP, STOP, UNKNOWN
 from massannot.models.profiles import PROFILES, named
-from massannot.models.random_weights import (
+from massannot.models.text_prompts import CLS, SEP, STOP, UNKNOWN
+from massannot.models.weights import Weights
+from tests.random_weights import (
     ARCHITECTURES,
     write_cache,
     write_profile,
     write_repository,
     write_tokenizer,
 )
-from massannot.models.weights import Weights
 
 PUBLISHED = {
     "facebook/sam2.1-hiera-tiny": 155_908_064,

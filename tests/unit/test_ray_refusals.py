@@ -32,7 +32,7 @@ def test_machines_that_do_not_see_each_others_journals_are_refused(
 
 def test_a_machine_that_cannot_start_a_worker_is_not_taken_for_a_lost_one():
     exceptions = pytest.importorskip("ray.exceptions")
-    failed = exceptions.RayTaskError("_Post.__init__", "Traceback", FileExistsError("logs"))
+    failed = exceptions.RayTaskError("_Relay.__init__", "Traceback", FileExistsError("logs"))
     assert ray._exit_code_of(exceptions.ActorDiedError(failed)) == 1
     assert ray._exit_code_of(exceptions.ActorDiedError()) is None
     assert ray._exit_code_of(exceptions.ActorUnavailableError("gone", b"1" * 16)) is None

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from massannot import tables
-from massannot.clip import Frames
-from massannot.errors import MassannotWarning, ModelFailed, UsageError
+from massannot.clip import Clip, Frames
+from massannot.errors import MassannotWarning, ModelFailed, NewerTable, UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.camera_files import RecordedCameras
 from massannot.models.recorded.depth_files import RecordedDepth
@@ -225,8 +225,8 @@ def test_a_box_around_nothing_recorded_gives_an_empty_mask(tmp_path: Path) -> No
     assert not session.add_box(1, frame=0, box_xyxy=np.float32([180, 0, 199, 20])).any()
 
 
-def test_our_own_dataset_answers_with_its_masks_and_boxes(tmp_path: Path) -> None:
-    clip = annotated(WORLD)
+def write_dataset(folder: Path, clip: Clip) -> None:
+    """The tables of an annotated clip of WORLD, as a dataset of one shard."""
     frames = clip.frames
     clips = {
         "clip_id": clip.clip_id,
@@ -266,14 +266,37 @@ def test_our_own_dataset_answers_with_its_masks_and_boxes(tmp_path: Path) -> Non
         **{name: clip.table(name) for name in ("masks", "entities", "phrases")},
     }
     for name, table in made.items():
-        (tmp_path / "data" / name).mkdir(parents=True)
-        pq.write_table(table, tmp_path / "data" / name / "a.parquet")
+        (folder / "data" / name).mkdir(parents=True)
+        pq.write_table(table, folder / "data" / name / "a.parquet")
+
+
+def test_our_own_dataset_answers_with_its_masks_and_boxes(tmp_path: Path) -> None:
+    clip = annotated(WORLD)
+    write_dataset(tmp_path, clip)
     again = annotated(
         WORLD,
         detector=_ready(RecordedBoxes(str(tmp_path))),
         masks=_ready(RecordedMasks(str(tmp_path))),
     )
     assert again.table("masks").drop(["score"]).equals(clip.table("masks").drop(["score"]))
+
+
+def test_a_dataset_of_a_newer_massannot_is_refused_by_name(tmp_path: Path) -> None:
+    write_dataset(tmp_path, annotated(WORLD))
+    file = tmp_path / "data" / "masks" / "a.parquet"
+    table = pq.read_table(file)
+    newer = {**table.schema.metadata, b"massannot.version": b"99"}
+    pq.write_table(table.replace_schema_metadata(newer), file)
+    with pytest.raises(NewerTable, match="table masks has version 99"):
+        _ready(RecordedMasks(str(tmp_path))).session(clip_frames())
+
+
+def test_a_shard_that_is_not_finished_answers_nothing(tmp_path: Path) -> None:
+    write_dataset(tmp_path, annotated(WORLD))
+    (tmp_path / "_run").mkdir()
+    (tmp_path / "data" / "clips" / "a.parquet").unlink()
+    with pytest.raises(UsageError, match="its run has finished no shard yet"):
+        _ready(RecordedMasks(str(tmp_path)))
 
 
 def _ready(model: Any) -> Any:

@@ -57,9 +57,8 @@ def test_a_tiny_mask_at_the_border_is_widened_beyond_it() -> None:
     assert one.overlap(other) == inner
 
 
-def test_centre_and_border() -> None:
+def test_border() -> None:
     found = region(square(10, 20, 4))
-    assert found.centre_xy.tolist() == [12, 22]
     assert not found.touches_border
     assert region(square(76, 20, 4)).touches_border
 

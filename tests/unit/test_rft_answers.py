@@ -14,10 +14,10 @@ from massannot.questions.answers import (
     Answer,
     Choice,
     Clock,
-    Interval,
     Kind,
     Number,
     Text,
+    TimeInterval,
     YesNo,
     bare_options,
     parse,
@@ -182,13 +182,13 @@ OTHERS: list[tuple[str, Kind, Answer]] = [
     ("7 oclock", "clock", Clock(7)),
     ("in the direction of 10 o’clock.", "clock", Clock(10)),
     ("1:00", "clock", Clock(1)),
-    ("3.5 to 4.5 s", "interval", Interval(3.5, 4.5)),
-    ("3.5-4.5", "interval", Interval(3.5, 4.5)),
-    ("[1,2]", "interval", Interval(1.0, 2.0)),
-    ("[100,200] s", "interval", Interval(100.0, 200.0)),
-    ("from 3 s until 0.1 min", "interval", Interval(3.0, 6.0)),
-    ("3 to 5 min", "interval", Interval(180.0, 300.0)),
-    ("between 2 and 4 seconds.", "interval", Interval(2.0, 4.0)),
+    ("3.5 to 4.5 s", "interval", TimeInterval(3.5, 4.5)),
+    ("3.5-4.5", "interval", TimeInterval(3.5, 4.5)),
+    ("[1,2]", "interval", TimeInterval(1.0, 2.0)),
+    ("[100,200] s", "interval", TimeInterval(100.0, 200.0)),
+    ("from 3 s until 0.1 min", "interval", TimeInterval(3.0, 6.0)),
+    ("3 to 5 min", "interval", TimeInterval(180.0, 300.0)),
+    ("between 2 and 4 seconds.", "interval", TimeInterval(2.0, 4.0)),
     ("It falls.", "text", Text("It falls.")),
 ]
 
@@ -227,7 +227,7 @@ def test_whatever_a_model_says_is_read_or_refused(text: str, kind: Kind) -> None
         answer = parse(text, kind=kind, options=SIDES, asked_unit="s" if kind == "number" else None)
     except BadAnswer:
         return
-    assert isinstance(answer, Choice | Number | YesNo | Clock | Interval | Text)
+    assert isinstance(answer, Choice | Number | YesNo | Clock | TimeInterval | Text)
 
 
 def test_an_unknown_kind_is_a_mistake_of_the_caller() -> None:

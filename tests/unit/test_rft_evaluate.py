@@ -9,8 +9,7 @@ import pytest
 
 from massannot.errors import UsageError
 from massannot.rft.answer import Answered, answers
-from massannot.rft.scores import as_text, scores, write
-from massannot.rft.scores_picture import picture
+from massannot.rft.scores import as_text, picture, scores, write
 
 
 def test_two_runs_with_the_same_evidence_are_not_scored_as_one(tmp_path: Path) -> None:

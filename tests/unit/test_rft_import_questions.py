@@ -122,7 +122,7 @@ def test_video_r1_is_read_with_its_problem_types(tmp_path: Path) -> None:
 REFUSED = [
     pytest.param(r1(problem=None), "bad_question", "is null", id="no problem"),
     pytest.param(r1(data_type="image"), "not_about_a_video", "image", id="an image"),
-    pytest.param(r1(path=None), "no_video", "names no video", id="no video"),
+    pytest.param(r1(path=None), "no_video", "no video", id="no video"),
     pytest.param(r1(solution=None), "no_answer", "no answer", id="no answer"),
     pytest.param(
         r1(solution="<answer>C</answer>"), "bad_answer", "one of A, B", id="no such option"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from massannot.errors import UsageError
-from massannot.questions.prompts import Prompt
-from massannot.questions.tokens import FAMILIES, Media, family, token_counter
+from massannot.questions.model_families import FAMILIES, Media, family, token_counter
+from massannot.questions.prompts import VideoPrompt
 from tests.tiny_processor import AROUND, write_processor
 
 qwen2_vl = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
@@ -87,7 +87,7 @@ def test_a_family_and_a_size_that_do_not_exist_are_refused() -> None:
         QWEN3.resized((640, 360), max_pixels=1000)
 
 
-PROMPT = Prompt(
+PROMPT = VideoPrompt(
     frames=(0, 3, 6, 9), times_s=(1.0, 1.5, 2.0, 2.5), profile="Motion Profile\n", question="Up?"
 )
 IMAGES = "1.00 s:\n\n1.50 s:\n\n2.00 s:\n\n2.50 s:\n\nMotion Profile\n\nUp?"

@@ -15,9 +15,9 @@ from massannot.questions.prompts import (
     Budget,
     Dropped,
     ImagePart,
-    Prompt,
-    Question,
     TextPart,
+    TypedQuestion,
+    VideoPrompt,
     build_prompt,
 )
 from massannot.questions.units import UnknownUnit
@@ -38,14 +38,14 @@ SEGMENTS = ("  Video Segment 1: Frame 0...31", "  Video Segment 2: Frame 32...63
 SEGMENTS_OF_4 = tuple(f"  Video Segment {i + 1}: Frame {32 * i}...{32 * i + 31}" for i in range(4))
 
 
-def question(**changes: Any) -> Question:
+def question(**changes: Any) -> TypedQuestion:
     given: dict[str, Any] = {
         "question_id": "q7",
         "text": "Which way does the ball go?",
         "problem_type": "multiple_choice",
         "options": ("left", "right"),
     }
-    return Question(**{**given, **changes})
+    return TypedQuestion(**{**given, **changes})
 
 
 def lines(text: str) -> int:
@@ -55,7 +55,7 @@ def lines(text: str) -> int:
 def budget(n_tokens: int, *, reserved: int = 0) -> Budget:
     """A token a line, ten an image."""
 
-    def count(prompt: Prompt) -> int:
+    def count(prompt: VideoPrompt) -> int:
         return lines(prompt.text(image="")) + 10 * len(prompt.frames) + reserved
 
     return Budget(n_tokens=n_tokens, count=count)
@@ -70,14 +70,15 @@ HOW = (
 def test_frames_profile_and_question_stand_in_this_order() -> None:
     prompt = build_prompt(question(), frames=FRAMES[:2], profile=PROFILE)
     assert prompt.parts == [
-        TextPart("0.00 s:"),
+        TextPart("0.00 s:", "time"),
         ImagePart(0),
-        TextPart("2.00 s:"),
+        TextPart("2.00 s:", "time"),
         ImagePart(20),
-        TextPart(PROFILE),
+        TextPart(PROFILE, "profile"),
         TextPart(
             "Which way does the ball go?\nA. left\nB. right\n"
-            f"Answer with the letter of one option.\n{HOW}"
+            f"Answer with the letter of one option.\n{HOW}",
+            "question",
         ),
     ]
     assert prompt.dropped == ()
@@ -89,9 +90,9 @@ def test_a_chat_has_a_placeholder_where_an_image_goes() -> None:
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "0.00 s:"},
-                {"type": "image"},
-                {"type": "text", "text": prompt.question},
+                {"type": "text", "text": "0.00 s:", "role": "time"},
+                {"type": "image", "role": "image"},
+                {"type": "text", "text": prompt.question, "role": "question"},
             ],
         }
     ]
@@ -101,7 +102,7 @@ def test_a_chat_has_a_placeholder_where_an_image_goes() -> None:
 
 def test_a_blind_prompt_is_the_question_alone() -> None:
     prompt = build_prompt(question())
-    assert prompt.parts == [TextPart(prompt.question)]
+    assert prompt.parts == [TextPart(prompt.question, "question")]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_line_that_no_template_has_is_refused() -> None:
 # The profile has 1 + 2 + 2 * 4 * 2 = 19 lines and its own last line end; the question 5.
 BARE = 6
 FULL = 19 + BARE
-DROPS: list[tuple[str, Question, int, list[Dropped]]] = [
+DROPS: list[tuple[str, TypedQuestion, int, list[Dropped]]] = [
     ("it fits", question(entities=("ball",)), FULL, []),
     ("a line too many", question(entities=("ball",)), FULL - 1, [Dropped("entity", "dog")]),
     (
@@ -178,7 +179,7 @@ DROPS: list[tuple[str, Question, int, list[Dropped]]] = [
     ("asked", "n_tokens", "dropped"), [row[1:] for row in DROPS], ids=[row[0] for row in DROPS]
 )
 def test_the_budget_is_kept_by_dropping_what_is_least_needed(
-    asked: Question, n_tokens: int, dropped: list[Dropped]
+    asked: TypedQuestion, n_tokens: int, dropped: list[Dropped]
 ) -> None:
     prompt = build_prompt(asked, profile=PROFILE, budget=budget(n_tokens))
     assert list(prompt.dropped) == dropped
@@ -237,7 +238,7 @@ def test_images_and_the_chat_template_count() -> None:
     ids=["no profile", "nothing droppable", "all dropped"],
 )
 def test_a_prompt_that_cannot_fit_is_refused_with_the_way_out(
-    asked: Question, profile: str | None, said: str
+    asked: TypedQuestion, profile: str | None, said: str
 ) -> None:
     with pytest.raises(BadQuestion, match=said) as refusal:
         build_prompt(asked, frames=FRAMES, profile=profile, budget=budget(20))
@@ -259,7 +260,7 @@ def test_a_prompt_that_cannot_fit_is_refused_with_the_way_out(
     ids=["no track", "part", "placeholder", "token", "empty", "option", "same time", "backwards"],
 )
 def test_a_question_that_makes_no_prompt_is_refused_by_name(
-    asked: Question, profile: str | None, frames: list[tuple[int, float]], said: str
+    asked: TypedQuestion, profile: str | None, frames: list[tuple[int, float]], said: str
 ) -> None:
     with pytest.raises(BadQuestion, match=said.replace("|", r"\|")):
         build_prompt(asked, frames=frames, profile=profile)
@@ -270,7 +271,7 @@ def test_an_unknown_unit_is_refused_before_it_is_asked_for() -> None:
         build_prompt(question(problem_type="number", options=(), unit="ells"))
 
 
-def shuffled(prompt: Prompt, seed: int, *, profile: bool) -> Prompt:
+def shuffled(prompt: VideoPrompt, seed: int, *, profile: bool) -> VideoPrompt:
     frames = shuffled_order(len(prompt.frames), seed=seed)
     segments = shuffled_order(2, seed=seed)
     assert frames is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,35 @@ from hypothesis import strategies as st
 
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.answers import Number, Text
-from massannot.questions.expected import ACCURACIES, Expected
+from massannot.questions.expected_answer import ACCURACIES, ExpectedAnswer
 from massannot.rft import rewards
-from massannot.rft.completion import Completion
-from massannot.rft.rewards.evidence_box import box_iou
-from massannot.rft.rewards.evidence_time import evidence_time
-from massannot.rft.rewards.rouge_mean import rouge_l, rouge_mean, rouge_n, words
+from massannot.rft.rewards import (
+    Completion,
+    box_iou,
+    rouge,
+    rouge_l,
+    rouge_n,
+    time_nearness,
+    words,
+)
+from massannot.rft.trl_rewards import reward_functions
+from massannot.rft.verl_rewards import compute_score
 
 SIDES = ("left", "right", "up")
-CHOICE = Expected("multiple_choice", "B", options=SIDES)
-METRES = Expected("number", "2 m", unit="m")
-ZERO = Expected("number", "0", unit="m")
-YES = Expected("yes_no", "yes")
-CLOCK = Expected("clock", "11")
-INTERVAL = Expected("interval", "2 to 4 s")
-TEXT = Expected("text", "the ball falls")
+CHOICE = ExpectedAnswer("multiple_choice", "B", options=SIDES)
+METRES = ExpectedAnswer("number", "2 m", unit="m")
+ZERO = ExpectedAnswer("number", "0", unit="m")
+YES = ExpectedAnswer("yes_no", "yes")
+CLOCK = ExpectedAnswer("clock", "11")
+INTERVAL = ExpectedAnswer("interval", "2 to 4 s")
+TEXT = ExpectedAnswer("text", "the ball falls")
 
 
 def answered(text: str, *, thinking: str = "so", n_tokens: int | None = None) -> Completion:
     return Completion(f"<think>{thinking}</think><answer>{text}</answer>", n_tokens)
 
 
-WORTH: list[tuple[str, Expected, str, float]] = [
+WORTH: list[tuple[str, ExpectedAnswer, str, float]] = [
     ("multiple_choice", CHOICE, "B", 1.0),
     ("multiple_choice", CHOICE, "(b)", 1.0),
     ("multiple_choice", CHOICE, "right", 1.0),
@@ -49,23 +56,23 @@ WORTH: list[tuple[str, Expected, str, float]] = [
     ("numeric", METRES, "2.5", 1.0),
     ("numeric", METRES, "1.5 m", 1.0),
     ("numeric", METRES, "250 cm", 1.0),
-    ("numeric", Expected("number", "0.3 m", unit="m"), "37.5 cm", 1.0),  # 0.375 - 0.3 > 0.075
+    ("numeric", ExpectedAnswer("number", "0.3 m", unit="m"), "37.5 cm", 1.0),  # 0.375 - 0.3 > 0.075
     ("numeric", METRES, "2.51", 0.0),
     ("numeric", METRES, "1.49", 0.0),
     ("numeric", METRES, "2 s", 0.0),
     ("numeric", METRES, "2 parsecs", 0.0),
     ("numeric", METRES, "two", 0.0),
-    ("numeric", Expected("number", "-2"), "-2.5", 1.0),
-    ("numeric", Expected("number", "-2"), "2", 0.0),
-    ("numeric", Expected("number", "3", tolerance=0), "3", 1.0),
-    ("numeric", Expected("number", "3", tolerance=0), "3.001", 0.0),
+    ("numeric", ExpectedAnswer("number", "-2"), "-2.5", 1.0),
+    ("numeric", ExpectedAnswer("number", "-2"), "2", 0.0),
+    ("numeric", ExpectedAnswer("number", "3", tolerance=0), "3", 1.0),
+    ("numeric", ExpectedAnswer("number", "3", tolerance=0), "3.001", 0.0),
     ("numeric", ZERO, "0", 1.0),
     ("numeric", ZERO, "0.001", 0.0),
-    ("numeric", Expected("number", "0", unit="cm", tolerance_abs=5), "0.05 m", 1.0),
-    ("numeric", Expected("number", "0", unit="cm", tolerance_abs=5), "6", 0.0),
+    ("numeric", ExpectedAnswer("number", "0", unit="cm", tolerance_abs=5), "0.05 m", 1.0),
+    ("numeric", ExpectedAnswer("number", "0", unit="cm", tolerance_abs=5), "6", 0.0),
     # the larger of the two tolerances
-    ("numeric", Expected("number", "10", tolerance=0.1, tolerance_abs=0.5), "11", 1.0),
-    ("numeric", Expected("number", "10", tolerance=0.01, tolerance_abs=0.5), "10.5", 1.0),
+    ("numeric", ExpectedAnswer("number", "10", tolerance=0.1, tolerance_abs=0.5), "11", 1.0),
+    ("numeric", ExpectedAnswer("number", "10", tolerance=0.01, tolerance_abs=0.5), "10.5", 1.0),
     # errors of 0, 2, 12, 24, 49, 50 percent pass 10, 10, 8, 6, 1, 0 thresholds
     ("mean_relative_accuracy", METRES, "2", 1.0),
     ("mean_relative_accuracy", METRES, "2.04", 1.0),
@@ -110,7 +117,7 @@ WORTH: list[tuple[str, Expected, str, float]] = [
 
 @pytest.mark.parametrize(("name", "expected", "said", "worth"), WORTH)
 def test_a_reward_is_what_its_definition_gives(
-    name: str, expected: Expected, said: str, worth: float
+    name: str, expected: ExpectedAnswer, said: str, worth: float
 ) -> None:
     found = rewards.reward(name)(answered(said), expected=expected)
     assert found == pytest.approx(worth, abs=1e-12)
@@ -137,17 +144,17 @@ def test_without_one_answer_there_is_no_reward(name: str) -> None:
     [
         (CHOICE, "B", 1.0),
         (METRES, "2.5", 1.0),
-        (Expected("number", "2", accuracy="regression"), "2.5", 0.75),
-        (Expected("number", "2", accuracy="mean_relative_accuracy"), "2.24", 0.8),
+        (ExpectedAnswer("number", "2", accuracy="regression"), "2.5", 0.75),
+        (ExpectedAnswer("number", "2", accuracy="mean_relative_accuracy"), "2.24", 0.8),
         (YES, "yes", 1.0),
         (CLOCK, "12", 0.0),
-        (Expected("clock", "11", accuracy="clock_circular"), "12", 5 / 6),
+        (ExpectedAnswer("clock", "11", accuracy="clock_circular"), "12", 5 / 6),
         (INTERVAL, "3 to 5", 1 / 3),
         (TEXT, "the ball falls", 1.0),
     ],
 )
 def test_accuracy_is_the_reward_of_the_question_or_of_its_kind(
-    expected: Expected, said: str, worth: float
+    expected: ExpectedAnswer, said: str, worth: float
 ) -> None:
     found = rewards.reward("accuracy")(answered(said), expected=expected)
     assert found == pytest.approx(worth)
@@ -177,14 +184,14 @@ def test_rouge_is_counted_as_defined(
     assert rouge_n(a, b, n=1) == pytest.approx(float(one))
     assert rouge_n(a, b, n=2) == pytest.approx(float(two))
     assert rouge_l(a, b) == pytest.approx(float(longest))
-    assert rouge_mean(said, true) == pytest.approx(float(one + two + Fraction(longest)) / 3)
+    assert rouge(said, true) == pytest.approx(float(one + two + Fraction(longest)) / 3)
 
 
 @pytest.mark.parametrize(
     ("said", "worth"), [("Ball", 1.0), ("a ball", 2 / 3), ("hoop", 0.0)], ids=["it", "more", "not"]
 )
 def test_a_truth_of_one_word_has_no_pairs(said: str, worth: float) -> None:
-    assert rouge_mean(said, "ball") == pytest.approx(worth)
+    assert rouge(said, "ball") == pytest.approx(worth)
 
 
 def longest_slowly(a: list[str], b: list[str]) -> int:
@@ -252,7 +259,7 @@ def test_a_length_that_nobody_counted_is_refused() -> None:
 
 
 BOXES = ((1.0, (0.0, 0.0, 10.0, 10.0)), (1.0, (20.0, 0.0, 30.0, 10.0)), (3.0, (0.0, 0.0, 4.0, 4.0)))
-SEEN = Expected("yes_no", "yes", evidence_times_s=(1.0, 5.0), evidence_boxes=BOXES)
+SEEN = ExpectedAnswer("yes_no", "yes", evidence_times_s=(1.0, 5.0), evidence_boxes=BOXES)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +280,7 @@ def test_cited_times_are_worth_a_gaussian_of_their_distance(thinking: str, worth
 
 
 def test_a_wide_sigma_forgives_more() -> None:
-    assert evidence_time([5.0], (1.0,), sigma_s=4.0) == pytest.approx(math.exp(-0.5))
+    assert time_nearness([5.0], (1.0,), sigma_s=4.0) == pytest.approx(math.exp(-0.5))
 
 
 @pytest.mark.parametrize(
@@ -317,7 +324,7 @@ def test_overlap_of_boxes_is_that_of_their_pixels(
     assert box_iou(a, b) == len(one & other) / len(one | other)
 
 
-ROWS: list[tuple[dict[str, Any], Expected]] = [
+ROWS: list[tuple[dict[str, Any], ExpectedAnswer]] = [
     (
         {
             "problem_type": "multiple choice",
@@ -325,29 +332,33 @@ ROWS: list[tuple[dict[str, Any], Expected]] = [
             "options": ["A. left", "B. right"],
             "path": "v.mp4",
         },
-        Expected("multiple_choice", "<answer>B</answer>", options=("A. left", "B. right")),
+        ExpectedAnswer("multiple_choice", "<answer>B</answer>", options=("A. left", "B. right")),
     ),
-    ({"problem_type": "numerical", "solution": 3, "unit": None}, Expected("number", "3")),
+    ({"problem_type": "numerical", "solution": 3, "unit": None}, ExpectedAnswer("number", "3")),
     (
         {"problem_type": "regression", "solution": "3"},
-        Expected("number", "3", accuracy="regression"),
+        ExpectedAnswer("number", "3", accuracy="regression"),
     ),
-    ({"problem_type": "free-form", "solution": "it falls"}, Expected("text", "it falls")),
+    ({"problem_type": "free-form", "solution": "it falls"}, ExpectedAnswer("text", "it falls")),
     (
         {"problem_type": "clock", "solution": "3", "evidence_boxes": [[1, 0, 0, 4, 5]]},
-        Expected("clock", "3", evidence_boxes=((1.0, (0.0, 0.0, 4.0, 5.0)),)),
+        ExpectedAnswer("clock", "3", evidence_boxes=((1.0, (0.0, 0.0, 4.0, 5.0)),)),
     ),
 ]
 
 
 @pytest.mark.parametrize(("row", "expected"), ROWS)
-def test_a_trainers_row_says_what_is_expected(row: dict[str, Any], expected: Expected) -> None:
-    assert Expected.from_row(row) == expected
+def test_a_trainers_row_says_what_is_expected(
+    row: dict[str, Any], expected: ExpectedAnswer
+) -> None:
+    assert ExpectedAnswer.from_row(row) == expected
 
 
 def test_tags_around_the_truth_are_not_part_of_it() -> None:
-    assert Expected("text", "<answer> it falls </answer>").value == Text("it falls")
-    assert Expected("number", "<answer>3 m</answer>", unit="cm").value == Number(3.0, "length")
+    assert ExpectedAnswer("text", "<answer> it falls </answer>").value == Text("it falls")
+    assert ExpectedAnswer("number", "<answer>3 m</answer>", unit="cm").value == Number(
+        3.0, "length"
+    )
 
 
 @pytest.mark.parametrize(
@@ -368,7 +379,7 @@ def test_tags_around_the_truth_are_not_part_of_it() -> None:
 )
 def test_a_truth_that_cannot_be_judged_is_refused(row: dict[str, Any], said: str) -> None:
     with pytest.raises(BadQuestion, match=said):
-        Expected.from_row(row)
+        ExpectedAnswer.from_row(row)
 
 
 def test_a_reward_that_does_not_exist_is_refused_with_those_that_do() -> None:
@@ -376,12 +387,40 @@ def test_a_reward_that_does_not_exist_is_refused_with_those_that_do() -> None:
         rewards.reward("kindness")
 
 
-FILES = sorted(Path(rewards.__file__).parent.glob("[!_]*.py"))
+@pytest.mark.parametrize("name", rewards.names())
+def test_a_reward_is_a_function_of_its_name_that_gives_its_source(name: str) -> None:
+    judge = rewards.reward(name)
+    assert judge is getattr(rewards, name)
+    assert "Source:" in (judge.__doc__ or "")
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_a_reward_says_its_definition_and_source_under_its_name(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    assert text.startswith(f"{path.stem}: ")
-    assert "Source: " in text
-    assert callable(rewards.reward(path.stem))
+OWN_REWARD = """
+def brevity(completion, *, expected):
+    return 1 / len(completion.text.split())
+"""
+
+
+def test_a_reward_from_outside_of_the_package_is_scored_as_ours_are(tmp_path: Path) -> None:
+    file = tmp_path / "my_rewards.py"
+    file.write_text(OWN_REWARD)
+    name = f"{file}:brevity"
+    assert rewards.reward(name)(Completion("a b c d"), expected=YES) == 0.25
+    (of_trl,) = reward_functions([name])
+    assert of_trl.__name__ == "brevity"
+    row = {"problem_type": ["yes_no"], "solution": ["yes"]}
+    assert of_trl(prompts=["?"], completions=["a b"], **row) == [0.5]
+    score = compute_score("any", "a b", "yes", {"problem_type": "yes_no"}, rewards=[name])
+    assert score == {"score": 0.5, "brevity": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("./absent.py:brevity", "reward ./absent.py: found no such file"),
+        ("massannot.rft.rewards", "expected path/to/file.py:NAME"),
+        ("massannot.rft.rewards:kindness", "found no 'kindness'"),
+    ],
+)
+def test_a_reward_from_outside_that_is_not_there_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        rewards.reward(name)

@@ -10,10 +10,10 @@ import pytest
 
 from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
-from massannot.questions.expected import Expected
+from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.profile import motion_profile
 from massannot.questions.scene_dataset import picture_frames, scene_pictures, write_scene_questions
-from massannot.questions.scene_families import FAMILIES, Asked, ask_all, chance
+from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all, chance
 from massannot.questions.scene_story import SEGMENT_FRAMES, Story, stories
 from massannot.scenes.physics import ContactEvent
 
@@ -80,11 +80,13 @@ def told() -> list[Story]:
 
 
 @pytest.fixture(scope="module")
-def asked(told: list[Story]) -> list[Asked]:
+def asked(told: list[Story]) -> list[SceneQuestion]:
     return ask_all(told)
 
 
-def test_of_questions_that_read_the_same_every_answer_is_as_frequent(asked: list[Asked]) -> None:
+def test_of_questions_that_read_the_same_every_answer_is_as_frequent(
+    asked: list[SceneQuestion],
+) -> None:
     """The segment too is read: what is fast in the first is often not in the second."""
     for family in FAMILIES.values():
         if family.answers:
@@ -109,7 +111,7 @@ def test_every_number_to_choose_from_is_the_answer_of_one_of_four(name: str) -> 
         assert all(answers[options, option] == n // 4 for option in options)
 
 
-def test_the_letter_is_that_of_the_true_option(asked: list[Asked]) -> None:
+def test_the_letter_is_that_of_the_true_option(asked: list[SceneQuestion]) -> None:
     for each in asked:
         if each.options and each.value not in ("A", "B"):
             assert each.options["ABCD".index(each.answer)] == each.value
@@ -153,7 +155,7 @@ def test_the_dataset_has_a_readable_answer_for_every_question(folder: Path) -> N
     rows = open_dataset(folder).table("questions").to_pylist()
     assert len(rows) > 100
     for row in rows:
-        Expected.from_row(row | {"solution": row["answer"]})
+        ExpectedAnswer.from_row(row | {"solution": row["answer"]})
     assert {row["split"] for row in rows} == {"test"}
 
 

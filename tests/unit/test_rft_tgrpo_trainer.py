@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from massannot.errors import UsageError
-from massannot.rft.recipes import Recipe, recipe
 from massannot.rft.tgrpo import TGRPOOptions
 from massannot.rft.tiny_model import TinySize, tiny_model, tiny_processor
 from massannot.rft.train import grpo_config, trl_dataset
 from massannot.rft.trainer import TGRPOTrainer, shuffled_prompt
+from massannot.rft.training_recipes import Recipe, recipe
 from massannot.rft.training_rows import TrainingRows
 
 PROFILE = (
@@ -33,7 +33,10 @@ def conversation(n_frames: int) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for i in range(n_frames):
         parts += [{"type": "text", "text": f"{i}.00 s:"}, {"type": "image", "image": i}]
-    parts += [{"type": "text", "text": PROFILE}, {"type": "text", "text": "Does it move?"}]
+    parts += [
+        {"type": "text", "text": PROFILE, "role": "profile"},
+        {"type": "text", "text": "Motion Profile: does it move?", "role": "question"},
+    ]
     return [{"role": "user", "content": parts}]
 
 
@@ -64,10 +67,11 @@ def test_one_frame_is_not_shuffled(n_frames: int) -> None:
 def test_the_profiles_segments_are_shuffled_where_asked() -> None:
     other = shuffled_prompt(conversation(2), seed="0", profile=True)
     assert other is not None
-    (profile,) = [text for text in texts(other) if text.startswith("Motion Profile")]
+    profile, question = texts(other)[-2:]
     first, second = profile.split("  Video Segment 2")
     assert "Motion is <2.00" in first
     assert "Motion is <1.00" in second
+    assert question == "Motion Profile: does it move?"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +87,7 @@ def rows() -> TrainingRows:
     ]
     row = {"prompt": prompt, "problem_type": "yes_no", "solution": "yes"}
     return TrainingRows(
-        tuple(row | {"question_id": f"q{i}", "place": i} for i in range(4)),
+        tuple(row | {"question_id": f"q{i}", "index": i} for i in range(4)),
         Path(),
         export=[{"images": [picture] * 2}] * 4,
     )

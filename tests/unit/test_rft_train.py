@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 
 from massannot.errors import OtherRecipe, UsageError
 from massannot.questions.scene_dataset import write_scene_questions
-from massannot.rft.recipes import recipe
 from massannot.rft.tiny_model import read_tiny
 from massannot.rft.train import described, train, with_steps
+from massannot.rft.training_recipes import recipe
 from massannot.rft.training_rows import TrainingRows, balanced
 
 
@@ -38,6 +39,42 @@ def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found no checkpoint to resume from"):
         train("tiny", recipe("tiny"), data=tmp_path / "asked", out=tmp_path / "run", resume=True)
     assert not list(tmp_path.iterdir())
+
+
+OWN_RECIPE = """
+from dataclasses import replace
+from massannot.rft.training_recipes import TINY
+
+RECIPE = replace(TINY, summary="mine", frames=2)
+"""
+
+
+def test_a_recipe_from_outside_of_the_package_is_described_as_ours_are(tmp_path: Path) -> None:
+    file = tmp_path / "my_recipe.py"
+    file.write_text(OWN_RECIPE)
+    write_scene_questions(tmp_path / "asked", seeds=range(1_000_000, 1_000_012), names=("hits",))
+    text = described(
+        str(file),
+        recipe(str(file)),
+        data=tmp_path / "asked",
+        out=tmp_path,
+        evidence="frames",
+    )
+    assert text.startswith(f"recipe {file}: mine\n")
+    assert text.count("<image>") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("huge", "no recipe 'huge'; recipes: qwen2_5_vl_7b, tiny, or a file"),
+        ("./absent.py", "recipe ./absent.py: found no such file"),
+        ("massannot.errors", "recipe massannot.errors: found NoneType as RECIPE"),
+    ],
+)
+def test_a_name_that_leads_to_no_recipe_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        recipe(name)
 
 
 def test_a_warm_up_that_was_killed_while_it_was_saved_is_made_again(

@@ -1,4 +1,4 @@
-"""docs/slurm/annotate.sbatch hands signals on, requeues what was interrupted, and says the rest."""
+"""docs/slurm/annotate.sbatch hands signals on, and requeues itself only ahead of the time limit."""
 
 import os
 import signal
@@ -9,20 +9,38 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "slurm" / "annotate.sbatch"
-INTERRUPTED = "trap 'sleep 0.2; exit 75' USR1; touch \"$2.begun\"; while :; do sleep 0.05; done"
-REQUEUE = 'echo "$@" > "$REQUEUED.new"; mv "$REQUEUED.new" "$REQUEUED"; kill $PPID'
+INTERRUPTED = """\
+trap 'sleep 0.2; echo USR1 >> "$4.signals"; exit 75' USR1
+trap 'sleep 0.2; echo TERM >> "$4.signals"; exit 75' TERM
+touch "$4.begun"
+while :; do sleep 0.05; done
+"""
+SLOWLY_INTERRUPTED = """\
+trap 'echo USR1 >> "$4.signals"' USR1
+trap 'echo TERM >> "$4.signals"; exit 75' TERM
+touch "$4.begun"
+while :; do sleep 0.05; done
+"""
+REQUEUE = 'echo "$@" > "$REQUEUED.new"; mv "$REQUEUED.new" "$REQUEUED"; kill -KILL $PPID'
+"""Slurm ends the script while it waits for it."""
+
+USR1, TERM = signal.SIGUSR1, signal.SIGTERM
 
 
 @pytest.mark.parametrize(
-    ("run", "number", "code", "requeued"),
+    ("run", "signals", "code", "requeued"),
     [
-        pytest.param("exit 0", None, 0, None, id="done"),
-        pytest.param("exit 3", None, 3, None, id="too many failed"),
-        pytest.param(INTERRUPTED, signal.SIGUSR1, None, "requeue 7_2", id="the time is nearly up"),
-        pytest.param(INTERRUPTED, signal.SIGTERM, None, "requeue 7_2", id="preempted"),
+        pytest.param("exit 0", [], 0, None, id="done"),
+        pytest.param("exit 3", [], 3, None, id="too many failed"),
+        pytest.param("exit 75", [], 75, None, id="interrupted by somebody else"),
+        pytest.param(
+            INTERRUPTED, [USR1], -signal.SIGKILL, "requeue 7_2", id="the time is nearly up"
+        ),
+        pytest.param(INTERRUPTED, [TERM], 75, None, id="cancelled or preempted"),
+        pytest.param(SLOWLY_INTERRUPTED, [USR1, TERM], 75, None, id="cancelled on its way out"),
     ],
 )
-def test_the_script(tmp_path, run, number, code, requeued):
+def test_the_script(tmp_path, run, signals, code, requeued):
     for name, body in (("massannot", run), ("scontrol", REQUEUE)):
         program = tmp_path / name
         program.write_text(f"#!/bin/bash\n{body}\n")
@@ -39,18 +57,27 @@ def test_the_script(tmp_path, run, number, code, requeued):
         env=environment,
         start_new_session=True,
     )
+    came, found = tmp_path / "out.signals", tmp_path / "requeued"
     try:
-        if number is not None:
-            while not (tmp_path / "plan.begun").exists():
-                time.sleep(0.02)
+        if signals:
+            wait_for(lambda: (tmp_path / "out.begun").exists())
+        for number, at_least in zip(signals, range(1, 9)):
             os.kill(process.pid, number)
-        found = tmp_path / "requeued"
-        while process.poll() is None and not found.exists():
-            time.sleep(0.02)
-        if code is not None:
-            assert process.wait(timeout=20) == code
+            wait_for(
+                lambda at_least=at_least: came.exists() and came.read_text().count("\n") >= at_least
+            )
+        assert process.wait(timeout=20) == code
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     assert (found.read_text().strip() if found.exists() else None) == requeued
+    names = [number.name.removeprefix("SIG") for number in signals]
+    assert (came.read_text().split() if came.exists() else []) == names
+
+
+def wait_for(happened):
+    until = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.02)

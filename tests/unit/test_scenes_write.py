@@ -14,7 +14,8 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SCENE_VERSION, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
 from massannot.tables import _consistency as consistency
-from massannot.video.reader import Sampling, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 
 OPTIONS = SceneOptions(width=64, height=48, n_frames=36, fps=24, n_bodies=3)
 

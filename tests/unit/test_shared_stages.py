@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import pytest
 
 from massannot.clip import Clip
 from massannot.models.oracle import OracleDepth
-from massannot.recipes.spec import STEPS, Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import JOBS
 from massannot.scenes.world import SceneOptions, make_scene
-from massannot.stages._pipeline import Pipeline
+from massannot.stages._stage import Pipeline
 from tests.unit.scene_clip import scene_clip, write_record
 from tools.embedded.shared_stages import SharedStages
 
-MASKS_BESIDE = ("propagate_masks", "propagator.shift_x_px", "2")
-OTHER_LENS = ("estimate_cameras", "model.focal_factor", "0.8")
+MASKS_BESIDE = {"propagate_masks.propagator.shift_x_px": "2"}
+OTHER_LENS = {"estimate_cameras.model.focal_factor": "0.8"}
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,9 @@ def clip(folder: Path) -> Clip:
     return scene_clip(scene)
 
 
-def pipeline(folder: Path, *options: tuple[str, str, str]) -> Pipeline:
-    choice = Choice(profile="none", scenes=str(folder), oracles=STEPS, options=options)
-    built = choice.build()
+def pipeline(folder: Path, options: Mapping[str, str] | None = None) -> Pipeline:
+    flags = ModelFlags(profile="none", scenes=str(folder), oracles=tuple(JOBS))
+    built = run_spec(flags=flags, options=options).pipeline()
     built.setup(device="cpu")
     return built
 
@@ -46,11 +48,11 @@ def mixed(whole: Pipeline, other: Pipeline, stage: str) -> list[Any]:
 
 def test_each_pipeline_gives_what_it_gives_alone(folder: Path, clip: Clip) -> None:
     whole, shared = pipeline(folder), SharedStages(clip)
-    for changed in ([], [MASKS_BESIDE], [OTHER_LENS], []):
-        alone = pipeline(folder, *changed)
+    for changed in ({}, MASKS_BESIDE, OTHER_LENS, {}):
+        alone = pipeline(folder, changed)
         stages = list(whole.stages)
-        for stage, _, _ in changed:
-            stages = mixed(whole, alone, stage)
+        for name in changed:
+            stages = mixed(whole, alone, name.partition(".")[0])
         together, expected = shared.process(stages), alone.process(clip)
         assert set(together.tables) == set(expected.tables)
         assert together.table("positions").num_rows > 0

@@ -5,7 +5,13 @@ import os
 import pytest
 
 from massannot.errors import UsageError
-from massannot.inputs.sources import find_videos
+from massannot.inputs.sources import chosen, find
+
+
+def names_in(sources):
+    """Every address that the sources name, with and without rows."""
+    found = find(sources)
+    return [*found.videos, *(row.uri for row in found.rows)]
 
 
 @pytest.fixture
@@ -47,12 +53,12 @@ def test_sources_become_videos(folder, sources, expected):
         expected = [*expected, "./file with [brackets].mp4"]
     elif sources == ["*.m*"]:
         expected = [*expected, "file with [brackets].mp4"]
-    assert list(find_videos(sources)) == expected
+    assert names_in(sources) == expected
 
 
 def test_a_link_to_itself_is_no_folder(folder):
     os.symlink("round", folder / "deep" / "round")
-    assert list(find_videos(["deep"])) == ["deep/er/c.webm", "deep/link.mp4"]
+    assert list(names_in(["deep"])) == ["deep/er/c.webm", "deep/link.mp4"]
 
 
 def test_a_folder_above_the_videos_may_have_a_name_that_is_not_utf_8(tmp_path, monkeypatch):
@@ -63,19 +69,45 @@ def test_a_folder_above_the_videos_may_have_a_name_that_is_not_utf_8(tmp_path, m
         with open(above + b"/" + name, "wb") as video:
             video.write(b"x")
     monkeypatch.chdir(os.fsdecode(above))
-    assert list(find_videos(["a.mp4", "./a.mp4", "b.mp4"])) == ["a.mp4", "b.mp4"]
+    assert list(names_in(["a.mp4", "./a.mp4", "b.mp4"])) == ["a.mp4", "b.mp4"]
     link = f"{tmp_path}/link"
-    assert list(find_videos(["b.mp4", link])) == ["b.mp4", f"{link}/a.mp4"]
+    assert list(names_in(["b.mp4", link])) == ["b.mp4", f"{link}/a.mp4"]
 
 
 def test_a_list_elsewhere_names_files_beside_itself(folder, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    first, *_ = find_videos([f"@{folder}/list.txt"])
+    first, *_ = names_in([f"@{folder}/list.txt"])
     assert first == f"{folder}/b.mp4"
 
 
 def test_limit_takes_the_first(folder):
-    assert find_videos(["."], limit=2) == ("./a.MOV", "./b.mp4")
+    assert chosen(find(["."]).videos, limit=2) == ["./a.MOV", "./b.mp4"]
+
+
+def test_one_bad_name_of_a_list_is_a_row_with_a_problem_and_the_rest_goes_on(folder):
+    lines = [b"b.mp4", b"caf\xe9.mp4", b"nu\0l.mp4", b"x" * 300 + b".mp4", b"gone.mp4"]
+    (folder / "l.txt").write_bytes(b"\n".join(lines))
+    found = find(["@l.txt"])
+    assert list(found.videos) == ["b.mp4", "gone.mp4"]
+    assert [(row.uri, row.problem.reason) for row in found.rows] == [
+        (f"@l.txt, entry {number}", "impossible_name") for number in (2, 3, 4)
+    ]
+    messages = [row.problem.message for row in found.rows]
+    assert "caf\\udce9.mp4" in messages[0]
+    assert "nu\\0l.mp4: found a name with the character NUL" in messages[1]
+    assert "304 bytes" in messages[2]
+
+
+@pytest.mark.parametrize("source", ["videos", "videos/*.mp4"])
+def test_one_bad_name_of_a_folder_is_a_row_with_a_problem_and_the_rest_goes_on(folder, source):
+    os.mkdir("videos")
+    for name in (b"a.mp4", b"caf\xe9.mp4", b"z.mp4"):
+        with open(os.path.join(b"videos", name), "wb") as video:
+            video.write(b"x")
+    found = find([source])
+    assert list(found.videos) == ["videos/a.mp4", "videos/z.mp4"]
+    (row,) = found.rows
+    assert (row.uri, row.problem.reason) == ("videos/caf\\udce9.mp4", "impossible_name")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +117,7 @@ def test_limit_takes_the_first(folder):
         pytest.param(["gone.mp4"], "gone.mp4: no such file", id="a file that is not there"),
         pytest.param(["empty"], r"empty: no video in this folder; looked for \.3gp", id="empty"),
         pytest.param(["*.xyz"], "matches no file", id="a glob that matches nothing"),
+        pytest.param(["caf\udce9.mp4"], "not UTF-8; rename it", id="a name that is no UTF-8"),
         pytest.param(["ftp://b/c.mp4"], "found an address of ftp", id="an address"),
         pytest.param(["@gone.txt"], "@gone.txt: cannot be read", id="a list that is not there"),
         pytest.param(["@nothing.txt"], "names no video", id="a list without videos"),
@@ -94,4 +127,4 @@ def test_limit_takes_the_first(folder):
 )
 def test_what_is_wrong_is_named(folder, sources, says):
     with pytest.raises(UsageError, match=says):
-        find_videos(sources)
+        names_in(sources)

@@ -13,17 +13,26 @@ import av
 import numpy as np
 import pytest
 
+from massannot import tables
 from massannot.dataset.layout import Layout
 from massannot.errors import BadVideo, UsageError, VideoChanged, VideoNotFound
 from massannot.inputs.manifest import read_manifests
-from massannot.inputs.sources import chosen, find, find_videos
+from massannot.inputs.sources import chosen, find
+from massannot.inputs.span import VideoSource
 from massannot.plan.join_questions import planned_videos
 from massannot.storage import fetch, tar_store
 from massannot.storage.store import store_of
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.header import HEADER_BYTES
-from massannot.video.reader import Sampling, VideoEnd, probe, read_clips, release
+from massannot.video.reader import VideoEnd, probe, read_clips, release
+from massannot.video.sampling import Sampling
 from tests import s3_server
+
+
+def names_in(sources):
+    """Every address that the sources name, with and without rows."""
+    found = find(sources)
+    return [*found.videos, *(row.uri for row in found.rows)]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +94,7 @@ FILES = ("b.mp4", "a.MOV", "notes.txt", "deep/er/c.webm", ".hidden.mp4", "x/00.m
 def test_one_syntax_for_folders_and_buckets(root, source, expected):
     for name in FILES:
         store_of(root).put(f"{root}/{name}", b"x")
-    found = find_videos([f"{root}{source}"])
+    found = names_in([f"{root}{source}"])
     assert names(root, (uri.replace(f"{root}//", f"{root}/") for uri in found)) == expected
 
 
@@ -94,7 +103,7 @@ def test_a_list_and_a_manifest_name_files_beside_themselves(root):
     store.put(f"{root}/a/v.mp4", b"x")
     store.put(f"{root}/list.txt", b"a/v.mp4\n# no\na/gone.mp4\n")
     store.put(f"{root}/rows.csv", b"video,id,caption\na/v.mp4,7,a ball\n")
-    assert names(root, find_videos([f"@{root}/list.txt"])) == ["a/v.mp4", "a/gone.mp4"]
+    assert names(root, names_in([f"@{root}/list.txt"])) == ["a/v.mp4", "a/gone.mp4"]
     manifests = find([f"{root}/rows.csv"]).manifests
     (row,) = read_manifests(manifests)
     assert (row.uri, row.source_id, row.caption) == (f"{root}/a/v.mp4", "7", "a ball")
@@ -109,7 +118,7 @@ def test_a_list_and_a_manifest_name_files_beside_themselves(root):
 )
 def test_what_is_not_in_a_bucket_is_named(server, source, says):
     with pytest.raises(UsageError, match=says):
-        find_videos([f"s3://bucket/nowhere/{source}"])
+        names_in([f"s3://bucket/nowhere/{source}"])
 
 
 def test_a_sample_is_random_and_the_same_each_time():
@@ -131,6 +140,8 @@ def test_a_tar_gives_its_videos_with_ids_and_captions(root):
         "deep/two.mp4": b"video two",
         "deep/two.json": b'{"text": "a box", "source": "y"}',
         "three.left.mp4": b"left",
+        "three.left.txt": b"from the left",
+        "three.txt": b"from anywhere",
         "three.right.mp4": b"right",
         "four.jpg": b"no video",
         "five.mp4": b"no caption",
@@ -143,8 +154,8 @@ def test_a_tar_gives_its_videos_with_ids_and_captions(root):
         ("deep/two.mp4", "deep/two", "a box", '{"source": "y"}'),
         ("five.mp4", "five", None, None),
         ("one.mp4", "one", "a ball falls", '{"caption": "never seen", "fps": 8}'),
-        ("three.left.mp4", "three.left.mp4", None, None),
-        ("three.right.mp4", "three.right.mp4", None, None),
+        ("three.left.mp4", "three.left", "from the left", None),
+        ("three.right.mp4", "three.right", "from anywhere", None),
     ]
     for row in rows:
         name = row.uri.partition("#")[2]
@@ -152,13 +163,64 @@ def test_a_tar_gives_its_videos_with_ids_and_captions(root):
         assert store_of(row.uri).get_range(row.uri, 2, 100) == members[name][2:]
 
 
+def test_names_with_dots_and_endings_in_capitals_have_their_captions(tmp_path):
+    members = {
+        "clip2.0.mp4": b"one",
+        "clip2.0.txt": b"a box moves",
+        "clip2.5.MP4": b"two",
+        "clip2.5.Json": b'{"caption": "a box rests", "fps": 8}',
+        "v1.2.3.webm": b"three",
+        "v1.2.3.TXT": b"a box falls",
+        "same.mp4": b"four",
+        "same.webm": b"five",
+        "same.txt": b"a box",
+    }
+    (tmp_path / "t.tar").write_bytes(tar_of(**members))
+    rows = find([f"{tmp_path}/t.tar"]).rows
+    assert [(row.question_id, row.caption, row.further) for row in rows] == [
+        ("clip2.0", "a box moves", None),
+        ("clip2.5", "a box rests", '{"fps": 8}'),
+        ("same.mp4", "a box", None),
+        ("same.webm", "a box", None),
+        ("v1.2.3", "a box falls", None),
+    ]
+
+
+def test_bad_text_in_a_tar_is_a_row_with_a_problem_and_the_rest_goes_on(tmp_path):
+    members = {
+        "bytes.mp4": b"x",
+        "bytes.txt": b"caf\xe9",
+        "good.mp4": b"x",
+        "good.txt": "a café 😀".encode(),
+        "half.mp4": b"x",
+        "half.json": b'{"caption": "a ball \\ud83d"}',
+        "further.mp4": b"x",
+        "further.json": b'{"caption": "a ball", "by \\ud83d": 1}',
+        "name\udce9.mp4": b"x",
+    }
+    (tmp_path / "t.tar").write_bytes(tar_of(**members))
+    rows = {row.question_id: row for row in find([f"{tmp_path}/t.tar"]).rows}
+    problems = {name: row.problem and row.problem.reason for name, row in rows.items()}
+    assert problems == {
+        "bytes": "not_unicode",
+        "further": "not_unicode",
+        "good": None,
+        "half": "not_unicode",
+        "name\\udce9": "impossible_name",
+    }
+    assert rows["half"].caption == "a ball \\ud83d"  # spelt out, as tables can hold it
+    assert rows["good"].caption == "a café 😀"
+    assert "caption" in rows["bytes"].problem.message
+    tables.spec("questions").from_rows([row.row() for row in rows.values()])
+
+
 def test_tars_in_braces_and_in_a_folder_are_all_read(root):
     for number in range(3):
         content = tar_of(**{f"{number}.mp4": b"x", "same.mp4": b"y"})
         store_of(root).put(f"{root}/t-{number:02d}.tar", content)
     expected = [f"{root}/t-{n:02d}.tar#{name}.mp4" for n in range(3) for name in (n, "same")]
-    assert list(find_videos([f"{root}/t-{{00..02}}.tar"])) == expected
-    assert list(find_videos([root])) == expected
+    assert list(names_in([f"{root}/t-{{00..02}}.tar"])) == expected
+    assert list(names_in([root])) == expected
     ids = [row.question_id for row in find([root]).rows]
     assert ids == ["0", "same", "1", "t-01.tar/same", "2", "t-02.tar/same"]
 
@@ -201,6 +263,18 @@ def test_a_cosmos_curate_folder_gives_uuids_and_captions(root):
     planned = planned_videos((), rows, prompts=())
     assert [video.spans[0].source_id for video in planned] == ["u1", "u2", "u3"]
     assert [phrase.text for phrase in planned[1].spans[0].phrases] == ["box"]
+
+
+def test_bad_text_in_a_cosmos_curate_folder_is_a_row_with_a_problem(root):
+    store = store_of(root)
+    metas = [{"span_uuid": u, "windows": [{"x_caption": c}]} for u, c in (("u1", "a"), ("u2", "b"))]
+    lines = [json.dumps(metas[0]), json.dumps(metas[1]).replace('"b"', '"b \\ud83d"')]
+    for uuid in ("u1", "u2"):
+        store.put(f"{root}/clips/{uuid}.mp4", uuid.encode())
+    store.put(f"{root}/metas_jsonl/v0/v_0.jsonl", "\n".join(lines).encode())
+    good, bad = find([f"{root}/"]).rows
+    assert (good.caption, good.problem) == ("a", None)
+    assert (bad.caption, bad.problem.reason) == ("b \\ud83d", "not_unicode")
 
 
 @pytest.mark.parametrize(
@@ -267,10 +341,13 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(tmp_path, ask, u
     assert SECRET not in str(caught.value)
 
 
-def clips_of(uri, **expected):
+SAMPLING = Sampling(fps=None, clip_s=0.5)
+
+
+def clips_of(uri, **state):
     """(clip ids and pixels, the video) of everything read."""
     clips, end = [], None
-    for found in read_clips(uri, sampling=Sampling(fps=None, clip_s=0.5), **expected):
+    for found in read_clips(VideoSource(uri, **state), sampling=SAMPLING):
         if isinstance(found, VideoEnd):
             end = found
         else:
@@ -295,7 +372,7 @@ def elsewhere(request, film, tmp_path):
 def test_what_lies_elsewhere_is_read_as_if_it_lay_here(elsewhere, film):
     here, video_here = clips_of(str(film))
     entry = store_of(elsewhere).head(elsewhere)
-    there, video = clips_of(elsewhere, expected_size=entry.size_bytes, expected_etag=entry.etag)
+    there, video = clips_of(elsewhere, size_bytes=entry.size_bytes, etag=entry.etag)
     assert (len(there), there) == (2, here)
     assert (video.uri, video.video_id) == (elsewhere, video_here.video_id)
     header, header_here = probe(elsewhere), probe(str(film))
@@ -306,7 +383,7 @@ def test_what_lies_elsewhere_is_read_as_if_it_lay_here(elsewhere, film):
 def test_what_changed_since_planning_is_a_failure(elsewhere, film):
     entry = store_of(elsewhere).head(elsewhere)
     with pytest.raises(VideoChanged, match=r"film\.mp4: found .* as planned; plan again"):
-        clips_of(elsewhere, expected_size=entry.size_bytes + 1, expected_etag=entry.etag)
+        clips_of(elsewhere, size_bytes=entry.size_bytes + 1, etag=entry.etag)
     other = bytearray(film.read_bytes())
     other[-1] ^= 1  # of the same size
     if tar_store.is_member(elsewhere):
@@ -315,7 +392,7 @@ def test_what_changed_since_planning_is_a_failure(elsewhere, film):
     else:
         store_of(elsewhere).put(elsewhere, bytes(other))
     with pytest.raises(VideoChanged, match="found version"):
-        clips_of(elsewhere, expected_size=entry.size_bytes, expected_etag=entry.etag)
+        clips_of(elsewhere, size_bytes=entry.size_bytes, etag=entry.etag)
     assert list(fetch._folder().iterdir()) == []
 
 

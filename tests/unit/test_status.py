@@ -14,23 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import cli
-from massannot.dataset.adopt_plan import Asked, adopt
+from massannot.dataset import plans
 from massannot.dataset.journal import ClipKey
 from massannot.dataset.layout import WORK_DIR, Layout
 from massannot.dataset.reading import open_dataset
-from massannot.engine import local
 from massannot.engine.progress import ClipDone
 from massannot.errors import UsageError
 from massannot.jobs import explain as explaining
 from massannot.jobs import status
 from massannot.jobs.status import Standing, standing
-from massannot.plan import folder as plan_folder
-from massannot.plan.folder import PlanFolder
-from massannot.plan.planned_videos import PlannedVideo, deal
+from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.storage.path import place
 from tests import s3_server
 from tests.faults import tiny_run
-from tests.faults.tiny_run import SAMPLING, Tiny, plan_of
+from tests.faults.tiny_run import SAMPLING, Tiny, plan_of, sharded
 
 N_VIDEOS = 4
 N_CLIPS = N_VIDEOS * tiny_run.CLIPS_PER_VIDEO
@@ -43,7 +40,7 @@ def finished(tmp_path_factory) -> Path:
     uris = tiny_run.write_videos(folder / "videos", N_VIDEOS)
     plan = plan_of([*uris, str(folder / "videos" / "gone.mp4")])
     tiny = Tiny(raises=frozenset({"v001/1"}))
-    local.run(plan, tiny, out=folder / "out", sampling=SAMPLING, workers=1, device="cpu")
+    tiny_run.run(plan, tiny, out=folder / "out", sampling=SAMPLING, workers=1, device="cpu")
     return folder / "out"
 
 
@@ -58,7 +55,9 @@ def died(tmp_path_factory) -> Path:
     return die(tiny_run.write_videos(folder / "videos", N_VIDEOS), folder / "out")
 
 
-def die(uris: list[str], out: Path, *, plan: Asked | None = None, after: int = 3) -> Path:
+def die(
+    uris: list[str], out: Path, *, plan: tuple[Shard, ...] | None = None, after: int = 3
+) -> Path:
     n_done = 0
 
     def progress(event: object) -> None:
@@ -68,7 +67,7 @@ def die(uris: list[str], out: Path, *, plan: Asked | None = None, after: int = 3
             raise Stopped
 
     with pytest.raises(Stopped):
-        local.run(
+        tiny_run.run(
             plan or plan_of(uris), Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu",
             progress=progress,
         )  # fmt: skip
@@ -109,10 +108,9 @@ def test_a_killed_run_counts_the_clips_of_its_plan_and_no_other(died, tmp_path, 
     uris = [str(path) for path in sorted((died.parent / "videos").iterdir())]
     whole = tuple(
         replace(shard, videos=tuple(replace(v, n_clips=2) for v in shard.videos))
-        for shard in plan_of(uris).shards
+        for shard in plan_of(uris)
     )
-    plan_folder.write_once(tmp_path / "plan", whole)
-    out = die(uris, tmp_path / "out", plan=PlanFolder(tmp_path / "plan"), after=after)
+    out = die(uris, tmp_path / "out", plan=whole, after=after)
     found = standing(out)
     assert counts(found) == (N_CLIPS, after, 0, 0, N_CLIPS - after)
     assert "nothing is left to do" not in status.as_text(out, found)
@@ -163,7 +161,7 @@ def test_a_clip_is_explained_by_the_beginning_of_its_id(finished):
     assert (found.state, found.clip_id) == ("done", row["clip_id"])
     assert found.clip == ClipKey(row["uri"], row["clip_index"])
     (line,) = found.log
-    assert "tiny_run" in line, "the stages' times"
+    assert "misbehave" in line, "the stages' times"
     assert row["uri"] in explaining.as_text(found)
 
 
@@ -244,7 +242,7 @@ def test_what_nothing_is_called_is_refused(finished, name):
 
 def test_a_clip_of_a_video_in_a_tar_is_found_by_the_name_that_logs_give_it(tmp_path):
     key = ClipKey("shards/films-000.tar#a.mp4", 2)
-    adopt(Layout(tmp_path), deal([PlannedVideo(key.uri)], per_shard=1))
+    plans.add(Layout(tmp_path), sharded([PlannedVideo(key.uri)], 1), first_number=0)
     for name in (str(key), key.uri, "films-000.tar#a.mp4"):
         (found,) = explaining.explain(tmp_path, name)
         assert (found.state, found.clip.uri) == ("waiting", key.uri)
@@ -268,7 +266,31 @@ def test_an_interrupted_run_counts_no_clip_that_is_not_there(tmp_path):
         if isinstance(event, ClipDone) and event.clip_index == tiny_run.CLIPS_PER_VIDEO - 1:
             signal.raise_signal(signal.SIGTERM)
 
-    summary = local.run(
+    summary = tiny_run.run(
         plan, Tiny(), out=out, sampling=SAMPLING, workers=0, device="cpu", progress=progress
     )
     assert (summary.planned, summary.done, summary.remaining) == (2, 2, 0)
+
+
+def test_the_time_of_each_stage_is_that_of_the_logs(finished):
+    found = standing(finished)
+    assert found.stages.clips == N_CLIPS - 1
+    assert set(found.stages.seconds) == {
+        "waited", "measure_brightness", "describe_clip", "misbehave"
+    }  # fmt: skip
+    assert found.stages.gpu_hours == 0
+    assert "a clip: " in status.as_text(finished, found)
+    assert sum(found.failed_by_hour.values()) == 2
+
+
+def test_seconds_on_a_gpu_are_gpu_hours(tmp_path):
+    logs = Layout(tmp_path).logs
+    logs.mkdir(parents=True)
+    done = "2026-01-01 10:00:00,200 INFO w clip v.mp4#0 done as ab in shard 000000, waited 9.00 s"
+    (logs / "worker-0.a.log").write_text(
+        f"2026-01-01 10:00:00,100 INFO w models ready on cuda:0 after 3.0 s\n{done}, deep 36.00 s\n"
+    )
+    (logs / "worker-1.a.log").write_text(f"{done}, deep 4.00 s\n")
+    found = status.stage_times(Layout(tmp_path))
+    assert (found.clips, found.seconds) == (2, {"deep": 40.0, "waited": 18.0})
+    assert found.gpu_hours == pytest.approx(0.01)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.evaluate.tapvid_scores import QueryMode, first_queries, score, strided_queries
+from massannot.evaluate.tapvid_scores import QueryMode, score
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -115,21 +115,6 @@ def test_a_pixel_is_a_256th_of_each_side() -> None:
     size, queries = (2560, 1280), [(0, 0, 0)]
     assert score(truth, seen, wide, seen, queries, size=size)["pts_within_1"] == 1
     assert score(truth, seen, high, seen, queries, size=size)["pts_within_1"] == 0
-
-
-def test_first_queries_are_where_each_track_appears() -> None:
-    xy = np.arange(24.0).reshape(4, 3, 2)
-    track, queries = first_queries(xy, flags("--v", "v--", "v-v", "---"))
-    np.testing.assert_array_equal(track, [0, 2])
-    np.testing.assert_array_equal(queries, [(*xy[1, 0], 1), (*xy[0, 2], 0)])
-
-
-def test_strided_queries_are_all_visible_points_of_every_fifth_frame() -> None:
-    xy = np.arange(28.0).reshape(7, 2, 2)
-    seen = flags("vv", "vv", "vv", "vv", "vv", "-v", "vv")
-    track, queries = strided_queries(xy, seen)
-    np.testing.assert_array_equal(track, [0, 1, 1])
-    np.testing.assert_array_equal(queries, [(*xy[0, 0], 0), (*xy[0, 1], 0), (*xy[5, 1], 5)])
 
 
 def test_another_query_mode_is_refused() -> None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from massannot.evaluate.tapvid3d_scores import (
     Scaling,
-    benchmark_scores,
     evaluation_intrinsics,
     score,
 )
@@ -312,11 +311,6 @@ def test_nothing_to_count_gives_nan_without_a_warning(
 def test_the_evaluation_picture_has_a_shorter_side_of_256() -> None:
     intrinsics = evaluation_intrinsics((1000, 900, 640, 360), height=720, width=1280)
     np.testing.assert_allclose(intrinsics, np.array([1000, 900, 640, 360]) * 256 / 720)
-
-
-def test_the_benchmark_averages_videos_and_then_sources() -> None:
-    videos = {"adt": [{"AJ_3D": 0.1}, {"AJ_3D": 0.3}], "pstudio": [{"AJ_3D": 0.8}]}
-    assert benchmark_scores(videos) == {"AJ_3D": pytest.approx(0.5)}
 
 
 GOOD = (TRUTH, flags("vv", "vv"), TRUTH, flags("vv", "vv"), INTRINSICS)

@@ -77,6 +77,18 @@ def test_a_reader_that_ends_gives_back_what_it_did_not_use() -> None:
     assert budget.try_acquire(80, reader=B)
 
 
+def test_bytes_that_a_view_shows_count_until_it_ends_but_nobody_waits_for_it() -> None:
+    budget = ByteBudget(100)
+    budget.acquire(80, reader=A)
+    budget.deliver(80, reader=A)
+    budget.release(80, viewed=True)
+    assert budget.held_bytes == 80
+    assert not budget.try_acquire(30, reader=B)
+    budget.acquire(30, reader=B)  # at once: no consumer holds anything that it could release
+    budget.view_ended(80)
+    assert budget.held_bytes == 30
+
+
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="found 0, expected at least 1"):
         ByteBudget(0)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from massannot.clip import Clip
-from massannot.video.reader import Sampling, VideoEnd, read_clips
+from massannot.video.reader import VideoEnd, read_clips
+from massannot.video.sampling import Sampling
 from massannot.video.to_rgb import ToRGB, working_size
 from tests.unit.make_videos import Film, picture, read_number, turn_for_display
 

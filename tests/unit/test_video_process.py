@@ -14,8 +14,10 @@ import pytest
 
 from massannot.clip import Clip
 from massannot.errors import DecoderCrashed
+from massannot.inputs.span import Span, VideoSource
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, read_clips, release
+from massannot.video.reader import VideoEnd, read_clips, release
+from massannot.video.sampling import Sampling
 from tests.unit.make_videos import Film
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -80,6 +82,71 @@ def no_idle_processes() -> None:
     video._POOL.close()
 
 
+VIEWS = """
+import gc, sys
+import numpy as np
+from massannot.clip import Frames
+from massannot.video.byte_budget import ByteBudget
+from massannot.video.reader import Sampling, read_clips, release
+
+budget = ByteBudget()
+reader = read_clips(sys.argv[1], sampling=Sampling(fps=None, max_frames=10), memory=budget)
+clip = next(reader)
+frames, n_bytes = clip.frames, clip.frames.pixels_THWC.nbytes
+view = {view}
+before = view.copy()
+{let_go}
+reader.close()
+gc.collect()
+assert before.any() and np.array_equal(view, before)
+assert budget.held_bytes == n_bytes, (budget.held_bytes, n_bytes)
+del view
+assert budget.held_bytes == 0, budget.held_bytes
+"""
+
+
+@pytest.mark.parametrize("let_go", ["release(clip)", "del clip, frames"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "frames.pixels_THWC",
+        "frames.pixels(3, 5)",
+        "frames.pixels_THWC[:, ::2, 1:, 2]",
+        "np.asarray(memoryview(frames.pixels_THWC))",
+    ],
+)
+def test_a_view_that_outlives_its_frames_shows_them_and_holds_the_memory(
+    film: Path, view: str, let_go: str
+) -> None:
+    """In a process of its own, which a read of unmapped memory would end."""
+    program = VIEWS.format(view=view, let_go=let_go)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(film)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert ended.returncode == 0, (ended.returncode, ended.stderr)
+
+
+def test_pages_without_a_view_are_given_back_at_once(film: Path) -> None:
+    reader, clip, _ = started(film)
+    assert "massannot-pixels" in Path("/proc/self/maps").read_text()
+    release(clip)
+    assert "massannot-pixels" not in Path("/proc/self/maps").read_text()
+    reader.close()
+
+
+def test_a_caller_that_keeps_a_view_of_every_clip_does_not_stop_the_reader(film: Path) -> None:
+    views = []
+    reader = read_clips(str(film), sampling=SMALL_CLIPS, memory=ByteBudget(1))
+    for item in reader:
+        if isinstance(item, Clip):
+            views.append(item.frames.pixels(0, 1))
+            release(item)
+    assert len(views) > 1
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_decoder_that_dies_fails_its_video_and_nobody_else(
     film: Path, how: signal.Signals
@@ -132,7 +199,8 @@ def test_a_process_is_used_again(film: Path) -> None:
 HOLDER = """
 import sys, time
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, read_clips
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
 sampling = Sampling(fps=None, max_frames=10)
 reader = read_clips(sys.argv[1], sampling=sampling, memory=ByteBudget(1))
 clip = next(reader)
@@ -162,7 +230,7 @@ def test_when_the_parent_is_killed_its_decoder_goes_and_no_memory_stays(film: Pa
 
 def test_memory_does_not_grow_with_the_length_of_the_file(film: Path, long_film: Path) -> None:
     def walk(path: Path, span: Span) -> None:
-        for item in read_clips(str(path), spans=(span,), sampling=Sampling(fps=None)):
+        for item in read_clips(VideoSource(str(path), (span,)), sampling=Sampling(fps=None)):
             if isinstance(item, Clip):
                 assert item.frames.pixels_THWC.any()
                 release(item)

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from massannot.clip import Clip, Phrase
 from massannot.errors import SpanOutsideVideo, UsageError, VideoNotFound
+from massannot.inputs.span import Span, VideoSource
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.reader import Sampling, Span, VideoEnd, probe, read_clips, release
+from massannot.video.reader import VideoEnd, probe, read_clips, release
+from massannot.video.sampling import Sampling
 from massannot.video.video_id import clip_id, video_id
 from tests.unit.make_videos import HEIGHT, WIDTH, Film, read_number
 
@@ -33,9 +36,9 @@ def numbers(clip: Clip) -> list[int | None]:
 
 
 def read(
-    path: Path, spans: Sequence[Span] = (Span(),), sampling: Sampling = Sampling()
+    path: Path, spans: Sequence[Span] = (), sampling: Sampling = Sampling()
 ) -> tuple[list[Clip], VideoEnd]:
-    *clips, end = read_clips(str(path), spans=spans, sampling=sampling)
+    *clips, end = read_clips(VideoSource(str(path), tuple(spans)), sampling=sampling)
     assert isinstance(end, VideoEnd)
     return [clip for clip in clips if isinstance(clip, Clip)], end
 
@@ -131,13 +134,41 @@ def test_file_addresses_are_paths_and_others_are_refused(film: Path) -> None:
         probe("https://host/film.mp4")
 
 
-BAD = [{"fps": 0.0}, {"fps": float("nan")}, {"clip_s": -1.0}, {"max_frames": 0}, {"long_side": 0}]
+def two_streams(path: Path, first: Film, second: Film) -> Path:
+    """A file whose first video stream is not marked as a cover."""
+    with av.open(str(path), "w") as container:
+        streams = [film._stream(container) for film in (first, second)]
+        for film, stream in zip((first, second), streams, strict=True):
+            for packet in film.packets(stream):
+                container.mux(packet)
+    return path
 
 
-@pytest.mark.parametrize("options", BAD, ids=str)
-def test_a_sampling_that_cannot_be_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="expected numbers above 0"):
-        Sampling(**options)  # type: ignore[arg-type]
+COVER = Film(n=1, codec="mjpeg", pixel_format="yuvj420p", first_number=500)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "nut"])
+@pytest.mark.parametrize("n", [2, 30])
+def test_a_still_first_stream_is_a_cover_of_the_film_after_it(
+    tmp_path: Path, ending: str, n: int
+) -> None:
+    path = two_streams(tmp_path / f"film.{ending}", COVER, Film(n=n))
+    clips, end = read(path, sampling=ALL)
+    assert [numbers(clip) for clip in clips] == [list(range(n))]
+    assert (end.video.codec, probe(str(path)).codec) == ("h264", "h264")
+
+
+@pytest.mark.parametrize("other", [Film(n=33), Film(n=60, rate=Fraction(50))], ids=["33", "60"])
+def test_of_two_films_the_first_is_read(tmp_path: Path, other: Film) -> None:
+    """Two eyes, two cameras, or a preview at another rate."""
+    path = two_streams(tmp_path / "film.mp4", Film(n=30, first_number=100), other)
+    clips, _ = read(path, sampling=ALL)
+    assert numbers(clips[0])[:2] == [100, 101]
+
+
+def test_a_still_alone_is_a_film_of_one_frame(tmp_path: Path) -> None:
+    clips, _ = read(COVER.write(tmp_path / "still.mp4"), sampling=ALL)
+    assert numbers(clips[0]) == [500]
 
 
 def test_released_pictures_are_gone_and_counts_stay(film: Path) -> None:
@@ -164,9 +195,9 @@ def test_a_clip_that_nobody_refers_to_is_released(film: Path) -> None:
 @pytest.mark.parametrize("limit", [1, 10 * FRAME_BYTES, 25 * FRAME_BYTES])
 def test_any_budget_lets_overlapping_spans_through(film: Path, limit: int) -> None:
     """Also one that is smaller than a clip, and spans that are all in the making at once."""
-    spans = [Span(0.04 * i, 0.04 * i + 1.0) for i in range(6)]
+    spans = tuple(Span(0.04 * i, 0.04 * i + 1.0) for i in range(6))
     budget, seen = ByteBudget(limit), []
-    for item in read_clips(str(film), spans=spans, sampling=ALL, memory=budget):
+    for item in read_clips(VideoSource(str(film), spans), sampling=ALL, memory=budget):
         if isinstance(item, Clip):
             seen.append(numbers(item))
             release(item)

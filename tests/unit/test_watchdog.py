@@ -5,12 +5,14 @@ import time
 import pytest
 
 from massannot.dataset.layout import Layout
+from massannot.dataset.record import RunRecord
 from massannot.engine.driver import Driver, StopSignals
 from massannot.engine.handles import ChildProcesses
 from massannot.engine.progress import ClipBegun
 from massannot.engine.watchdog import Patience, Watchdog
-from massannot.engine.worker_config import Order
+from massannot.engine.worker_config import WorkerConfig
 from massannot.jobs.estimate import patience_with
+from massannot.recipes.model_flags import ModelFlags, run_spec
 from tests.faults.tiny_run import Tiny
 
 PATIENCE = Patience(hung_after_s=120, hung_factor=10, first_clip_s=600, first_frame_on_cpu_s=5)
@@ -66,7 +68,8 @@ def test_a_long_first_clip_may_take_longer_where_frames_are_slow(after_s, expect
     ],
 )
 def test_the_first_clip_s_time_on_a_cpu_is_the_profile_s(profile, seconds):
-    assert patience_with(profile) == Patience(first_frame_on_cpu_s=seconds)
+    spec = run_spec(flags=ModelFlags(profile=profile))
+    assert patience_with(spec, Patience()) == Patience(first_frame_on_cpu_s=seconds)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +77,11 @@ def test_the_first_clip_s_time_on_a_cpu_is_the_profile_s(profile, seconds):
     [(["cuda:0", "cuda:1"], [600]), (["cpu"], [2000]), (["cuda:0", "cpu"], [2000])],
 )
 def test_frames_are_slow_on_a_cpu_alone(tmp_path, monkeypatch, devices, expected):
-    orders = [Order(tmp_path, n, name, Tiny(), lambda *_: (), 1) for n, name in enumerate(devices)]
+    configs = [
+        WorkerConfig(tmp_path, n, name, Tiny(), lambda *_: (), 1) for n, name in enumerate(devices)
+    ]
     driver = Driver(
-        Layout(tmp_path), [], orders, StopSignals(), lambda event: None,
+        Layout(tmp_path), RunRecord({}, {}, ""), [], configs, StopSignals(), lambda event: None,
         workplace=ChildProcesses(), patience=PATIENCE,
     )  # fmt: skip
     driver._hear(None, ClipBegun(0, "a.mp4", 0, 1.0, 400))

@@ -113,29 +113,38 @@ def test_what_is_pinned_and_there_asks_the_hub_nothing(tmp_path: Path, hub: Hub)
 
 
 def test_a_plan_pins_every_model_of_a_hub_that_it_needs(tmp_path: Path, hub: Hub) -> None:
-    """The recipe names commits, and a folder begun with an earlier commit keeps that one."""
+    """The recipe names commits. A folder begun with an earlier commit keeps that one, unless it was
+    another model's."""
     code = f"""
-    from massannot.recipes.models import pinned, pins_of
-    from massannot.recipes.spec import Choice
-    files = dict(masks="masks.json", tracks="tracks.npz")
-    asked = Choice(profile="small", weights=(("depth", {REPO!r}),), **files)
-    def described(choice): print(pins_of(choice.build().describe()))
-    described(asked)
-    described(pinned(asked))
-    described(pinned(asked, known={{{REPO!r}: "e" * 40}}))
-    described(pinned(pinned(asked), known={{{REPO!r}: "e" * 40}}))
-    tagged = Choice(profile="small", weights=(("depth", "{REPO}@{COMMIT}"),), **files)
-    described(pinned(tagged, known={{{REPO!r}: "e" * 40}}))
+    from dataclasses import replace
+    from massannot.recipes.model_flags import ModelFlags, run_spec
+    from massannot.recipes.models import needed_weights, pinned
+    def spec(depth):
+        files = dict(masks="masks.json", tracks="tracks.npz")
+        return run_spec(flags=ModelFlags(profile="small", weights=dict(depth=depth), files=files))
+    def show(spec):
+        in_stages = [s["model"]["weights"] for s in spec.pipeline().describe()["stages"]
+                     if s["stage"] == "estimate_depth"]
+        assert [w["revision"] for w in in_stages] == [w.revision for w in needed_weights(spec)]
+        print({{w.source: w.revision for w in needed_weights(spec)}})
+    wanted = spec({REPO!r})
+    known = dict(depth=replace(wanted.models["depth"], revision="e" * 40))
+    show(wanted)
+    show(pinned(wanted))
+    show(pinned(wanted, known=known))
+    show(pinned(pinned(wanted), known=known))
+    show(pinned(spec("{REPO}@{COMMIT}"), known=known))
+    show(pinned(wanted, known=dict(depth=replace(known["depth"], weights="someone/other"))))
     """
-    pins = [{REPO: revision} for revision in ("main", COMMIT, "e" * 40, COMMIT, COMMIT)]
+    pins = [{REPO: revision} for revision in ("main", COMMIT, "e" * 40, COMMIT, COMMIT, COMMIT)]
     assert ask(tmp_path, code, hub=hub) == [str(pin) for pin in pins]
 
 
 def test_where_one_cannot_be_pinned_all_that_are_missing_are_named(tmp_path: Path) -> None:
     code = """
     from massannot.recipes.models import pinned
-    from massannot.recipes.spec import Choice
-    try: pinned(Choice(profile="small"))
+    from massannot.recipes.model_flags import ModelFlags, run_spec
+    try: pinned(run_spec(flags=ModelFlags(profile="small")))
     except MissingWeights as error: print(error)
     """
     said = ask(tmp_path, code, hub=None, HF_HUB_OFFLINE="1")

@@ -6,7 +6,7 @@ import pytest
 
 from massannot.cli.options import RecipeOptions
 from massannot.errors import UsageError
-from massannot.jobs.api import phrases_of
+from massannot.inputs.phrase_list import phrases_of
 from massannot.stages.track_points import TrackPoints
 
 PHRASES = [
@@ -14,6 +14,9 @@ PHRASES = [
     (["A Red Ball."], ["A Red Ball"], "a full stop at the end"),
     (["a ball . a hoop ."], ["a ball", "a hoop"], "as Grounding DINO's users write it"),
     (["a ball", "a ball ."], ["a ball"], "twice"),
+    (["a ball; t-shirt"], ["a ball", "t-shirt"], "with semicolons, as in a manifest"),
+    (["a ball, a hoop|a net"], ["a ball", "a hoop", "a net"], "with commas and bars"),
+    (['["hoop, net"]'], ["hoop, net"], "a JSON list, where a comma is part of a phrase"),
     (["ein Ball", "мяч"], ["ein Ball", "мяч"], "the detector's vocabulary decides later"),
 ]
 
@@ -22,7 +25,7 @@ PHRASES = [
     ("given", "texts"), [row[:2] for row in PHRASES], ids=[row[2] for row in PHRASES]
 )
 def test_a_prompt_is_a_phrase(given: list[str], texts: list[str]) -> None:
-    assert [phrase.text for phrase in phrases_of(given)] == texts
+    assert phrases_of(given) == tuple(texts)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,9 @@ def test_a_prompt_is_a_phrase(given: list[str], texts: list[str]) -> None:
     [
         ("", "empty phrase"),
         (" . ", "empty phrase"),
+        (";", "empty phrase"),
+        ("a half \ud83d", "no valid Unicode"),
+        ("caf\udce9", "no valid Unicode"),
         ("no. 7", "found '.' inside"),
         ("a ball?", "found '?' inside"),
     ],
@@ -39,11 +45,16 @@ def test_a_prompt_that_cannot_be_asked_is_refused_before_any_video(given: str, w
         phrases_of(["a hoop", given])
 
 
-@pytest.mark.parametrize(("side", "points"), [(None, 64), (1, 1), (8, 64), (22, 484)])
-def test_the_grid_size_is_the_number_of_points_on_a_thing(side: int | None, points: int) -> None:
-    wish = RecipeOptions(
-        profile="none", scenes="world", oracle="detect,masks,depth,tracks", grid_size=side
+@pytest.mark.parametrize(
+    ("grid", "points"),
+    [({}, 64), *(({"grid_size": side}, side**2) for side in (1, 8, 22))],
+)
+def test_the_grid_size_is_the_number_of_points_on_a_thing(
+    grid: dict[str, int], points: int
+) -> None:
+    given = RecipeOptions(
+        profile="none", scenes="world", oracle="detect,masks,depth,tracks", **grid
     )
-    stages = wish.choice(depth_maps=False).build().stages
+    stages = given.spec((), given.flags(), depth_maps=False).pipeline().stages
     (stage,) = (stage for stage in stages if isinstance(stage, TrackPoints))
     assert stage.max_per_entity == points

@@ -2,7 +2,6 @@
 logs what was said last of a clip is read."""
 
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -10,33 +9,25 @@ from massannot.dataset.journal import ClipKey
 from massannot.dataset.layout import Layout
 from massannot.engine.handles import log_of
 from massannot.engine.worker import ReadPlanned
-from massannot.engine.worker_config import Order, driver_name
+from massannot.engine.worker_config import WorkerConfig, driver_name
 from massannot.jobs.explain import said_of
-from massannot.plan.folder import PlanFolder, Retry
-from massannot.plan.planned_videos import Plan
 from tests.faults.tiny_run import SAMPLING, Tiny
-
-PLAN = Path("plan")
 
 
 @pytest.mark.parametrize(
-    ("asked", "host", "name"),
+    ("share", "host", "name"),
     [
-        pytest.param(Plan(()), "node1", "worker-3.node1.log", id="annotate"),
-        pytest.param(Retry(("failed",)), "node1", "worker-3.node1.log", id="retry"),
-        pytest.param(PlanFolder(PLAN), "node2", "worker-3.node2.log", id="another machine"),
-        pytest.param(
-            PlanFolder(PLAN, share=0, of=8), "node1", "worker-3.0-of-8.node1.log", id="a share"
-        ),
-        pytest.param(
-            PlanFolder(PLAN, share=7, of=8), "node1", "worker-3.7-of-8.node1.log", id="its like"
-        ),
+        pytest.param("", "node1", "worker-3.node1.log", id="the whole"),
+        pytest.param("", "node2", "worker-3.node2.log", id="another machine"),
+        pytest.param("0-of-8", "node1", "worker-3.0-of-8.node1.log", id="a share"),
+        pytest.param("7-of-8", "node1", "worker-3.7-of-8.node1.log", id="its like"),
     ],
 )
-def test_a_log_s_name_says_whose_it_is(tmp_path, monkeypatch, asked, host, name):
+def test_a_log_s_name_says_whose_it_is(tmp_path, monkeypatch, share, host, name):
     monkeypatch.setattr(socket, "gethostname", lambda: host)
-    order = Order(tmp_path, 3, "cpu", Tiny(), ReadPlanned(SAMPLING), 1, driver_name(asked))
-    assert log_of(order) == tmp_path / "_run" / "logs" / name
+    reader = ReadPlanned(SAMPLING)
+    config = WorkerConfig(tmp_path, 3, "cpu", Tiny(), reader, 1, driver_name(share))
+    assert log_of(config) == tmp_path / "_run" / "logs" / name
 
 
 def test_what_was_written_last_of_a_clip_counts_whoever_wrote_last(tmp_path):

@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from massannot.evaluate.accuracy import Line, Replaced
 from massannot.evaluate.box_scores import area_under_precision, iou_matrix
 from massannot.evaluate.clip_scores import FOUND_J
-from massannot.geometry.intervals import Interval, bootstrap, mean_over_clips
+from massannot.evaluate.shipped_accuracy import Line, Replaced
+from massannot.geometry.intervals import ConfidenceInterval, bootstrap, mean_over_clips
 from tools.embedded.ruler import Record
 
 Records: TypeAlias = Sequence[Record]
@@ -18,7 +18,7 @@ Statistic: TypeAlias = Callable[[np.ndarray], float]
 """Of the numbers of the drawn clips."""
 
 SEED = 0
-NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0)
+NOTHING = ConfidenceInterval(float("nan"), float("nan"), float("nan"), 0)
 
 
 def lines(records: Mapping[str, Records]) -> tuple[Line, ...]:
@@ -48,7 +48,7 @@ def lines(records: Mapping[str, Records]) -> tuple[Line, ...]:
               "points stand still", _mean([r["AJ_static"] for r in tracks])),
         _line("from text", "things found under their name, mean J over 0.7",
               _pooled(_rightly_named(whole)), "nothing found", _pooled(none), 0.7),
-        _line("from text", "things found under any name asked", _pooled(_found(whole)),
+        _line("from text", "things found under any name asked", _pooled(_found_shares(whole)),
               "nothing found", _pooled(none)),
         _line("from text", "absent things that were found",
               _ratio([r["absent_found"] for r in whole], [r["absent"] for r in whole])),
@@ -81,13 +81,13 @@ def replaced(records: Records) -> tuple[Replaced, ...]:
     return tuple(rows)
 
 
-def cpu_s_per_clip(whole: Records) -> Interval:
+def cpu_s_per_clip(whole: Records) -> ConfidenceInterval:
     return mean_over_clips([r["cpu_s"] for r in whole], seed=SEED)
 
 
 def _scores(records: Records) -> dict[str, Statistic]:
     return {
-        "found": _pooled(_found(records))[0],
+        "found": _pooled(_found_shares(records))[0],
         "rightly named": _pooled(_rightly_named(records))[0],
         "mean J": _pooled([r["js"] for r in records])[0],
         "absent found": _ratio(
@@ -97,7 +97,7 @@ def _scores(records: Records) -> dict[str, Statistic]:
     }
 
 
-def _found(records: Records) -> list[list[float]]:
+def _found_shares(records: Records) -> list[list[float]]:
     return [[float(j > FOUND_J) for j in r["js"]] for r in records]
 
 
@@ -127,8 +127,8 @@ def _line(
     if trivial_value is not None:
         trivial_of = bootstrap(trivial_value[0], n_clips=n, seed=SEED)
         gain = bootstrap(_difference(of, trivial_value[0]), n_clips=n, seed=SEED)
-    found = bootstrap(of, n_clips=n, seed=SEED)
-    return Line(stage, score, found, trivial, trivial_of, gain, target, not less)
+    interval = bootstrap(of, n_clips=n, seed=SEED)
+    return Line(stage, score, interval, trivial, trivial_of, gain, target, not less)
 
 
 def _difference(first: Statistic, second: Statistic) -> Statistic:

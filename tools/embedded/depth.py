@@ -125,16 +125,16 @@ def validate(net: Any, pool: Pool, *, pictures: int = 256) -> dict[str, float]:
     rows: list[dict[str, float]] = []
     for first in range(0, len(chosen), 16):
         rgb, depth, body, _ = _pictures(pool, chosen[first : first + 16])
-        found = predict(net, _values(rgb).to(device)).cpu()
+        predicted = predict(net, _values(rgb).to(device)).cpu()
         for i in range(len(rgb)):
-            rows.append(_scores(found[i], depth[i], body[i] > 0))
+            rows.append(_scores(predicted[i], depth[i], body[i] > 0))
     names = rows[0].keys()
     return {k: round(float(np.nanmean([row[k] for row in rows])), 4) for k in names}
 
 
-def _scores(found: Tensor, depth: Tensor, body: Tensor) -> dict[str, float]:
-    off = (found - depth).abs() / depth
-    ratio = torch.maximum(found / depth, depth / found)
+def _scores(predicted: Tensor, depth: Tensor, body: Tensor) -> dict[str, float]:
+    off = (predicted - depth).abs() / depth
+    ratio = torch.maximum(predicted / depth, depth / predicted)
     constant = (3.2 - depth).abs() / depth
     some = bool(body.any())
     return {
@@ -144,5 +144,7 @@ def _scores(found: Tensor, depth: Tensor, body: Tensor) -> dict[str, float]:
         "delta1_bodies": (ratio[body] < 1.25).float().mean().item() if some else float("nan"),
         "AbsRel_constant": constant.mean().item(),
         "AbsRel_bodies_constant": constant[body].mean().item() if some else float("nan"),
-        "metres_off_bodies": (found - depth).abs()[body].median().item() if some else float("nan"),
+        "metres_off_bodies": (predicted - depth).abs()[body].median().item()
+        if some
+        else float("nan"),
     }

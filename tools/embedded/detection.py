@@ -19,8 +19,8 @@ import transformers
 from torch import Tensor
 
 from massannot.evaluate.box_scores import TextBoxes, average_precision, iou_matrix, right_boxes
-from massannot.models.grounding_dino import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.models.preprocess import Normalization
+from massannot.models.text_prompts import CLS, PAD, QUESTION, SEP, STOP, UNKNOWN
 from massannot.scenes.shapes import SHAPE_NAMES
 from massannot.scenes.world import COLOUR_NAMES
 from tools.embedded.initial import drawn_afresh
@@ -31,7 +31,7 @@ D_MODEL = 96
 TEXT_LIMIT = 32
 STRIDES = (8, 16)
 SIZES_PX = ((0, 36), (24, 999))
-"""Which bodies a level answers for, by the square root of their box's area."""
+"""The bodies that a level answers for, by the square root of their box's area."""
 ARTICLES = ("a", "an", "the")
 WORDS = (*ARTICLES, *COLOUR_NAMES, *SHAPE_NAMES)
 FIRST_WORD_ID = 1030
@@ -84,7 +84,7 @@ def _give_prior(net: Any) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class TextRequest:
     """One picture's prompt: token ids, which tokens are each phrase's, and what is true."""
 
     ids: list[int]
@@ -99,7 +99,7 @@ class Asked:
 def ask(
     names: np.ndarray, boxes_xyxy: np.ndarray, rng: np.random.Generator, *, n_phrases: int,
     pairs: bool = False, articles: bool | None = None,
-) -> Asked:  # fmt: skip
+) -> TextRequest:  # fmt: skip
     """A prompt about bodies with `names` (G, 2) and boxes (G, 4). `pairs`: colour and shape only;
     else one prompt in five mixes in single words. `articles` None: at random."""
     kind = "pairs" if pairs or rng.random() < 0.8 else "mixed"
@@ -140,7 +140,7 @@ def ask(
             fits &= names[:, 1] == shape
         true[:, p] = fits
     answered = true.any(1)
-    return Asked([*ids, SEP], spans, texts, boxes_xyxy[answered], true[answered])
+    return TextRequest([*ids, SEP], spans, texts, boxes_xyxy[answered], true[answered])
 
 
 def _text(word: tuple[int, int], rng: np.random.Generator, with_article: bool) -> str:
@@ -154,9 +154,9 @@ def _text(word: tuple[int, int], rng: np.random.Generator, with_article: bool) -
 
 def batch(
     pool: Pool, rng: np.random.Generator, size: int, _step: int
-) -> tuple[Tensor, Tensor, Tensor, list[Asked]]:
+) -> tuple[Tensor, Tensor, Tensor, list[TextRequest]]:
     """Pictures (B, 3, H, W), token ids (B, L), their mask, and what was asked."""
-    pictures, asked = [], []
+    pictures, requests = [], []
     for _ in range(size):
         scene, frame = pool.frames[rng.integers(len(pool.frames))]
         shots, row = pool.scenes[scene]
@@ -167,31 +167,33 @@ def batch(
         if rng.random() < 0.5:
             rgb = rgb[:, ::-1]
             boxes = np.stack([W - boxes[:, 2], boxes[:, 1], W - boxes[:, 0], boxes[:, 3]], 1)
-        asked.append(ask(names, boxes, rng, n_phrases=int(rng.choice([1, 2, 3, 4, 5, 6, 6, 6, 7]))))
+        requests.append(
+            ask(names, boxes, rng, n_phrases=int(rng.choice([1, 2, 3, 4, 5, 6, 6, 6, 7])))
+        )
         pictures.append(torch.from_numpy(np.ascontiguousarray(rgb)))
     levels = torch.stack(pictures).permute(0, 3, 1, 2).float()
     values = NORMALIZE(levels)
     gain = torch.from_numpy(rng.normal(1, 0.1, (size, 1, 1, 1)).astype(np.float32))
     shift = torch.from_numpy(rng.normal(0, 0.1, (size, 1, 1, 1)).astype(np.float32))
-    ids, mask = _padded(asked)
-    return values * gain + shift, ids, mask, asked
+    ids, mask = _padded(requests)
+    return values * gain + shift, ids, mask, requests
 
 
-def _padded(asked: list[Asked]) -> tuple[Tensor, Tensor]:
-    longest = max(len(a.ids) for a in asked)
-    ids = torch.full((len(asked), longest), PAD)
-    for row, a in enumerate(asked):
+def _padded(requests: list[TextRequest]) -> tuple[Tensor, Tensor]:
+    longest = max(len(a.ids) for a in requests)
+    ids = torch.full((len(requests), longest), PAD)
+    for row, a in enumerate(requests):
         ids[row, : len(a.ids)] = torch.tensor(a.ids)
     return ids, (ids != PAD).long()
 
 
 def loss(
-    net: Any, values: Tensor, ids: Tensor, mask: Tensor, asked: list[Asked]
+    net: Any, values: Tensor, ids: Tensor, mask: Tensor, requests: list[TextRequest]
 ) -> tuple[Tensor, dict[str, float]]:
     """Both heads of one forward pass."""
     out = net(pixel_values=values, input_ids=ids, attention_mask=mask)
     valid = F.pad(mask.bool(), (0, TEXT_LIMIT - mask.shape[1]))
-    truth = [_Truth.of(a, values.device) for a in asked]
+    truth = [_Truth.of(a, values.device) for a in requests]
     tokens = [_central_tokens(t.boxes, values.device) for t in truth]
     encoder = _head_loss(
         out.enc_outputs_class, out.enc_outputs_coord_logits.sigmoid(), valid, truth, tokens
@@ -233,11 +235,11 @@ class _Truth:
     """(G, TEXT_LIMIT) 1 for the tokens of every phrase that is true of the body."""
 
     @classmethod
-    def of(cls, asked: Asked, device: torch.device) -> _Truth:
-        tokens = np.zeros((len(asked.boxes_xyxy), TEXT_LIMIT), np.float32)
-        for p, (first, end) in enumerate(asked.spans):
-            tokens[asked.phrases[:, p], first:end] = 1
-        x0, y0, x1, y1 = asked.boxes_xyxy.T / np.array([[W], [H], [W], [H]], np.float32)
+    def of(cls, request: TextRequest, device: torch.device) -> _Truth:
+        tokens = np.zeros((len(request.boxes_xyxy), TEXT_LIMIT), np.float32)
+        for p, (first, end) in enumerate(request.spans):
+            tokens[request.phrases[:, p], first:end] = 1
+        x0, y0, x1, y1 = request.boxes_xyxy.T / np.array([[W], [H], [W], [H]], np.float32)
         boxes = np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], 1)
         return cls(
             torch.from_numpy(boxes.astype(np.float32)).to(device),
@@ -251,18 +253,18 @@ def _head_loss(
 ) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
     """Focal loss of all (query, token) pairs; L1 and generalised IoU of the matched queries."""
     wanted = torch.zeros_like(logits_BQL)
-    found, right = [], []
+    matched, right = [], []
     for row, (t, (query, body)) in enumerate(zip(truth, matches)):
         if len(query):
             wanted[row, query] = t.tokens[body]
-            found.append(boxes_BQ4[row, query])
+            matched.append(boxes_BQ4[row, query])
             right.append(t.boxes[body])
     mask = valid_BL[:, None].expand_as(logits_BQL)
-    n = max(1, sum(len(f) for f in found))
+    n = max(1, sum(len(f) for f in matched))
     focal = _focal(logits_BQL[mask], wanted[mask]) / n
-    if not found:
+    if not matched:
         return 2 * focal, {"ce": focal.item()}
-    predicted, true = torch.cat(found), torch.cat(right)
+    predicted, true = torch.cat(matched), torch.cat(right)
     l1 = (predicted - true).abs().sum() / n
     giou = (1 - _generalized_iou(predicted, true)).sum() / n
     parts = {"ce": focal.item(), "l1": l1.item(), "giou": giou.item()}
@@ -325,14 +327,14 @@ def _central_tokens(boxes: Tensor, device: torch.device) -> tuple[Tensor, Tensor
     return query, area.argmin(1)[query]
 
 
-def _near_queries(found: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def _near_queries(predicted: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Queries whose box overlaps a body's by half or more, at least the best one of each body."""
     if not len(boxes):
         return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
-    (low, high), (low2, high2) = _corners(found), _corners(boxes)
+    (low, high), (low2, high2) = _corners(predicted), _corners(boxes)
     shared = torch.minimum(high[:, None], high2) - torch.maximum(low[:, None], low2)
     shared = shared.clamp(min=0).prod(-1)
-    area = found[:, None, 2:].prod(-1) + boxes[None, :, 2:].prod(-1)
+    area = predicted[:, None, 2:].prod(-1) + boxes[None, :, 2:].prod(-1)
     iou = shared / (area - shared + 1e-9)
     overlap, body = iou.max(1)
     near = overlap >= 0.5
@@ -350,21 +352,21 @@ def validate(net: Any, pool: Pool, *, pictures: int = 192) -> dict[str, float]:
     rng = np.random.default_rng(5)
     chosen = [pool.frames[i] for i in rng.permutation(len(pool.frames))[:pictures]]
     truth: list[tuple[int, str, np.ndarray, float]] = []
-    found: dict[str, list[tuple[int, str, np.ndarray, float]]] = {
+    answers: dict[str, list[tuple[int, str, np.ndarray, float]]] = {
         "decoder": [], "encoder": [], "middle_box": [],
     }  # fmt: skip
     for first in range(0, len(chosen), 16):
-        asked, levels = [], []
+        requests, levels = [], []
         for scene, frame in chosen[first : first + 16]:
             shots, row = pool.scenes[scene]
             boxes, areas = boxes_and_areas(shots.ids[row, frame])
             seen = (areas >= SMALLEST_AREA_PX) & (shots.names[row, :, 0] >= 0)
             names = shots.names[row][seen]
-            asked.append(
+            requests.append(
                 ask(names, boxes[seen], rng, n_phrases=6, pairs=True, articles=bool(row % 2))
             )
             levels.append(torch.from_numpy(shots.rgb[row, frame]))
-        ids, mask = _padded(asked)
+        ids, mask = _padded(requests)
         values = NORMALIZE(torch.stack(levels).permute(0, 3, 1, 2).float())
         device = next(net.parameters()).device
         out = net(
@@ -375,42 +377,42 @@ def validate(net: Any, pool: Pool, *, pictures: int = 192) -> dict[str, float]:
             "decoder": (out.logits, out.pred_boxes),
             "encoder": (out.enc_outputs_class, out.enc_outputs_coord_logits.sigmoid()),
         }
-        for i, a in enumerate(asked):
+        for i, a in enumerate(requests):
             picture = first + i
             for box, true in zip(a.boxes_xyxy, a.phrases):
                 truth += [(picture, a.texts[p], box, 1.0) for p in np.flatnonzero(true)]
             for head, (logits, boxes) in heads.items():
-                found[head] += [
+                answers[head] += [
                     (picture, *row) for row in _read_out(a, logits[i].cpu(), boxes[i].cpu())
                 ]
             middle = np.array([W * 0.4, H * 0.42, W * 0.6, H * 0.68])
-            found["middle_box"] += [(picture, text, middle, 1.0) for text in a.texts]
+            answers["middle_box"] += [(picture, text, middle, 1.0) for text in a.texts]
     true_boxes = _text_boxes(truth)
     scores = {
         f"AP50_{head}": round(average_precision(_text_boxes(rows), true_boxes), 4)
-        for head, rows in found.items()
+        for head, rows in answers.items()
     }
-    return {**scores, "n_true": float(len(truth)), **_best_threshold(found["encoder"], truth)}
+    return {**scores, "n_true": float(len(truth)), **_best_threshold(answers["encoder"], truth)}
 
 
 def _read_out(
-    asked: Asked, logits_QL: Tensor, boxes_Q4: Tensor
+    request: TextRequest, logits_QL: Tensor, boxes_Q4: Tensor
 ) -> list[tuple[str, np.ndarray, float]]:
-    """What the adapter would answer: per phrase the best ten boxes after suppression."""
+    """The adapter's answer: per phrase the best ten boxes after suppression."""
     answers = []
     low, high = _corners(boxes_Q4)
     corners = torch.cat([low, high], -1).clamp(0, 1).numpy() * np.array([W, H, W, H])
-    for text, (first, end) in zip(asked.texts, asked.spans):
+    for text, (first, end) in zip(request.texts, request.spans):
         scores = logits_QL[:, first:end].amax(-1).sigmoid().numpy()
         order = np.argsort(-scores, kind="stable")[:60]
-        kept: list[int] = []
+        chosen: list[int] = []
         overlaps = iou_matrix(corners[order], corners[order])
-        for place in range(len(order)):
-            if scores[order[place]] < 0.02 or len(kept) == 10:
+        for rank in range(len(order)):
+            if scores[order[rank]] < 0.02 or len(chosen) == 10:
                 break
-            if not kept or overlaps[place, kept].max() <= 0.5:
-                kept.append(place)
-        answers += [(text, corners[order[k]], float(scores[order[k]])) for k in kept]
+            if not chosen or overlaps[rank, chosen].max() <= 0.5:
+                chosen.append(rank)
+        answers += [(text, corners[order[k]], float(scores[order[k]])) for k in chosen]
     return answers
 
 
@@ -430,14 +432,14 @@ def _best_threshold(
     """The score at which precision and recall balance best (F1), and both there."""
     if not rows or not truth:
         return {}
-    found, true = _text_boxes(rows), _text_boxes(truth)
-    right = right_boxes(found, true)
-    order = np.argsort(-found.score, kind="stable")
+    predicted, true = _text_boxes(rows), _text_boxes(truth)
+    right = right_boxes(predicted, true)
+    order = np.argsort(-predicted.score, kind="stable")
     hits = np.cumsum(right[order])
     precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(truth)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
     best = int(f1.argmax())
-    values = (found.score[order][best], f1[best], precision[best], recall[best], recall[-1])
+    values = (predicted.score[order][best], f1[best], precision[best], recall[best], recall[-1])
     names = ("threshold", "F1", "precision", "recall", "recall_all")
     return {name: round(float(value), 4) for name, value in zip(names, values)}
 

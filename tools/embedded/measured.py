@@ -117,10 +117,10 @@ def detection(folder: Path, clips: Sequence[TrueClip]) -> tuple[dict[str, Any], 
             nms_iou=0.5,
         )  # fmt: skip
         detector.setup(device="cpu")
-        found, truth = detected(detector, clips)
-        scores[f"AP50_{readout}"] = round(average_precision(found, truth), 4)
+        predicted, truth = detected(detector, clips)
+        scores[f"AP50_{readout}"] = round(average_precision(predicted, truth), 4)
         if readout == "decoder" or scores["AP50_decoder"] < DECODER_FAILED:
-            best = {"readout": readout, **_threshold(found, truth)}  # type: ignore[dict-item]
+            best = {"readout": readout, **_threshold(predicted, truth)}  # type: ignore[dict-item]
     scores["AP50_mean_box"] = round(average_precision(_mean_boxes(truth, clips), truth), 4)
     threshold = best["threshold"]
     options = {
@@ -141,21 +141,21 @@ def phrases_of(scene: Scene) -> list[str]:
 
 
 def detected(detector: GroundingDino, clips: Sequence[TrueClip]) -> tuple[TextBoxes, TextBoxes]:
-    """What a detector finds in the key frames when asked for `phrases_of`, and what is there."""
-    found: list[tuple[int, str, np.ndarray, float]] = []
+    """A detector's boxes of `phrases_of` in the key frames, and the true ones."""
+    predicted: list[tuple[int, str, np.ndarray, float]] = []
     truth: list[tuple[int, str, np.ndarray, float]] = []
     for number, clip in enumerate(clips):
         clip.frames.forget()
         texts = phrases_of(clip.scene)
         answer = detector.detect(clip.frames, at=KEY_FRAMES, phrases=texts)
         rows = zip(answer.frame, answer.phrase, answer.boxes_xyxy, answer.score)
-        found += [(100 * number + int(f), texts[p], box, float(s)) for f, p, box, s in rows]
+        predicted += [(100 * number + int(f), texts[p], box, float(s)) for f, p, box, s in rows]
         for t in KEY_FRAMES:
             boxes, areas = boxes_and_areas(clip.pictures[t].ids)
             for i, entity in enumerate(clip.scene.entities):
                 if areas[i] >= SMALLEST_AREA_PX:
                     truth.append((100 * number + t, entity.phrase, boxes[i], 1.0))
-    return _text_boxes(found), _text_boxes(truth)
+    return _text_boxes(predicted), _text_boxes(truth)
 
 
 def _mean_boxes(truth: TextBoxes, clips: Sequence[TrueClip]) -> TextBoxes:
@@ -176,10 +176,10 @@ RECALL_WEIGHT = 2
 On 8 validation clips with true masks, 0.3 (F2) finds 96 % of things where 0.38 (F1) finds 74 %."""
 
 
-def _threshold(found: TextBoxes, truth: TextBoxes) -> dict[str, float]:
-    """Where precision and recall, weighted so, balance best."""
-    order = np.argsort(-found.score, kind="stable")
-    hits = np.cumsum(right_boxes(found, truth)[order])
+def _threshold(predicted: TextBoxes, truth: TextBoxes) -> dict[str, float]:
+    """The threshold at which precision and recall, weighted so, balance best."""
+    order = np.argsort(-predicted.score, kind="stable")
+    hits = np.cumsum(right_boxes(predicted, truth)[order])
     if not len(hits):
         return {"threshold": 0.3}
     precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(truth.score)
@@ -187,7 +187,7 @@ def _threshold(found: TextBoxes, truth: TextBoxes) -> dict[str, float]:
     f2 = (1 + weight) * precision * recall / np.maximum(weight * precision + recall, 1e-9)
     best = int(f2.argmax())
     return {
-        "threshold": round(float(found.score[order][best]), 3),
+        "threshold": round(float(predicted.score[order][best]), 3),
         "F2": round(float(f2[best]), 4),
         "precision": round(float(precision[best]), 4),
         "recall": round(float(recall[best]), 4),

@@ -20,7 +20,7 @@ SEEN = 56
 """Of a memory's channels, those that say how the place looks; the first after them is ink."""
 GAIN = 1.5
 NEAR = 4.0
-"""How much nearer places are preferred to those that look as much alike."""
+"""The preference of nearer places over equally similar ones."""
 LOUDER = 3.0
 """Than features, so that the positions added to memories do not drown them."""
 INK = 3.0
@@ -52,8 +52,8 @@ def start_memory(net: Any, values: Tensor, masks: Tensor) -> None:
     encoder.feature_projection.weight[:SEEN, :, 0, 0] = axes.T / size
     encoder.feature_projection.bias.zero_()[:SEEN] = -mean @ axes
     encoder.projection.weight *= REST
-    kept = encoder.projection.weight.shape[0]
-    encoder.projection.weight[:, :kept, 0, 0] = torch.eye(kept)
+    n_channels = encoder.projection.weight.shape[0]
+    encoder.projection.weight[:, :n_channels, 0, 0] = torch.eye(n_channels)
     encoder.projection.weight *= LOUDER
     encoder.projection.bias.zero_()
     attention.layer_norm.weight.fill_(size)  # the decoder's input as large as it knows it
@@ -77,13 +77,13 @@ def start_memory(net: Any, values: Tensor, masks: Tensor) -> None:
             linear.weight *= REST
             linear.bias.zero_()
         cross = layer.cross_attn_image
-        turn = _into_pairs(len(mean), kept, SLOW)
+        turn = _into_pairs(len(mean), n_channels, SLOW)
         near = NEAR * _pairs(len(mean), FAST)
         cross.k_proj.weight.copy_(turn / LOUDER)
         cross.k_proj.bias.copy_(near)
         cross.q_proj.weight.copy_(GAIN * turn[:, :SEEN] @ axes.T)
         cross.q_proj.bias.copy_(near - GAIN * turn[:, :SEEN] @ axes.T @ mean)
-        turn = torch.linalg.qr(torch.randn(len(mean), kept))[0]
+        turn = torch.linalg.qr(torch.randn(len(mean), n_channels))[0]
         share = 1 / len(attention.layers)
         cross.v_proj.weight.copy_(turn / LOUDER)
         cross.v_proj.bias.zero_()

@@ -1,4 +1,4 @@
-"""What the shipped weights do on test clips, one JSON-able record a clip and question.
+"""Measurements of the shipped weights on test clips, one JSON-able record a clip and question.
 
 The films are read as a user's are. `whole` is the pipeline of `--profile embedded` from text, and
 the same with single jobs done by the scene's truth; the others ask one model alone. What is true of
@@ -23,18 +23,21 @@ from massannot.dataset.reading import ClipView
 from massannot.evaluate import tapvid_scores
 from massannot.evaluate.box_scores import true_box_of
 from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
+from massannot.inputs.span import Span, VideoSource
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.profiles import named
 from massannot.models.protocols import PointTracker
 from massannot.models.sam2.propagator import Sam2Video
-from massannot.recipes.spec import STEPS, Choice
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import JOBS
 from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
-from massannot.stages._pipeline import Stage
-from massannot.video.reader import Sampling, Span, read_clips, release
+from massannot.stages._stage import Stage
+from massannot.video.reader import read_clips, release
+from massannot.video.sampling import Sampling
 from tools.embedded.measured import CLIP_FRAMES, TrueClip, detected, mask_rows, phrases_of
 from tools.embedded.shared_stages import SharedStages
 
@@ -59,10 +62,10 @@ REPLACED: Mapping[str, tuple[str, ...]] = {
     "lens, boxes and masks": ("cameras", "detect", "masks"),
     "lens, tracks": ("cameras", "tracks"),
     "lens, depth": ("cameras", "depth"),
-    "everything": STEPS,
+    "everything": tuple(JOBS),
     "nothing (60 degrees assumed)": (),
 }
-"""Which jobs the truth does, by what the table calls it."""
+"""The jobs that the truth does, by the name in the table."""
 
 
 class Ruler:
@@ -91,9 +94,9 @@ class Ruler:
         scene = self.scene(seed)
         span = Span(phrases=tuple(Phrase(text) for text in phrases_of(scene)))
         film = self._folder / self._of_seed[seed].video
-        found = next(read_clips(str(film), spans=(span,), sampling=Sampling(fps=None)))
-        assert isinstance(found, Clip)
-        return _Case(scene, found)
+        clip = next(read_clips(VideoSource(str(film), (span,)), sampling=Sampling(fps=None)))
+        assert isinstance(clip, Clip)
+        return _Case(scene, clip)
 
     @cached_property
     def detector(self) -> GroundingDino:
@@ -116,9 +119,14 @@ class Ruler:
     @cached_property
     def stages(self) -> dict[bool, dict[str, Stage]]:
         """The stages by name: of the profile, and (True) with every job done by the truth."""
-        told = {"scenes": str(self._folder), "depth_maps": True}
-        choices = {False: Choice(profile="embedded", **told), True: Choice(oracles=STEPS, **told)}
-        built = {truth: choice.build() for truth, choice in choices.items()}
+        flags = {
+            False: ModelFlags(profile="embedded"),
+            True: ModelFlags(profile="none", scenes=str(self._folder), oracles=tuple(JOBS)),
+        }
+        built = {
+            truth: run_spec(flags=chosen, depth_maps=True).pipeline()
+            for truth, chosen in flags.items()
+        }
         for pipeline in built.values():
             pipeline.setup(device="cpu")
         return {truth: {s.name: s for s in pipeline.stages} for truth, pipeline in built.items()}
@@ -167,7 +175,7 @@ class Ruler:
         case.scored = case.scored or truth
         errors, flat = found_position_errors_m(truth)
         record: Record = {
-            "js": _rounded(list(truth.asked_js.values())),
+            "js": _rounded(list(truth.requested_js.values())),
             "named": _named(truth),
             "position_errors_m": _rounded(errors),
             "position_errors_usual_depth_m": _rounded(flat),
@@ -203,13 +211,13 @@ class _Case:
 def detection_record(detector: GroundingDino, clip: TrueClip, threshold: float) -> Record:
     """Of one clip: `right` and `score` of every box found; `edge_offset_px`, the mean over the four
     edges of found minus true, of right boxes above the threshold; true boxes, phrases asked."""
-    found, truth = detected(detector, [clip])
-    true_box = true_box_of(found, truth)
-    kept = (true_box >= 0) & (found.score > threshold)
-    offsets = (found.boxes_xyxy[kept] - truth.boxes_xyxy[true_box[kept]]).mean(axis=1)
+    predicted, truth = detected(detector, [clip])
+    true_box = true_box_of(predicted, truth)
+    right = (true_box >= 0) & (predicted.score > threshold)
+    offsets = (predicted.boxes_xyxy[right] - truth.boxes_xyxy[true_box[right]]).mean(axis=1)
     return {
         "right": (true_box >= 0).tolist(),
-        "score": _rounded(found.score.tolist()),
+        "score": _rounded(predicted.score.tolist()),
         "edge_offset_px": _rounded(offsets.tolist()),
         "true": [
             [int(picture), text, _rounded(box.tolist())]
@@ -233,13 +241,13 @@ def track_record(tracker: PointTracker, frames: Frames, scene: Scene) -> Record:
     """Of one clip: TAP-Vid's scores, and those of points said to stand still and be visible."""
     answers = Answers.of(scene, frames)
     queries = _queries_txy(answers, scene.seed)
-    found, truth = tracker.track(frames, queries_txy=queries), answers.tracks(queries)
+    predicted, truth = tracker.track(frames, queries_txy=queries), answers.tracks(queries)
     size = (frames.width, frames.height)
     queries_xyt = queries[:, [1, 2, 0]]
-    still = np.broadcast_to(queries[None, :, 1:], found.xy.shape)
-    always = np.ones_like(found.visible)
+    still = np.broadcast_to(queries[None, :, 1:], predicted.xy.shape)
+    always = np.ones_like(predicted.visible)
     moved = tapvid_scores.score(
-        truth.xy, truth.visible, found.xy, found.visible, queries_xyt, size=size
+        truth.xy, truth.visible, predicted.xy, predicted.visible, queries_xyt, size=size
     )
     static = tapvid_scores.score(truth.xy, truth.visible, still, always, queries_xyt, size=size)
     names = ("AJ", "delta_avg", "OA")
@@ -266,14 +274,14 @@ def _named(truth: ClipTruth) -> list[bool]:
     entities = truth.view.table("entities")
     phrase = dict(zip(entities["entity"].to_pylist(), entities["phrase"].to_pylist(), strict=True))
     found_for = dict(truth.pairs)
-    return [k in found_for and texts[phrase[found_for[k]]] == names[k] for k in truth.asked_js]
+    return [k in found_for and texts[phrase[found_for[k]]] == names[k] for k in truth.requested_js]
 
 
 def _absent(truth: ClipTruth) -> Record:
     """Phrases that name nothing in the scene, and how many of them found something."""
-    there = {text.lower() for text in truth.scene.phrases()}
+    present = {text.lower() for text in truth.scene.phrases()}
     rows = truth.view.table("phrases").to_pylist()
-    absent = [row for row in rows if row["text"].lower() not in there]
+    absent = [row for row in rows if row["text"].lower() not in present]
     return {"absent": len(absent), "absent_found": sum(row["n_entities"] > 0 for row in absent)}
 
 

@@ -2,7 +2,7 @@
 
 Unusual: a box is also given as a dense mask prompt, a native input without which so small a network
 does not learn boxes. The first IMAGE_STEPS train single pictures; after that most batches are
-clips, rolled out through the very memory that inference reads (`models/sam2_memory.py`). Masks are
+clips, rolled out through the very memory that inference reads (`models/sam2/memory.py`). Masks are
 not gated by the object score while training: the gate has no gradient.
 """
 
@@ -197,9 +197,11 @@ def loss(net: Any, drawn: Drawn) -> tuple[Tensor, dict[str, float]]:
             continue  # given, not found
         side = (SIDE // 2, SIDE // 2)
         wanted = F.interpolate(truth[:, None], side, mode="area")[:, 0]
-        found = F.interpolate(answer.mask_low[:, None], side, mode="bilinear")[:, 0]
-        each = _mask_loss(found, wanted) + 0.1 * (answer.iou - _iou(found, wanted)).abs()
-        mask = (each * present).sum() / present.sum().clamp(min=1)
+        predicted = F.interpolate(answer.mask_low[:, None], side, mode="bilinear")[:, 0]
+        per_object = (
+            _mask_loss(predicted, wanted) + 0.1 * (answer.iou - _iou(predicted, wanted)).abs()
+        )
+        mask = (per_object * present).sum() / present.sum().clamp(min=1)
         total = total + (mask + 0.5 * score) / len(answers)
         name = "first" if t == 0 else "later"
         parts[name] = parts.get(name, 0.0) + mask.item() / (1 if t == 0 else len(answers) - 1)
@@ -221,8 +223,8 @@ def _mask_loss(logits_NHW: Tensor, wanted_NHW: Tensor) -> Tensor:
 
 def _iou(logits_NHW: Tensor, wanted_NHW: Tensor) -> Tensor:
     with torch.no_grad():
-        found, true = logits_NHW > 0, wanted_NHW > 0.5
-        return (found & true).sum((1, 2)) / (found | true).sum((1, 2)).clamp(min=1)
+        predicted, true = logits_NHW > 0, wanted_NHW > 0.5
+        return (predicted & true).sum((1, 2)) / (predicted | true).sum((1, 2)).clamp(min=1)
 
 
 def roll_out(net: Any, drawn: Drawn) -> list[Answer]:
@@ -232,7 +234,7 @@ def roll_out(net: Any, drawn: Drawn) -> list[Answer]:
     *finer, coarse = features.fpn_hidden_states  # (h w, B T, C) each
     sizes = net.backbone_feature_sizes
     maps = [x.permute(1, 2, 0).unflatten(-1, tuple(s)) for x, s in zip(finer, sizes)]
-    place = features.fpn_position_encoding[-1][:, :1]
+    position = features.fpn_position_encoding[-1][:, :1]
     memories = [ObjectMemory() for _ in range(N)]
     reader = _reader(net, coarse.device) if T > 1 else None
     answers = []
@@ -242,7 +244,7 @@ def roll_out(net: Any, drawn: Drawn) -> list[Answer]:
         if t == 0:
             answer, token = _prompted(net, drawn, here, details)
         else:
-            answer, token = _remembered(net, reader, memories, t, here, place, details)
+            answer, token = _remembered(net, reader, memories, t, here, position, details)
         answers.append(answer)
         if t + 1 < T:
             given = drawn.masks[:, 0] if t == 0 and drawn.as_mask else None
@@ -276,14 +278,14 @@ def _prompted(net: Any, drawn: Drawn, here: Tensor, details: list[Tensor]) -> tu
 
 def _remembered(
     net: Any, reader: MemoryReader | None, memories: list[ObjectMemory], t: int, here: Tensor,
-    place: Tensor, details: list[Tensor],
+    position: Tensor, details: list[Tensor],
 ) -> tuple[Answer, Tensor]:  # fmt: skip
     assert reader is not None
     (memory,) = reader.inputs(memories, frame=t, backwards=False, at_most=len(memories))
     n = len(memories)
     out = net.memory_attention(
         current_vision_features=here,
-        current_vision_position_embeddings=place.expand(-1, n, -1),
+        current_vision_position_embeddings=position.expand(-1, n, -1),
         memory=memory.memory,
         memory_posision_embeddings=memory.position,
         num_object_pointer_tokens=memory.n_pointer_tokens,
@@ -320,18 +322,18 @@ def _moments(
     net: Any, here: Tensor, answer: Answer, token: Tensor, t: int, given: Tensor | None
 ) -> list[Moment]:
     size = (SIDE, SIDE)
-    there = answer.score > 0
+    present = answer.score > 0
     if given is not None:
         mask = F.interpolate(given[:, None].float(), size, mode="bilinear", antialias=True) - 0.5
-        there = torch.ones_like(there)
+        present = torch.ones_like(present)
     else:
         mask = F.interpolate(answer.mask_low[:, None], size, mode="bilinear")
     ink = (mask > 0).float() if t == 0 else mask.sigmoid()
     ink = ink * net.config.sigmoid_scale_for_mem_enc + net.config.sigmoid_bias_for_mem_enc
     features, _ = net.memory_encoder(_as_map(net, here), ink)
-    absent = (~there).float()[:, None, None, None]
+    absent = (~present).float()[:, None, None, None]
     features = features + absent * net.occlusion_spatial_embedding_parameter[..., None, None]
-    pointer = torch.where(there[:, None], net.object_pointer_proj(token), net.no_object_pointer)
+    pointer = torch.where(present[:, None], net.object_pointer_proj(token), net.no_object_pointer)
     flat = features.flatten(2).transpose(1, 2)
     return [Moment(flat[i], pointer[i], answer.score[i]) for i in range(len(flat))]
 
@@ -354,7 +356,7 @@ def _as_map(net: Any, flat: Tensor) -> Tensor:
 def validate(net: Any, pool: Pool, *, clips: int = 20) -> dict[str, float]:
     """Mean J of the first five frames of each clip (six frames apart), objects prompted by their
     true box in the first; beside it a filled box and the first mask copied."""
-    found: dict[str, list[float]] = {}
+    js: dict[str, list[float]] = {}
     device = next(net.parameters()).device
     right = []
     for scene in range(min(clips, len(pool.scenes))):
@@ -377,14 +379,14 @@ def validate(net: Any, pool: Pool, *, clips: int = 20) -> dict[str, float]:
                 right.append(float((answer.score[n] > 0) == true.any()))
                 if true.sum() < SMALLEST_PROMPT_PX:
                     continue
-                found.setdefault(f"J{6 * t}", []).append(_jaccard(up[n], true))
+                js.setdefault(f"J{6 * t}", []).append(_jaccard(up[n], true))
                 copied = drawn.masks[n, 0]
                 if t == 0:
                     x0, y0, x1, y1 = boxes[body].astype(int)
                     copied = torch.zeros_like(true)
                     copied[y0:y1, x0:x1] = True
-                found.setdefault(f"J{6 * t}_baseline", []).append(_jaccard(copied, true))
-    scores = {name: round(float(np.mean(values)), 4) for name, values in found.items()}
+                js.setdefault(f"J{6 * t}_baseline", []).append(_jaccard(copied, true))
+    scores = {name: round(float(np.mean(values)), 4) for name, values in js.items()}
     return {**scores, "presence": round(float(np.mean(right)), 4)}
 
 

@@ -1,7 +1,7 @@
 """One clip through many pipelines that differ in single stages.
 
-A stage runs again only where something that it reads (`Stage.reads`) was made otherwise: depth does
-not wait for who found the masks. What comes out is what each pipeline alone would give.
+A stage runs again only where something that it reads (`Stage.reads`) was made otherwise: depth is
+not computed anew for other masks. The result is the one of each pipeline alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from massannot.clip import Clip
-from massannot.stages._pipeline import Stage
+from massannot.stages._stage import Stage
 
 _Run: TypeAlias = tuple[int, tuple[int, ...]]
 """A stage (its id), and which run made each thing that it read."""

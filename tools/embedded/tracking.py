@@ -81,7 +81,7 @@ class TrackedClip:
     visible: np.ndarray
     """(T, N) bool."""
     features: tuple[Tensor, ...] = ()
-    """What the encoder makes of the pictures, once it was asked (TrackPool.features)."""
+    """The encoder's features of the pictures, computed once (TrackPool.features)."""
 
 
 class TrackPool:
@@ -138,11 +138,11 @@ def align(net: CoTracker3Net) -> None:
     it is shifted by one of the (2r+1)^2 steps: by the mean of all products at that distance."""
     radius = net.sizes.correlation_radius
     side = 2 * radius + 1
-    place = torch.stack(torch.meshgrid(*2 * [torch.arange(side)], indexing="ij"), -1).view(-1, 2)
-    distance = place[:, None] - place[None]  # target sample slow, template sample fast
+    offset = torch.stack(torch.meshgrid(*2 * [torch.arange(side)], indexing="ij"), -1).view(-1, 2)
+    distance = offset[:, None] - offset[None]  # target sample slow, template sample fast
     first = net.corr_mlp.fc1
     first.weight *= 3  # products of unit vectors are small
-    for unit, step in enumerate(place - radius):
+    for unit, step in enumerate(offset - radius):
         fits = (distance == step).all(-1).float().flatten()
         first.weight[unit] = SHARPNESS * (fits / fits.sum() - 1 / len(fits))
         first.bias[unit] = 0
@@ -159,8 +159,8 @@ def encode(net: CoTracker3Net, rgb: np.ndarray) -> tuple[Tensor, ...]:
     """Per level (T, W/4, H/4, D) float16."""
     video = torch.from_numpy(rgb).permute(0, 3, 1, 2)[None].float()
     with torch.autocast("cpu", torch.bfloat16):
-        found = encode_video(net.fnet, video, n_levels=LEVELS, frames=8)
-    return tuple(level[0].half() for level in found.levels)
+        features = encode_video(net.fnet, video, n_levels=LEVELS, frames=8)
+    return tuple(level[0].half() for level in features.levels)
 
 
 def tracked_clip(seed: int) -> TrackedClip:
@@ -211,7 +211,7 @@ def batch(
         )
         chosen = rng.choice(good, N, replace=len(good) < N)
         maps.append(levels)
-        parts.append(_asked(xy[:, chosen], visible[:, chosen], rng, near))
+        parts.append(_queries_of(xy[:, chosen], visible[:, chosen], rng, near))
     queries, xy, visible, thought = (
         torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True)
     )
@@ -219,7 +219,7 @@ def batch(
     return Features(stacked, torch.arange(T)), queries, xy, visible, thought, iterations
 
 
-def _asked(
+def _queries_of(
     xy: np.ndarray, visible: np.ndarray, rng: np.random.Generator, near_share: float
 ) -> tuple[np.ndarray, ...]:
     """Each point asked for in a frame where it is seen, mostly the first; at first it is thought to
@@ -227,17 +227,17 @@ def _asked(
     T, N = visible.shape
     first, anywhere = visible.argmax(0), (rng.random((T, N)) * visible).argmax(0)
     frame = np.where(rng.random(N) < 0.7, first, anywhere)
-    asked = xy[frame, np.arange(N)]
+    start = xy[frame, np.arange(N)]
     scale = np.exp(rng.uniform(np.log(0.5), np.log(20), N))[None, :, None]
     knots = rng.normal(size=(4, N, 2))
-    place = np.linspace(0, 3, T)
-    low = np.minimum(place.astype(int), 2)
-    part = (place - low)[:, None, None]
+    position = np.linspace(0, 3, T)
+    low = np.minimum(position.astype(int), 2)
+    part = (position - low)[:, None, None]
     wandering = knots[low] * (1 - part) + knots[low + 1] * part
     off = scale * (wandering + 0.3 * rng.normal(size=(T, N, 2)))
     near = (rng.random(N) < near_share)[None, :, None]
-    thought = np.where(near, xy + off, np.broadcast_to(asked, xy.shape))
-    queries = np.column_stack([frame, asked])
+    thought = np.where(near, xy + off, np.broadcast_to(start, xy.shape))
+    queries = np.column_stack([frame, start])
     return queries.astype(np.float32), xy.astype(np.float32), visible, thought.astype(np.float32)
 
 
@@ -260,19 +260,19 @@ def loss(
     states = net.track_window(features, points, templates, state, iters=iterations)
     seen = visible.float()
     total = tracks.new_zeros(())
-    for i, found in enumerate(states):
-        xy, visibility, confidence = by_video(found, features.n_videos)
+    for i, predicted in enumerate(states):
+        xy, visibility, confidence = by_video(predicted, features.n_videos)
         off = (xy - tracks).norm(dim=-1)
         huber = F.huber_loss(xy, tracks, reduction="none", delta=HUBER_PX).mean(-1) / HUBER_PX
-        place = (huber.clamp(max=40) * (0.1 + 0.9 * seen)).mean()
+        position_loss = (huber.clamp(max=40) * (0.1 + 0.9 * seen)).mean()
         sure = (off.detach() < SURE_PX).float()
-        told = F.binary_cross_entropy_with_logits(visibility, seen)
-        told = told + F.binary_cross_entropy_with_logits(confidence, sure)
-        total = total + 0.8 ** (iterations - 1 - i) * (0.3 * place + 0.5 * told)
+        logit_loss = F.binary_cross_entropy_with_logits(visibility, seen)
+        logit_loss = logit_loss + F.binary_cross_entropy_with_logits(confidence, sure)
+        total = total + 0.8 ** (iterations - 1 - i) * (0.3 * position_loss + 0.5 * logit_loss)
     shown = off[visible]
     return total, {
-        "place": place.item(),
-        "told": told.item(),
+        "place": position_loss.item(),
+        "told": logit_loss.item(),
         "off_px": shown.median().item(),
         "within2": (shown < 2).float().mean().item(),
     }
@@ -284,16 +284,20 @@ def validate(net: Any, pool: TrackPool, *, clips: int = 8) -> dict[str, float]:
     for clip in pool.clips[:clips]:
         good = np.isfinite(clip.xy).all((0, 2)) & clip.visible[0]
         xy, visible = clip.xy[:, good], clip.visible[:, good]
-        asked = np.column_stack([xy[0], np.zeros(len(xy[0]))])
-        at = torch.from_numpy(np.column_stack([asked[:, 2], asked[:, :2] - 0.5]))[None].float()
+        queries = np.column_stack([xy[0], np.zeros(len(xy[0]))])
+        at = torch.from_numpy(np.column_stack([queries[:, 2], queries[:, :2] - 0.5]))[None].float()
         levels = tuple(level[None].float() for level in pool.features(clip))
         features = Features(levels, torch.arange(len(clip.rgb)))
-        found, seen, sure = net.track(features, at, iters=4)
-        said = ((seen * sure)[0] > 0.5).numpy()
-        mine = tapvid_scores.score(xy, visible, found[0].numpy() + 0.5, said, asked, size=(W, H))
+        predicted, seen, sure = net.track(features, at, iters=4)
+        claimed = ((seen * sure)[0] > 0.5).numpy()
+        mine = tapvid_scores.score(
+            xy, visible, predicted[0].numpy() + 0.5, claimed, queries, size=(W, H)
+        )
         still = np.broadcast_to(xy[:1], xy.shape)
-        trivial = tapvid_scores.score(xy, visible, still, np.ones_like(visible), asked, size=(W, H))
-        shown = np.linalg.norm(found[0].numpy() + 0.5 - xy, axis=-1)[1:][visible[1:]]
+        trivial = tapvid_scores.score(
+            xy, visible, still, np.ones_like(visible), queries, size=(W, H)
+        )
+        shown = np.linalg.norm(predicted[0].numpy() + 0.5 - xy, axis=-1)[1:][visible[1:]]
         rows.append(
             {name: mine[name] for name in ("AJ", "delta_avg", "OA", "pts_within_1", "pts_within_4")}
             | {"off_px": float(np.median(shown))}

@@ -82,7 +82,7 @@ def loss(net: Any, video: Tensor, points: Tensor, seen: Tensor) -> tuple[Tensor,
 
 
 def _compared(
-    features: Features, level: int, start: Tensor, there: Tensor, i: int, j: int
+    features: Features, level: int, start: Tensor, visible: Tensor, i: int, j: int
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy (B, N) and whether the best place is within 1.5 cells of the true one."""
     scale = STRIDE * 2**level
@@ -92,7 +92,7 @@ def _compared(
     B, width, height, D = picture.shape
     logits = template @ picture.reshape(B, width * height, D).transpose(1, 2) / TEMPERATURE
     at = torch.minimum(
-        (there / scale).clamp_min(0), there.new_tensor([width - 1.001, height - 1.001])
+        (visible / scale).clamp_min(0), visible.new_tensor([width - 1.001, height - 1.001])
     )
     corner, fraction = at.floor().long(), at - at.floor()
     log_p = logits.log_softmax(-1)
@@ -105,8 +105,8 @@ def _compared(
             cell = (x.clamp(max=width - 1) * height + y.clamp(max=height - 1))[..., None]
             entropy = entropy - wx * wy * log_p.gather(-1, cell)[..., 0]
     best = logits.argmax(-1)
-    place = torch.stack([best // height, best % height], -1).float()
-    return entropy, ((place - at).norm(dim=-1) < 1.5).float()
+    best_xy = torch.stack([best // height, best % height], -1).float()
+    return entropy, ((best_xy - at).norm(dim=-1) < 1.5).float()
 
 
 def _sampled(maps: Tensor, at: Tensor) -> Tensor:

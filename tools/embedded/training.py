@@ -20,7 +20,7 @@ import torch
 
 @dataclass(frozen=True)
 class Schedule:
-    """When to do what, in steps; `stop_after_s` is the only clock and only ever stops."""
+    """The schedule, in steps; `stop_after_s` is the only clock, and it only ever stops."""
 
     steps: int
     cooldown: int
@@ -178,9 +178,9 @@ def _minutes_so_far(run: Path) -> float:
 
 
 def _on_sigterm() -> Callable[[], bool]:
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-    return lambda: bool(asked)
+    requests: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: requests.append(number))
+    return lambda: bool(requests)
 
 
 def _write(run: Path, row: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from massannot.errors import MissingWeights
 from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
-from massannot.models.cotracker3.tokens import MOTION_CHANNELS
+from massannot.models.cotracker3.point_tokens import MOTION_CHANNELS
 from massannot.models.weights import read_state
 
 HEAD_WIDTH = 48

@@ -1,15 +1,13 @@
-"""CoTracker3's image encoder: pictures in, one unit vector per 4x4 pixels out.
+"""CoTracker3's image encoder, and the feature maps of a clip: a unit vector per 4x4 pixels, once.
 
 Unusual: the last 3x3 convolution reads four maps enlarged to one size. Mixing channels and
 enlarging are both linear, so the two coarse maps are mixed while they are small and the enlarging
 (a matrix per axis, with the kernel's three shifts built in) comes after: the same numbers for a
 sixth less arithmetic. Names of the parameters follow the official checkpoints.
 
-The pictures of one clip as CoTracker3 sees them: feature maps at four sizes, computed once.
-
-Unusual: maps are stored (frame, x, y, channel), so that a column of a neighbourhood is one
-contiguous read, and a clip played backwards, a window, or frames repeated at the end are only
-another `order` over the same maps: nothing is encoded or copied twice.
+`Features` stores maps (frame, x, y, channel), so that a column of a neighbourhood is one contiguous
+read. A clip played backwards, a window, or frames repeated at the end are only another `order` over
+the same maps: nothing is encoded or copied twice.
 """
 
 from __future__ import annotations
@@ -54,8 +52,8 @@ class Features:
 
     def last(self, n_frames: int) -> Features:
         """Only the last frames, with the memory of the others given back."""
-        kept = tuple(level.index_select(1, self.order[-n_frames:]) for level in self.levels)
-        return Features(kept, torch.arange(kept[0].shape[1], device=self.order.device))
+        levels = tuple(level.index_select(1, self.order[-n_frames:]) for level in self.levels)
+        return Features(levels, torch.arange(levels[0].shape[1], device=self.order.device))
 
     def followed_by(self, later: Features) -> Features:
         """One clip after the other."""

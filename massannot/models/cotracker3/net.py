@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from massannot.models.cotracker3.encoder import Features, ImageEncoder, encode_video
-from massannot.models.cotracker3.tokens import (
+from massannot.models.cotracker3.point_tokens import (
     MOTION_CHANNELS,
     Points,
     Templates,
@@ -70,7 +70,8 @@ class CoTracker3Sizes:
 
 @dataclass(frozen=True)
 class CoTracker3Chunks:
-    """How much is worked on at a time; part of the recipe, since sums round by their grouping.
+    """Sizes of the parts worked on at a time; part of the recipe, since sums round by their
+    grouping.
 
     Defaults for a CPU keep a chunk in its cache; on a GPU `for_device` takes larger ones.
     """
@@ -267,7 +268,7 @@ class CoTracker3Net(nn.Module):
             yield start, states
 
     def templates(self, features: Features, points: Points) -> Templates:
-        """What the points look like in their query frames: fixed while they are tracked."""
+        """The points' templates from their query frames: fixed while they are tracked."""
         radius = self.sizes.correlation_radius
         return sample_templates(features, points.xy, points.frame, points.video_of, radius=radius)
 
@@ -327,7 +328,7 @@ class CoTracker3Net(nn.Module):
         )
 
     def chunks_on(self, device: torch.device) -> CoTracker3Chunks:
-        """How much is worked on at a time there."""
+        """Sizes of the parts worked on at a time there."""
         return (self.chunks or CoTracker3Chunks.for_device(device)).halved()
 
     def compile_blocks(self) -> None:

@@ -1,15 +1,18 @@
 """From CoTracker3's network to tracks on pictures of any size: the official wrapper's conventions,
 each an option named after what it does.
 
-Unusual: pictures are resized and encoded once (`encode`); any number of calls, the backward pass
-and every offset of a dense grid read the same features. Coordinates are the network's own: whole
-numbers are pixel centres, and the resize maps corner pixel centres onto one another.
+Unusual: pictures are resized and encoded once (`encode`); any number of calls and the backward pass
+read the same features. Coordinates are the network's own: whole numbers are pixel centres, and the
+resize maps corner pixel centres onto one another.
+
+CoTracker3Stream is the online network on a video without an end: frames go in as they come, each is
+encoded once, and at most one window of feature maps and one of results are held. The results equal
+tracking the whole video in windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,16 +20,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from massannot.models.cotracker3.encoder import Features, encode_video
-from massannot.models.cotracker3.net import CoTracker3Net
-from massannot.models.cotracker3.stream import CoTracker3Stream, StreamUpdate
-from massannot.models.cotracker3.tokens import grid_queries, on_mask
+from massannot.models.cotracker3.net import CoTracker3Net, by_video
+from massannot.models.cotracker3.point_tokens import Templates, TrackState, grid_queries
 
 VisibilityRule = Literal["visibility", "visibility times confidence"]
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """How the network is asked and its answer read; the defaults are the official offline ones."""
+    """How the network is used and its answer read; the defaults are the official offline ones."""
 
     resize_to: tuple[int, int] = (384, 512)
     """(H, W) of the pictures given to the network; the aspect is not kept."""
@@ -38,7 +40,7 @@ class Conventions:
     visibility_rule: VisibilityRule = "visibility"
     visible_above: float = 0.9
     queries_are_truth: bool = True
-    """In its query frame a point is where it was asked for, and visible."""
+    """In its query frame a point is where its query is, and visible."""
 
     @classmethod
     def official_online(cls) -> Conventions:
@@ -74,7 +76,7 @@ class Prediction:
 
 
 class CoTracker3Predictor:
-    """Asks `net` in the way that `conventions` say."""
+    """Tracks with `net` by the `conventions`."""
 
     def __init__(self, net: CoTracker3Net, conventions: Conventions | None = None):
         self.net = net
@@ -98,76 +100,36 @@ class CoTracker3Predictor:
         """Tracks of `queries` (B, N, 3) as (t, x, y) in pixels of the clip's pictures."""
         scaled = queries.clone()
         scaled[..., 1:] = queries[..., 1:] * self.scale(clip.height, clip.width, like=queries)
-        found = self._predicted(clip, scaled, support=True)
-        return self._settled(found, queries)
-
-    def predict_grid(
-        self,
-        clip: EncodedClip,
-        *,
-        grid_size: int,
-        frame: int = 0,
-        mask: Tensor | None = None,
-    ) -> Prediction:
-        """Tracks of a grid of points, row by row, in frame `frame`; of those on `mask` (H, W) if
-        one is given. Only then does the support grid help."""
-        queries = grid_queries(grid_size, frame=frame, size=self.conventions.resize_to)
-        if mask is not None:
-            queries = on_mask(queries, mask, size=self.conventions.resize_to)
-        queries = queries.expand(clip.features.n_videos, -1, -1)
-        found = self._predicted(clip, queries, support=mask is not None)
-        asked = queries.clone()
-        asked[..., 1:] = queries[..., 1:] / self.scale(clip.height, clip.width, like=queries)
-        return self._settled(found, asked)
-
-    def predict_dense(
-        self, clip: EncodedClip, *, frame: int = 0, step: int | None = None
-    ) -> Iterator[Prediction]:
-        """Tracks of every pixel of frame `frame`: one prediction per offset within blocks of
-        `step` pixels (x fast), each with one point a block. The default is the official step, 1/80
-        of the width, but at least 1. No support grid.
-        """
-        step = step or max(1, clip.width // 80)
-        y, x = torch.meshgrid(
-            torch.arange(clip.height // step), torch.arange(clip.width // step), indexing="ij"
-        )
-        blocks = torch.stack([torch.full_like(x, frame), x * step, y * step], -1)
-        blocks = blocks.flatten(0, 1).float().expand(clip.features.n_videos, -1, -1)
-        scale = self.scale(clip.height, clip.width, like=blocks)
-        for offset in range(step * step):
-            queries = blocks + blocks.new_tensor([0, offset % step, offset // step])
-            scaled = queries.clone()
-            scaled[..., 1:] *= scale
-            yield self._settled(self._predicted(clip, scaled, support=False), queries)
+        return self._settled(self._predicted(clip, scaled), queries)
 
     def stream(self, queries: Tensor, *, height: int, width: int) -> PredictorStream:
         """Tracks of `queries` (B, N, 3) in pictures of `height` x `width` that are still to come;
         `backward` and `queries_are_truth` do not apply."""
         return PredictorStream(self, queries, height=height, width=width)
 
-    def _predicted(self, clip: EncodedClip, queries: Tensor, *, support: bool) -> Prediction:
+    def _predicted(self, clip: EncodedClip, queries: Tensor) -> Prediction:
         """The network's answer for `queries` in its own pixels, in pixels of the clip."""
         n_points = queries.shape[1]
         needs_backward = self.conventions.backward and bool((queries[..., 0] >= 1).any())
-        queries = self.with_support(queries) if support else queries
-        found = self.net.track(clip.features, queries, iters=self.conventions.iters)
+        queries = self.with_support(queries)
+        answer = self.net.track(clip.features, queries, iters=self.conventions.iters)
         if needs_backward:
             n_frames = clip.features.n_frames
             times = queries[..., 0].long().clamp(0, n_frames - 1)
             turned = torch.cat([(n_frames - 1 - times)[..., None].to(queries), queries[..., 1:]], 2)
             before = self.net.track(clip.features.reversed(), turned, iters=self.conventions.iters)
-            times = times.to(found[0].device)[:, None]
+            times = times.to(answer[0].device)[:, None]
             early = torch.arange(n_frames, device=times.device)[:, None] < times
             tracks, visibility, confidence = (
                 torch.where(early[..., None] if ours.ndim == 4 else early, theirs.flip(1), ours)
-                for ours, theirs in zip(found, before, strict=True)
+                for ours, theirs in zip(answer, before, strict=True)
             )
-            found = tracks, visibility, confidence
-        return self.read(found, n_points=n_points, height=clip.height, width=clip.width)
+            answer = tracks, visibility, confidence
+        return self.read(answer, n_points=n_points, height=clip.height, width=clip.width)
 
     def read(
         self,
-        found: tuple[Tensor, Tensor, Tensor],
+        answer: tuple[Tensor, Tensor, Tensor],
         *,
         n_points: int,
         height: int,
@@ -175,7 +137,7 @@ class CoTracker3Predictor:
         first_frame: int = 0,
     ) -> Prediction:
         """The network's answer for the first `n_points` (the others are support), by the rules."""
-        tracks, visibility, confidence = (part[:, :, :n_points] for part in found)
+        tracks, visibility, confidence = (part[:, :, :n_points] for part in answer)
         belief = visibility
         if self.conventions.visibility_rule == "visibility times confidence":
             belief = visibility * confidence
@@ -187,18 +149,18 @@ class CoTracker3Predictor:
             first_frame,
         )
 
-    def _settled(self, found: Prediction, queries: Tensor) -> Prediction:
+    def _settled(self, prediction: Prediction, queries: Tensor) -> Prediction:
         if not self.conventions.queries_are_truth:
-            return found
-        queries = queries.to(found.tracks)
-        n_frames = found.tracks.shape[1]
-        asked = queries[:, None, :, 0].long().clamp(0, n_frames - 1)
-        there = torch.arange(n_frames, device=asked.device)[:, None] == asked
+            return prediction
+        queries = queries.to(prediction.tracks)
+        n_frames = prediction.tracks.shape[1]
+        query_frame = queries[:, None, :, 0].long().clamp(0, n_frames - 1)
+        at_query = torch.arange(n_frames, device=query_frame.device)[:, None] == query_frame
         return Prediction(
-            torch.where(there[..., None], queries[:, None, :, 1:], found.tracks),
-            found.visible | there,
-            found.visibility,
-            found.confidence,
+            torch.where(at_query[..., None], queries[:, None, :, 1:], prediction.tracks),
+            prediction.visible | at_query,
+            prediction.visibility,
+            prediction.confidence,
         )
 
     def with_support(self, queries: Tensor) -> Tensor:
@@ -261,3 +223,99 @@ class PredictorStream:
             width=self._width,
             first_frame=update.first_frame,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class StreamUpdate:
+    """Results of one window, which replace earlier ones of the same frames.
+
+    `first_frame` is counted from the stream's first; `tracks` (B, S, N, 2) in pixels of the
+    pictures given, `visibility` and `confidence` (B, S, N) in 0..1. Later windows share half of
+    their frames with this one: frames before `settled` (exclusive) will not change again.
+    """
+
+    first_frame: int
+    settled: int
+    tracks: Tensor
+    visibility: Tensor
+    confidence: Tensor
+
+
+class CoTracker3Stream:
+    """Tracks of `queries` (B, N, 3), given as (t, x, y) with t counted from the first frame pushed.
+
+    A query may lie in a frame still to come; its tracks mean something from then on.
+    """
+
+    def __init__(self, net: CoTracker3Net, queries: Tensor, *, iters: int = 6):
+        if not net.online:
+            raise ValueError("streaming needs CoTracker3Net(online=True): found an offline network")
+        self._net = net
+        self._iters = iters
+        self._points = net.points_of(queries, n_videos=len(queries))
+        self._points = replace(self._points, frame=self._points.frame.clamp_min(0))
+        self._start = 0
+        self._features: Features | None = None
+        self._templates: Templates | None = None
+        self._known: TrackState | None = None
+
+    def push(self, video: Tensor) -> list[StreamUpdate]:
+        """Take the next frames (B, k, 3, H, W), any number; the windows that became complete."""
+        return self.push_features(self._net.encode(video))
+
+    @torch.no_grad()
+    def push_features(self, arrived: Features) -> list[StreamUpdate]:
+        """As `push`, with frames that are encoded already."""
+        if self._features is not None:
+            arrived = self._features.followed_by(arrived)
+        self._features = arrived
+        updates = []
+        while self._features.n_frames >= self._net.window:
+            updates.append(self._tracked(self._features.window(0, self._net.window)))
+            step = self._net.window // 2
+            self._features = self._features.last(self._features.n_frames - step)
+            self._start += step
+        return updates
+
+    @torch.no_grad()
+    def finish(self) -> StreamUpdate | None:
+        """The window of the frames that filled none, its end being the last frame standing still;
+        None if every frame is settled already. Nothing may be pushed afterwards."""
+        rest, self._features = self._features, None
+        step = self._net.window // 2
+        if rest is None or (self._known is not None and rest.n_frames <= step):
+            return None
+        update = self._tracked(rest.window(0, self._net.window))
+        n_frames = rest.n_frames
+        return StreamUpdate(
+            update.first_frame,
+            update.first_frame + n_frames,
+            update.tracks[:, :n_frames],
+            update.visibility[:, :n_frames],
+            update.confidence[:, :n_frames],
+        )
+
+    def _tracked(self, frames: Features) -> StreamUpdate:
+        window, step = self._net.window, self._net.window // 2
+        points, start = self._points, self._start
+        templates = self._net.templates(frames, replace(points, frame=points.frame - start))
+        if self._templates is not None and self._known is not None:
+            new = (points.frame >= start + step)[:, None, None]
+            templates = tuple(
+                torch.where(new, ours, earlier)
+                for ours, earlier in zip(templates, self._templates, strict=True)
+            )
+            state = points.carried(self._known, start=start, step=step)
+        else:
+            state = points.standing(window)
+        self._templates = templates
+        (self._known,) = self._net.track_window(
+            frames,
+            points,
+            templates,
+            state,
+            iters=self._iters,
+            arrived=points.frame < start + window,
+        )
+        tracks, visibility, confidence = by_video(self._known, frames.n_videos)
+        return StreamUpdate(start, start + step, tracks, visibility.sigmoid(), confidence.sigmoid())

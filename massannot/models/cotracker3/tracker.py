@@ -24,8 +24,8 @@ from massannot.models.cotracker3.predictor import (
     EncodedClip,
     Prediction,
 )
+from massannot.models.networks import Dtype, exact_float32, frames_on, n_parameters
 from massannot.models.protocols import F32, F64, ModelCard, PointTracks
-from massannot.models.runtime import Dtype, exact_float32, frames_on, n_parameters
 from massannot.models.weights import Weights, find
 
 ThereAndBack = Literal["off", "far end", "both ends"]
@@ -51,7 +51,7 @@ class CoTracker3Tracker:
     """auto is float32: lower precision moves points (see BENCHMARKS.md)."""
     compile: bool = False
     """torch.compile of the blocks: pays after some hundreds of frames of one size."""
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedTracker | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -63,7 +63,7 @@ class CoTracker3Tracker:
         net = net.to(device, dtype)
         if self.compile:
             net.compile_blocks()
-        self._loaded = _Loaded(
+        self._loaded = _LoadedTracker(
             predictor=CoTracker3Predictor(net, self.conventions),
             device=device,
             card=local.card(name="cotracker3", n_parameters=count),
@@ -74,13 +74,13 @@ class CoTracker3Tracker:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("cotracker3", str(self.weights), self.weights.revision)
         return self._loaded.card
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
-        """Where the points (N, 3), given as (frame, x, y), are in every frame. Raises
+        """The positions in every frame of the points (N, 3), given as (frame, x, y). Raises
         BadModelOutput for NaN or infinity, ValueError for queries that are none."""
         if queries_txy.ndim != 2 or queries_txy.shape[1] != 3:
             raise ValueError(f"queries: found {queries_txy.shape}, expected (N, 3) as (t, x, y)")
@@ -88,22 +88,24 @@ class CoTracker3Tracker:
         if len(queries_txy) == 0:
             return _no_points(len(frames))
         clip = self._encoded(loaded, frames)
-        asked = queries_txy - [0, HALF_PIXEL, HALF_PIXEL]
-        queries = torch.from_numpy(asked)[None].to(loaded.device, loaded.predictor.net.state_dtype)
-        found = loaded.predictor.predict(clip, queries)
-        parts = (found.tracks, found.visibility, found.confidence)
+        centered = queries_txy - [0, HALF_PIXEL, HALF_PIXEL]
+        queries = torch.from_numpy(centered)[None].to(
+            loaded.device, loaded.predictor.net.state_dtype
+        )
+        prediction = loaded.predictor.predict(clip, queries)
+        parts = (prediction.tracks, prediction.visibility, prediction.confidence)
         xy, visibility, confidence = map(_numpy, parts)
         if not all(np.isfinite(part).all() for part in (xy, visibility, confidence)):
             raise BadModelOutput(f"tracks of {frames.source_id}: found NaN or infinity")
         return PointTracks(
             xy=xy + np.float32(HALF_PIXEL),
-            visible=found.visible[0].cpu().numpy(),
+            visible=prediction.visible[0].cpu().numpy(),
             visibility=visibility,
             confidence=confidence,
-            fb_error_px=self._error_there_and_back(loaded.predictor, clip, queries, found),
+            fb_error_px=self._error_there_and_back(loaded.predictor, clip, queries, prediction),
         )
 
-    def _encoded(self, loaded: _Loaded, frames: Frames) -> EncodedClip:
+    def _encoded(self, loaded: _LoadedTracker, frames: Frames) -> EncodedClip:
         key = ("cotracker3", loaded.card.sha256, self.conventions.resize_to, self.dtype)
         return frames.once(
             (*key, loaded.device),
@@ -117,11 +119,11 @@ class CoTracker3Tracker:
         predictor: CoTracker3Predictor,
         clip: EncodedClip,
         queries: Tensor,
-        found: Prediction,
+        prediction: Prediction,
     ) -> F32:
         """(T, N) pixels, NaN in the frames from which nothing was tracked back."""
         n_frames = clip.features.n_frames
-        error = np.full(tuple(found.visible.shape[1:]), np.nan, np.float32)
+        error = np.full(tuple(prediction.visible.shape[1:]), np.nan, np.float32)
         if self.there_and_back == "off" or n_frames < 2:
             return error
         times = queries[0, :, 0].long().clamp(0, n_frames - 1)
@@ -130,20 +132,20 @@ class CoTracker3Tracker:
         ends = [far] if self.there_and_back == "far end" else [far, last - far]
         points = torch.arange(len(times), device=times.device)
         for end in ends:
-            there = found.tracks[0, end, points]
-            back = predictor.predict(clip, torch.cat([end[:, None].to(there), there], 1)[None])
-            miss = back.tracks[0, times, points] - queries[0, :, 1:].to(there)
+            reached = prediction.tracks[0, end, points]
+            back = predictor.predict(clip, torch.cat([end[:, None].to(reached), reached], 1)[None])
+            miss = back.tracks[0, times, points] - queries[0, :, 1:].to(reached)
             error[end.cpu().numpy(), points.cpu().numpy()] = miss.norm(dim=-1).float().cpu().numpy()
         return error
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> _LoadedTracker:
         if self._loaded is None:
             raise RuntimeError("CoTracker3Tracker: setup() comes before track()")
         return self._loaded
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedTracker:
     predictor: CoTracker3Predictor
     device: str
     card: ModelCard

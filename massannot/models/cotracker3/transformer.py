@@ -123,7 +123,7 @@ class CrossBlock(nn.Module):
         return self.cross_attn.keys_values(self.norm_context(context))
 
     def forward(self, x: Tensor, keys_values: Tensor) -> Tensor:
-        """`x` (A, M, C) after reading what `keys_values` came from."""
+        """`x` (A, M, C) after reading the context that `keys_values` came from."""
         x = x + self.cross_attn(_norm(x), keys_values, "space")
         return x + self.mlp(_norm(x))
 
@@ -164,7 +164,7 @@ class Mlp(nn.Module):
         self.approximate = approximate
 
     def hidden(self, x: Tensor) -> Tensor:
-        """What lies between the two layers."""
+        """The activations between the two layers."""
         return F.gelu(self.fc1(x), approximate=self.approximate)
 
     def forward(self, x: Tensor) -> Tensor:

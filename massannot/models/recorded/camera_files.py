@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
-from massannot.geometry.image_coords import corner_from_center
+from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F64, Cameras, ModelCard
-from massannot.models.recorded.dataset_rows import (
+from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
     Rows,
-    check_exists,
     check_shape,
     file_for,
     first_of,
@@ -47,10 +46,7 @@ class RecordedCameras:
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
-        check_exists(self.path)
-        root = Path(self.path)
-        if (root / "data" / "cameras").is_dir() or (root / "cameras").is_dir():
-            self._dataset = RecordedDataset(self.path)
+        self._dataset = RecordedDataset.at(self.path, table="cameras")
 
     def destroy(self) -> None:
         self._dataset = None
@@ -92,12 +88,12 @@ class RecordedCameras:
 
     def _of_dataset(self, frames: Frames) -> Cameras:
         assert self._dataset is not None
-        found = self._dataset.clips_of(frames)
-        check_shape((found.width, found.height), frames, where=self.path)
-        cameras = self._dataset.rows("cameras", found.clip_ids)
+        clips = self._dataset.clips_of(frames)
+        check_shape((clips.width, clips.height), frames, where=self.path)
+        cameras = self._dataset.rows("cameras", clips.clip_ids)
         pts = {
             (row["clip_id"], row["frame"]): row["pts"]
-            for row in self._dataset.rows("frames", found.clip_ids)
+            for row in self._dataset.rows("frames", clips.clip_ids)
         }
         rows = rows_for(
             frames,
@@ -113,7 +109,7 @@ class RecordedCameras:
                 "worlds differ; annotate the same spans"
             )
         values = np.array([[row[name] for name in ("fx", "fy", "cx", "cy")] for row in used])
-        factor = np.divide([frames.width, frames.height] * 2, [found.width, found.height] * 2)
+        factor = np.divide([frames.width, frames.height] * 2, [clips.width, clips.height] * 2)
         poses = np.array([row["cam_from_world"] for row in used]).reshape(-1, 4, 4)
         return Cameras(
             intrinsics=values * factor,
@@ -127,24 +123,24 @@ def _read(where: Path) -> Mapping[str, NDArray[Any]]:
     if where.suffix != ".json":
         return load_arrays(where)
     try:
-        found = json.loads(where.read_text(encoding="utf-8"))
-        return {name: np.asarray(value) for name, value in found.items()}
+        content = json.loads(where.read_text(encoding="utf-8"))
+        return {name: np.asarray(value) for name, value in content.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{where}: expected a JSON object of arrays: {error}") from error
 
 
 def _intrinsics(arrays: Mapping[str, NDArray[Any]], frames: Frames, *, where: str) -> F64:
     """(1 or T, 4) fx fy cx cy in working pixels, corner-origin."""
-    found = first_of(arrays, "intrinsics", "K")
-    if found is None:
+    given = first_of(arrays, "intrinsics", "K")
+    if given is None:
         raise UsageError(f"{where}: no intrinsics; found {sorted(arrays)}")
-    values = np.asarray(found, np.float64)
+    values = np.asarray(given, np.float64)
     if values.shape[-2:] == (3, 3):
         values = values[..., [0, 1, 0, 1], [0, 1, 2, 2]]
     values = np.atleast_2d(values)
     if values.ndim != 2 or values.shape[1] != 4 or not np.all(values[:, :2] > 0):
         raise UsageError(
-            f"{where}: intrinsics {found.shape}, expected positive fx fy cx cy as (4,), (T, 4), "
+            f"{where}: intrinsics {given.shape}, expected positive fx fy cx cy as (4,), (T, 4), "
             "(3, 3) or (T, 3, 3)"
         )
     origin = str(arrays.get("origin", np.array("center")))
@@ -167,11 +163,11 @@ def _poses(arrays: Mapping[str, NDArray[Any]], *, where: str) -> F64:
     """(1 or T, 4, 4) cam_from_world; the identity where none are given."""
     if not _has_poses(arrays):
         return np.eye(4)[None]
-    found = np.asarray(first_of(arrays, "cam_from_world", "world_from_cam"), np.float64)
-    if found.ndim != 3 or found.shape[1:] not in {(4, 4), (3, 4)}:
-        raise UsageError(f"{where}: poses {found.shape}, expected (T, 4, 4) or (T, 3, 4)")
-    poses = np.tile(np.eye(4), (len(found), 1, 1))
-    poses[:, : found.shape[1]] = found
+    given = np.asarray(first_of(arrays, "cam_from_world", "world_from_cam"), np.float64)
+    if given.ndim != 3 or given.shape[1:] not in {(4, 4), (3, 4)}:
+        raise UsageError(f"{where}: poses {given.shape}, expected (T, 4, 4) or (T, 3, 4)")
+    poses = np.tile(np.eye(4), (len(given), 1, 1))
+    poses[:, : given.shape[1]] = given
     return poses if "cam_from_world" in arrays else np.asarray(np.linalg.inv(poses), np.float64)
 
 

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from massannot.clip import DepthKind, DepthMaps, Frames
 from massannot.errors import ModelFailed, UsageError
 from massannot.models.protocols import F32, ModelCard
-from massannot.models.recorded.dataset_rows import (
+from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
-    check_exists,
     file_for,
     first_of,
     load_arrays,
@@ -48,10 +47,7 @@ class RecordedDepth:
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
-        check_exists(self.path)
-        root = Path(self.path)
-        if (root / "data" / "depth_maps").is_dir() or (root / "depth_maps").is_dir():
-            self._dataset = RecordedDataset(self.path)
+        self._dataset = RecordedDataset.at(self.path, table="depth_maps")
 
     def destroy(self) -> None:
         self._dataset = None
@@ -64,29 +60,29 @@ class RecordedDepth:
 
         Raises ModelFailed when the file does not fit the clip.
         """
-        found = self._of_dataset(frames) if self._dataset else self._of_files(frames)
+        record = self._of_dataset(frames) if self._dataset else self._of_files(frames)
         rows = rows_for(
             frames,
-            n_rows=len(found.maps),
-            where=str(found.where),
-            pts=found.pts,
-            t_s=found.t_s,
-            fps=found.fps or self.fps,
-            numbers=found.numbers,
+            n_rows=len(record.maps),
+            where=str(record.where),
+            pts=record.pts,
+            t_s=record.t_s,
+            fps=record.fps or self.fps,
+            numbers=record.numbers,
         )
-        shape = found.maps[int(rows.max())].shape
+        shape = record.maps[int(rows.max())].shape
         values = np.full((len(frames), *shape), np.nan, np.float32)
         for frame, row in enumerate(rows):
             if row != NO_ROW:
-                if found.maps[row].shape != shape:
+                if record.maps[row].shape != shape:
                     raise ModelFailed(
-                        f"{found.where}: maps of {found.maps[row].shape} and {shape} in one clip"
+                        f"{record.where}: maps of {record.maps[row].shape} and {shape} in one clip"
                     )
-                values[frame] = found.maps[row]
+                values[frame] = record.maps[row]
         values[~np.isfinite(values)] = np.nan
-        if found.kind != "affine":
+        if record.kind != "affine":
             values[values <= 0] = np.nan
-        return DepthMaps(values, found.kind)
+        return DepthMaps(values, record.kind)
 
     def _of_files(self, frames: Frames) -> _Record:
         where = file_for(self.path, frames, endings=(".npz", ".npy"))

@@ -1,16 +1,13 @@
-"""COCO and YouTube-VIS JSON as recorded videos.
+"""COCO and YouTube-VIS JSON as recorded videos: objects with boxes and masks, row by row.
 
 YouTube-VIS: `videos` (id or name, width, height, length; `pts`, `t_s` or `fps` if it is not every
 frame of the clip) and annotations with `segmentations` and `bboxes`, one a frame, null where the
 object is not seen. COCO: `images` with `video_id` or a folder in `file_name`, and annotations that
-share a `track_id`; without one, each annotation is an object of a single frame.
+share a `track_id`; without one, each annotation is an object of a single frame. Rows are the file's
+own frames; matching.py finds those of a clip.
 
 Masks are compressed or plain run lengths, or polygons. A polygon's mask is the pixels whose centres
 lie inside; COCO's tool draws outlines up to a pixel wider.
-
-What a file says of one video: its objects, with boxes and masks, row by row.
-
-Rows are the file's own frames; recorded_rows.py finds which of them are a clip's.
 """
 
 from __future__ import annotations
@@ -44,7 +41,7 @@ class RecordedObject:
 
 @dataclass(frozen=True)
 class RecordedVideo:
-    """What a file says of one video: its objects, and which frames its rows are."""
+    """One video of a file: its objects, and the frames of its rows."""
 
     names: tuple[str, ...]
     width: int
@@ -58,23 +55,17 @@ class RecordedVideo:
     """The rows' frame numbers in the video, counted from 0."""
 
 
-def plain_name(phrase: str) -> str:
-    """A phrase or category without case, article and doubled spaces: what is compared."""
-    words = phrase.casefold().split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in {"a", "an", "the"} else words)
-
-
 def read_json(path: str) -> list[RecordedVideo]:
     """Every video of a file. Raises UsageError for one that is of neither kind."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a JSON file: {error}") from error
     try:
-        if isinstance(found, dict) and "videos" in found and _by_video(found):
-            return _youtube_vis(found)
-        if isinstance(found, dict) and "images" in found:
-            return _coco(found)
+        if isinstance(content, dict) and "videos" in content and _by_video(content):
+            return _youtube_vis(content)
+        if isinstance(content, dict) and "images" in content:
+            return _coco(content)
     except (KeyError, TypeError, ValueError, BadMask) as error:
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{path}: not as COCO or YouTube-VIS have it: {what}") from error
@@ -84,16 +75,22 @@ def read_json(path: str) -> list[RecordedVideo]:
     )
 
 
-def _by_video(found: Mapping[str, Any]) -> bool:
+def plain_name(phrase: str) -> str:
+    """A phrase or category without case, article and doubled spaces, for comparison."""
+    words = phrase.casefold().split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] in {"a", "an", "the"} else words)
+
+
+def _by_video(content: Mapping[str, Any]) -> bool:
     """YouTube-VIS's annotations are of videos; COCO-VID has videos too, but annotates images."""
-    return all("video_id" in a and "image_id" not in a for a in found.get("annotations", []))
+    return all("video_id" in a and "image_id" not in a for a in content.get("annotations", []))
 
 
-def _youtube_vis(found: Mapping[str, Any]) -> list[RecordedVideo]:
-    categories = {category["id"]: category["name"] for category in found["categories"]}
-    of_video: dict[Any, list[RecordedObject]] = {video["id"]: [] for video in found["videos"]}
-    size = {video["id"]: (video["height"], video["width"]) for video in found["videos"]}
-    for annotation in found["annotations"]:
+def _youtube_vis(content: Mapping[str, Any]) -> list[RecordedVideo]:
+    categories = {category["id"]: category["name"] for category in content["categories"]}
+    of_video: dict[Any, list[RecordedObject]] = {video["id"]: [] for video in content["videos"]}
+    size = {video["id"]: (video["height"], video["width"]) for video in content["videos"]}
+    for annotation in content["annotations"]:
         height, width = size[annotation["video_id"]]
         segmentations = annotation.get("segmentations") or []
         counts = {i: _counts(s, height, width) for i, s in enumerate(segmentations) if s}
@@ -113,36 +110,36 @@ def _youtube_vis(found: Mapping[str, Any]) -> list[RecordedVideo]:
             fps=video.get("fps"),
             numbers=_numbers(video.get("file_names")),
         )
-        for video in found["videos"]
+        for video in content["videos"]
     ]
 
 
-def _coco(found: Mapping[str, Any]) -> list[RecordedVideo]:
-    named = {video["id"]: video for video in found.get("videos", [])}
+def _coco(content: Mapping[str, Any]) -> list[RecordedVideo]:
+    named = {video["id"]: video for video in content.get("videos", [])}
     images: dict[Any, list[Mapping[str, Any]]] = {}
-    for image in found["images"]:
+    for image in content["images"]:
         folder = Path(image.get("file_name", "")).parent.name
         images.setdefault(image.get("video_id", folder), []).append(image)
-    return [_coco_video(key, images[key], named.get(key, {}), found) for key in images]
+    return [_coco_video(key, images[key], named.get(key, {}), content) for key in images]
 
 
 def _coco_video(
     key: Any,
     images: Sequence[Mapping[str, Any]],
     video: Mapping[str, Any],
-    found: Mapping[str, Any],
+    content: Mapping[str, Any],
 ) -> RecordedVideo:
     """The video of some of the images, `key` being its id or folder, empty: it has none."""
     images = sorted(images, key=lambda image: (_number(image, 0), image.get("file_name", "")))
     row_of = {image["id"]: row for row, image in enumerate(images)}
     seen: dict[Any, list[Mapping[str, Any]]] = {}
-    for annotation in found["annotations"]:
+    for annotation in content["annotations"]:
         if annotation["image_id"] in row_of:
             track = annotation.get("track_id", annotation.get("instance_id"))
             name = ("only here", annotation["id"]) if track is None else track
             seen.setdefault(name, []).append(annotation)
 
-    categories = {category["id"]: category["name"] for category in found["categories"]}
+    categories = {category["id"]: category["name"] for category in content["categories"]}
     height, width = images[0]["height"], images[0]["width"]
     objects = []
     for sightings in seen.values():

@@ -1,17 +1,14 @@
-"""Objects with boxes and masks of a clip, from a file: COCO or YouTube-VIS JSON, or our dataset.
+"""Recorded objects as a PhraseDetector and a MaskPropagator: from JSON, or from a dataset of ours.
 
-A JSON file is read once, in `load` (recorded_json.py says how it looks); of a dataset, a folder,
-only what concerns a clip is read: its table `masks`, or else `detections`.
+A JSON file is read once, in `load` (json_files.py names the kinds); of a dataset, a folder, only
+the rows of a clip's video are read: its table `masks`, or else `detections`.
 
-Boxes from a file as a PhraseDetector: see recorded_json.py for the kinds of files.
+Detector: a category answers the phrase that equals it but for case and article. Unusual: boxes of
+masks count as boxes, so that one file with masks serves as detector and as propagator.
 
-A category answers the phrase that equals it but for case and article. Unusual: boxes of masks count
-as boxes, so that one file with masks serves as detector and as propagator.
-
-Masks from a file as a MaskPropagator: see recorded_json.py for the kinds of files.
-
-A prompt means the recorded object that it overlaps most in that frame, and that object's masks are
-the answer for every frame. Where the file has boxes but no mask, the box is the mask.
+Propagator: a prompt means the recorded object that it overlaps most in that frame, and that
+object's masks are the answer for every frame. Where the file has boxes but no mask, the box is the
+mask.
 """
 
 from __future__ import annotations
@@ -19,7 +16,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +24,6 @@ from massannot.clip import Frames
 from massannot.errors import MassannotWarning, ModelFailed
 from massannot.geometry import rle
 from massannot.models.protocols import F32, F64, Bool, Detections, FrameMasks, ModelCard
-from massannot.models.recorded.dataset_rows import (
-    NO_ROW,
-    RecordedDataset,
-    check_exists,
-    check_shape,
-    rows_for,
-)
 from massannot.models.recorded.json_files import (
     Box,
     RecordedObject,
@@ -42,6 +31,15 @@ from massannot.models.recorded.json_files import (
     plain_name,
     read_json,
 )
+from massannot.models.recorded.matching import (
+    NO_ROW,
+    RecordedDataset,
+    check_shape,
+    rows_for,
+)
+
+_LEAST_OVERLAP = 0.1
+"""IoU of a prompt with the object it means."""
 
 
 @dataclass
@@ -68,19 +66,19 @@ class RecordedBoxes:
         """See protocols.PhraseDetector. Raises ModelFailed when the file does not fit the clip."""
         if self._objects is None:
             raise RuntimeError("recorded_boxes: setup() was not called")
-        found = self._objects.of(frames)
-        asked = [plain_name(phrase) for phrase in phrases]
-        self._warn_of_unknown(asked, found)
+        recorded = self._objects.of(frames)
+        names = [plain_name(phrase) for phrase in phrases]
+        self._warn_of_unknown(names, recorded)
         factor = np.divide(
-            [frames.width, frames.height] * 2, [found.video.width, found.video.height] * 2
+            [frames.width, frames.height] * 2, [recorded.video.width, recorded.video.height] * 2
         )
         rows: list[tuple[int, int, float, Box]] = []
         for frame in at:
-            row = int(found.rows[frame])
-            for thing in found.video.objects if row != NO_ROW else ():
+            row = int(recorded.rows[frame])
+            for thing in recorded.video.objects if row != NO_ROW else ():
                 name = plain_name(thing.category)
-                if row in thing.boxes and name in asked:
-                    rows.append((frame, asked.index(name), thing.score, thing.boxes[row]))
+                if row in thing.boxes and name in names:
+                    rows.append((frame, names.index(name), thing.score, thing.boxes[row]))
         rows.sort(key=lambda row: (row[0], row[1], -row[2]))
         boxes = np.array([row[3] for row in rows], np.float64).reshape(-1, 4) * factor
         return Detections(
@@ -90,19 +88,15 @@ class RecordedBoxes:
             score=np.array([row[2] for row in rows], np.float32),
         )
 
-    def _warn_of_unknown(self, asked: Sequence[str], found: ClipObjects) -> None:
-        known = {plain_name(thing.category) for thing in found.video.objects}
-        if known and not known & set(asked):
+    def _warn_of_unknown(self, names: Sequence[str], recorded: ClipObjects) -> None:
+        known = {plain_name(thing.category) for thing in recorded.video.objects}
+        if known and not known & set(names):
             warnings.warn(
-                f"{self.path}: none of the phrases {list(asked)} is one of its categories "
+                f"{self.path}: none of the phrases {list(names)} is one of its categories "
                 f"{sorted(known)}; they are compared without case and article",
                 MassannotWarning,
                 stacklevel=3,
             )
-
-
-_LEAST_OVERLAP = 0.1
-"""IoU of a prompt with the object it means."""
 
 
 @dataclass
@@ -157,8 +151,8 @@ class RecordedSession:
         for frame in range(first, end, 1 if end >= first else -1):
             wanted = list(self._meant if objects is None else objects)
             masks = np.empty((len(wanted), *self._shape), np.bool_)
-            for place, object_id in enumerate(wanted):
-                masks[place] = self._mask(object_id, frame)
+            for index, object_id in enumerate(wanted):
+                masks[index] = self._mask(object_id, frame)
             seen = np.array([self._is_seen(object_id, frame) for object_id in wanted], np.float32)
             yield FrameMasks(frame, np.array(wanted, np.int32), masks, seen)
 
@@ -200,16 +194,9 @@ class RecordedSession:
         return mask
 
 
-def _box_iou(box: F64, other: F64) -> float:
-    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-    both = float(np.prod(np.maximum(high - low, 0)))
-    union = float(np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2])) - both
-    return both / union if union > 0 else 0.0
-
-
 @dataclass(frozen=True, eq=False)
 class ClipObjects:
-    """The objects of one clip: `rows` (T,), see recorded_rows."""
+    """The objects of one clip; `rows` (T,) as from matching.rows_for."""
 
     video: RecordedVideo
     rows: NDArray[np.int64]
@@ -227,14 +214,12 @@ class RecordedObjects:
 
     def load(self) -> None:
         """Read the file. Raises UsageError for one that is none of the known kinds."""
-        check_exists(self.path)
-        if Path(self.path).is_dir():
-            self._dataset = RecordedDataset(self.path)
-        else:
+        self._dataset = RecordedDataset.at(self.path)
+        if self._dataset is None:
             self._videos = read_json(self.path)
 
     def of(self, frames: Frames) -> ClipObjects:
-        """What is recorded of a clip, read once. Raises ModelFailed when that is nothing."""
+        """The recorded objects of a clip, read once. Raises ModelFailed when there are none."""
         return frames.once(("recorded_objects", self.path), lambda: self._read(frames))
 
     def _read(self, frames: Frames) -> ClipObjects:
@@ -264,19 +249,19 @@ class RecordedObjects:
 
     def _of_dataset(self, frames: Frames) -> RecordedVideo:
         assert self._dataset is not None
-        found = self._dataset.clips_of(frames)
+        clips = self._dataset.clips_of(frames)
         rows = {
             (row["clip_id"], row["frame"]): (number, row["pts"])
-            for number, row in enumerate(self._dataset.rows("frames", found.clip_ids))
+            for number, row in enumerate(self._dataset.rows("frames", clips.clip_ids))
         }
         if self._dataset.has("masks"):
-            objects = self._from_masks(found.clip_ids, rows)
+            objects = self._from_masks(clips.clip_ids, rows)
         else:
-            objects = self._from_detections(found.clip_ids, rows)
+            objects = self._from_detections(clips.clip_ids, rows)
         return RecordedVideo(
             names=(frames.source_id,),
-            width=found.width,
-            height=found.height,
+            width=clips.width,
+            height=clips.height,
             n_rows=len(rows),
             objects=tuple(objects),
             pts=[pts for _, pts in rows.values()],
@@ -330,3 +315,10 @@ class RecordedObjects:
         assert self._dataset is not None
         rows = self._dataset.rows("phrases", clip_ids)
         return {(row["clip_id"], row["phrase"]): row["text"] for row in rows}
+
+
+def _box_iou(box: F64, other: F64) -> float:
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    both = float(np.prod(np.maximum(high - low, 0)))
+    union = float(np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2])) - both
+    return both / union if union > 0 else 0.0

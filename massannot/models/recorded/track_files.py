@@ -1,11 +1,11 @@
-"""Point tracks from a file as a PointTracker: the tracks somebody else's tracker already gave.
+"""Point tracks from a file as a PointTracker: those that another tracker already gave.
 
 `path` is an npz, a folder of them named by source id, or one of our own datasets (its `tracks_xy`).
 The npz has `tracks` (T, N, 2), `visible` (T, N), and optionally `confidence` (T, N), `size` (width,
 height), `pts`, `t_s` or `fps`, and `origin`: "center" (the default: whole numbers are pixel
 centres, as CoTracker, OpenCV and TAPVid-3D have it) or "corner".
 
-Unusual: a tracker is asked for points, a file has what it has. Each query is answered by the
+Unusual: a tracker follows any point, a file has only its own. Each query is answered by the
 nearest recorded track that is visible in its frame, each track at most once, nearest pairs first; a
 query with none within `within_px` is answered by a point that is visible nowhere.
 """
@@ -13,19 +13,17 @@ query with none within `within_px` is answered by a point that is visible nowher
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
-from massannot.geometry.image_coords import corner_from_center
+from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
-from massannot.models.recorded.dataset_rows import (
+from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
     Rows,
-    check_exists,
     check_shape,
     file_for,
     first_of,
@@ -47,10 +45,7 @@ class RecordedTracks:
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
-        check_exists(self.path)
-        root = Path(self.path)
-        if (root / "data" / "tracks_xy").is_dir() or (root / "tracks_xy").is_dir():
-            self._dataset = RecordedDataset(self.path)
+        self._dataset = RecordedDataset.at(self.path, table="tracks_xy")
 
     def destroy(self) -> None:
         self._dataset = None
@@ -70,10 +65,10 @@ class RecordedTracks:
         error = np.full((T, N), np.nan, np.float32)
         answered = np.flatnonzero(track_of != NO_ROW)
         known = recorded.known
-        place = np.ix_(np.flatnonzero(known), answered)
-        xy[place] = recorded.xy[known][:, track_of[answered]]
-        visible[place] = recorded.visible[known][:, track_of[answered]]
-        confidence[place] = recorded.confidence[known][:, track_of[answered]]
+        cells = np.ix_(np.flatnonzero(known), answered)
+        xy[cells] = recorded.xy[known][:, track_of[answered]]
+        visible[cells] = recorded.visible[known][:, track_of[answered]]
+        confidence[cells] = recorded.confidence[known][:, track_of[answered]]
         return PointTracks(xy, visible, visible.astype(np.float32), confidence, error)
 
     def _nearest(self, recorded: _Recorded, queries: F64) -> Rows:
@@ -82,12 +77,12 @@ class RecordedTracks:
         start = queries[:, 0].astype(np.int64)
         pairs = []
         for frame in np.unique(start):
-            asked = np.flatnonzero(start == frame)
-            there = np.flatnonzero(recorded.visible[frame])
-            gap = queries[asked, None, 1:] - recorded.xy[frame, there]
+            of_frame = np.flatnonzero(start == frame)
+            candidates = np.flatnonzero(recorded.visible[frame])
+            gap = queries[of_frame, None, 1:] - recorded.xy[frame, candidates]
             distance = np.linalg.norm(gap, axis=2)
             row, column = np.nonzero(distance <= self.within_px)
-            pairs += list(zip(distance[row, column], asked[row], there[column]))
+            pairs += list(zip(distance[row, column], of_frame[row], candidates[column]))
         taken: set[int] = set()
         for _, query, track in sorted(pairs):
             if track_of[query] == NO_ROW and track not in taken:
@@ -129,11 +124,11 @@ class RecordedTracks:
 
     def _of_dataset(self, frames: Frames) -> _Recorded:
         assert self._dataset is not None
-        found = self._dataset.clips_of(frames)
-        check_shape((found.width, found.height), frames, where=self.path)
-        times = self._dataset.rows("frames", found.clip_ids)
+        clips = self._dataset.clips_of(frames)
+        check_shape((clips.width, clips.height), frames, where=self.path)
+        times = self._dataset.rows("frames", clips.clip_ids)
         row_of = {(row["clip_id"], row["frame"]): number for number, row in enumerate(times)}
-        points = self._dataset.rows("tracks_xy", found.clip_ids)
+        points = self._dataset.rows("tracks_xy", clips.clip_ids)
         if not points:
             raise ModelFailed(f"{self.path}: no tracks of video {frames.source_id!r}")
         xy = np.zeros((len(times), len(points), 2))
@@ -146,7 +141,7 @@ class RecordedTracks:
         rows = rows_for(
             frames, n_rows=len(times), where=self.path, pts=[row["pts"] for row in times]
         )
-        factor = np.divide([frames.width, frames.height], [found.width, found.height])
+        factor = np.divide([frames.width, frames.height], [clips.width, clips.height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
 
 
@@ -165,10 +160,10 @@ class _Recorded:
         """From a file's rows to the clip's frames; not finite is not visible."""
         known = rows != NO_ROW
         finite = np.asarray(np.isfinite(xy).all(axis=2))
-        place = np.where(finite[..., None], xy, 0).astype(np.float32)
+        finite_xy = np.where(finite[..., None], xy, 0).astype(np.float32)
         return cls(
             known=known,
-            xy=place[rows],
+            xy=finite_xy[rows],
             visible=(visible & finite)[rows] & known[:, None],
             confidence=np.clip(np.nan_to_num(confidence), 0, 1).astype(np.float32)[rows],
         )

@@ -1,12 +1,13 @@
-"""What SAM 2's image encoder says about a clip's frames, computed when asked and soon forgotten.
+"""Inputs of SAM 2's decoder: image features, encoded on demand and soon dropped, and prompts.
 
-Frames are encoded in blocks that start at multiples of the block size, so a frame's features do
-not depend on who asked first or in which direction a session runs: equal runs give equal bits.
+Frames are encoded in blocks that start at multiples of the block size, so a frame's features do not
+depend on the order of requests or on the direction in which a session runs: equal runs give equal
+bits.
 
-Prompts in SAM 2's own pixels: a square picture of `side` pixels, whole numbers at centres.
-
-Ours have their origin at the picture's corner and the picture's own shape; the resize to the square
-meets edge with edge. What is taken off here, the network's prompt encoder adds.
+Prompts are converted to SAM 2's own pixels: a square picture of `side` pixels, whole numbers at
+centres. Ours have their origin at the picture's corner and the picture's own shape; the resize to
+the square meets edge with edge. The half pixel that is subtracted here is added by the network's
+prompt encoder.
 """
 
 from __future__ import annotations
@@ -22,37 +23,10 @@ import torch.nn.functional as F
 
 from massannot.models.preprocess import Normalization, resized
 
-INSIDE = 4.0
-"""Logit of a dense box prompt inside the box; its negative outside."""
-
 F32 = npt.NDArray[np.float32]
 
-
-def box_corners(box_xyxy: F32, *, width: int, height: int, side: int) -> F32:
-    """(1, 1, 2, 2): the two corners of a box (4,) of a picture `width` x `height`, minus the half
-    that the prompt encoder adds."""
-    scale = np.array([side / width, side / height])
-    corners = np.asarray(box_xyxy, np.float64).reshape(2, 2) * scale - 0.5
-    return corners.astype(np.float32)[None, None]
-
-
-def box_logits(box_xyxy: F32, *, width: int, height: int, grid: tuple[int, int]) -> F32:
-    """(1, 1, rows, columns): where a grid pixel's centre lies in the box."""
-    rows, columns = grid
-    x = (np.arange(columns) + 0.5) * width / columns
-    y = (np.arange(rows) + 0.5) * height / rows
-    x0, y0, x1, y1 = np.asarray(box_xyxy, np.float64)
-    inside = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
-    return np.where(inside, np.float32(INSIDE), np.float32(-INSIDE))[None, None]
-
-
-def squared_mask(mask_HW: torch.Tensor, *, side: int) -> torch.Tensor:
-    """float32 (1, 1, side, side), 0 or 1: pixels that the mask covers by half or more. A mask
-    thinner than that everywhere keeps its best-covered pixels, so that it is not lost."""
-    covered = F.interpolate(
-        mask_HW[None, None].float(), (side, side), mode="bilinear", antialias=True
-    )
-    return ((covered >= covered.amax().clamp(max=0.5)) & (covered > 0)).float()
+INSIDE = 4.0
+"""Logit of a dense box prompt inside the box; its negative outside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,16 +74,6 @@ class ClipFeatures:
         self._kept.move_to_end(first)
         return self._kept[first][frame - first]
 
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        """Everything held, for measuring."""
-        return [
-            tensor
-            for block in self._kept.values()
-            for frame in block
-            for tensor in (frame.coarse, *frame.finer)
-        ]
-
     def _encode(self, first: int, end: int) -> list[FrameFeatures]:
         levels = resized(
             self._pixels[first:end],
@@ -126,6 +90,33 @@ class ClipFeatures:
             FrameFeatures(coarse[:, i : i + 1], position, tuple(m[i : i + 1] for m in maps))
             for i in range(end - first)
         ]
+
+
+def box_corners(box_xyxy: F32, *, width: int, height: int, side: int) -> F32:
+    """(1, 1, 2, 2): the two corners of a box (4,) of a picture `width` x `height`, minus the half
+    that the prompt encoder adds."""
+    scale = np.array([side / width, side / height])
+    corners = np.asarray(box_xyxy, np.float64).reshape(2, 2) * scale - 0.5
+    return corners.astype(np.float32)[None, None]
+
+
+def box_logits(box_xyxy: F32, *, width: int, height: int, grid: tuple[int, int]) -> F32:
+    """(1, 1, rows, columns): where a grid pixel's centre lies in the box."""
+    rows, columns = grid
+    x = (np.arange(columns) + 0.5) * width / columns
+    y = (np.arange(rows) + 0.5) * height / rows
+    x0, y0, x1, y1 = np.asarray(box_xyxy, np.float64)
+    inside = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
+    return np.where(inside, np.float32(INSIDE), np.float32(-INSIDE))[None, None]
+
+
+def squared_mask(mask_HW: torch.Tensor, *, side: int) -> torch.Tensor:
+    """float32 (1, 1, side, side), 0 or 1: pixels that the mask covers by half or more. A mask
+    thinner than that everywhere keeps its best-covered pixels, so that it is not lost."""
+    covered = F.interpolate(
+        mask_HW[None, None].float(), (side, side), mode="bilinear", antialias=True
+    )
+    return ((covered >= covered.amax().clamp(max=0.5)) & (covered > 0)).float()
 
 
 def _as_map(flat: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

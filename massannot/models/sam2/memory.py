@@ -1,4 +1,4 @@
-"""What a SAM 2 session remembers of its objects, and how that becomes the network's input.
+"""The memory of a SAM 2 session: its objects' moments, and the network's input made from them.
 
 An object is remembered by its prompted frames (for ever) and by its most recent tracked frames (a
 window), so memory does not grow with the clip. Objects with equally many memories go through the
@@ -49,17 +49,11 @@ class ObjectMemory:
             if abs(other - frame) > features_window:
                 old.features = None
 
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        """Everything held, for measuring."""
-        moments = [*self.prompted.values(), *self.recent.values()]
-        held = [t for m in moments for t in (m.features, m.pointer, m.score, m.mask_low)]
-        return [tensor for tensor in held if tensor is not None]
-
 
 @dataclass(frozen=True, eq=False)
 class MemoryInput:
-    """What the memory attention reads for B objects, given by their places in the list asked."""
+    """Input of the memory attention for B objects, given by their indices in the list of
+    objects."""
 
     objects: tuple[int, ...]
     memory: torch.Tensor
@@ -98,9 +92,9 @@ class MemoryReader:
     ) -> Iterator[MemoryInput]:
         """The objects in groups of equally many memories, at most `at_most` in one."""
         groups: dict[tuple[int, int], list[tuple[int, _Recall]]] = {}
-        for place, memory in enumerate(objects):
+        for index, memory in enumerate(objects):
             recall = self._recall(memory, frame, -1 if backwards else 1)
-            groups.setdefault((len(recall.ages), len(recall.distances)), []).append((place, recall))
+            groups.setdefault((len(recall.ages), len(recall.distances)), []).append((index, recall))
         for members in groups.values():
             for first in range(0, len(members), at_most):
                 yield self._joined(members[first : first + at_most])
@@ -154,7 +148,7 @@ class MemoryReader:
             memories.append(torch.cat([m.float() for m in memory]))
             positions.append(torch.cat(position))
         return MemoryInput(
-            tuple(place for place, _ in members),
+            tuple(index for index, _ in members),
             torch.stack(memories, dim=1),
             torch.stack(positions, dim=1),
             pieces,

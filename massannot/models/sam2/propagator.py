@@ -20,16 +20,10 @@ import torch.nn.functional as F
 
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput
+from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import Normalization, normalization_from, processor_config
 from massannot.models.protocols import FrameMasks, MaskSession, ModelCard
-from massannot.models.runtime import (
-    Dtype,
-    frames_on,
-    inference,
-    load_network,
-    micro_batch,
-    n_parameters,
-)
+from massannot.models.runtime import micro_batch
 from massannot.models.sam2.features import (
     ClipFeatures,
     FrameFeatures,
@@ -68,7 +62,7 @@ class Sam2Video:
     """auto on CUDA: bfloat16, as the authors run it."""
     compile: bool = False
     """torch.compile on the image encoder."""
-    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: _LoadedSam2 | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
@@ -79,7 +73,7 @@ class Sam2Video:
         card = local.card(name="sam2_video", n_parameters=n_parameters(net))
         if self.compile:
             net.vision_encoder = torch.compile(net.vision_encoder)
-        self._loaded = _Loaded(
+        self._loaded = _LoadedSam2(
             net, normalization_from(processor_config(local.folder)), device, card
         )
 
@@ -88,7 +82,7 @@ class Sam2Video:
         self._loaded = None
 
     def card(self) -> ModelCard:
-        """Which weights these are; complete after `setup`."""
+        """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
             return ModelCard("sam2_video", str(self.weights), self.weights.revision)
         return self._loaded.card
@@ -104,7 +98,7 @@ class Sam2Session(MaskSession):
     """One clip's objects. A prompt always starts afresh from its frame's picture: a second prompt
     of an object adds one more frame that is remembered for ever."""
 
-    def __init__(self, loaded: _Loaded, options: Sam2Video, frames: Frames):
+    def __init__(self, loaded: _LoadedSam2, options: Sam2Video, frames: Frames):
         self._net = loaded.net
         self._device = loaded.device
         self._options = options
@@ -180,14 +174,6 @@ class Sam2Session(MaskSession):
             ids = list(self._objects) if objects is None else list(objects)
             yield self._frame_masks(frame, ids, backwards=step < 0)
 
-    @property
-    def n_bytes_held(self) -> int:
-        """Tensors that the session keeps: bounded by objects and prompts, not by frames."""
-        held = [*self._features.tensors, *(t for o in self._objects.values() for t in o.tensors)]
-        return sum(t.numel() * t.element_size() for t in held) + sum(
-            mask.nbytes for mask in self._given.values()
-        )
-
     def _frame_masks(self, frame: int, ids: list[int], *, backwards: bool) -> FrameMasks:
         """Every object's mask in one frame; the tracked ones are remembered."""
         shape = (len(ids), self._frames.height, self._frames.width)
@@ -233,16 +219,16 @@ class Sam2Session(MaskSession):
             at_most=micro_batch(self._options.object_batch),
         ):
             decoded = self._decode(self._remembered(seen, memory), seen.finer)
-            for place, moment in zip(memory.objects, self._moment(seen, decoded, given=False)):
-                memories[place].track(
+            for index, moment in zip(memory.objects, self._moment(seen, decoded, given=False)):
+                memories[index].track(
                     frame,
                     moment,
                     features_window=reader.features_window,
                     pointers_window=reader.pointers_window,
                 )
-            for row, place in enumerate(memory.objects):
-                answers[place] = decoded.mask_low[row, 0], decoded.score[row]
-        return [answers[place] for place in range(len(memories))]
+            for row, index in enumerate(memory.objects):
+                answers[index] = decoded.mask_low[row, 0], decoded.score[row]
+        return [answers[index] for index in range(len(memories))]
 
     def _remembered(self, seen: FrameFeatures, memory: MemoryInput) -> torch.Tensor:
         """(B, C, h, w): the frame's features after looking into each object's memory."""
@@ -297,19 +283,19 @@ class Sam2Session(MaskSession):
 
     def _gated(self, mask_low: torch.Tensor, token: torch.Tensor, score: torch.Tensor) -> _Decoded:
         """Masks emptied and pointers replaced where the object is said to be absent."""
-        there = (score > 0)[:, None]
+        present = (score > 0)[:, None]
         pointer = self._net.object_pointer_proj(token)
-        pointer = torch.where(there, pointer, self._net.no_object_pointer)
-        mask_low = torch.where(there[..., None, None], mask_low.float(), ABSENT)
+        pointer = torch.where(present, pointer, self._net.no_object_pointer)
+        mask_low = torch.where(present[..., None, None], mask_low.float(), ABSENT)
         return _Decoded(mask_low, pointer.float(), score.float())
 
     def _as_decoded(self, seen: FrameFeatures, mask: Bool) -> _Decoded:
         """A given mask in the place of the decoder's answer; the pointer still comes from it."""
         square = squared_mask(self._on_device(mask), side=self._image_size)
         decoded = self._decode_given(seen, self._net.mask_downsample(square))
-        there = square.flatten(1).any(dim=1)
-        pointer = torch.where(there[:, None], decoded, self._net.no_object_pointer.float())
-        score = torch.where(there, GIVEN_SCORE, -GIVEN_SCORE)
+        present = square.flatten(1).any(dim=1)
+        pointer = torch.where(present[:, None], decoded, self._net.no_object_pointer.float())
+        score = torch.where(present, GIVEN_SCORE, -GIVEN_SCORE)
         return _Decoded(square * 2 * GIVEN_SCORE - GIVEN_SCORE, pointer, score)
 
     def _decode_given(self, seen: FrameFeatures, dense: torch.Tensor) -> torch.Tensor:
@@ -317,7 +303,7 @@ class Sam2Session(MaskSession):
         return self._decode(_as_map(seen.coarse, self._net), seen.finer, dense=dense).pointer
 
     def _moment(self, seen: FrameFeatures, decoded: _Decoded, *, given: bool) -> list[Moment]:
-        """What to remember of B objects. Prompted masks are remembered hard, tracked ones soft."""
+        """The moments of B objects for their memory: prompted masks hard, tracked ones soft."""
         net, n = self._net, len(decoded.score)
         size = (self._image_size, self._image_size)
         mask = decoded.mask_low
@@ -389,7 +375,7 @@ class _Decoded:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedSam2:
     net: Any
     normalize: Normalization
     device: str

@@ -1,0 +1,158 @@
+"""ModelFlags: the flags that say who does which job, and the rule that makes one answerer of them.
+
+The first of these does a job: the model named for it, recorded answers from a file, the scenes'
+truth, the profile's weights, a method that needs no weights. Masks from a file answer for boxes
+too, unless the truth does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from massannot.errors import UsageError
+from massannot.models import profiles
+from massannot.models.profiles import Job, Profile
+from massannot.recipes.models import JOBS, JobKind, profile_of
+from massannot.recipes.spec import Answerer, RunSpec
+
+DTYPES = ("auto", "fp32", "bf16", "fp16")
+DEFAULT_PROFILE = "small"
+"""The meaning of `auto`: the smallest official weights."""
+WITH_WEIGHTS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks")
+"""Jobs that a profile has weights for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags:
+    """Flags about models, as the command line takes them.
+
+    Raises UsageError for jobs and dtypes that do not exist, and for an oracle without scenes.
+    """
+
+    profile: str = "auto"
+    files: Mapping[Job, str | None] = field(default_factory=dict)
+    """A job's recorded answers."""
+    scenes: str | None = None
+    oracles: Sequence[str] = ()
+    """Jobs that the truth of `scenes` does."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """A job to "NAME" or "NAME@WEIGHTS", see Answerer."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """A job to the hub id, folder or file that replaces the profile's weights."""
+    box_threshold: float | None = None
+    text_threshold: float | None = None
+    dtype: str = "auto"
+    hfov_deg: float | None = None
+    """Horizontal field of view; None: assumed, and said so."""
+
+    def __post_init__(self) -> None:
+        _check_jobs("--oracle", self.oracles, "some of", JOBS)
+        _check_jobs("--model", self.models, "one of", JOBS)
+        _check_jobs("--weights", self.weights, "one of", WITH_WEIGHTS)
+        if self.oracles and self.scenes is None:
+            raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
+        if self.dtype not in DTYPES:
+            raise UsageError(f"--dtype {self.dtype}: expected one of {', '.join(DTYPES)}")
+
+    def answerers(self) -> dict[Job, Answerer]:
+        """One answerer a job; a job that nobody does is left out. Raises UsageError."""
+        name = DEFAULT_PROFILE if self.profile == "auto" else self.profile
+        profile = None if name == "none" else profiles.named(name)
+        found = {job: self._answerer(job, kind, profile) for job, kind in JOBS.items()}
+        return {job: answerer for job, answerer in found.items() if answerer is not None}
+
+    def _answerer(self, job: Job, kind: JobKind, profile: Profile | None) -> Answerer | None:
+        path = self.files.get(job)
+        if job in self.models:
+            if path:
+                raise UsageError(f"--model {job}=... and {kind.flag}: found both, expected one")
+            name, _, weights = self.models[job].partition("@")
+            return Answerer("model", name, weights or None)
+        if path:
+            return Answerer("file", path)
+        if job in self.oracles:
+            return Answerer("scene", str(self.scenes))
+        if job == "detect" and self.files.get("masks"):
+            return Answerer("file", str(self.files["masks"]))
+        if profile is not None and job in profile.jobs:
+            return Answerer("model", profile.name, self.weights.get(job))
+        return None if kind.method is None else Answerer("model", kind.method)
+
+    def options(self) -> dict[str, str]:
+        """The "job.option" values that these flags stand for."""
+        answerers = self.answerers()
+        of_profile = _of_profile(answerers)
+        options: dict[str, str] = {}
+        if self.dtype != "auto":
+            options |= {f"{job}.dtype": self.dtype for job in of_profile if job != "tracks"}
+        if "detect" in of_profile:
+            thresholds = {
+                "detect.box_threshold": self.box_threshold,
+                "detect.text_threshold": self.text_threshold,
+            }
+            options |= {name: str(value) for name, value in thresholds.items() if value is not None}
+        if self.hfov_deg is not None and _is_assumed(answerers):
+            options["cameras.horizontal_fov_deg"] = str(self.hfov_deg)
+        return options
+
+    def without_effect(self) -> tuple[str, ...]:
+        """A sentence for each flag that changes nothing, because another model does that job."""
+        answerers = self.answerers()
+        of_profile = _of_profile(answerers)
+        sentences = [
+            f"--weights {job}=... has no effect: the profile's model does not do that job here"
+            for job in self.weights
+            if job not in of_profile
+        ]
+        for flag in ("--box-threshold", "--text-threshold"):
+            given = getattr(self, flag.removeprefix("--").replace("-", "_")) is not None
+            if given and "detect" not in of_profile:
+                sentences.append(f"{flag} has no effect: no model of a profile detects here")
+        if self.dtype != "auto" and not of_profile:
+            sentences.append("--dtype has no effect: no model of a profile takes part")
+        if self.hfov_deg is not None and not _is_assumed(answerers):
+            sentences.append("--hfov has no effect: cameras are given")
+        return tuple(sentences)
+
+
+def run_spec(
+    sources: Sequence[str] = (),
+    phrases: Sequence[str] = (),
+    *,
+    flags: ModelFlags | None = None,
+    options: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> RunSpec:
+    """The spec that flags describe: by default those of the profile `auto`.
+
+    `options` win over those of the flags. `fields` are further fields of RunSpec.
+    """
+    flags = flags or ModelFlags()
+    return RunSpec(
+        **{
+            "sources": tuple(sources),
+            "phrases": tuple(phrases),
+            "models": flags.answerers(),
+            "options": flags.options() | dict(options or {}),
+            "folder": os.getcwd(),
+            **fields,
+        }
+    )
+
+
+def _check_jobs(flag: str, jobs: Iterable[str], expected: str, known: Iterable[str]) -> None:
+    unknown = sorted(set(jobs) - set(known))
+    if unknown:
+        raise UsageError(f"{flag} {','.join(unknown)}: expected {expected} {', '.join(known)}")
+
+
+def _of_profile(answerers: Mapping[Job, Answerer]) -> list[Job]:
+    return [job for job, answerer in answerers.items() if profile_of(answerer) is not None]
+
+
+def _is_assumed(answerers: Mapping[Job, Answerer]) -> bool:
+    """Whether the pinhole camera answers, which knows no field of view unless it is given."""
+    return answerers["cameras"].name == JOBS["cameras"].method

@@ -1,0 +1,33 @@
+"""Boxes, masks, tracks, depth and cameras from files, lifted as they are: positions and motions of
+what others have found. Depth is not fitted to the background, since what is given is kept."""
+
+from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.spec import RunSpec
+from massannot.stages._stage import Pipeline
+from massannot.stages.detect_phrases import DetectPhrases
+from massannot.stages.estimate_cameras import EstimateCameras
+from massannot.stages.estimate_depth import EstimateDepth
+from massannot.stages.lift_tracks import LiftTracks
+from massannot.stages.locate_entities import LocateEntities
+from massannot.stages.measure_motions import MeasureMotions
+from massannot.stages.propagate_masks import PropagateMasks
+from massannot.stages.split_segments import SplitSegments
+from massannot.stages.summarize_clip import SummarizeClip
+from massannot.stages.track_points import TrackPoints
+
+
+def pipeline(spec: RunSpec) -> Pipeline:
+    return pipeline_of(
+        "lift_recorded",
+        spec,
+        SplitSegments(),
+        DetectPhrases(detector(spec)),
+        PropagateMasks(propagator=propagator(spec)),
+        TrackPoints(tracker(spec), max_per_entity=spec.grid_size**2),
+        EstimateCameras(cameras(spec)),
+        EstimateDepth(depth(spec)),
+        LiftTracks(),
+        SummarizeClip(),
+        LocateEntities(),
+        MeasureMotions(),
+    )

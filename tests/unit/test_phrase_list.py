@@ -1,0 +1,32 @@
+"""Phrases are split by one rule, whether they come from -p or from a manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from massannot.inputs.manifest import read_manifests
+from massannot.inputs.phrase_list import phrases_of
+
+TEXTS = [
+    "a ball",
+    "a ball; t-shirt",
+    "a ball ; t-shirt;",
+    "a ball | a hoop",
+    "a ball, a hoop",
+    "a ball . a hoop .",
+    "A Red Ball.",
+    "ball . ball",
+    '["hoop, net", "a ball"]',
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_prompt_and_a_manifest_name_the_same_phrases(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps([{"video": "a.mp4", "entities": text}]))
+    (row,) = read_manifests([str(path)])
+    assert row.problem is None
+    assert phrases_of([text]) == row.entities
