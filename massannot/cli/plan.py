@@ -81,6 +81,6 @@ def plan(
         shown = {} if expected is None else {"estimate": estimates.as_json(expected)}
         print_json({"plan": str(folder), **finished.counts, **shown})
     else:
-        print(planning.as_text(folder, finished))
+        print(planning.as_text(folder, finished, spec.sampling))
         if expected is not None:
             print(estimates.as_text(expected))

@@ -220,6 +220,22 @@ def read(layout: Layout) -> RunRecord | None:
     )
 
 
+def required(layout: Layout) -> RunRecord:
+    """The folder's record. Raises UsageError for a folder without one."""
+    record = read(layout)
+    if record is None:
+        raise no_run(layout.out)
+    return record
+
+
+def no_run(out: Path) -> UsageError:
+    """The error for a folder in which nothing was ever begun."""
+    return UsageError(
+        f"{out}: found no run in it, expected the output folder of `massannot annotate` or "
+        "`massannot run`"
+    )
+
+
 def _read(layout: Layout) -> RunRecord:
     values = json.loads(layout.record.read_bytes())
     starts = tuple(Start(**start) for start in values.pop("starts"))

@@ -210,7 +210,7 @@ def _question_counts(videos: PlannedVideos) -> dict[str, Any]:
     return {"questions": len(questions), "cannot_be_asked": problems_of(questions)}
 
 
-def as_text(folder: Path, plan: FinishedPlan) -> str:
+def as_text(folder: Path, plan: FinishedPlan, sampling: Sampling) -> str:
     """The plan in a few lines."""
     counts = plan.counts
     bad, unasked = counts["cannot_be_opened"], counts["cannot_be_asked"]
@@ -223,7 +223,7 @@ def as_text(folder: Path, plan: FinishedPlan) -> str:
     if counts["questions"]:
         shown = "".join(f", {n} cannot be asked: {reason}" for reason, n in unasked.items())
         lines.append(f"{counts['questions']} rows of manifests{shown}")
-    if sentence := Sampling.from_json(read_record(folder).spec["sampling"]).shorter_clips:
+    if sentence := sampling.shorter_clips:
         lines.append(f"NOTE: {sentence}")
     lines.append(f"next: massannot run {folder} -o OUT")
     return "\n".join(lines)

@@ -31,7 +31,7 @@ from massannot.dataset.record import RunRecord, shown_differences
 from massannot.errors import OtherRecipe, UsageError
 from massannot.jobs.previews import KeepPreview
 from massannot.jobs.previews import previews as preview_folder
-from massannot.recipes.digests import record_of
+from massannot.recipes.digests import code_of, record_of
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import GIVEN, Pipeline
 
@@ -80,15 +80,10 @@ def reusable_record(out: Path, spec: RunSpec) -> RunRecord:
     other code, of which nothing could be taken."""
     layout = Layout(out)
     run_record.refuse_v0(layout)
-    record = run_record.read(layout)
-    if record is None:
-        raise UsageError(
-            f"{out}: found no run in it, expected the output folder of `massannot annotate` or "
-            "`massannot run`"
-        )
+    record = run_record.required(layout)
     other_code = [start.other_code for start in record.starts if start.other_code]
     code = {"several states": "--allow-code"} if other_code else record.code
-    found = shown_differences(code, record_of(spec).code)
+    found = shown_differences(code, code_of(spec))
     if found:
         raise OtherRecipe(f"--reuse {out}: nothing of it can be taken, its code differs:\n{found}")
     return record

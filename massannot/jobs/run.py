@@ -100,7 +100,7 @@ def retry(
         raise UsageError(f"--status {','.join(statuses)}: expected some of {', '.join(RETRIED)}")
     layout = Layout(out)
     run_record.refuse_v0(layout)
-    record = begun_record(layout)
+    record = run_record.required(layout)
     spec = RunSpec.from_json(record.spec)
     require(needed_weights(spec))
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
@@ -136,17 +136,6 @@ def execute(
         settings=replace(settings, patience=patience_with(spec, settings.patience)),
         progress=progress,
     )
-
-
-def begun_record(layout: Layout) -> RunRecord:
-    """Raises UsageError for a folder without a run."""
-    record = run_record.read(layout)
-    if record is None:
-        raise UsageError(
-            f"{layout.out}: found no run in it, expected the output folder of `massannot annotate` "
-            "or `massannot run`"
-        )
-    return record
 
 
 def folder_of_plan(named: Path) -> Path:

@@ -17,8 +17,8 @@ from massannot.dataset import commits
 from massannot.dataset.journal import read_past
 from massannot.dataset.layout import Layout
 from massannot.dataset.plans import shard_table
+from massannot.dataset.record import no_run
 from massannot.engine.tally import RunSummary, Tally, summarize
-from massannot.errors import UsageError
 from massannot.plan.folder import PlannedShard
 
 RECENT_S = 30 * 60.0
@@ -80,10 +80,7 @@ def standing(out: Path) -> Standing:
     layout = Layout(out)
     shards = shard_table(layout)
     if not shards:
-        raise UsageError(
-            f"{out}: found no run in it, expected the output folder of `massannot annotate` or "
-            "`massannot run`"
-        )
+        raise no_run(out)
     now = time.time()
     committed = commits.shards(layout)
     begun = layout.shards_in_staging() - committed

@@ -37,11 +37,16 @@ def record_of(spec: RunSpec, pipeline: Pipeline | None = None) -> RunRecord:
         spec=spec.to_json(),
         recipe=pipeline.describe(),
         digest=pipeline.digest,
-        code={**code_digests(), **_outside(spec)},
+        code=code_of(spec),
         weights_digests={w.source: _of_weights(w) for w in needed_weights(spec)},
         answers=dict(_of_answers(spec)),
         notes=pipeline.notes,
     )
+
+
+def code_of(spec: RunSpec) -> dict[str, str]:
+    """Digests of the code that decides the spec's rows, the user's own files included."""
+    return {**code_digests(), **_outside(spec)}
 
 
 @functools.cache

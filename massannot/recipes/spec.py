@@ -7,7 +7,7 @@ done, how long it may take and what is drawn afterwards are not part of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from massannot.errors import UsageError
@@ -99,9 +99,6 @@ class RunSpec:
     def profile(self) -> str:
         """The profile as people say it: "small", "none" without one."""
         return "+".join(self.profiles) or "none"
-
-    def with_changes(self, **changes: Any) -> RunSpec:
-        return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `from_json` reads them."""

@@ -225,7 +225,9 @@ def test_rows_of_a_manifest_that_cannot_be_asked_are_counted_in_the_plan(films, 
         manifest.unlink()
     assert record.counts["questions"] == 2
     assert sum(record.counts["cannot_be_asked"].values()) == 1
-    assert "2 rows of manifests, 1 cannot be asked: " in planning.as_text(tmp_path / "plan", record)
+    assert "2 rows of manifests, 1 cannot be asked: " in planning.as_text(
+        tmp_path, record, Sampling()
+    )
 
 
 def test_a_finished_plan_stays_as_it_is(films, tmp_path):
