@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from massannot.dataset import commits
@@ -16,7 +17,7 @@ from massannot.dataset.card import write_card
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import RunRecord
 from massannot.engine.driver import Driver, StopSignals
-from massannot.engine.handles import Workplace
+from massannot.engine.handles import ChildProcesses, Workplace
 from massannot.engine.progress import Event, Progress, RunBegun, silent
 from massannot.engine.settings import ExecutorSettings
 from massannot.engine.tally import RunSummary, Tally, summarize
@@ -108,10 +109,10 @@ def _workplace(
     else:
         from massannot.engine import local
 
-        yield local.workplace(), local.devices(settings.device, settings.workers)
+        yield ChildProcesses(), local.devices(settings.device, settings.workers)
 
 
-def _shared_out(layout: Layout, settings: ExecutorSettings) -> Any:
+def _shared_out(layout: Layout, settings: ExecutorSettings) -> Path:
     """The output folder as workers on other machines find it."""
     remote = settings.executor == "ray" and not layout.in_bucket
     return layout.out.absolute() if remote else layout.out

@@ -1,13 +1,8 @@
-"""The local workplace: a worker a GPU, or as many as asked for on the CPU, each a process."""
+"""Devices of the local workplace: one a GPU, or as many CPU workers as asked for."""
 
 from __future__ import annotations
 
-from massannot.engine.handles import ChildProcesses
 from massannot.models.runtime import pick, torch_state
-
-
-def workplace() -> ChildProcesses:
-    return ChildProcesses()
 
 
 def devices(device: str, workers: int | None) -> list[str]:

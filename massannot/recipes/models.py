@@ -5,7 +5,6 @@ Modules of models are imported only when a pipeline is built, and weights load l
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -104,9 +103,9 @@ def model(spec: RunSpec, job: Job) -> Any:
 
 def _built(answerer: Answerer, job: Job) -> Any:
     if answerer.kind == "file":
-        return _adapter(JOBS[job].recorded)(answerer.name)
+        return profiles.adapter(JOBS[job].recorded)(answerer.name)
     if answerer.kind == "scene":
-        return _adapter(JOBS[job].oracle)(answerer.name)
+        return profiles.adapter(JOBS[job].oracle)(answerer.name)
     weights = weights_of(answerer, job)
     profile = profile_of(answerer)
     if profile is not None:
@@ -114,11 +113,6 @@ def _built(answerer: Answerer, job: Job) -> Any:
         return chosen.model(job).build()
     adapter = profiles.adapter(answerer.name)
     return adapter() if weights is None else adapter(weights)
-
-
-def _adapter(name: str) -> Any:
-    file, _, kind = name.partition(":")
-    return getattr(importlib.import_module(f"massannot.models.{file}"), kind)
 
 
 def profile_of(answerer: Answerer) -> Profile | None:
