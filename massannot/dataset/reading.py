@@ -148,7 +148,7 @@ class ClipView:
         frame = _column(found, "frame")
         shape = (len(self), len(entities))
         xyz_cam, xyz_world = (np.full((*shape, 3), np.nan, np.float32) for _ in range(2))
-        state = np.full(shape, "absent", dtype="<U12")
+        state = np.full(shape, "lost", dtype="<U12")
         for axis, name in enumerate("xyz"):
             xyz_cam[frame, column, axis] = _column(found, f"{name}_cam")
             xyz_world[frame, column, axis] = _column(found, f"{name}_world")

@@ -203,8 +203,9 @@ def _timed_motion(row: Mapping[str, Any]) -> str:
 def _worth(row: Mapping[str, Any], spread: float | None) -> str:
     """Path, errors and quality of a motion."""
     parts = [f"Path {_number(row['path'])}"]
-    if row["sigma"] is not None:
-        parts.append(f"standard error of the motion {_number(row['sigma'])}")
+    if row["length_low_68"] is not None:
+        low, high = _number(row["length_low_68"]), _number(row["length_high_68"])
+        parts.append(f"length of the motion {low} to {high} (68 %)")
     if spread is not None:
         parts.append(f"spread of the points {_number(spread)}")
     if row["above_noise"] is not None:

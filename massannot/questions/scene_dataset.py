@@ -280,7 +280,6 @@ def _motion_row(story: Story, entity: int, segment: int, reference: str) -> Row:
         "path": float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum()),
         "t0_s": float(story.t_s[first]),
         "t1_s": float(story.t_s[last]),
-        "sigma": 0.0,
         "quality": 1.0,
     }
     vectors: Mapping[str, Any] = {"first": path[0], "last": path[-1], "motion": path[-1] - path[0]}

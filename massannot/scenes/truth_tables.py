@@ -242,12 +242,12 @@ def _positions_and_motions(
                 "frame": frame,
                 "scale_type": "metric",
                 "n_points": int(centres.n_measured[frame]),
-                "state": "measured" if present else "absent",
+                "state": "measured" if present else "lost",
             }
             if present:
                 row |= {f"{a}_cam": centres.xyz[frame, i] for i, a in enumerate(_AXES)}
                 row |= {f"{a}_world": in_world[frame, i] for i, a in enumerate(_AXES)}
-                row |= {"spread": centres.spread[frame], "sigma": 0.0}
+                row |= {"spread": centres.spread[frame]}
             positions.append(row)
         for segment in segments:
             for reference, path in (("camera", centres.xyz), ("world", in_world)):
@@ -275,7 +275,6 @@ def _motion(clip: Clip, path: Floats, present: npt.NDArray[np.bool_], segment: R
         "path": float(length),
         "t0_s": float(clip.frames.t_s[first]),
         "t1_s": float(clip.frames.t_s[last]),
-        "sigma": 0.0,
         "quality": 1.0,
     }
     for i, axis in enumerate(_AXES):

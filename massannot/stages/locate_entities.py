@@ -27,7 +27,6 @@ from massannot.stages._track_arrays import (
     camera_arrays,
     numbers,
     picture_tracks,
-    point_states,
     space_tracks,
     words,
 )
@@ -85,7 +84,7 @@ class LocateEntities(Stage):
                 **{name: values for name, values in joined.items() if name not in _FLAGS},
                 "clip_id": [clip.clip_id] * n_rows,
                 "scale_type": [lifted["scale_type"][0].as_py()] * n_rows,
-                "state": point_states(joined["measured"], joined["present"]),
+                "state": _states(joined["measured"], joined["present"]),
             }
         )
         return clip.with_table("positions", table)
@@ -110,9 +109,12 @@ def _columns(centres: Centres, world_from_cam: F64) -> dict[str, Any]:
         **{f"{axis}_cam": centres.xyz[:, i] for i, axis in enumerate("xyz")},
         **{f"{axis}_world": world[:, i] for i, axis in enumerate("xyz")},
         "spread": centres.spread,
-        "sigma": centres.sigma,
         "n_points": centres.n_measured,
     }
+
+
+def _states(measured: Bool, present: Bool) -> list[str]:
+    return np.where(measured, "measured", np.where(present, "interpolated", "lost")).tolist()
 
 
 def _has_left(clip: Clip, entity: int, *, border: float) -> Bool:

@@ -7,8 +7,6 @@ For an entity and a segment [first_frame, end_frame), in the camera's frame and 
             segment's last frame that has one; at t1
     motion  last - first
     path    length of the way between, debiased (geometry/motion.py); at least |motion|
-    sigma   sqrt(2 u' J u): standard error of |motion|; u its direction, J the variance of a
-            position's noise from frame to frame along each axis, over the whole clip
     above_noise   path > the 90th percentile of the background points' paths over the same frames
 
 An entity without a position in a segment has no row there. Nothing was lifted: no rows at all.
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.motion import displacement_sigma, first_and_last, jitter, path_length
+from massannot.geometry.motion import first_and_last, jitter, path_length
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BackgroundPaths, background_paths, numbers, words
 
@@ -151,7 +149,6 @@ class _Course:
             **{f"{name}_{axis}": p[i] for name, p in parts.items() for i, axis in enumerate("xyz")},
             "t0_s": float(self.t_s[first]),
             "t1_s": float(self.t_s[last]),
-            "sigma": displacement_sigma(motion, self.jitter),
         }
 
 

@@ -73,6 +73,19 @@ SPEC = TableSpec(
         Column("noise_floor_p90", FLOAT32, "90th percentile of the same.", nullable=True),
         Column("micro_batch", INT32, "Halvings of the micro-batch after out-of-memory; 0: none."),
         Column("damaged", BOOL, "The video is damaged; the frames up to the damage are annotated."),
+        Column(
+            "range_rel_sd",
+            FLOAT32,
+            "Relative standard deviation of distance that all positions of the clip share.",
+            nullable=True,
+        ),
+        Column(
+            "depth_at_edge_share",
+            FLOAT32,
+            "Share of the depth in the last tenth of the range that its weights were trained for; "
+            "null: the range is not known.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("video_id",), "videos"),),
 )

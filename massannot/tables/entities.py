@@ -1,6 +1,14 @@
 """Entities: what was found; each keeps its number from its first to its last visible frame."""
 
-from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
+from massannot.tables._spec import (
+    FLOAT32,
+    INT32,
+    INTERVAL_BASES,
+    STRING,
+    Column,
+    Reference,
+    TableSpec,
+)
 
 SPEC = TableSpec(
     name="entities",
@@ -17,7 +25,8 @@ SPEC = TableSpec(
         Column(
             "quality",
             FLOAT32,
-            "0..1: how far to trust the tracks; from its parts below.",
+            "0..1: the probability that its position in a frame in which it is seen lies within "
+            "5 % of its distance from the truth; a frame without a position counts as wrong.",
             nullable=True,
         ),
         Column(
@@ -45,6 +54,25 @@ SPEC = TableSpec(
             nullable=True,
         ),
         Column("mask_score", FLOAT32, "Mean mask score over visible frames.", nullable=True),
+        Column(
+            "measured_share",
+            FLOAT32,
+            "Share of the frames with a visible mask that have a measured position.",
+            nullable=True,
+        ),
+        Column(
+            "range_rel_sd",
+            FLOAT32,
+            "Relative standard deviation along the ray that all its positions share.",
+            nullable=True,
+        ),
+        Column(
+            "quality_basis",
+            STRING,
+            "Ground of quality: calibrated; internal: ranks, but is no probability; none.",
+            nullable=True,
+            one_of=INTERVAL_BASES,
+        ),
     ),
     references=(Reference(("clip_id", "phrase"), "phrases"),),
 )

@@ -1,21 +1,55 @@
 """Motions: an entity's displacement over a segment. A segment's last position is the next one's
 first, as in MASS's motion profile."""
 
+import pyarrow as pa
+
 from massannot.tables._spec import (
     BOOL,
     FLOAT32,
     FLOAT64,
     INT32,
+    INTERVAL_BASES,
+    INTERVAL_LEVELS,
     LIFTED_SCALE_TYPES,
     STRING,
     Column,
     Reference,
     TableSpec,
+    list_of,
 )
+
+
+def _half_widths() -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            f"motion_{axis}_half_{level}",
+            FLOAT32,
+            f"Half of the {level} % interval of motion_{axis} around it.",
+            nullable=True,
+        )
+        for axis in "xyz"
+        for level in INTERVAL_LEVELS
+    )
+
+
+def _bounds(name: str, text: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(f"{name}_{bound}_{level}", FLOAT32, f"{level} % interval of {text}.", nullable=True)
+        for level in INTERVAL_LEVELS
+        for bound in ("low", "high")
+    )
+
+
+def _from_1(table: pa.Table) -> pa.Table:
+    """Version 1 had a standard error that knew only jitter."""
+    return table.drop_columns(["sigma"])
+
+
+UPGRADES = {1: _from_1}
 
 SPEC = TableSpec(
     name="motions",
-    version=1,
+    version=2,
     key=("clip_id", "entity", "segment", "reference"),
     doc="One row per entity, segment and frame of reference.",
     columns=(
@@ -43,13 +77,33 @@ SPEC = TableSpec(
         Column("path", FLOAT32, "Length of the path, debiased for measurement noise."),
         Column("t0_s", FLOAT64, "Time of the first position, seconds."),
         Column("t1_s", FLOAT64, "Time of the last position, seconds."),
-        Column("sigma", FLOAT32, "Standard error of the displacement's length.", nullable=True),
         Column("quality", FLOAT32, "0..1, as in entities, over this segment.", nullable=True),
         Column(
             "above_noise",
             BOOL,
             "Path longer than what the background shows in the same time; null: noise unknown.",
             nullable=True,
+        ),
+        Column("length", FLOAT32, "Length of motion: the distance of its ends.", nullable=True),
+        Column("speed", FLOAT32, "path / (t1_s - t0_s); null: no time passes.", nullable=True),
+        Column(
+            "cov",
+            list_of(FLOAT32),
+            "Covariance of motion along the reference's axes: xx xy xz yy yz zz. What both ends "
+            "share cancels.",
+            nullable=True,
+            items=6,
+        ),
+        *_half_widths(),
+        *_bounds("length", "the length"),
+        *_bounds("path", "the path"),
+        *_bounds("speed", "the speed"),
+        Column(
+            "interval_basis",
+            STRING,
+            "Ground of cov and the intervals, as in positions.",
+            nullable=True,
+            one_of=INTERVAL_BASES,
         ),
     ),
     references=(

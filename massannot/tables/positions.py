@@ -1,19 +1,59 @@
-"""Positions: the robust centre of an entity's VISIBLE surface, not of its body."""
+"""Positions: where each entity is in each frame, the visible surface and the body, and how sure.
+
+The visible surface's centre is the component-wise median of the surface that the mask shows, in the
+frame's camera. The body's centre lies behind it: it is what the outline of the whole thing says.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from massannot.tables._spec import (
     FLOAT32,
     INT32,
+    INTERVAL_BASES,
+    INTERVAL_LEVELS,
     LIFTED_SCALE_TYPES,
-    POINT_STATES,
     STRING,
     Column,
     Reference,
     TableSpec,
+    list_of,
 )
+
+STATES = ("measured", "interpolated", "hidden", "left", "lost")
+BASES = ("mask_depth", "points")
+
+
+def _half_widths() -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            f"{axis}_half_{level}",
+            FLOAT32,
+            f"Half of the {level} % interval of {axis}_cam around it.",
+            nullable=True,
+        )
+        for axis in "xyz"
+        for level in INTERVAL_LEVELS
+    )
+
+
+def _from_1(table: pa.Table) -> pa.Table:
+    """Version 1 had the standard error of a median of points, which was far too small, and called
+    everything that was not seen absent."""
+    table = table.drop_columns(["sigma"])
+    index = table.schema.get_field_index("state")
+    states: Any = table["state"]
+    known = pc.if_else(pc.equal(states, "absent"), "lost", states)
+    return table.set_column(index, table.schema.field(index), known)
+
+
+UPGRADES = {1: _from_1}
 
 SPEC = TableSpec(
     name="positions",
-    version=1,
+    version=2,
     key=("clip_id", "entity", "frame"),
     doc="One row per entity and frame.",
     columns=(
@@ -23,25 +63,102 @@ SPEC = TableSpec(
         Column(
             "scale_type", STRING, "Unit: metres, or one unknown factor.", one_of=LIFTED_SCALE_TYPES
         ),
-        Column("x_cam", FLOAT32, "Camera frame of this frame, right.", nullable=True),
-        Column("y_cam", FLOAT32, "Camera frame, down.", nullable=True),
-        Column("z_cam", FLOAT32, "Camera frame, forward.", nullable=True),
-        Column("x_world", FLOAT32, "World = the clip's first camera.", nullable=True),
-        Column("y_world", FLOAT32, "World.", nullable=True),
-        Column("z_world", FLOAT32, "World.", nullable=True),
-        Column("spread", FLOAT32, "Median distance of the points from the centre.", nullable=True),
         Column(
-            "sigma",
+            "x_cam",
             FLOAT32,
-            "Standard error of the centre, from the points' scatter.",
+            "Centre of the visible surface, camera frame of this frame, right.",
             nullable=True,
         ),
-        Column("n_points", INT32, "Points that were measured in this frame."),
+        Column("y_cam", FLOAT32, "Camera frame, down.", nullable=True),
+        Column("z_cam", FLOAT32, "Camera frame, forward.", nullable=True),
+        Column(
+            "x_world",
+            FLOAT32,
+            "World = the clip's first camera; null: the camera's pose is not known.",
+            nullable=True,
+        ),
+        Column("y_world", FLOAT32, "World.", nullable=True),
+        Column("z_world", FLOAT32, "World.", nullable=True),
+        Column(
+            "spread",
+            FLOAT32,
+            "Median distance of the surface's samples from the centre.",
+            nullable=True,
+        ),
+        Column("n_points", INT32, "Tracked points that were measured in this frame."),
         Column(
             "state",
             STRING,
-            "measured; interpolated: hidden here; absent: coordinates are null.",
-            one_of=POINT_STATES,
+            "measured: from this frame's pixels; interpolated: seen, but without depth of its own; "
+            "hidden: something is in front of it; left: outside of the picture; lost: not seen, "
+            "and nobody knows why. Coordinates of what is hidden are interpolated or null, of what "
+            "left or is lost null.",
+            one_of=STATES,
+        ),
+        Column(
+            "basis",
+            STRING,
+            "mask_depth: the depth under the mask; points: tracked points, where the mask has too "
+            "little depth of its own; null: nothing in this frame.",
+            nullable=True,
+            one_of=BASES,
+        ),
+        Column(
+            "body_x",
+            FLOAT32,
+            "Centre of the body, camera frame: on the ray of the outline's centroid, half a radius "
+            "behind the visible surface's centre; null: the outline is cut or partly hidden.",
+            nullable=True,
+        ),
+        Column("body_y", FLOAT32, "Camera frame, down.", nullable=True),
+        Column("body_z", FLOAT32, "Camera frame, forward.", nullable=True),
+        Column(
+            "size_x",
+            FLOAT32,
+            "Extent of the outline along the camera's x at the body's distance; null as body_x.",
+            nullable=True,
+        ),
+        Column("size_y", FLOAT32, "Along y.", nullable=True),
+        Column(
+            "size_z",
+            FLOAT32,
+            "Along z, assumed: the diameter of a disc of the outline's area.",
+            nullable=True,
+        ),
+        Column(
+            "depth_valid_share",
+            FLOAT32,
+            "Share of the mask's samples with depth of one surface.",
+            nullable=True,
+        ),
+        Column(
+            "cut_share",
+            FLOAT32,
+            "Share of the box's outline that lies on the picture's border.",
+            nullable=True,
+        ),
+        Column(
+            "range_rel_sd",
+            FLOAT32,
+            "Relative standard deviation along the ray that this frame has for itself; those that "
+            "all frames of the entity and of the clip share stand in entities and clips.",
+            nullable=True,
+        ),
+        Column(
+            "cov",
+            list_of(FLOAT32),
+            "Covariance of the centre along the camera's axes, all terms: xx xy xz yy yz zz.",
+            nullable=True,
+            items=6,
+        ),
+        *_half_widths(),
+        Column(
+            "interval_basis",
+            STRING,
+            "Ground of cov and the intervals. calibrated: they held the truth that often on clips "
+            "whose truth was known; internal: what the clip itself shows, a lower bound; none.",
+            nullable=True,
+            one_of=INTERVAL_BASES,
         ),
     ),
     references=(
