@@ -16,9 +16,9 @@ import pyarrow as pa
 from massannot import tables
 from massannot.clip import Clip
 from massannot.entities.track import EntityTrack
+from massannot.geometry.presence import HIDDEN, LEFT, LOST, SEEN, MaskPath, presence_of_all
 
-_OCCLUDED_SCORE = 0.5
-"""An empty mask with at least this belief is hidden, with less it is absent."""
+_STATES = {SEEN: "visible", HIDDEN: "occluded", LEFT: "absent", LOST: "absent"}
 
 
 def with_entities(clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str]) -> Clip:
@@ -58,6 +58,11 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
         for frame in sorted(track.masks)
     ]
     masks = [mask for _, _, mask in rows]
+    presences = presence_of_all(
+        {number: _path(track, len(clip)) for number, track in enumerate(tracks)},
+        height=clip.frames.source_height,
+        width=clip.frames.source_width,
+    )
     no_box = (np.nan,) * 4
     boxes = np.array([mask.box_xyxy or no_box for mask in masks], np.float64).reshape(-1, 4)
     return tables.spec("masks").from_columns(
@@ -71,15 +76,20 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
             "area": [mask.area for mask in masks],
             **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             "score": [mask.score for mask in masks],
-            "state": [_state(mask.area, mask.score) for mask in masks],
+            "state": [_STATES[presences[number][frame]] for number, frame, _ in rows],
         }
     )
 
 
-def _state(area: int, score: float) -> str:
-    if area:
-        return "visible"
-    return "occluded" if score >= _OCCLUDED_SCORE else "absent"
+def _path(track: EntityTrack, n_frames: int) -> MaskPath:
+    counts: list[str | None] = [None] * n_frames
+    box = np.full((n_frames, 4), np.nan)
+    area, score = np.zeros(n_frames), np.zeros(n_frames)
+    for frame, mask in track.masks.items():
+        area[frame], score[frame] = mask.area, mask.score
+        if mask.box_xyxy is not None:
+            counts[frame], box[frame] = mask.counts, mask.box_xyxy
+    return MaskPath(counts, box, area, score)
 
 
 def _decided(
