@@ -74,6 +74,18 @@ class PhraseDetector(Model, Protocol):
         """Boxes of every phrase in the frames `at`, best first within (frame, phrase)."""
 
 
+@runtime_checkable
+class ContextDetector(PhraseDetector, Protocol):
+    """A detector that reads the phrases in one text, so that the boxes of each depend on the
+    others. Any other PhraseDetector answers for each phrase as if it were alone."""
+
+    def detect_added(
+        self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str], earlier: Sequence[str]
+    ) -> Detections:
+        """Boxes of `phrases`, asked later than `earlier`: those that `detect` of all of them in
+        this order finds. The boxes of `earlier` stay as they were found before, without these."""
+
+
 @dataclass(frozen=True, eq=False)
 class FrameMasks:
     """Masks of one frame: `objects` (K,), `masks` bool (K, H, W), `score` (K,) 0..1 belief that
