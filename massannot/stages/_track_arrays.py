@@ -139,6 +139,13 @@ def camera_arrays(clip: Clip) -> tuple[F64, F64]:
     return intrinsics, poses.reshape(-1, 4, 4)
 
 
+def world_known(clip: Clip) -> bool:
+    """Whether the camera's poses are known: given or estimated, or the camera stood still. Where
+    they are assumed and it moved, or nobody can tell, nothing has a place in the world."""
+    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
+    return not assumed or clip.table("clips")["camera_static"][0].as_py() is True
+
+
 def numbers(table: pa.Table, name: str) -> F64:
     """One number a row, as float64; null is NaN."""
     return _numpy(table[name].combine_chunks())
