@@ -98,8 +98,9 @@ class RecipeOptions:
     profile: Annotated[
         str,
         typer.Option(
-            help="Which models: embedded, small, mass, permissive-relative; none: files and "
-            "oracles only; auto: small. See `massannot models list`."
+            help="Which models: embedded, small, mass, small-outdoor, mass-outdoor, "
+            "permissive-relative; none: files and oracles only; auto: small. See `massannot "
+            "models list`."
         ),
     ] = "auto"
     recipe: Annotated[
