@@ -35,8 +35,10 @@ _COVERED = 0.5
 """Share of a mask going on that has to lie on other masks, or outside of the picture."""
 _WHOLE = 0.8
 """Share of the largest recent area from which on a mask is taken to be whole."""
-_RECENT = 12
-"""Frames before a gap that say how fast the thing moves."""
+_RECENT = 8
+"""Frames before a gap among which those of a whole mask are looked for."""
+_FITTED = 3
+"""Of them, those nearest to the gap, whose places give the speed."""
 _STEPS = (0.0, 1.0, 2.0)
 """Frames that a mask is moved on: a sliver may take two to be gone."""
 _NEARER = 0.9
@@ -138,12 +140,10 @@ class _Picture:
         covers = [
             self._decoded(other, seen + step) for other in self._near(path, seen, step, velocity)
         ]
-        covered = outside = 0.0
-        for shift in (velocity * n for n in _STEPS):
-            covered = max(covered, self._share_covered(xy + shift, covers))
-            outside = max(outside, float(np.mean(self._is_outside(xy + shift))))
         at_border = self.touches_border(path.box_xyxy[seen])
-        if covered >= _COVERED and not (at_border and outside > covered):
+        if at_border and np.mean(self._is_outside(xy + velocity)) >= _COVERED:
+            return LEFT
+        if any(self._share_covered(xy + velocity * n, covers) >= _COVERED for n in _STEPS):
             return HIDDEN
         return LEFT if at_border else LOST
 
@@ -155,7 +155,7 @@ class _Picture:
         span = span[path.area[span] > 0]
         inside = np.array([not self.touches_border(path.box_xyxy[t]) for t in span], np.bool_)
         whole = span[inside & (path.area[span] >= _WHOLE * path.area[span].max())]
-        used = whole if len(whole) >= 2 else span[:3]
+        used = whole[:_FITTED] if len(whole) >= 2 else span[:_FITTED]
         if len(used) < 2:
             return np.zeros(2)
         slope: F64 = np.polyfit(used * step, path.centre[used], 1)[0]
