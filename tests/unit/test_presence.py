@@ -113,6 +113,13 @@ def test_a_thing_that_is_tossed_out_and_falls_back_had_left() -> None:
     assert [state for state, _ in states(path(boxes))] == [SEEN, LEFT, SEEN]
 
 
+def test_a_thing_that_left_and_is_found_again_beside_another_was_not_hidden_by_it() -> None:
+    boxes = moving(lambda t: 30 + 6 * t)[:12] + [None] * 10
+    boxes += [(70 - 6 * t, 30, 80 - 6 * t, 40) for t in range(2)]
+    other = path([(82, 25, 90, 45)] * T)
+    assert states(path(boxes), other) == [(SEEN, 12), (LEFT, 10), (SEEN, 2)]
+
+
 def test_a_mask_that_vanishes_in_the_open_is_lost() -> None:
     boxes: list[Box] = [(30, 30, 40, 40)] * 10 + [None] * 14
     far_away = path([(80, 10, 90, 20)] * T)
