@@ -35,8 +35,10 @@ _COVERED = 0.5
 """Share of a mask going on that has to lie on other masks, or outside of the picture."""
 _WHOLE = 0.8
 """Share of the largest recent area from which on a mask is taken to be whole."""
-_RECENT = 12
-"""Frames before a gap that say how fast the thing moves."""
+_RECENT = 8
+"""Frames before a gap among which those of a whole mask are looked for."""
+_FITTED = 3
+"""Of them, those nearest to the gap, whose places give the speed."""
 _STEPS = (0.0, 1.0, 2.0)
 """Frames that a mask is moved on: a sliver may take two to be gone."""
 _NEARER = 0.9
@@ -95,6 +97,10 @@ def _states(path: MaskPath, picture: _Picture, depth: NDArray[np.float32] | None
     for first, end in _gaps(path.area > 0):
         before = picture.cause(path, seen=first - 1, step=1) if first else LOST
         after = picture.cause(path, seen=end, step=-1) if end < len(path) else LOST
+        if {before, after} == {HIDDEN, LEFT}:
+            seen, step = (first - 1, 1) if before == HIDDEN else (end, -1)
+            if picture.is_out_later(path, seen=seen, step=step, n_frames=(end - first + 1) // 2):
+                before = after = LEFT
         states[first:end] = _between(before, after, n_frames=end - first)
         if before == after == LOST and depth is not None:
             nearer = [picture.is_behind(path, depth, frame) for frame in range(first, end)]
@@ -128,24 +134,22 @@ class _Picture:
 
     def cause(self, path: MaskPath, *, seen: int, step: int) -> str:
         """Why the mask of frame `seen` is gone `step` frames later: HIDDEN, LEFT or LOST."""
-        counts = path.counts[seen]
-        if counts is None:
-            return LOST
-        rows, columns = np.nonzero(rle.decode(counts, height=self.height, width=self.width))
-        every = -(-len(rows) // _PIXELS)
-        xy = np.stack([columns[::every], rows[::every]], -1) + 0.5
+        xy = self._pixels(path, seen)
         velocity = self.velocity(path, seen=seen, step=step)
         covers = [
             self._decoded(other, seen + step) for other in self._near(path, seen, step, velocity)
         ]
-        covered = outside = 0.0
-        for shift in (velocity * n for n in _STEPS):
-            covered = max(covered, self._share_covered(xy + shift, covers))
-            outside = max(outside, float(np.mean(self._is_outside(xy + shift))))
         at_border = self.touches_border(path.box_xyxy[seen])
-        if covered >= _COVERED and not (at_border and outside > covered):
+        if at_border and np.mean(self._is_outside(xy + velocity)) >= _COVERED:
+            return LEFT
+        if any(self._share_covered(xy + velocity * n, covers) >= _COVERED for n in _STEPS):
             return HIDDEN
         return LEFT if at_border else LOST
+
+    def is_out_later(self, path: MaskPath, *, seen: int, step: int, n_frames: int) -> bool:
+        """Whether the mask of frame `seen`, going on for so many frames, is outside."""
+        moved = self._pixels(path, seen) + n_frames * self.velocity(path, seen=seen, step=step)
+        return bool(np.mean(self._is_outside(moved)) >= _COVERED)
 
     def velocity(self, path: MaskPath, *, seen: int, step: int) -> F64:
         """(2,) source pixels a frame, with time running in the direction of `step`, of the thing
@@ -155,7 +159,7 @@ class _Picture:
         span = span[path.area[span] > 0]
         inside = np.array([not self.touches_border(path.box_xyxy[t]) for t in span], np.bool_)
         whole = span[inside & (path.area[span] >= _WHOLE * path.area[span].max())]
-        used = whole if len(whole) >= 2 else span[:3]
+        used = whole[:_FITTED] if len(whole) >= 2 else span[:_FITTED]
         if len(used) < 2:
             return np.zeros(2)
         slope: F64 = np.polyfit(used * step, path.centre[used], 1)[0]
@@ -165,6 +169,14 @@ class _Picture:
         x0, y0, x1, y1 = box_xyxy
         across = x0 <= _BORDER * self.width or x1 >= (1 - _BORDER) * self.width
         return bool(across or y0 <= _BORDER * self.height or y1 >= (1 - _BORDER) * self.height)
+
+    def _pixels(self, path: MaskPath, frame: int) -> F64:
+        """(N, 2) centres of pixels of a mask, all or evenly chosen ones."""
+        counts = path.counts[frame]
+        assert counts is not None  # it is seen
+        rows, columns = np.nonzero(rle.decode(counts, height=self.height, width=self.width))
+        every = -(-len(rows) // _PIXELS)
+        return np.stack([columns[::every], rows[::every]], -1) + 0.5
 
     def _near(self, path: MaskPath, seen: int, step: int, velocity: F64) -> Iterator[MaskPath]:
         """Others whose box, in the first frame of the gap, the mask can reach."""
