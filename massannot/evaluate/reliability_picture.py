@@ -56,9 +56,9 @@ def svg(coverage: Sequence[Coverage], bins: Sequence[QualityBin]) -> str:
         for mode, column in (("light", 3), ("dark", 4))
     }
     style = _STYLE.replace("{light}", rules["light"]).replace("{dark}", rules["dark"])
+    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'width="{_WIDTH}" height="{_HEIGHT}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
         "<title>Stated against observed: how often intervals and qualities are right</title>",
         f"<style>{style}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
@@ -131,11 +131,10 @@ def _quality(bins: Sequence[QualityBin]) -> Iterator[str]:
     yield _line("promise", (panel.x(0), panel.y(0)), (panel.x(100), panel.y(100)))
     for fifth in bins:
         observed = fifth.observed
-        percent = ConfidenceInterval(
-            100 * observed.value, 100 * observed.low, 100 * observed.high, observed.n
-        )
+        value, low, high = (100 * share for share in (observed.value, observed.low, observed.high))
+        in_percent = ConfidenceInterval(value, low, high, observed.n)
         yield from _mark(
-            panel, panel.x(100 * fifth.stated), percent, 0, f"stated {100 * fifth.stated:.0f} %"
+            panel, panel.x(100 * fifth.stated), in_percent, 0, f"stated {100 * fifth.stated:.0f} %"
         )
     if not bins:
         yield _text(panel.x(50), panel.y(50) - 12, "no quality is stated")
