@@ -61,22 +61,34 @@ def evaluate(
     truth: Annotated[Path, typer.Option(help="Folder written by `massannot scenes render`.")],
     limit: Annotated[int | None, typer.Option(help="Only the first N clips.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw stated against observed shares into this .svg.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a dataset against the exact truth: every number with its interval and a baseline.
 
+    How often stated intervals hold the truth stands below the scores; by subgroup in --json.
+
     \b
     massannot evaluate out --truth scenes --json > scores.json
+    massannot evaluate out --truth scenes --picture reliability.svg
     """
     from massannot.dataset.reading import open_dataset
-    from massannot.evaluate import dataset_scores
+    from massannot.evaluate import dataset_scores, reliability_picture
     from massannot.scenes.scene_record import SceneLibrary
 
-    rows = dataset_scores.evaluate(open_dataset(out), SceneLibrary(truth), seed=seed, limit=limit)
+    if picture is not None and picture.suffix != ".svg":
+        raise UsageError(f"--picture {picture}: expected a name that ends in .svg")
+    library = SceneLibrary(truth)
+    done = dataset_scores.evaluate(open_dataset(out), library, seed=seed, limit=limit)
+    if picture is not None:
+        reliability_picture.write(picture, done)
+        print(f"wrote {picture}", file=sys.stderr)
     if as_json:
-        print_json(dataset_scores.as_json(rows))
+        print_json(dataset_scores.as_json(done))
     else:
-        print(dataset_scores.as_text(rows))
+        print(dataset_scores.as_text(done))
 
 
 @app.command()
