@@ -15,20 +15,23 @@ import pyarrow as pa
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.entities.track import EntityTrack
+from massannot.entities.track import EntityTrack, FrameMask
 
 _OCCLUDED_SCORE = 0.5
 """An empty mask with at least this belief is hidden, with less it is absent."""
 
 
-def with_entities(clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str]) -> Clip:
-    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity."""
+def with_entities(
+    clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str], origin: str
+) -> Clip:
+    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity. `origin` of
+    the masks: given or propagated."""
     numbered = sorted(tracks, key=_order)
     entity_of = {s.detection: n for n, track in enumerate(numbered) for s in track.sightings}
     entities = [_entity_row(clip.clip_id, n, track) for n, track in enumerate(numbered)]
     spec = tables.spec("entities")
     clip = clip.with_table("entities", spec.from_rows(entities) if entities else spec.empty())
-    clip = clip.with_table("masks", _masks_table(clip, numbered))
+    clip = clip.with_table("masks", _masks_table(clip, numbered, origin))
     clip = clip.with_table("detections", _decided(clip.table("detections"), entity_of, reasons))
     return clip.with_table("phrases", _counted(clip.table("phrases"), numbered))
 
@@ -51,7 +54,7 @@ def _entity_row(clip_id: str, number: int, track: EntityTrack) -> dict[str, Any]
     }
 
 
-def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
+def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.Table:
     rows = [
         (number, frame, track.masks[frame])
         for number, track in enumerate(tracks)
@@ -59,6 +62,7 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
     ]
     masks = [mask for _, _, mask in rows]
     no_box = (np.nan,) * 4
+    first_seen = [track.visible_frames[0] for track in tracks]
     boxes = np.array([mask.box_xyxy or no_box for mask in masks], np.float64).reshape(-1, 4)
     return tables.spec("masks").from_columns(
         {
@@ -71,15 +75,19 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
             "area": [mask.area for mask in masks],
             **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             "score": [mask.score for mask in masks],
-            "state": [_state(mask.area, mask.score) for mask in masks],
+            "state": [
+                _state(mask, was_seen=frame > first_seen[number]) for number, frame, mask in rows
+            ],
+            "origin": [origin] * len(rows),
         }
     )
 
 
-def _state(area: int, score: float) -> str:
-    if area:
+def _state(mask: FrameMask, *, was_seen: bool) -> str:
+    """Only what was seen before can be hidden."""
+    if mask.area:
         return "visible"
-    return "occluded" if score >= _OCCLUDED_SCORE else "absent"
+    return "occluded" if was_seen and mask.score >= _OCCLUDED_SCORE else "absent"
 
 
 def _decided(
