@@ -79,8 +79,9 @@ class PhraseDetector(Model, Protocol):
 
 
 @runtime_checkable
-class GivenBoxes(PhraseDetector, Protocol):
-    """Boxes that a person or a file gave: they speak of some frames, and are kept as they are."""
+class GivenBoxes(Protocol):
+    """A PhraseDetector whose boxes a person or a file gave: they speak of some frames, and are kept
+    as they are."""
 
     def frames_named(self, frames: Frames) -> Sequence[int]:
         """The frames of the clip in which there are boxes, ascending."""

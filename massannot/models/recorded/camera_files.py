@@ -74,10 +74,12 @@ class RecordedCameras:
         intrinsics, poses = _intrinsics(file, frames), _poses(file)
         n_rows = {len(a) for a in (intrinsics, poses) if a is not None and len(a) > 1}
         if len(n_rows) > 1:
-            raise UsageError(f"{where}: {len(intrinsics)} intrinsics, {len(poses or ())} poses")
+            raise UsageError(
+                f"{where}: {len(intrinsics)} intrinsics, {0 if poses is None else len(poses)} poses"
+            )
         times = file.times(max(n_rows, default=1), fps=self.fps)
         rows = np.zeros(len(frames), np.int64)  # one set of intrinsics is the whole video's
-        if n_rows:
+        if n_rows or poses is not None:
             rows = rows_for(frames, times, where=str(where))
         else:
             times.check(where=str(where))
