@@ -11,6 +11,7 @@ OpenCV's: x right, y down, z forward. Poses are restated with the clip's first c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -62,6 +63,17 @@ class RecordedCameras:
 
     def card(self) -> ModelCard:
         return ModelCard("recorded_cameras", weights=self.path)
+
+    @property
+    def names_videos(self) -> bool:
+        """Whether `path` says of which video it speaks, or need not: one camera for all of them."""
+        path = Path(self.path)
+        if not path.is_file():
+            return True
+        file = ArrayFile.read(path, known=KNOWN)
+        intrinsics = file.first("intrinsics", "K")
+        one_set = intrinsics is not None and intrinsics.size in (4, 9)
+        return one_set and file.first("cam_from_world", "world_from_cam") is None
 
     def estimate_cameras(self, frames: Frames) -> Cameras:
         """See protocols.CameraEstimator. Raises ModelFailed when a frame has no camera."""

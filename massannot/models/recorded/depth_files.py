@@ -70,6 +70,11 @@ class RecordedDepth:
     def card(self) -> ModelCard:
         return ModelCard("recorded_depth", weights=self.path)
 
+    @property
+    def names_videos(self) -> bool:
+        """Whether `path` says of which video it speaks: a single file has no name."""
+        return Path(self.path).is_dir()
+
     def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
         """See protocols.DepthEstimator; frames without a record are unknown everywhere.
 

@@ -55,6 +55,11 @@ class RecordedBoxes:
         note = self._objects.note if self._objects else ""
         return ModelCard("recorded_boxes", weights=self.path, note=note)
 
+    @property
+    def names_videos(self) -> bool:
+        """Whether the file says of which video it speaks; after `setup`."""
+        return self._objects is not None and self._objects.names_videos
+
     def frames_named(self, frames: Frames) -> Sequence[int]:
         """See protocols.GivenBoxes. Raises ModelFailed when the file does not fit the clip."""
         recorded = self._of(frames)
@@ -128,6 +133,11 @@ class RecordedMasks:
     def card(self) -> ModelCard:
         note = self._objects.note if self._objects else ""
         return ModelCard("recorded_masks", weights=self.path, note=note)
+
+    @property
+    def names_videos(self) -> bool:
+        """Whether the file says of which video it speaks; after `setup`."""
+        return self._objects is not None and self._objects.names_videos
 
     def session(self, frames: Frames) -> RecordedSession:
         """See protocols.MaskPropagator. Raises ModelFailed when the file does not fit the clip."""

@@ -56,6 +56,11 @@ class RecordedObjects:
             file = read_json(self.path, crowd=self.crowd)
             self._videos, self.note = file.videos, file.note
 
+    @property
+    def names_videos(self) -> bool:
+        """Whether it says of which video it speaks."""
+        return self._dataset is not None or not any(video.is_unnamed for video in self._videos)
+
     def of(self, frames: Frames) -> ClipObjects:
         """The recorded objects of a clip, read once. Raises ModelFailed when there are none."""
         key = ("recorded_objects", self.path, self.fps, self.first_number, self.crowd)

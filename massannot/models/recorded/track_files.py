@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -63,6 +64,11 @@ class RecordedTracks:
 
     def card(self) -> ModelCard:
         return ModelCard("recorded_tracks", weights=self.path)
+
+    @property
+    def names_videos(self) -> bool:
+        """Whether `path` says of which video it speaks: a single file has no name."""
+        return Path(self.path).is_dir()
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
         """See protocols.PointTracker. Raises ModelFailed when the file does not fit the clip."""
