@@ -136,8 +136,8 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
 def _refuse_unnamed_answers(spec: RunSpec, n_videos: int) -> None:
     """Raises UsageError for a file that names no video, which every one of several would take."""
     for job, answerer in spec.models.items() if n_videos > 1 else ():
-        if answerer.kind != "file":
-            continue
+        if answerer.kind != "file" or not Path(answerer.name).is_file():
+            continue  # a folder names videos by its entries; a missing file is the workers' to find
         answers = model(spec, job)
         answers.setup(device="cpu")
         if not answers.names_videos:

@@ -17,13 +17,17 @@ from PIL import Image
 from massannot.clip import Clip, Frames
 from massannot.errors import MassannotWarning, ModelFailed, UsageError
 from massannot.geometry import rle
+from massannot.jobs.plan import videos_of
 from massannot.models.recorded.camera_files import RecordedCameras
 from massannot.models.recorded.depth_files import RecordedDepth
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
 from massannot.models.recorded.track_files import RecordedTracks
+from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
+from massannot.viewers.summary import Facts, as_text
 from tests.drawn_world import RED, DrawnMasks, Thing, World, clip_of, line
+from tests.faults.tiny_run import write_videos
 
 T, WIDTH, HEIGHT = 10, 96, 64
 X0 = [10 + 3 * t for t in range(T)]
@@ -434,6 +438,39 @@ def test_numbers_that_jump_tell_no_order(tmp_path: Path) -> None:
     content["images"][9]["file_name"] = "ball/00020.jpg"
     with pytest.raises(ModelFailed, match="numbers of its frames jump, 8 to 20"):
         annotated(tmp_path, content)
+
+
+def test_a_later_clip_with_as_many_frames_is_not_told_by_order(tmp_path: Path) -> None:
+    frames = frames_at([1 + t / 10 for t in range(T)])
+    with pytest.raises(ModelFailed, match=r"begins 1\.000 s after its video"):
+        annotated(tmp_path, coco(), frames=frames)
+
+
+def test_a_file_that_names_no_video_is_refused_for_several(tmp_path: Path) -> None:
+    content = renamed(coco(), "{t:05d}.jpg")
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    (tmp_path / "c.json").write_text(json.dumps({"intrinsics": MATRIX.tolist()}))
+    write_videos(tmp_path / "films", 2)
+    files = {"masks": str(tmp_path / "b.json")}
+    spec = run_spec(
+        [str(tmp_path / "films")], ["box"], flags=ModelFlags(profile="none", files=files)
+    )
+    with pytest.raises(
+        UsageError, match=r"b\.json: names no video, and there are 2; expected names"
+    ):
+        videos_of(spec)
+    one_camera = {"cameras": str(tmp_path / "c.json")}
+    flags = ModelFlags(profile="none", files=one_camera)
+    spec = run_spec([str(tmp_path / "films")], ["box"], flags=flags)
+    assert len(videos_of(spec)) == 2
+
+
+def test_the_summary_says_what_was_given_and_which_limit_left_boxes_out() -> None:
+    known = Facts(1, 10, (), {}, {}, 1, 0, 0, None, 0, 0, {}, {"used": 9, "empty_mask": 1},
+                  {"over_phrase_limit": 50})  # fmt: skip
+    text = as_text(known, out=Path("out"), models=(), notes=(), looks=())
+    assert "given boxes in these frames: 1 empty_mask, 9 used" in text
+    assert "LIMITS: boxes without an entity: 50 beyond detect_phrases.max_per_phrase" in text
 
 
 def test_keys_that_nobody_reads_are_counted(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 A row is found by `pts` where the file has them (exact), else by `fps` or `t_s` (nearest, at most
 half a frame away, and for one frame only), else by order, when the file has as many rows as the
-clip has frames and their numbers do not jump. Any other row is refused: an answer for the wrong
-frame looks right.
+clip has frames, the clip begins its video and the numbers do not jump. Any other row is refused: an
+answer for the wrong frame looks right.
 
 One of our own datasets is read as every reader reads it: a table in its present version, from disk
 or from a bucket, and of a run that is not over only the shards that are finished.
@@ -157,6 +157,12 @@ def rows_for(frames: Frames, times: RowTimes, *, where: str) -> Rows:
         rows = _equal(np.asarray(times.pts, np.int64), frames.pts)
     elif times.t_s is not None or times.fps:
         rows = _nearest(_seconds(times, where=where), frames.t_s)
+    elif n_rows == len(frames) and not _begins_the_video(frames):
+        raise ModelFailed(
+            f"{where}: the clip of {frames.source_id} begins {frames.t_s[0]:.3f} s after its "
+            "video, so that the order of rows does not tell which frames they are: give pts, t_s "
+            "or fps in the file"
+        )
     elif n_rows == len(frames) and _is_regular(times.numbers):
         return np.arange(n_rows)
     elif n_rows == len(frames):
@@ -229,6 +235,11 @@ def _seconds(times: RowTimes, *, where: str) -> NDArray[np.float64]:
         return np.arange(times.n_rows) / times.fps
     counted = from_zero(times.numbers, first_number=times.first_number, where=where)
     return np.asarray(counted) / times.fps
+
+
+def _begins_the_video(frames: Frames) -> bool:
+    step = float(np.median(np.diff(frames.t_s))) if len(frames) > 1 else _ONE_FRAME_S
+    return bool(frames.t_s[0] < step)
 
 
 def _is_regular(numbers: Sequence[int] | None) -> bool:
