@@ -12,7 +12,7 @@ were given themselves only those frames are kept of which something is known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
 from massannot.models.protocols import Bool, GivenMasks, MaskSession
 
-_AT_ONCE = 16
+_AT_ONCE = 64
 """Objects propagated together: of given things there is no limit, and each mask is a picture."""
 _LONGEST_PART = 32
 """Frames after which objects that have come to their end leave the pass backwards."""
@@ -46,20 +46,26 @@ class GivenFollowing:
         self._ways: dict[int, tuple[int, EntityTrack]] = {}
         """Objects whose way back is to be gone, their frame, and their thing."""
 
-    def go_to(self, key: int) -> None:
-        """Propagate every thing to frame `key`, that one included. Raises BadModelOutput."""
+    def go_to(self, key: int, numbers: Collection[int | None] = ()) -> None:
+        """Propagate every thing to frame `key`, that one included, but for things of `numbers`:
+        they have boxes there. Raises BadModelOutput."""
         first, self._done = self._done + 1, key
+        renewed = {id(self._by_number[n]) for n in numbers if n in self._by_number}
         live = {t.object_id: t for t in self._tracks if t.object_id is not None}
-        if key < first:
-            return
-        for track in live.values():
-            track.region = None
-        for part in _parts(sorted(live)):
-            for masks in propagated(self._session, self._frames, first, key + 1, objects=part):
+        for end, is_renewed in ((key, True), (key + 1, False)):
+            tracks = {k: t for k, t in live.items() if (id(t) in renewed) == is_renewed}
+            if end > first:
+                self._propagate(tracks, first, end)
+
+    def _propagate(self, tracks: Mapping[int, EntityTrack], first: int, end: int) -> None:
+        numbered = {id(track) for track in self._by_number.values()}
+        for part in _parts(sorted(tracks)):
+            for masks in propagated(self._session, self._frames, first, end, objects=part):
                 for object_id, mask, score in zip(masks.objects.tolist(), masks.masks, masks.score):
-                    self._keep(live[object_id], object_id, masks.frame, mask, score)
-                    if masks.frame == key:
-                        live[object_id].region = Region.of(mask)
+                    track = tracks[object_id]
+                    self._keep(track, object_id, masks.frame, mask, score)
+                    if id(track) not in numbered:  # others are not matched by place
+                        track.region = Region.of(mask)
 
     def decide(self, key: int, boxes: Sequence[DetectedBox], numbers: Sequence[int | None]) -> None:
         """Give each box of frame `key` a thing. `numbers`: of the things, None: not followed."""
@@ -129,7 +135,10 @@ class GivenFollowing:
         if number is None:
             self.reasons[sighting.detection] = "empty_mask"
         elif number in self._by_number:
-            self._by_number[number].sightings.append(sighting)
+            track, key = self._by_number[number], sighting.frame
+            track.sightings.append(sighting)
+            if track.object_id is not None:
+                self._propagate({track.object_id: track}, key, key + 1)
         else:
             self._by_number[number] = EntityTrack(sightings=[sighting], starts=[])
             self._tracks.append(self._by_number[number])

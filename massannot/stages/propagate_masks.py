@@ -67,7 +67,7 @@ class PropagateMasks(IdentityOptions, Stage):
         """The boxes were given: all of them are kept."""
         following = GivenFollowing(clip.frames, session, options=self)
         for key, boxes, numbers in _undecided(clip):
-            following.go_to(key)
+            following.go_to(key, numbers)
             following.decide(key, boxes, numbers)
         following.go_to(len(clip) - 1)
         things = following.finished(patience=self.backward_patience)

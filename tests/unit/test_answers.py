@@ -268,6 +268,9 @@ def test_a_box_beside_no_mask_is_not_the_mask(tmp_path: Path, mask: Any) -> None
         ("absent", "occluded") if mask == "empty" else (None, None)
     )
     assert clip.table("detections")["rejected"].to_pylist() == [None] * T
+    model = RecordedMasks(str(tmp_path / "b.json"))
+    model.setup(device="cpu")
+    assert ("; 2 masks are empty" in model.card().note) == (mask == "empty")
 
 
 def test_sixty_things_are_sixty(tmp_path: Path) -> None:

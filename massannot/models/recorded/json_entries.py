@@ -127,9 +127,10 @@ def referred(entry: Entry, key: str, known: Mapping[Id, Any], *, where: str, wha
 def size_of(entry: Entry, *, where: str) -> tuple[int, int]:
     """(width, height). Raises UsageError."""
     width, height = (required(entry, key, where=where) for key in ("width", "height"))
-    if not all(type(side) is int and side > 0 for side in (width, height)):
-        raise UsageError(f"{where}: width {width!r}, height {height!r}, expected positive pixels")
-    return width, height
+    for side in (width, height):
+        if number_of(side, where=where, name="width or height") < 1 or side % 1:
+            raise UsageError(f"{where}: width {width!r}, height {height!r}, expected whole pixels")
+    return int(width), int(height)
 
 
 def number_of(value: Any, *, where: str, name: str) -> float:

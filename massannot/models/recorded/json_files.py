@@ -88,6 +88,7 @@ class _Reading:
         self._n_annotations = 0
         self._largest_corner = 0.0
         self._n_beyond = 0
+        self._n_empty = 0
         self._categories = {
             key: str(required(entry, "name", where=f"{lists.path}: category {key!r}"))
             for key, entry in lists.by_id("categories").items()
@@ -111,6 +112,7 @@ class _Reading:
             )
         note = f"{self._n_annotations} annotations read, {n_used} used"
         note += f", left out: {', '.join(parts)}" if parts else ""
+        note += f"; {self._n_empty} masks are empty" if self._n_empty else ""
         note += f"; {self._n_beyond} boxes reach beyond the picture" if self._n_beyond else ""
         unread = [f"{key} ({n})" for key, n in sorted(self._lists.unread.items())]
         return note + (f"; keys that nobody reads: {', '.join(unread)}" if unread else "")
@@ -299,6 +301,7 @@ class _Reading:
         if box is not None or own is not None:
             thing.boxes[row] = box or tuple(map(float, own or ()))  # type: ignore[assignment]
         if counts is not None and own is None:
+            self._n_empty += 1
             thing.beliefs[row] = float(box is not None)  # hidden where a box says that it is there
 
     def _box(self, value: Any, size: tuple[int, int], where: str) -> Box | None:
