@@ -32,11 +32,11 @@ from massannot.geometry.conformal import (
 )
 from massannot.stages._evidence import (
     PositionEvidence,
-    Tables,
     motion_evidence,
     position_evidence,
     quality_features,
 )
+from massannot.stages._track_arrays import Tables
 from massannot.stages.state_intervals import calibrated_errors
 from massannot.tables._spec import INTERVAL_LEVELS
 

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any
 
 from massannot.errors import UsageError
@@ -87,16 +88,18 @@ def from_json(text: str, *, where: str) -> Calibration:
             truth=content["truth"],
             n_clips=int(content["n_clips"]),
             position=PositionCalibration(
-                **{**position, **{n: _scale(position[n]) for n in ("along", "across")}}
+                **{
+                    **position,
+                    **{n: _scale(position[n]) for n in ("along", "across")},
+                    "factors": _factors(position["factors"]),
+                }
             ),
             motion=MotionCalibration(
                 **{
                     **motion,
                     **{n: _scale(motion[n]) for n in ("vector", "length", "path")},
-                    **{
-                        n: {level: tuple(bounds) for level, bounds in motion[n].items()}
-                        for n in ("length_bounds", "path_bounds")
-                    },
+                    **{n: _bounds(motion[n]) for n in ("length_bounds", "path_bounds")},
+                    "factors": _factors(motion["factors"]),
                 }
             ),
             quality=Logistic(_scale(content["quality"]["score"])),
@@ -108,15 +111,29 @@ def from_json(text: str, *, where: str) -> Calibration:
         ) from error
 
 
+def _factors(values: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        axis: {level: inf if f is None else float(f) for level, f in levels.items()}
+        for axis, levels in values.items()
+    }
+
+
+def _bounds(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {
+        level: (-inf if low is None else float(low), inf if high is None else float(high))
+        for level, (low, high) in values.items()
+    }
+
+
 def _scale(values: Mapping[str, Any]) -> LogScale:
     tuples = {n: tuple(map(float, v)) for n, v in values.items() if n != "intercept"}
     return LogScale(intercept=float(values["intercept"]), **tuples)
 
 
 def _rounded(value: Any) -> Any:
-    """Six digits, which is more than the clips can tell."""
+    """Six digits, which is more than the clips can tell; null: too few clips for that bound."""
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return float(f"{value:.6g}") if isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

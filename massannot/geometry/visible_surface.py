@@ -149,12 +149,13 @@ def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
     centroid = points.mean(axis=0)
     around = margin * np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
     neighbours = np.clip(points + around[:, None], 0.5, np.array(picture_size) - 0.5)
-    inner = _inside(outline, neighbours.reshape(-1, 2), picture_size).reshape(4, -1).all(axis=0)
+    around_inside = _inside(outline, neighbours.reshape(-1, 2), picture_size)
+    inner = np.asarray(around_inside.reshape(4, -1).all(axis=0))
     inwards = centroid - points
     distance = np.linalg.norm(inwards, axis=1, keepdims=True)
     step_in = np.minimum(margin / np.maximum(distance, 1e-9), 1.0) * inwards
     read_at = np.where(inner[:, None], points, points + step_in)
-    usable = inner | _inside(outline, read_at, picture_size)
+    usable = np.flatnonzero(inner | _inside(outline, read_at, picture_size))
     return _Samples(points[usable], read_at[usable], centroid)
 
 
@@ -165,7 +166,7 @@ def _inside(outline: Outline, points: F64, picture_size: tuple[int, int]) -> Boo
 
 def _median_surface(xyz: F64) -> tuple[float, float, float, float, float, float]:
     """Centre, spread, relative spread of z, share of samples with depth."""
-    known: Bool = np.isfinite(xyz[:, 2])
+    known = np.isfinite(xyz[:, 2])
     share = float(known.mean()) if len(xyz) else 0.0
     used = xyz[known]
     if len(used) < MIN_SAMPLES:

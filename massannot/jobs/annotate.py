@@ -270,7 +270,8 @@ def _model_lines(weights: Sequence[LoadedWeights]) -> list[str]:
         source = f" {card.weights}" if card.weights else ""
         commit = f" @ {card.revision[:8]}" if card.revision and card.weights else ""
         license = f" ({card.license})" if card.license else ""
-        lines.append(f"{card.name}{source}{commit}{license}")
+        note = f": {card.note}" if card.note else ""
+        lines.append(f"{card.name}{source}{commit}{license}{note}")
     return list(dict.fromkeys(lines))
 
 

@@ -8,16 +8,14 @@ without running a model. Unknown features are NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot.geometry.background_fit import masked_median
 from massannot.geometry.camera import inverse
 from massannot.geometry.motion import jitter
-from massannot.stages._track_arrays import lists, numbers, words
+from massannot.stages._track_arrays import Tables, camera_arrays, lists, numbers, words
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -58,14 +56,6 @@ MOTION_FEATURES = (
     "log_roughness",
 )
 """Names in the order of the columns of `features`."""
-
-
-class Tables(Protocol):
-    """A clip, in work or read back."""
-
-    def table(self, name: str) -> pa.Table:
-        """The clip's rows of a table."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +247,7 @@ def motion_evidence(
     own = errors.own_cov(positions)
     own_a, own_b = own[a], own[b]
     in_world = words(motions, "reference", "world")
-    turn = inverse(_poses(clip))[:, :3, :3]
+    turn = inverse(camera_arrays(clip)[1])[:, :3, :3]
     for rows, frame in ((own_a, first), (own_b, last)):
         turned = turn[frame] @ rows @ turn[frame].transpose(0, 2, 1)
         rows[in_world] = turned[in_world]
@@ -387,8 +377,3 @@ def _gaps(measured: Bool, t_s: F64) -> F64:
             nearest = np.abs(t_s[:, None] - t_s[at][None]).min(axis=1)
             result[start : start + n_frames] = nearest
     return result
-
-
-def _poses(clip: Tables) -> F64:
-    flat = clip.table("cameras")["cam_from_world"].combine_chunks().flatten()
-    return np.asarray(flat.to_numpy(zero_copy_only=False), np.float64).reshape(-1, 4, 4)

@@ -28,13 +28,12 @@ from massannot.stages._evidence import (
     MotionEvidence,
     PositionErrors,
     PositionEvidence,
-    Tables,
     motion_evidence,
     position_evidence,
     quality_features,
 )
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import numbers
+from massannot.stages._track_arrays import Tables, numbers
 from massannot.tables._spec import FLOAT32, INTERVAL_LEVELS, STRING, list_of
 
 F64 = NDArray[np.float64]
