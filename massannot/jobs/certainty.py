@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
+from massannot.dataset import record as run_record
 from massannot.dataset.reading import open_dataset
 from massannot.dataset.record import RunRecord
 from massannot.errors import UsageError
@@ -59,11 +60,7 @@ def calibration_of(
     and for too few clips.
     """
     dataset = open_dataset(out)
-    if dataset.record is None:
-        raise UsageError(
-            f"{out}: has no record of a run, so nobody can say whose calibration it is"
-        )
-    key = key_of_record(dataset.record)
+    key = key_of_record(run_record.required(dataset.layout))
     known = truth_at(truth)
     clips = []
     for clip in true_clips(dataset, known, limit=limit):
@@ -71,7 +68,8 @@ def calibration_of(
         progress(str(clip.tables.table("clips")["uri"][0].as_py()))
     if not clips:
         raise UsageError(
-            f"--truth {truth}: none of the {len(dataset.clip_ids)} clips of {out} is in it ({known.text})"
+            f"--truth {truth}: none of the {len(dataset.clip_ids)} clips of {out} is in it "
+            f"({known.text})"
         )
     calibration = calibrate(clips, name=name, key=key, truth=known.text)
     return Made(calibration, crossed_coverage(clips))
