@@ -16,19 +16,22 @@ import pyarrow as pa
 from massannot import tables
 from massannot.clip import Clip
 from massannot.entities.track import EntityTrack
+from massannot.geometry.presence import HIDDEN, LEFT, LOST, SEEN, MaskPath, presence_of_all
 
-_OCCLUDED_SCORE = 0.5
-"""An empty mask with at least this belief is hidden, with less it is absent."""
+_STATES = {SEEN: "visible", HIDDEN: "occluded", LEFT: "absent", LOST: "absent"}
 
 
-def with_entities(clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str]) -> Clip:
-    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity."""
+def with_entities(
+    clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str], origin: str
+) -> Clip:
+    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity. `origin` of
+    the masks: given or propagated."""
     numbered = sorted(tracks, key=_order)
     entity_of = {s.detection: n for n, track in enumerate(numbered) for s in track.sightings}
     entities = [_entity_row(clip.clip_id, n, track) for n, track in enumerate(numbered)]
     spec = tables.spec("entities")
     clip = clip.with_table("entities", spec.from_rows(entities) if entities else spec.empty())
-    clip = clip.with_table("masks", _masks_table(clip, numbered))
+    clip = clip.with_table("masks", _masks_table(clip, numbered, origin))
     clip = clip.with_table("detections", _decided(clip.table("detections"), entity_of, reasons))
     return clip.with_table("phrases", _counted(clip.table("phrases"), numbered))
 
@@ -51,14 +54,20 @@ def _entity_row(clip_id: str, number: int, track: EntityTrack) -> dict[str, Any]
     }
 
 
-def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
+def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.Table:
     rows = [
         (number, frame, track.masks[frame])
         for number, track in enumerate(tracks)
         for frame in sorted(track.masks)
     ]
     masks = [mask for _, _, mask in rows]
+    presences = presence_of_all(
+        {number: _path(track, len(clip)) for number, track in enumerate(tracks)},
+        height=clip.frames.source_height,
+        width=clip.frames.source_width,
+    )
     no_box = (np.nan,) * 4
+    first_seen = [track.visible_frames[0] for track in tracks]
     boxes = np.array([mask.box_xyxy or no_box for mask in masks], np.float64).reshape(-1, 4)
     return tables.spec("masks").from_columns(
         {
@@ -71,15 +80,24 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
             "area": [mask.area for mask in masks],
             **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             "score": [mask.score for mask in masks],
-            "state": [_state(mask.area, mask.score) for mask in masks],
+            "state": [
+                _STATES[presences[number][frame]] if frame >= first_seen[number] else "absent"
+                for number, frame, _ in rows
+            ],
+            "origin": [origin] * len(rows),
         }
     )
 
 
-def _state(area: int, score: float) -> str:
-    if area:
-        return "visible"
-    return "occluded" if score >= _OCCLUDED_SCORE else "absent"
+def _path(track: EntityTrack, n_frames: int) -> MaskPath:
+    counts: list[str | None] = [None] * n_frames
+    box = np.full((n_frames, 4), np.nan)
+    area, score = np.zeros(n_frames), np.zeros(n_frames)
+    for frame, mask in track.masks.items():
+        area[frame], score[frame] = mask.area, mask.score
+        if mask.box_xyxy is not None:
+            counts[frame], box[frame] = mask.counts, mask.box_xyxy
+    return MaskPath(counts, box, area, score)
 
 
 def _decided(

@@ -1,0 +1,47 @@
+"""The presence of an entity in every frame, read from a clip's tables; see geometry/presence.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from massannot.clip import Clip
+from massannot.geometry.presence import MaskPath, States, presence_of_all
+from massannot.stages._track_arrays import numbers
+
+
+def presence(clip: Clip, entity: int) -> States:
+    """(T,) for each frame of `clip`, from its masks and, where it has depth that can be compared
+    between frames, from depth:
+
+    seen: it has a mask; hidden: something is in front of it; left: it is outside of the picture;
+    lost: it has no mask, and none of these is known.
+    """
+    return presences(clip)[entity]
+
+
+def presences(clip: Clip) -> dict[int, States]:
+    """The `presence` of every entity of a clip, by entity."""
+    depth = clip.depth.values if clip.depth is not None and clip.depth.kind != "affine" else None
+    height, width = clip.frames.source_height, clip.frames.source_width
+    return presence_of_all(mask_paths(clip), height=height, width=width, depth=depth)
+
+
+def mask_paths(clip: Clip) -> dict[int, MaskPath]:
+    """The masks of every entity of a clip, by entity."""
+    masks, n_frames = clip.table("masks"), len(clip)
+    entities = numbers(clip.table("entities"), "entity").astype(np.int64)
+    return {int(e): _path(masks, int(e), n_frames) for e in entities}
+
+
+def _path(masks: pa.Table, entity: int, n_frames: int) -> MaskPath:
+    mine = masks.filter(pa.array(numbers(masks, "entity") == entity))
+    frame = numbers(mine, "frame").astype(np.int64)
+    area, score = np.zeros(n_frames), np.zeros(n_frames)
+    box = np.full((n_frames, 4), np.nan)
+    area[frame], score[frame] = numbers(mine, "area"), numbers(mine, "score")
+    box[frame] = np.stack([numbers(mine, name) for name in ("x0", "y0", "x1", "y1")], axis=-1)
+    counts: list[str | None] = [None] * n_frames
+    for index, text in zip(frame.tolist(), mine["counts"].to_pylist(), strict=True):
+        counts[index] = text if area[index] else None
+    return MaskPath(counts, box, area, score)
