@@ -150,12 +150,14 @@ def clip_with(
     pose = np.eye(4).ravel().tolist()
     cameras = [{**id_, "frame": t, "cam_from_world": pose, **camera, **origin} for t in range(n)]
     for name, items in (
+        ("masks", []),
         ("clips", [of_clip]),
         ("entities", [entity]),
         ("positions", rows),
         ("cameras", cameras),
     ):
-        clip = clip.with_table(name, tables.spec(name).from_rows(items))
+        spec = tables.spec(name)
+        clip = clip.with_table(name, spec.from_rows(items) if items else spec.empty())
     return clip
 
 
