@@ -91,9 +91,11 @@ class FindFlights(Stage):
             t0_s, t1_s = float(t_s[flight.frames[0]]), float(t_s[flight.frames[-1]])
             half = flight.length_half(errors=self.errors, range_rel_sd=path.shared_rel_sd)
             rule = self._rule(path, t1_s - t0_s, half, scale_type)
+            fits = abs(flight.length - GRAVITY) <= half
+            if rule == "length" and not fits and not path.calibrated:
+                rule = "uncalibrated"
             verdict = "cannot tell"
             if rule == "length":
-                fits = abs(flight.length - GRAVITY) <= half
                 verdict = "consistent with gravity" if fits else "not gravity"
             axes = path.world_from_fixed[:3, :3] @ flight.acceleration
             yield {
@@ -134,6 +136,9 @@ class _Path:
     """Relative standard deviation along the ray that each frame has for itself; 0: not known."""
     shared_rel_sd: float
     """That which all frames share; 0: not known."""
+    calibrated: bool
+    """Whether the two come from clips whose truth is known; else they are lower bounds, by which
+    nothing is denied."""
 
 
 _LEAST_BODY_FRAMES = 5
@@ -155,6 +160,7 @@ class _Courses:
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
     shared_rel_sd: F64
     """(E,) that which all frames share; 0: not known."""
+    calibrated: bool
 
     @classmethod
     def of(cls, clip: Clip) -> _Courses:
@@ -169,9 +175,10 @@ class _Courses:
         shared = [numbers(table, "range_rel_sd") for table in (entities, clip.table("clips"))]
         sd = np.sqrt(np.nan_to_num(shared[0]) ** 2 + np.nan_to_num(shared[1]) ** 2)
         own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
+        calibrated = bool(words(measured, "interval_basis", "calibrated").all())
         known = [row[np.isfinite(row)] for row in own]
         own_sd = [float(np.median(row)) if len(row) else 0.0 for row in known]
-        return cls(entity, surface, body, camera_arrays(clip)[1], np.array(own_sd), sd)
+        return cls(entity, surface, body, camera_arrays(clip)[1], np.array(own_sd), sd, calibrated)
 
     def path(self, entity: int) -> _Path:
         """Of one entity. Unusual: the camera that stands still is that of the middle frame with a
@@ -183,7 +190,7 @@ class _Courses:
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
         xyz = apply(middle, apply(inverse(self.cam_from_world), in_camera))
         errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
-        return _Path(xyz, bool(of_body), inverse(middle), *errors)
+        return _Path(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
 
 
 def _dense(
