@@ -168,6 +168,8 @@ class DepthMaps:
     """(T,) factor already applied to each frame's z, None: none was fitted."""
     shift: npt.NDArray[np.float32] | None = None
     """(T,) offset added after the factor."""
+    max_depth: float | None = None
+    """The farthest that the model can answer, before factor and offset; None: not known."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.dtype != np.float32:

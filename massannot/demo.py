@@ -42,11 +42,11 @@ def run(out: Path, *, seed: int = SEED, truth: bool = False, as_json: bool = Fal
     spec = _spec(scenes, seed, prompts_of(scene), truth=truth)
     annotated = out / "annotated"
     outcome = annotate.run(spec, annotated, ExecutorSettings(), RunOptions(max_failed=0.0))
-    rows = []
+    rows: tuple[dataset_scores.Row, ...] = ()
     if outcome.code == DONE:
-        rows = dataset_scores.evaluate(open_dataset(annotated), SceneLibrary(scenes))
+        rows = dataset_scores.evaluate(open_dataset(annotated), SceneLibrary(scenes)).scores
     if as_json:
-        found = {**outcome.as_json, "scores": dataset_scores.as_json(rows)}
+        found = {**outcome.as_json, "scores": dataset_scores.scores_as_json(rows)}
         if not truth:
             found["accuracy"] = json.loads(shipped_accuracy.read().to_json())
         print(json.dumps(found, indent=2))
@@ -77,10 +77,10 @@ def _spec(scenes: Path, seed: int, phrases: tuple[str, ...], *, truth: bool) -> 
     )
 
 
-def _print_scores(rows: list[dataset_scores.Row], *, seed: int) -> None:
+def _print_scores(rows: tuple[dataset_scores.Row, ...], *, seed: int) -> None:
     held = "never seen in training" if seed in HELD_OUT_SEEDS else "perhaps seen in training"
     print(f"\nagainst the exact truth of scene {seed}, {held} (one clip: no intervals)\n")
-    print(dataset_scores.as_text(rows))
+    print(dataset_scores.scores_as_text(rows))
 
 
 def _say(text: str) -> None:

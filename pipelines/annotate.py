@@ -13,6 +13,7 @@ from massannot.stages.propagate_masks import PropagateMasks
 from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
+from massannot.stages.state_intervals import StateIntervals
 from massannot.stages.store_depth import StoreDepth
 from massannot.stages.summarize_clip import SummarizeClip
 from massannot.stages.track_points import TrackPoints
@@ -35,4 +36,5 @@ def pipeline(spec: RunSpec) -> Pipeline:
         LocateEntities(),
         MeasureMotions(),
         ScoreQuality(),
+        StateIntervals(),
     )

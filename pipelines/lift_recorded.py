@@ -12,6 +12,7 @@ from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
 from massannot.stages.split_segments import SplitSegments
+from massannot.stages.state_intervals import StateIntervals
 from massannot.stages.summarize_clip import SummarizeClip
 from massannot.stages.track_points import TrackPoints
 
@@ -30,4 +31,5 @@ def pipeline(spec: RunSpec) -> Pipeline:
         SummarizeClip(),
         LocateEntities(),
         MeasureMotions(),
+        StateIntervals(),
     )

@@ -243,4 +243,10 @@ ARCHITECTURES = {
     "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf": Architecture(
         _depth_large(20), depth_anything_processor
     ),
+    "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf": Architecture(
+        _depth_small(80), depth_anything_processor
+    ),
+    "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf": Architecture(
+        _depth_large(80), depth_anything_processor
+    ),
 }

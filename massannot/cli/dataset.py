@@ -44,6 +44,13 @@ def publish(
         str | None, typer.Option(help="The dataset's own licence; default: the weights' strictest.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Files written at once.", min=1)] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="State intervals and quality anew with a file of `massannot calibrate`; no model "
+            "runs."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,15 +59,23 @@ def publish(
 
     \b
     massannot publish out dataset
+    massannot publish out dataset --calibration mine.json
     massannot publish s3://bucket/out s3://bucket/dataset --license cc-by-4.0
     """
     from massannot.dataset import publish as publishing
+    from massannot.dataset import record as run_record
+    from massannot.dataset.layout import Layout
     from massannot.storage.path import place
 
     def each(file: publishing.PublishedFile) -> None:
         if not quiet:
             print(f"{file.name}: {file.rows} rows", file=sys.stderr)
 
+    restate = None
+    if calibration is not None:
+        from massannot.jobs.certainty import Restated
+
+        restate = Restated.of(calibration, run_record.required(Layout(place(out))))
     done = publishing.publish(
         place(out),
         place(dest),
@@ -69,6 +84,7 @@ def publish(
         license=license,
         workers=workers,
         each=each,
+        restate=restate,
     )
     if as_json:
         files = [{"name": file.name, "rows": file.rows} for file in done.files]

@@ -98,8 +98,9 @@ class RecipeOptions:
     profile: Annotated[
         str,
         typer.Option(
-            help="Which models: embedded, small, mass, permissive-relative; none: files and "
-            "oracles only; auto: small. See `massannot models list`."
+            help="Which models: embedded, small, mass, small-outdoor, mass-outdoor, "
+            "permissive-relative; none: files and oracles only; auto: small. See `massannot "
+            "models list`."
         ),
     ] = "auto"
     recipe: Annotated[
@@ -165,6 +166,13 @@ class RecipeOptions:
         list[str],
         typer.Option(help="JOB=HUB_ID[@REVISION] or JOB=FOLDER: other weights for a job."),
     ] = field(default_factory=list)
+    calibration: Annotated[
+        str,
+        typer.Option(
+            help="What makes intervals of evidence: a file of `massannot calibrate`; auto: the "
+            "shipped one for these very models and options, else none; none."
+        ),
+    ] = "auto"
 
     def flags(self, *, absolute: bool = False) -> ModelFlags:
         """The flags about models. `absolute`: local paths hold from any working folder.
@@ -212,6 +220,7 @@ class RecipeOptions:
             sampling=self.sampling(),
             grid_size=self.grid_size,
             depth_maps=depth_maps,
+            calibration=_calibration(self.calibration),
             **fields,
         )
 
@@ -380,6 +389,10 @@ def _option(text: str) -> tuple[str, str]:
     if not (stage and dot and option):
         raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
     return name, value
+
+
+def _calibration(text: str) -> str:
+    return text if text in ("auto", "none") else os.path.abspath(text)
 
 
 def _absolute_file(name: str) -> str:

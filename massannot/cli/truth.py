@@ -61,22 +61,86 @@ def evaluate(
     truth: Annotated[Path, typer.Option(help="Folder written by `massannot scenes render`.")],
     limit: Annotated[int | None, typer.Option(help="Only the first N clips.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw stated against observed shares into this .svg.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a dataset against the exact truth: every number with its interval and a baseline.
 
+    How often stated intervals hold the truth stands below the scores; by subgroup in --json.
+
     \b
     massannot evaluate out --truth scenes --json > scores.json
+    massannot evaluate out --truth scenes --picture reliability.svg
     """
     from massannot.dataset.reading import open_dataset
-    from massannot.evaluate import dataset_scores
+    from massannot.evaluate import dataset_scores, reliability_picture
     from massannot.scenes.scene_record import SceneLibrary
 
-    rows = dataset_scores.evaluate(open_dataset(out), SceneLibrary(truth), seed=seed, limit=limit)
+    if picture is not None and picture.suffix != ".svg":
+        raise UsageError(f"--picture {picture}: expected a name that ends in .svg")
+    library = SceneLibrary(truth)
+    done = dataset_scores.evaluate(open_dataset(out), library, seed=seed, limit=limit)
+    if picture is not None:
+        reliability_picture.write(picture, done)
+        print(f"wrote {picture}", file=sys.stderr)
     if as_json:
-        print_json(dataset_scores.as_json(rows))
+        print_json(dataset_scores.as_json(done))
     else:
-        print(dataset_scores.as_text(rows))
+        print(dataset_scores.as_text(done))
+
+
+@app.command()
+def calibrate(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset whose videos have a truth.")],
+    truth: Annotated[
+        Path,
+        typer.Option(
+            help="The truth: a folder of `massannot scenes render`, TAPVid-3D's npz files, or a "
+            "dataset with true positions."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The calibration: a .json file.")],
+    name: Annotated[str | None, typer.Option(help="Its name; else the file's.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N clips.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from clips whose truth you have how large errors are: intervals then hold it as often
+    as they say.
+
+    Hundreds of clips like those that you will annotate, with the same models and options. Use it
+    with `annotate --calibration FILE`, or for a finished dataset with `publish --calibration FILE`.
+
+    \b
+    massannot calibrate out --truth scenes -o mine.json
+    massannot annotate more/ -p ball -o more-out --calibration mine.json
+    massannot publish out dataset --calibration mine.json
+    """
+    from massannot.jobs.certainty import calibration_of
+    from massannot.storage.durable import write_over
+
+    if output.suffix != ".json":
+        raise UsageError(f"-o {output}: expected a name that ends in .json")
+    made = calibration_of(
+        out,
+        truth,
+        name=name or output.stem,
+        limit=limit,
+        progress=lambda uri: print(uri, file=sys.stderr),
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_over(output, made.calibration.to_json().encode())
+    if as_json:
+        print_json(
+            {
+                "calibration": str(output),
+                "n_clips": made.calibration.n_clips,
+                "crossed": made.crossed,
+            }
+        )
+    else:
+        print(f"{made.as_text()}\n\nwrote {output}")
 
 
 @app.command()

@@ -225,7 +225,7 @@ def _models(weights: Sequence[run_record.LoadedWeights]) -> str:
         return "No model with weights took part.\n"
     named = _lines(
         f"* {w.name}: {w.weights} {w.revision}, sha256 {w.sha256[:16]}, "
-        f"licence {w.license or 'not stated'}"
+        f"licence {w.license or 'not stated'}" + (f"; {w.note}" if w.note else "")
         for w in with_weights
     )
     strictest = strictest_license(with_weights)

@@ -16,6 +16,8 @@ from massannot.clip import Clip, DepthMaps
 from massannot.dataset.layout import Layout
 from massannot.storage import durable
 
+OPTIONAL = ("scale", "shift", "max_depth")
+
 
 def depth_folder(layout: Layout) -> Path:
     """Where a run keeps depth; beside a bucket, on this machine."""
@@ -39,7 +41,7 @@ def load(path: Path) -> DepthMaps:
 def _packed(depth: DepthMaps) -> bytes:
     content = io.BytesIO()
     parts: dict[str, Any] = {"values": depth.values, "kind": np.array(depth.kind)}
-    parts |= {n: v for n in ("scale", "shift") if (v := getattr(depth, n)) is not None}
+    parts |= {n: v for n in OPTIONAL if (v := getattr(depth, n)) is not None}
     np.savez(content, **parts)
     raw = content.getvalue()
     packed: bytes = pa.compress(raw, codec="zstd", asbytes=True)
@@ -50,5 +52,7 @@ def _unpacked(content: bytes) -> DepthMaps:
     size = int.from_bytes(content[:8], "little")
     raw = pa.decompress(content[8:], size, codec="zstd", asbytes=True)
     with np.load(io.BytesIO(raw), allow_pickle=False) as parts:
-        more = {n: parts[n] for n in ("scale", "shift") if n in parts}
+        more = {n: parts[n] for n in OPTIONAL if n in parts}
+        if "max_depth" in more:
+            more["max_depth"] = float(more["max_depth"])
         return DepthMaps(parts["values"], str(parts["kind"]), **more)  # type: ignore[arg-type]

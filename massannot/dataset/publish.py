@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +39,23 @@ FILE_BYTES = 512 << 20
 FILES_A_TABLE = 8000
 """Beyond that files become larger: the Hub refuses folders of 10,000 entries."""
 RECORD = "massannot.json"
+
+
+class Restatement(Protocol):
+    """Tables that are published otherwise than they stand: intervals of another calibration."""
+
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def sha256(self) -> str | None: ...
+
+    @property
+    def tables(self) -> tuple[str, ...]: ...
+
+    def rows(self, name: str, read: Callable[[str], pa.Table]) -> Iterator[pa.Table]:
+        """One shard's rows of table `name`; `read` gives any table of the shard."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,10 +90,12 @@ def publish(
     license: str | None = None,
     workers: int | None = None,
     each: Callable[[PublishedFile], None] = lambda file: None,
+    restate: Restatement | None = None,
 ) -> Published:
     """Write what `out` has committed as a new dataset in `dest`, a folder or a bucket's.
 
-    Holds a few row groups per worker. `each` hears of every file. Raises UsageError when the run is
+    Holds a few row groups per worker. `each` hears of every file. `restate` makes the rows of some
+    tables anew; what it is stands in the record. Raises UsageError when the run is
     not over (unless `partial`) or `dest` holds something else, BadTable for a damaged file.
     """
     layout, target = Layout(out), Layout(dest)
@@ -84,13 +103,13 @@ def publish(
         raise UsageError(f"{dest}: found the output folder itself, expected another")
     found = _finished(layout, partial=partial)
     files = files_of(found, file_bytes=file_bytes, files_a_table=files_a_table)
-    _begin(layout, target, files)
+    _begin(layout, target, files, restate)
     by_shard = {commit.shard: commit for commit in found}
     written = 0
     last = [file for file in files if file.table == LAST]
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         for group in ([file for file in files if file.table != LAST], last):
-            jobs = [pool.submit(_write, layout, target, file, by_shard) for file in group]
+            jobs = [pool.submit(_write, layout, target, file, by_shard, restate) for file in group]
             try:
                 for file, job in zip(group, jobs, strict=True):
                     written += job.result()
@@ -155,7 +174,9 @@ def _finished(layout: Layout, *, partial: bool) -> list[Commit]:
     return found
 
 
-def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> None:
+def _begin(
+    layout: Layout, target: Layout, files: Sequence[PublishedFile], restate: Restatement | None
+) -> None:
     """Put the record into a folder that is empty, or has this very one."""
     record = run_record.read(layout)
     assert record is not None
@@ -165,6 +186,7 @@ def _begin(layout: Layout, target: Layout, files: Sequence[PublishedFile]) -> No
         "digest": record.digest,
         "weights": [asdict(weights) for weights in record.weights],
         "versions": dict(record.starts[0].versions) if record.starts else {},
+        **({} if restate is None else {"calibration": [restate.name, restate.sha256]}),
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],
     }
     content = (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
@@ -197,14 +219,20 @@ def _public(value: Any) -> Any:
 
 
 def _write(
-    layout: Layout, target: Layout, file: PublishedFile, by_shard: dict[str, Commit]
+    layout: Layout,
+    target: Layout,
+    file: PublishedFile,
+    by_shard: dict[str, Commit],
+    restate: Restatement | None,
 ) -> bool:
     """Write one file; False: it is there."""
     path = target.out / file.name
     if path.is_file():
         return False
     spec = spec_in(layout, file.table)
-    pieces = (piece for s in file.shards for piece in _pieces(layout, file.table, by_shard[s]))
+    pieces = (
+        piece for s in file.shards for piece in _rows(layout, file.table, by_shard[s], restate)
+    )
     if not isinstance(path, BucketPath):
         write_parquet(path, pieces, spec=spec, in_key_order=False)
         return True
@@ -215,6 +243,20 @@ def _write(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return True
+
+
+def _rows(
+    layout: Layout, table: str, commit: Commit, restate: Restatement | None
+) -> Iterator[pa.Table]:
+    if restate is None or table not in restate.tables:
+        return _pieces(layout, table, commit)
+
+    def read(name: str) -> pa.Table:
+        return pa.concat_tables(
+            [tables.spec(name).empty(), *_pieces(layout, name, commit)], promote_options="none"
+        )
+
+    return restate.rows(table, read)
 
 
 def _pieces(layout: Layout, table: str, commit: Commit) -> Iterator[pa.Table]:

@@ -52,6 +52,8 @@ class LoadedWeights:
     sha256: str
     license: str
     n_parameters: int
+    note: str = ""
+    """About the answers of a file: what of it is used, what is left out and why."""
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,17 @@ from massannot.geometry.presence import HIDDEN, LEFT, LOST, SEEN, MaskPath, pres
 _STATES = {SEEN: "visible", HIDDEN: "occluded", LEFT: "absent", LOST: "absent"}
 
 
-def with_entities(clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str]) -> Clip:
-    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity."""
+def with_entities(
+    clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str], origin: str
+) -> Clip:
+    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity. `origin` of
+    the masks: given or propagated."""
     numbered = sorted(tracks, key=_order)
     entity_of = {s.detection: n for n, track in enumerate(numbered) for s in track.sightings}
     entities = [_entity_row(clip.clip_id, n, track) for n, track in enumerate(numbered)]
     spec = tables.spec("entities")
     clip = clip.with_table("entities", spec.from_rows(entities) if entities else spec.empty())
-    clip = clip.with_table("masks", _masks_table(clip, numbered))
+    clip = clip.with_table("masks", _masks_table(clip, numbered, origin))
     clip = clip.with_table("detections", _decided(clip.table("detections"), entity_of, reasons))
     return clip.with_table("phrases", _counted(clip.table("phrases"), numbered))
 
@@ -51,7 +54,7 @@ def _entity_row(clip_id: str, number: int, track: EntityTrack) -> dict[str, Any]
     }
 
 
-def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
+def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.Table:
     rows = [
         (number, frame, track.masks[frame])
         for number, track in enumerate(tracks)
@@ -64,6 +67,7 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
         width=clip.frames.source_width,
     )
     no_box = (np.nan,) * 4
+    first_seen = [track.visible_frames[0] for track in tracks]
     boxes = np.array([mask.box_xyxy or no_box for mask in masks], np.float64).reshape(-1, 4)
     return tables.spec("masks").from_columns(
         {
@@ -76,7 +80,11 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack]) -> pa.Table:
             "area": [mask.area for mask in masks],
             **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             "score": [mask.score for mask in masks],
-            "state": [_STATES[presences[number][frame]] for number, frame, _ in rows],
+            "state": [
+                _STATES[presences[number][frame]] if frame >= first_seen[number] else "absent"
+                for number, frame, _ in rows
+            ],
+            "origin": [origin] * len(rows),
         }
     )
 

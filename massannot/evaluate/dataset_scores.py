@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.evaluate.clip_scores import ClipScore, ClipTruth, score_clip
+from massannot.evaluate.clip_scores import score_clip
+from massannot.evaluate.clip_truth import ClipScore, ClipTruth
+from massannot.evaluate.coverage import Coverage, clip_intervals, coverage_over_clips
+from massannot.evaluate.quality_scores import QualityBin, clip_quality, quality_over_clips
 from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
@@ -32,14 +35,23 @@ class Row:
     baseline: ConfidenceInterval
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A dataset's scores, the coverage of its intervals, and its quality by bins."""
+
+    scores: tuple[Row, ...]
+    coverage: tuple[Coverage, ...]
+    quality_bins: tuple[QualityBin, ...]
+
+
 def evaluate(
     dataset: Dataset,
     scenes: SceneLibrary,
     *,
     seed: int = 0,
     limit: int | None = None,
-) -> list[Row]:
-    """Scores of `dataset` against the scenes of a folder, in a fixed order.
+) -> Evaluation:
+    """`dataset` against the scenes of a folder, everything in a fixed order.
 
     Clips of other videos are left out; UsageError when none remains.
     """
@@ -51,11 +63,14 @@ def evaluate(
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
     values: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
+    intervals, qualities = [], []
     for view in views:
         clip = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual)
         for score in score_clip(clip):
             values[score.stage, score.metric].append(score)
-    return [
+        intervals.append(clip_intervals(clip))
+        qualities.append(clip_quality(clip))
+    rows = [
         Row(
             stage,
             metric,
@@ -64,6 +79,18 @@ def evaluate(
         )
         for (stage, metric), scores in values.items()
     ]
+    quality = quality_over_clips(qualities, seed=seed)
+    rows += [
+        Row("quality", "auc_error_twice_median", quality.auc, _exactly(0.5, quality.auc)),
+        Row("quality", "largest_gap_points", quality.largest_gap, _exactly(math.nan, quality.auc)),
+    ]
+    return Evaluation(tuple(rows), tuple(coverage_over_clips(intervals, seed=seed)), quality.bins)
+
+
+def _exactly(value: float, like: ConfidenceInterval) -> ConfidenceInterval:
+    """A baseline that is known without a clip; unknown where the score itself is."""
+    known = math.nan if math.isnan(like.value) else value
+    return ConfidenceInterval(known, known, known, like.n)
 
 
 def usual_depth_m(scenes: Iterable[Scene]) -> float:
@@ -75,8 +102,14 @@ def usual_depth_m(scenes: Iterable[Scene]) -> float:
     return float(np.median(np.stack(samples)))
 
 
-def as_text(rows: list[Row]) -> str:
-    """The table for people, one line a score; of one clip without columns of intervals."""
+def as_text(evaluation: Evaluation) -> str:
+    """Both tables for people."""
+    parts = [scores_as_text(evaluation.scores), coverage_as_text(evaluation.coverage)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def scores_as_text(rows: Sequence[Row]) -> str:
+    """The scores, one line each; of one clip without columns of intervals."""
     several = any(row.value.n > 1 for row in rows)
     spread = f"  {'95 % interval':<19}{'clips':>6}" if several else ""
     lines = [
@@ -93,8 +126,60 @@ def as_text(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def as_json(rows: list[Row]) -> list[dict[str, object]]:
-    """JSON values; unknown numbers are null."""
+def coverage_as_text(coverage: Sequence[Coverage]) -> str:
+    """A line for each number and level, over all its rows; empty where there is none."""
+    rows = [row for row in coverage if row.subgroup == "all"]
+    if not rows:
+        return ""
+    if all(row.n == 0 for row in rows):
+        return "coverage: the dataset states no interval"
+    heads = ("interval of", "axis", "stated %", "observed %", "95 % interval", "width", "clips")
+    lines = ["{:<15}{:<8}{:>8}{:>12}  {:<15}{:>8}{:>7}".format(*heads) + f"{'unknown':>9}"]
+    for row in rows:
+        share = row.observed
+        lines.append(
+            f"{row.what:<15}{row.axis:<8}{row.nominal:>8}{_points(share.value):>12}  "
+            f"{f'{_points(share.low)} .. {_points(share.high)}':<15}{_short(row.mean_width):>8}"
+            f"{share.n:>7}{row.unknown_share:>9.2f}"
+        )
+    return "\n".join(lines)
+
+
+def as_json(evaluation: Evaluation) -> dict[str, list[dict[str, object]]]:
+    """JSON values; unknown numbers are null. Coverage in per cent, as its nominal level."""
+    return {
+        "scores": scores_as_json(evaluation.scores),
+        "coverage": [
+            {
+                "what": row.what,
+                "axis": row.axis,
+                "subgroup": row.subgroup,
+                "nominal": row.nominal,
+                "observed": _known(row.observed.value),
+                "lo": _known(row.observed.low),
+                "hi": _known(row.observed.high),
+                "n_clips": row.observed.n,
+                "mean_width": _known(row.mean_width),
+                "n": row.n,
+                "unknown_share": row.unknown_share,
+                "judged": row.judged,
+            }
+            for row in evaluation.coverage
+        ],
+        "quality_bins": [
+            {
+                "stated": fifth.stated,
+                "observed": _known(fifth.observed.value),
+                "lo": _known(fifth.observed.low),
+                "hi": _known(fifth.observed.high),
+                "n": fifth.n,
+            }
+            for fifth in evaluation.quality_bins
+        ],
+    }
+
+
+def scores_as_json(rows: Sequence[Row]) -> list[dict[str, object]]:
     return [
         {
             "stage": row.stage,
@@ -107,6 +192,10 @@ def as_json(rows: list[Row]) -> list[dict[str, object]]:
         }
         for row in rows
     ]
+
+
+def _points(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
 
 
 def _short(value: float) -> str:

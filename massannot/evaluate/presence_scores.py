@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.evaluate.clip_scores import NAN, ClipScore, ClipTruth
+from massannot.evaluate.clip_truth import NAN, ClipScore, ClipTruth
 from massannot.geometry.presence import HIDDEN, LEFT, LOST, SEEN
 
 States = NDArray[np.str_]

@@ -300,7 +300,8 @@ class _System:
         design, root = self.design[..., : 3 * (degree + 1)], np.sqrt(weight)[:, None]
         rows = (design * root[..., None]).reshape(-1, design.shape[-1])
         values = np.linalg.lstsq(rows, (self.observed * root).ravel(), rcond=None)[0]
-        return ((self.observed - design @ values) ** 2).sum(axis=1), values
+        squares = ((self.observed - design @ values) ** 2).sum(axis=1)
+        return np.asarray(squares), np.asarray(values)
 
     def covariance(self, weight: F64) -> F64:
         """(9, 9) of a parabola's coefficients, for errors of size 1."""

@@ -176,7 +176,7 @@ class _Picture:
         assert counts is not None  # it is seen
         rows, columns = np.nonzero(rle.decode(counts, height=self.height, width=self.width))
         every = -(-len(rows) // _PIXELS)
-        return np.stack([columns[::every], rows[::every]], -1) + 0.5
+        return np.asarray(np.stack([columns[::every], rows[::every]], -1) + 0.5)
 
     def _near(self, path: MaskPath, seen: int, step: int, velocity: F64) -> Iterator[MaskPath]:
         """Others whose box, in the first frame of the gap, the mask can reach."""

@@ -1,11 +1,12 @@
-"""Quality in 0..1: how likely a position is within 2 % of its distance from the truth.
+"""Quality in 0..1 without a calibration: a rank, made of what a video shows by itself.
 
 A logistic function of parts that a video shows by itself. The weights of jitter and of points
 beside the mask, which say most, and the bias were fitted on rendered scenes whose oracles were made
 wrong in many ways (tests/bench/calibrate_quality.py prints them: on scenes that were not fitted,
 clips are ranked by their true error with a Spearman correlation of 0.65). The others, which oracles
 can hardly show, were given small weights by hand. A wrong scale of the whole clip, or a wrong field
-of view, shows in none of the parts.
+of view, shows in none of the parts, and so it is no probability. A part that is unknown counts as
+half bad, and the whole is multiplied with the share of frames in which there is a position.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from math import exp, isfinite, log10
 
 @dataclass(frozen=True)
 class QualityParts:
-    """Evidence about an entity over some frames; None: unknown, which neither helps nor harms."""
+    """Evidence about an entity over some frames; None: unknown, which is no good sign."""
 
     fb_error: float | None = None
     """Median forward-backward error of its points, as a share of the picture's diagonal."""
@@ -30,16 +31,19 @@ class QualityParts:
     """Mean mask score over visible frames."""
     jitter: float | None = None
     """Noise of the position from frame to frame, as a share of its distance from the camera."""
+    measured_share: float | None = None
+    """Share of the frames with a visible mask that have a measured position; None: nothing was
+    lifted, and quality is about masks and tracks alone."""
 
 
 def quality(parts: QualityParts) -> float:
-    """The probability, from the parts that are known."""
+    """From the parts; 0 where nothing was measured."""
     evidence = _BIAS + sum(
-        weight * value
-        for weight, value in zip(_WEIGHTS, features(parts), strict=True)
-        if value is not None
+        weight * (unknown if value is None else value)
+        for weight, value, unknown in zip(_WEIGHTS, features(parts), _UNKNOWN, strict=True)
     )
-    return 1.0 / (1.0 + exp(-evidence))
+    measured = 1.0 if parts.measured_share is None else parts.measured_share
+    return measured / (1.0 + exp(-evidence))
 
 
 def features(parts: QualityParts) -> tuple[float | None, ...]:
@@ -56,6 +60,8 @@ def features(parts: QualityParts) -> tuple[float | None, ...]:
 
 _BIAS = 4.3
 _WEIGHTS = (-0.3, -3.4, -0.5, -0.5, -1.0, -1.9)
+_UNKNOWN = (1.0, 0.5, 0.5, 0.5, 0.5, 1.5)
+"""Features of a part that is unknown: 1 % of the diagonal, half of the share, a jitter of 0.3 %."""
 _STILL = 1e-4
 """Jitter, as a share of the distance, below which less of it means nothing."""
 

@@ -26,7 +26,7 @@ from massannot.inputs.phrase_list import phrases_of
 from massannot.jobs.console import Watcher
 from massannot.jobs.drawing import films_of, report_of
 from massannot.jobs.estimate import time_ahead
-from massannot.jobs.outcome import Outcome, exit_code, run_lines
+from massannot.jobs.outcome import Outcome, depth_lines, exit_code, run_lines
 from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
 from massannot.jobs.previews import drop_previews
 from massannot.jobs.reuse import reusable_record
@@ -131,7 +131,7 @@ def run(
             report = report_of(dataset)
     annotated = Annotated(out, done, dataset if dataset.names else None)
     code = exit_code(done, options.max_failed)
-    text = _as_text(annotated, begun.record, drawn, report)
+    text = _as_text(annotated, begun.spec, begun.record, drawn, report)
     return Outcome(code, text, _as_json(annotated, drawn, report, code))
 
 
@@ -240,7 +240,9 @@ def _shorter(spec: RunSpec) -> tuple[str, ...]:
     return (sentence,) if sentence and spec.sampling.clip_s != Sampling.clip_s else ()
 
 
-def _as_text(done: Annotated, record: RunRecord, films: list[Path], report: Path | None) -> str:
+def _as_text(
+    done: Annotated, spec: RunSpec, record: RunRecord, films: list[Path], report: Path | None
+) -> str:
     lines = run_lines(done.run)
     if done.dataset is None or not done.run.done:
         return "\n".join(lines)
@@ -258,7 +260,7 @@ def _as_text(done: Annotated, record: RunRecord, films: list[Path], report: Path
         notes=record.notes,
         looks=looks,
     )
-    return "\n".join([text, *lines])
+    return "\n".join([text, *depth_lines(done.dataset.table("clips"), spec), *lines])
 
 
 def _model_lines(weights: Sequence[LoadedWeights]) -> list[str]:
@@ -268,7 +270,8 @@ def _model_lines(weights: Sequence[LoadedWeights]) -> list[str]:
         source = f" {card.weights}" if card.weights else ""
         commit = f" @ {card.revision[:8]}" if card.revision and card.weights else ""
         license = f" ({card.license})" if card.license else ""
-        lines.append(f"{card.name}{source}{commit}{license}")
+        note = f": {card.note}" if card.note else ""
+        lines.append(f"{card.name}{source}{commit}{license}{note}")
     return list(dict.fromkeys(lines))
 
 

@@ -9,10 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from massannot.engine.driver import SENT_TO_STOP
 from massannot.engine.tally import RunSummary
+from massannot.models.profiles import PROFILES, named
+from massannot.recipes.spec import RunSpec
 
 DONE, TOO_MANY_FAILED, INTERRUPTED = 0, 3, 75
+
+MUCH_AT_EDGE = 0.2
+"""Share of a clip's depth at the edge of the trained range from which another profile is named."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,31 @@ def run_lines(run: RunSummary) -> list[str]:
         lines.append("interrupted; the same command continues")
     lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
     return [*lines, *run.questions.lines]
+
+
+def depth_lines(clips: pa.Table, spec: RunSpec) -> list[str]:
+    """The range that the depth weights were trained for, how much of the depth lies at its edge,
+    and a warning with the profile that reaches farther where that is much. Empty for other depth.
+    """
+    known = clips.filter(clips["depth_at_edge_share"].is_valid())
+    if not known.num_rows:
+        return []
+    shares, frames = (known[n].to_numpy() for n in ("depth_at_edge_share", "n_frames"))
+    answerer = spec.models["depth"]
+    profile = next((p for p in PROFILES if p.name == answerer.name), None)
+    own = profile is not None and answerer.weights is None
+    range_m = profile.model("depth").range_m if profile is not None and own else None
+    trained = "its weights' range" if range_m is None else f"the {range_m:g} m of its training"
+    at_edge = f"{100 * np.average(shares, weights=frames):.0f} %"
+    lines = [f"depth: {at_edge} lies in the last tenth of {trained}"]
+    n_much = int((shares > MUCH_AT_EDGE).sum())
+    if n_much:
+        way = "take weights that were trained farther"
+        if profile is not None and own and profile.farther:
+            reach = named(profile.farther).model("depth").range_m
+            way = f"--profile {profile.farther} was trained up to {reach:g} m"
+        lines.append(
+            f"warning: in {n_much} of {len(shares)} clips it is more than "
+            f"{100 * MUCH_AT_EDGE:.0f} %, so things may be farther away than said; {way}"
+        )
+    return lines

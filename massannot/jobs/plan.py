@@ -31,7 +31,7 @@ from massannot.plan.join_questions import planned_videos, problems_of
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, with_file_states
 from massannot.plan.probe import Expected, Probed, expected, probe_all, with_expected
 from massannot.recipes.digests import record_of
-from massannot.recipes.models import pinned, vocabulary_of_detector
+from massannot.recipes.models import JOBS, model, pinned, vocabulary_of_detector
 from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
 from massannot.storage.path import BucketPath, place
@@ -129,7 +129,23 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
             'for example -p "a ball"'
         )
     _refuse_unknown_words(spec, planned)
+    _refuse_unnamed_answers(spec, len(planned))
     return planned
+
+
+def _refuse_unnamed_answers(spec: RunSpec, n_videos: int) -> None:
+    """Raises UsageError for a file that names no video, which every one of several would take."""
+    for job, answerer in spec.models.items() if n_videos > 1 else ():
+        if answerer.kind != "file" or not Path(answerer.name).is_file():
+            continue  # a folder names videos by its entries; a missing file is the workers' to find
+        answers = model(spec, job)
+        answers.setup(device="cpu")
+        if not answers.names_videos:
+            raise UsageError(
+                f"{JOBS[job].flag} {answerer.name}: names no video, and there are {n_videos}; "
+                "expected names in the file (docs/answers.md), or a folder with a file a video, "
+                "named by the video's id or its name without the ending"
+            )
 
 
 def _refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:

@@ -83,6 +83,7 @@ class DepthAnything:
         self._loaded = _LoadedDepth(
             net=torch.compile(net) if self.compile else net,
             metric=net.config.depth_estimation_type == "metric",
+            max_depth=float(net.config.max_depth or 1),
             target=_target(config),
             multiple=int(config.get("ensure_multiple_of", net.config.patch_size)),
             keep_aspect=bool(config.get("keep_aspect_ratio", True)),
@@ -119,7 +120,9 @@ class DepthAnything:
             torch.from_numpy(values[first : first + step]).copy_(answer)
         if not np.isfinite(values).all():
             raise BadModelOutput(f"depth of {frames.source_id}: found NaN or infinity")
-        return DepthMaps(values, "metric" if loaded.metric else "affine")
+        if loaded.metric:
+            return DepthMaps(values, "metric", max_depth=loaded.max_depth * factor)
+        return DepthMaps(values, "affine")
 
     def _predict(
         self, loaded: _LoadedDepth, pixels_BHWC: torch.Tensor, height: int, width: int
@@ -152,6 +155,8 @@ class DepthAnything:
 class _LoadedDepth:
     net: Any
     metric: bool
+    max_depth: float
+    """A metric head answers a share of it: the farthest that it was trained for."""
     target: tuple[int, int]
     multiple: int
     keep_aspect: bool

@@ -4,7 +4,12 @@ A box's score for a phrase is the highest probability among that phrase's tokens
 its best phrase passes `box_threshold`; it answers for every phrase whose own score also passes
 `text_threshold`. That is transformers' rule, except that full stops and [CLS] never count.
 Prompts over the text limit become several forward passes, so boxes of different passes do not
-compete. Source: Liu et al. 2023, arXiv:2303.05499, through transformers' port.
+compete.
+
+Unusual: phrases asked together are told apart better than phrases asked alone (BENCHMARKS.md), so
+they share a text, and a phrase's boxes depend on the others in it. A phrase that comes later is
+therefore asked behind the earlier ones (`detect_added`), whose boxes stay as they are.
+Source: Liu et al. 2023, arXiv:2303.05499, through transformers' port.
 """
 
 from __future__ import annotations
@@ -107,10 +112,21 @@ class GroundingDino:
 
         Raises BadPhrase for a phrase that cannot be asked, BadModelOutput for NaN.
         """
+        return self.detect_added(frames, at=at, phrases=phrases, earlier=())
+
+    def detect_added(
+        self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str], earlier: Sequence[str]
+    ) -> Detections:
+        """Boxes of `phrases` as `detect` answers them behind `earlier`, which get no rows.
+
+        Texts that hold earlier phrases alone cost no pass. Raises as `detect` does.
+        """
         loaded = self._ready()
         prompts = prompts_of(
-            phrases, loaded.tokenize, limit=loaded.text_limit, vocabulary=loaded.vocabulary
-        )
+            (*earlier, *phrases), loaded.tokenize, limit=loaded.text_limit,
+            vocabulary=loaded.vocabulary,
+        )  # fmt: skip
+        prompts = tuple(prompt for prompt in prompts if prompt.phrases[-1] >= len(earlier))
         height, width = loaded.input_size(frames.height, frames.width)
         pixels = frames_on(frames, loaded.device)
         step = micro_batch(self.batch or (4 if loaded.device.startswith("cuda") else 1))
@@ -122,9 +138,10 @@ class GroundingDino:
             for prompt in prompts:
                 scores, boxes = self._best(loaded, values, prompt)
                 for row, frame in enumerate(chosen):
-                    for column, phrase in enumerate(prompt.phrases):
-                        best = scores[row, column], boxes[row, column]
-                        answers.append(self._answer(frames, frame, phrase, *best))
+                    for column, place in enumerate(prompt.phrases):
+                        if (phrase := place - len(earlier)) >= 0:
+                            best = scores[row, column], boxes[row, column]
+                            answers.append(self._answer(frames, frame, phrase, *best))
         return _detections(answers)
 
     def _best(

@@ -37,6 +37,9 @@ class ProfileModel:
     weights: Weights | None
     n_bytes: int = 0
     memory_gb: float = 0.0
+    range_m: float | None = None
+    """The farthest depth that the weights were trained for, config.json's max_depth; for a network
+    that was taught one lens, as that lens sees it. None: not metric, or no depth."""
     options: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -70,6 +73,8 @@ class Profile:
     summary: str
     models: tuple[ProfileModel, ...]
     note: str = ""
+    farther: str = ""
+    """The profile whose depth reaches farther, if there is one."""
     options: tuple[tuple[str, str, str], ...] = ()
     """(stage, option, value) that suit these weights, as in --set stage.option=value."""
 
@@ -185,6 +190,7 @@ _DEPTH_METRIC_LARGE = ProfileModel(
     ),
     n_bytes=1_341_322_868,
     memory_gb=2.8,
+    range_m=20.0,
 )
 _DEPTH_METRIC_SMALL = ProfileModel(
     "depth",
@@ -196,6 +202,25 @@ _DEPTH_METRIC_SMALL = ProfileModel(
     ),
     n_bytes=99_173_660,
     memory_gb=1.0,
+    range_m=20.0,
+)
+_DEPTH_OUTDOOR_LARGE = replace(
+    _DEPTH_METRIC_LARGE,  # another training of one architecture: same bytes, same memory
+    weights=_hub(
+        "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf",
+        "4eab4cf1983c2801c515804005214de56a4b67cc",
+        "cc-by-nc-4.0",
+    ),
+    range_m=80.0,
+)
+_DEPTH_OUTDOOR_SMALL = replace(
+    _DEPTH_METRIC_SMALL,
+    weights=_hub(
+        "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",
+        "fd2c22027eaf20374204f14099b8341e1925ad39",
+        "",
+    ),
+    range_m=80.0,
 )
 _DEPTH_RELATIVE_SMALL = ProfileModel(
     "depth",
@@ -211,7 +236,12 @@ _DEPTH_RELATIVE_SMALL = ProfileModel(
 _TRACKS_COTRACKER3 = ProfileModel(
     "tracks",
     "cotracker3.tracker:CoTracker3Tracker",
-    _hub("facebook/cotracker3", "main", "cc-by-nc-4.0", file="scaled_offline.pth"),
+    _hub(
+        "facebook/cotracker3",
+        "bf55ea50d4390e1820a267f131cd6587240fb2c5",
+        "cc-by-nc-4.0",
+        file="scaled_offline.pth",
+    ),
     n_bytes=101_890_938,
 )
 _TRACKS_LUCAS_KANADE = ProfileModel("tracks", "lucas_kanade:LucasKanade", None)
@@ -222,11 +252,25 @@ PROFILES: Sequence[Profile] = (
         "the paper's stack at its full size; wants a GPU",
         (_DETECT_BASE, _MASKS_LARGE, _DEPTH_METRIC_LARGE, _TRACKS_COTRACKER3),
         note="depth and tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+        farther="mass-outdoor",
+    ),
+    Profile(
+        "mass-outdoor",
+        "the same with depth trained outdoors, up to 80 m instead of 20",
+        (_DETECT_BASE, _MASKS_LARGE, _DEPTH_OUTDOOR_LARGE, _TRACKS_COTRACKER3),
+        note="depth and tracks: weights for non-commercial use only (cc-by-nc-4.0)",
     ),
     Profile(
         "small",
         "the smallest official sizes; a laptop will do",
         (_DETECT_TINY, _MASKS_TINY, _DEPTH_METRIC_SMALL, _TRACKS_COTRACKER3),
+        note="tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+        farther="small-outdoor",
+    ),
+    Profile(
+        "small-outdoor",
+        "the same with depth trained outdoors, up to 80 m instead of 20",
+        (_DETECT_TINY, _MASKS_TINY, _DEPTH_OUTDOOR_SMALL, _TRACKS_COTRACKER3),
         note="tracks: weights for non-commercial use only (cc-by-nc-4.0)",
     ),
     Profile(
@@ -240,7 +284,9 @@ PROFILES: Sequence[Profile] = (
         (
             ProfileModel("detect", "grounding_dino:GroundingDino", _embedded("grounding_dino")),
             ProfileModel("masks", "sam2.propagator:Sam2Video", _embedded("sam2_video")),
-            ProfileModel("depth", "depth_anything:DepthAnything", _embedded("depth_anything")),
+            ProfileModel(
+                "depth", "depth_anything:DepthAnything", _embedded("depth_anything"), range_m=14.0
+            ),
             _TRACKS_LUCAS_KANADE,
         ),
         note=(

@@ -38,6 +38,8 @@ class ModelCard:
     sha256: str = ""
     license: str = ""
     n_parameters: int = 0
+    note: str = ""
+    """A sentence about the answers of a file: what of it is used, what is left out and why."""
 
 
 @runtime_checkable
@@ -57,12 +59,14 @@ class Model(Protocol):
 @dataclass(frozen=True, eq=False)
 class Detections:
     """D boxes. `frame` (D,), `phrase` (D,) index into the phrases given, `boxes_xyxy` (D, 4)
-    half-open, `score` (D,) in 0..1."""
+    half-open, `score` (D,) in 0..1. `track` (D,): of a file that follows things, which thing it is,
+    -1: not followed; None: a model's answer."""
 
     frame: I32
     phrase: I32
-    boxes_xyxy: F32
+    boxes_xyxy: F32 | F64
     score: F32
+    track: I32 | None = None
 
 
 @runtime_checkable
@@ -72,6 +76,27 @@ class PhraseDetector(Model, Protocol):
 
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
         """Boxes of every phrase in the frames `at`, best first within (frame, phrase)."""
+
+
+@runtime_checkable
+class ContextDetector(PhraseDetector, Protocol):
+    """A detector that reads the phrases in one text, so that the boxes of each depend on the
+    others. Any other PhraseDetector answers for each phrase as if it were alone."""
+
+    def detect_added(
+        self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str], earlier: Sequence[str]
+    ) -> Detections:
+        """Boxes of `phrases`, asked later than `earlier`: those that `detect` of all of them in
+        this order finds. The boxes of `earlier` stay as they were found before, without these."""
+
+
+@runtime_checkable
+class GivenBoxes(Protocol):
+    """A PhraseDetector whose boxes a person or a file gave: they speak of some frames, and are kept
+    as they are."""
+
+    def frames_named(self, frames: Frames) -> Sequence[int]:
+        """The frames of the clip in which there are boxes, ascending."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +129,15 @@ class MaskSession(Protocol):
     ) -> Iterator[FrameMasks]:
         """Masks of frames first, first + 1, .. end - 1, or downwards when end < first: first,
         first - 1, .. end + 1. `objects`: only these; default all that were added."""
+
+
+@runtime_checkable
+class GivenMasks(MaskSession, Protocol):
+    """Masks that a person or a file gave: they speak of some frames and say nothing about the
+    others, in which `propagate` gives empty masks."""
+
+    def is_known(self, object_id: int, *, frame: int) -> bool:
+        """Whether it is said where the object is in this frame, or that it is not seen."""
 
 
 @runtime_checkable

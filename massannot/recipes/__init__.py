@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def built(spec: RunSpec) -> Pipeline:
     """The pipeline of the spec's recipe, with its options. See RunSpec.pipeline."""
+    from massannot.recipes.calibrated import with_calibration
     from massannot.recipes.models import JOBS, suited
 
     pipeline: Pipeline = registry().attribute(spec.recipe, "pipeline")(spec)
@@ -30,7 +31,7 @@ def built(spec: RunSpec) -> Pipeline:
             pipeline = pipeline.with_option(target, option, value)
     if "clips" not in pipeline.tables:
         raise BadRecipe(f"recipe {pipeline.name} writes no table 'clips'; add SummarizeClip()")
-    return pipeline
+    return with_calibration(pipeline, spec)
 
 
 @cache

@@ -71,6 +71,9 @@ class RunSpec:
     """Points on a thing at most, or on the picture for recipes without phrases: N x N."""
     depth_maps: bool = False
     """Store depth in the table depth_maps."""
+    calibration: str = "auto"
+    """What makes intervals of evidence: the path of a calibration; auto: the shipped one that is
+    true of these models and options, if there is one; none."""
     shard_pixels: float = SHARD_MINUTES * 60 * PIXELS_A_SECOND
     """Annotated pixels in a shard, at most."""
     folder: str | None = None

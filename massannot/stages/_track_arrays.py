@@ -7,7 +7,7 @@ stand still.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,14 @@ Bool = NDArray[np.bool_]
 
 BACKGROUND = -1
 """Number that stands for an entity in rows of points of the background."""
+
+
+class Tables(Protocol):
+    """A clip, in work or read back."""
+
+    def table(self, name: str) -> pa.Table:
+        """The clip's rows of a table."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +139,19 @@ def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPat
     return BackgroundPaths(xyz, background.measured, noise, clip.frames.t_s)
 
 
-def camera_arrays(clip: Clip) -> tuple[F64, F64]:
+def camera_arrays(clip: Tables) -> tuple[F64, F64]:
     """Intrinsics (T, 4) fx fy cx cy in source pixels, and cam_from_world (T, 4, 4)."""
     table = clip.table("cameras")
     intrinsics = np.stack([numbers(table, name) for name in ("fx", "fy", "cx", "cy")], axis=-1)
     poses = _numpy(table["cam_from_world"].combine_chunks().flatten())
     return intrinsics, poses.reshape(-1, 4, 4)
+
+
+def world_known(clip: Clip) -> bool:
+    """Whether the camera's poses are known: given or estimated, or the camera stood still. Where
+    they are assumed and it moved, or nobody can tell, nothing has a place in the world."""
+    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
+    return not assumed or clip.table("clips")["camera_static"][0].as_py() is True
 
 
 def numbers(table: pa.Table, name: str) -> F64:

@@ -2,7 +2,8 @@
 
 Key frames are 0, 32, 64, .. and the last frame. So each sub-segment of the motion profile starts
 with a detection, and nothing that enters before the end goes unseen; the price is one picture more.
-All key frames go to the detector in one call.
+All key frames go to the detector in one call. A detector whose boxes were given (a file) is asked
+in every frame that it names, and no limit drops any of them.
 
 Unusual: the detections written here are undecided (neither `entity` nor `rejected` is set) except
 those beyond the limit a phrase; `propagate_masks` decides. A text asked for twice, by two
@@ -23,7 +24,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.camera import clipped_xyxy
-from massannot.models.protocols import I32, Bool, Detections, PhraseDetector
+from massannot.models.protocols import I32, Bool, Detections, GivenBoxes, PhraseDetector
 from massannot.stages._stage import Stage
 
 
@@ -47,16 +48,24 @@ class DetectPhrases(Stage):
         texts = list(dict.fromkeys(phrase.text for phrase in clip.phrases))
         if not texts or not len(clip):
             return clip.with_table("detections", tables.spec("detections").empty())
+        given = isinstance(self.detector, GivenBoxes)
         at = key_frames(len(clip), every=self.key_every)
+        if isinstance(self.detector, GivenBoxes):
+            at = tuple(self.detector.frames_named(clip.frames))
         detections = self.detector.detect(clip.frames, at=at, phrases=texts)
         _check(detections, at=at, n_phrases=len(texts), model=self.detector.card().name)
         first_with_text = [[p.text for p in clip.phrases].index(text) for text in texts]
         return clip.with_table(
-            "detections", self._detections_table(clip, detections, first_with_text)
+            "detections", self._detections_table(clip, detections, first_with_text, given=given)
         )
 
     def _detections_table(
-        self, clip: Clip, detections: Detections, first_with_text: Sequence[int]
+        self,
+        clip: Clip,
+        detections: Detections,
+        first_with_text: Sequence[int],
+        *,
+        given: bool,
     ) -> pa.Table:
         frames = clip.frames
         boxes = clipped_xyxy(detections.boxes_xyxy, width=frames.width, height=frames.height)
@@ -66,7 +75,11 @@ class DetectPhrases(Stage):
         frame, phrase, boxes = detections.frame[order], phrase[order], boxes[order]
         rejected = np.full(len(order), None, object)
         rejected[np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)] = "empty_mask"
-        rejected[_rank(frame, phrase) >= self.max_per_phrase] = "over_phrase_limit"
+        if not given:
+            rejected[_rank(frame, phrase) >= self.max_per_phrase] = "over_phrase_limit"
+        tracks = [None] * len(order)
+        if detections.track is not None:
+            tracks = [None if n < 0 else n for n in detections.track[order].tolist()]
         return tables.spec("detections").from_columns(
             {
                 "clip_id": [clip.clip_id] * len(order),
@@ -76,6 +89,8 @@ class DetectPhrases(Stage):
                 **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
                 "score": detections.score[order],
                 "rejected": list(rejected),
+                "origin": ["given" if given else "found"] * len(order),
+                "track": tracks,
             }
         )
 
@@ -133,6 +148,9 @@ def _check(detections: Detections, *, at: Sequence[int], n_phrases: int, model: 
             f"detector {model}: phrases {detections.phrase.min()}..{detections.phrase.max()}, "
             f"expected 0..{n_phrases - 1}"
         )
+    if detections.track is not None and np.shape(detections.track) != (n,):
+        found = np.shape(detections.track)
+        raise BadModelOutput(f"detector {model}: tracks {found}, expected ({n},)")
     if n and not 0 <= detections.score.min() <= detections.score.max() <= 1:
         raise BadModelOutput(
             f"detector {model}: scores {detections.score.min()}..{detections.score.max()}, "

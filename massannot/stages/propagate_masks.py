@@ -5,6 +5,9 @@ begin tracks for new things (entities/following.py, by the rules of entities/ide
 end one pass runs backwards, in which every track goes from where it was found to where it first can
 be seen.
 
+Boxes that a person or a file gave take another road (entities/given.py): all are kept. Masks that
+were given are marked so, and have no rows for frames of which nothing was said.
+
 Unusual: the session is never reset, and a track without detection lives on. A thing seen once is
 believed if its score is high, or if no other key frame had the chance to contradict. Two passes
 over the pictures are the most that a clip can cost, however many things appear late.
@@ -21,9 +24,11 @@ import pyarrow.compute as pc
 
 from massannot.clip import Clip
 from massannot.entities.following import DetectedBox, EntityFollowing, go_back
+from massannot.entities.given import GivenFollowing
 from massannot.entities.identity import IdentityOptions, joined_fragments
 from massannot.entities.rows import with_entities
-from massannot.models.protocols import MaskPropagator
+from massannot.entities.track import EntityTrack
+from massannot.models.protocols import GivenMasks, MaskPropagator, MaskSession
 from massannot.stages._stage import Stage
 
 
@@ -43,22 +48,51 @@ class PropagateMasks(IdentityOptions, Stage):
         Raises BadModelOutput.
         """
         session = self.propagator.session(clip.frames)
+        if "given" in clip.table("detections")["origin"].to_pylist():
+            return self._given(clip, session)
         following = EntityFollowing(clip.frames, session, options=self)
-        for key, boxes in _undecided(clip):
+        for key, boxes, _ in _undecided(clip):
             following.go_to(key)
             following.decide(key, boxes)
         following.go_to(len(clip) - 1)
         tracks = go_back(clip.frames, session, following.tracks, patience=self.backward_patience)
         diagonal = float(np.hypot(clip.frames.source_width, clip.frames.source_height))
         following.tracks = joined_fragments(tracks, options=self, diagonal=diagonal)
-        return with_entities(clip, following.believed(), reasons=following.reasons)
+        believed = following.believed()
+        for track in believed:
+            _forget_unknown(track, session)
+        return with_entities(clip, believed, reasons=following.reasons, origin=_origin(session))
+
+    def _given(self, clip: Clip, session: MaskSession) -> Clip:
+        """The boxes were given: all of them are kept."""
+        following = GivenFollowing(clip.frames, session, options=self)
+        for key, boxes, numbers in _undecided(clip):
+            following.go_to(key, numbers)
+            following.decide(key, boxes, numbers)
+        following.go_to(len(clip) - 1)
+        things = following.finished(patience=self.backward_patience)
+        return with_entities(clip, things, reasons=following.reasons, origin=_origin(session))
 
 
-def _undecided(clip: Clip) -> Iterator[tuple[int, list[DetectedBox]]]:
-    """Every frame with detections that nothing speaks against yet, and these, in working pixels."""
+def _origin(session: MaskSession) -> str:
+    return "given" if isinstance(session, GivenMasks) else "propagated"
+
+
+def _forget_unknown(track: EntityTrack, session: MaskSession) -> None:
+    """Of given masks, drop the frames of which nothing was said."""
+    if isinstance(session, GivenMasks):
+        objects = [start.object_id for start in track.starts]
+        for frame in list(track.masks):
+            if not any(session.is_known(number, frame=frame) for number in objects):
+                del track.masks[frame]
+
+
+def _undecided(clip: Clip) -> Iterator[tuple[int, list[DetectedBox], list[int | None]]]:
+    """Every frame with detections that nothing speaks against yet, these, in working pixels, and
+    the numbers of their things."""
     table = clip.table("detections")
     table = table.filter(pc.is_null(table["rejected"]))
-    boxes: dict[int, list[DetectedBox]] = {}
+    boxes: dict[int, tuple[list[DetectedBox], list[int | None]]] = {}
     factor_x, factor_y = clip.frames.source_from_working
     for row in table.to_pylist():
         xyxy = (
@@ -68,5 +102,8 @@ def _undecided(clip: Clip) -> Iterator[tuple[int, list[DetectedBox]]]:
             row["y1"] / factor_y,
         )
         box = DetectedBox(row["detection"], row["phrase"], row["score"], xyxy)
-        boxes.setdefault(row["frame"], []).append(box)
-    yield from sorted(boxes.items())
+        of_frame, numbers = boxes.setdefault(row["frame"], ([], []))
+        of_frame.append(box)
+        numbers.append(row["track"])
+    for frame, (of_frame, numbers) in sorted(boxes.items()):
+        yield frame, of_frame, numbers

@@ -98,6 +98,8 @@ class Evidence:
     """(T,)."""
     mask_score: F64
     """(T,) NaN: no mask."""
+    located: Bool | None
+    """(T,) a position was measured; None: nothing was lifted."""
     jitter: float | None
     """Of the position over the whole clip, as a share of its distance from the camera."""
 
@@ -114,6 +116,9 @@ class Evidence:
             points_alive_share=_share(visible[seen]),
             mask_score=_mean(self.mask_score[part][seen]),
             jitter=self.jitter,
+            measured_share=None
+            if self.located is None
+            else (_share(self.located[part][seen]) or 0.0),
         )
 
 
@@ -135,6 +140,7 @@ def evidence_of(clip: Clip, entity: int) -> Evidence:
         measured=space_tracks(clip).of(entity).measured if lifted else None,
         mask_visible=mask_visible,
         mask_score=mask_score,
+        located=_located(clip, entity),
         jitter=_relative_jitter(clip, entity),
     )
 
@@ -147,6 +153,15 @@ def _inside(xy: F64, masks: pa.Table, frame: NDArray[np.int64]) -> Bool:
         if area:
             inside[number] = rle.contains(counts, xy[number], height=height, width=width)
     return inside
+
+
+def _located(clip: Clip, entity: int) -> Bool | None:
+    """(T,) whether the entity's position was measured."""
+    positions = clip.table("positions")
+    if positions.num_rows == 0:
+        return None
+    mine = positions.filter(pa.array(numbers(positions, "entity") == entity))
+    return words(mine, "state", "measured")
 
 
 def _relative_jitter(clip: Clip, entity: int) -> float | None:

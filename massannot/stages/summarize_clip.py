@@ -1,4 +1,5 @@
-"""The clip's own row: its span and sizes, the scale of its depth, and how still its background is.
+"""The clip's own row: its span and sizes, the scale and edge of its depth, and how still its
+background is.
 
 Noise floor: the background ought to stand still in the world, so the 3D path that its points seem
 to walk each second is what this clip's noise alone can look like, measured like any entity's path.
@@ -13,10 +14,14 @@ from typing import ClassVar
 import numpy as np
 
 from massannot import tables
-from massannot.clip import Clip
+from massannot.clip import Clip, DepthMaps
 from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import BACKGROUND, background_paths, picture_tracks
+
+EDGE = 0.9
+"""Share of a depth model's range from which its answers are no longer believed: what lies beyond
+the range is answered there too."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class SummarizeClip(Stage):
             "background_motion_px": _known(motion.displacement_px),
             "noise_floor": floor,
             "noise_floor_p90": floor_p90,
+            "depth_at_edge_share": None if clip.depth is None else _at_edge_share(clip.depth),
         }
         return clip.with_table("clips", tables.spec("clips").from_rows([row]))
 
@@ -62,6 +68,19 @@ class SummarizeClip(Stage):
             return None, None
         a_second = length / seconds
         return float(np.median(a_second)), float(np.quantile(a_second, 0.9))
+
+
+def _at_edge_share(depth: DepthMaps) -> float | None:
+    """Of the valid depth, in the last tenth of what the model can answer."""
+    if depth.max_depth is None:
+        return None
+    ones = np.ones(len(depth), np.float32)
+    scale = ones if depth.scale is None else depth.scale
+    shift = 0 * ones if depth.shift is None else depth.shift
+    edges = EDGE * depth.max_depth * scale + shift
+    n_valid = sum(int(np.isfinite(z).sum()) for z in depth.values)
+    n_at_edge = sum(int((z >= edge).sum()) for z, edge in zip(depth.values, edges))
+    return n_at_edge / n_valid if n_valid else None
 
 
 def _known(value: float) -> float | None:

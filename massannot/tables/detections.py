@@ -3,6 +3,7 @@
 from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
 REASONS = ("duplicate", "unconfirmed", "over_phrase_limit", "over_entity_limit", "empty_mask")
+ORIGINS = ("given", "found")
 
 SPEC = TableSpec(
     name="detections",
@@ -26,6 +27,20 @@ SPEC = TableSpec(
             "Why it has no entity; null: it has one.",
             nullable=True,
             one_of=REASONS,
+        ),
+        Column(
+            "origin",
+            STRING,
+            "given: by a person or a file; found: by a model; null: written before 0.3.",
+            nullable=True,
+            one_of=ORIGINS,
+        ),
+        Column(
+            "track",
+            INT32,
+            "The thing's number in the file that gave the box, 0.. within a video; null: no file "
+            "follows it.",
+            nullable=True,
         ),
     ),
     references=(

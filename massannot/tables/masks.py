@@ -1,11 +1,13 @@
 """Masks: where an entity is, frame by frame, as COCO run lengths over the source picture.
 
-Overlaps are kept: each entity has its own mask. No row: the propagator was not asked there.
+Overlaps are kept: each entity has its own mask. No row: the propagator was not asked there, or the
+file that gave the masks says nothing about that frame.
 """
 
 from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
 STATES = ("visible", "occluded", "absent")
+ORIGINS = ("given", "propagated")
 
 SPEC = TableSpec(
     name="masks",
@@ -34,6 +36,14 @@ SPEC = TableSpec(
             STRING,
             "visible; occluded: known to the propagator but hidden; absent.",
             one_of=STATES,
+        ),
+        Column(
+            "origin",
+            STRING,
+            "given: by a person or a file, for this frame; propagated: by a model, also where the "
+            "box was given; null: written before 0.3.",
+            nullable=True,
+            one_of=ORIGINS,
         ),
     ),
     references=(

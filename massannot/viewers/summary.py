@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
 from massannot.questions.profile import motion_profile
 
+_LIMITS = {
+    "over_phrase_limit": "detect_phrases.max_per_phrase",
+    "over_entity_limit": "propagate_masks.max_entities",
+}
 PROFILE_TABLES = ("clips", "segments", "phrases", "entities", "motions", "positions")
 
 
@@ -107,6 +111,10 @@ class Facts:
     n_motions: int
     """Motions in the camera's frame of reference, and how many exceed the noise."""
     failures: Mapping[str, int]
+    given_boxes: Mapping[str, int] = field(default_factory=dict)
+    """Of a person or a file: `used`, or the reason why one is no entity's."""
+    over_limits: Mapping[str, int] = field(default_factory=dict)
+    """Boxes of models beyond a limit, by reason."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON values. The counts are plain dicts: asdict() counts a Counter's pairs anew."""
@@ -124,6 +132,8 @@ def facts(dataset: Dataset) -> Facts:
     origins = dataset.table_or_empty("cameras").select(columns).to_pylist()
     posed = {row["clip_id"] for row in origins if row["pose_origin"] == "given"}
     static = dict(zip(clips["clip_id"].to_pylist(), clips["camera_static"].to_pylist()))
+    boxes = dataset.table_or_empty("detections").select(["origin", "rejected"]).to_pylist()
+    limits = Counter(r["rejected"] for r in boxes if (r["rejected"] or "") in _LIMITS)
     return Facts(
         n_clips=clips.num_rows,
         n_frames=sum(clips["n_frames"].to_pylist()),
@@ -139,6 +149,8 @@ def facts(dataset: Dataset) -> Facts:
         above_noise=sum(r["above_noise"] is True for r in in_camera),
         n_motions=len(in_camera),
         failures=dict(Counter(dataset.table_or_empty("failures")["class"].to_pylist())),
+        given_boxes=dict(Counter(r["rejected"] or "used" for r in boxes if r["origin"] == "given")),
+        over_limits=dict(limits),
     )
 
 
@@ -154,6 +166,12 @@ def as_text(
         if not phrase.n_entities:
             result = f"never found in {clips}; try another word for it"
         lines.append(f"  {phrase.text!r}: {result}")
+    if known.given_boxes:
+        parts = [f"{n} {reason}" for reason, n in sorted(known.given_boxes.items())]
+        lines.append(f"given boxes in these frames: {', '.join(parts)}")
+    if known.over_limits:
+        parts = [f"{n} beyond {_LIMITS[reason]}" for reason, n in sorted(known.over_limits.items())]
+        lines.append(f"LIMITS: boxes without an entity: {', '.join(parts)} (--set raises it)")
     lines += [f"models: {line}" for line in models]
     lines.append(f"scale: {_scale(known)}")
     lines.append(f"camera: {_camera(known)}")

@@ -50,6 +50,9 @@ from massannot.models.sam2.propagator import Sam2Video
 from massannot.models.weights import Weights
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import SceneOptions, make_scene
+from massannot.stages.detect_phrases import DetectPhrases
+from massannot.stages.propagate_masks import PropagateMasks
+from tests.drawn_world import clip_of
 from tests.tiny_models import tiny_depth, tiny_detector, tiny_sam2
 from tests.unit.scene_clip import scene_frames, write_record
 
@@ -229,7 +232,8 @@ def test_detections_are_boxes_of_the_frames_and_phrases_asked(kind: type, tmp_pa
     found = ready(kind, tmp_path).detect(FRAMES, at=at, phrases=PHRASES)
     D = len(found.frame)
     assert (found.frame.dtype, found.phrase.dtype) == (np.int32, np.int32)
-    assert (found.boxes_xyxy.dtype, found.score.dtype) == (np.float32, np.float32)
+    assert found.boxes_xyxy.dtype in (np.float32, np.float64)
+    assert found.score.dtype == np.float32
     assert found.phrase.shape == found.score.shape == (D,)
     assert found.boxes_xyxy.shape == (D, 4)
     assert set(found.frame.tolist()) <= set(at)
@@ -357,3 +361,20 @@ def test_the_protocols_name_all_jobs() -> None:
 
     kinds = [k for k in vars(protocols).values() if inspect.isclass(k) and Model in k.__mro__]
     assert set(kinds) - {Model} == set(JOBS.values())
+
+
+@pytest.mark.parametrize("kind", of_job("session"))
+def test_given_boxes_are_kept_whoever_makes_their_masks(kind: type, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    boxes = ready(RecordedBoxes, tmp_path / "given")
+    clip = DetectPhrases(boxes).process(clip_of(FRAMES, PHRASES))
+    clip = PropagateMasks(propagator=ready(kind, tmp_path)).process(clip)
+    rows = clip.table("detections").to_pylist()
+    given = boxes.detect(FRAMES, at=range(len(FRAMES)), phrases=PHRASES)
+    assert len(rows) == len(given.frame) > 0
+    assert {row["origin"] for row in rows} == {"given"}
+    assert {row["rejected"] for row in rows} <= {None, "empty_mask"}
+    of_track = {row["track"]: row["entity"] for row in rows if row["entity"] is not None}
+    assert len(set(of_track.values())) == len(of_track)  # a number, a thing
+    origin = "given" if kind is RecordedMasks else "propagated"
+    assert set(clip.table("masks")["origin"].to_pylist()) <= {origin}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from massannot.dataset.reading import Dataset, open_dataset
-from massannot.evaluate.clip_scores import ClipTruth, same_points, surface_centres
+from massannot.evaluate.clip_truth import ClipTruth
+from massannot.evaluate.position_scores import same_points, surface_centres
 from massannot.jobs.annotate import Annotated
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_tracks import ROOM, surface_points

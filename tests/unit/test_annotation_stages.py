@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from massannot.clip import Clip
+from massannot.clip import Clip, DepthMaps
 from massannot.geometry.camera import apply, inverse, rigid
+from massannot.stages.summarize_clip import SummarizeClip
 from tests.unit.plane_world import SOURCE, PlaneWorld
 
 N_FRAMES = 70
@@ -138,6 +141,30 @@ def test_the_clips_row_says_its_sizes_span_and_scale(exact: Clip) -> None:
     assert (row["t0_s"], row["t1_s"]) == (0.0, pytest.approx(6.9))
     assert row["n_frames"] == N_FRAMES
     assert row["background_motion_px"] == 0
+
+
+@pytest.mark.parametrize(
+    ("z", "factors", "share"),
+    [
+        ([5, 17.9, 18, 20], {}, 0.5),
+        ([5, np.nan, 18, 20], {}, 2 / 3),
+        ([10, 35.7, 36.1, 41], {"scale": [2], "shift": [0.1]}, 0.5),
+        ([np.nan] * 4, {}, None),
+        ([5, 17.9, 18, 20], {"max_depth": None}, None),
+    ],
+    ids=["the last tenth", "of valid depth", "before factor and offset", "none", "no range"],
+)
+def test_depth_at_the_edge_of_the_models_range_is_counted(
+    exact: Clip, z: list[float], factors: dict[str, Any], share: float | None
+) -> None:
+    maps = np.tile(np.array(z, np.float32), (N_FRAMES, 1, 1))
+    given = {
+        name: np.full(N_FRAMES, value, np.float32) if isinstance(value, list) else value
+        for name, value in factors.items()
+    }
+    depth = DepthMaps(maps, "metric", **{"max_depth": 20.0, **given})
+    (row,) = SummarizeClip().process(exact.with_depth(depth)).table("clips").to_pylist()
+    assert row["depth_at_edge_share"] == (None if share is None else pytest.approx(share))
 
 
 def test_flicker_is_fitted_on_the_background_and_kept_in_cameras() -> None:

@@ -128,6 +128,22 @@ def test_a_canonical_network_is_scaled_by_the_focal_length(folder: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "reach"),
+    [
+        ("metric", {}, 20.0),
+        ("metric", {"canonical": CanonicalFocal(150.0, 160.0), "focal_px": 150.0}, 40.0),
+        ("relative", {}, None),
+    ],
+    ids=["as configured", "another lens", "inverse depth has none"],
+)
+def test_the_farthest_answer_is_handed_on(
+    tmp_path: Path, kind: str, options: dict, reach: float | None
+) -> None:
+    maps = model(tiny_depth(tmp_path, kind=kind), **options).estimate_depth(noise_frames(1, 60, 80))
+    assert maps.max_depth == reach
+
+
 def test_the_weights_card_may_say_that_they_are_canonical(tmp_path: Path) -> None:
     frames, folder = noise_frames(1, 120, 160), tiny_depth(tmp_path)
     plain = model(folder).estimate_depth(frames).values

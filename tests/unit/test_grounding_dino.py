@@ -13,7 +13,7 @@ from PIL import Image
 
 from massannot.errors import BadModelOutput, BadPhrase, MissingWeights
 from massannot.models.grounding_dino import GroundingDino
-from massannot.models.protocols import Detections, PhraseDetector
+from massannot.models.protocols import ContextDetector, Detections, PhraseDetector
 from massannot.models.weights import Weights
 from tests.tiny_models import frames_of, noise_frames, tiny_detector
 
@@ -215,6 +215,52 @@ def test_batches_of_any_size_say_the_same(folder: Path) -> None:
     assert one.frame.tolist() == many.frame.tolist()
     np.testing.assert_allclose(one.score, many.score, atol=1e-4)
     np.testing.assert_allclose(one.boxes_xyxy, many.boxes_xyxy, atol=1e-2)
+
+
+def rows_of(found: Detections, phrase: int) -> list[np.ndarray]:
+    mine = found.phrase == phrase
+    return [found.frame[mine], found.boxes_xyxy[mine], found.score[mine]]
+
+
+@pytest.mark.parametrize("limit", [64, 12], ids=["in one text", "over the text limit"])
+def test_adding_a_phrase_changes_no_row_of_another(tmp_path: Path, limit: int) -> None:
+    detector = everything(tiny_detector(tmp_path, max_text_len=limit))
+    assert isinstance(detector, ContextDetector)
+    frames = noise_frames(2, 60, 80)
+    texts = ["a red ball", "box", "the blue cup", "a green cone", "cat"]
+    rows: list[list[np.ndarray]] = []
+    for end in range(1, len(texts) + 1):
+        added = detector.detect_added(
+            frames, at=[0, 1], phrases=texts[end - 1 : end], earlier=texts[: end - 1]
+        )
+        assert added.phrase.tolist() == [0] * len(added.phrase)
+        rows.append(rows_of(added, 0))
+    for end in range(1, len(texts) + 1):
+        together = detector.detect(frames, at=[0, 1], phrases=texts[:end])
+        for mine, wanted in zip(rows[end - 1], rows_of(together, end - 1), strict=True):
+            np.testing.assert_array_equal(mine, wanted)
+
+
+def test_without_the_earlier_phrases_it_would_be_another_answer(folder: Path) -> None:
+    """So neither `detect` of all phrases again nor of the new one alone would do."""
+    frames = noise_frames(1, 60, 80)
+    detector = everything(folder)
+    first, both = (detector.detect(frames, at=[0], phrases=PHRASES[:n]) for n in (1, 2))
+    assert not np.array_equal(first.score, both.score[both.phrase == 0])
+    alone = detector.detect(frames, at=[0], phrases=PHRASES[1:2])
+    added = detector.detect_added(frames, at=[0], phrases=PHRASES[1:2], earlier=PHRASES[:1])
+    assert not np.array_equal(alone.score, added.score)
+
+
+def test_earlier_phrases_in_texts_of_their_own_cost_no_pass(tmp_path: Path) -> None:
+    detector = everything(tiny_detector(tmp_path, max_text_len=12))
+    passes: list[int] = []
+    detector._loaded.net.register_forward_hook(lambda *_: passes.append(1))
+    texts = ["a red ball", "the blue cup", "a green cone", "cat"]
+    detector.detect(noise_frames(1, 60, 80), at=[0], phrases=texts)
+    assert len(passes) == 2
+    detector.detect_added(noise_frames(1, 60, 80), at=[0], phrases=texts[3:], earlier=texts[:3])
+    assert len(passes) == 3
 
 
 def test_a_prompt_over_the_text_limit_is_asked_in_several_passes(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import os
 import signal
 
+import pyarrow as pa
 import pytest
 
 from massannot.jobs import outcome
+from massannot.recipes.spec import Answerer, RunSpec
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -16,3 +18,44 @@ def test_asked_to_stop_before_anything_runs_the_code_is_75(number, capsys):
     assert ended.value.code == outcome.INTERRUPTED
     assert "the same command continues" in capsys.readouterr().err
     assert signal.getsignal(number) is before
+
+
+def depth_lines(name: str, shares: list[float | None], **answerer: str) -> list[str]:
+    clips = pa.table(
+        {
+            "depth_at_edge_share": pa.array(shares, pa.float32()),
+            "n_frames": pa.array([10, 30, 20][: len(shares)], pa.int32()),
+        }
+    )
+    spec = RunSpec(models={"depth": Answerer("model", name, **answerer)})
+    return outcome.depth_lines(clips, spec)
+
+
+def test_depth_inside_the_range_of_its_weights_is_a_line_without_warning():
+    assert depth_lines("small", [0.2, 0.0, None]) == [
+        "depth: 5 % lies in the last tenth of the 20 m of its training"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "way"),
+    [
+        ("small", {}, "--profile small-outdoor was trained up to 80 m"),
+        ("mass", {}, "--profile mass-outdoor was trained up to 80 m"),
+        ("mass-outdoor", {}, "take weights that were trained farther"),
+        ("small", {"weights": "mine"}, "take weights that were trained farther"),
+        ("mine.py:Depth", {}, "take weights that were trained farther"),
+    ],
+    ids=["small", "mass", "nothing farther", "weights of the user", "a model of the user"],
+)
+def test_much_depth_at_the_edge_is_a_warning_that_names_a_profile_that_reaches_farther(
+    name, more, way
+):
+    line, warning = depth_lines(name, [0.19, 0.21], **more)
+    assert "20 %" in line
+    assert warning.startswith("warning: in 1 of 2 clips it is more than 20 %")
+    assert warning.endswith(way)
+
+
+def test_depth_of_unknown_range_is_not_spoken_of():
+    assert depth_lines("small", [None]) == []

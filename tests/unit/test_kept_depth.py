@@ -17,6 +17,7 @@ from massannot.dataset.depth_cache import keep, load
             {"scale": np.ones(2, np.float32), "shift": np.array([0.1, -0.0], np.float32)},
             id="with scale and shift",
         ),
+        pytest.param("metric", {"max_depth": 20.1}, id="with the farthest that the model answers"),
     ],
 )
 def test_depth_comes_back_bit_for_bit(tmp_path, kind, more):
@@ -26,6 +27,7 @@ def test_depth_comes_back_bit_for_bit(tmp_path, kind, more):
     back = load(tmp_path / "folder" / "clip.depth")
     assert back.kind == kind
     assert back.values.tobytes() == values.tobytes()
+    assert back.max_depth == more.get("max_depth")
     for name in ("scale", "shift"):
         there = getattr(back, name)
         assert (None if there is None else there.tobytes()) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -40,7 +41,7 @@ def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year(
         str(w)
         for profile in PROFILES
         for w in profile.weights
-        if w.on_hub and len(w.revision) != 40 and w.source != "facebook/cotracker3"
+        if w.on_hub and not re.fullmatch("[0-9a-f]{40}", w.revision)
     ]
     assert loose == []
 
@@ -50,6 +51,8 @@ def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year(
     [
         ("mass", {"depth", "tracks"}),
         ("small", {"depth", "tracks"}),
+        ("mass-outdoor", {"depth", "tracks"}),
+        ("small-outdoor", {"depth", "tracks"}),
         ("permissive-relative", set()),
         ("embedded", set()),
     ],
@@ -65,8 +68,24 @@ def test_what_is_not_permissive_is_said(name: str, restricted: set[str]) -> None
 
 
 def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UsageError, match="no profile 'big'; profiles: mass, small, permissive"):
+    with pytest.raises(UsageError, match="no profile 'big'; profiles: mass, mass-outdoor, small, "):
         named("big")
+
+
+@pytest.mark.parametrize("name", ["mass", "small"])
+def test_an_outdoor_profile_differs_in_its_depth_alone_and_reaches_farther(name: str) -> None:
+    indoor, outdoor = named(name), named(named(name).farther)
+    assert outdoor.name == f"{name}-outdoor"
+    differing = [job for job in indoor.jobs if indoor.model(job) != outdoor.model(job)]
+    assert differing == ["depth"]
+    assert (indoor.model("depth").range_m, outdoor.model("depth").range_m) == (20, 80)
+
+
+def test_the_range_of_the_shipped_depth_is_that_of_its_configuration() -> None:
+    model = named("embedded").model("depth")
+    assert model.weights is not None
+    config = json.loads((find(model.weights).folder / "config.json").read_text())
+    assert model.range_m == config["max_depth"]
 
 
 def test_weights_can_be_replaced_for_one_job(tmp_path: Path) -> None:

@@ -169,13 +169,31 @@ def test_every_fifth_frame_recorded_answers_for_those_frames_only(tmp_path: Path
     assert found == truth([0, 5, 10], frames=[0, 1, 2])
 
 
+def shorter(content: dict[str, Any], n: int) -> dict[str, Any]:
+    """The first `n` frames of a file."""
+    (video,) = content["videos"]
+    video |= {"length": n, "file_names": video["file_names"][:n]}
+    for annotation in content["annotations"]:
+        annotation["segmentations"] = annotation["segmentations"][:n]
+    return content
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
-    "another length": (lambda: youtube_vis(length=9), ModelFailed, "found 9 frames for drawn"),
-    "another video": (lambda: youtube_vis(name="x", file_names=["y/1.jpg"]), ModelFailed, "it has"),
+    "another length": (lambda: youtube_vis(length=9), UsageError, "length 9, but 12 file_names"),
+    "fewer frames": (lambda: shorter(youtube_vis(), 9), ModelFailed, "found 9 frames for drawn"),
+    "another video": (
+        lambda: youtube_vis(name="x", file_names=[f"y/{t}.jpg" for t in range(T)]),
+        ModelFailed,
+        "it has",
+    ),
     "another shape": (lambda: youtube_vis(width=120, height=120), UsageError, "mask of"),
     "another time": (lambda: youtube_vis(pts=list(range(T))), ModelFailed, "none of its 12 frames"),
     "other JSON": (lambda: {"hello": 1}, UsageError, "expected COCO"),
-    "a missing key": (lambda: {**youtube_vis(), "categories": [{}]}, UsageError, "'id' is missing"),
+    "a missing key": (
+        lambda: {**youtube_vis(), "categories": [{}]},
+        UsageError,
+        r"categories\[0\]: id is missing",
+    ),
 }
 
 
@@ -278,7 +296,8 @@ def test_our_own_dataset_answers_with_its_masks_and_boxes(tmp_path: Path) -> Non
         detector=_ready(RecordedBoxes(str(tmp_path))),
         masks=_ready(RecordedMasks(str(tmp_path))),
     )
-    assert again.table("masks").drop(["score"]).equals(clip.table("masks").drop(["score"]))
+    assert again.table("masks").drop(["origin"]).equals(clip.table("masks").drop(["origin"]))
+    assert set(again.table("masks")["origin"].to_pylist()) == {"given"}
 
 
 def test_a_dataset_of_a_newer_massannot_is_refused_by_name(tmp_path: Path) -> None:
@@ -349,7 +368,7 @@ def test_unknown_depth_is_nan(tmp_path: Path) -> None:
 def test_an_8_bit_picture_of_depth_is_refused(tmp_path: Path) -> None:
     (tmp_path / "drawn").mkdir()
     Image.fromarray(np.zeros((6, 10), np.uint8)).save(tmp_path / "drawn" / "0.png")
-    with pytest.raises(UsageError, match="16-bit"):
+    with pytest.raises(ModelFailed, match="16-bit"):
         _ready(RecordedDepth(str(tmp_path))).estimate_depth(clip_frames())
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from massannot.evaluate.box_scores import area_under_precision, iou_matrix
-from massannot.evaluate.clip_scores import FOUND_J
+from massannot.evaluate.clip_truth import FOUND_J
 from massannot.evaluate.shipped_accuracy import Line, Replaced
 from massannot.geometry.intervals import ConfidenceInterval, bootstrap, mean_over_clips
 from tools.embedded.ruler import Record

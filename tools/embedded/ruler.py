@@ -22,7 +22,9 @@ from massannot.clip import Clip, Frames, Phrase
 from massannot.dataset.reading import ClipView
 from massannot.evaluate import tapvid_scores
 from massannot.evaluate.box_scores import true_box_of
-from massannot.evaluate.clip_scores import ClipTruth, found_position_errors_m, score_clip
+from massannot.evaluate.clip_scores import score_clip
+from massannot.evaluate.clip_truth import ClipTruth
+from massannot.evaluate.position_scores import found_position_errors_m
 from massannot.inputs.span import Span, VideoSource
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade

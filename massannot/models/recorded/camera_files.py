@@ -10,29 +10,38 @@ OpenCV's: x right, y down, z forward. Poses are restated with the clip's first c
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed, UsageError
 from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F64, Cameras, ModelCard
+from massannot.models.recorded.array_files import (
+    TIMES,
+    ArrayFile,
+    a_clip_fails,
+    check_names,
+    one_origin,
+)
 from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
     Rows,
+    RowTimes,
     check_shape,
     file_for,
-    first_of,
-    load_arrays,
     rows_for,
 )
+
+KNOWN = ("intrinsics", "K", "cam_from_world", "world_from_cam", "size", "origin", *TIMES)
+
+_FIELD_OF_VIEW_DEG = (1.0, 170.0)
+"""A pinhole sees no more, a lens for video hardly less."""
+_RIGID = 0.01
+"""Deviation of a rotation from one: files are rounded."""
 
 
 @dataclass
@@ -47,6 +56,7 @@ class RecordedCameras:
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
         self._dataset = RecordedDataset.at(self.path, table="cameras")
+        check_names(self.path, known=KNOWN)
 
     def destroy(self) -> None:
         self._dataset = None
@@ -54,36 +64,44 @@ class RecordedCameras:
     def card(self) -> ModelCard:
         return ModelCard("recorded_cameras", weights=self.path)
 
+    @property
+    def names_videos(self) -> bool:
+        """Whether `path` says of which video it speaks, or need not: one camera for all of them."""
+        path = Path(self.path)
+        if not path.is_file():
+            return True
+        file = ArrayFile.read(path, known=KNOWN)
+        intrinsics = file.first("intrinsics", "K")
+        one_set = intrinsics is not None and intrinsics.size in (4, 9)
+        return one_set and file.first("cam_from_world", "world_from_cam") is None
+
     def estimate_cameras(self, frames: Frames) -> Cameras:
         """See protocols.CameraEstimator. Raises ModelFailed when a frame has no camera."""
-        if self._dataset:
-            return self._of_dataset(frames)
+        with a_clip_fails(self.path):
+            return self._of_dataset(frames) if self._dataset else self._of_file(frames)
+
+    def _of_file(self, frames: Frames) -> Cameras:
         where = file_for(self.path, frames, endings=(".npz", ".json"))
-        arrays = _read(where)
-        intrinsics = _intrinsics(arrays, frames, where=str(where))
-        poses = _poses(arrays, where=str(where))
-        T = len(frames)
+        file = ArrayFile.read(where, known=KNOWN)
+        intrinsics, poses = _intrinsics(file, frames), _poses(file)
         n_rows = {len(a) for a in (intrinsics, poses) if a is not None and len(a) > 1}
         if len(n_rows) > 1:
-            raise UsageError(f"{where}: {len(intrinsics)} intrinsics, {len(poses)} poses")
-        rows = np.zeros(T, np.int64)
-        if n_rows:
-            fps = first_of(arrays, "fps")
-            rows = rows_for(
-                frames,
-                n_rows=n_rows.pop(),
-                where=str(where),
-                pts=first_of(arrays, "pts"),
-                t_s=first_of(arrays, "t_s"),
-                fps=self.fps if fps is None else float(fps),
+            raise UsageError(
+                f"{where}: {len(intrinsics)} intrinsics, {0 if poses is None else len(poses)} poses"
             )
+        times = file.times(max(n_rows, default=1), fps=self.fps)
+        rows = np.zeros(len(frames), np.int64)  # one set of intrinsics is the whole video's
+        if n_rows or poses is not None:
+            rows = rows_for(frames, times, where=str(where))
+        else:
+            times.check(where=str(where))
         _check_complete(rows, frames, where=str(where))
-        one_pose = poses[np.minimum(rows, len(poses) - 1)]
+        one_pose = np.eye(4)[None] if poses is None else poses
         return Cameras(
             intrinsics=intrinsics[np.minimum(rows, len(intrinsics) - 1)],
-            cam_from_world=_from_first(one_pose),
+            cam_from_world=_from_first(one_pose[np.minimum(rows, len(one_pose) - 1)]),
             intrinsics_origin="given",
-            pose_origin="given" if _has_poses(arrays) else "assumed",
+            pose_origin="assumed" if poses is None else "given",
         )
 
     def _of_dataset(self, frames: Frames) -> Cameras:
@@ -95,12 +113,8 @@ class RecordedCameras:
             (row["clip_id"], row["frame"]): row["pts"]
             for row in self._dataset.rows("frames", clips.clip_ids)
         }
-        rows = rows_for(
-            frames,
-            n_rows=len(cameras),
-            where=self.path,
-            pts=[pts[row["clip_id"], row["frame"]] for row in cameras],
-        )
+        moments = [pts[row["clip_id"], row["frame"]] for row in cameras]
+        rows = rows_for(frames, RowTimes(len(cameras), pts=moments, shared=True), where=self.path)
         _check_complete(rows, frames, where=self.path)
         used = [cameras[row] for row in rows]
         if len({row["clip_id"] for row in used}) > 1:
@@ -119,23 +133,16 @@ class RecordedCameras:
         )
 
 
-def _read(where: Path) -> Mapping[str, NDArray[Any]]:
-    if where.suffix != ".json":
-        return load_arrays(where)
-    try:
-        content = json.loads(where.read_text(encoding="utf-8"))
-        return {name: np.asarray(value) for name, value in content.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"{where}: expected a JSON object of arrays: {error}") from error
-
-
-def _intrinsics(arrays: Mapping[str, NDArray[Any]], frames: Frames, *, where: str) -> F64:
+def _intrinsics(file: ArrayFile, frames: Frames) -> F64:
     """(1 or T, 4) fx fy cx cy in working pixels, corner-origin."""
-    given = first_of(arrays, "intrinsics", "K")
+    where, given = file.path, file.first("intrinsics", "K")
     if given is None:
-        raise UsageError(f"{where}: no intrinsics; found {sorted(arrays)}")
+        raise UsageError(f"{where}: no intrinsics; found {sorted(file.arrays)}")
+    if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+        raise UsageError(f"{where}: intrinsics {given.dtype}, expected finite numbers")
     values = np.asarray(given, np.float64)
     if values.shape[-2:] == (3, 3):
+        _check_matrices(values, where=str(where))
         values = values[..., [0, 1, 0, 1], [0, 1, 2, 2]]
     values = np.atleast_2d(values)
     if values.ndim != 2 or values.shape[1] != 4 or not np.all(values[:, :2] > 0):
@@ -143,32 +150,78 @@ def _intrinsics(arrays: Mapping[str, NDArray[Any]], frames: Frames, *, where: st
             f"{where}: intrinsics {given.shape}, expected positive fx fy cx cy as (4,), (T, 4), "
             "(3, 3) or (T, 3, 3)"
         )
-    origin = str(arrays.get("origin", np.array("center")))
-    if origin not in {"center", "corner"}:
-        raise UsageError(f"{where}: origin {origin!r}, expected center or corner")
-    if origin == "center":
+    if one_origin(file) == "center":
         values = np.c_[values[:, :2], corner_from_center(values[:, 2:])]
-    size = (frames.source_width, frames.source_height)
-    if "size" in arrays:
-        size = (int(arrays["size"][0]), int(arrays["size"][1]))
-        check_shape(size, frames, where=where)
+    size = file.size()
+    if size is not None:
+        check_shape(size, frames, where=str(where))
+    size = size or (frames.source_width, frames.source_height)
+    _check_possible(values, size, where=str(where))
     return values * np.divide([frames.width, frames.height] * 2, [*size, *size])
 
 
-def _has_poses(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    return "cam_from_world" in arrays or "world_from_cam" in arrays
+def _check_matrices(matrices: F64, *, where: str) -> None:
+    """Raises UsageError for what fx fy cx cy would not say: skew, a transposed matrix."""
+    scale = np.abs(matrices).max()
+    for row, column in ((0, 1), (1, 0), (2, 0), (2, 1)):
+        found = matrices[..., row, column]
+        if np.any(np.abs(found) > 1e-6 * scale):
+            raise UsageError(
+                f"{where}: intrinsics with {np.ravel(found)[0]:g} in row {row}, column {column}, "
+                "expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]: no skew, not transposed"
+            )
+    if np.any(np.abs(matrices[..., 2, 2] - 1) > 1e-6):
+        raise UsageError(f"{where}: intrinsics whose last element is not 1")
 
 
-def _poses(arrays: Mapping[str, NDArray[Any]], *, where: str) -> F64:
-    """(1 or T, 4, 4) cam_from_world; the identity where none are given."""
-    if not _has_poses(arrays):
-        return np.eye(4)[None]
-    given = np.asarray(first_of(arrays, "cam_from_world", "world_from_cam"), np.float64)
+def _check_possible(values: F64, size: tuple[int, int], *, where: str) -> None:
+    """Raises UsageError for intrinsics (T, 4) that no picture of this size has."""
+    outside = np.any((values[:, 2:] <= 0) | (values[:, 2:] >= size), axis=1)
+    angle = np.degrees(2 * np.arctan(np.array(size) / (2 * values[:, :2])))
+    least, most = _FIELD_OF_VIEW_DEG
+    impossible = np.any((angle < least) | (angle > most), axis=1)
+    for row in np.flatnonzero(outside | impossible)[:1]:
+        fx, fy, cx, cy = values[row]
+        small = max(cx, cy) <= 2.0 and max(fx, fy) < 20
+        reason = (
+            f"a field of view of {angle[row, 0]:.1f} x {angle[row, 1]:.1f} degrees"
+            if impossible[row]
+            else "their centre outside of it"
+        )
+        raise UsageError(
+            f"{where}: intrinsics fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} (row {row}) of a "
+            f"picture of {size[0]}x{size[1]} have {reason}; "
+            + (
+                "are they shares of the picture? Multiply by its width and height"
+                if small
+                else "expected pixels of these pictures; for others give `size` [width, height]"
+            )
+        )
+
+
+def _poses(file: ArrayFile) -> F64 | None:
+    """(1 or T, 4, 4) cam_from_world; None: not given."""
+    given = file.first("cam_from_world", "world_from_cam")
+    if given is None:
+        return None
+    given = np.asarray(given, np.float64)
     if given.ndim != 3 or given.shape[1:] not in {(4, 4), (3, 4)}:
-        raise UsageError(f"{where}: poses {given.shape}, expected (T, 4, 4) or (T, 3, 4)")
+        raise UsageError(f"{file.path}: poses {given.shape}, expected (T, 4, 4) or (T, 3, 4)")
     poses = np.tile(np.eye(4), (len(given), 1, 1))
     poses[:, : given.shape[1]] = given
-    return poses if "cam_from_world" in arrays else np.asarray(np.linalg.inv(poses), np.float64)
+    turn = poses[:, :3, :3]
+    stray = np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    stray = np.maximum(stray, np.abs(poses[:, 3] - [0, 0, 0, 1]).max(axis=1))
+    bad = ~(stray <= _RIGID) | ~(np.linalg.det(np.nan_to_num(turn)) > 0)
+    bad |= ~np.isfinite(poses).all(axis=(1, 2))
+    if bad.any():
+        raise UsageError(
+            f"{file.path}: the pose of row {int(np.argmax(bad))} is not rigid (a rotation without "
+            "scale or mirror, a translation, 0 0 0 1), expected [R | t] in OpenCV's axes"
+        )
+    return (
+        poses if "cam_from_world" in file.arrays else np.asarray(np.linalg.inv(poses), np.float64)
+    )
 
 
 def _from_first(cam_from_world: F64) -> F64:
@@ -179,9 +232,12 @@ def _from_first(cam_from_world: F64) -> F64:
 
 
 def _check_complete(rows: Rows, frames: Frames, *, where: str) -> None:
-    if np.any(rows == NO_ROW):
-        frame = int(np.argmax(rows == NO_ROW))
+    """Raises ModelFailed naming the frames without a camera."""
+    missing = np.flatnonzero(rows == NO_ROW)
+    if missing.size:
+        shown = ", ".join(f"{frame} ({frames.t_s[frame]:.3f} s)" for frame in missing[:5])
         raise ModelFailed(
-            f"{where}: no camera for {frames.source_id} at {frames.t_s[frame]:.3f} s "
-            f"(pts {frames.pts[frame]}); every frame needs one"
+            f"{where}: no camera for {missing.size} of the {len(frames)} frames of "
+            f"{frames.source_id}: {shown}{', ..' * (missing.size > 5)}; every frame needs one, or "
+            "give a single set of intrinsics for the whole video"
         )

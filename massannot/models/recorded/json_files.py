@@ -3,258 +3,339 @@
 YouTube-VIS: `videos` (id or name, width, height, length; `pts`, `t_s` or `fps` if it is not every
 frame of the clip) and annotations with `segmentations` and `bboxes`, one a frame, null where the
 object is not seen. COCO: `images` with `video_id` or a folder in `file_name`, and annotations that
-share a `track_id`; without one, each annotation is an object of a single frame. Rows are the file's
-own frames; matching.py finds those of a clip.
+share a `track_id` (`instance_id`, or `attributes.track_id`, as annotation tools write it); without
+one, or with one below 0, an annotation is an object of a single frame. Rows are the file's own
+frames; matching.py finds those of a clip.
 
-Masks are compressed or plain run lengths, or polygons. A polygon's mask is the pixels whose centres
-lie inside; COCO's tool draws outlines up to a pixel wider.
+The pass is strict: what contradicts itself is refused by name, what is left out is counted. Crowd
+regions are left out unless `crowd` says that they are things.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from massannot.errors import BadMask, UsageError
+from massannot.errors import UsageError
 from massannot.geometry import rle
-
-Box = tuple[float, float, float, float]
+from massannot.models.recorded.json_entries import (
+    Box,
+    Entry,
+    Id,
+    JsonLists,
+    box_of,
+    id_of,
+    is_crowd,
+    number_of,
+    referred,
+    required,
+    score_of,
+    size_of,
+    track_of,
+)
+from massannot.models.recorded.picture_names import order_of
+from massannot.models.recorded.recorded_videos import (
+    RecordedObject,
+    RecordedVideo,
+    ascending_numbers,
+    file_path,
+    frame_numbers,
+    length_of,
+    times_of,
+    times_of_images,
+    video_of,
+)
+from massannot.models.recorded.segmentations import counts_of
 
 
 @dataclass(frozen=True)
-class RecordedObject:
-    """One thing. `boxes` (x0 y0 x1 y1) and `counts` (COCO's compressed form) by row, in the file's
-    own pixels; a row without either: not seen."""
+class RecordedFile:
+    """The videos of a file, and a sentence about what of it is used."""
 
-    category: str
-    score: float
-    boxes: Mapping[int, Box]
-    counts: Mapping[int, str]
+    videos: tuple[RecordedVideo, ...]
+    note: str
 
 
-@dataclass(frozen=True)
-class RecordedVideo:
-    """One video of a file: its objects, and the frames of its rows."""
-
-    names: tuple[str, ...]
-    width: int
-    height: int
-    n_rows: int
-    objects: tuple[RecordedObject, ...]
-    pts: Sequence[int] | None = None
-    t_s: Sequence[float] | None = None
-    fps: float | None = None
-    numbers: Sequence[int] | None = None
-    """The rows' frame numbers in the video, counted from 0."""
-
-
-def read_json(path: str) -> list[RecordedVideo]:
-    """Every video of a file. Raises UsageError for one that is of neither kind."""
+def read_json(path: str, *, crowd: bool = False) -> RecordedFile:
+    """Every video of a file. Raises UsageError for one that is of neither kind, and for one that
+    contradicts itself, naming the entry."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a JSON file: {error}") from error
-    try:
-        if isinstance(content, dict) and "videos" in content and _by_video(content):
-            return _youtube_vis(content)
-        if isinstance(content, dict) and "images" in content:
-            return _coco(content)
-    except (KeyError, TypeError, ValueError, BadMask) as error:
-        what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{path}: not as COCO or YouTube-VIS have it: {what}") from error
-    raise UsageError(
-        f"{path}: expected COCO (images, annotations, categories) or YouTube-VIS JSON (videos, "
-        "annotations, categories)"
-    )
-
-
-def plain_name(phrase: str) -> str:
-    """A phrase or category without case, article and doubled spaces, for comparison."""
-    words = phrase.casefold().split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in {"a", "an", "the"} else words)
-
-
-def _by_video(content: Mapping[str, Any]) -> bool:
-    """YouTube-VIS's annotations are of videos; COCO-VID has videos too, but annotates images."""
-    return all("video_id" in a and "image_id" not in a for a in content.get("annotations", []))
-
-
-def _youtube_vis(content: Mapping[str, Any]) -> list[RecordedVideo]:
-    categories = {category["id"]: category["name"] for category in content["categories"]}
-    of_video: dict[Any, list[RecordedObject]] = {video["id"]: [] for video in content["videos"]}
-    size = {video["id"]: (video["height"], video["width"]) for video in content["videos"]}
-    for annotation in content["annotations"]:
-        height, width = size[annotation["video_id"]]
-        segmentations = annotation.get("segmentations") or []
-        counts = {i: _counts(s, height, width) for i, s in enumerate(segmentations) if s}
-        given = {i: _xyxy(box) for i, box in enumerate(annotation.get("bboxes") or []) if box}
-        of_video[annotation["video_id"]].append(
-            _object(annotation, categories, counts, given, height, width)
+    if not isinstance(content, dict) or not ({"videos", "images"} & set(content)):
+        raise UsageError(
+            f"{path}: expected COCO (images, annotations, categories) or YouTube-VIS JSON (videos, "
+            "annotations, categories)"
         )
-    return [
-        RecordedVideo(
-            names=_names(video),
-            width=video["width"],
-            height=video["height"],
-            n_rows=int(video.get("length") or len(video["file_names"])),
-            objects=tuple(of_video[video["id"]]),
-            pts=video.get("pts"),
-            t_s=video.get("t_s"),
-            fps=video.get("fps"),
-            numbers=_numbers(video.get("file_names")),
-        )
-        for video in content["videos"]
-    ]
+    reading = _Reading(JsonLists(path, content), crowd=crowd)
+    by_video = "images" not in content or (not content["images"] and content.get("videos"))
+    videos = reading.by_video() if by_video else reading.by_image()
+    return RecordedFile(tuple(videos), reading.note())
 
 
-def _coco(content: Mapping[str, Any]) -> list[RecordedVideo]:
-    named = {video["id"]: video for video in content.get("videos", [])}
-    images: dict[Any, list[Mapping[str, Any]]] = {}
-    for image in content["images"]:
-        folder = Path(image.get("file_name", "")).parent.name
-        images.setdefault(image.get("video_id", folder), []).append(image)
-    return [_coco_video(key, images[key], named.get(key, {}), content) for key in images]
+class _Reading:
+    """One pass over a file, and the counts of what it leaves out."""
 
-
-def _coco_video(
-    key: Any,
-    images: Sequence[Mapping[str, Any]],
-    video: Mapping[str, Any],
-    content: Mapping[str, Any],
-) -> RecordedVideo:
-    """The video of some of the images, `key` being its id or folder, empty: it has none."""
-    images = sorted(images, key=lambda image: (_number(image, 0), image.get("file_name", "")))
-    row_of = {image["id"]: row for row, image in enumerate(images)}
-    seen: dict[Any, list[Mapping[str, Any]]] = {}
-    for annotation in content["annotations"]:
-        if annotation["image_id"] in row_of:
-            track = annotation.get("track_id", annotation.get("instance_id"))
-            name = ("only here", annotation["id"]) if track is None else track
-            seen.setdefault(name, []).append(annotation)
-
-    categories = {category["id"]: category["name"] for category in content["categories"]}
-    height, width = images[0]["height"], images[0]["width"]
-    objects = []
-    for sightings in seen.values():
-        counts = {
-            row_of[s["image_id"]]: _counts(s["segmentation"], height, width)
-            for s in sightings
-            if s.get("segmentation")
+    def __init__(self, lists: JsonLists, *, crowd: bool):
+        self._lists = lists
+        self._crowd = crowd
+        self._left_out: Counter[str] = Counter()
+        self._n_annotations = 0
+        self._largest_corner = 0.0
+        self._n_beyond = 0
+        self._n_empty = 0
+        self._categories = {
+            key: str(required(entry, "name", where=f"{lists.path}: category {key!r}"))
+            for key, entry in lists.by_id("categories").items()
         }
-        boxes = {row_of[s["image_id"]]: _xyxy(s["bbox"]) for s in sightings if s.get("bbox")}
-        objects.append(_object(sightings[0], categories, counts, boxes, height, width))
-    return RecordedVideo(
-        names=_names({"id": key, **video} if key != "" else video),
-        width=width,
-        height=height,
-        n_rows=len(images),
-        objects=tuple(objects),
-        pts=_all(images, "pts"),
-        t_s=_all(images, "t_s"),
-        fps=video.get("fps"),
-        numbers=[_number(image, row) for row, image in enumerate(images)],
-    )
 
+    def note(self) -> str:
+        """What was read and what was not. Raises UsageError where nothing is left, and for boxes
+        in shares of the picture."""
+        n_used = self._n_annotations - self._left_out.total()
+        parts = [f"{n} {reason}" for reason, n in sorted(self._left_out.items())]
+        if self._n_annotations and not n_used:
+            raise UsageError(
+                f"{self._lists.path}: all {self._n_annotations} annotations are left out: "
+                f"{', '.join(parts)}. Some writers mark every run length as a crowd: --set "
+                "detect.crowd=true, --set masks.crowd=true take them as things"
+            )
+        if 0 < self._largest_corner <= 1:
+            raise UsageError(
+                f"{self._lists.path}: all boxes lie within the first pixel; expected pixels, not "
+                "shares of the picture: multiply by width and height"
+            )
+        note = f"{self._n_annotations} annotations read, {n_used} used"
+        note += f", left out: {', '.join(parts)}" if parts else ""
+        note += f"; {self._n_empty} masks are empty" if self._n_empty else ""
+        note += f"; {self._n_beyond} boxes reach beyond the picture" if self._n_beyond else ""
+        unread = [f"{key} ({n})" for key, n in sorted(self._lists.unread.items())]
+        return note + (f"; keys that nobody reads: {', '.join(unread)}" if unread else "")
 
-def _object(
-    annotation: Mapping[str, Any],
-    categories: Mapping[int, str],
-    counts: Mapping[int, str],
-    given: Mapping[int, Box],
-    height: int,
-    width: int,
-) -> RecordedObject:
-    """An object whose boxes, where not given, are those of its masks."""
-    boxes: dict[int, Box] = {}
-    for row, mask in counts.items():
-        box = rle.box_xyxy(mask, height=height, width=width)
-        if box is not None:
-            boxes[row] = box
-    return RecordedObject(
-        category=categories[annotation["category_id"]],
-        score=float(annotation.get("score", 1.0)),
-        boxes={**boxes, **given},
-        counts={row: mask for row, mask in counts.items() if row in boxes},
-    )
+    def by_video(self) -> list[RecordedVideo]:
+        """YouTube-VIS: an annotation has a row for each frame of its video."""
+        videos = self._lists.by_id("videos")
+        objects: dict[Id, list[RecordedObject]] = {key: [] for key in videos}
+        place = {key: f"{self._lists.path}: video {key!r}" for key in videos}
+        lengths = {key: length_of(video, where=place[key]) for key, video in videos.items()}
+        for where, annotation in self._lists.entries("annotations"):
+            self._n_annotations += 1
+            key = referred(annotation, "video_id", videos, where=where, what="videos")
+            if not self._is_left_out(annotation, where):
+                thing = RecordedObject(self._category(annotation, where), is_tracked=True)
+                self._fill(thing, annotation, videos[key], lengths[key], where)
+                objects[key].append(thing)
+        return [
+            video_of(
+                video,
+                size_of(video, where=place[key]),
+                objects[key],
+                n_rows=lengths[key],
+                pts=times_of(video.get("pts"), where=place[key], name="pts"),
+                t_s=times_of(video.get("t_s"), where=place[key], name="t_s"),
+                numbers=ascending_numbers(video.get("file_names"), where=place[key]),
+            )
+            for key, video in videos.items()
+        ]
 
+    def by_image(self) -> list[RecordedVideo]:
+        """COCO: an annotation has the row of its image."""
+        videos = self._lists.by_id("videos", optional=True)
+        images = self._lists.by_id("images")
+        of_video: dict[Id, list[Id]] = {}
+        for key, image in images.items():
+            of_video.setdefault(self._video_key(key, image, videos), []).append(key)
+        annotations: dict[Id, list[tuple[str, Entry]]] = {key: [] for key in images}
+        for where, annotation in self._lists.entries("annotations"):
+            self._n_annotations += 1
+            key = referred(annotation, "image_id", images, where=where, what="images")
+            if not self._is_left_out(annotation, where):
+                annotations[key].append((where, annotation))
+        return [
+            self._video_of_images(key, {i: images[i] for i in ids}, videos.get(key), annotations)
+            for key, ids in of_video.items()
+        ]
 
-def _names(video: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every name under which a clip may ask for this video."""
-    names = [video[key] for key in ("name", "source_id", "video_id", "id") if key in video]
-    files = [video["file_name"]] if video.get("file_name") else []
-    names += [Path(file).stem for file in files]
-    folders = {Path(file).parent.name for file in video.get("file_names") or []}
-    names += [folder for folder in folders if folder]
-    return tuple(dict.fromkeys(str(name) for name in names))
+    def _video_key(self, key: Id, image: Entry, videos: Mapping[Id, Entry]) -> Id:
+        """The image's video: its id, or the folder of its file."""
+        where = f"{self._lists.path}: image {key!r}"
+        if image.get("video_id") is None:
+            return file_path(image.get("file_name", "")).parent.name
+        if videos:
+            return referred(image, "video_id", videos, where=where, what="videos")
+        return id_of(image, "video_id", where=where)
 
-
-def _number(image: Mapping[str, Any], otherwise: int) -> int:
-    """The frame's number in its video."""
-    for key in ("frame_index", "frame_id", "frame"):
-        if key in image:
-            return int(image[key])
-    digits = re.findall(r"\d+", Path(image.get("file_name", "")).stem)
-    return int(digits[-1]) if digits else otherwise
-
-
-def _numbers(file_names: Sequence[str] | None) -> list[int] | None:
-    if not file_names:
-        return None
-    return [_number({"file_name": name}, row) for row, name in enumerate(file_names)]
-
-
-def _all(images: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:
-    return [image[key] for image in images] if all(key in image for image in images) else None
-
-
-def _xyxy(box_xywh: Sequence[float]) -> Box:
-    x, y, width, height = (float(value) for value in box_xywh)
-    return x, y, x + width, y + height
-
-
-def _counts(segmentation: Any, height: int, width: int) -> str:
-    """COCO's compressed form of a segmentation in any of its forms."""
-    if isinstance(segmentation, list):
-        return rle.encode(_filled(segmentation, height, width))
-    counts = segmentation["counts"]
-    if list(segmentation.get("size", (height, width))) != [height, width]:
-        raise ValueError(f"mask of {segmentation['size']} in a picture of {[height, width]}")
-    if isinstance(counts, str):
-        rle.check(counts, height=height, width=width)
-        return counts
-    runs = np.asarray(counts, np.int64)
-    if runs.sum() != height * width:
-        raise ValueError(f"runs of {runs.sum()} pixels, expected {height} x {width}")
-    ones = np.repeat(np.arange(runs.size) % 2 == 1, runs)
-    return rle.encode(np.ascontiguousarray(ones.reshape(width, height).T))
-
-
-def _filled(polygons: Sequence[Sequence[float]], height: int, width: int) -> NDArray[np.bool_]:
-    """(H, W) the pixels whose centres lie in any of the polygons x0 y0 x1 y1 .., corner-origin."""
-    mask = np.zeros((height, width), np.bool_)
-    for polygon in polygons:
-        mask |= _inside(np.asarray(polygon, np.float64).reshape(-1, 2), height, width)
-    return mask
-
-
-def _inside(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
-    """Even-odd: a pixel is inside when an odd number of edges passes to the left of its centre."""
-    crossings = np.zeros((height, width + 1), np.int64)
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0)):
-        if y0 == y1:
-            continue
-        rows = np.arange(
-            max(0, int(np.ceil(min(y0, y1) - 0.5))),
-            min(height, int(np.ceil(max(y0, y1) - 0.5))),
+    def _video_of_images(
+        self,
+        key: Id,
+        images: Mapping[Id, Entry],
+        video: Entry | None,
+        annotations: Mapping[Id, Sequence[tuple[str, Entry]]],
+    ) -> RecordedVideo:
+        name = f"{self._lists.path}: images of video {key!r}"
+        sizes = {
+            size_of(image, where=f"{self._lists.path}: image {i!r}"): i
+            for i, image in images.items()
+        }
+        if len(sizes) > 1:
+            raise UsageError(f"{name} have several sizes, {sorted(sizes)}, expected one")
+        (size,) = sizes
+        numbers, are_indices = frame_numbers(list(images.values()), where=name)
+        ids = [list(images)[place] for place in order_of(numbers, len(images))]
+        ordered = [images[i] for i in ids]
+        objects = self._things(ids, annotations, size)
+        return video_of(
+            {**({} if key == "" else {"id": key}), **(video or {})},
+            size,
+            objects,
+            n_rows=len(ids),
+            pts=times_of_images(ordered, "pts", where=name),
+            t_s=times_of_images(ordered, "t_s", where=name),
+            numbers=None if numbers is None else sorted(numbers),
+            counts_from_zero=are_indices,
         )
-        x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-        crossings[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)] += 1
-    inside: NDArray[np.bool_] = np.cumsum(crossings[:, :width], axis=1) % 2 == 1
-    return inside
+
+    def _things(
+        self,
+        ids: Sequence[Id],
+        annotations: Mapping[Id, Sequence[tuple[str, Entry]]],
+        size: tuple[int, int],
+    ) -> list[RecordedObject]:
+        """The objects of one video: annotations of one track are one thing."""
+        tracks: dict[Id, RecordedObject] = {}
+        first: dict[Id, str] = {}
+        rows: dict[tuple[Id, int], str] = {}
+        things = []
+        for row, image in enumerate(ids):
+            for where, annotation in annotations[image]:
+                track, category = (
+                    track_of(annotation, where=where),
+                    self._category(annotation, where),
+                )
+                if track is None:
+                    thing = RecordedObject(category, is_tracked=False)
+                    things.append(thing)
+                else:
+                    thing = tracks.setdefault(track, RecordedObject(category, is_tracked=True))
+                    _check_track(thing, category, track, first.setdefault(track, where), where)
+                    if (track, row) in rows:
+                        raise UsageError(
+                            f"{where} is track {track!r} in image {image!r}, as {rows[track, row]}"
+                            " is; expected each thing once a frame"
+                        )
+                    rows[track, row] = where
+                box = self._box(annotation.get("bbox"), size, where)
+                self._add(thing, row, box, annotation.get("segmentation"), size, where)
+                thing.scores[row] = score_of(annotation, where=where)
+        numbers = {type(track) for track in tracks}
+        if len(numbers) > 1:
+            raise UsageError(
+                f"{self._lists.path}: track ids are numbers and texts, expected one kind; "
+                f"{first[next(t for t in tracks if isinstance(t, str))]} has a text"
+            )
+        things = [*tracks.values(), *things]
+        for thing in things:
+            _finish(thing)
+        return things
+
+    def _fill(
+        self, thing: RecordedObject, annotation: Entry, video: Entry, length: int, where: str
+    ) -> None:
+        """The rows of an annotation of YouTube-VIS."""
+        size, score = size_of(video, where=where), score_of(annotation, where=where)
+        columns = {}
+        for name in ("bboxes", "segmentations", "states", "scores"):
+            values = annotation.get(name)
+            values = [None] * length if values is None else values
+            if not isinstance(values, list) or len(values) != length:
+                found = len(values) if isinstance(values, list) else type(values).__name__
+                raise UsageError(
+                    f"{where}: {name} has {found} items, expected {length}, one a frame of its "
+                    "video, null where it is not seen"
+                )
+            columns[name] = values
+        for row in range(length):
+            box, mask = columns["bboxes"][row], columns["segmentations"][row]
+            state, belief = columns["states"][row], columns["scores"][row]
+            at = f"{where}, frame {row}"
+            if "states" in annotation and state is None:
+                thing.unknown.add(row)
+            elif box or mask:
+                self._add(thing, row, self._box(box, size, at), mask, size, at)
+                thing.scores[row] = score
+            if belief is not None:
+                thing.beliefs[row] = number_of(belief, where=at, name="scores")
+        _finish(thing)
+
+    def _add(
+        self,
+        thing: RecordedObject,
+        row: int,
+        box: Box | None,
+        segmentation: Any,
+        size: tuple[int, int],
+        where: str,
+    ) -> None:
+        """A box, a mask, or both of a thing in one row."""
+        try:
+            counts = counts_of(segmentation, height=size[1], width=size[0])
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{where}: {error}") from error
+        if box is None and counts is None:
+            raise UsageError(f"{where} has neither bbox nor segmentation, expected one of them")
+        own = None
+        if counts is None:
+            thing.unknown.add(row)
+        else:
+            thing.masks[row] = counts
+            own = rle.box_xyxy(counts, height=size[1], width=size[0])
+        if box is not None and own is not None and not _meet(box, own):
+            raise UsageError(
+                f"{where}: bbox {list(box)} (x0 y0 x1 y1) and its mask's {list(own)} do not meet"
+            )
+        if box is not None or own is not None:
+            thing.boxes[row] = box or tuple(map(float, own or ()))  # type: ignore[assignment]
+        if counts is not None and own is None:
+            self._n_empty += 1
+            thing.beliefs[row] = float(box is not None)  # hidden where a box says that it is there
+
+    def _box(self, value: Any, size: tuple[int, int], where: str) -> Box | None:
+        box = box_of(value, size=size, where=where)
+        if box is not None:
+            self._largest_corner = max(self._largest_corner, *box)
+            beyond = min(box) < -1 or box[2] > size[0] + 1 or box[3] > size[1] + 1
+            self._n_beyond += beyond
+        return box
+
+    def _is_left_out(self, annotation: Entry, where: str) -> bool:
+        crowd = is_crowd(annotation, where=where) and not self._crowd
+        self._left_out.update(["crowd region"] if crowd else [])
+        return crowd
+
+    def _category(self, annotation: Entry, where: str) -> str:
+        key = referred(annotation, "category_id", self._categories, where=where, what="categories")
+        return self._categories[key]
+
+
+def _check_track(thing: RecordedObject, category: str, track: Id, first: str, where: str) -> None:
+    if thing.category != category:
+        raise UsageError(
+            f"{where} is track {track!r} of category {category!r}, and {first} of "
+            f"{thing.category!r}; expected a number a thing, counted over all categories"
+        )
+
+
+def _finish(thing: RecordedObject) -> None:
+    """Where the file has no mask of a thing at all, its boxes are its masks."""
+    if not thing.masks:
+        thing.boxes_are_masks = True
+        thing.unknown -= set(thing.boxes)
+
+
+def _meet(box: Box, other: Sequence[float]) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

@@ -3,7 +3,8 @@
 `path` is an npz, a folder of them named by source id, or one of our own datasets (its `tracks_xy`).
 The npz has `tracks` (T, N, 2), `visible` (T, N), and optionally `confidence` (T, N), `size` (width,
 height), `pts`, `t_s` or `fps`, and `origin`: "center" (the default: whole numbers are pixel
-centres, as CoTracker, OpenCV and TAPVid-3D have it) or "corner".
+centres, as CoTracker, OpenCV and TAPVid-3D have it) or "corner". In a frame that the file does not
+name nothing is visible.
 
 Unusual: a tracker follows any point, a file has only its own. Each query is answered by the
 nearest recorded track that is visible in its frame, each track at most once, nearest pairs first; a
@@ -12,24 +13,34 @@ query with none within `within_px` is answered by a point that is visible nowher
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from massannot.clip import Frames
-from massannot.errors import ModelFailed, UsageError
+from massannot.errors import MassannotWarning, ModelFailed, UsageError
 from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
+from massannot.models.recorded.array_files import (
+    TIMES,
+    ArrayFile,
+    a_clip_fails,
+    check_names,
+    one_origin,
+)
 from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
     Rows,
+    RowTimes,
     check_shape,
     file_for,
-    first_of,
-    load_arrays,
     rows_for,
 )
+
+KNOWN = ("tracks", "visible", "visibility", "confidence", "size", "origin", *TIMES)
 
 
 @dataclass
@@ -46,6 +57,7 @@ class RecordedTracks:
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
         self._dataset = RecordedDataset.at(self.path, table="tracks_xy")
+        check_names(self.path, known=KNOWN)
 
     def destroy(self) -> None:
         self._dataset = None
@@ -53,9 +65,15 @@ class RecordedTracks:
     def card(self) -> ModelCard:
         return ModelCard("recorded_tracks", weights=self.path)
 
+    @property
+    def names_videos(self) -> bool:
+        """Whether `path` says of which video it speaks: a single file has no name."""
+        return Path(self.path).is_dir()
+
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
         """See protocols.PointTracker. Raises ModelFailed when the file does not fit the clip."""
-        recorded = self._of_dataset(frames) if self._dataset else self._of_file(frames)
+        with a_clip_fails(self.path):
+            recorded = self._of_dataset(frames) if self._dataset else self._of_file(frames)
         queries = np.asarray(queries_txy, np.float64)
         T, N = len(frames), len(queries)
         track_of = self._nearest(recorded, queries)
@@ -92,33 +110,15 @@ class RecordedTracks:
 
     def _of_file(self, frames: Frames) -> _Recorded:
         where = file_for(self.path, frames, endings=(".npz",))
-        arrays = load_arrays(where)
-        tracks, visible = first_of(arrays, "tracks"), first_of(arrays, "visible", "visibility")
-        if tracks is None or visible is None or tracks.shape != (*visible.shape, 2):
-            shapes = {name: array.shape for name, array in arrays.items()}
-            raise UsageError(f"{where}: found {shapes}, expected tracks (T, N, 2), visible (T, N)")
-        origin = str(arrays.get("origin", np.array("center")))
-        if origin not in {"center", "corner"}:
-            raise UsageError(f"{where}: origin {origin!r}, expected center or corner")
-        xy = tracks.astype(np.float64)
-        xy = corner_from_center(xy) if origin == "center" else xy
-        if "size" in arrays:
-            width, height = (int(value) for value in arrays["size"])
-            check_shape((width, height), frames, where=str(where))
-        else:
-            width, height = frames.source_width, frames.source_height
-        fps = first_of(arrays, "fps")
-        rows = rows_for(
-            frames,
-            n_rows=len(tracks),
-            where=str(where),
-            pts=first_of(arrays, "pts"),
-            t_s=first_of(arrays, "t_s"),
-            fps=self.fps if fps is None else float(fps),
-        )
-        seen = visible > 0.5 if visible.dtype != np.bool_ else visible
-        confidence = first_of(arrays, "confidence")
-        confidence = seen if confidence is None else confidence
+        file = ArrayFile.read(where, known=KNOWN)
+        tracks, seen, confidence = _checked(file)
+        xy = corner_from_center(tracks) if one_origin(file) == "center" else tracks
+        size = file.size()
+        if size is not None:
+            check_shape(size, frames, where=str(where))
+        width, height = size or (frames.source_width, frames.source_height)
+        _check_inside(xy, seen, width, height, where=str(where))
+        rows = rows_for(frames, file.times(len(xy), fps=self.fps), where=str(where))
         factor = np.divide([frames.width, frames.height], [width, height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
 
@@ -138,11 +138,72 @@ class RecordedTracks:
             at = [row_of[point["clip_id"], frame] for frame in range(len(point["x"]))]
             xy[at, number, 0], xy[at, number, 1] = point["x"], point["y"]
             seen[at, number], confidence[at, number] = point["visible"], point["confidence"]
-        rows = rows_for(
-            frames, n_rows=len(times), where=self.path, pts=[row["pts"] for row in times]
-        )
+        pts = [row["pts"] for row in times]
+        rows = rows_for(frames, RowTimes(len(times), pts=pts, shared=True), where=self.path)
         factor = np.divide([frames.width, frames.height], [clips.width, clips.height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
+
+
+def _checked(file: ArrayFile) -> tuple[F64, Bool, F32]:
+    """(T, N, 2) tracks, (T, N) visible, (T, N) confidence. Raises UsageError for other shapes and
+    for values that are neither yes or no nor a probability."""
+    tracks = file.numbers("tracks")
+    visible = file.first("visible", "visibility")
+    if tracks is None or visible is None:
+        raise UsageError(
+            f"{file.path}: found {file.shapes}, expected tracks (T, N, 2), visible (T, N)"
+        )
+    if tracks.ndim == 4 and len(tracks) == 1:
+        raise UsageError(
+            f"{file.path}: tracks {tracks.shape} are a batch of one, expected (T, N, 2); write "
+            "tracks[0] and visible[0]"
+        )
+    if tracks.ndim != 3 or tracks.shape[2] != 2 or tracks.shape[:2] != visible.shape:
+        raise UsageError(
+            f"{file.path}: found {file.shapes}, expected tracks (T, N, 2), visible (T, N)"
+        )
+    confidence = file.numbers("confidence")
+    for name, array in (("visible", visible), ("confidence", confidence)):
+        if array is None:
+            continue
+        if array.shape != visible.shape or array.dtype.kind not in "biuf":
+            raise UsageError(
+                f"{file.path}: {name} {array.dtype} {array.shape}, expected {visible.shape}"
+            )
+        known = array[np.isfinite(array)]
+        if known.size and not 0 <= known.min() <= known.max() <= 1:
+            raise UsageError(
+                f"{file.path}: {name} from {known.min():g} to {known.max():g}, expected 0..1; a "
+                "sigmoid makes probabilities of logits"
+            )
+    seen: Bool = np.asarray((visible > 0.5) & np.isfinite(tracks).all(axis=2))
+    return (
+        tracks.astype(np.float64),
+        seen,
+        np.asarray(seen if confidence is None else confidence, np.float32),
+    )
+
+
+def _check_inside(xy: F64, seen: Bool, width: int, height: int, *, where: str) -> None:
+    """Raises UsageError where no visible point lies inside the picture: they are of another size,
+    or not in pixels. A point may leave; tracks that were never inside are warned of."""
+    inside = np.all((xy >= 0) & (xy <= [width, height]), axis=2) & seen
+    never = np.flatnonzero(seen.any(axis=0) & ~inside.any(axis=0))
+    if never.size:
+        first = np.round(xy[seen[:, never[0]], never[0]][0], 1).tolist()
+        sentence = (
+            f"{where}: {never.size} of {xy.shape[1]} tracks are visible and never inside the "
+            f"picture of {width}x{height}, track {never[0]} at {first} for one"
+        )
+        if not inside.any():
+            raise UsageError(f"{sentence}; `size` says of which pictures they are")
+        warnings.warn(f"{sentence}; they answer nothing", MassannotWarning, stacklevel=2)
+    values = xy[seen]
+    if len(values) > 1 and min(width, height) > 4 and np.all(np.abs(values) <= 1.5):
+        raise UsageError(
+            f"{where}: all points lie within the first pixel; expected pixels, not shares of the "
+            "picture: multiply by width and height"
+        )
 
 
 @dataclass(frozen=True, eq=False)

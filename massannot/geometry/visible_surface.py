@@ -1,0 +1,178 @@
+"""The visible surface of an entity: depth under its mask, its centre, and what the outline says of
+the body.
+
+    surface centre   component-wise median of the lifted samples of the mask; those at its outline,
+                     where the map may show what lies behind, read their depth a step further inside
+    body centre      on the ray of the outline's centroid at z + r / 2, z of the surface centre and
+                     r = sqrt(area / pi) z / f the radius of a disc of the outline's area: about
+                     half a radius behind the middle of what is seen of a ball lies its centre
+
+Unusual: masks are read at samples, never as whole pictures, so that the cost is
+that of the samples, whatever the size of the picture. The samples at the outline are moved and not
+left out: on a ball the outline is the far part of what is seen, and without it the centre comes
+1 cm too near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.geometry import rle
+from massannot.geometry.background_fit import SIGMA_FROM_MAD
+from massannot.geometry.depth_sampling import read_depth
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+I64 = NDArray[np.int64]
+
+N_SAMPLES = 600
+"""Samples of a mask's box where it has more than MOST_PIXELS: the median of half of them has 7 % of
+their scatter as its standard error."""
+MOST_PIXELS = 2000
+"""Pixels of a box up to which each is a sample: half a pixel counts where things are small."""
+MASK_GRID = 256
+"""Pixels along the longer side of the grid that propagators draw masks on: the outline is no more
+certain than one of them."""
+MIN_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A mask that is not empty: its frame, run lengths and box, half-open, in source pixels."""
+
+    frame: int
+    counts: str
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+class Surfaces(NamedTuple):
+    """The visible surfaces under M outlines, each in the camera of its frame; NaN: too little valid
+    depth."""
+
+    xyz: F64
+    """(M, 3)."""
+    spread: F64
+    """(M,) median distance of the samples from the centre."""
+    z_spread: F64
+    """(M,) 1.4826 median |z - centre| / centre, over the samples."""
+    valid_share: F64
+    """(M,) share of the samples that have depth."""
+    centroid: F64
+    """(M, 2) of the outline, source pixels."""
+
+
+def outline_margin(picture_size: tuple[int, int]) -> int:
+    """Source pixels within which an outline of a picture (width, height) is uncertain."""
+    return max(1, round(max(picture_size) / MASK_GRID))
+
+
+def visible_surfaces(
+    outlines: Sequence[Outline],
+    depth_Thw: F32,
+    *,
+    intrinsics: F64,
+    picture_size: tuple[int, int],
+) -> Surfaces:
+    """Surfaces of a picture (width, height), from depth z (T, h, w) of any size and intrinsics
+    (T, 4) fx fy cx cy in source pixels."""
+    samples = [_samples(outline, picture_size) for outline in outlines]
+    bounds = np.cumsum([0, *(len(s.xy) for s in samples)])
+    xy, read_at = (
+        np.concatenate([np.zeros((0, 2)), *(points for points in column)])
+        for column in ([s.xy for s in samples], [s.read_at for s in samples])
+    )
+    frame = np.repeat([o.frame for o in outlines], np.diff(bounds)).astype(np.int64)
+    z = read_depth(depth_Thw, frame, read_at, picture_size=picture_size)
+    focal, centre = intrinsics[frame, :2], intrinsics[frame, 2:]
+    xyz = np.column_stack([(xy - centre) / focal, np.ones(len(xy))]) * z[:, None]
+    rows = [_median_surface(xyz[a:b]) for a, b in pairwise(bounds)]
+    columns = np.array(rows, np.float64).reshape(-1, 6)
+    centroid = np.array([s.centroid for s in samples], np.float64).reshape(-1, 2)
+    return Surfaces(columns[:, :3], columns[:, 3], columns[:, 4], columns[:, 5], centroid)
+
+
+class Body(NamedTuple):
+    """Bodies behind M outlines, see the module's head."""
+
+    xyz: F64
+    """(M, 3) centre."""
+    size: F64
+    """(M, 3) extent along the camera's axes: that of the box at the centre's distance, and 2 r."""
+
+
+def bodies(outlines: Sequence[Outline], surfaces: Surfaces, *, areas: F64, intrinsics: F64) -> Body:
+    """`areas` (M,) pixels; intrinsics (T, 4)."""
+    frame = np.array([o.frame for o in outlines], np.int64)
+    box = np.array([(o.x1 - o.x0, o.y1 - o.y0) for o in outlines], np.float64).reshape(-1, 2)
+    focal, centre = intrinsics[frame, :2], intrinsics[frame, 2:]
+    radius = np.sqrt(areas / np.pi / focal.prod(axis=1)) * surfaces.xyz[:, 2]
+    z = surfaces.xyz[:, 2] + radius / 2
+    ray = np.column_stack([(surfaces.centroid - centre) / focal, np.ones(len(z))])
+    return Body(ray * z[:, None], np.column_stack([box / focal * z[:, None], 2 * radius]))
+
+
+_SPREAD = (np.arange(1, N_SAMPLES + 1)[:, None] * np.array([0.7548776662, 0.5698402910]) + 0.5) % 1
+"""(N_SAMPLES, 2) points spread evenly over a unit square, no two in one row or column, so that
+medians take no steps (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018)."""
+
+
+class _Samples(NamedTuple):
+    xy: F64
+    """(N, 2) inside the mask."""
+    read_at: F64
+    """(N, 2) where their depth is read."""
+    centroid: F64
+    """(2,) of all samples inside."""
+
+
+def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
+    x0, y0, x1, y1 = outline.x0, outline.y0, outline.x1, outline.y1
+    margin = outline_margin(picture_size)
+    if (x1 - x0) * (y1 - y0) <= MOST_PIXELS:
+        x, y = np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    else:
+        points = np.array([x0, y0]) + _SPREAD * np.array([x1 - x0, y1 - y0])
+    points = points[_inside(outline, points, picture_size)]
+    if len(points) == 0:
+        return _Samples(points, points, np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
+    centroid = points.mean(axis=0)
+    around = margin * np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
+    neighbours = np.clip(points + around[:, None], 0.5, np.array(picture_size) - 0.5)
+    around_inside = _inside(outline, neighbours.reshape(-1, 2), picture_size)
+    inner = np.asarray(around_inside.reshape(4, -1).all(axis=0))
+    inwards = centroid - points
+    distance = np.linalg.norm(inwards, axis=1, keepdims=True)
+    step_in = np.minimum(margin / np.maximum(distance, 1e-9), 1.0) * inwards
+    read_at = np.where(inner[:, None], points, points + step_in)
+    usable = np.flatnonzero(inner | _inside(outline, read_at, picture_size))
+    return _Samples(points[usable], read_at[usable], centroid)
+
+
+def _inside(outline: Outline, points: F64, picture_size: tuple[int, int]) -> Bool:
+    width, height = picture_size
+    return rle.contains(outline.counts, points, height=height, width=width)
+
+
+def _median_surface(xyz: F64) -> tuple[float, float, float, float, float, float]:
+    """Centre, spread, relative spread of z, share of samples with depth."""
+    known = np.isfinite(xyz[:, 2])
+    share = float(known.mean()) if len(xyz) else 0.0
+    used = xyz[known]
+    if len(used) < MIN_SAMPLES:
+        return (*(np.nan,) * 5, share)
+    centre = np.median(used, axis=0)
+    offset = used - centre
+    spread = float(np.median(np.linalg.norm(offset, axis=1)))
+    z_spread = SIGMA_FROM_MAD * float(np.median(np.abs(offset[:, 2]))) / float(centre[2])
+    return float(centre[0]), float(centre[1]), float(centre[2]), spread, z_spread, share
