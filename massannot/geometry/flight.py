@@ -6,6 +6,8 @@ then fitted in space, and is a flight where
 
     its acceleration is far above its error;
     a cubic term would not explain it much better: nothing pushed on the way;
+    its velocity changes by more than the least speed on it, as in every throw that one would call
+    one: a thing that rolls in a wide bend is none, in whatever unit and however slow the film;
     it is no straight line on which the thing slows down, as a thing that slides does.
 
 Unusual: all weights come from the path itself. Depth errs along the ray and an outline across it,
@@ -51,6 +53,8 @@ class FlightOptions:
     """Squared acceleration in its own standard errors."""
     most_cubic_chi2: float = 20.0
     """Gain of a cubic term, which has three numbers."""
+    least_turn: float = 1.0
+    """Change of velocity, in least speeds."""
     least_across_chi2: float = 30.0
     """Squared acceleration across the way, in its standard errors, from which on a thing that slows
     down does not do so on a straight line."""
@@ -86,11 +90,18 @@ class Flight:
 
 
 def find_flights(
-    xyz: F64, t_s: F64, *, focal_px: float, options: FlightOptions | None = None
+    xyz: F64,
+    t_s: F64,
+    *,
+    focal_px: float,
+    range_rel_sd: float = 0.0,
+    options: FlightOptions | None = None,
 ) -> list[Flight]:
     """The flights on a path, in order of time.
 
     `xyz` (T, 3) in one camera that stands still, z forward; NaN: no place. `t_s` (T,) seconds.
+    `range_rel_sd`: relative error of a frame's distance, where it is known: errors of neighbouring
+    frames are alike, so that the path itself shows less of it.
     """
     options = options or FlightOptions()
     known = np.flatnonzero(np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0))
@@ -98,7 +109,11 @@ def find_flights(
         return []
     path, t = xyz[known], t_s[known]
     picture = np.column_stack([path[:, :2] / path[:, 2:], np.log(path[:, 2])])
-    noise = _noise(picture, t, least=np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [_LEAST_ALONG]))
+    noise = _noise(
+        picture,
+        t,
+        least=np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)]),
+    )
     noise = np.maximum(noise, _left_over(picture, t, list(_parts(picture / noise, t))))
     flights = []
     for first, end in _parts(picture / noise, t):
@@ -236,7 +251,10 @@ class _Fit:
         chi2 = _chi2(self.acceleration, self.covariance[3:, 3:])
         if chi2 < options.least_chi2 or self.cubic_chi2 > options.most_cubic_chi2:
             return False
-        return not self._slows_down_straight(options)
+        velocity = self.velocity + self.acceleration * self.t[:, None]
+        least_speed = float(np.linalg.norm(velocity, axis=1).min())
+        change = float(np.linalg.norm(velocity[-1] - velocity[0]))
+        return change >= options.least_turn * least_speed and not self._slows_down_straight(options)
 
     def _slows_down_straight(self, options: FlightOptions) -> bool:
         way = self.velocity

@@ -15,7 +15,7 @@ from massannot.tables._spec import (
 )
 
 VERDICTS = ("consistent with gravity", "not gravity", "cannot tell")
-RULES = ("length", "short", "outline", "unit", "wide")
+RULES = ("length", "short", "outline", "unit", "wide", "uncalibrated")
 
 SPEC = TableSpec(
     name="events",
@@ -76,7 +76,8 @@ SPEC = TableSpec(
             "Ground of the verdict. length: whether the interval holds 9.81; nobody can tell where "
             "short: the flight lasts less than 0.3 s; outline: it is cut or partly hidden, so that "
             "the body's centre is not known; unit: the scale is not metric; wide: the interval is "
-            "wider than half of gravity.",
+            "wider than half of gravity; uncalibrated: the interval, a lower bound, does not hold "
+            "9.81.",
             nullable=True,
             one_of=RULES,
         ),

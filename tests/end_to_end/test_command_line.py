@@ -62,6 +62,8 @@ COMMANDS = [
     ("validate out", 0, "nothing wrong"),
     ("evaluate out --truth empty", 2, "holds no scenes"),
     ("evaluate out --truth other", 2, "expected the folder whose videos were annotated"),
+    ("evaluate out --truth scenes --picture p.png", 2, "expected a name that ends in .svg"),
+    ("evaluate out --truth scenes", 0, "path_median_bias_m"),
     ("scenes render new --width 97", 2, "expected even sizes"),
     ("scenes render new --count -1", 2, "--count"),
     ("scenes render new --seed -1", 2, "--seed"),

@@ -126,6 +126,7 @@ def clip_with(
     scale_type: str = "metric",
     pose_origin: str = "assumed",
     static: bool | None = True,
+    basis: str = "calibrated",
 ) -> Clip:
     """One entity whose positions are `surface` (default: the body's, 10 cm nearer)."""
     thing = Thing("a ball", RED, 10, np.tile([30.0, 30.0], (len(t_s), 1)))
@@ -142,7 +143,8 @@ def clip_with(
     rows = []
     for t in range(n):
         row = {**id_, "entity": 0, "frame": t, "scale_type": scale_type, "n_points": 9}
-        row |= {"state": "measured", **{f"{a}_cam": surface[t, i] for i, a in enumerate("xyz")}}
+        row |= {"state": "measured", "interval_basis": basis}
+        row |= {**{f"{a}_cam": surface[t, i] for i, a in enumerate("xyz")}}
         if body is not None:
             row |= {f"body_{a}": body[t, i] for i, a in enumerate("xyz")}
         rows.append(row)
@@ -150,12 +152,14 @@ def clip_with(
     pose = np.eye(4).ravel().tolist()
     cameras = [{**id_, "frame": t, "cam_from_world": pose, **camera, **origin} for t in range(n)]
     for name, items in (
+        ("masks", []),
         ("clips", [of_clip]),
         ("entities", [entity]),
         ("positions", rows),
         ("cameras", cameras),
     ):
-        clip = clip.with_table(name, tables.spec(name).from_rows(items))
+        spec = tables.spec(name)
+        clip = clip.with_table(name, spec.from_rows(items) if items else spec.empty())
     return clip
 
 
@@ -184,6 +188,16 @@ WHAT_IS_SAID = [
         ("not gravity", "length"),
     ),
     (
+        "the same, with errors that are a lower bound",
+        clip_with(with_noise(bouncing(gravity=G / 4), along=0.003), basis="internal"),
+        ("cannot tell", "uncalibrated"),
+    ),
+    (
+        "gravity, with errors that are a lower bound",
+        clip_with(with_noise(bouncing()), basis="internal"),
+        ("consistent with gravity", "length"),
+    ),
+    (
         "less than 0.3 s",
         clip_with(with_noise(bouncing()), t_s=T_S / 3),
         ("cannot tell", "short"),
@@ -205,6 +219,26 @@ WHAT_IS_SAID = [
 @pytest.mark.parametrize(("what", "clip", "said"), WHAT_IS_SAID, ids=[w[0] for w in WHAT_IS_SAID])
 def test_what_is_said_of_gravity(what: str, clip: Clip, said: tuple[str, str]) -> None:
     assert said in verdicts(clip)
+
+
+def test_a_thing_that_something_nearer_may_cover_says_nothing_of_its_body() -> None:
+    clip = clip_with(with_noise(bouncing()))
+    two = clip.table("entities").to_pylist() * 2
+    clip = clip.with_table(
+        "entities",
+        tables.spec("entities").from_rows([{**r, "entity": i} for i, r in enumerate(two)]),
+    )
+    mine = clip.table("positions").to_pylist()
+    nearer = [{**row, "entity": 1, "z_cam": 1.0, "body_z": 1.1} for row in mine]
+    clip = clip.with_table("positions", tables.spec("positions").from_rows(mine + nearer))
+    assert ("consistent with gravity", "length") in verdicts(clip)  # no masks: nothing is covered
+    box = {"x0": 10.0, "y0": 10.0, "x1": 20.0, "y1": 20.0, "score": 1.0, "state": "visible"}
+    size = {"clip_id": clip.clip_id, "height": 120, "width": 200, "counts": "", "area": 100}
+    masks = [{**size, **box, "entity": e, "frame": t} for e in (0, 1) for t in range(T)]
+    covered = clip.with_table("masks", tables.spec("masks").from_rows(masks))
+    rows = FindFlights().process(covered).table("events").to_pylist()
+    assert {r["rule"] for r in rows if r["entities"] == [0]} == {"outline"}
+    assert {r["rule"] for r in rows if r["entities"] == [1]} != {"outline"}
 
 
 def test_a_camera_that_moves_in_an_unknown_way_gives_no_flights() -> None:

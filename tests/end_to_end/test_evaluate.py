@@ -1,0 +1,52 @@
+"""`evaluate` from a rendered and annotated folder to JSON, text and picture."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from massannot.evaluate import dataset_scores, reliability_picture
+from massannot.jobs.annotate import Annotated
+from massannot.scenes.scene_record import SceneLibrary
+
+
+@pytest.fixture(scope="module")
+def evaluation(plain: Annotated, world: SceneLibrary) -> dataset_scores.Evaluation:
+    assert plain.dataset is not None
+    return dataset_scores.evaluate(plain.dataset, world)
+
+
+def test_json_has_scores_coverage_and_quality(evaluation: dataset_scores.Evaluation) -> None:
+    content = json.loads(json.dumps(dataset_scores.as_json(evaluation), allow_nan=False))
+    assert set(content) == {"scores", "coverage", "quality_bins"}
+    stages = {row["stage"] for row in content["scores"]}
+    assert {"positions", "motions", "quality"} <= stages
+    kinds = {(row["what"], row["axis"]) for row in content["coverage"]}
+    assert {("position", "z"), ("position", "length"), ("motion_length", "length")} <= kinds
+    whole = [row for row in content["coverage"] if row["subgroup"] == "all"]
+    assert {row["nominal"] for row in whole} == {50, 68, 90}
+    assert all(row["n_clips"] <= 1 and not row["judged"] for row in whole)
+
+
+def test_oracles_give_positions_and_motions_near_the_truth(
+    evaluation: dataset_scores.Evaluation,
+) -> None:
+    value = {f"{row.stage} {row.metric}": row.value.value for row in evaluation.scores}
+    assert value["positions median_error_m"] < 0.1
+    assert value["motions median_error_still_camera_m"] < 0.3
+    assert value["motions median_error_world_m"] < 0.3
+
+
+def test_the_text_has_both_tables(evaluation: dataset_scores.Evaluation) -> None:
+    text = dataset_scores.as_text(evaluation)
+    assert "median_error_still_camera_m" in text
+    assert "interval of" in text or "states no interval" in text
+
+
+def test_the_picture_is_an_svg(evaluation: dataset_scores.Evaluation, tmp_path: Path) -> None:
+    path = tmp_path / "pictures" / "reliability.svg"
+    reliability_picture.write(path, evaluation)
+    assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
