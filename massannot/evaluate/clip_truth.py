@@ -123,6 +123,13 @@ class ClipTruth:
         js = {k: self.mean_j(k, found_for.get(k)) for k in self.requested}
         return {k: j for k, j in js.items() if not np.isnan(j)}
 
+    def is_named(self, true: int, entity: int) -> bool:
+        """Whether the entity's phrase is the true thing's name."""
+        phrase_of = self.view.table("entities")
+        row = phrase_of["entity"].to_pylist().index(entity)
+        phrase = self.view.phrases[phrase_of["phrase"][row].as_py()]
+        return plain_name(phrase) == plain_name(self.scene.phrases()[true])
+
     def mean_j(self, true: int, entity: int | None) -> float:
         """Mean J over the frames in which either is seen."""
         js = []

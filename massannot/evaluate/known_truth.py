@@ -82,7 +82,7 @@ def _scenes(path: Path) -> Truth:
         entity = numbers(view.table("positions"), "entity").astype(np.int64)
         for true, found in clip.pairs:
             mine = entity == found
-            if clip.requested_js.get(true) is not None and _same_name(clip, true, found):
+            if clip.requested_js.get(true) is not None and clip.is_named(true, found):
                 surface[mine] = surface_centres(clip, true)
                 matched[mine] = clip.mean_j(true, found) > WELL_MASKED_J
         poses = clip.answers.cam_from_world()
@@ -90,17 +90,6 @@ def _scenes(path: Path) -> Truth:
 
     seeds = sorted(record.seed for record in library.records.values())
     return Truth(f"rendered scenes, seeds {seeds[0]}..{seeds[-1]}", clip_of)
-
-
-def _same_name(clip: ClipTruth, true: int, entity: int) -> bool:
-    rows = clip.view.table("entities").to_pylist()
-    phrase = next(row["phrase"] for row in rows if row["entity"] == entity)
-    return _bare(clip.view.phrases[phrase]) == _bare(clip.scene.phrases()[true])
-
-
-def _bare(text: str) -> str:
-    words = text.lower().split()
-    return " ".join(words[1:] if words and words[0] in {"a", "an", "the"} else words)
 
 
 def _tapvid3d(path: Path) -> Truth:

@@ -2,8 +2,9 @@
 
 `entities.quality` promises the share of frames with a visible mask in which the position lies
 within NEAR of its distance from the visible surface's true centre. A frame without a position, or
-in which the thing is truly hidden, counts as wrong. Each entity that is paired with a true thing
-counts once, whatever its name and however little of it was found; intervals are over clips.
+in which the thing is truly hidden, counts as wrong, and so does everything about an entity that is
+no true thing, or another one than its phrase says. Each entity counts once, however little of it
+was found; intervals are over clips.
 """
 
 from __future__ import annotations
@@ -67,10 +68,16 @@ def clip_quality(clip: ClipTruth) -> ClipQuality:
     quality = dict(zip(table["entity"].to_pylist(), table["quality"].to_pylist(), strict=True))
     seen = _frames_seen(clip)
     rows = []
-    for true, positions in metric_positions(clip):
-        stated, frames = quality.get(positions.entity), seen.get(positions.entity, [])
+    pairs = metric_positions(clip)
+    right = {p.entity: (k, p) for k, p in pairs if clip.is_named(k, p.entity)}
+    for entity, stated in quality.items():
+        frames = seen.get(entity, [])
         if stated is None or not frames:
             continue
+        if entity not in right:
+            rows.append((stated, 0.0, math.inf))
+            continue
+        true, positions = right[entity]
         truth = surface_centres(clip, true)[frames]
         apart = np.linalg.norm(positions.xyz[frames] - truth, axis=1)
         error = apart / np.linalg.norm(truth, axis=1)

@@ -101,7 +101,7 @@ def visible_surfaces(
     return Surfaces(columns[:, :3], columns[:, 3], columns[:, 4], columns[:, 5], centroid)
 
 
-class Body(NamedTuple):
+class Bodies(NamedTuple):
     """Bodies behind M outlines, see the module's head."""
 
     xyz: F64
@@ -110,7 +110,9 @@ class Body(NamedTuple):
     """(M, 3) extent along the camera's axes: that of the box at the centre's distance, and 2 r."""
 
 
-def bodies(outlines: Sequence[Outline], surfaces: Surfaces, *, areas: F64, intrinsics: F64) -> Body:
+def bodies(
+    outlines: Sequence[Outline], surfaces: Surfaces, *, areas: F64, intrinsics: F64
+) -> Bodies:
     """`areas` (M,) pixels; intrinsics (T, 4)."""
     frame = np.array([o.frame for o in outlines], np.int64)
     box = np.array([(o.x1 - o.x0, o.y1 - o.y0) for o in outlines], np.float64).reshape(-1, 2)
@@ -118,7 +120,7 @@ def bodies(outlines: Sequence[Outline], surfaces: Surfaces, *, areas: F64, intri
     radius = np.sqrt(areas / np.pi / focal.prod(axis=1)) * surfaces.xyz[:, 2]
     z = surfaces.xyz[:, 2] + radius / 2
     ray = np.column_stack([(surfaces.centroid - centre) / focal, np.ones(len(z))])
-    return Body(ray * z[:, None], np.column_stack([box / focal * z[:, None], 2 * radius]))
+    return Bodies(ray * z[:, None], np.column_stack([box / focal * z[:, None], 2 * radius]))
 
 
 _SPREAD = (np.arange(1, N_SAMPLES + 1)[:, None] * np.array([0.7548776662, 0.5698402910]) + 0.5) % 1

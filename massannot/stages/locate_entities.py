@@ -95,7 +95,7 @@ class LocateEntities(Stage):
 
     def _course(
         self, entity: int, present: NDArray[np.str_], surfaces: _Surfaces, points: SpaceTracks
-    ) -> _Course:
+    ) -> _Measured:
         """One entity's own measurements in every frame."""
         mine = surfaces.entity == entity
         n_frames = len(present)
@@ -108,7 +108,7 @@ class LocateEntities(Stage):
         xyz = np.where(by_mask[:, None], of_mask[:, :3], np.nan)
         xyz[by_points] = centres.xyz[by_points]
         spread = np.where(by_points, centres.spread, of_mask[:, 3])
-        return _Course(
+        return _Measured(
             entity, present, by_mask, by_points, xyz, spread, of_mask, centres.n_measured
         )
 
@@ -128,7 +128,7 @@ class _Surfaces:
 
 
 @dataclass(frozen=True, eq=False)
-class _Course:
+class _Measured:
     """One entity through T frames."""
 
     entity: int
