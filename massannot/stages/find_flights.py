@@ -50,6 +50,9 @@ class FindFlights(Stage):
     widest: float = 0.5
     """Half of the interval, as a share of gravity, above which nothing is concluded: a film at
     three quarters of its speed shows half of gravity."""
+    calibrated_only: bool = True
+    """Conclude something only where the error of distances comes from clips whose truth is known:
+    what a clip itself shows is a lower bound. Off: for depth that is as good as exact."""
 
     reads: ClassVar[tuple[str, ...]] = (
         "frames",
@@ -92,8 +95,6 @@ class FindFlights(Stage):
             half = flight.length_half(errors=self.errors, range_rel_sd=path.shared_rel_sd)
             rule = self._rule(path, t1_s - t0_s, half, scale_type)
             fits = abs(flight.length - GRAVITY) <= half
-            if rule == "length" and not fits and not path.calibrated:
-                rule = "uncalibrated"
             verdict = "cannot tell"
             if rule == "length":
                 verdict = "consistent with gravity" if fits else "not gravity"
@@ -119,7 +120,9 @@ class FindFlights(Stage):
             return "outline"
         if scale_type != "metric":
             return "unit"
-        return "wide" if half > self.widest * GRAVITY else "length"
+        if half > self.widest * GRAVITY:
+            return "wide"
+        return "length" if path.calibrated or not self.calibrated_only else "uncalibrated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +140,7 @@ class _Path:
     shared_rel_sd: float
     """That which all frames share; 0: not known."""
     calibrated: bool
-    """Whether the two come from clips whose truth is known; else they are lower bounds, by which
-    nothing is denied."""
+    """Whether the two come from clips whose truth is known; else they are lower bounds."""
 
 
 _LEAST_BODY_FRAMES = 5

@@ -76,8 +76,7 @@ SPEC = TableSpec(
             "Ground of the verdict. length: whether the interval holds 9.81; nobody can tell where "
             "short: the flight lasts less than 0.3 s; outline: it is cut or partly hidden, so that "
             "the body's centre is not known; unit: the scale is not metric; wide: the interval is "
-            "wider than half of gravity; uncalibrated: the interval, a lower bound, does not hold "
-            "9.81.",
+            "wider than half of gravity; uncalibrated: nobody knows how far distances err.",
             nullable=True,
             one_of=RULES,
         ),

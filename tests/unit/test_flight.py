@@ -188,14 +188,9 @@ WHAT_IS_SAID = [
         ("not gravity", "length"),
     ),
     (
-        "the same, with errors that are a lower bound",
-        clip_with(with_noise(bouncing(gravity=G / 4), along=0.003), basis="internal"),
-        ("cannot tell", "uncalibrated"),
-    ),
-    (
         "gravity, with errors that are a lower bound",
         clip_with(with_noise(bouncing()), basis="internal"),
-        ("consistent with gravity", "length"),
+        ("cannot tell", "uncalibrated"),
     ),
     (
         "less than 0.3 s",
@@ -219,6 +214,12 @@ WHAT_IS_SAID = [
 @pytest.mark.parametrize(("what", "clip", "said"), WHAT_IS_SAID, ids=[w[0] for w in WHAT_IS_SAID])
 def test_what_is_said_of_gravity(what: str, clip: Clip, said: tuple[str, str]) -> None:
     assert said in verdicts(clip)
+
+
+def test_depth_as_good_as_exact_needs_no_calibration() -> None:
+    clip = clip_with(with_noise(bouncing()), basis="internal")
+    rows = FindFlights(calibrated_only=False).process(clip).table("events").to_pylist()
+    assert rows[0]["verdict"] == "consistent with gravity"
 
 
 def test_a_thing_that_something_nearer_may_cover_says_nothing_of_its_body() -> None:
