@@ -10,7 +10,8 @@ paths come out 0.67 m too long where the true ones are 1.26 m. Across the ray th
 The posterior mean is the smoothed distance (Rasmussen and Williams, "Gaussian processes for machine
 learning", 2006, chapter 2; the integrated Wiener process: Wahba's cubic spline, chapter 6.3). The
 noise's size is the one that makes the clip's own tracks most likely, one size for all of them: it
-is the depth model's, and a bounce of one thing must not pass for noise.
+is the depth model's, and a bounce of one thing must not pass for noise. Where the background is
+known to stand still, its own noise limits it: exact depth is not smoothed at all.
 """
 
 from __future__ import annotations
@@ -32,12 +33,21 @@ ONE_FRAME_SHARE = 0.2
 """Variance of the noise that lasts for one frame, over the variance of the lasting part."""
 NOISE_SIZES = np.geomspace(0.0005, 0.2, 13)
 """Relative sizes that are tried: the estimate needs no more than the right factor of 1.6."""
+MOST_OF_BACKGROUND = 15.0
+"""Noise on things, at most, in the noise on the background: with the embedded weights it is ten
+times that, since a network sees a moving thing anew in every frame."""
 _DIFFUSE = 100.0
 """Standard deviation of a and b: nothing is known about them."""
 
 
-def smoothed_log_distances(tracks: Sequence[tuple[F64, F64]]) -> list[F64]:
-    """For tracks of (t_s (n,), log distance (n,)) of one clip, the smoothed log distances."""
+def smoothed_log_distances(
+    tracks: Sequence[tuple[F64, F64]], *, background_noise: float | None = None
+) -> list[F64]:
+    """For tracks of (t_s (n,), log distance (n,)) of one clip, the smoothed log distances.
+
+    `background_noise`: relative standard deviation of the background's distances through time;
+    None: not known.
+    """
     models: dict[bytes, _Model] = {}
     parts = []
     for t_s, values in tracks:
@@ -46,6 +56,8 @@ def smoothed_log_distances(tracks: Sequence[tuple[F64, F64]]) -> list[F64]:
     likelihood = np.zeros(len(NOISE_SIZES))
     for model, values in parts:
         likelihood += model.log_likelihood(values)
+    if background_noise is not None:
+        likelihood[1:][NOISE_SIZES[1:] > MOST_OF_BACKGROUND * background_noise] = -np.inf
     size = float(NOISE_SIZES[likelihood.argmax()])
     return [model.posterior_mean(values, size) for model, values in parts]
 

@@ -125,6 +125,23 @@ class BackgroundPaths:
         last = len(measured) - 1 - measured[::-1].argmax(axis=0)
         return length, t_s[last] - t_s[measured.argmax(axis=0)]
 
+    def distance_noise(self, clip: Clip) -> float | None:
+        """Relative standard deviation through time of the points' distances from the camera, their
+        middle place standing still; the median over points that are measured in half of the frames
+        or more. None: fewer than eight of them."""
+        often = self.measured.mean(axis=0) >= 0.5
+        if np.count_nonzero(often) < 8:
+            return None
+        measured = self.measured[:, often]
+        xyz = np.where(measured[..., None], self.xyz_world[:, often], np.nan)
+        middle = np.broadcast_to(np.nanmedian(xyz, axis=0), xyz.shape)
+        cam_from_world = camera_arrays(clip)[1][:, None]
+        distance, expected = (
+            np.linalg.norm(apply(cam_from_world, points), axis=-1) for points in (xyz, middle)
+        )
+        spread = np.nanstd(np.log(distance / expected), axis=0)
+        return float(np.median(spread))
+
 
 def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPaths | None:
     """The background of a clip in the world; None where its stillness cannot be expected: nothing

@@ -74,7 +74,8 @@ class MeasureMotions(Stage):
             static = clip.table("clips")["camera_static"][0].as_py()
             background = background_paths(clip, camera_static=static)
             floor = cache(partial(self._floor, background))
-            smoothed = _with_smooth_distance(positions, clip.frames.t_s)
+            noise = None if background is None else background.distance_noise(clip)
+            smoothed = _with_smooth_distance(positions, clip.frames.t_s, noise)
             references = ("camera", "world") if world_known(clip) else ("camera",)
             world_from_cam = inverse(camera_arrays(clip)[1])
             for reference in references:
@@ -182,7 +183,7 @@ def _courses(
     return [_Course(int(e), xyz[i], smooth[i], t_s) for i, e in enumerate(entities)]
 
 
-def _with_smooth_distance(positions: pa.Table, t_s: F64) -> F64:
+def _with_smooth_distance(positions: pa.Table, t_s: F64, noise: float | None) -> F64:
     """(E, T, 3) measured positions, camera frame, moved along their rays; NaN: not measured."""
     xyz = np.stack([numbers(positions, f"{axis}_cam") for axis in "xyz"], axis=-1)
     measured = words(positions, "state", "measured")
@@ -191,7 +192,8 @@ def _with_smooth_distance(positions: pa.Table, t_s: F64) -> F64:
     rows = [np.flatnonzero(np.isfinite(row)) for row in distance]
     several = [e for e, frames in enumerate(rows) if len(frames) >= _LEAST_FRAMES]
     tracks = [(t_s[rows[e]], np.log(distance[e, rows[e]])) for e in several]
-    for e, log_distance in zip(several, smoothed_log_distances(tracks), strict=True):
+    smooth = smoothed_log_distances(tracks, background_noise=noise)
+    for e, log_distance in zip(several, smooth, strict=True):
         xyz[e, rows[e]] *= (np.exp(log_distance) / distance[e, rows[e]])[:, None]
     return xyz
 
