@@ -7,7 +7,8 @@ bodies share both colour and shape.
 
 A trainer draws seeds only from TRAINING_SEEDS and calls `refuse_held_out` on every seed it was
 given. VALIDATION_SEEDS calibrate thresholds and pick checkpoints; TEST_SEEDS give the numbers that
-are published, and nothing else may look at them.
+are published, and nothing else may look at them. Intervals are learnt from CALIBRATION_SEEDS and
+judged on COVERAGE_SEEDS.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from massannot.scenes.textures import TILE_M, Skin, Tiling, draw_floor, draw_ski
 SCENE_VERSION = 1
 VALIDATION_SEEDS = range(900_000, 900_128)
 TEST_SEEDS = range(900_128, 900_256)
-HELD_OUT_SEEDS = range(900_000, 901_000)  # the two above and room for later rulers
+CALIBRATION_SEEDS = range(901_000, 901_512)
+COVERAGE_SEEDS = range(902_000, 902_512)
+HELD_OUT_SEEDS = range(900_000, 1_000_000)  # those above and room for later rulers
 TRAINING_SEEDS = range(1_000_000, 2_000_000_000)
 
 COLOURS: tuple[tuple[str, tuple[int, int, int]], ...] = (
