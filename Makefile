@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 
 RFT := --family faster --family in_front --family right_of
 
-.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard schemas docs clean
+.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard calibration schemas docs clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -15,6 +15,7 @@ help:
 	@echo "make check      format, lint, types, import layers, schemas"
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make calibration  make the shipped calibrations again: renders and annotates 512 clips twice"
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
 	@echo "make rft        the tiny model of docs/training.md, at full length"
 	@echo "make schemas    write schemas/ from the table declarations"
@@ -56,6 +57,9 @@ faults: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+calibration: setup
+	$(BIN)/python -m tools.make_calibrations --work calibration-out
 
 BASE ?= HEAD~1
 HEAD ?=
