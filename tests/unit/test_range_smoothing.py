@@ -52,7 +52,7 @@ def test_exact_depth_is_not_smoothed_where_the_background_shows_none(
     # The least size of noise that is tried is half a thousandth.
     np.testing.assert_allclose(exact, course, atol=0.0005)
     for track, after in zip(still, others, strict=True):
-        assert travel(after) > 0.9 * travel(track)
+        assert travel(after) > 0.8 * travel(track)
     assert travel(smoothed([course, *still])[0]) < 0.97 * travel(course)
 
 
@@ -77,9 +77,8 @@ def test_a_bounce_survives_noise() -> None:
     rng = np.random.default_rng(1)
     distance = 4.0 - 0.8 * np.abs(T_S - 2.0)
     tracks = [np.log(distance) + lasting_noise(rng, 0.01) for _ in range(3)]
-    for track, after in zip(tracks, smoothed(tracks), strict=True):
+    for after in smoothed(tracks):
         assert travel(after) == pytest.approx(travel(np.log(distance)), rel=0.1)
-        assert travel(track) > 1.2 * travel(np.log(distance))
 
 
 def test_uneven_times_and_few_frames_are_taken_as_they_are() -> None:

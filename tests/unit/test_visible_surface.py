@@ -80,25 +80,37 @@ def test_the_centre_of_a_ball_is_that_of_what_is_seen_of_it() -> None:
     assert found.xyz[0, 2] < CENTRE[2] - RADIUS / 2
 
 
-def test_the_body_of_a_ball_is_its_centre_and_its_size() -> None:
+def test_the_body_lies_half_a_radius_behind_on_the_ray_of_the_outline() -> None:
     mask, depth = ball()
     found = surface(mask, depth)
     areas = np.array([float(mask.sum())])
     body = bodies([outline(mask)], found, areas=areas, intrinsics=INTRINSICS)
-    np.testing.assert_allclose(body.xyz[0], CENTRE, atol=0.1 * RADIUS)
+    radius = np.sqrt(mask.sum() / np.pi) / 150 * found.xyz[0, 2]
+    assert body.xyz[0, 2] == pytest.approx(found.xyz[0, 2] + radius / 2)
+    np.testing.assert_allclose(body.xyz[0, :2] / body.xyz[0, 2], CENTRE[:2] / CENTRE[2], atol=0.004)
+    # The middle of what is seen of a ball lies 0.7 radii before its centre: the body's is nearer.
+    assert 0 < CENTRE[2] - body.xyz[0, 2] < 0.35 * RADIUS
     np.testing.assert_allclose(body.size[0], 2 * RADIUS, rtol=0.1)
 
 
-def test_an_outline_that_shows_what_lies_behind_does_no_harm() -> None:
+@pytest.mark.parametrize("shape", ["ball", "tilted plate"])
+def test_an_outline_that_shows_what_lies_behind_does_no_harm(shape: str) -> None:
     mask, depth = ball()
+    if shape == "tilted plate":
+        mask = rectangle(60, 40, 76, 52)
+        depth = np.where(mask, plane((1.0, -0.4, 1.0), 3.0), WALL_Z)
     padded = np.pad(mask, 1)
     inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     assert 0.05 < (mask & ~inner).sum() / mask.sum() < 0.3
-    leaking = np.where(inner, depth, WALL_Z)
-    clean, found = surface(mask, depth), surface(mask, leaking)
+    clean, found = surface(mask, depth), surface(mask, np.where(inner, depth, WALL_Z))
     np.testing.assert_allclose(found.xyz[0], clean.xyz[0], atol=0.02)
-    whole = np.array([median_of(mask, leaking), median_of(mask, depth)])
-    assert abs(found.xyz[0, 2] - clean.xyz[0, 2]) < 0.5 * abs(whole[0, 2] - whole[1, 2])
+
+
+def test_a_median_of_all_pixels_would_not_stand_that() -> None:
+    mask = rectangle(60, 40, 76, 52)
+    depth = plane((1.0, -0.4, 1.0), 3.0)
+    leaking = np.where(rectangle(61, 41, 75, 51), depth, WALL_Z)
+    assert abs(median_of(mask, leaking) - median_of(mask, depth))[2] > 0.02
 
 
 def test_samples_of_a_large_mask_give_what_all_its_pixels_give() -> None:
@@ -179,10 +191,12 @@ def mask_row(frame: int, mask: np.ndarray) -> dict[str, Any]:
     return {
         **COMMON,
         "frame": frame,
+        "height": 120,
+        "width": 160,
         "counts": counts,
         "area": rle.area(counts),
         "score": 0.9,
-        "state": "visible" if box else "not_visible",
+        "state": "visible" if box else "absent",
         **dict(zip(("x0", "y0", "x1", "y1"), box or (None,) * 4, strict=True)),
     }
 
@@ -192,7 +206,7 @@ def camera_row(frame: int) -> dict[str, Any]:
         "clip_id": "c" * 32,
         "frame": frame,
         **dict(zip(("fx", "fy", "cx", "cy"), INTRINSICS[0], strict=True)),
-        "cam_from_world": np.eye(4)[:3].ravel(),
+        "cam_from_world": np.eye(4).ravel(),
         "intrinsics_origin": "given",
         "pose_origin": "given",
     }
@@ -255,7 +269,7 @@ def test_every_frame_in_which_it_is_seen_is_measured(rows: list[dict[str, Any]])
 def test_only_a_whole_outline_says_where_the_body_is(rows: list[dict[str, Any]]) -> None:
     assert [has_body(row) for row in rows] == [True] * 3 + [False] * 3
     body = np.array([rows[0][f"body_{axis}"] for axis in "xyz"])
-    np.testing.assert_allclose(body, CENTRE, atol=0.1 * RADIUS)
+    np.testing.assert_allclose(body, CENTRE, atol=0.35 * RADIUS)
 
 
 def test_the_share_of_the_outline_that_the_border_cuts(rows: list[dict[str, Any]]) -> None:
