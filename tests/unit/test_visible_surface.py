@@ -122,7 +122,9 @@ def test_samples_of_a_large_mask_give_what_all_its_pixels_give() -> None:
     rng = np.random.default_rng(0)
     points = (RAYS * depth[..., None])[mask]
     drawn = [
-        np.abs(np.median(points[rng.integers(0, len(points), 600)], axis=0) - median_of(mask, depth))
+        np.abs(
+            np.median(points[rng.integers(0, len(points), 600)], axis=0) - median_of(mask, depth)
+        )
         for _ in range(200)
     ]
     # No draw of the same size has less than the lattice's error in one case of ten.
