@@ -62,7 +62,7 @@ def median_of(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
 
 
 def rectangle(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
-    return (X > x0) & (X < x1) & (Y > y0) & (Y < y1)
+    return (x0 < X) & (x1 > X) & (y0 < Y) & (y1 > Y)
 
 
 def test_the_centre_of_a_tilted_plane_is_the_median_of_its_points() -> None:
@@ -222,7 +222,7 @@ def located() -> list[dict[str, Any]]:
     for frame in range(N):
         mask, depth = ball(centres[frame])
         if frame == HIDDEN:
-            front = X < 150 * CENTRE[0] / CENTRE[2] + 80
+            front = 150 * CENTRE[0] / CENTRE[2] + 80 > X
             mask, depth = mask & ~front, np.where(front, 1.5, depth)
         masks.append(mask & (frame != GONE))
         maps.append(depth)
