@@ -78,8 +78,9 @@ def calibrate(
     ]
     if sum(usable) < LEAST_CLIPS:
         raise UsageError(
-            f"calibration: found {sum(usable)} clips with a position whose truth is known, "
-            f"expected {LEAST_CLIPS} or more, hundreds for intervals of 90 %"
+            f"calibration: found {sum(usable)} clips with a position whose truth is known (of a "
+            f"thing found under its own name, its mask well placed), expected {LEAST_CLIPS} or "
+            "more, hundreds for intervals of 90 %"
         )
     clips = [clip for clip, use in zip(clips, usable, strict=True) if use]
     evidence = [item for item, use in zip(evidence, usable, strict=True) if use]

@@ -4,7 +4,8 @@ of this project's own form.
     scenes       the folder that `massannot scenes render` wrote: exact
     TAPVid-3D    <video's name>.npz with tracks_XYZ (T, N, 3) metres in each frame's camera and
                  visibility (T, N): the true centre of an entity is the median of the true points
-                 that lie inside its mask, five or more of them; which thing was meant is not told
+                 that lie inside its mask, five or more of them; which thing was meant is not told.
+                 Lens and poses are the file's, fx_fy_cx_cy and extrinsics_w2c, else the clip's
     tables       a dataset whose positions are true: by video and time, and the entity whose mask
                  overlaps most
 """
@@ -25,7 +26,7 @@ from massannot.evaluate.clip_truth import ClipTruth
 from massannot.evaluate.position_scores import surface_centres
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
-from massannot.geometry.camera import project
+from massannot.geometry.camera import corner_from_center, inverse, project
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.stages._track_arrays import camera_arrays, numbers
 
@@ -109,6 +110,7 @@ def _of_points(view: ClipView, file: Path) -> TrueClip:
         if missing:
             raise UsageError(f"{file}: found no {', '.join(sorted(missing))}; has {arrays.files}")
         points, visible = arrays["tracks_XYZ"].astype(np.float64), arrays["visibility"].astype(bool)
+        lens, extrinsics = (arrays.get(name) for name in ("fx_fy_cx_cy", "extrinsics_w2c"))
     if points.ndim != 3 or points.shape[:2] != visible.shape or points.shape[2] != 3:
         raise UsageError(
             f"{file}: found tracks_XYZ {points.shape}, visibility {visible.shape}, expected "
@@ -122,7 +124,13 @@ def _of_points(view: ClipView, file: Path) -> TrueClip:
     # One of them a frame of the video, in its order: that is what the benchmark promises.
     at = _frames_of_file(view, len(points))
     points, visible = points[at], visible[at]
+    # An assumed lens would put the true points beside the masks.
     intrinsics, poses = camera_arrays(view)
+    if lens is not None:
+        intrinsics = np.tile([*lens[:2], *corner_from_center(lens[2:])], (len(view), 1))
+    if extrinsics is not None:
+        of_world = extrinsics[at].astype(np.float64)
+        poses = of_world @ inverse(of_world[0])
     surface, matched = _unknown(view)
     positions = view.table("positions")
     frame_of, entity_of = (
@@ -148,6 +156,11 @@ def _frames_of_file(view: ClipView, n_frames: int) -> NDArray[np.int64]:
     t_s = numbers(view.table("frames"), "t_s")
     if len(t_s) == n_frames:
         return np.arange(n_frames)
+    if view.row["sampling"] != "all":
+        raise UsageError(
+            f"{view.row['uri']}: found {len(t_s)} frames, sampled at {view.row['sampling']} a "
+            f"second, where the truth has {n_frames}; annotate with --fps all"
+        )
     step = np.min(np.diff(t_s)) if len(t_s) > 1 else 1.0
     at = np.rint(t_s / step).astype(np.int64)
     if at[-1] >= n_frames:

@@ -15,7 +15,7 @@ from massannot.dataset import record as run_record
 from massannot.dataset.reading import open_dataset
 from massannot.dataset.record import RunRecord
 from massannot.errors import UsageError
-from massannot.evaluate.calibrate import TrueClip, calibrate
+from massannot.evaluate.calibrate import LEAST_CLIPS, TrueClip, calibrate
 from massannot.evaluate.known_truth import true_clips, truth_at
 from massannot.geometry.calibration import Calibration
 from massannot.recipes.calibrated import chosen_from, key_of
@@ -32,11 +32,14 @@ class Made:
 
     calibration: Calibration
     crossed: Mapping[str, Mapping[str, float]]
-    """Axis and level, of positions, to the share observed."""
+    """Axis and level, of positions, to the share observed; empty: too few clips for two halves."""
 
     def as_text(self) -> str:
         clips = self.calibration.n_clips
-        lines = [f"{clips} clips with truth: {self.calibration.truth}", "", _HEAD]
+        lines = [f"{clips} clips with truth: {self.calibration.truth}", ""]
+        if not self.crossed:
+            return "\n".join([*lines, f"observed: not known below {2 * LEAST_CLIPS} clips"])
+        lines.append(_HEAD)
         for axis, shares in self.crossed.items():
             cells = "".join(f"{100 * share:>10.1f}" for share in shares.values())
             lines.append(f"position {axis}  {cells}")
@@ -85,7 +88,8 @@ def key_of_record(record: RunRecord) -> dict[str, object]:
 
 
 def crossed_coverage(clips: list[TrueClip]) -> dict[str, dict[str, float]]:
-    """Coverage of positions, each half of the clips with the calibration of the other."""
+    """Coverage of positions, each half of the clips with the calibration of the other; empty where
+    a half is too small for one."""
     held: dict[tuple[str, int], list[float]] = {}
     for fitted, tested in ((clips[::2], clips[1::2]), (clips[1::2], clips[::2])):
         try:
@@ -104,11 +108,10 @@ def crossed_coverage(clips: list[TrueClip]) -> dict[str, dict[str, float]]:
                     column = table[f"{axis}_half_{level}"].to_numpy(zero_copy_only=False)
                     half = np.nan_to_num(column.astype(np.float64)[rows], nan=np.inf)
                     held.setdefault((axis, level), []).append(float((missed <= half).mean()))
+    if not held:
+        return {}
     return {
-        axis: {
-            str(level): float(np.mean(held.get((axis, level), [np.nan])))
-            for level in INTERVAL_LEVELS
-        }
+        axis: {str(level): float(np.mean(held[axis, level])) for level in INTERVAL_LEVELS}
         for axis in "xyz"
     }
 
