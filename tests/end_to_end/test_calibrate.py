@@ -1,6 +1,6 @@
 """Calibrations from end to end: the commands of docs/calibration.md, and what they leave behind.
 
-The page's scenes answer themselves, with depth that flickers, so that errors are known and not zero.
+The scenes answer for themselves, with depth that flickers: errors are known and not zero.
 """
 
 from __future__ import annotations
