@@ -71,6 +71,7 @@ def stored_values(row: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     return np.where(stored == 0, np.nan, row["scale"] * stored + row["offset"])
 
 
+WORLD_UNKNOWN = "the world is not known, as the camera moved, or may have"
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
@@ -95,6 +96,8 @@ class LiftedTracks:
     """(T, 4) fx fy cx cy, source pixels, corner origin."""
     cam_from_world: F64
     """(T, 4, 4)."""
+    world_known: bool
+    """Poses are given or estimated, or the camera stood still; else `cam_from_world` is assumed."""
 
     @property
     def xyz_world(self) -> F64:
@@ -124,6 +127,8 @@ def lifted_tracks(view: ClipView, *, entities: set[int]) -> LiftedTracks | None:
         scale_type=tracks.scale_type,
         intrinsics=np.stack([cameras[n].to_numpy() for n in ("fx", "fy", "cx", "cy")], axis=1),
         cam_from_world=np.array(cameras["cam_from_world"].to_pylist()).reshape(-1, 4, 4),
+        world_known=view.row["camera_static"] is True
+        or "assumed" not in cameras["pose_origin"].to_pylist(),
     )
 
 

@@ -21,14 +21,18 @@ from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.commits import LAST, Commit
+from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
 from massannot.dataset.layout import Layout
-from massannot.dataset.reading import spec_in
+from massannot.dataset.reading import Dataset, spec_in
 from massannot.storage import durable
 from massannot.tables._spec import TableSpec
 
 
-def published_card(layout: Layout, found: Sequence[Commit], *, license: str | None) -> str:
-    """Counts are those of the commits; the noise floors are read from the table `clips`."""
+def published_card(
+    layout: Layout, found: Sequence[Commit], target: Layout, *, license: str | None
+) -> str:
+    """Counts are those of the commits; the noise floors are read from the table `clips`, the
+    grounds from the published files in `target`, which may be of another calibration."""
     record = run_record.read(layout)
     assert record is not None
     rows: Counter[str] = Counter()
@@ -36,7 +40,11 @@ def published_card(layout: Layout, found: Sequence[Commit], *, license: str | No
         for file in commit.files:
             rows[file.table] += file.rows
     text = card_text(
-        dict(sorted(rows.items())), record=record, license=license, specs=_specs(layout, rows)
+        dict(sorted(rows.items())),
+        record=record,
+        license=license,
+        specs=_specs(layout, rows),
+        grounds=grounds_of(Dataset(target)),
     )
     return (
         f"{text}\n## Counts\n{_counts(found)}\n\n## Noise\n{_noise(layout, found)}\n\n"
@@ -98,7 +106,13 @@ def write_card(layout: Layout, *, license: str | None = None) -> None:
     record = run_record.read(layout)
     if rows and record is not None:
         specs = _specs(layout, rows)
-        text = card_text(dict(sorted(rows.items())), record=record, license=license, specs=specs)
+        text = card_text(
+            dict(sorted(rows.items())),
+            record=record,
+            license=license,
+            specs=specs,
+            grounds=grounds_of(Dataset(layout)),
+        )
         durable.write_over(layout.card, text.encode())
 
 
@@ -112,10 +126,11 @@ def card_text(
     record: run_record.RunRecord,
     license: str | None,
     specs: Mapping[str, TableSpec] | None = None,
+    grounds: Grounds = NOTHING_STATED,
 ) -> str:
     """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
     `license`: the dataset's own; without one the card has the strictest of the weights'. `specs`:
-    of the tables; None: all of them are ours."""
+    of the tables; None: all of them are ours. `grounds`: of its intervals and qualities."""
     if specs is None:
         specs = {name: tables.spec(name) for name in rows}
     tag = license or strictest_license(record.weights)
@@ -131,7 +146,7 @@ def card_text(
         *(line for name in rows for line in _features(specs[name])),
         "---",
     ]
-    return "\n".join(head) + "\n" + _body(rows, record, specs)
+    return "\n".join(head) + "\n" + _body(rows, record, specs, grounds)
 
 
 def strictest_license(weights: Iterable[run_record.LoadedWeights]) -> str:
@@ -170,7 +185,10 @@ def _dtype(kind: pa.DataType) -> str:
 
 
 def _body(
-    rows: Mapping[str, int], record: run_record.RunRecord, specs: Mapping[str, TableSpec]
+    rows: Mapping[str, int],
+    record: run_record.RunRecord,
+    specs: Mapping[str, TableSpec],
+    grounds: Grounds,
 ) -> str:
     return f"""# Perception annotations of {rows.get("videos", 0):,} videos
 
@@ -190,7 +208,7 @@ tracks = open_dataset("THIS/FOLDER").clip(CLIP_ID).tracks()   # numpy: tracks.xy
 {_lines(f"| {name} | {n:,} | {_sentence(specs[name])} |" for name, n in rows.items())}
 
 Every column's meaning, unit and frame of reference stand in the Parquet files' own metadata.
-{_empty([name for name, n in rows.items() if n == 0])}
+{_empty([name for name, n in rows.items() if n == 0])}{_certainty(grounds)}
 ## Models
 {_models(record.weights)}
 {_lines(f"* {note}" for note in record.notes)}
@@ -205,6 +223,16 @@ def _empty(names: Sequence[str]) -> str:
         return ""
     listed = ", ".join(f"`{name}`" for name in names)
     return f"Without rows: {listed}; `load_dataset` wants `streaming=True` for these.\n"
+
+
+def _certainty(grounds: Grounds) -> str:
+    """How sure the numbers are, and on which ground."""
+    if not grounds.lines:
+        return ""
+    used = ""
+    if grounds.calibration:
+        used = f"\n* calibration: `{grounds.calibration}`, sha256 {grounds.sha256}"
+    return f"\n## Certainty\n{_lines(f'* {line}' for line in grounds.lines)}{used}\n"
 
 
 def _of_profile(record: run_record.RunRecord) -> str:

@@ -22,6 +22,10 @@ WORK_DIR = "MASSANNOT_WORK_DIR"
 """The variable that names the folder of working folders; the user's cache without it."""
 
 
+PUBLISHED_RECORD = "massannot.json"
+"""The record of a published dataset, in its folder."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The names below one output folder. `out` may be an address, see bucket_path.place."""

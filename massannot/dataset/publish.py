@@ -25,7 +25,7 @@ from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
-from massannot.dataset.layout import Layout
+from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.plans import shard_table
 from massannot.dataset.reading import spec_in
 from massannot.errors import BadTable, UsageError
@@ -38,7 +38,7 @@ FILE_BYTES = 512 << 20
 """Files are closed at the first shard after so much: few enough to list, small enough to move."""
 FILES_A_TABLE = 8000
 """Beyond that files become larger: the Hub refuses folders of 10,000 entries."""
-RECORD = "massannot.json"
+RECORD = PUBLISHED_RECORD
 
 
 class Restatement(Protocol):
@@ -117,7 +117,7 @@ def publish(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    card = published_card(layout, found, license=license)
+    card = published_card(layout, found, target, license=license)
     durable.write_over(target.card, card.encode())
     return Published(target.out, files, written)
 

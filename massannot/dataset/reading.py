@@ -241,7 +241,7 @@ class Dataset:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The tables that are there, in alphabetical order; empty: no clips, so no dataset."""
-        there = tuple(name for name in table_names(self.layout) if self._files(name))
+        there = tuple(name for name in table_names(self.layout) if self.files(name))
         return there if "clips" in there else ()
 
     @cached_property
@@ -289,7 +289,7 @@ class Dataset:
         """Rows of one clip; empty where the table or the clip's rows are not there."""
         if name not in self.names:
             return tables.spec(name).empty()
-        files = self._files(name)
+        files = self.files(name)
         if self.layout.run.is_dir():
             files = [p for p in files if p.stem == self._file_stem_of_clip[clip_id]]
         parts = [read_parquet(path, name=name, clip_id=clip_id) for path in files]
@@ -299,19 +299,20 @@ class Dataset:
     def _file_stem_of_clip(self) -> dict[str, str]:
         return {
             clip_id: path.stem
-            for path in self._files("clips")
+            for path in self.files("clips")
             for clip_id in read_parquet(path, name="clips")["clip_id"].to_pylist()
         }
 
     def _files_of(self, name: str) -> list[Path]:
-        files = self._files(name)
+        files = self.files(name)
         if not files:
             raise UsageError(
                 f"{self.layout.out} has no table {name!r}; tables: {', '.join(self.names)}"
             )
         return files
 
-    def _files(self, name: str) -> list[Path]:
+    def files(self, name: str) -> list[Path]:
+        """The finished files of one table, in order; empty: none."""
         files = sorted((self.layout.data / name).glob("*.parquet"))
         if self.layout.run.is_dir():  # a published folder has other file names for each table
             finished = set(self.shards)

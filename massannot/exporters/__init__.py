@@ -16,6 +16,7 @@ from typing import Annotated, Protocol, cast
 
 import pyarrow as pa
 
+from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.plugins import Registry
 
@@ -42,6 +43,29 @@ class Exported:
     """A sentence for each clip or question that could not be written."""
     notes: tuple[str, ...] = ()
     """Sentences that a reader of the files needs."""
+
+
+def quality_notes(dataset: Dataset, options: Options) -> tuple[str, ...]:
+    """Sentences on entities that `min_quality` leaves out, and on qualities that only rank."""
+    rows = dataset.table_or_empty("entities").select(["quality", "quality_basis"]).to_pylist()
+    least = options.min_quality
+    if least is None:
+        return ()
+    unknown = sum(row["quality"] is None for row in rows)
+    low = sum(row["quality"] is not None and row["quality"] < least for row in rows)
+    ranks = sum(row["quality"] is not None and row["quality_basis"] != "calibrated" for row in rows)
+    notes = []
+    if unknown or low:
+        notes.append(
+            f"--min-quality {least:g}: {low + unknown} of {len(rows)} entities left out, {low} of "
+            f"lower and {unknown} of unknown quality"
+        )
+    if ranks:
+        notes.append(
+            f"--min-quality {least:g}: the quality of {ranks} of {len(rows)} entities is not "
+            "calibrated: it ranks, but is no probability"
+        )
+    return tuple(notes)
 
 
 class Exporter(Protocol):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from massannot import tables
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadVideo, NothingToRun, UsageError
-from massannot.exporters import Exported, Options
+from massannot.exporters import Exported, Options, quality_notes
 from massannot.exporters._pictures import film_name, image_name, write_films, write_images
 from massannot.exporters._row_files import temporary_pictures
 from massannot.questions.examples import Example, LeftOut, TrainingData, examples
@@ -133,7 +133,7 @@ def export_training(
                 files.append(path)
             else:
                 path.unlink(missing_ok=True)
-    notes = complete.notes
+    notes = (*complete.notes, *quality_notes(dataset, options))
     if not any(example.split == "train" for example in pictured):
         notes = (*notes, "everything is held out: there is no file to train on")
     return Written(tuple(files), tuple(pictured), left_out, notes)

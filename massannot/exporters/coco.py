@@ -20,7 +20,7 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported, Options
+from massannot.exporters import Exported, Options, quality_notes
 from massannot.geometry import rle
 
 FILE = "annotations.json"
@@ -50,7 +50,7 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False))
-    return Exported((folder / FILE,))
+    return Exported((folder / FILE,), notes=quality_notes(dataset, options))
 
 
 def load(folder: Path) -> dict[str, pa.Table]:

@@ -4,7 +4,7 @@
 metres where `scale_type` is metric; `visible`: part of its mask is seen. `speed` is the distance
 between the neighbouring frames' centres over their time, in the world where it is known: noise
 makes it too large, never too small; `motions` has path lengths without that. An empty cell is
-unknown. The columns after `speed` are the rest of the table `positions`.
+unknown. The columns after `speed` are the rest of the table `positions`, `cov` as six columns.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported, Options
+from massannot.exporters import Exported, Options, quality_notes
 from massannot.questions.profile import entity_names
+from massannot.tables._spec import FLOAT32
 
 TABLES = ("positions",)
 OPTIONS = Options
@@ -32,8 +33,11 @@ OPTIONS = Options
 _CAMERA = {"x": "x_cam", "y": "y_cam", "z": "z_cam"}
 _FIRST = ("clip_id", "entity", "name", "frame", "t_s", *_CAMERA, "visible", "quality", "speed")
 _REST = tuple(
-    name for name in tables.spec("positions").names if name not in {*_FIRST, *_CAMERA.values()}
+    name
+    for name in tables.spec("positions").names
+    if name not in {*_FIRST, *_CAMERA.values(), "cov"}
 )
+_COV = tuple(f"cov_{term}" for term in ("xx", "xy", "xz", "yy", "yz", "zz"))
 
 
 def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
@@ -43,18 +47,23 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     for view in dataset.clips():
         path = folder / f"{Path(view.row['uri']).stem}-{view.clip_id}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [*_FIRST, *_REST], lineterminator="\n")
+            writer = csv.DictWriter(file, [*_FIRST, *_REST, *_COV], lineterminator="\n")
             writer.writeheader()
             writer.writerows(_rows(view, good_entities(view, min_quality=options.min_quality)))
         files.append(path)
-    return Exported(tuple(files))
+    return Exported(tuple(files), notes=quality_notes(dataset, options))
 
 
 def load(folder: Path) -> dict[str, pa.Table]:
     """The table `positions`. Raises UsageError for files that are not from here."""
     spec = tables.spec("positions")
     name_of = {column: name for name, column in _CAMERA.items()}
-    types = {name_of.get(column.name, column.name): column.type for column in spec.columns}
+    types = {
+        name_of.get(column.name, column.name): column.type
+        for column in spec.columns
+        if column.name != "cov"
+    }
+    types |= dict.fromkeys(_COV, FLOAT32)
     wanted = pacsv.ConvertOptions(
         column_types=types, include_columns=list(types), strings_can_be_null=True
     )
@@ -64,7 +73,11 @@ def load(folder: Path) -> dict[str, pa.Table]:
             table = pacsv.read_csv(path, convert_options=wanted)
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{path}: not as `massannot export csv` writes it: {error}") from error
-        parts.append(table.rename_columns(list(spec.names)).cast(spec.schema()))
+        columns = {_CAMERA.get(n, n): table[n] for n in types if n not in _COV}
+        rows = zip(*(table[name].to_pylist() for name in _COV), strict=True)
+        cov = [None if row[0] is None else list(row) for row in rows]
+        columns["cov"] = pa.array(cov, spec.schema().field("cov").type)
+        parts.append(pa.table(columns).select(list(spec.names)).cast(spec.schema()))
     if len(parts) == 1:
         raise UsageError(f"{folder}: holds no .csv")
     return {"positions": spec.checked(pa.concat_tables(parts))}
@@ -83,6 +96,7 @@ def _rows(view: ClipView, entities: set[int]) -> list[dict[str, Any]]:
         {
             **{name: row[name] for name in ("clip_id", "entity", "frame", *_REST)},
             **{name: row[column] for name, column in _CAMERA.items()},
+            **dict(zip(_COV, row["cov"] or (None,) * len(_COV), strict=True)),
             "name": names[row["entity"]],
             "t_s": t_s[row["frame"]],
             "visible": {True: "true", False: "false", None: ""}[

@@ -28,7 +28,7 @@ from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported, Options
+from massannot.exporters import Exported, Options, quality_notes
 from massannot.questions.profile import Template, entity_names, motion_profile
 from massannot.questions.question_view import profile_tables
 from massannot.tables._json_schema import row_schema
@@ -88,7 +88,7 @@ def export(
             line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     files[1].write_text(schema_text(), encoding="utf-8")
-    return Exported(files)
+    return Exported(files, notes=quality_notes(dataset, options))
 
 
 def load(folder: Path) -> dict[str, pa.Table]:

@@ -6,7 +6,8 @@ where invalid, `intrinsics` (T, 3, 3) of that picture size with whole numbers at
 `query_points` (N, 4) as t, x, y, z in the world. World is the clip's first camera. The pictures are
 as large as the depth that was stored (the table `depth_maps`), or LONG_SIDE without it, and depth
 is then 0 everywhere. `coords_cam`, `state`, `entity`, `point`, `scale_type` and `clip_id` are ours
-and ignored there.
+and ignored there. The format cannot leave the world out: where it is not known, the poses are the
+assumed ones, and a note says so.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ from PIL import Image
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks, tracks_table
+from massannot.dataset.arrays import (
+    WORLD_UNKNOWN,
+    LiftedTracks,
+    good_entities,
+    lifted_tracks,
+    tracks_table,
+)
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported, Options
+from massannot.exporters import Exported, Options, quality_notes
 
 TABLES = ("tracks_xyz",)
 OPTIONS = Options
@@ -40,20 +47,22 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     """Write <clip_id>.npz into `folder`. Clips without lifted points are left out, as are clips
     whose video is gone."""
     folder.mkdir(parents=True, exist_ok=True)
-    lifted, left_out = {}, []
+    lifted, left_out, notes = {}, [], [*quality_notes(dataset, options)]
     for view in dataset.clips():
         tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:
             lifted[view.clip_id] = tracks
+            if not tracks.world_known:
+                notes.append(f"clip {view.clip_id}: coords have assumed poses; {WORLD_UNKNOWN}")
     files = []
     for clip in clips_again(dataset.layout, set(lifted)):
         arrays = _arrays(dataset.clip(clip.clip_id), clip, lifted.pop(clip.clip_id))
         files.append(folder / f"{clip.clip_id}.npz")
         np.savez_compressed(files[-1], **arrays)  # type: ignore[arg-type]
     left_out += [f"clip {clip_id}: its video cannot be read again" for clip_id in lifted]
-    return Exported(tuple(sorted(files)), tuple(left_out))
+    return Exported(tuple(sorted(files)), tuple(left_out), tuple(notes))
 
 
 def load(folder: Path) -> dict[str, pa.Table]:

@@ -4,7 +4,8 @@ The benchmark's names and conventions: `queries_xyt`, `tracks_XYZ` (T, N, 3) in 
 of each frame, `visibility`, `fx_fy_cx_cy`, `extrinsics_w2c`, `images_jpeg_bytes`. Whole numbers are
 pixel centres there, half a pixel from ours. The intrinsics are the first frame's: the format has
 room for no others. Extra keys (`state`, `entity`, `point`, `scale_type`, `clip_id`) say what the
-format cannot: a relative clip has one unknown factor, which the benchmark's scaling finds.
+format cannot: a relative clip has one unknown factor, which the benchmark's scaling finds. A clip
+whose world is not known has no `extrinsics_w2c`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ import pyarrow as pa
 from PIL import Image
 
 from massannot import tables
-from massannot.dataset.arrays import LiftedTracks, good_entities, lifted_tracks, tracks_table
+from massannot.dataset.arrays import (
+    WORLD_UNKNOWN,
+    LiftedTracks,
+    good_entities,
+    lifted_tracks,
+    tracks_table,
+)
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporters import Exported, Options
+from massannot.exporters import Exported, Options, quality_notes
 from massannot.geometry.camera import center_from_corner
 from massannot.tables._spec import POINT_STATES
 
@@ -56,12 +63,15 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     folder.mkdir(parents=True, exist_ok=True)
     lifted = {}
     left_out = []
+    notes = [*quality_notes(dataset, options)]
     for view in dataset.clips():
         tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
         else:
             lifted[view.clip_id] = _arrays(view.clip_id, tracks)
+            if not tracks.world_known:
+                notes.append(f"clip {view.clip_id}: no extrinsics_w2c; {WORLD_UNKNOWN}")
     files = {}
     for clip in clips_again(dataset.layout, set(lifted)):
         jpegs = np.array([_jpeg(picture) for picture in clip.frames.pixels_THWC])  # dtype S
@@ -69,7 +79,9 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     for clip_id, arrays in lifted.items():
         left_out.append(f"clip {clip_id}: its pictures; the video cannot be read again")
         files[clip_id] = _write(folder, arrays, {})
-    return Exported(tuple(files[clip_id] for clip_id in sorted(files)), tuple(left_out))
+    return Exported(
+        tuple(files[clip_id] for clip_id in sorted(files)), tuple(left_out), tuple(notes)
+    )
 
 
 def read(path: Path) -> TapVid3D:
@@ -127,7 +139,7 @@ def _arrays(clip_id: str, tracks: LiftedTracks) -> dict[str, npt.NDArray[Any]]:
         "tracks_XYZ": tracks.xyz,
         "visibility": tracks.visible,
         "fx_fy_cx_cy": np.array([fx, fy, *center_from_corner([cx, cy])]),
-        "extrinsics_w2c": tracks.cam_from_world,
+        **({"extrinsics_w2c": tracks.cam_from_world} if tracks.world_known else {}),
         "state": tracks.state,
         "entity": tracks.entity,
         "point": tracks.point,

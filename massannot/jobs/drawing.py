@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from massannot.dataset.frames_again import clips_again
+from massannot.dataset.grounds import grounds_of
 from massannot.dataset.reading import Dataset
 from massannot.dataset.record import read
 from massannot.jobs.previews import previews, with_preview
@@ -35,7 +36,10 @@ def report_of(
     record = read(dataset.layout)
     heading = Heading(
         title=f"massannot: {dataset.layout.out.name}",
-        lines=() if record is None else (f"profile {record.profile}",),
+        lines=(
+            *(() if record is None else (f"profile {record.profile}",)),
+            *grounds_of(dataset).lines,
+        ),
         notes=() if record is None else tuple(record.notes),
     )
     return write_report(

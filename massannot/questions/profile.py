@@ -135,6 +135,10 @@ _FRAMES_OF_REFERENCE = {
     "camera": "the camera of each position's own frame",
     "world": "the camera of the first frame",
 }
+_UNKNOWN = {
+    "camera": "none in this frame of reference",
+    "world": "none, the camera's poses are not known",
+}
 _AXES = "<x, y, z> is right, down, forward"
 _SCENE = "scene:"
 """So begins the address of a scene whose motions are the bodies' own, not those of a film of it."""
@@ -150,7 +154,8 @@ def motion_profile(
     """The text of one clip.
 
     `tables` are that clip's `clips`, `segments`, `phrases`, `entities`, `motions` and, for mass-v2,
-    `positions`. `min_quality`: leave out motions of lower or unknown quality.
+    `positions`. `min_quality`: leave out motions of lower or unknown quality. Where the world is
+    unknown there are no motions in it, and mass-v2 says so.
     Raises ValueError for the tables of several clips or an unknown template.
     """
     if template not in ("mass-v1", "mass-v2"):
@@ -161,27 +166,31 @@ def motion_profile(
         )
     names = entity_names(tables)
     motions: dict[int, list[dict[str, Any]]] = {}
-    for row in tables["motions"].to_pylist():
+    rows = tables["motions"].to_pylist()
+    for row in rows:
         if row["reference"] == reference and is_good(row["quality"], min_quality):
             motions.setdefault(row["segment"], []).append(row)
     clip = tables["clips"].to_pylist()[0]
+    exact = clip["uri"].startswith(_SCENE)
     lines = ["Motion Profile"]
     if template == "mass-v2":
         lines += _conventions(clip, reference)
+        if rows and all(row["reference"] != reference for row in rows):
+            lines.append(f"  Motions: {_UNKNOWN[reference]}")
+    basis = {row["entity"]: row["quality_basis"] for row in tables["entities"].to_pylist()}
     spreads = _spreads(tables) if template == "mass-v2" else {}
     for segment in tables["segments"].to_pylist():
         first, last = segment["first_frame"], segment["end_frame"] - 1
         title = f"  Video Segment {segment['segment'] + 1}: Frame {first}...{last}"
-        rows = motions.get(segment["segment"], [])
         lines.append(title)
-        for row in rows:
+        for row in motions.get(segment["segment"], []):
             lines.append(f"    * Entity: {names[row['entity']]}")
             if template == "mass-v1":
                 lines.append(f"    * Motion: {_motion(row)}")
             else:
                 spread = _median(spreads.get(row["entity"], {}), first, last)
                 lines.append(f"    * Motion: {_timed_motion(row)}")
-                lines.append(f"    * {_worth(row, spread)}")
+                lines.append(f"    * {_worth(row, spread, basis[row['entity']], exact=exact)}")
     return "\n".join(lines) + "\n"
 
 
@@ -200,18 +209,27 @@ def _timed_motion(row: Mapping[str, Any]) -> str:
     )
 
 
-def _worth(row: Mapping[str, Any], spread: float | None) -> str:
-    """Path, errors and quality of a motion."""
+def _worth(
+    row: Mapping[str, Any], spread: float | None, quality_basis: str | None, *, exact: bool
+) -> str:
+    """Path, errors and quality of a motion. Only calibrated ones have a probability; `exact`: a
+    scene's own motion has no errors."""
     parts = [f"Path {_number(row['path'])}"]
     if row["length_low_68"] is not None:
         low, high = _number(row["length_low_68"]), _number(row["length_high_68"])
-        parts.append(f"length of the motion {low} to {high} (68 %)")
+        ground = "(68 %)" if row["interval_basis"] == "calibrated" else "or wider"
+        parts.append(f"length of the motion {low} to {high} {ground}")
+    elif not exact:
+        parts.append("error of the length unknown")
     if spread is not None:
         parts.append(f"spread of the points {_number(spread)}")
     if row["above_noise"] is not None:
         parts.append("above the noise" if row["above_noise"] else "not told from noise")
     if row["quality"] is not None:
-        parts.append(f"quality {_number(row['quality'])}")
+        rank = "" if exact or quality_basis == "calibrated" else " (a rank)"
+        parts.append(f"quality {_number(row['quality'])}{rank}")
+    elif not exact:
+        parts.append("quality unknown")
     return ", ".join(parts)
 
 

@@ -66,10 +66,16 @@ class ClipDrawing:
         }
         self._tracks = _tracks(table("tracks_xy"), self.n_frames)
         self._depth = {row["frame"]: row for row in table("depth_maps").to_pylist()}
-        paths, measured = _paths(table("positions"), self.n_frames)
+        paths, measured = _paths(table("positions"), self.n_frames, "world")
+        self._paths_in_camera, self._measured = _paths(table("positions"), self.n_frames, "cam")
+        view = TopView.title
+        if not any(np.isfinite(path).any() for path in paths.values()):
+            paths, measured = self._paths_in_camera, self._measured
+            if clip["camera_static"] is not True and paths:
+                view = "from above, seen from the camera as it moves; world unknown"
         self.main_size = self._main_size()
         width = self.main_size[0] + (self.main_size[0] // 2 if self._depth else 0)
-        self._top = TopView(paths, measured, self.unit, (width // 2, PANEL_HEIGHT))
+        self._top = TopView(paths, measured, self.unit, (width // 2, PANEL_HEIGHT), view)
         self._plot_size = (width - width // 2, PANEL_HEIGHT)
         self._depth_range = self._near_far()
         self.size = (width + width % 2, self.main_size[1] + PANEL_HEIGHT)
@@ -156,7 +162,7 @@ class ClipDrawing:
         pen = ImageDraw.Draw(image, "RGBA")
         pen.line([(0, 0), (0, height)], fill=GRID)
         pen.text((10, 6), f"distance from the camera, {self.unit}", font=font(12), fill=FAINT)
-        known = [path[:, 2][np.isfinite(path[:, 2])] for path in self._top.paths.values()]
+        known = [path[:, 2][np.isfinite(path[:, 2])] for path in self._paths_in_camera.values()]
         if not any(len(k) for k in known):
             return image
         low, high = np.concatenate(known).min(), np.concatenate(known).max()
@@ -168,11 +174,11 @@ class ClipDrawing:
             value = low + share * (high - low)
             pen.text((8, y - 7), f"{value:.2f}", font=font(11), fill=FAINT)
         x_of = np.linspace(left, right, max(self.n_frames, 2))
-        for entity, path in self._top.paths.items():
+        for entity, path in self._paths_in_camera.items():
             y_of = bottom - (path[:, 2] - low) / (high - low) * (bottom - top)
             for k in range(1, frame + 1):
                 if np.isfinite(y_of[k - 1 : k + 1]).all():
-                    alpha = 255 if self._top.measured[entity][k] else 90
+                    alpha = 255 if self._measured[entity][k] else 90
                     ends = [(x_of[k - 1], y_of[k - 1]), (x_of[k], y_of[k])]
                     pen.line(ends, fill=(*entity_rgb(entity), alpha), width=2)
         pen.line([(x_of[frame], top), (x_of[frame], bottom)], fill=FAINT)
@@ -201,15 +207,17 @@ def _tracks(tracks: pa.Table, n_frames: int) -> dict[int, DrawnTracks]:
 
 
 def _paths(
-    positions: pa.Table, n_frames: int
+    positions: pa.Table, n_frames: int, reference: str
 ) -> tuple[dict[int, npt.NDArray[np.float32]], dict[int, npt.NDArray[np.bool_]]]:
+    """Entity to (T, 3) positions in the reference, NaN where unknown, and (T,) measured or not."""
     paths: dict[int, npt.NDArray[np.float32]] = {}
     measured: dict[int, npt.NDArray[np.bool_]] = {}
     for row in positions.to_pylist():
         entity = row["entity"]
         path = paths.setdefault(entity, np.full((n_frames, 3), np.nan, np.float32))
         seen = measured.setdefault(entity, np.zeros(n_frames, bool))
-        if row["x_world"] is not None:
-            path[row["frame"]] = row["x_world"], row["y_world"], row["z_world"]
+        place = [row[f"{axis}_{reference}"] for axis in "xyz"]
+        if place[0] is not None:
+            path[row["frame"]] = place
             seen[row["frame"]] = row["state"] == "measured"
     return paths, measured

@@ -40,13 +40,16 @@ img, video { max-width: 100%; border-radius: 6px; display: block; }
 """
 
 
+UNKNOWN = "<span class=sub>unknown</span>"
+
+
 def text(value: object) -> str:
-    """`value` escaped for HTML; unknown becomes a dash."""
-    return "–" if value is None else html.escape(str(value))
+    """`value` escaped for HTML; null is shown as unknown."""
+    return UNKNOWN if value is None else html.escape(str(value))
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -78,14 +81,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><tr>{top}</tr>{''.join(lines)}</table>"
 
 
-def quality_bar(quality: float | None) -> str:
-    """0..1 as a bar with its number; unknown as a dash."""
+def quality_bar(quality: float | None, basis: str | None) -> str:
+    """0..1 as a bar with its number and its ground; only a probability is called good or bad."""
     if quality is None:
-        return "–"
+        return f"<span class=sub>quality {UNKNOWN}</span>"
     colour = "" if quality >= 0.5 else "background:var(--bad);"
+    ground = "calibrated"
+    if basis != "calibrated":
+        colour, ground = "background:var(--faint);", "internal: a rank, no probability"
     return (
         f'<div class=bar title="{quality:.2f}"><i style="{colour}width:{quality:.0%}"></i></div>'
-        f"<span class=sub>{quality:.2f}</span>"
+        f"<span class=sub>{quality:.2f}, {ground}</span>"
     )
 
 

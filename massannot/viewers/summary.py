@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from massannot.dataset.grounds import NOTHING_STATED, QUALITIES, Grounds, grounds_of
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
-from massannot.questions.profile import motion_profile
+from massannot.questions.profile import entity_names, motion_profile
 
 _LIMITS = {
     "over_phrase_limit": "detect_phrases.max_per_phrase",
@@ -46,7 +47,7 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
 def dataset_text(dataset: Dataset) -> str:
     """Tables with their rows, then a line a clip."""
     lines = [f"{name:<12}{dataset.table(name).num_rows:>10} rows" for name in dataset.names]
-    lines.append("")
+    lines += ["", *grounds_of(dataset).lines, ""]
     for view in list(dataset.clips())[:50]:
         row = view.row
         lines.append(
@@ -71,10 +72,24 @@ def clip_json(view: ClipView, *, min_quality: float | None = None) -> dict[str, 
 
 def clip_text(view: ClipView, *, min_quality: float | None = None) -> str:
     """The clip's row, its entities, its motion profile."""
-    lines = [f"{name:<22}{value}" for name, value in view.row.items()]
-    lines += ["", *(str(row) for row in view.table("entities").to_pylist())]
+    lines = [f"{name:<22}{_known(value)}" for name, value in view.row.items()]
+    names = entity_names({name: view.table(name) for name in ("phrases", "entities")})
+    for row in view.table("entities").to_pylist():
+        lines += ["", f"entity {row['entity']}: {names[row['entity']]}"]
+        basis = QUALITIES[row["quality_basis"] or "internal"]
+        ground = "" if row["quality"] is None else f" ({basis})"
+        skipped = ("clip_id", "entity", "quality_basis")
+        lines += [
+            f"  {name:<20}{_known(value)}{ground if name == 'quality' else ''}"
+            for name, value in row.items()
+            if name not in skipped
+        ]
     lines += ["", profile(view, min_quality=min_quality)]
     return "\n".join(lines)
+
+
+def _known(value: object) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def profile(view: ClipView, *, min_quality: float | None = None) -> str:
@@ -115,6 +130,8 @@ class Facts:
     """Of a person or a file: `used`, or the reason why one is no entity's."""
     over_limits: Mapping[str, int] = field(default_factory=dict)
     """Boxes of models beyond a limit, by reason."""
+    grounds: Grounds = NOTHING_STATED
+    """Of intervals and qualities."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON values. The counts are plain dicts: asdict() counts a Counter's pairs anew."""
@@ -151,6 +168,7 @@ def facts(dataset: Dataset) -> Facts:
         failures=dict(Counter(dataset.table_or_empty("failures")["class"].to_pylist())),
         given_boxes=dict(Counter(r["rejected"] or "used" for r in boxes if r["origin"] == "given")),
         over_limits=dict(limits),
+        grounds=grounds_of(dataset),
     )
 
 
@@ -176,6 +194,7 @@ def as_text(
     lines.append(f"scale: {_scale(known)}")
     lines.append(f"camera: {_camera(known)}")
     lines.append(f"noise: {_noise(known)}")
+    lines += known.grounds.lines
     if known.failures:
         shown = ", ".join(f"{reason} {n}" for reason, n in sorted(known.failures.items()))
         lines.append(f"failed: {shown} (table failures)")

@@ -16,14 +16,16 @@ from massannot.viewers.overlay import FAINT, GRID, INK, PAPER, entity_rgb, font
 class TopView:
     """A fixed view over a whole clip; `draw(frame)` shows the paths up to that frame.
 
-    `paths` maps an entity to (T, 3) world positions, NaN where absent, and `measured` to (T,)
-    whether each was measured (solid) or interpolated (faint).
+    `paths` maps an entity to (T, 3) positions in the world, or in each frame's camera where the
+    world is unknown, NaN where absent; `measured` to (T,) whether each was measured (solid) or
+    interpolated (faint). `title` says which.
     """
 
     paths: Mapping[int, npt.NDArray[np.float32]]
     measured: Mapping[int, npt.NDArray[np.bool_]]
     unit: str
     size: tuple[int, int]
+    title: str = "from above (camera below)"
 
     def draw(self, frame: int) -> Image.Image:
         image = Image.new("RGB", self.size, PAPER)
@@ -64,7 +66,7 @@ class TopView:
         camera = self._place(np.zeros((1, 2), np.float32), scale, x_left, z_low)[0]
         left, right = (camera[0] - 9, camera[1] - 14), (camera[0] + 9, camera[1] - 14)
         pen.polygon([tuple(camera), left, right], outline=INK)
-        text = f"from above (camera below), grid {step:g} {self.unit}"
+        text = f"{self.title}, grid {step:g} {self.unit}"
         pen.text((8, 6), text, font=font(12), fill=FAINT)
 
     def _path(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from massannot import tables
-from massannot.questions.profile import motion_profile
+from massannot.questions.profile import motion_profile, profile_blocks
 from massannot.questions.scene_dataset import SCHEME
 
 CLIP = "c0" * 16
@@ -56,7 +56,9 @@ def motion_row(entity: int, segment: int, first: tuple, last: tuple, **more: Any
         "path": 1.5,
         "t0_s": 3.2 * segment,
         "t1_s": 3.2 * (segment + 1) - (0.1 if segment else 0),
-        "sigma": 0.02,
+        "length_low_68": 0.9,
+        "length_high_68": 1.1,
+        "interval_basis": "calibrated",
         "quality": 0.9,
         "above_noise": True,
         **more,
@@ -64,7 +66,11 @@ def motion_row(entity: int, segment: int, first: tuple, last: tuple, **more: Any
 
 
 def profile_tables(
-    motions: list[dict[str, Any]], texts: tuple[str, ...] = ("basketball", "hoop"), **clip: Any
+    motions: list[dict[str, Any]],
+    texts: tuple[str, ...] = ("basketball", "hoop"),
+    *,
+    quality_basis: str = "calibrated",
+    **clip: Any,
 ) -> dict[str, pa.Table]:
     """Tables of a clip of 64 frames in which entity i answers texts[i]."""
     phrases = list(dict.fromkeys(texts))
@@ -85,6 +91,7 @@ def profile_tables(
                 "first_frame": 0,
                 "last_frame": 63,
                 "score": 1.0,
+                "quality_basis": quality_basis,
             }
             for i, text in enumerate(texts)
         ],
@@ -109,10 +116,11 @@ def profile_tables(
     }
 
 
+NO_INTERVAL = {"length_low_68": None, "length_high_68": None, "interval_basis": "none"}
 THROWN = [
     motion_row(0, 0, (0.0, 0.5, 3.0), (1.0, -0.004, 3.25)),
     motion_row(0, 1, (1.0, -0.004, 3.25), (1.5, 0.25, 3.25)),
-    motion_row(1, 1, (2.0, -1.0, 4.0), (2.0, -1.0, 4.0), above_noise=False, sigma=None),
+    motion_row(1, 1, (2.0, -1.0, 4.0), (2.0, -1.0, 4.0), above_noise=False, **NO_INTERVAL),
 ]
 
 
@@ -148,18 +156,18 @@ def test_mass_v2_states_units_reference_time_and_uncertainty() -> None:
         "    * Entity: basketball\n"
         "    * Motion: First position <0.00, 0.50, 3.00> at 0.00 s, "
         "Last Position <1.00, 0.00, 3.25> at 3.20 s, Motion is <1.00, -0.50, 0.25>\n"
-        "    * Path 1.50, standard error of the motion 0.02, spread of the points 0.05, "
+        "    * Path 1.50, length of the motion 0.90 to 1.10 (68 %), spread of the points 0.05, "
         "above the noise, quality 0.90\n"
         "  Video Segment 2: Frame 32...63\n"
         "    * Entity: basketball\n"
         "    * Motion: First position <1.00, 0.00, 3.25> at 3.20 s, "
         "Last Position <1.50, 0.25, 3.25> at 6.30 s, Motion is <0.50, 0.25, 0.00>\n"
-        "    * Path 1.50, standard error of the motion 0.02, spread of the points 0.05, "
+        "    * Path 1.50, length of the motion 0.90 to 1.10 (68 %), spread of the points 0.05, "
         "above the noise, quality 0.90\n"
         "    * Entity: hoop\n"
         "    * Motion: First position <2.00, -1.00, 4.00> at 3.20 s, "
         "Last Position <2.00, -1.00, 4.00> at 6.30 s, Motion is <0.00, 0.00, 0.00>\n"
-        "    * Path 1.50, not told from noise, quality 0.90\n"
+        "    * Path 1.50, error of the length unknown, not told from noise, quality 0.90\n"
     )
 
 
@@ -221,6 +229,39 @@ def test_the_frame_of_reference_can_be_the_world() -> None:
     world = motion_profile(found, template="mass-v2", reference="world")
     assert "Last Position <0.00, 0.00, 5.00>" in world
     assert "the camera of the first frame" in world
+
+
+def test_only_a_calibrated_interval_or_quality_is_a_probability() -> None:
+    rows = [motion_row(0, 0, (0, 0, 1), (0, 0, 2), interval_basis="internal")]
+    text = motion_profile(profile_tables(rows, quality_basis="internal"), template="mass-v2")
+    assert "length of the motion 0.90 to 1.10 or wider," in text
+    assert "quality 0.90 (a rank)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("uri", "worth"),
+    [
+        ("v.mp4", "Path 1.50, error of the length unknown, above the noise, quality unknown"),
+        (f"{SCHEME}3/0", "Path 1.50, above the noise"),
+    ],
+    ids=["of a video", "of a scene, whose own motions are exact"],
+)
+def test_what_is_unknown_is_called_unknown(uri: str, worth: str) -> None:
+    rows = [motion_row(1, 0, (0, 0, 1), (0, 0, 2), quality=None, **NO_INTERVAL)]
+    text = motion_profile(profile_tables(rows, uri=uri), template="mass-v2")
+    assert f"    * {worth}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"), [("world", True), ("camera", False)], ids=["no world", "camera"]
+)
+def test_where_the_world_is_unknown_it_has_no_motions(reference: Any, said: bool) -> None:
+    rows = [motion_row(0, 0, (0, 0, 1), (0, 0, 2))]
+    found = profile_tables(rows, camera_static=False)
+    text = motion_profile(found, template="mass-v2", reference=reference)
+    assert ("  Motions: none, the camera's poses are not known\n" in text) is said
+    assert ("* Entity" in text) is not said
+    assert profile_blocks(text).text == text
 
 
 def test_several_clips_are_refused() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -52,6 +54,117 @@ def test_a_page_leaves_out_what_is_of_lower_or_unknown_quality(
     page = (tmp_path / "clips" / f"{CLIP}.html").read_text()
     assert [name for name in ("ball 1", "ball 2", "hoop") if name in page] == shown
     assert (f"{3 - len(shown)} below quality" in page) == (len(shown) < 3)
+
+
+def page_of(table: Callable[[str], pa.Table], folder: Path) -> tuple[str, str]:
+    """The index and the clip's page."""
+    index = write_report(table, lambda _: table, folder, films=folder, heading=Heading("x"))
+    return index.read_text(), (folder / "clips" / f"{CLIP}.html").read_text()
+
+
+def with_rows(
+    table: Callable[[str], pa.Table], name: str, rows: list[dict[str, Any]]
+) -> Callable[[str], pa.Table]:
+    changed = tables.spec(name).from_rows(rows) if rows else tables.spec(name).empty()
+    return lambda wanted: changed if wanted == name else table(wanted)
+
+
+def test_unknown_quality_is_called_unknown_and_a_rank_a_rank(
+    table: Callable[[str], pa.Table], tmp_path: Path
+) -> None:
+    bases = ("calibrated", "internal", "none")
+    rows = table("entities").to_pylist()
+    rows = [row | {"quality_basis": basis} for row, basis in zip(rows, bases, strict=True)]
+    index, page = page_of(with_rows(table, "entities", rows), tmp_path)
+    assert "0.90, calibrated" in page
+    assert "0.00, internal: a rank, no probability" in page
+    assert page.count("quality <span class=sub>unknown") == 1
+    assert "0.00, internal: a rank, no probability" in index  # the worst that is known
+    assert "1 of unknown quality" in index
+
+
+def test_clips_of_unknown_quality_come_before_the_worst_known(
+    table: Callable[[str], pa.Table], tmp_path: Path
+) -> None:
+    clips, entities = (table(name).to_pylist() for name in ("clips", "entities"))
+    clips = [row | {"clip_id": name} for row in clips for name in ("known", "unknown", "void")]
+    entities = [
+        entities[0] | {"clip_id": "known", "quality": 0.0, "quality_basis": "internal"},
+        entities[0] | {"clip_id": "unknown", "quality": None, "quality_basis": "none"},
+    ]
+    whole = with_rows(with_rows(table, "clips", clips), "entities", entities)
+    index = write_report(
+        whole, lambda _: table, tmp_path, films=tmp_path, heading=Heading("x")
+    ).read_text()
+    places = [index.index(f"clips/{name}.html") for name in ("void", "unknown", "known")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("basis", "bounds", "shown"),
+    [
+        ("calibrated", (0.5, 1.5), "0.50–1.50, calibrated"),
+        ("internal", (0.5, 1.5), "0.50–1.50 or wider, internal"),
+        ("none", (None, None), "<span class=sub>unknown</span>"),
+    ],
+)
+def test_a_length_stands_beside_its_interval(
+    table: Callable[[str], pa.Table],
+    tmp_path: Path,
+    basis: str,
+    bounds: tuple[float | None, float | None],
+    shown: str,
+) -> None:
+    ends = {f"{end}_{axis}": 1.0 for end in ("first", "last", "motion") for axis in "xyz"}
+    low, high = bounds
+    motion = {
+        "clip_id": CLIP,
+        "entity": 0,
+        "segment": 0,
+        "reference": "camera",
+        "scale_type": "metric",
+        **ends,
+        "path": 1.0,
+        "t0_s": 0.0,
+        "t1_s": 1.0,
+        "length": 1.0,
+        "length_low_90": low,
+        "length_high_90": high,
+        "interval_basis": basis,
+    }
+    _, page = page_of(with_rows(table, "motions", [motion]), tmp_path)
+    assert f"<td class=n>1.00</td><td>{shown}</td>" in page
+
+
+@pytest.mark.parametrize(
+    ("world", "unknown"), [(None, True), (1.0, False)], ids=["no world", "a world"]
+)
+def test_a_page_and_a_film_say_where_the_world_is_unknown(
+    table: Callable[[str], pa.Table], tmp_path: Path, world: float | None, unknown: bool
+) -> None:
+    rows = table("positions").to_pylist()
+    places = dict.fromkeys(("x_world", "y_world", "z_world"), world)
+    table = with_rows(table, "positions", [row | places for row in rows])
+    _, page = page_of(table, tmp_path)
+    assert ("The world is not known" in page) is unknown
+    view = ClipDrawing(table)._top
+    assert ("world unknown" in view.title) is unknown
+    assert np.isfinite(view.paths[0]).all()
+
+
+def test_a_film_of_something_without_a_position_can_be_drawn(
+    table: Callable[[str], pa.Table], tmp_path: Path
+) -> None:
+    nowhere = dict.fromkeys(("x_cam", "y_cam", "z_cam"))
+    states = ("left", "lost", "hidden", "lost")
+    rows = table("positions").to_pylist()
+    rows = [row | nowhere | {"state": s} for row, s in zip(rows, states, strict=True)]
+    table = with_rows(with_rows(table, "positions", rows), "masks", [])
+    picture = np.zeros((6, 8, 3), np.uint8)
+    drawing = ClipDrawing(table)
+    assert drawing.frame(3, picture).shape[::-1][1:] == drawing.size
+    _, page = page_of(table, tmp_path)
+    assert "1 hidden, 1 left, 2 lost" in page
 
 
 @pytest.mark.parametrize(
