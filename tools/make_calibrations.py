@@ -5,8 +5,8 @@
     python -m tools.make_calibrations --work DIR --profile oracle --clips 64
 
 Scenes are rendered at 160x128, 24 frames, 12 a second; half of them with a moving camera. Asked are
-six phrases a clip, true names and hard negatives; the lens and the poses are given. `embedded` takes
-about 10 CPU-seconds a clip, `oracle` 4. What was interrupted goes on.
+six phrases a clip, true names and hard negatives; the lens and the poses are given. `embedded`
+takes about 10 CPU-seconds a clip, `oracle` 4. What was interrupted goes on.
 """
 
 from __future__ import annotations

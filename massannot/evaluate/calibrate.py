@@ -82,9 +82,7 @@ class _Sample:
 
     def motion_evidence(self, position: PositionCalibration) -> MotionEvidence:
         errors = calibrated_errors(self.evidence, position)
-        return motion_evidence(
-            self.clip.tables, self.evidence, errors, n_frames=self.clip.n_frames
-        )
+        return motion_evidence(self.clip.tables, self.evidence, errors, n_frames=self.clip.n_frames)
 
 
 def calibrate(
@@ -157,9 +155,7 @@ def _fitted(
     across = np.concatenate([b for _, b in parts])
     along_scale = fit_log_scale(features, along, weights, floor=_RELATIVE_FLOOR)
     across_scale = fit_log_scale(features, across, weights, floor=_PIXEL_FLOOR)
-    entity = np.concatenate(
-        [n * 10_000 + s.evidence.entity[s.rows] for n, s in enumerate(samples)]
-    )
+    entity = np.concatenate([n * 10_000 + s.evidence.entity[s.rows] for n, s in enumerate(samples)])
     shares = _shares(along / along_scale(features), number, entity, weights)
     position = PositionCalibration(along_scale, across_scale, *shares, factors={})
     return position, _fitted_motions(samples, position)
@@ -175,15 +171,18 @@ def _fitted_motions(
     weights = _weights(counts)
     features = np.concatenate([e.features for e in errors])
     sizes = np.concatenate([np.sqrt((e.vector**2).mean(axis=1)) for e in errors])
-    scales = (
-        fit_log_scale(features, values, weights, floor=_MOTION_FLOOR)
-        for values in (
-            sizes,
-            np.concatenate([e.length for e in errors]),
-            np.concatenate([e.path for e in errors]),
-        )
+
+    def scale(values: F64) -> LogScale:
+        return fit_log_scale(features, values, weights, floor=_MOTION_FLOOR)
+
+    return MotionCalibration(
+        vector=scale(sizes),
+        length=scale(np.concatenate([e.length for e in errors])),
+        path=scale(np.concatenate([e.path for e in errors])),
+        factors={},
+        length_bounds={},
+        path_bounds={},
     )
-    return MotionCalibration(*scales, factors={}, length_bounds={}, path_bounds={})
 
 
 def _position_scores(sample: _Sample, position: PositionCalibration) -> F64:
