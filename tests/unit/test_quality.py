@@ -38,11 +38,16 @@ def test_whatever_is_wrong_lowers_it(what: str, changes: dict[str, float]) -> No
     assert quality(dataclasses.replace(GOOD, **changes)) < quality(GOOD) - 0.002
 
 
-def test_what_is_unknown_neither_helps_nor_harms() -> None:
-    assert quality(QualityParts()) == pytest.approx(quality(GOOD))
-    half = dataclasses.replace(GOOD, in_mask_share=0.5)
-    assert quality(dataclasses.replace(half, fb_error=None)) == pytest.approx(quality(half))
-    assert quality(dataclasses.replace(GOOD, jitter=float("nan"))) == pytest.approx(quality(GOOD))
+def test_what_is_unknown_costs() -> None:
+    assert quality(QualityParts()) < quality(GOOD) - 0.1
+    assert quality(dataclasses.replace(GOOD, fb_error=None)) < quality(GOOD)
+    assert quality(dataclasses.replace(GOOD, jitter=float("nan"))) < quality(GOOD)
+
+
+def test_frames_without_a_position_cost_their_share() -> None:
+    half = dataclasses.replace(GOOD, measured_share=0.5)
+    assert quality(half) == pytest.approx(0.5 * quality(GOOD))
+    assert quality(dataclasses.replace(GOOD, measured_share=0.0)) == 0
 
 
 @pytest.mark.parametrize("jitter", [0.0, 1e-9, 1e-4])
