@@ -31,8 +31,14 @@ from massannot.entities.identity import (
     same_place,
     without_duplicates,
 )
-from massannot.entities.track import EntityTrack, FrameMask, Sighting, propagated, source_mask
-from massannot.errors import BadModelOutput
+from massannot.entities.track import (
+    EntityTrack,
+    FrameMask,
+    Sighting,
+    mask_of_box,
+    propagated,
+    source_mask,
+)
 from massannot.geometry import rle
 from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
@@ -119,13 +125,7 @@ class EntityFollowing:
         """The mask and looks of a detection; None, with the reason noted, for an empty mask."""
         self._n_objects += 1
         frames, object_id = self._frames, self._n_objects
-        xyxy = np.array(box.xyxy, np.float32)
-        mask = self._session.add_box(object_id, frame=key, box_xyxy=xyxy)
-        if mask.shape != (frames.height, frames.width) or mask.dtype != np.bool_:
-            raise BadModelOutput(
-                f"propagator: a box gave {mask.dtype} {mask.shape}, expected bool "
-                f"({frames.height}, {frames.width})"
-            )
+        mask = mask_of_box(self._session, frames, box.xyxy, object_id=object_id, frame=key)
         region = Region.of(mask)
         source = source_mask(mask, frames=frames, score=1.0)
         if region is None or not source.area:

@@ -19,8 +19,7 @@ import numpy as np
 from massannot.clip import Frames
 from massannot.entities.following import DetectedBox
 from massannot.entities.identity import IdentityOptions, known_things, returned_things
-from massannot.entities.track import EntityTrack, Sighting, propagated, source_mask
-from massannot.errors import BadModelOutput
+from massannot.entities.track import EntityTrack, Sighting, mask_of_box, propagated, source_mask
 from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
 from massannot.models.protocols import Bool, GivenMasks, MaskSession
@@ -115,13 +114,7 @@ class GivenFollowing:
         """The mask of a box, which may be empty: then the region is the box."""
         self._n_objects += 1
         frames, object_id = self._frames, self._n_objects
-        xyxy = np.array(box.xyxy, np.float32)
-        mask = self._session.add_box(object_id, frame=key, box_xyxy=xyxy)
-        if mask.shape != (frames.height, frames.width) or mask.dtype != np.bool_:
-            raise BadModelOutput(
-                f"propagator: a box gave {mask.dtype} {mask.shape}, expected bool "
-                f"({frames.height}, {frames.width})"
-            )
+        mask = mask_of_box(self._session, frames, box.xyxy, object_id=object_id, frame=key)
         source = source_mask(mask, frames=frames, score=1.0)
         region = Region.of(mask) or _region_of(box, mask.shape)
         look = np.empty(0, np.float32)

@@ -90,14 +90,11 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.T
 
 
 def _path(track: EntityTrack, n_frames: int) -> MaskPath:
-    counts: list[str | None] = [None] * n_frames
-    box = np.full((n_frames, 4), np.nan)
-    area, score = np.zeros(n_frames), np.zeros(n_frames)
-    for frame, mask in track.masks.items():
-        area[frame], score[frame] = mask.area, mask.score
-        if mask.box_xyxy is not None:
-            counts[frame], box[frame] = mask.counts, mask.box_xyxy
-    return MaskPath(counts, box, area, score)
+    rows = (
+        (frame, mask.counts, mask.box_xyxy, mask.area, mask.score)
+        for frame, mask in track.masks.items()
+    )
+    return MaskPath.of(n_frames, rows)
 
 
 def _decided(

@@ -50,6 +50,22 @@ def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
     return FrameMask(counts, rle.area(counts), box, float(score))
 
 
+def mask_of_box(
+    session: MaskSession, frames: Frames, box_xyxy: Sequence[float], *, object_id: int, frame: int
+) -> Bool:
+    """The mask (H, W) in working pixels of a new object of the session, prompted by a box.
+
+    Raises BadModelOutput.
+    """
+    mask = session.add_box(object_id, frame=frame, box_xyxy=np.array(box_xyxy, np.float32))
+    if mask.shape != (frames.height, frames.width) or mask.dtype != np.bool_:
+        raise BadModelOutput(
+            f"propagator: a box gave {mask.dtype} {mask.shape}, expected bool "
+            f"({frames.height}, {frames.width})"
+        )
+    return mask
+
+
 def propagated(
     session: MaskSession, frames: Frames, first: int, end: int, *, objects: Sequence[int]
 ) -> Iterator[FrameMasks]:

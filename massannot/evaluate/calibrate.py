@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.errors import UsageError
+from massannot.evaluate.position_scores import displacement_and_path
 from massannot.geometry.calibration import (
     RIGHT_WITHIN,
     Calibration,
@@ -90,7 +91,8 @@ def calibrate(
 ) -> Calibration:
     """The calibration of these clips. Raises UsageError for fewer than LEAST_CLIPS with a
     position."""
-    samples = [sample for clip in clips if (sample := _sample(clip)).rows.any()]
+    every = [_sample(clip) for clip in clips]
+    samples = [sample for sample in every if sample.rows.any()]
     if len(samples) < LEAST_CLIPS:
         raise UsageError(
             f"calibration: found {len(samples)} clips with a position whose truth is known (of a "
@@ -124,7 +126,7 @@ def calibrate(
             path_bounds=_bounds(np.concatenate(paths), of_motions),
         )
     return Calibration(
-        name, key, truth, len(samples), position, motion or _NO_MOTION, _of_quality(clips, position)
+        name, key, truth, len(samples), position, motion or _NO_MOTION, _of_quality(every, position)
     )
 
 
@@ -276,11 +278,11 @@ def _shares(
     return by_clip, shared - by_clip
 
 
-def _of_quality(clips: Sequence[TrueClip], position: PositionCalibration) -> Logistic:
+def _of_quality(samples: Sequence[_Sample], position: PositionCalibration) -> Logistic:
     """Each entity weighs once. A thing that is not what its phrase says is never right."""
     features, right, weights = [], [], []
-    for clip in clips:
-        e = position_evidence(clip.tables, n_frames=clip.n_frames)
+    for sample in samples:
+        clip, e = sample.clip, sample.evidence
         rows = clip.known & e.placed & e.mask_visible
         errors = calibrated_errors(e, position)
         distance = np.linalg.norm(clip.surface, axis=1)
@@ -292,7 +294,7 @@ def _of_quality(clips: Sequence[TrueClip], position: PositionCalibration) -> Log
         weights.append(clip_weights(e.entity[rows]))
     weight = np.concatenate(weights)
     return fit_logistic(
-        np.concatenate(features), np.concatenate(right), weight * len(clips) / weight.sum()
+        np.concatenate(features), np.concatenate(right), weight * len(samples) / weight.sum()
     )
 
 
@@ -312,10 +314,7 @@ def true_motions(clip: TrueClip, evidence: PositionEvidence) -> F64:
             index[motion["entity"]]
         ]
         if np.isfinite(course[[first, last], 0]).all():
-            part = course[first : last + 1]
-            part = part[np.isfinite(part[:, 0])]
-            result[row, :3] = course[last] - course[first]
-            result[row, 3] = np.linalg.norm(np.diff(part, axis=0), axis=1).sum()
+            result[row, :3], result[row, 3] = displacement_and_path(course[first : last + 1])
     return result
 
 

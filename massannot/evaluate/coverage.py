@@ -31,6 +31,7 @@ from massannot.evaluate.clip_truth import ClipTruth
 from massannot.evaluate.position_scores import (
     EntityPositions,
     TrueMotion,
+    columns,
     is_still,
     metric_positions,
     surface_centres,
@@ -287,7 +288,9 @@ class _Thing:
             return {}
         xyz, truth = self.positions.xyz[frames], self.truth[frames]
         rows, traits = self.positions.table.take(frames), self.traits(frames)
-        half = {axis: _levels(rows, f"{axis}_half") for axis in "xyz"}
+        half = {
+            axis: columns(rows, *(f"{axis}_half_{q}" for q in INTERVAL_LEVELS)) for axis in "xyz"
+        }
         stated = {
             axis: _around(xyz[:, i], half[axis], truth[:, i], traits)
             for i, axis in enumerate("xyz")
@@ -356,12 +359,6 @@ def _covariance(rows: pa.Table) -> F64:
     packed[known] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, 6)
     xx, xy, xz, yy, yz, zz = packed.T
     return np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], axis=-1).reshape(-1, 3, 3)
-
-
-def _levels(rows: pa.Table, name: str) -> F64:
-    """(N, levels) with null as NaN."""
-    columns = [rows[f"{name}_{q}"].to_numpy().astype(np.float64) for q in INTERVAL_LEVELS]
-    return np.stack(columns, axis=-1)
 
 
 def _touches_border(masks: pa.Table, *, width: int, height: int) -> Bool:

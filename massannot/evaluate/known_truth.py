@@ -23,6 +23,7 @@ from massannot.dataset.reading import ClipView, Dataset, open_dataset
 from massannot.errors import UsageError
 from massannot.evaluate.calibrate import TrueClip
 from massannot.evaluate.clip_truth import ClipTruth
+from massannot.evaluate.coverage import LEAST_J
 from massannot.evaluate.position_scores import surface_centres
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
@@ -33,8 +34,6 @@ from massannot.stages._track_arrays import camera_arrays, numbers
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-WELL_MASKED_J = 0.5
-"""Mean overlap of a mask with the true thing above which its positions are that thing's."""
 _POINTS_INSIDE = 5
 
 
@@ -85,7 +84,7 @@ def _scenes(path: Path) -> Truth:
             mine = entity == found
             if clip.requested_js.get(true) is not None and clip.is_named(true, found):
                 surface[mine] = surface_centres(clip, true)
-                matched[mine] = clip.mean_j(true, found) > WELL_MASKED_J
+                matched[mine] = clip.mean_j(true, found) > LEAST_J
         poses = clip.answers.cam_from_world()
         return TrueClip(view, len(view), surface, matched, np.ones(len(entity), bool), poses)
 
@@ -208,7 +207,7 @@ def _of_tables(view: ClipView, true: ClipView) -> TrueClip:
             mine = entity_of == entities[j]
             xyz = true_positions.xyz_cam[nearest, column[true_entities[i]]].astype(np.float64)
             surface[mine] = np.where(same_time[:, None], xyz, np.nan)
-            matched[mine] = overlap[i, j] > WELL_MASKED_J
+            matched[mine] = overlap[i, j] > LEAST_J
     known = np.ones(len(entity_of), np.bool_)
     return TrueClip(view, len(view), surface, matched, known, camera_arrays(true)[1][nearest])
 

@@ -19,6 +19,7 @@ from massannot.errors import BadTable
 from massannot.evaluate.clip_truth import FOUND_J, NAN, ClipScore, ClipTruth, point_queries
 from massannot.geometry.camera import apply, inverse
 from massannot.scenes.true_answers import body_centres
+from massannot.stages._track_arrays import numbers
 
 F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -126,8 +127,8 @@ def metric_positions(clip: ClipTruth) -> list[tuple[int, EntityPositions]]:
         positions = EntityPositions(
             entity=number,
             table=mine,
-            xyz=_columns(mine, "x_cam", "y_cam", "z_cam"),
-            body=_columns(mine, "body_x", "body_y", "body_z"),
+            xyz=columns(mine, "x_cam", "y_cam", "z_cam"),
+            body=columns(mine, "body_x", "body_y", "body_z"),
             measured=state == "measured",
             of_points=basis != "mask_depth",
         )
@@ -182,14 +183,18 @@ def true_motions(clip: ClipTruth) -> list[TrueMotion]:
         truth = surface_centres(clip, true)
         if row["reference"] == "world":
             truth = apply(world_from_cam, truth)
-        displacement = truth[last] - truth[first]
+        displacement, path = displacement_and_path(truth[first : last + 1])
         if last <= first or not np.isfinite(displacement).all():
             continue
-        between = truth[first : last + 1]
-        steps = np.diff(between[np.isfinite(between[:, 0])], axis=0)
-        path = float(np.linalg.norm(steps, axis=1).sum())
         motions.append(TrueMotion(true, row, first, last, displacement, path))
     return motions
+
+
+def displacement_and_path(course: F64) -> tuple[F64, float]:
+    """(3,) from the first to the last position of a course (T, 3), NaN where one of them is not
+    known, and the length of the way between, unknown positions bridged by straight lines."""
+    steps = np.diff(course[np.isfinite(course[:, 0])], axis=0)
+    return course[-1] - course[0], float(np.linalg.norm(steps, axis=1).sum())
 
 
 def is_still(clip: ClipTruth) -> bool:
@@ -253,9 +258,9 @@ def _apart(xyz: F64, truth: F64, where: Bool) -> list[float]:
     return np.linalg.norm(xyz - truth, axis=1)[where].tolist()
 
 
-def _columns(table: pa.Table, *names: str) -> F64:
+def columns(table: pa.Table, *names: str) -> F64:
     """(N, columns) with null as NaN."""
-    return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=-1)
+    return np.stack([numbers(table, name) for name in names], axis=-1)
 
 
 def _median(values: Sequence[float] | F64) -> float:

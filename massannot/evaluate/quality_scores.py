@@ -1,10 +1,10 @@
 """Stated quality against what happened: does it rank, and is it the probability that it says?
 
 `entities.quality` promises the share of frames with a visible mask in which the position lies
-within NEAR of its distance from the visible surface's true centre. A frame without a position, or
-in which the thing is truly hidden, counts as wrong, and so does everything about an entity that is
-no true thing, or another one than its phrase says. Each entity counts once, however little of it
-was found; intervals are over clips.
+within RIGHT_WITHIN of its distance from the visible surface's true centre. A frame without a
+position, or in which the thing is truly hidden, counts as wrong, and so does everything about an
+entity that is no true thing, or another one than its phrase says. Each entity counts once, however
+little of it was found; intervals are over clips.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import numpy.typing as npt
 
 from massannot.evaluate.clip_truth import ClipTruth
 from massannot.evaluate.position_scores import metric_positions, surface_centres
+from massannot.geometry.calibration import RIGHT_WITHIN
 from massannot.geometry.intervals import ConfidenceInterval, bootstrap, ratio_over_clips
 
 F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
-NEAR = 0.05
-"""Of the distance from the camera."""
 FAR_OFF = 2.0
 """An entity is far off when its error is above this many times the dataset's median."""
 N_BINS = 5
@@ -82,7 +81,9 @@ def clip_quality(clip: ClipTruth) -> ClipQuality:
         apart = np.linalg.norm(positions.xyz[frames] - truth, axis=1)
         error = apart / np.linalg.norm(truth, axis=1)
         known = error[np.isfinite(error)]
-        rows.append((stated, np.mean(error <= NEAR), np.median(known) if len(known) else math.inf))
+        rows.append(
+            (stated, np.mean(error <= RIGHT_WITHIN), np.median(known) if len(known) else math.inf)
+        )
     stated, observed, error = np.array(rows, np.float64).reshape(-1, 3).T
     return ClipQuality(stated, observed, error)
 

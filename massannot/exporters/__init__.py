@@ -47,10 +47,10 @@ class Exported:
 
 def quality_notes(dataset: Dataset, options: Options) -> tuple[str, ...]:
     """Sentences on entities that `min_quality` leaves out, and on qualities that only rank."""
-    rows = dataset.table_or_empty("entities").select(["quality", "quality_basis"]).to_pylist()
     least = options.min_quality
     if least is None:
         return ()
+    rows = dataset.table_or_empty("entities").select(["quality", "quality_basis"]).to_pylist()
     unknown = sum(row["quality"] is None for row in rows)
     low = sum(row["quality"] is not None and row["quality"] < least for row in rows)
     ranks = sum(row["quality"] is not None and row["quality_basis"] != "calibrated" for row in rows)

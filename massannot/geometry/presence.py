@@ -12,7 +12,7 @@ vanishes, so that no depth is needed where the thing in front has a mask of its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,22 @@ class MaskPath:
     """(T,) pixels, 0 without a mask."""
     score: F64
     """(T,) belief that the thing is in the picture, 0..1; 0 without a row."""
+
+    @classmethod
+    def of(
+        cls,
+        n_frames: int,
+        rows: Iterable[tuple[int, str, Sequence[float] | F64 | None, float, float]],
+    ) -> MaskPath:
+        """Of rows (frame, counts, box, area, score); box None or NaN for an empty mask."""
+        counts: list[str | None] = [None] * n_frames
+        box = np.full((n_frames, 4), np.nan)
+        area, score = np.zeros(n_frames), np.zeros(n_frames)
+        for frame, text, corners, n_pixels, belief in rows:
+            area[frame], score[frame] = n_pixels, belief
+            if n_pixels and corners is not None:
+                counts[frame], box[frame] = text, corners
+        return cls(counts, box, area, score)
 
     def __len__(self) -> int:
         return len(self.area)

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.geometry import rle
-from massannot.geometry.background_fit import SIGMA_FROM_MAD
 from massannot.geometry.depth_sampling import read_depth
 
 F32 = NDArray[np.float32]
@@ -63,8 +62,6 @@ class Surfaces(NamedTuple):
     """(M, 3)."""
     spread: F64
     """(M,) median distance of the samples from the centre."""
-    z_spread: F64
-    """(M,) 1.4826 median |z - centre| / centre, over the samples."""
     valid_share: F64
     """(M,) share of the samples that have depth."""
     centroid: F64
@@ -96,9 +93,9 @@ def visible_surfaces(
     focal, centre = intrinsics[frame, :2], intrinsics[frame, 2:]
     xyz = np.column_stack([(xy - centre) / focal, np.ones(len(xy))]) * z[:, None]
     rows = [_median_surface(xyz[a:b]) for a, b in pairwise(bounds)]
-    columns = np.array(rows, np.float64).reshape(-1, 6)
+    columns = np.array(rows, np.float64).reshape(-1, 5)
     centroid = np.array([s.centroid for s in samples], np.float64).reshape(-1, 2)
-    return Surfaces(columns[:, :3], columns[:, 3], columns[:, 4], columns[:, 5], centroid)
+    return Surfaces(columns[:, :3], columns[:, 3], columns[:, 4], centroid)
 
 
 class Bodies(NamedTuple):
@@ -126,6 +123,18 @@ def bodies(
 _SPREAD = (np.arange(1, N_SAMPLES + 1)[:, None] * np.array([0.7548776662, 0.5698402910]) + 0.5) % 1
 """(N_SAMPLES, 2) points spread evenly over a unit square, no two in one row or column, so that
 medians take no steps (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018)."""
+
+
+def over_usual(values: F64, entity: I64) -> F64:
+    """(N,) each value over the upper quartile of its entity's; NaN where none is known. Of areas
+    brought to one distance: 1 where the whole outline is seen, less where part of it is hidden."""
+    result = np.full(len(values), np.nan)
+    for number in np.unique(entity):
+        mine = entity == number
+        known = values[mine][np.isfinite(values[mine])]
+        if known.size:
+            result[mine] = values[mine] / np.quantile(known, 0.75)
+    return result
 
 
 class _Samples(NamedTuple):
@@ -166,15 +175,14 @@ def _inside(outline: Outline, points: F64, picture_size: tuple[int, int]) -> Boo
     return rle.contains(outline.counts, points, height=height, width=width)
 
 
-def _median_surface(xyz: F64) -> tuple[float, float, float, float, float, float]:
-    """Centre, spread, relative spread of z, share of samples with depth."""
+def _median_surface(xyz: F64) -> tuple[float, float, float, float, float]:
+    """Centre, spread, share of samples with depth."""
     known = np.isfinite(xyz[:, 2])
     share = float(known.mean()) if len(xyz) else 0.0
     used = xyz[known]
     if len(used) < MIN_SAMPLES:
-        return (*(np.nan,) * 5, share)
+        return (np.nan, np.nan, np.nan, np.nan, share)
     centre = np.median(used, axis=0)
     offset = used - centre
     spread = float(np.median(np.linalg.norm(offset, axis=1)))
-    z_spread = SIGMA_FROM_MAD * float(np.median(np.abs(offset[:, 2]))) / float(centre[2])
-    return float(centre[0]), float(centre[1]), float(centre[2]), spread, z_spread, share
+    return float(centre[0]), float(centre[1]), float(centre[2]), spread, share

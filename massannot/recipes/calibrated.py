@@ -62,11 +62,7 @@ def chosen_from(path: Path, key: Mapping[str, Any] | None) -> ChosenCalibration:
 
     Raises UsageError for a file that is not there, is no calibration, or is one of another key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--calibration {path}: {error}") from error
-    calibration = from_json(text, where=f"--calibration {path}")
+    name, sha256, calibration = _read(path, where=f"--calibration {path}")
     differences = [] if key is None else list(_differences("", calibration.key, key))
     if differences:
         raise UsageError(
@@ -75,8 +71,7 @@ def chosen_from(path: Path, key: Mapping[str, Any] | None) -> ChosenCalibration:
             + "\nmake one with `massannot calibrate` from a run with these options on clips whose "
             "truth you have, or leave the flag out"
         )
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return ChosenCalibration(calibration.name, sha256, calibration)
+    return ChosenCalibration(name, sha256, calibration)
 
 
 def key_of(pipeline: Pipeline, spec: RunSpec) -> dict[str, Any] | None:
@@ -108,13 +103,17 @@ def _chosen(pipeline: Pipeline, spec: RunSpec) -> ChosenCalibration:
 
 @cache
 def _shipped() -> tuple[tuple[str, str, Calibration], ...]:
-    files = sorted(SHIPPED.glob("*.json"))
-    loaded = []
-    for file in files:
-        text = file.read_text(encoding="utf-8")
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
-        loaded.append((file.stem, sha256, from_json(text, where=str(file))))
-    return tuple(loaded)
+    return tuple(_read(file, where=str(file)) for file in sorted(SHIPPED.glob("*.json")))
+
+
+def _read(path: Path, *, where: str) -> tuple[str, str, Calibration]:
+    """Name, hash and content of a file. Raises UsageError, beginning with `where`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{where}: {error}") from error
+    calibration = from_json(text, where=where)
+    return calibration.name, hashlib.sha256(text.encode()).hexdigest(), calibration
 
 
 def _options(

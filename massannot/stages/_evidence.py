@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from massannot.geometry.background_fit import masked_median
 from massannot.geometry.camera import inverse
 from massannot.geometry.motion import jitter
+from massannot.geometry.visible_surface import over_usual
 from massannot.stages._track_arrays import Tables, camera_arrays, lists, numbers, words
 
 F64 = NDArray[np.float64]
@@ -127,7 +128,7 @@ def position_evidence(clip: Tables, *, n_frames: int) -> PositionEvidence:
                 [detection.get(int(e), np.nan) for e in entity],
                 (~measured).astype(float),
                 words(positions, "basis", "points").astype(float),
-                np.log(_over_usual(mask.area * distance**2, entity) + 0.05),
+                np.log(over_usual(mask.area * distance**2, entity) + 0.05),
                 np.log(noise + 1e-4),
                 np.log(apart / distance + 1e-3),
                 np.hypot(xyz[:, 0], xyz[:, 1]) / xyz[:, 2],
@@ -317,17 +318,6 @@ def _masks(clip: Tables, entity: I64, frame: I64) -> _Masks:
         return _Masks(np.full(len(wanted), np.nan), np.full(len(wanted), np.nan))
     some = found & (area[rows] > 0)
     return _Masks(np.where(some, area[rows], np.nan), np.where(found, score[rows], np.nan))
-
-
-def _over_usual(values: F64, entity: I64) -> F64:
-    """Each value over its entity's upper quartile."""
-    result = np.full(len(values), np.nan)
-    for number in np.unique(entity):
-        mine = entity == number
-        known = values[mine][np.isfinite(values[mine])]
-        if known.size:
-            result[mine] = values[mine] / np.quantile(known, 0.75)
-    return result
 
 
 def _jitters(xyz: F64, measured: Bool, focal: F64, t_s: F64) -> tuple[F64, F64]:

@@ -36,12 +36,10 @@ def mask_paths(clip: Clip) -> dict[int, MaskPath]:
 
 def _path(masks: pa.Table, entity: int, n_frames: int) -> MaskPath:
     mine = masks.filter(pa.array(numbers(masks, "entity") == entity))
-    frame = numbers(mine, "frame").astype(np.int64)
-    area, score = np.zeros(n_frames), np.zeros(n_frames)
-    box = np.full((n_frames, 4), np.nan)
-    area[frame], score[frame] = numbers(mine, "area"), numbers(mine, "score")
-    box[frame] = np.stack([numbers(mine, name) for name in ("x0", "y0", "x1", "y1")], axis=-1)
-    counts: list[str | None] = [None] * n_frames
-    for index, text in zip(frame.tolist(), mine["counts"].to_pylist(), strict=True):
-        counts[index] = text if area[index] else None
-    return MaskPath(counts, box, area, score)
+    boxes = np.stack([numbers(mine, name) for name in ("x0", "y0", "x1", "y1")], axis=-1)
+    columns = (mine[name].to_pylist() for name in ("frame", "counts", "area", "score"))
+    rows = (
+        (frame, counts, box, area, score)
+        for (frame, counts, area, score), box in zip(zip(*columns, strict=True), boxes, strict=True)
+    )
+    return MaskPath.of(n_frames, rows)

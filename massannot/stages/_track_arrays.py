@@ -164,7 +164,7 @@ def camera_arrays(clip: Tables) -> tuple[F64, F64]:
     return intrinsics, poses.reshape(-1, 4, 4)
 
 
-def world_known(clip: Clip) -> bool:
+def world_known(clip: Tables) -> bool:
     """Whether the camera's poses are known: given or estimated, or the camera stood still. Where
     they are assumed and it moved, or nobody can tell, nothing has a place in the world."""
     assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()

@@ -25,7 +25,7 @@ from massannot.clip import Clip
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.flight import FlightOptions, find_flights
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import camera_arrays, numbers, words
+from massannot.stages._track_arrays import camera_arrays, numbers, words, world_known
 
 F64 = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class FindFlights(Stage):
         """`clip` with its flights; none where the camera moves in an unknown way."""
         spec, positions = tables.spec("events"), clip.table("positions")
         rows: list[dict[str, Any]] = []
-        if positions.num_rows and _world_known(clip):
+        if positions.num_rows and world_known(clip):
             scale_type = positions["scale_type"][0].as_py()
             courses = _Courses.of(clip)
             for entity in courses.entity.tolist():
@@ -214,10 +214,3 @@ def _may_be_covered(boxes: F64, z: F64) -> NDArray[np.bool_]:
         meet = ((low < high[other]) & (low[other] < high)).all(axis=-1)  # false for NaN
         covered |= meet & (z[other] < z)
     return covered
-
-
-def _world_known(clip: Clip) -> bool:
-    """Whether places of different frames have one frame of reference: the poses are known, or the
-    camera stands still."""
-    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
-    return not assumed or clip.table("clips")["camera_static"][0].as_py() is True

@@ -27,7 +27,13 @@ from massannot.clip import Clip
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.lifting import fill_linear
 from massannot.geometry.motion import surface_centre
-from massannot.geometry.visible_surface import Outline, bodies, outline_margin, visible_surfaces
+from massannot.geometry.visible_surface import (
+    Outline,
+    bodies,
+    outline_margin,
+    over_usual,
+    visible_surfaces,
+)
 from massannot.stages._presence import presences
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
@@ -60,7 +66,6 @@ class LocateEntities(Stage):
         "clips",
         "entities",
         "masks",
-        "tracks_xy",
         "tracks_xyz",
         "cameras",
     )
@@ -202,7 +207,7 @@ def _surfaces(clip: Clip, depth_Thw: NDArray[np.float32], *, least_outline: floa
     surfaces = visible_surfaces(outlines, depth_Thw, intrinsics=intrinsics, picture_size=size)
     body = bodies(outlines, surfaces, areas=areas, intrinsics=intrinsics)
     cut = _cut_share(boxes, size)
-    whole = (cut == 0) & _is_whole(entity, areas, surfaces.xyz[:, 2], least=least_outline)
+    whole = (cut == 0) & (over_usual(areas * surfaces.xyz[:, 2] ** 2, entity) >= least_outline)
     columns = np.column_stack(
         [
             surfaces.xyz,
@@ -227,15 +232,3 @@ def _cut_share(boxes: F64, picture_size: tuple[int, int]) -> F64:
         + across * ((y0 < margin).astype(float) + (y1 > height - margin))
     )  # fmt: skip
     return np.asarray(on_border / np.maximum(2 * (across + along), 1))
-
-
-def _is_whole(entity: I64, areas: F64, z: F64, *, least: float) -> Bool:
-    """(M,) whether an outline has the area, brought to one distance, that its entity usually has:
-    its upper quartile over the track."""
-    real = areas * z**2
-    whole = np.zeros(len(areas), np.bool_)
-    for number in np.unique(entity):
-        mine = (entity == number) & np.isfinite(real)
-        if mine.any():
-            whole[mine] = real[mine] >= least * np.quantile(real[mine], 0.75)
-    return whole

@@ -113,7 +113,7 @@ def stated(clip: Tables, calibration: Calibration | None) -> dict[str, pa.Table]
 def calibrated_errors(evidence: PositionEvidence, position: PositionCalibration) -> PositionErrors:
     """Standard deviations by the calibration's scales."""
     along, across = position.along(evidence.features), position.across(evidence.features)
-    entity = _same_for_all(along, evidence.entity)
+    entity = _median_by_entity(along, evidence.entity)
     clip = np.full(len(along), float(np.median(along)))
     clip = np.minimum(clip * np.sqrt(position.clip_share), along)
     entity = np.minimum(
@@ -126,11 +126,7 @@ def calibrated_errors(evidence: PositionEvidence, position: PositionCalibration)
 def internal_errors(evidence: PositionEvidence) -> PositionErrors:
     """Standard deviations by what the clip itself shows; NaN: nothing shows it."""
     apart = np.where(evidence.measured, evidence.disagreement, np.nan)
-    entity = np.full(len(apart), np.nan)
-    for number in np.unique(evidence.entity):
-        mine = evidence.entity == number
-        known = apart[mine][np.isfinite(apart[mine])]
-        entity[mine] = np.median(known) if known.size else np.nan
+    entity = _median_by_entity(apart, evidence.entity)
     unknown = np.full(len(apart), np.nan)
     return PositionErrors(unknown, entity, evidence.jitter, evidence.jitter_px)
 
@@ -263,12 +259,14 @@ def _with_ground(
     return _with_words(table, "interval_basis", [word or None for word in words_])
 
 
-def _same_for_all(values: F64, entity: NDArray[np.int64]) -> F64:
-    """Each value replaced by the median over its entity."""
-    result = np.empty(len(values))
+def _median_by_entity(values: F64, entity: NDArray[np.int64]) -> F64:
+    """(N,) the median over each row's entity of what is known; NaN where nothing is."""
+    result = np.full(len(values), np.nan)
     for number in np.unique(entity):
         mine = entity == number
-        result[mine] = np.median(values[mine])
+        known = values[mine][np.isfinite(values[mine])]
+        if known.size:
+            result[mine] = np.median(known)
     return result
 
 

@@ -61,6 +61,20 @@ class Column:
     """Length of a list: a number, or `n_frames` for the clip's frame count. None: any."""
 
 
+def half_widths(of: Sequence[str]) -> tuple[Column, ...]:
+    """Columns NAME_half_LEVEL for each name: x_cam gives x_half_50 ..."""
+    return tuple(
+        Column(
+            f"{column.removesuffix('_cam')}_half_{level}",
+            FLOAT32,
+            f"Half of the {level} % interval of {column} around it.",
+            nullable=True,
+        )
+        for column in of
+        for level in INTERVAL_LEVELS
+    )
+
+
 @dataclass(frozen=True)
 class Reference:
     """`columns` of this table must exist in `table`, as `target_columns` (default: same names)."""

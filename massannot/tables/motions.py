@@ -15,21 +15,9 @@ from massannot.tables._spec import (
     Column,
     Reference,
     TableSpec,
+    half_widths,
     list_of,
 )
-
-
-def _half_widths() -> tuple[Column, ...]:
-    return tuple(
-        Column(
-            f"motion_{axis}_half_{level}",
-            FLOAT32,
-            f"Half of the {level} % interval of motion_{axis} around it.",
-            nullable=True,
-        )
-        for axis in "xyz"
-        for level in INTERVAL_LEVELS
-    )
 
 
 def _bounds(name: str, text: str) -> tuple[Column, ...]:
@@ -94,7 +82,7 @@ SPEC = TableSpec(
             nullable=True,
             items=6,
         ),
-        *_half_widths(),
+        *half_widths(("motion_x", "motion_y", "motion_z")),
         *_bounds("length", "the length"),
         *_bounds("path", "the path"),
         *_bounds("speed", "the speed"),

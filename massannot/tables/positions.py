@@ -13,30 +13,17 @@ from massannot.tables._spec import (
     FLOAT32,
     INT32,
     INTERVAL_BASES,
-    INTERVAL_LEVELS,
     LIFTED_SCALE_TYPES,
     STRING,
     Column,
     Reference,
     TableSpec,
+    half_widths,
     list_of,
 )
 
 STATES = ("measured", "interpolated", "hidden", "left", "lost")
 BASES = ("mask_depth", "points")
-
-
-def _half_widths() -> tuple[Column, ...]:
-    return tuple(
-        Column(
-            f"{axis}_half_{level}",
-            FLOAT32,
-            f"Half of the {level} % interval of {axis}_cam around it.",
-            nullable=True,
-        )
-        for axis in "xyz"
-        for level in INTERVAL_LEVELS
-    )
 
 
 def _from_1(table: pa.Table) -> pa.Table:
@@ -151,7 +138,7 @@ SPEC = TableSpec(
             nullable=True,
             items=6,
         ),
-        *_half_widths(),
+        *half_widths(("x_cam", "y_cam", "z_cam")),
         Column(
             "interval_basis",
             STRING,

@@ -10,13 +10,13 @@ import pytest
 
 from massannot.evaluate.clip_truth import ClipTruth
 from massannot.evaluate.quality_scores import (
-    NEAR,
     ClipQuality,
     area_under_roc,
     clip_quality,
     quality_over_clips,
 )
 from massannot.evaluate.reliability_picture import svg
+from massannot.geometry.calibration import RIGHT_WITHIN
 from tests.unit.stated_intervals import changed, stated_clips
 
 
@@ -80,7 +80,7 @@ def at(still: ClipTruth, row: dict[str, Any], far: float) -> dict[str, Any]:
 
 
 def test_a_frame_is_right_within_a_share_of_the_distance(still: ClipTruth) -> None:
-    for far, share in ((0.98 * NEAR, 1.0), (1.02 * NEAR, 0.0)):
+    for far, share in ((0.98 * RIGHT_WITHIN, 1.0), (1.02 * RIGHT_WITHIN, 0.0)):
         moved = changed(
             still, "positions", lambda row, far=far: at(still, row, far) if row["cov"] else {}
         )
