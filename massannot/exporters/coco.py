@@ -3,7 +3,8 @@
 `annotations.json` has what YouTube-VIS has, `segmentations` (COCO's compressed run lengths),
 `bboxes` (x, y, width, height) and `areas`, one a frame and null where nothing is seen, and more
 keys that its readers ignore: `pts` and `t_s` of the frames, by which `--boxes` and `--masks` find
-them again, and per frame `states` and `scores`. `file_names` are names; no picture is written.
+them again, and per frame `states`, `scores` and `origins`. `file_names` are names; no picture is
+written.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ def _by_frame(masks: Mapping[int, Mapping[str, Any]], n_frames: int) -> dict[str
         "areas": [row["area"] if row and row["area"] else None for row in rows],
         "states": [row["state"] if row else None for row in rows],
         "scores": [row["score"] if row else None for row in rows],
+        "origins": [row["origin"] if row else None for row in rows],
     }
 
 
@@ -139,6 +141,7 @@ def _xywh(row: Mapping[str, Any]) -> list[float]:
 def _mask_rows(annotation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of `masks` without their keys; a frame without a state has none."""
     height, width = annotation["height"], annotation["width"]
+    origins = annotation.get("origins", [None] * len(annotation["states"]))
     rows = []
     for frame, state in enumerate(annotation["states"]):
         if state is None:
@@ -160,6 +163,7 @@ def _mask_rows(annotation: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "y1": None if y is None else y + box_height,
                 "score": annotation["scores"][frame],
                 "state": state,
+                "origin": origins[frame],
             }
         )
     return rows

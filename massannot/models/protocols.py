@@ -79,8 +79,8 @@ class PhraseDetector(Model, Protocol):
 
 
 @runtime_checkable
-class ContextDetector(PhraseDetector, Protocol):
-    """A detector that reads the phrases in one text, so that the boxes of each depend on the
+class ContextDetector(Protocol):
+    """A PhraseDetector that reads the phrases in one text, so that the boxes of each depend on the
     others. Any other PhraseDetector answers for each phrase as if it were alone."""
 
     def detect_added(

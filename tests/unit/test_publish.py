@@ -81,7 +81,7 @@ def test_every_row_is_there_and_clips_lie_whole_in_one_row_group(out, published)
 
 def test_a_table_is_cut_by_its_own_size(published):
     n_files = {name: len(list((published / "data" / name).iterdir())) for name in NAMES}
-    assert n_files["tracks_xyz"] > n_files["frames"] > n_files["events"] >= 1
+    assert n_files["positions"] > n_files["tracks_xyz"] > n_files["frames"] >= 1
 
 
 def test_by_default_files_are_few(out, tmp_path):

@@ -196,7 +196,7 @@ def test_pictures_beside_the_tables_are_those_of_the_scene(folder: Path, tmp_pat
 @pytest.mark.parametrize(
     ("seeds", "names", "message"),
     [
-        (range(900_998, 901_003), (), "both splits"),
+        (range(999_998, 1_000_003), (), "both splits"),
         (range(900_256, 900_257), ("colour",), "no family 'colour'; families: which_way"),
         (range(900_256, 900_257), ("how_far",), "no balanced question"),
     ],

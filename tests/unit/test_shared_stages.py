@@ -35,7 +35,7 @@ def clip(folder: Path) -> Clip:
 
 def pipeline(folder: Path, options: Mapping[str, str] | None = None) -> Pipeline:
     flags = ModelFlags(profile="none", scenes=str(folder), oracles=tuple(JOBS))
-    built = run_spec(flags=flags, options=options).pipeline()
+    built = run_spec(flags=flags, options=options, calibration="none").pipeline()
     built.setup(device="cpu")
     return built
 

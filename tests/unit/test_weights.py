@@ -144,7 +144,8 @@ def test_where_one_cannot_be_pinned_all_that_are_missing_are_named(tmp_path: Pat
     code = """
     from massannot.recipes.models import pinned
     from massannot.recipes.model_flags import ModelFlags, run_spec
-    try: pinned(run_spec(flags=ModelFlags(profile="small")))
+    branch = {"tracks": "facebook/cotracker3@main"}
+    try: pinned(run_spec(flags=ModelFlags(profile="small", weights=branch)))
     except MissingWeights as error: print(error)
     """
     said = ask(tmp_path, code, hub=None, HF_HUB_OFFLINE="1")

@@ -126,7 +126,7 @@ class Ruler:
             True: ModelFlags(profile="none", scenes=str(self._folder), oracles=tuple(JOBS)),
         }
         built = {
-            truth: run_spec(flags=chosen, depth_maps=True).pipeline()
+            truth: run_spec(flags=chosen, depth_maps=True, calibration="none").pipeline()
             for truth, chosen in flags.items()
         }
         for pipeline in built.values():

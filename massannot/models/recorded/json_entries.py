@@ -35,7 +35,7 @@ READ: Mapping[str, tuple[str, ...]] = {
     "annotations": (
         "id", "image_id", "video_id", "category_id", "bbox", "bboxes", "segmentation",
         "segmentations", "score", "track_id", "instance_id", "attributes", "iscrowd", "states",
-        "scores",
+        "scores", "origins",
     ),
 }
 IGNORED = (
