@@ -1,9 +1,15 @@
 """Tell from background points in the picture whether the camera stands still.
 
-In each frame the displacements of the background points since they were first seen are fitted by an
-affine field, robustly, so that the points' errors average out and points on something that moves
-are left aside; a pan, a turn, a zoom and a step of the camera all show in it. The camera moved if
-the field exceeds both what counts as motion and its own uncertainty.
+In each frame the displacements of the background points are fitted by an affine field, robustly, so
+that the points' errors average out and points on something that moves are left aside; a pan, a
+turn, a zoom and a step of the camera all show in it. The camera moved if the field exceeds both
+what counts as motion and its own uncertainty.
+
+Unusual: a point is compared with its query frame, where it lay on the background for certain, not
+with the first frame, before which something may have covered it and taken its track along; so the
+points of each query frame are fitted for themselves and vote. And the fit starts twice, from all
+points and from those that stand still: the field that more points agree with is taken. Where many
+points stand still beside a large field, things move and not the camera.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from numpy.typing import NDArray
 from massannot.geometry.background_fit import masked_median
 
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 
@@ -37,6 +44,14 @@ class StaticCameraRule:
     """Standard error up to which a frame says anything, as a share of the longer side."""
     min_frames_share: float = 0.5
     """Share of frames that must say something before a camera is called static."""
+    max_standing: float = 0.25
+    """Share of a frame's points up to which some may lie where they were chosen although the field
+    is large; with more the field is that of things, not of the camera, which moves all points."""
+    large_motions: float = 3.0
+    """A large field, in motions that count."""
+    min_votes: float = 0.5
+    """Share of the query frames with enough points that must see the motion of a moving camera; if
+    fewer see any, it is neither moving nor static."""
 
 
 DEFAULT_RULE = StaticCameraRule()
@@ -54,30 +69,54 @@ class CameraMotion(NamedTuple):
 def camera_motion(
     xy: F64,
     visible: Bool,
+    query_frame: I64,
     *,
     picture_size: tuple[int, int],
     rule: StaticCameraRule = DEFAULT_RULE,
 ) -> CameraMotion:
-    """Background points xy (T, N, 2) in pixels of a picture (width, height), `visible` (T, N)."""
+    """Background points xy (T, N, 2) in pixels of a picture (width, height), `visible` (T, N), the
+    frames (N,) in which they were chosen."""
     usable = np.asarray(visible & np.isfinite(xy).all(axis=-1))
     if not usable.any():
         return CameraMotion(None, float("nan"))
-    start_frame = usable.argmax(axis=0)
-    start = xy[start_frame, np.arange(xy.shape[1])]
-    later = usable & (np.arange(len(xy))[:, None] > start_frame)
-    moved = np.where(later[..., None], xy - start, 0.0)
-    if not later.any():
-        return CameraMotion(None, float("nan"))
-    displacement = float(np.median(np.linalg.norm(moved, axis=-1)[later]))
-
-    enough = np.asarray(later.sum(axis=1) >= rule.min_points)
-    size, error = _affine_field(start, moved[enough], later[enough], picture_size)
-    says = error <= rule.max_error * max(picture_size)
-    limit = np.maximum(rule.max_motion * max(picture_size), rule.max_sigmas * error)
-    if (_median_of_three(size[says] / limit[says]) > 1).any():
+    first = usable.argmax(axis=0)
+    displacement = _displacement(xy, usable, first)
+    point = np.arange(xy.shape[1])
+    reference = np.where(usable[query_frame, point], query_frame, first)
+    says_something = np.zeros(len(xy), np.bool_)
+    votes: list[bool] = []
+    for frame in np.unique(reference):
+        chosen = usable & (reference == frame) & usable[frame]
+        chosen[frame] = False
+        enough = np.flatnonzero(chosen.sum(axis=1) >= rule.min_points)
+        moved = np.where(chosen[enough][..., None], xy[enough] - xy[frame], 0.0)
+        size, error = _affine_field(xy[frame], moved, chosen[enough], picture_size)
+        least = rule.max_motion * max(picture_size)
+        stands = chosen[enough] & (np.linalg.norm(moved, axis=-1) <= least)
+        standing = stands.sum(axis=1) >= rule.max_standing * chosen[enough].sum(axis=1)
+        contradicted = standing & (size >= rule.large_motions * least)
+        says = contradicted | (error <= rule.max_error * max(picture_size))
+        if says.any():
+            excess = np.where(contradicted, 0.0, size / np.maximum(least, rule.max_sigmas * error))
+            moves = _median_of_three(excess[says]) > 1
+            votes.append(bool(moves.sum() > contradicted.sum()))
+            says_something[enough[says]] = True
+            says_something[frame] = True  # nothing can have moved in the query frame
+    if not votes:
+        return CameraMotion(None, displacement)
+    if np.mean(votes) >= rule.min_votes:
         return CameraMotion(False, displacement)
-    share = says.sum() / max(1, len(xy) - 1)  # nothing can have moved in the first frame
-    return CameraMotion(True if share >= rule.min_frames_share else None, displacement)
+    static = not any(votes) and says_something.mean() >= rule.min_frames_share
+    return CameraMotion(True if static else None, displacement)
+
+
+def _displacement(xy: F64, usable: Bool, first: I64) -> float:
+    """Median distance to where a point was first seen."""
+    later = usable & (np.arange(len(xy))[:, None] > first)
+    if not later.any():
+        return float("nan")
+    start = xy[first, np.arange(xy.shape[1])]
+    return float(np.median(np.linalg.norm(xy - start, axis=-1)[later]))
 
 
 def _affine_field(
@@ -87,34 +126,67 @@ def _affine_field(
     `moved` (T, N, 2) at `start` (N, 2), and its standard error.
 
     With positions in -1..1 across the picture, a + b x + c y has mean square a^2 + (b^2 + c^2) / 3.
-    Least squares with Cauchy weights, iterated.
     """
     position = np.where(np.any(used, axis=0)[:, None], start, 0.0) / picture_size * 2 - 1
     design = np.concatenate([np.ones((len(start), 1)), position], axis=1)  # (N, 3)
+    from_all = _fit(design, moved, used, used.astype(np.float64))
+    length = np.linalg.norm(moved, axis=-1)
+    from_still = _fit(design, moved, used, _cauchy(length, used, _sigma(length, used)))
+    better = from_still.sigma <= from_all.sigma
+    field = np.where(better[:, None, None], from_still.field, from_all.field)
+    sigma = np.where(better, from_still.sigma, from_all.sigma)
+    weight = np.where(better[:, None], from_still.weight, from_all.weight)
+
     mean_square = np.array([1, 1 / 3, 1 / 3])
-    weight = used.astype(np.float64)
-    n_used = np.maximum(used.sum(axis=1), 4)
-    for _ in range(_ITERATIONS):
-        weighted = weight[..., None] * design
-        normal = np.einsum("tni,nj->tij", weighted, design) + 1e-9 * np.eye(3)
-        inverse = np.linalg.inv(normal)
-        field = inverse @ np.einsum("tni,tnk->tik", weighted, moved)
-        residual = np.linalg.norm(moved - design @ field, axis=-1)
-        sigma = masked_median(residual, used, axis=1) / _MEDIAN_OF_RAYLEIGH
-        scale = np.maximum(_CAUCHY * sigma, 1e-9)[:, None]
-        weight = used / (1 + (residual / scale) ** 2)
     size = np.sqrt(np.einsum("tik,i->t", field**2, mean_square))
+    n_used = np.maximum(weight.sum(axis=1), 4)
     variance = sigma**2 * n_used / (n_used - 3)
-    plain = np.linalg.inv(np.einsum("tn,ni,nj->tij", used, design, design) + 1e-9 * np.eye(3))
-    error = np.sqrt(2 * variance * np.einsum("tii,i->t", plain, mean_square))
+    inverse = _inverse(np.einsum("tn,ni,nj->tij", weight, design, design))
+    error = np.sqrt(2 * variance * np.einsum("tii,i->t", inverse, mean_square))
     return size, error
 
 
-_ITERATIONS = 8
+class _AffineFit(NamedTuple):
+    field: F64
+    """(T, 3, 2)"""
+    sigma: F64
+    """(T,) standard deviation of a coordinate, pixels."""
+    weight: F64
+    """(T, N) 1: agrees, 0: has nothing to do with it."""
+
+
+def _fit(design: F64, moved: F64, used: Bool, weight: F64) -> _AffineFit:
+    """Least squares with Cauchy weights, iterated from the given ones."""
+    for _ in range(_ITERATIONS):
+        weighted = weight[..., None] * design
+        inverse = _inverse(np.einsum("tni,nj->tij", weighted, design))
+        field = inverse @ np.einsum("tni,tnk->tik", weighted, moved)
+        residual = np.linalg.norm(moved - design @ field, axis=-1)
+        sigma = _sigma(residual, used)
+        weight = _cauchy(residual, used, sigma)
+    return _AffineFit(field, sigma, weight)
+
+
+def _sigma(length: F64, used: Bool) -> F64:
+    middle = masked_median(length, used, axis=1)
+    return np.maximum(middle / _MEDIAN_OF_RAYLEIGH, _SMALLEST_SIGMA_PX)
+
+
+def _cauchy(length: F64, used: Bool, sigma: F64) -> F64:
+    return np.asarray(used / (1 + (length / (_CAUCHY * sigma[:, None])) ** 2))
+
+
+def _inverse(normal: F64) -> F64:
+    return np.asarray(np.linalg.inv(normal + 1e-9 * np.eye(3)))
+
+
+_ITERATIONS = 20
 _CAUCHY = 2.385
 """Standard deviations at which a point counts half: 95 % efficient on Gaussian noise."""
 _MEDIAN_OF_RAYLEIGH = 1.1774
 """Median length of a two-dimensional Gaussian of unit standard deviation."""
+_SMALLEST_SIGMA_PX = 0.03
+"""No tracker is better than this: a few points that agree exactly are no proof."""
 
 
 def _median_of_three(values: F64) -> F64:

@@ -44,6 +44,7 @@ class PictureTracks:
 
     entity: I64
     point: I64
+    query_frame: I64
     xy: F64
     """(T, N, 2) source pixels."""
     visible: Bool
@@ -57,6 +58,7 @@ class PictureTracks:
         return PictureTracks(
             self.entity[mine],
             self.point[mine],
+            self.query_frame[mine],
             self.xy[:, mine],
             self.visible[:, mine],
             self.fb_error_px[:, mine],
@@ -85,6 +87,7 @@ def picture_tracks(clip: Clip) -> PictureTracks:
     return PictureTracks(
         entity=numbers(table, "entity").astype(np.int64),
         point=numbers(table, "point").astype(np.int64),
+        query_frame=numbers(table, "query_frame").astype(np.int64),
         xy=np.stack([lists(table, axis, n_frames) for axis in "xy"], axis=-1),
         visible=lists(table, "visible", n_frames).astype(np.bool_),
         fb_error_px=lists(table, "fb_error_px", n_frames),

@@ -49,7 +49,11 @@ class StabilizeDepth(Stage):
         size = (clip.frames.source_width, clip.frames.source_height)
         background = picture_tracks(clip).of(BACKGROUND)
         motion = camera_motion(
-            background.xy, background.visible, picture_size=size, rule=self.static_camera
+            background.xy,
+            background.visible,
+            background.query_frame,
+            picture_size=size,
+            rule=self.static_camera,
         )
         if motion.static is not True:
             return clip

@@ -43,6 +43,7 @@ class SummarizeClip(Stage):
         motion = camera_motion(
             background.xy,
             background.visible,
+            background.query_frame,
             picture_size=(frames.source_width, frames.source_height),
             rule=self.static_camera,
         )
