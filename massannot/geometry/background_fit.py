@@ -27,8 +27,6 @@ FitKind = Literal["auto", "scale", "scale_and_shift"]
 
 SIGMA_FROM_MAD = 1.4826
 """Standard deviation of a Gaussian over its median absolute deviation."""
-MEDIAN_ERROR = 1.2533
-"""Standard error of a Gaussian sample's median over that of its mean: sqrt(pi / 2)."""
 _ITERATIONS = 30
 _CONVERGED = 1e-7
 _NEGLIGIBLE = 1e-5

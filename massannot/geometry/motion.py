@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.background_fit import MEDIAN_ERROR, SIGMA_FROM_MAD, masked_median
+from massannot.geometry.background_fit import SIGMA_FROM_MAD, masked_median
 from massannot.geometry.lifting import fill_linear
 
 F64 = NDArray[np.float64]
@@ -54,9 +54,6 @@ class Centres(NamedTuple):
     """(T, 3) c = median of the points, each axis for itself; NaN where absent."""
     spread: F64
     """(T,) median of |p - c|."""
-    sigma: F64
-    """(T,) standard error of the centre: 1.2533 / sqrt(n) * sqrt(sum over axes of s^2), with s
-    = 1.4826 median |p - c|, the points' own scatter along an axis."""
     n_measured: Indices
     """(T,) points measured."""
     measured: Bool
@@ -76,14 +73,11 @@ def surface_centre(xyz: F64, measured: Bool, *, min_points: int) -> Centres:
     enough = n_measured >= min_points
     present = known.sum(axis=1) >= min_points
     used = np.where(enough[:, None], measured & known, known & present[:, None])
-    n_used = np.maximum(used.sum(axis=1), 1)
 
     centre = masked_median(xyz, used[..., None], axis=1)
     offset = np.where(used[..., None], xyz - centre[:, None], 0.0)
     spread = masked_median(np.linalg.norm(offset, axis=-1), used, axis=1)
-    scatter = SIGMA_FROM_MAD * masked_median(np.abs(offset), used[..., None], axis=1)
-    sigma = MEDIAN_ERROR * np.sqrt((scatter**2).sum(axis=-1) / n_used)
-    return Centres(centre, spread, sigma, n_measured, enough, present)
+    return Centres(centre, spread, n_measured, enough, present)
 
 
 def first_and_last(present: Bool, *, first: int, end: int) -> tuple[int, int] | None:
@@ -97,15 +91,6 @@ def first_and_last(present: Bool, *, first: int, end: int) -> tuple[int, int] | 
         return None
     joins = end < len(present) and bool(present[end])
     return first + int(inside[0]), end if joins else first + int(inside[-1])
-
-
-def displacement_sigma(displacement: F64, jitter: F64) -> float:
-    """Standard error of a displacement's length: sqrt(2 u' J u), u its direction and J the diagonal
-    of the squared `jitter` (3,) of a position; along the noisiest axis when it did not move."""
-    length = float(np.linalg.norm(displacement))
-    if length == 0:
-        return float(np.sqrt(2) * jitter.max())
-    return float(np.sqrt(2 * ((displacement / length * jitter) ** 2).sum()))
 
 
 def jitter(xyz: F64, measured: Bool, *, t_s: F64) -> F64:

@@ -27,7 +27,8 @@ States = NDArray[np.str_]
 SEEN, HIDDEN, LEFT, LOST = STATES = ("seen", "hidden", "left", "lost")
 
 _BELIEVED = 0.5
-"""Score from which on the propagator itself says that a thing without a mask is in the picture."""
+"""Score from which on the propagator itself says that a thing without a mask is in the picture: it
+decides where masks and depth say nothing."""
 _BORDER = 0.01
 """Share of the picture's sides within which a mask touches the border: masks are drawn at the
 models' smaller size."""
@@ -121,7 +122,7 @@ def _states(path: MaskPath, picture: _Picture, depth: NDArray[np.float32] | None
         if before == after == LOST and depth is not None:
             nearer = [picture.is_behind(path, depth, frame) for frame in range(first, end)]
             states[first:end][nearer] = HIDDEN
-    states[(path.area == 0) & (path.score >= _BELIEVED)] = HIDDEN
+    states[(states == LOST) & (path.score >= _BELIEVED)] = HIDDEN
     return states
 
 

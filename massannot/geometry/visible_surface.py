@@ -3,9 +3,9 @@ the body.
 
     surface centre   component-wise median of the lifted samples of the mask; those at its outline,
                      where the map may show what lies behind, read their depth a step further inside
-    body centre      on the ray of the outline's centroid at z + r / 2, z of the surface centre and
-                     r = sqrt(area / pi) z / f the radius of a disc of the outline's area: about
-                     half a radius behind the middle of what is seen of a ball lies its centre
+    body centre      on the ray of the outline's centroid at z + r / sqrt(2), z of the surface
+                     centre and r = sqrt(area / pi) z / f the radius of a disc of the outline's
+                     area: half of what is seen of a ball lies nearer than that before its centre
 
 Unusual: masks are read at samples, never as whole pictures, so that the cost is
 that of the samples, whatever the size of the picture. The samples at the outline are moved and not
@@ -115,7 +115,7 @@ def bodies(
     box = np.array([(o.x1 - o.x0, o.y1 - o.y0) for o in outlines], np.float64).reshape(-1, 2)
     focal, centre = intrinsics[frame, :2], intrinsics[frame, 2:]
     radius = np.sqrt(areas / np.pi / focal.prod(axis=1)) * surfaces.xyz[:, 2]
-    z = surfaces.xyz[:, 2] + radius / 2
+    z = surfaces.xyz[:, 2] + radius / np.sqrt(2)
     ray = np.column_stack([(surfaces.centroid - centre) / focal, np.ones(len(z))])
     return Bodies(ray * z[:, None], np.column_stack([box / focal * z[:, None], 2 * radius]))
 

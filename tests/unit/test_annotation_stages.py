@@ -242,7 +242,6 @@ def test_a_hidden_board_is_interpolated_and_says_so() -> None:
     np.testing.assert_allclose(positions(clip, 0), moving(), atol=0.03)
 
 
-@pytest.mark.xfail(reason="presence takes it for hidden by the other board", strict=True)
 def test_a_board_that_has_left_the_picture_is_absent_and_has_no_motion_there() -> None:
     leaving = moving()
     leaving[:, 0] = -0.5 - 0.45 * T_S

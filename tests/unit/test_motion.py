@@ -1,11 +1,11 @@
-"""Centres of what is seen, and displacements."""
+"""Centres of what is seen, and the ends of segments."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from massannot.geometry.motion import displacement_sigma, first_and_last, surface_centre
+from massannot.geometry.motion import first_and_last, surface_centre
 
 
 def points(n_frames: int = 4, n_points: int = 41) -> np.ndarray:
@@ -54,14 +54,6 @@ def test_without_enough_points_there_is_no_centre() -> None:
     assert np.isnan(found.xyz).all()
 
 
-def test_the_standard_error_is_that_of_a_median() -> None:
-    rng = np.random.default_rng(1)
-    cloud = rng.standard_normal((2000, 41, 3)) * np.array([0.1, 0.2, 0.05])
-    found = surface_centre(cloud, np.ones(cloud.shape[:2], bool), min_points=3)
-    true_error = np.sqrt((found.xyz**2).sum(axis=-1).mean())
-    assert np.median(found.sigma) == pytest.approx(true_error, rel=0.1)
-
-
 ENDS = [
     # present, segment, first and last frame
     ("whole, joined to the next", "111111", (0, 3), (0, 3)),
@@ -80,19 +72,3 @@ def test_a_segments_last_position_is_the_next_ones_first(
 ) -> None:
     there = np.array([c == "1" for c in present])
     assert first_and_last(there, first=segment[0], end=segment[1]) == ends
-
-
-SIGMAS = [
-    ("along x", (1.0, 0.0, 0.0), np.sqrt(2) * 0.1),
-    ("along z", (0.0, 0.0, -3.0), np.sqrt(2) * 0.4),
-    ("between", (1.0, 0.0, 1.0), np.sqrt(0.1**2 + 0.4**2)),
-    ("not moved", (0.0, 0.0, 0.0), np.sqrt(2) * 0.4),
-]
-
-
-@pytest.mark.parametrize(("what", "motion", "expected"), SIGMAS, ids=[s[0] for s in SIGMAS])
-def test_a_displacements_error_is_that_of_both_ends_along_it(
-    what: str, motion: tuple[float, float, float], expected: float
-) -> None:
-    noise = np.array([0.1, 0.2, 0.4])
-    assert displacement_sigma(np.array(motion), noise) == pytest.approx(expected)

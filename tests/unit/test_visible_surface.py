@@ -80,16 +80,15 @@ def test_the_centre_of_a_ball_is_that_of_what_is_seen_of_it() -> None:
     assert found.xyz[0, 2] < CENTRE[2] - RADIUS / 2
 
 
-def test_the_body_lies_half_a_radius_behind_on_the_ray_of_the_outline() -> None:
+def test_the_body_of_a_ball_lies_at_its_centre() -> None:
     mask, depth = ball()
     found = surface(mask, depth)
     areas = np.array([float(mask.sum())])
     body = bodies([outline(mask)], found, areas=areas, intrinsics=INTRINSICS)
     radius = np.sqrt(mask.sum() / np.pi) / 150 * found.xyz[0, 2]
-    assert body.xyz[0, 2] == pytest.approx(found.xyz[0, 2] + radius / 2)
+    assert body.xyz[0, 2] == pytest.approx(found.xyz[0, 2] + radius / np.sqrt(2))
     np.testing.assert_allclose(body.xyz[0, :2] / body.xyz[0, 2], CENTRE[:2] / CENTRE[2], atol=0.004)
-    # The middle of what is seen of a ball lies 0.7 radii before its centre: the body's is nearer.
-    assert 0 < CENTRE[2] - body.xyz[0, 2] < 0.35 * RADIUS
+    np.testing.assert_allclose(body.xyz[0], CENTRE, atol=0.15 * RADIUS)
     np.testing.assert_allclose(body.size[0], 2 * RADIUS, rtol=0.1)
 
 
