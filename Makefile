@@ -43,8 +43,10 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Two processes on two cores; what starts machines and kills processes has them for itself.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/faults
+	$(BIN)/python -m pytest tests/faults
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

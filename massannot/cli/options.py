@@ -300,7 +300,10 @@ class ExecutorFlags:
     ] = 30.0
     reuse: Annotated[
         Path | None,
-        typer.Option(help="Another output folder: what would come out the same is taken from it."),
+        typer.Option(
+            help="Another output folder: what would come out the same is taken from it, and "
+            "phrases that are added leave the boxes of the others as they were."
+        ),
     ] = None
     keep_depth: Annotated[
         bool,

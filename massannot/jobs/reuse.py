@@ -8,6 +8,10 @@ gave it, in `_run/depth`, for a later run to take.
 Equal keys of stages mean equal results for equal frames. A key covers the stage's options, weights
 and code, the files that answer instead of a model, and the keys of the stages that wrote what it
 reads.
+
+One thing is taken over that would not come out the same: where a detector reads all phrases in one
+text, phrases that are added leave the detections of those that were there as they were
+(`phrases.added` says which those are).
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ from massannot.jobs.previews import previews as preview_folder
 from massannot.recipes.digests import code_of, record_of
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import GIVEN, Pipeline
+from massannot.stages.detect_phrases import DetectPhrases
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,20 @@ class Earlier:
             for index, stage in enumerate(stages)
             if index not in running
         }
+
+    def added(self, index: int, clip: Clip) -> Change | None:
+        """Of the stage that asks for phrases, where the other run asked for some of them: it asks
+        for the others alone, and what was found for those stays as it is."""
+        stage = self._mine.pipeline.stages[index]
+        if self._other is None or not isinstance(stage, DetectPhrases) or not self._has(clip):
+            return None
+        if clip.micro_batch or self._mine.keys[index] not in self._other.made.keys:
+            return None
+        view = self._other.dataset.clip(clip.clip_id)
+        phrases, detections = view.table("phrases"), view.table("detections")
+        if not stage.adds_to(phrases, clip):
+            return None
+        return partial(stage.process_added, phrases=phrases, detections=detections)
 
     def made(self, index: int, clip: Clip) -> None:
         """A stage has run: keep what a later run may take."""

@@ -92,6 +92,9 @@ class EarlierResults(Protocol):
     def instead(self, clip: Clip) -> Mapping[int, Callable[[Clip], Clip]]:
         """By the index of each stage that need not run: a function that makes its changes."""
 
+    def added(self, index: int, clip: Clip) -> Callable[[Clip], Clip] | None:
+        """What the stage at this index does that only adds to what there is; None: it runs."""
+
     def made(self, index: int, clip: Clip) -> None:
         """Note that the stage at this index has run."""
 
@@ -172,9 +175,10 @@ class Pipeline:
                 clip = instead[index](clip)
                 continue
             started = time.perf_counter()
+            added = None if self.earlier is None else self.earlier.added(index, clip)
             try:
                 with halved(clip.micro_batch):
-                    clip = stage.process(clip)
+                    clip = (added or stage.process)(clip)
             except ClipError as error:
                 raise StageFailed(stage.name, error) from error
             except MassannotError:

@@ -7,12 +7,13 @@ in every frame that it names, and no limit drops any of them.
 
 Unusual: the detections written here are undecided (neither `entity` nor `rejected` is set) except
 those beyond the limit a phrase; `propagate_masks` decides. A text asked for twice, by two
-questions, is detected once, for the first of its phrases.
+questions, is detected once, for the first of its phrases. Phrases that are added to those of an
+earlier run (`--reuse`) leave the detections of these as they were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +25,14 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.camera import clipped_xyxy
-from massannot.models.protocols import I32, Bool, Detections, GivenBoxes, PhraseDetector
+from massannot.models.protocols import (
+    I32,
+    Bool,
+    ContextDetector,
+    Detections,
+    GivenBoxes,
+    PhraseDetector,
+)
 from massannot.stages._stage import Stage
 
 
@@ -44,8 +52,8 @@ class DetectPhrases(Stage):
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with `phrases` and `detections`. Raises BadModelOutput."""
-        clip = clip.with_table("phrases", _phrases_table(clip))
         texts = list(dict.fromkeys(phrase.text for phrase in clip.phrases))
+        clip = clip.with_table("phrases", _phrases_table(clip, {}))
         if not texts or not len(clip):
             return clip.with_table("detections", tables.spec("detections").empty())
         given = isinstance(self.detector, GivenBoxes)
@@ -54,44 +62,84 @@ class DetectPhrases(Stage):
             at = tuple(self.detector.frames_named(clip.frames))
         detections = self.detector.detect(clip.frames, at=at, phrases=texts)
         _check(detections, at=at, n_phrases=len(texts), model=self.detector.card().name)
-        first_with_text = [[p.text for p in clip.phrases].index(text) for text in texts]
         return clip.with_table(
-            "detections", self._detections_table(clip, detections, first_with_text, given=given)
+            "detections", self._detections_table(clip, detections, texts, given=given)
         )
+
+    def adds_to(self, phrases: pa.Table, clip: Clip) -> bool:
+        """Whether `process_added` has something to do: `clip` has the texts of the table `phrases`
+        and others, and the detector reads them together."""
+        earlier, wanted = set(phrases["text"].to_pylist()), {p.text for p in clip.phrases}
+        return isinstance(self.detector, ContextDetector) and bool(earlier) and earlier < wanted
+
+    def process_added(self, clip: Clip, *, phrases: pa.Table, detections: pa.Table) -> Clip:
+        """`clip` with the detections that were found for the table `phrases`, as they are, and
+        those of its other phrases, which are asked behind them. Raises BadModelOutput."""
+        detector = self.detector
+        assert isinstance(detector, ContextDetector)
+        rounds = {row["text"]: row["added"] for row in phrases.to_pylist()}
+        earlier = sorted(rounds, key=lambda text: rounds[text] or 0)  # stable: as they stood
+        added = list(dict.fromkeys(p.text for p in clip.phrases if p.text not in rounds))
+        at = key_frames(len(clip), every=self.key_every)
+        found = detector.detect_added(clip.frames, at=at, phrases=added, earlier=earlier)
+        _check(found, at=at, n_phrases=len(added), model=self.detector.card().name)
+        text_of = dict(zip(phrases["phrase"].to_pylist(), phrases["text"].to_pylist(), strict=True))
+        first_with = [phrase.text for phrase in clip.phrases].index
+        moved = [first_with(text_of[n]) for n in detections["phrase"].to_pylist()]
+        kept = _with(detections, phrase=moved)
+        new = self._detections_table(clip, found, added, given=False)
+        rounds |= dict.fromkeys(added, 1 + max(n or 0 for n in rounds.values()))
+        clip = clip.with_table("phrases", _phrases_table(clip, rounds))
+        every = self._undecided(pa.concat_tables([kept, new]), given=False)
+        return clip.with_table("detections", every)
 
     def _detections_table(
         self,
         clip: Clip,
         detections: Detections,
-        first_with_text: Sequence[int],
+        texts: Sequence[str],
         *,
         given: bool,
     ) -> pa.Table:
+        """Rows of detections whose phrase is a number of `texts`: of the first with that text."""
         frames = clip.frames
+        first_with_text = [[p.text for p in clip.phrases].index(text) for text in texts]
         boxes = clipped_xyxy(detections.boxes_xyxy, width=frames.width, height=frames.height)
         boxes = (boxes * np.tile(frames.source_from_working, 2)).astype(np.float32)
         phrase = np.asarray(first_with_text, np.int32)[detections.phrase]
-        order = np.lexsort((*boxes.T[::-1], -detections.score, phrase, detections.frame))
-        frame, phrase, boxes = detections.frame[order], phrase[order], boxes[order]
-        rejected = np.full(len(order), None, object)
-        rejected[np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)] = "empty_mask"
-        if not given:
-            rejected[_rank(frame, phrase) >= self.max_per_phrase] = "over_phrase_limit"
-        tracks = [None] * len(order)
+        n_rows = len(boxes)
+        tracks = [None] * n_rows
         if detections.track is not None:
-            tracks = [None if n < 0 else n for n in detections.track[order].tolist()]
-        return tables.spec("detections").from_columns(
+            tracks = [None if n < 0 else n for n in detections.track.tolist()]
+        found = tables.spec("detections").from_columns(
             {
-                "clip_id": [clip.clip_id] * len(order),
-                "detection": np.arange(len(order), dtype=np.int32),
-                "frame": frame,
+                "clip_id": [clip.clip_id] * n_rows,
+                "detection": np.arange(n_rows, dtype=np.int32),
+                "frame": detections.frame,
                 "phrase": phrase,
-                **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
-                "score": detections.score[order],
-                "rejected": list(rejected),
-                "origin": ["given" if given else "found"] * len(order),
+                **{name: boxes[:, i] for i, name in enumerate(_BOX)},
+                "score": detections.score,
+                "origin": ["given" if given else "found"] * n_rows,
                 "track": tracks,
             }
+        )
+        return self._undecided(found, given=given)
+
+    def _undecided(self, detections: pa.Table, *, given: bool) -> pa.Table:
+        """Rows in order and numbered, without an entity, rejected where that is known now."""
+        frame, phrase = (detections[name].to_numpy() for name in ("frame", "phrase"))
+        boxes = np.stack([detections[name].to_numpy() for name in _BOX], axis=-1)
+        order = np.lexsort((*boxes.T[::-1], -detections["score"].to_numpy(), phrase, frame))
+        rejected = np.full(len(order), None, object)
+        rejected[np.any(boxes[order, 2:] <= boxes[order, :2], axis=1)] = "empty_mask"
+        if not given:
+            over = _rank(frame[order], phrase[order]) >= self.max_per_phrase
+            rejected[over] = "over_phrase_limit"
+        return _with(
+            detections.take(order),
+            detection=range(len(order)),
+            entity=[None] * len(order),
+            rejected=list(rejected),
         )
 
 
@@ -100,8 +148,19 @@ def key_frames(n_frames: int, *, every: int) -> tuple[int, ...]:
     return tuple(sorted({*range(0, n_frames, every), n_frames - 1})) if n_frames else ()
 
 
-def _phrases_table(clip: Clip) -> pa.Table:
-    """The clip's phrases, with no entity yet."""
+_BOX = ("x0", "y0", "x1", "y1")
+
+
+def _with(table: pa.Table, **columns: Sequence[int | str | None]) -> pa.Table:
+    """`table` with other values in some columns."""
+    for name, values in columns.items():
+        index, field = table.column_names.index(name), table.schema.field(name)
+        table = table.set_column(index, field, pa.array(values, field.type))
+    return table
+
+
+def _phrases_table(clip: Clip, added: Mapping[str, int | None]) -> pa.Table:
+    """The clip's phrases, with no entity yet; `added`: see the table, by text."""
     rows = [
         {
             "clip_id": clip.clip_id,
@@ -112,6 +171,7 @@ def _phrases_table(clip: Clip) -> pa.Table:
             "char_start": phrase.char_start,
             "char_end": phrase.char_end,
             "n_entities": 0,
+            "added": added.get(phrase.text),
         }
         for number, phrase in enumerate(clip.phrases)
     ]

@@ -27,6 +27,13 @@ SPEC = TableSpec(
         ),
         Column("char_end", INT32, "End in the same text, exclusive.", nullable=True),
         Column("n_entities", INT32, "Entities found for its text; two phrases may have one text."),
+        Column(
+            "added",
+            INT32,
+            "n: asked by the n-th run that took over the detections of the run before, behind that "
+            "run's phrases; null: asked by the first, all at once.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("clip_id",), "clips"),),
 )

@@ -8,6 +8,8 @@ import pytest
 
 from massannot import stages
 from massannot.dataset.layout import Layout
+from massannot.dataset.reading import open_dataset
+from massannot.dataset.validate import problems
 from massannot.engine.progress import ClipDone
 from massannot.engine.settings import ExecutorSettings
 from massannot.errors import OtherRecipe, UsageError
@@ -20,6 +22,10 @@ from massannot.video.sampling import Sampling
 from tests.end_to_end.conftest import names_of
 from tests.faults.tiny_run import data_files
 
+EMBEDDED = {
+    "profile": "embedded",
+    "oracles": ("masks", "depth", "tracks", "cameras"),
+}
 LATE = {"measure_motions.min_background_points": "5"}
 
 
@@ -29,7 +35,8 @@ class Run:
     def __init__(self, world: SceneLibrary, out: Path, prompts: list[str], **options):
         self.out = out
         self.stages: Counter[str] = Counter()
-        flags = ModelFlags(profile="none", scenes=str(world.folder), oracles=tuple(JOBS))
+        models = options.pop("models", {"profile": "none", "oracles": tuple(JOBS)})
+        flags = ModelFlags(scenes=str(world.folder), **models)
         job.annotate(
             [str(world.folder / f"videos/scene-{n}.mp4") for n in (11, 12)],
             prompts=prompts,
@@ -42,6 +49,18 @@ class Run:
             settings=ExecutorSettings(device="cpu", workers=0),
             progress=self.hear,
             **options,
+        )
+
+    def detections(self, *texts: str) -> list[tuple[object, ...]]:
+        """Boxes and scores that were found for these phrases."""
+        dataset = open_dataset(self.out)
+        text_of = {r["phrase"]: r["text"] for r in dataset.table("phrases").to_pylist()}
+        names = ("clip_id", "frame", "x0", "y0", "x1", "y1", "score")
+        rows = dataset.table("detections").to_pylist()
+        return sorted(
+            (text_of[row["phrase"]], *(row[name] for name in names))
+            for row in rows
+            if text_of[row["phrase"]] in texts
         )
 
     def hear(self, event: object) -> None:
@@ -80,6 +99,25 @@ def test_other_phrases_do_not_ask_the_depth_model_again(world, first, tmp_path, 
     fresh = Run(world, tmp_path / "fresh", other)
     assert calls["OracleDepth"] == 2
     assert data_files(again.out) == data_files(fresh.out)
+
+
+@pytest.mark.seen("reuse of another run", "embedded")
+def test_an_added_phrase_leaves_the_detections_of_the_others_as_they_were(world, tmp_path):
+    """The detector reads all phrases in one text, so a fresh run of all of them would not."""
+    a, b, c, d = names_of(world)[:4]
+    two = Run(world, tmp_path / "two", [a, b], models=EMBEDDED)
+    three = Run(world, tmp_path / "three", [a, c, b], models=EMBEDDED, reuse=two.out)
+    four = Run(world, tmp_path / "four", [d, a, b, c], models=EMBEDDED, reuse=three.out)
+    assert four.detections(a, b) == three.detections(a, b) == two.detections(a, b)
+    assert four.detections(c) == three.detections(c) != []
+    fresh = Run(world, tmp_path / "fresh", [a, b, c], models=EMBEDDED)
+    assert fresh.detections(c) == three.detections(c)  # c was read behind a and b in both
+    assert fresh.detections(a, b) != three.detections(a, b)
+    phrases = open_dataset(four.out).table("phrases").to_pylist()
+    assert {(row["text"], row["added"]) for row in phrases} == {
+        (a, None), (b, None), (c, 1), (d, 2)
+    }  # fmt: skip
+    assert list(problems(open_dataset(four.out))) == []
 
 
 def test_a_late_option_runs_that_stage_and_what_follows_alone(world, first, tmp_path, calls):

@@ -361,7 +361,7 @@ def test_a_trainer_that_would_drop_a_row_stops_the_export_and_names_the_setting(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     processor = write_processor(tmp_path / "processor")
-    with pytest.raises(UsageError, match=r"3 of 4.*data\.max_prompt_length=(\d+)") as refused:
+    with pytest.raises(UsageError, match=r"of 4.*data\.max_prompt_length=(\d+)") as refused:
         export(dataset, tmp_path / "verl", "verl", processor=processor)
     longest = int(str(refused.value).partition("max_prompt_length=")[2].split()[0])
     assert not list((tmp_path / "verl").glob("*.parquet"))
