@@ -210,6 +210,7 @@ def _tracks(answers: Answers, clip: Clip, points: Sequence[TruePoints]) -> dict[
         "visibility": _lists(sure),
         "confidence": _lists(np.ones_like(sure)),
         "fb_error_px": _lists(np.zeros_like(sure)),
+        "xy_sd_px": np.zeros(sum(n_points)),
     }
     in_space = {
         **keys,

@@ -39,6 +39,14 @@ SPEC = TableSpec(
             "Distance after tracking there and back; null items: not computed.",
             items="n_frames",
         ),
+        Column(
+            "xy_sd_px",
+            FLOAT32,
+            "Standard deviation of x and of y where the point is visible, source pixels, as far as "
+            "the track itself shows it, a lower bound: noise from frame to frame and the median of "
+            "fb_error_px; null: neither can be told.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("clip_id",), "clips"),),
 )

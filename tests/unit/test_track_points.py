@@ -174,3 +174,39 @@ def test_lucas_kanade_keeps_points_on_a_moving_thing() -> None:
             errors.append(error[np.array(row["visible"])])
     assert np.median(np.concatenate(errors)) < 0.5
     assert np.concatenate(errors).size > 0.6 * 64 * 48
+
+
+@dataclass
+class Noisy(StandingStill):
+    """Points jump from frame to frame, the tracker comes back to where it was but for a shift."""
+
+    noise_px: float = 0.0
+    fb_error_px: float = float("nan")
+
+    def track(self, frames: Frames, *, queries_txy: NDArray[np.float64]) -> PointTracks:
+        exact = super().track(frames, queries_txy=queries_txy)
+        rng = np.random.default_rng(0)
+        xy = exact.xy + self.noise_px * rng.standard_normal(exact.xy.shape).astype(np.float32)
+        back = np.full(exact.visible.shape, self.fb_error_px, np.float32)
+        return PointTracks(xy, exact.visible, exact.visibility, exact.confidence, back)
+
+
+@pytest.mark.parametrize(
+    ("noise_px", "fb_error_px", "expected"),
+    [(0.3, float("nan"), 0.3), (0.3, 0.4, 0.5), (0.0, 0.4, 0.4), (0.0, 0.0, 0.0)],
+)
+def test_a_points_noise_is_that_from_frame_to_frame_and_there_and_back(
+    noise_px: float, fb_error_px: float, expected: float
+) -> None:
+    world = World([Thing("a red box", RED, 30, STILL)])
+    tracker = Noisy(noise_px=noise_px, fb_error_px=fb_error_px)
+    clip = TrackPoints(tracker).process(annotated(world))
+    found = clip.table("tracks_xy")["xy_sd_px"].to_numpy()
+    assert np.median(found) == pytest.approx(expected, abs=0.03)
+
+
+def test_in_few_frames_a_points_noise_is_unknown() -> None:
+    world = World([Thing("a red box", RED, 30, STILL[:4])])
+    clip = TrackPoints(Noisy(noise_px=0.3)).process(annotated(world))
+    table = clip.table("tracks_xy")
+    assert table["xy_sd_px"].null_count == table.num_rows > 0
