@@ -1,7 +1,8 @@
 """The shipped calibrations, and how often the intervals that they make hold the truth.
 
     python -m tools.make_calibrations --work DIR                  # writes massannot/calibrations
-    python -m tools.make_calibrations --work DIR --check          # evaluates, on seeds of its own
+    python -m tools.make_calibrations --work DIR --check          # evaluates, on seeds of its own,
+                                                                  # into docs/accuracy.md
     python -m tools.make_calibrations --work DIR --profile oracle --clips 64
 
 Scenes are rendered at 160x128, 24 frames, 12 a second; half of them with a moving camera. Asked are
@@ -17,6 +18,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -24,8 +26,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from massannot.recipes.calibrated import SHIPPED
 from massannot.scenes.world import CALIBRATION_SEEDS, COVERAGE_SEEDS, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
+from tools.coverage_page import write_page
 from tools.embedded.measured import phrases_of
 
+DOCS = Path(__file__).parent.parent / "docs"
+BARE = ("--calibration", "none")
 OPTIONS = SceneOptions(n_frames=24, fps=12)
 MODELS = {
     "embedded": ("--profile", "embedded", "--oracle", "cameras"),
@@ -45,23 +50,34 @@ def main() -> None:
     seeds = (COVERAGE_SEEDS if args.check else CALIBRATION_SEEDS)[: args.clips]
     scenes = args.work / ("check" if args.check else "fit")
     manifest = _rendered(scenes, seeds)
+    evaluations: dict[str, dict[str, Any]] = {}
     for name in args.profile or MODELS:
         out = args.work / f"{scenes.name}-{name}"
-        _massannot(
-            "annotate", str(manifest), "-o", str(out), "--scenes", str(scenes), *MODELS[name],
-            "--fps", "all", "--no-films",
+        annotate = (
+            "annotate", str(manifest), "--scenes", str(scenes), *MODELS[name], "--fps", "all",
+            "--no-films",
         )  # fmt: skip
+        _massannot(*annotate, "-o", str(out), *(() if args.check else BARE))
         if args.check:
-            picture = args.work / f"reliability-{name}.svg"
-            scores = args.work / f"scores-{name}.json"
-            text = _massannot(
-                "evaluate", str(out), "--truth", str(scenes), "--picture", str(picture), "--json"
+            picture = DOCS / f"reliability-{name}.svg"
+            evaluations[f"`{name}`, calibrated"] = _evaluated(
+                out, scenes, "--picture", str(picture)
             )
-            scores.write_text(text)
-            print(f"{scores} {picture}")
+            _massannot(*annotate, "-o", f"{out}-internal", *BARE, "--reuse", str(out))
+            internal = _evaluated(Path(f"{out}-internal"), scenes)
+            evaluations[f"`{name}`, from the clip alone (internal)"] = internal
         else:
             target = SHIPPED / f"{name}.json"
             print(_massannot("calibrate", str(out), "--truth", str(scenes), "-o", str(target)))
+    if args.check:
+        write_page(evaluations, seeds=f"{seeds[0]}..{seeds[-1]}")
+
+
+def _evaluated(out: Path, scenes: Path, *options: str) -> dict[str, Any]:
+    text = _massannot("evaluate", str(out), "--truth", str(scenes), *options, "--json")
+    Path(f"{out}.json").write_text(text)
+    scores: dict[str, Any] = json.loads(text)
+    return scores
 
 
 def _rendered(folder: Path, seeds: range) -> Path:

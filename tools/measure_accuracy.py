@@ -30,6 +30,7 @@ from massannot.scenes.write import write_scenes
 from massannot.storage.durable import write_over
 from tools.embedded import accuracy_lines
 from tools.embedded.ruler import MEASURES, Record, Ruler
+from tools.marked_places import text_in_place, write_place
 
 ROOT = Path(__file__).parent.parent
 N_CLIPS = 64
@@ -61,7 +62,7 @@ def four_numbers(measured: shipped_accuracy.Accuracy) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a table stands: between <!-- name --> and <!-- end of name --> of a file."""
+    """Where a table stands, see marked_places."""
 
     file: Path
     table: Callable[[shipped_accuracy.Accuracy], str]
@@ -109,18 +110,12 @@ def main() -> None:
 def write_places(measured: shipped_accuracy.Accuracy) -> None:
     """Replace what stands in every place."""
     for name, place in PLACES.items():
-        text = place.file.read_text(encoding="utf-8")
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, rest = text.split(begin)
-        _, after = rest.split(end)
-        text = f"{before}{begin}\n\n{place.table(measured)}\n\n{end}{after}"
-        place.file.write_text(text, encoding="utf-8")
+        write_place(place.file, name, place.table(measured))
 
 
 def shown(name: str) -> str:
     """What stands in a place."""
-    text = PLACES[name].file.read_text(encoding="utf-8")
-    return text.partition(f"<!-- {name} -->")[2].partition(f"<!-- end of {name} -->")[0]
+    return text_in_place(PLACES[name].file, name)
 
 
 def _records(work: Path, seeds: range, replaced: set[int]) -> dict[str, list[Record]]:

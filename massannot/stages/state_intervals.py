@@ -13,7 +13,7 @@ and quality is a rank, no probability. What cannot be said is null, and its grou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar
@@ -56,6 +56,14 @@ class ChosenCalibration:
         return self._content
 
 
+_LENGTHS = ("length", "path", "speed")
+
+
+def _names(form: str, of: Iterable[str]) -> tuple[str, ...]:
+    """Columns of every level, `form` with each name of `of` in it."""
+    return tuple(f"{form.format(name)}_{level}" for name in of for level in INTERVAL_LEVELS)
+
+
 @dataclass(frozen=True)
 class StateIntervals(Stage):
     """Fills the columns that say how sure."""
@@ -75,8 +83,14 @@ class StateIntervals(Stage):
     )
     writes: ClassVar[tuple[str, ...]] = ("positions", "motions", "entities", "clips")
     fills: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "positions": ("range_rel_sd", "cov", "x_half_90", "interval_basis"),
-        "motions": ("cov", "length_low_90", "path_low_90", "interval_basis", "quality"),
+        "positions": ("range_rel_sd", "cov", *_names("{}_half", "xyz"), "interval_basis"),
+        "motions": (
+            "cov",
+            *_names("motion_{}_half", "xyz"),
+            *(name for end in ("low", "high") for name in _names(f"{{}}_{end}", _LENGTHS)),
+            "interval_basis",
+            "quality",
+        ),
         "entities": ("quality", "measured_share", "range_rel_sd", "quality_basis"),
         "clips": ("range_rel_sd",),
     }

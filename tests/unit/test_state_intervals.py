@@ -225,6 +225,16 @@ def test_the_stage_writes_what_its_calibration_states(clip: Clip) -> None:
         assert done.table(name).equals(table), name
 
 
+def test_the_stage_changes_the_columns_that_it_names_alone(clip: Clip) -> None:
+    after = StateIntervals(ChosenCalibration("x", "0", calibration(clip))).process(clip)
+    assert set(StateIntervals.fills) == set(StateIntervals.writes)
+    for name, filled in StateIntervals.fills.items():
+        old, new = clip.table(name), after.table(name)
+        changed = {c for c in new.column_names if not old[c].equals(new[c])}
+        assert changed
+        assert changed <= set(filled)
+
+
 def test_stating_again_forgets_what_was_stated_before(clip: Clip) -> None:
     content = calibration(clip)
     before = StateIntervals().process(clip)
