@@ -5,10 +5,11 @@ first one of zeros (and so perhaps 0), are written as numbers in base 32; from t
 the difference to the run two places earlier. Digits go lowest first, five bits in a character
 (48 + digit, plus 32 when another digit follows); the top bit of the last digit is the sign.
 
-Unusual: no function but `decode` ever holds a picture. Area, box, overlap and resizing are
-arithmetic on the spans of ones, [start, end) in column-major pixel numbers, so they cost the length
-of the mask's outline. Only canonical strings are written (no zero runs after the first, no run
-split in two): equal masks are equal strings. Foreign strings with such runs are read all the same.
+Unusual: no function but `decode` and `decode_box` ever holds a picture, or part of one. Area, box,
+overlap and resizing are arithmetic on the spans of ones, [start, end) in column-major pixel
+numbers, so they cost the length of the mask's outline. Only canonical strings are written (no zero
+runs after the first, no run split in two): equal masks are equal strings. Foreign strings with such
+runs are read all the same.
 """
 
 from __future__ import annotations
@@ -56,6 +57,18 @@ def decode(counts: str, *, height: int, width: int) -> NDArray[np.bool_]:
     bits = np.repeat(np.arange(runs.size) % 2 == 1, runs)
     mask[:, left:right] = bits.reshape(right - left, height).T
     return mask
+
+
+def decode_box(
+    counts: str, box_xyxy: tuple[int, int, int, int], *, height: int, width: int
+) -> NDArray[np.bool_]:
+    """The part (y1 - y0, x1 - x0) of the mask (H, W) in a half-open box that lies in the picture,
+    at the cost of that part's columns. Raises as `check` does."""
+    x0, y0, x1, y1 = box_xyxy
+    ends = np.cumsum(_checked_runs(counts, height, width)).clip(x0 * height, x1 * height)
+    runs = ends - np.r_[x0 * height, ends[:-1]]
+    bits = np.repeat(np.arange(runs.size) % 2 == 1, runs)
+    return bits.reshape(x1 - x0, height)[:, y0:y1].T
 
 
 def check(counts: str, *, height: int, width: int) -> None:

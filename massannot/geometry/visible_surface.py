@@ -149,30 +149,45 @@ class _Samples(NamedTuple):
 def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
     x0, y0, x1, y1 = outline.x0, outline.y0, outline.x1, outline.y1
     margin = outline_margin(picture_size)
-    if (x1 - x0) * (y1 - y0) <= MOST_PIXELS:
-        x, y = np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5
-        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    width, height = picture_size
+    inside = _Inside(rle.decode_box(outline.counts, (x0, y0, x1, y1), height=height, width=width))
+    if inside.mask.size <= MOST_PIXELS:
+        rows, columns = np.nonzero(inside.mask)
+        offsets = np.column_stack([columns, rows]) + 0.5
     else:
-        points = np.array([x0, y0]) + _SPREAD * np.array([x1 - x0, y1 - y0])
-    points = points[_inside(outline, points, picture_size)]
+        offsets = _SPREAD * np.array([x1 - x0, y1 - y0])
+        offsets = offsets[inside.at(offsets)]
+    corner = np.array([x0, y0], np.float64)
+    points = corner + offsets
     if len(points) == 0:
         return _Samples(points, points, np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
     centroid = points.mean(axis=0)
     around = margin * np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
-    neighbours = np.clip(points + around[:, None], 0.5, np.array(picture_size) - 0.5)
-    around_inside = _inside(outline, neighbours.reshape(-1, 2), picture_size)
-    inner = np.asarray(around_inside.reshape(4, -1).all(axis=0))
+    inner = np.ones(len(points), np.bool_)
+    for step in around:
+        neighbours = np.clip(points + step, 0.5, np.array(picture_size) - 0.5)
+        inner &= inside.at(neighbours - corner)
     inwards = centroid - points
     distance = np.linalg.norm(inwards, axis=1, keepdims=True)
     step_in = np.minimum(margin / np.maximum(distance, 1e-9), 1.0) * inwards
     read_at = np.where(inner[:, None], points, points + step_in)
-    usable = np.flatnonzero(inner | _inside(outline, read_at, picture_size))
+    usable = np.flatnonzero(inner | inside.at(read_at - corner))
     return _Samples(points[usable], read_at[usable], centroid)
 
 
-def _inside(outline: Outline, points: F64, picture_size: tuple[int, int]) -> Bool:
-    width, height = picture_size
-    return rle.contains(outline.counts, points, height=height, width=width)
+@dataclass(frozen=True, eq=False)
+class _Inside:
+    """A mask in its own box."""
+
+    mask: Bool
+    """(h, w)."""
+
+    def at(self, offsets: F64) -> Bool:
+        """(N,) whether points (N, 2) x, y from the box's corner lie inside."""
+        column, row = np.floor(offsets).astype(np.int64).T
+        h, w = self.mask.shape
+        known = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+        return np.asarray(known & self.mask[np.where(known, row, 0), np.where(known, column, 0)])
 
 
 def _median_surface(xyz: F64) -> tuple[float, float, float, float, float]:

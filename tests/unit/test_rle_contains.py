@@ -33,3 +33,11 @@ def test_points_outside_the_picture_are_outside_the_mask() -> None:
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(BadMask):
         rle.contains(rle.encode(np.ones((4, 6), bool)), np.zeros((1, 2)), height=5, width=6)
+
+
+def test_a_box_of_a_mask_is_that_part_of_it() -> None:
+    rng = np.random.default_rng(3)
+    mask = rng.random((9, 12)) < 0.4
+    for x0, y0, x1, y1 in [(0, 0, 12, 9), (3, 2, 8, 7), (11, 0, 12, 9), (4, 4, 4, 4)]:
+        part = rle.decode_box(rle.encode(mask), (x0, y0, x1, y1), height=9, width=12)
+        np.testing.assert_array_equal(part, mask[y0:y1, x0:x1])
