@@ -1,10 +1,6 @@
-"""Still cameras called moving and moving ones that are found, on annotated rendered scenes.
+"""Still cameras called moving, and moving ones that are found, on rendered scenes of 96x72.
 
-    massannot scenes render SCENES --seed 904100 --count 80 --width 96 --height 72 --frames 24 \\
-        --fps 12 --camera static
-    massannot annotate SCENES/videos -p "a red ball" -o OUT --profile none --scenes SCENES \\
-        --oracle detect,masks,depth,cameras
-    python -m tests.bench.bench_still_camera OUT SCENES
+    python -m tests.bench.bench_still_camera [N]        # N scenes with either camera
 
 The tracker is Lucas-Kanade. Only one thing is looked for, so that all others are background.
 """
@@ -12,31 +8,54 @@ The tracker is Lucas-Kanade. Only one thing is looked for, so that all others ar
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from massannot.dataset.layout import Layout
-from massannot.dataset.reading import Dataset
-from massannot.scenes.scene_record import SceneRecord
+from massannot.engine.settings import ExecutorSettings
+from massannot.jobs.annotate import annotate
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.world import SceneOptions
+from massannot.scenes.write import write_scenes
+from massannot.video.sampling import Sampling
 
 SIGMAS = 1.96
+SIZE = {"width": 96, "height": 72, "n_frames": 24, "fps": 12}
+STILL_SEED, MOVING_SEED = 904_100, 904_500
+MOVES = ("pan", "orbit", "dolly")
 
 
-def main(out: Path, scenes: Path) -> None:
-    clips = Dataset(Layout(out)).table("clips").select(["video_id", "camera_static"]).to_pylist()
-    said = {row["video_id"]: row["camera_static"] for row in clips}
-    records = [SceneRecord.from_json(p) for p in (scenes / "scenes").glob("*.json")]
+def main(n_scenes: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = Path(folder) / "scenes"
+        seeds = range(STILL_SEED, STILL_SEED + n_scenes)
+        write_scenes(scenes, seeds=seeds, options=SceneOptions(**SIZE, camera="static"))
+        for k, move in enumerate(MOVES):
+            seeds = range(MOVING_SEED + k, MOVING_SEED + n_scenes, len(MOVES))
+            write_scenes(scenes, seeds=seeds, options=SceneOptions(**SIZE, camera=move))
+        oracles = ("detect", "masks", "depth", "cameras")
+        done = annotate(
+            str(scenes / "videos"),
+            prompts=["a red ball"],
+            out=Path(folder) / "out",
+            spec=run_spec(
+                flags=ModelFlags(profile="none", scenes=str(scenes), oracles=oracles),
+                sampling=Sampling(fps=None),
+            ),
+            settings=ExecutorSettings(device="cpu", workers=0),
+        )
+        assert done.dataset is not None
+        clips = done.dataset.table("clips").select(["video_id", "camera_static"]).to_pylist()
+        said = {row["video_id"]: row["camera_static"] for row in clips}
+        records = SceneLibrary(scenes).records.values()
     answers: dict[bool, list[bool | None]] = {True: [], False: []}
     for record in records:
-        still = record.make().camera.move == "static"
-        if record.video_id in said:
-            answers[still].append(said[record.video_id])
+        answers[record.make().camera.move == "static"].append(said[record.video_id])
     print("| camera | called still | called moving | not told | wrong, 95 % (Wilson) |")
     print("|---|---|---|---|---|")
     for still, given in answers.items():
-        if not given:
-            continue
         counts = [sum(answer is value for answer in given) for value in (True, False, None)]
         wrong = counts[1] if still else counts[0]
         low, high = wilson(wrong, len(given))
@@ -55,4 +74,4 @@ def wilson(count: int, total: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
