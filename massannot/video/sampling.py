@@ -258,9 +258,8 @@ class _Cursor:
         self.cut.last_pts = pts
         if self._step is None:
             self._target = pts + 1
-        else:  # the first k whose target, rounded down, lies after this frame
-            k = ceil((pts - self._origin + 1) / self._step)
-            self._target = self._origin + floor(k * self._step)
+        else:
+            self._target = next_target(pts, origin=self._origin, step=self._step)
         return self.cut
 
     def close(self, end_pts: int) -> Cut:
@@ -268,6 +267,11 @@ class _Cursor:
         cut, self.cut = self.cut, None
         cut.end_pts = max(end_pts, cut.last_pts + 1)
         return cut
+
+
+def next_target(pts: int, *, origin: int, step: Fraction) -> int:
+    """The first of the targets origin + k step, rounded down, that lies after `pts`."""
+    return origin + floor(ceil((pts - origin + 1) / step) * step)
 
 
 def exact(value: float | None) -> Fraction | None:
