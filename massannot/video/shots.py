@@ -22,50 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
+from massannot.video.shot_rule import ShotRule
+
 WIDTH, HEIGHT = 64, 36
 _AREA = 0x20 | 0x40000 | 0x80000  # swscale's area | accurate_rnd | bitexact
 Small = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class ShotRule:
-    """When a film changes from one shot to the next."""
-
-    fps: float = 10.0
-    """Frames a second that are looked at."""
-    change: float = 15.0
-    """Least mean difference (levels of hue, saturation, value) at a hard cut, ..."""
-    ratio: float = 3.0
-    """... and over the mean of the differences of ..."""
-    around: int = 3
-    """... so many frames before and after."""
-    back: int = 4
-    """Frames within which a flash is over."""
-    same: float = 0.6
-    """Correlation of two pictures from which they show the same."""
-    mix_over: tuple[int, ...] = (2, 4, 7, 12)
-    """A mix is tried of the pictures so many frames before and after."""
-    differ: float = 0.5
-    """Largest correlation of these two."""
-    share: float = 0.25
-    """Least share of each of them in a mix."""
-    fit: float = 0.5
-    """Least part of the mix that they explain."""
-    pad: int = 6
-    """A mix is only seen from `share` on: frames left out beyond, at most, and half as many as
-    were seen."""
-    blank: float = 8.0
-    """Largest difference, in levels, between a blank picture's pixels and their mean."""
-
-    @property
-    def look_ahead(self) -> int:
-        """Frames that must follow one before its shot is known; more only where a mix goes on."""
-        return max(self.mix_over) + self.back + self.pad
-
-    @property
-    def look_back(self) -> int:
-        """Frames before one that decide on it, or on a later one."""
-        return max(self.mix_over) + 3 * self.pad + self.back
 
 
 class SmallPictures:
@@ -94,7 +55,7 @@ class Numbered:
 class ShotFinder:
     """Numbers frames by their shots, in order, each as soon as enough frames after it are seen."""
 
-    def __init__(self, rule: ShotRule = ShotRule()) -> None:
+    def __init__(self, rule: ShotRule) -> None:
         self.rule = rule
         self._looks: dict[int, _Look] = {}
         self._n = self._n_cuts = self._n_mixes = self._n_numbered = 0
@@ -242,14 +203,16 @@ def _look(small: Small, before: _Look | None, rule: ShotRule) -> _Look:
         np.minimum(apart[0], 180 - apart[0], out=apart[0])
         change = float(apart.mean())
     even, odd = planes[:, ::2], planes[:, 1::2]
-    half = (even[..., ::2] + even[..., 1::2] + odd[..., ::2] + odd[..., 1::2]) / 4
-    pattern = (half - half.mean((1, 2), keepdims=True)).reshape(-1)
-    length = np.sqrt(pattern @ pattern)
+    quarters = even[..., ::2] + even[..., 1::2] + odd[..., ::2] + odd[..., 1::2]
+    half = (quarters / 4).astype(np.float32, copy=False)
+    mean_free = (half - half.mean((1, 2), keepdims=True)).reshape(-1)
+    length = max(1e-3, float(np.linalg.norm(mean_free)))
+    pattern = (mean_free / length).astype(np.float32)
     spread = np.abs(planes - planes.mean((1, 2), keepdims=True)).max()
     return _Look(
         hsv,
         half.reshape(-1),
-        pattern / np.maximum(length, np.float32(1e-3)),
+        pattern,
         bool(spread <= rule.blank),
         change,
     )

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from massannot.video.sampling import exact, next_target
-from massannot.video.shots import Numbered, ShotFinder, ShotRule, Small
+from massannot.video.shot_rule import ShotRule
+from massannot.video.shots import Numbered, ShotFinder, Small
 
 T = TypeVar("T")
 

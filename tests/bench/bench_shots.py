@@ -17,7 +17,8 @@ from statistics import median
 
 import av
 
-from massannot.video.shots import ShotRule, Small, SmallPictures
+from massannot.video.shot_rule import ShotRule
+from massannot.video.shots import Small, SmallPictures
 from massannot.video.shots_in_time import ShotsInTime
 from tests.bench.bench_decoding import SIZES, write
 

@@ -13,7 +13,8 @@ import pytest
 import shot_films
 from shot_films import Known
 
-from massannot.video.shots import HEIGHT, WIDTH, Numbered, ShotFinder, ShotRule, SmallPictures
+from massannot.video.shot_rule import ShotRule
+from massannot.video.shots import HEIGHT, WIDTH, Numbered, ShotFinder, SmallPictures
 from massannot.video.shots_in_time import ShotsInTime
 
 HELD_OUT = range(1000, 1006)
@@ -24,7 +25,7 @@ MS = Fraction(1, 1000)
 
 def numbered(pictures: np.ndarray) -> list[Numbered]:
     """What is found about each frame, (N, 36, 64, 3)."""
-    finder = ShotFinder()
+    finder = ShotFinder(ShotRule())
     return [*(each for small in pictures for each in finder.add(small)), *finder.finish()]
 
 
