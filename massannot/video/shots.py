@@ -106,7 +106,9 @@ class ShotFinder:
             return False
         around = range(max(1, t - rule.around), min(self._n, t + rule.around + 1))
         near = [looks[k].change for k in around if k != t]
-        if near and looks[t].change < rule.ratio * sum(near) / len(near):
+        if len(near) < rule.around:  # a film of half a second does not tell what is usual in it
+            return False
+        if looks[t].change < rule.ratio * sum(near) / len(near):
             return False
         comes_back = (looks[t - 1].likeness(looks[k]) for k in self._upto(t, t + rule.back))
         was_there = (looks[t].likeness(looks[k]) for k in self._upto(t - rule.back - 1, t - 1))

@@ -98,6 +98,11 @@ def test_a_film_without_a_picture_has_no_shot() -> None:
     assert set(shots(black)) == {None}
 
 
+def test_a_film_too_short_to_tell_what_is_usual_in_it_is_one_shot() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    assert shots(noise) == [0] * 4
+
+
 def test_black_at_the_ends_belongs_to_no_shot() -> None:
     film = shot_films.quiet(HELD_OUT[0]).pictures[:30]
     black = np.zeros((10, HEIGHT, WIDTH, 3), np.uint8)
