@@ -240,6 +240,8 @@ class Clip:
     frames: Frames
     depth: DepthMaps | None = None
     tables: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
+    shot: int | None = None
+    """0.. within the video; None: shots were not looked for."""
     micro_batch: int = 0
     """How often the micro-batch was halved after out-of-memory."""
 
@@ -269,6 +271,7 @@ class Clip:
             "working_height": frames.height,
             "micro_batch": self.micro_batch,
             "damaged": video.damaged,
+            "shot": self.shot,
         }
 
     @property

@@ -112,6 +112,12 @@ class SpanOutsideVideo(ClipError):
     reason = "span_outside_video"
 
 
+class SpanWithoutShot(ClipError):
+    """Every frame of the span is blank or within a transition from one shot to the next."""
+
+    reason = "span_without_shot"
+
+
 class BadQuestion(ClipError):
     reason = "bad_question"
 

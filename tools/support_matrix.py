@@ -41,6 +41,7 @@ FEATURES = (
     "depth",
     "positions and motions",
     "moving camera",
+    "shots",
     "films and report",
     "questions",
     "exports",

@@ -122,6 +122,12 @@ class RecipeOptions:
     long_side: Annotated[
         int, typer.Option(help="Models see pictures of at most this size.", min=16)
     ] = 1280
+    shots: Annotated[
+        bool,
+        typer.Option(
+            help="Cut clips where the film is cut, and leave out dissolves, fades and blank frames."
+        ),
+    ] = True
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto"
     hfov: Annotated[
         float | None,
@@ -226,9 +232,15 @@ class RecipeOptions:
 
     def sampling(self) -> Sampling:
         from massannot.video.sampling import Sampling
+        from massannot.video.shot_rule import ShotRule
 
         fps = None if self.fps == "all" else _rate(self.fps)
-        return Sampling(fps=fps, clip_s=self.clip_seconds, long_side=self.long_side)
+        return Sampling(
+            fps=fps,
+            clip_s=self.clip_seconds,
+            long_side=self.long_side,
+            shots=ShotRule() if self.shots else None,
+        )
 
 
 @dataclass(frozen=True)

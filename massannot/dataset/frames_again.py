@@ -18,6 +18,7 @@ from massannot.inputs.span import VideoSource
 from massannot.storage.parquet import read_parquet
 from massannot.video.reader import read_clips, release
 from massannot.video.sampling import Sampling
+from massannot.video.shot_rule import ShotRule
 
 
 def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
@@ -52,12 +53,14 @@ def _planned(layout: Layout, record: RunRecord | None) -> Iterator[tuple[VideoSo
             for video in shard.videos:
                 yield VideoSource(video.uri, video.spans), sampling
         return
-    videos: dict[tuple[str, str], None] = {}
+    videos: dict[tuple[str, str, bool], None] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):
         columns = (
-            read_parquet(path, name="clips")[name].to_pylist() for name in ("uri", "sampling")
+            read_parquet(path, name="clips")[name].to_pylist()
+            for name in ("uri", "sampling", "shot")
         )
-        for uri, name in zip(*columns, strict=True):
-            videos[uri, name] = None
-    for uri, name in videos:
-        yield VideoSource(uri), Sampling(fps=None if name == "all" else float(name))
+        for uri, name, shot in zip(*columns, strict=True):
+            videos[uri, name, shot is not None] = None
+    for uri, name, has_shots in videos:
+        fps = None if name == "all" else float(name)
+        yield VideoSource(uri), Sampling(fps=fps, shots=ShotRule() if has_shots else None)

@@ -20,7 +20,8 @@ ORIGINS = ("scene", "entities", "prompt", "caption", "question")
 @dataclass(frozen=True)
 class Span:
     """A stretch of a video, in seconds after its first frame. With an end it is one clip; without,
-    it is cut every `Sampling.clip_s`."""
+    it is cut every `Sampling.clip_s`. Both are cut where a shot ends, unless Sampling.shots is
+    None."""
 
     start_s: float | None = None
     end_s: float | None = None

@@ -76,6 +76,7 @@ WAYS_OUT = {
     "killed_process": "often memory: retry --status quarantined with fewer workers",
     "duplicate_video": "nothing to do: the same frames are annotated under the other name",
     "span_outside_video": "mend the manifest's times and plan anew",
+    "span_without_shot": "ask about part of a shot, or annotate with --no-shots into a new folder",
     "not_unicode": "mend the row's text, which must be UTF-8, and plan anew",
     "impossible_name": "rename the file, or mend its name, and plan anew",
     "bad_phrase": "mend the phrase in the manifest and plan anew",

@@ -5,8 +5,8 @@ interrupted plan goes on where it was and a file that changed is asked again.
 
 What a planned video will ask for: clips, annotated frames, and their pixels, which is its cost.
 
-From the header's claims and the rules of sampling; a header may be wrong, so that nothing but the
-order of work and what a person is told depends on it.
+From the header's claims and the rules of sampling; a header may be wrong and knows of no shots, so
+that nothing but the order of work and what a person is told depends on it.
 """
 
 from __future__ import annotations

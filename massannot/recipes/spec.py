@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from massannot.errors import UsageError
 from massannot.models.profiles import Job
 from massannot.video.sampling import Sampling
+from massannot.video.shot_rule import ShotRule
 
 if TYPE_CHECKING:
     from massannot.stages._stage import Pipeline
@@ -59,7 +60,7 @@ class RunSpec:
     sources: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     select: Selection = field(default_factory=Selection)
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = field(default_factory=lambda: Sampling(shots=ShotRule()))
     recipe: str = "annotate"
     """A name in pipelines/, or the path of a .py file."""
     models: Mapping[Job, Answerer] = field(default_factory=dict)

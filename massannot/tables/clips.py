@@ -86,6 +86,13 @@ SPEC = TableSpec(
             "null: the range is not known.",
             nullable=True,
         ),
+        Column(
+            "shot",
+            INT32,
+            "0.. within the video: the clip lies within it, between two cuts or transitions; "
+            "null: shots were not looked for.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("video_id",), "videos"),),
 )

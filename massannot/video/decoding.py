@@ -8,6 +8,7 @@ memory. Memory is that of the clips in the making, whatever the length of the fi
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
@@ -21,11 +22,15 @@ from massannot.errors import (
     ClipError,
     NoFrames,
     SpanOutsideVideo,
+    SpanWithoutShot,
     UnsupportedCodec,
     VideoChanged,
 )
 from massannot.video.header import Header, header_of, open_container, open_file, video_stream
-from massannot.video.sampling import Cut, CutRules, SpanCutter
+from massannot.video.sampling import Cut, CutRules, EmptySpan, SpanCutter
+from massannot.video.shot_rule import ShotRule
+from massannot.video.shots import SmallPictures
+from massannot.video.shots_in_time import ShotsInTime
 from massannot.video.shown_frames import ShownFrames
 from massannot.video.to_rgb import Look, ToRGB, display_size, look_of, working_size
 from massannot.video.video_id import video_id
@@ -39,6 +44,7 @@ class DecodeJob:
     spans: tuple[tuple[Fraction | None, Fraction | None], ...]
     rules: CutRules
     long_side: int
+    shots: ShotRule | None = None
     expected_size: int | None = None
     expected_mtime_ns: int | None = None
 
@@ -75,6 +81,8 @@ class DecodedClip:
     width: int
     height: int
     damaged_so_far: bool
+    shot: int | None
+    """Of the video's shots; None: they were not looked for."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -163,8 +171,25 @@ class _Making:
         return len(self.pts) * self.frame_bytes
 
 
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A frame that was decoded, until its shot is known."""
+
+    pts: int
+    keyframe: bool
+    suspect: bool
+    damaged: bool
+    """The video, up to this frame."""
+    other_size: bool
+    size: tuple[int, int]
+    picture: npt.NDArray[np.uint8] | None
+    """None where no span samples the frame."""
+    reserved: int
+
+
 class _Decoding:
-    """One pass over one video."""
+    """One pass over one video. Frames are sampled as they are decoded, and cut into clips once
+    their shots are known; with shots, the sampled pictures of about two seconds wait meanwhile."""
 
     MORE_FRAMES = 16
     """Reserved at a time once a clip has outgrown its estimate."""
@@ -177,6 +202,10 @@ class _Decoding:
         self.to_rgb = ToRGB(long_side=job.long_side)
         self.making: dict[int, _Making] = {}
         self.size: tuple[int, int] | None = None
+        self.last_pts = 0
+        """Of the frames that were cut into clips."""
+        self.small = SmallPictures()
+        self.shots: ShotsInTime[_Shown] | None = None
 
     def run(
         self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
@@ -185,27 +214,69 @@ class _Decoding:
         cutter: SpanCutter | None = None
         stopped_early = False
         try:
-            for frame in shown:
-                look = self._look(frame)
-                size = display_size(frame, look)
-                if cutter is None:
-                    cutter = self._begin(frame, look, size)
-                step = cutter.step(frame.pts, other_size=size != self.size)
-                self.size = size
-                self._finish(step.finished, shown)
+            for frame, shot in self._numbered(shown):
+                cutter = cutter or self._cutter(frame.pts)
+                step = cutter.step(frame.pts, other_size=frame.other_size, shot=shot)
+                self.last_pts = frame.pts
+                self._finish(step.finished, damaged=frame.damaged)
                 if step.taking:
-                    self._take(step.taking, frame, damaged=shown.suspect)
+                    self._take(step.taking, frame)
+                self.outbox.unreserve(frame.reserved)
                 if cutter.exhausted:
                     stopped_early = True
                     break
             if cutter is None:
                 raise NoFrames(f"{self.job.path}: {shown.why_nothing}, expected at least one frame")
             end_pts = shown.end_pts(self.header.frame_rate)
-            self._finish(tuple(cutter.finish(end_pts)), shown)
+            self._finish(tuple(cutter.finish(end_pts)), damaged=shown.damaged)
         finally:
             for making in self.making.values():
                 os.close(making.descriptor)
         return self._ending(cutter, shown, stopped_early=stopped_early)
+
+    def _numbered(self, shown: ShownFrames) -> Iterator[tuple[_Shown, int | None]]:
+        """The frames in order, each with its shot (0 where shots are not looked for)."""
+        sampler: SpanCutter | None = None
+        for frame in shown:
+            look = self._look(frame)
+            size = display_size(frame, look)
+            if sampler is None:
+                self._begin(frame, look, size)
+                sampler = self._cutter(frame.pts)
+            is_sampled = bool(sampler.step(frame.pts).taking)
+            held = self._held(frame, size, shown, is_sampled=is_sampled)
+            if self.shots is None:
+                yield held, 0
+            else:
+                yield from self.shots.add(held, pts=held.pts, small=self.small(frame))
+        if self.shots is not None:
+            yield from self.shots.finish()
+
+    def _held(
+        self,
+        frame: av.VideoFrame,
+        size: tuple[int, int],
+        shown: ShownFrames,
+        *,
+        is_sampled: bool,
+    ) -> _Shown:
+        """What later steps need of a frame; its picture where it is sampled."""
+        reserved = 0
+        if is_sampled and self.shots is not None:
+            width, height = working_size(*size, long_side=self.job.long_side)
+            reserved = width * height * 3
+            self.outbox.reserve(reserved)
+        other_size, self.size = size != self.size, size
+        return _Shown(
+            pts=frame.pts,
+            keyframe=bool(frame.key_frame),
+            suspect=shown.suspect,
+            damaged=shown.damaged,
+            other_size=other_size,
+            size=size,
+            picture=self.to_rgb(frame) if is_sampled else None,
+            reserved=reserved,
+        )
 
     def _look(self, frame: av.VideoFrame) -> Look:
         try:
@@ -213,9 +284,11 @@ class _Decoding:
         except UnsupportedCodec as error:
             raise UnsupportedCodec(f"{self.job.path}: {error}") from error
 
-    def _begin(self, frame: av.VideoFrame, look: Look, size: tuple[int, int]) -> SpanCutter:
-        """Report the video's facts at its first shown frame, and start cutting."""
+    def _begin(self, frame: av.VideoFrame, look: Look, size: tuple[int, int]) -> None:
+        """Report the video's facts at its first shown frame."""
         self.size = size
+        if self.job.shots is not None:
+            self.shots = ShotsInTime(self.job.shots, time_base=self.header.time_base)
         aspect = self.header.sample_aspect
         self.outbox.opened(
             Opened(
@@ -230,34 +303,33 @@ class _Decoding:
                 first_pts=frame.pts,
             )
         )
+
+    def _cutter(self, first_pts: int) -> SpanCutter:
         return SpanCutter(
             self.job.spans,
             rules=self.job.rules,
             time_base=self.header.time_base,
-            first_pts=frame.pts,
+            first_pts=first_pts,
         )
 
-    def _take(self, cuts: tuple[Cut, ...], frame: av.VideoFrame, *, damaged: bool) -> None:
-        """Convert the picture once and write it into every clip that takes it."""
-        assert self.size is not None
-        picture = None
+    def _take(self, cuts: tuple[Cut, ...], frame: _Shown) -> None:
+        """Write the picture into every clip that takes it."""
+        assert frame.picture is not None
         for cut in cuts:
             making = self.making.get(cut.clip_index)
             if making is None:
-                working = working_size(*self.size, long_side=self.job.long_side)
+                working = working_size(*frame.size, long_side=self.job.long_side)
                 nbytes = self._estimate(cut) * working[0] * working[1] * 3
                 self.outbox.reserve(nbytes)
-                making = _Making(cut, anonymous_memory(), self.size, working, nbytes)
+                making = _Making(cut, anonymous_memory(), frame.size, working, nbytes)
                 self.making[cut.clip_index] = making
             if making.used + making.frame_bytes > making.reserved:
                 self.outbox.reserve(self.MORE_FRAMES * making.frame_bytes)
                 making.reserved += self.MORE_FRAMES * making.frame_bytes
-            if picture is None:
-                picture = self.to_rgb(frame)
-            _write(making.descriptor, picture, at=making.used)
+            _write(making.descriptor, frame.picture, at=making.used)
             making.pts.append(frame.pts)
-            making.keyframes.append(bool(frame.key_frame))
-            making.damaged.append(damaged)
+            making.keyframes.append(frame.keyframe)
+            making.damaged.append(frame.suspect)
 
     def _estimate(self, cut: Cut) -> int:
         """Frames the clip will have, from its length and what the header claims."""
@@ -268,7 +340,7 @@ class _Decoding:
             return rules.max_frames
         return max(1, min(rules.max_frames, int(seconds * header.time_base * rate) + 1))
 
-    def _finish(self, cuts: tuple[Cut, ...], shown: ShownFrames) -> None:
+    def _finish(self, cuts: tuple[Cut, ...], *, damaged: bool) -> None:
         """Hand over finished clips. Cuts of several spans that hold the same frames end together;
         they are one clip."""
         twins: dict[tuple[int, int, tuple[int, ...]], list[Cut]] = {}
@@ -293,7 +365,8 @@ class _Decoding:
                 source_height=making.source_size[1],
                 width=making.working_size[0],
                 height=making.working_size[1],
-                damaged_so_far=shown.damaged,
+                damaged_so_far=damaged,
+                shot=None if self.shots is None else cut.shot,
             )
             try:
                 self.outbox.clip(clip, making.descriptor)
@@ -306,21 +379,9 @@ class _Decoding:
         os.close(making.descriptor)
 
     def _ending(self, cutter: SpanCutter, shown: ShownFrames, *, stopped_early: bool) -> Ending:
-        failures = []
-        for empty in cutter.empty:
-            start, end = self.job.spans[empty.span]
-            last_s = float((shown.last_pts - shown.first_pts) * self.header.time_base)
-            seen = "so far the last" if stopped_early else "the last"
-            failures.append(
-                (
-                    empty.clip_index,
-                    SpanOutsideVideo(
-                        f"{self.job.path}: found no frame between {float(start or 0):g} s and "
-                        f"{'the end' if end is None else f'{float(end):g} s'} ({seen} is shown at "
-                        f"{last_s:g} s), expected at least one"
-                    ),
-                )
-            )
+        last_s = float((self.last_pts - shown.first_pts) * self.header.time_base)
+        last = f"{'so far ' * stopped_early}the last is shown at {last_s:g} s"
+        failures = tuple((each.clip_index, self._why_empty(each, last)) for each in cutter.empty)
         end_pts = shown.end_pts(self.header.frame_rate)
         length_s = float((end_pts - shown.first_pts) * self.header.time_base)
         return Ending(
@@ -328,7 +389,22 @@ class _Decoding:
             duration_s=None if stopped_early else length_s,
             variable_rate=None if stopped_early else shown.variable_rate,
             damaged=shown.damaged,
-            failures=tuple(failures),
+            failures=failures,
+        )
+
+    def _why_empty(self, empty: EmptySpan, last: str) -> ClipError:
+        start, end = self.job.spans[empty.span]
+        where = (
+            f"between {float(start or 0):g} s and "
+            f"{'the end' if end is None else f'{float(end):g} s'}"
+        )
+        if empty.without_shot:
+            return SpanWithoutShot(
+                f"{self.job.path}: found only blank frames and transitions {where}, expected part "
+                "of a shot; --no-shots annotates them like any other"
+            )
+        return SpanOutsideVideo(
+            f"{self.job.path}: found no frame {where} ({last}), expected at least one"
         )
 
 

@@ -97,6 +97,7 @@ def _job(local: VideoSource, sampling: Sampling) -> DecodeJob:
         spans=tuple((exact(span.start_s), exact(span.end_s)) for span in _spans(local)),
         rules=sampling.cut_rules,
         long_side=sampling.long_side,
+        shots=sampling.shots,
         expected_size=local.size_bytes,
         expected_mtime_ns=local.mtime_ns,
     )
@@ -315,6 +316,7 @@ def _clip(
         first_pts=decoded.first_pts,
         end_pts=decoded.end_pts,
         sampling=sampling.name,
+        shot=decoded.shot,
         phrases=span.phrases,
         frames=Frames(
             pixels_THWC=pixels.array,

@@ -5,7 +5,8 @@ lies k / fps after the clip's start and is taken by the first frame at or after 
 taken twice by a clip. All times are rounded DOWN to whole pts units, so that a 30 fps film whose
 times a container rounded to milliseconds (0, 33, 67, 100) still gives every frame at 30 fps. A
 span with an end is one clip; one without is cut every `clip_s` of presentation time; both are cut
-again after `max_frames`, where the targets go on without a break.
+again after `max_frames`, where the targets go on without a break. So they do where a shot ends:
+a clip lies within one shot (see shots.py), and frames of no shot belong to no clip.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from math import ceil, floor
 from typing import Any
 
 from massannot.errors import UsageError
+from massannot.video.shot_rule import ShotRule
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Sampling:
     """Annotated frames a clip; then it is cut. Bounds memory and every per-frame list."""
     long_side: int = 1280
     """Pictures are shrunk until their longer side is at most this: larger than any model sees."""
+    shots: ShotRule | None = None
+    """How shots are found, at which clips are cut; None: clips run across cuts, as they do in
+    every record that does not say."""
 
     def __post_init__(self) -> None:
         try:
@@ -57,7 +62,8 @@ class Sampling:
             raise UsageError(
                 f"sampling: found the fields {', '.join(unknown)}, expected {', '.join(names)}"
             )
-        return cls(**values)
+        shots = values.get("shots")
+        return cls(**{**values, "shots": None if shots is None else ShotRule.from_json(shots)})
 
     def to_json(self) -> dict[str, Any]:
         """Fields by name, as plain JSON values."""
@@ -110,6 +116,7 @@ class Cut:
     bound_pts: int | None
     """Where its span or cut ends, exclusive; None: at the end of the video."""
     last_pts: int
+    shot: int = 0
     n_frames: int = 0
     end_pts: int | None = None
     """Exclusive end of the stretch it covers; known when it is finished."""
@@ -117,10 +124,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class EmptySpan:
-    """A span that no shown frame lies in."""
+    """A span without clips: no shown frame lies in it, or none that belongs to a shot."""
 
     clip_index: int
     span: int
+    without_shot: bool
+    """Frames lie in it, all of them of no shot."""
 
 
 @dataclass(frozen=True)
@@ -159,21 +168,24 @@ class SpanCutter:
         """No later frame can belong to any span."""
         return all(cursor.past for cursor in self._cursors)
 
-    def step(self, pts: int, *, other_size: bool = False) -> Step:
-        """Take the next shown frame. `other_size`: pictures change size here, so clips are cut."""
+    def step(self, pts: int, *, other_size: bool = False, shot: int | None = 0) -> Step:
+        """Take the next shown frame. `other_size`: pictures change size here, so clips are cut.
+        They are where `shot` changes, too; None: the frame is of none, and no clip takes it."""
         finished: list[Cut] = []
         taking: list[Cut] = []
         for cursor in self._cursors:
             if cursor.past or pts < cursor.start_pts:
                 continue
-            finished += cursor.leave(pts, other_size=other_size)
+            finished += cursor.leave(pts, other_size=other_size, shot=shot)
             if cursor.end_pts is not None and pts >= cursor.end_pts:
                 cursor.past = True
                 if not cursor.has_clips:
                     self._give_up(cursor)
+            elif cursor.wants(pts) and shot is None:
+                cursor.skip(pts)
             elif cursor.wants(pts):
                 if cursor.cut is None:
-                    cursor.open(pts, clip_index=self._next_index())
+                    cursor.open(pts, clip_index=self._next_index(), shot=shot or 0)
                 taking.append(cursor.take(pts))
         return Step(tuple(finished), tuple(taking))
 
@@ -192,7 +204,7 @@ class SpanCutter:
         return self._n_clips - 1
 
     def _give_up(self, cursor: _Cursor) -> None:
-        self.empty.append(EmptySpan(self._next_index(), cursor.span))
+        self.empty.append(EmptySpan(self._next_index(), cursor.span, cursor.has_skipped))
 
 
 class _Cursor:
@@ -212,7 +224,7 @@ class _Cursor:
         self.start_pts = first_pts + floor((start_s or 0) / time_base)
         self.end_pts = None if end_s is None else first_pts + floor(end_s / time_base)
         self.cut: Cut | None = None
-        self.has_clips = False
+        self.has_clips = self.has_skipped = False
         self.past = False
         self._max_frames = rules.max_frames
         self._step = None if rules.fps is None else 1 / (rules.fps * time_base)
@@ -231,7 +243,7 @@ class _Cursor:
         self._bound = self.start_pts + floor((number + 1) * self._cut_length)
         self._target = self._origin
 
-    def leave(self, pts: int, *, other_size: bool) -> Iterator[Cut]:
+    def leave(self, pts: int, *, other_size: bool, shot: int | None) -> Iterator[Cut]:
         """The open cut, if a frame at `pts` cannot belong to it."""
         if self._bound is not None and pts >= self._bound:
             if self.cut is not None:
@@ -240,7 +252,7 @@ class _Cursor:
                 number = floor((pts - self.start_pts) / self._cut_length)
                 begins_next = self.start_pts + floor((number + 1) * self._cut_length)
                 self._begin_cut(number + 1 if pts >= begins_next else number)
-        elif self.cut is not None and other_size:
+        elif self.cut is not None and (other_size or self.cut.shot != shot):
             yield self.close(pts)
         elif self.cut is not None and self.cut.n_frames >= self._max_frames and self.wants(pts):
             yield self.close(self._target)
@@ -248,26 +260,38 @@ class _Cursor:
     def wants(self, pts: int) -> bool:
         return pts >= self._target
 
-    def open(self, pts: int, *, clip_index: int) -> None:
-        self.cut = Cut(clip_index, self.span, pts, self._bound, last_pts=pts)
+    def skip(self, pts: int) -> None:
+        """Pass a frame that is of no shot, so that the same targets follow as if it were taken."""
+        self.has_skipped = True
+        self._aim_beyond(pts)
+
+    def open(self, pts: int, *, clip_index: int, shot: int) -> None:
+        self.cut = Cut(clip_index, self.span, pts, self._bound, last_pts=pts, shot=shot)
         self.has_clips = True
 
     def take(self, pts: int) -> Cut:
         assert self.cut is not None
         self.cut.n_frames += 1
         self.cut.last_pts = pts
+        self._aim_beyond(pts)
+        return self.cut
+
+    def _aim_beyond(self, pts: int) -> None:
         if self._step is None:
             self._target = pts + 1
-        else:  # the first k whose target, rounded down, lies after this frame
-            k = ceil((pts - self._origin + 1) / self._step)
-            self._target = self._origin + floor(k * self._step)
-        return self.cut
+        else:
+            self._target = next_target(pts, origin=self._origin, step=self._step)
 
     def close(self, end_pts: int) -> Cut:
         assert self.cut is not None
         cut, self.cut = self.cut, None
         cut.end_pts = max(end_pts, cut.last_pts + 1)
         return cut
+
+
+def next_target(pts: int, *, origin: int, step: Fraction) -> int:
+    """The first of the targets origin + k step, rounded down, that lies after `pts`."""
+    return origin + floor(ceil((pts - origin + 1) / step) * step)
 
 
 def exact(value: float | None) -> Fraction | None:

@@ -47,17 +47,23 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
 def dataset_text(dataset: Dataset) -> str:
     """Tables with their rows, then a line a clip."""
     lines = [f"{name:<12}{dataset.table(name).num_rows:>10} rows" for name in dataset.names]
+    n_shots = _n_shots(dataset.table("clips"))
+    lines += [] if n_shots is None else ["", f"clips lie in {counted(n_shots, 'shot')}"]
     lines += ["", *grounds_of(dataset).lines, ""]
     for view in list(dataset.clips())[:50]:
         row = view.row
         lines.append(
             f"{view.clip_id[:12]}  {row['source_id'] or row['uri']}  {row['t0_s']:.2f}-"
-            f"{row['t1_s']:.2f} s  {row['n_frames']} frames  "
+            f"{row['t1_s']:.2f} s{_shot(row['shot'])}  {row['n_frames']} frames  "
             f"{view.table('entities').num_rows} entities  scale {row['scale_type']}"
         )
     if len(dataset.clip_ids) > 50:
         lines.append(f"... and {len(dataset.clip_ids) - 50} more clips")
     return "\n".join(lines)
+
+
+def _shot(shot: int | None) -> str:
+    return "" if shot is None else f"  shot {shot}"
 
 
 def clip_json(view: ClipView, *, min_quality: float | None = None) -> dict[str, Any]:
@@ -130,6 +136,8 @@ class Facts:
     """Of a person or a file: `used`, or the reason why one is no entity's."""
     over_limits: Mapping[str, int] = field(default_factory=dict)
     """Boxes of models beyond a limit, by reason."""
+    n_shots: int | None = None
+    """Of all videos together, those with a clip; None: shots were not looked for."""
     grounds: Grounds = NOTHING_STATED
     """Of intervals and qualities."""
 
@@ -168,8 +176,14 @@ def facts(dataset: Dataset) -> Facts:
         failures=dict(Counter(dataset.table_or_empty("failures")["class"].to_pylist())),
         given_boxes=dict(Counter(r["rejected"] or "used" for r in boxes if r["origin"] == "given")),
         over_limits=dict(limits),
+        n_shots=_n_shots(clips),
         grounds=grounds_of(dataset),
     )
+
+
+def _n_shots(clips: pa.Table) -> int | None:
+    pairs = zip(clips["video_id"].to_pylist(), clips["shot"].to_pylist(), strict=True)
+    return len({pair for pair in pairs if pair[1] is not None}) or None
 
 
 def as_text(
@@ -177,7 +191,8 @@ def as_text(
 ) -> str:
     """The summary for people. `models`: a line a job; `looks`: lines that say where to look."""
     lines = [*(f"NOTE: {note}" for note in notes), *([""] if notes else [])]
-    lines.append(f"{counted(known.n_clips, 'clip')}, {known.n_frames} frames in {out}")
+    shots = "" if known.n_shots is None else f" of {counted(known.n_shots, 'shot')}"
+    lines.append(f"{counted(known.n_clips, 'clip')}{shots}, {known.n_frames} frames in {out}")
     for phrase in known.phrases:
         clips = counted(phrase.n_clips, "clip")
         result = f"{phrase.n_entities} in {phrase.n_found} of {clips}"

@@ -17,12 +17,14 @@ from massannot.recipes.models import JOBS
 from massannot.recipes.spec import Answerer, RunSpec, Selection
 from massannot.stages._stage import Pipeline
 from massannot.video.sampling import Sampling
+from massannot.video.shot_rule import ShotRule
 
+RULE = ShotRule(**{f.name: 2 * f.default for f in fields(ShotRule)})
 FULL = RunSpec(
     sources=("a.mp4", "s3://bucket/films"),
     phrases=("a ball", "мяч"),
     select=Selection(limit=7, sample="random", seed=3, root="/films"),
-    sampling=Sampling(fps=None, clip_s=5.5, max_frames=64, long_side=640),
+    sampling=Sampling(fps=None, clip_s=5.5, max_frames=64, long_side=640, shots=RULE),
     recipe="/mine/recipe.py",
     models={
         "detect": Answerer("file", "boxes.json"),
@@ -40,7 +42,7 @@ FULL = RunSpec(
 
 @pytest.mark.parametrize(
     "value",
-    [FULL, FULL.select, FULL.sampling, FULL.models["depth"]],
+    [FULL, FULL.select, FULL.sampling, RULE, FULL.models["depth"]],
     ids=lambda v: type(v).__name__,
 )
 def test_no_field_of_the_full_spec_has_its_default(value: Any) -> None:
@@ -66,6 +68,7 @@ def test_a_spec_comes_back_from_json(spec: RunSpec) -> None:
         (("select",), "select.colour"),
         (("models", "depth"), "models.depth.colour"),
         (("sampling",), "colour"),
+        (("sampling", "shots"), "colour"),
     ],
 )
 def test_a_field_of_another_version_is_refused_by_name(place: tuple[str, ...], name: str) -> None:

@@ -105,6 +105,36 @@ def test_a_cut_without_frames_is_no_clip_and_no_failure() -> None:
     assert cutter.empty == []
 
 
+def test_a_clip_ends_where_its_shot_ends_and_the_targets_go_on() -> None:
+    """Shots of 500 ms, a transition of 200 ms, a shot to the end."""
+    rules = CutRules(Fraction(5), Fraction(20), 256)
+    cutter = SpanCutter(WHOLE, rules=rules, time_base=MS, first_pts=0)
+    finished, taken = [], {}
+    for pts in range(0, 1500, 50):
+        shot = 0 if pts < 500 else 1 if pts < 850 else None if pts < 1050 else 2
+        step = cutter.step(pts, shot=shot)
+        finished += step.finished
+        for each in step.taking:
+            taken.setdefault(each.clip_index, []).append(pts)
+    finished += cutter.finish(1500)
+    assert [(c.clip_index, c.shot, c.first_pts, c.end_pts) for c in finished] == [
+        (0, 0, 0, 500),
+        (1, 1, 600, 850),
+        (2, 2, 1200, 1500),
+    ]
+    assert taken == {0: [0, 200, 400], 1: [600, 800], 2: [1200, 1400]}
+
+
+def test_a_span_of_frames_without_a_shot_is_named_as_such() -> None:
+    rules = CutRules(None, Fraction(20), 256)
+    spans = ((None, MS * 100), (MS * 120, MS * 180), (MS * 200, None))
+    cutter = SpanCutter(spans, rules=rules, time_base=MS, first_pts=0)
+    for pts in range(0, 300, 100):
+        cutter.step(pts, shot=None if pts < 200 else 0)
+    assert len(list(cutter.finish(300))) == 1
+    assert [(e.span, e.without_shot) for e in cutter.empty] == [(0, True), (1, False)]
+
+
 def test_max_frames_cuts_and_the_targets_go_on() -> None:
     cuts, _ = cut(list(range(0, 1000, 50)), fps=Fraction(10), max_frames=4)
     assert [taken for _, taken in cuts] == [
