@@ -36,7 +36,7 @@ METRICS = ("ate_from_first_m", "rpe_deg", "region_90_share", "kind_right")
 def main(work: Path, first_seed: int) -> None:
     scenes = work / "scenes"
     seed = first_seed
-    for move in sorted(CAMERA_MOVES):
+    for move in CAMERA_MOVES:
         count = N_STILL if move == "static" else N_EACH
         options = SceneOptions(camera=move, n_frames=24, fps=12)
         write_scenes(scenes, seeds=range(seed, seed + count), options=options)

@@ -46,8 +46,8 @@ class BundleRule:
     """Of the logarithm of a frame's own factor on depth."""
     cauchy: float = 2.5
     """Standard deviations at which a residual's weight is one half."""
-    max_steps: int = 25
-    converged: float = 1e-3
+    max_steps: int = 40
+    converged: float = 2e-4
     """Relative gain of a step below which no other is tried."""
 
 

@@ -52,12 +52,14 @@ class PoseRule:
     """Frames in which a point must be seen to take part."""
     max_sigma_px: float = 1.0
     """Residual of the chosen model above which it does not describe the background."""
-    evidence: float = 1.0
-    """Factor on the criterion's price of an unknown."""
+    evidence: float = 1.6
+    """Factor on the criterion's price of an unknown, which takes errors for independent. Of 56
+    rendered scenes the 32 pans reached 0.85 at most and the 24 others 3.1 at least."""
     patches: int = 8
     """Patches of the background across the picture's longer side."""
     inflation: float = 2.4
-    """Factor on the standard deviations."""
+    """Factor on the standard deviations, learnt on 32 rendered scenes: patches are few, and some
+    errors are common to all of them."""
 
 
 class PoseEstimate(NamedTuple):

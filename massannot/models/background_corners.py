@@ -43,8 +43,9 @@ class BackgroundCorners:
     """Least distance of two corners of a choice, for pictures 160 wide; grows with the picture."""
     border_px: float = 2.0
     """Distance from the picture's border below which a place is not believed."""
-    margin_px: float = 2.0
-    """Distance from what may move, for pictures 160 wide; grows with the picture."""
+    margin_px: float = 4.0
+    """Distance from what may move, for pictures 160 wide; grows with the picture. Half of the patch
+    that is followed: a patch that is partly on a thing is drawn along by it."""
     tracker: LucasKanade = field(default_factory=LucasKanade)
 
     def setup(self, *, device: str) -> None:
