@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.engine.settings import ExecutorSettings
-from massannot.evaluate.dataset_scores import evaluate
+from massannot.evaluate.dataset_scores import Row, evaluate
 from massannot.jobs import annotate as job
+from massannot.recipes.calibrated import key_of
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.spec import RunSpec
 from massannot.scenes.scene_record import SceneLibrary
@@ -20,7 +19,7 @@ from massannot.video.sampling import Sampling
 from tests.end_to_end.conftest import names_of
 from tools.measure_cameras import write_lenses
 
-SIZE = {"width": 160, "height": 128, "n_frames": 24, "fps": 12}
+SIZE = {"width": 160, "height": 128, "n_frames": 16, "fps": 8}
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +45,14 @@ def spec(moving: SceneLibrary, poses: str) -> RunSpec:
     )
 
 
-def annotated(moving: SceneLibrary, out: Path, poses: str) -> Dataset:
+@pytest.fixture(scope="module")
+def estimated(moving: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    out = tmp_path_factory.mktemp("estimated") / "out"
     done = job.annotate(
         str(moving.folder / "videos"),
         prompts=names_of(moving),
         out=out,
-        spec=spec(moving, poses),
+        spec=spec(moving, "estimate"),
         settings=ExecutorSettings(device="cpu"),
     )
     assert done.run.failed == 0
@@ -59,16 +60,13 @@ def annotated(moving: SceneLibrary, out: Path, poses: str) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def estimated(moving: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return annotated(moving, tmp_path_factory.mktemp("estimated") / "out", "estimate")
+def scores(moving: SceneLibrary, estimated: Dataset) -> dict[str, Row]:
+    return {row.metric: row for row in evaluate(estimated, moving).scores}
 
 
 @pytest.mark.seen("moving camera", "oracle")
-def test_estimated_cameras_are_right(moving: SceneLibrary, estimated: Dataset) -> None:
+def test_estimated_cameras_are_right(estimated: Dataset, scores: dict[str, Row]) -> None:
     assert set(estimated.table("cameras")["pose_origin"].to_pylist()) == {"estimated"}
-    scores = {
-        row.metric: row for row in evaluate(estimated, moving).scores if row.stage == "cameras"
-    }
     assert scores["ate_from_first_m"].value.value < 0.01
     assert scores["ate_from_first_m"].baseline.value > 0.1
     assert scores["rpe_deg"].value.value < 0.05
@@ -77,34 +75,31 @@ def test_estimated_cameras_are_right(moving: SceneLibrary, estimated: Dataset) -
 
 
 def test_places_and_motions_in_the_world_are_filled(
-    moving: SceneLibrary, estimated: Dataset
+    estimated: Dataset, scores: dict[str, Row]
 ) -> None:
     motions = estimated.table("motions").to_pylist()
     assert {row["reference"] for row in motions} == {"camera", "world"}
     positions = estimated.table("positions")
     assert positions["x_world"].null_count == positions["x_cam"].null_count
-    errors = [row for row in evaluate(estimated, moving).scores
-              if row.metric == "median_error_world_m"]  # fmt: skip
-    assert errors[0].value.value < 0.05
+    assert scores["median_error_world_m"].value.value < 0.05
 
 
-def test_assumed_poses_leave_the_world_unknown_and_no_stage_behind(
-    moving: SceneLibrary, tmp_path: Path
+def test_only_estimate_adds_the_stage_and_no_calibration_is_mistaken_for_its_own(
+    moving: SceneLibrary,
 ) -> None:
-    names = [stage.name for stage in spec(moving, "assume").pipeline().stages]
-    assert "estimate_poses" not in names
-    dataset = annotated(moving, tmp_path / "out", "assume")
-    assert {row["reference"] for row in dataset.table("motions").to_pylist()} == {"camera"}
-    cameras = dataset.table("cameras")
-    assert set(cameras["pose_origin"].to_pylist()) == {"assumed"}
-    assert cameras["pose_cov"].null_count == cameras.num_rows
+    specs = [spec(moving, poses) for poses in ("assume", "estimate")]
+    assume, estimate = ([stage.name for stage in s.pipeline().stages] for s in specs)
+    assert [name for name in estimate if name not in assume] == ["estimate_poses"]
+    assert estimate.index("estimate_poses") == assume.index("lift_tracks")
+    keys = [key_of(s.pipeline(), s) for s in specs]
+    assert keys[0] != keys[1]
 
 
 def test_the_stated_covariance_is_one(estimated: Dataset) -> None:
     upper = np.array(estimated.table("cameras")["pose_cov"].to_pylist())
-    assert upper.shape == (48, 21)
-    assert (upper[::24] == 0).all()
-    full = np.zeros((46, 6, 6))
+    assert upper.shape == (32, 21)
+    assert (upper[::16] == 0).all()
+    full = np.zeros((30, 6, 6))
     rows, columns = np.triu_indices(6)
-    full[:, rows, columns] = full[:, columns, rows] = np.delete(upper, [0, 24], axis=0)
+    full[:, rows, columns] = full[:, columns, rows] = np.delete(upper, [0, 16], axis=0)
     assert (np.linalg.eigvalsh(full) > -1e-15).all()
