@@ -1,6 +1,14 @@
 """Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.models import (
+    cameras,
+    depth,
+    detector,
+    pipeline_of,
+    poses,
+    propagator,
+    tracker,
+)
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
@@ -31,6 +39,7 @@ def pipeline(spec: RunSpec) -> Pipeline:
         EstimateCameras(cameras(spec)),
         EstimateDepth(depth(spec)),
         StabilizeDepth(),
+        *poses(spec),
         *((StoreDepth(),) if spec.depth_maps else ()),
         LiftTracks(),
         SummarizeClip(),

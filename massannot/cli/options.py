@@ -139,10 +139,15 @@ class RecipeOptions:
     ] = None
     depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None
     tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None
-    cameras: Annotated[str | None, typer.Option(help="Intrinsics and poses from a file.")] = None
-    scenes: Annotated[str | None, typer.Option(help="Folder of rendered scenes, for --oracle.")] = (
-        None
-    )
+    cameras: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|assume|estimate",
+            help="Intrinsics and poses from a file; assume that it stands still; estimate poses "
+            "from the background; FILE,estimate: where the file has none.",
+        ),
+    ] = "assume"
+    scenes: Annotated[str | None, typer.Option(help="Folder of scenes, for --oracle.")] = None
     oracle: Annotated[
         str | None,
         typer.Option(help="Answered by the scene's truth: detect,masks,depth,tracks,cameras."),
@@ -187,12 +192,13 @@ class RecipeOptions:
         """
         from massannot.recipes.model_flags import ModelFlags
 
+        cameras, poses = _cameras(self.cameras)
         paths = {
             "detect": self.boxes,
             "masks": self.masks,
             "depth": self.depth,
             "tracks": self.tracks,
-            "cameras": self.cameras,
+            "cameras": cameras,
         }
         where = os.path.abspath if absolute else str
         return ModelFlags(
@@ -208,6 +214,7 @@ class RecipeOptions:
             text_threshold=self.text_threshold,
             dtype=self.dtype,
             hfov_deg=self.hfov,
+            poses=poses,
         )
 
     def spec(
@@ -404,6 +411,14 @@ def _option(text: str) -> tuple[str, str]:
     if not (stage and dot and option):
         raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
     return name, value
+
+
+def _cameras(text: str) -> tuple[str | None, Literal["assume", "estimate"]]:
+    """The file, and what becomes of poses that it does not give."""
+    if text == "assume":
+        return None, "assume"
+    path, _, last = text.rpartition(",")
+    return (path or None, "estimate") if last == "estimate" else (text, "assume")
 
 
 def _calibration(text: str) -> str:

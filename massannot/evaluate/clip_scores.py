@@ -16,6 +16,7 @@ from PIL import Image
 from massannot.dataset.arrays import stored_values
 from massannot.evaluate import box_scores, identity_scores, raster_scores, tapvid_scores
 from massannot.evaluate import tapvid3d_scores as tapvid3d
+from massannot.evaluate.camera_scores import camera_scores
 from massannot.evaluate.clip_truth import (
     FOUND_J,
     NAN,
@@ -42,6 +43,7 @@ def score_clip(clip: ClipTruth) -> list[ClipScore]:
         *_tracks(clip),
         *position_scores(clip),
         *motion_scores(clip),
+        *camera_scores(clip),
     ]
 
 

@@ -9,7 +9,7 @@
 
 Compared are entities that are paired with a true thing whose name was asked for, with a mean J
 above LEAST_J, in metres, in frames in which the thing is truly seen. Motions are compared in the
-camera's frame where the camera stands still, in the world where it moves with given poses.
+camera's frame where the camera stands still, in the world where it moves with known poses.
 
 Frames of a clip are not independent, and a clip with many things is not more than one clip: a
 clip's share is the mean over its rows, the coverage is the mean over clips, its interval the

@@ -24,8 +24,9 @@ from massannot.stages._track_arrays import numbers
 F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
-GIVEN_POSES = ("given",)
-"""Origins of the poses with which a moving camera's motions are compared in the world."""
+KNOWN_POSES = ("given", "estimated")
+"""Origins of the poses with which a moving camera's motions are compared in the world: an estimate
+claims to know it, and is judged by that."""
 
 
 def position_scores(clip: ClipTruth) -> list[ClipScore]:
@@ -62,7 +63,7 @@ def motion_scores(clip: ClipTruth) -> list[ClipScore]:
     """Errors of displacements and paths; the baseline is that nothing moves.
 
     Paths are compared in the camera's frame where the camera stands still, in the world where it
-    moves and its poses were given.
+    moves and its poses are known.
     """
     motions = true_motions(clip)
     still = [m for m in motions if m.reference == "camera" and is_still(clip)]
@@ -163,10 +164,10 @@ class TrueMotion:
 
     def is_comparable(self, clip: ClipTruth) -> bool:
         """Whether its reference is the one by which a clip's motions are judged: the camera where
-        it stands still, the world where it moves and its poses were given."""
+        it stands still, the world where it moves and its poses are known."""
         if is_still(clip):
             return self.reference == "camera"
-        return self.reference == "world" and has_given_poses(clip)
+        return self.reference == "world" and has_known_poses(clip)
 
 
 def true_motions(clip: ClipTruth) -> list[TrueMotion]:
@@ -202,9 +203,9 @@ def is_still(clip: ClipTruth) -> bool:
     return clip.scene.camera.move == "static"
 
 
-def has_given_poses(clip: ClipTruth) -> bool:
+def has_known_poses(clip: ClipTruth) -> bool:
     origins = clip.view.table("cameras")["pose_origin"].unique().to_pylist()
-    return bool(origins) and all(origin in GIVEN_POSES for origin in origins)
+    return bool(origins) and all(origin in KNOWN_POSES for origin in origins)
 
 
 def surface_centres(clip: ClipTruth, true: int) -> F64:

@@ -42,7 +42,7 @@ class LucasKanade:
 
     def setup(self, *, device: str) -> None:
         """Import OpenCV. Raises NothingToRun when it is not installed."""
-        _opencv().setNumThreads(self.threads)
+        opencv().setNumThreads(self.threads)
 
     def destroy(self) -> None:
         """Nothing is held."""
@@ -85,7 +85,7 @@ class LucasKanade:
         alive = np.flatnonzero(moving & (tracks.visibility[frame] >= 0.5))
         if not alive.size:
             return
-        gray, next_gray = _gray(frames, frame), _gray(frames, following)
+        gray, next_gray = gray_picture(frames, frame), gray_picture(frames, following)
         next_xy, tracked = self._flow(gray, next_gray, tracks.xy[frame, alive])
         back, tracked_back = self._flow(next_gray, gray, next_xy)
         miss = np.linalg.norm(back - tracks.xy[frame, alive], axis=1)
@@ -99,7 +99,7 @@ class LucasKanade:
     def _flow(self, gray: Gray, next_gray: Gray, xy: F32) -> tuple[F32, Bool]:
         """Positions of points (M, 2) in the next picture, and whether the flow found them."""
         window = self.window_px or min(max(2 * (gray.shape[1] // 90) + 1, 9), 15)
-        moved, status, _ = _opencv().calcOpticalFlowPyrLK(
+        moved, status, _ = opencv().calcOpticalFlowPyrLK(
             gray,
             next_gray,
             center_from_corner(xy).astype(np.float32)[:, None],
@@ -125,18 +125,18 @@ def _inside(xy: F32 | F64, frames: Frames) -> Bool:
     return inside
 
 
-def _gray(frames: Frames, frame: int) -> Gray:
+def gray_picture(frames: Frames, frame: int) -> Gray:
     """(H, W); the last few are kept, since each is needed four times."""
     cache: dict[int, Gray] = frames.once("lucas_kanade.gray", dict)
     if frame not in cache:
         while len(cache) >= 2:
             del cache[next(iter(cache))]
-        cv2 = _opencv()
+        cv2 = opencv()
         cache[frame] = cv2.cvtColor(frames.pixels(frame, frame + 1)[0], cv2.COLOR_RGB2GRAY)
     return cache[frame]
 
 
-def _opencv() -> Any:
+def opencv() -> Any:
     try:
         import cv2
     except ImportError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models import profiles
@@ -47,6 +47,8 @@ class ModelFlags:
     dtype: str = "auto"
     hfov_deg: float | None = None
     """Horizontal field of view; None: assumed, and said so."""
+    poses: Literal["assume", "estimate"] = "assume"
+    """See RunSpec.poses."""
 
     def __post_init__(self) -> None:
         _check_jobs("--oracle", self.oracles, "some of", JOBS)
@@ -115,6 +117,8 @@ class ModelFlags:
             sentences.append("--dtype has no effect: no model of a profile takes part")
         if self.hfov_deg is not None and not _is_assumed(answerers):
             sentences.append("--hfov has no effect: cameras are given")
+        if self.poses == "estimate" and answerers["cameras"].kind == "scene":
+            sentences.append("--cameras estimate has no effect: the truth gives the poses")
         return tuple(sentences)
 
 
@@ -137,6 +141,7 @@ def run_spec(
             "phrases": tuple(phrases),
             "models": flags.answerers(),
             "options": flags.options() | dict(options or {}),
+            "poses": flags.poses,
             "folder": os.getcwd(),
             **fields,
         }

@@ -70,6 +70,9 @@ class RunSpec:
     a model, that of the stage wins."""
     grid_size: int = 8
     """Points on a thing at most, or on the picture for recipes without phrases: N x N."""
+    poses: Literal["assume", "estimate"] = "assume"
+    """What becomes of camera poses that nobody gives: assume that the camera stands still, or
+    estimate them from the background."""
     depth_maps: bool = False
     """Store depth in the table depth_maps."""
     calibration: str = "auto"

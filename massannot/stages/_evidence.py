@@ -16,7 +16,14 @@ from massannot.geometry.background_fit import masked_median
 from massannot.geometry.camera import inverse
 from massannot.geometry.motion import jitter
 from massannot.geometry.visible_surface import over_usual
-from massannot.stages._track_arrays import Tables, camera_arrays, lists, numbers, words
+from massannot.stages._track_arrays import (
+    Tables,
+    camera_arrays,
+    lists,
+    numbers,
+    pose_covariances,
+    words,
+)
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -231,7 +238,8 @@ def motion_evidence(
     """The evidence about every row of `motions`; `errors` of the clip's positions.
 
     cov = shared^2 m m' + own cov of the first + own cov of the last position: a factor on all
-    distances of an entity stretches its motion m, and shifts nothing else.
+    distances of an entity stretches its motion m, and shifts nothing else. In the world the errors
+    of estimated poses are added.
     """
     motions = clip.table("motions")
     t_s = numbers(clip.table("frames"), "t_s")
@@ -245,15 +253,16 @@ def motion_evidence(
     start = np.array([index[e] * n_frames for e in motions["entity"].to_pylist()], np.int64)
     a, b = start + first, start + last
     motion = np.stack([numbers(motions, f"motion_{axis}") for axis in "xyz"], axis=-1)
-    own = errors.own_cov(positions)
-    own_a, own_b = own[a], own[b]
+    each = errors.own_cov(positions)
+    own_a, own_b = each[a], each[b]
     in_world = words(motions, "reference", "world")
     turn = inverse(camera_arrays(clip)[1])[:, :3, :3]
     for rows, frame in ((own_a, first), (own_b, last)):
         turned = turn[frame] @ rows @ turn[frame].transpose(0, 2, 1)
         rows[in_world] = turned[in_world]
     shared = np.nan_to_num(0.5 * (errors.shared[a] + errors.shared[b]))
-    cov = own_a + own_b + (shared**2)[:, None, None] * motion[:, :, None] * motion[:, None, :]
+    own = own_a + own_b + np.where(in_world[:, None, None], _of_poses(clip, positions, a, b), 0.0)
+    cov = own + (shared**2)[:, None, None] * motion[:, :, None] * motion[:, None, :]
     path, seconds = numbers(motions, "path"), t_s[last] - t_s[first]
     bare = MotionEvidence(motion, path, seconds, cov, np.zeros((len(a), 0)))
     total = np.sqrt(np.einsum("nii->n", cov))
@@ -278,6 +287,25 @@ def motion_evidence(
             ]
         )
     return MotionEvidence(motion, path, seconds, cov, features.reshape(-1, len(MOTION_FEATURES)))
+
+
+def _of_poses(clip: Tables, positions: PositionEvidence, first: I64, last: I64) -> F64:
+    """(N, 3, 3) what the errors of estimated poses add to the displacement in the world between two
+    rows of `positions` each; 0 where no covariance is stated.
+
+    A left perturbation (w, d) takes a point p of the camera to p + w x p + d. The two poses' errors
+    are taken for independent, which overstates it: they have drifted together.
+    """
+    cov, turn = np.nan_to_num(pose_covariances(clip)), inverse(camera_arrays(clip)[1])[:, :3, :3]
+    total = np.zeros((len(first), 3, 3))
+    for rows in (first, last):
+        frame, xyz = positions.frame[rows], positions.xyz[rows]
+        shift = np.tile(np.eye(3), (len(rows), 1, 1))
+        by_turn = np.cross(shift, xyz[:, None])  # e_i x p is the i-th column of w x p
+        by_pose = np.concatenate([np.swapaxes(by_turn, 1, 2), shift], axis=2)
+        by_pose = turn[frame] @ by_pose
+        total += by_pose @ cov[frame] @ np.swapaxes(by_pose, 1, 2)
+    return total
 
 
 def _ray_cov(evidence: PositionEvidence, relative: F64, pixels: F64) -> F64:

@@ -31,6 +31,10 @@ BACKGROUND = -1
 """Number that stands for an entity in rows of points of the background."""
 
 
+POSE_COV = np.triu_indices(6)
+"""Where the 21 numbers of the column `pose_cov` lie in the 6x6 covariance."""
+
+
 class Tables(Protocol):
     """A clip, in work or read back."""
 
@@ -166,6 +170,19 @@ def camera_arrays(clip: Tables) -> tuple[F64, F64]:
     intrinsics = np.stack([numbers(table, name) for name in ("fx", "fy", "cx", "cy")], axis=-1)
     poses = _numpy(table["cam_from_world"].combine_chunks().flatten())
     return intrinsics, poses.reshape(-1, 4, 4)
+
+
+def pose_covariances(clip: Tables) -> F64:
+    """(T, 6, 6) of the column `pose_cov`; NaN in frames without one."""
+    cameras = clip.table("cameras")
+    column = cameras["pose_cov"].combine_chunks()
+    cov = np.full((cameras.num_rows, 6, 6), np.nan)
+    known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+    numbers = column.drop_null().flatten().to_numpy().reshape(-1, len(POSE_COV[0]))
+    for frame, upper in zip(np.flatnonzero(known), numbers, strict=True):
+        cov[frame][POSE_COV] = upper
+        cov[frame].T[POSE_COV] = upper
+    return cov
 
 
 def world_known(clip: Tables) -> bool:

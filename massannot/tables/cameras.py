@@ -43,6 +43,16 @@ SPEC = TableSpec(
             nullable=True,
         ),
         Column("depth_shift", FLOAT32, "Offset added after the factor.", nullable=True),
+        Column(
+            "pose_cov",
+            list_of(FLOAT64),
+            "Covariance of an estimated pose: 6x6, upper triangle row by row. Of the left "
+            "perturbation (the true pose is E(w, d) cam_from_world): rotation vector w, radians, "
+            "then shift d in the unit of depth, in this camera's axes. Null: not known, as where "
+            "the camera was found to stand still.",
+            nullable=True,
+            items=21,
+        ),
     ),
     references=(Reference(("clip_id", "frame"), "frames"),),
 )

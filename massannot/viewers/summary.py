@@ -155,7 +155,7 @@ def facts(dataset: Dataset) -> Facts:
     floors = [f for f in clips["noise_floor"].to_pylist() if f is not None]
     columns = ["clip_id", "intrinsics_origin", "pose_origin"]
     origins = dataset.table_or_empty("cameras").select(columns).to_pylist()
-    posed = {row["clip_id"] for row in origins if row["pose_origin"] == "given"}
+    posed = {row["clip_id"] for row in origins if row["pose_origin"] != "assumed"}
     static = dict(zip(clips["clip_id"].to_pylist(), clips["camera_static"].to_pylist()))
     boxes = dataset.table_or_empty("detections").select(["origin", "rejected"]).to_pylist()
     limits = Counter(r["rejected"] for r in boxes if (r["rejected"] or "") in _LIMITS)

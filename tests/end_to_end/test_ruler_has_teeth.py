@@ -46,8 +46,8 @@ def boxes_as_yxyx(patch: pytest.MonkeyPatch) -> None:
 
 
 def pictures_one_late(patch: pytest.MonkeyPatch) -> None:
-    real = lucas_kanade._gray
-    patch.setattr(lucas_kanade, "_gray", lambda f, at: real(f, min(at + 1, len(f) - 1)))
+    real = lucas_kanade.gray_picture
+    patch.setattr(lucas_kanade, "gray_picture", lambda f, at: real(f, min(at + 1, len(f) - 1)))
 
 
 def boxes_half_a_pixel_off(patch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ FULL = RunSpec(
     },
     options={"depth.dtype": "bf16", "track_points.max_per_entity": "9"},
     grid_size=5,
+    poses="estimate",
     depth_maps=True,
     calibration="none",
     shard_pixels=1.5e9,

@@ -1,0 +1,122 @@
+"""The camera's poses from the background, where nobody gave them: columns of `cameras`.
+
+Where the camera stands still, by the same test as in summarize_clip, all poses are the first one.
+Elsewhere corners of the background are followed and a camera is adjusted to them
+(geometry/camera_adjustment.py), in the unit of the clip's depth: metres where it is metric.
+
+Unusual: a clip whose poses were given, whose depth has no scale, or whose background says too
+little is handed on as it is; poses that were assumed are still called so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from massannot.clip import Clip
+from massannot.geometry import rle
+from massannot.geometry.camera import resized_intrinsics
+from massannot.geometry.camera_adjustment import PoseEstimate, PoseRule, estimated_poses
+from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
+from massannot.geometry.depth_sampling import sample_depth
+from massannot.models.background_corners import BackgroundCorners
+from massannot.stages._stage import Stage
+from massannot.stages._track_arrays import (
+    BACKGROUND,
+    POSE_COV,
+    camera_arrays,
+    picture_tracks,
+    words,
+)
+
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class EstimatePoses(Stage):
+    """Replaces poses that were assumed."""
+
+    corners: BackgroundCorners
+    rule: PoseRule = field(default_factory=PoseRule)
+    static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
+    """The rule for a camera that stands still; the same as in summarize_clip."""
+
+    reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "masks", "tracks_xy", "cameras")
+    writes: ClassVar[tuple[str, ...]] = ("cameras",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with the poses that were found; the same clip where none can be told."""
+        if not words(clip.table("cameras"), "pose_origin", "assumed").all():
+            return clip
+        if self._stands_still(clip):
+            still = np.tile(np.eye(4), (len(clip), 1, 1))
+            return _with_poses(clip, still, None)
+        estimate = self._estimate(clip)
+        return clip if estimate is None else _with_poses(clip, *estimate[1:3])
+
+    def _stands_still(self, clip: Clip) -> bool:
+        background = picture_tracks(clip).of(BACKGROUND)
+        motion = camera_motion(
+            background.xy,
+            background.visible,
+            background.query_frame,
+            picture_size=(clip.frames.source_width, clip.frames.source_height),
+            rule=self.static_camera,
+        )
+        return motion.static is True
+
+    def _estimate(self, clip: Clip) -> PoseEstimate | None:
+        frames, depth = clip.frames, clip.depth
+        if depth is None or depth.kind == "affine":
+            return None
+        size = (frames.width, frames.height)
+        tracks = self.corners.follow(frames, free=_free_of_things(clip))
+        samples = sample_depth(depth.values, tracks.xy, picture_size=size)
+        return estimated_poses(
+            tracks.xy,
+            tracks.visible,
+            np.where(samples.reliable, samples.z, np.nan),
+            intrinsics=resized_intrinsics(
+                camera_arrays(clip)[0],
+                from_size=(frames.source_width, frames.source_height),
+                to_size=size,
+            ),
+            picture_size=size,
+            rule=self.rule,
+        )
+
+
+def _free_of_things(clip: Clip) -> Bool:
+    """(T, height, width) working pixels outside of all masks."""
+    frames, masks = clip.frames, clip.table("masks")
+    free = np.ones((len(frames), frames.height, frames.width), np.bool_)
+    for frame, counts in zip(masks["frame"].to_pylist(), masks["counts"].to_pylist(), strict=True):
+        counts = rle.resize_nearest(
+            counts,
+            height=frames.source_height,
+            width=frames.source_width,
+            to_height=frames.height,
+            to_width=frames.width,
+        )
+        free[frame] &= ~rle.decode(counts, height=frames.height, width=frames.width)
+    return free
+
+
+def _with_poses(clip: Clip, cam_from_world: F64, cov: F64 | None) -> Clip:
+    """`cameras` with other poses and their covariances; None: null."""
+    cameras = clip.table("cameras")
+    columns = {
+        "cam_from_world": list(cam_from_world.reshape(len(clip), 16)),
+        "pose_origin": ["estimated"] * len(clip),
+        "pose_cov": [None] * len(clip) if cov is None else list(cov[:, *POSE_COV]),
+    }
+    for name, values in columns.items():
+        index = cameras.schema.get_field_index(name)
+        field_ = cameras.schema.field(index)
+        cameras = cameras.set_column(index, field_, pa.array(values, field_.type))
+    return clip.with_table("cameras", cameras)
