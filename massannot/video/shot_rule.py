@@ -28,6 +28,8 @@ class ShotRule:
     """Frames within which a flash is over."""
     same: float = 0.6
     """Correlation of two pictures from which they show the same."""
+    stays: float = 0.4
+    """The same of their details, wherever they lie: a large thing may hide the rest."""
     mix_over: tuple[int, ...] = (2, 4, 7, 12)
     """A mix is tried of the pictures so many frames before and after."""
     differ: float = 0.5

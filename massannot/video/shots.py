@@ -5,8 +5,9 @@ a gradual transition (two shots at once), or because it is blank (black between 
 title card). A flash is part of its shot. A frame's number is known `ShotRule.look_ahead` frames
 later, and depends on the film alone, not on which frames are annotated.
 
-A hard cut: the picture changes much more than just before and after, and neither side comes back
-within four frames, as it does after a flash or when a lamp goes on. A gradual transition: the
+A hard cut: the picture changes much more than just before and after, its details do not stay where
+they were (as they do behind a large thing that flies by), and neither side comes back within four
+frames, as it does after a flash or when a lamp goes on. A gradual transition: the
 picture is a mix of an earlier and a later one that are unlike each other, with no cut between them.
 The numbers were chosen on drawn films of ten frames a second (tests/unit/shot_films.py); of a film
 with more, shots_in_time gives so many.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import av
 import numpy as np
@@ -25,6 +27,8 @@ from av.video.reformatter import VideoReformatter
 from massannot.video.shot_rule import ShotRule
 
 WIDTH, HEIGHT = 64, 36
+NOISE = 3.0
+"""Levels of brightness that are no detail."""
 _AREA = 0x20 | 0x40000 | 0x80000  # swscale's area | accurate_rnd | bitexact
 Small = npt.NDArray[np.uint8]
 
@@ -110,6 +114,8 @@ class ShotFinder:
             return False
         if looks[t].change < rule.ratio * sum(near) / len(near):
             return False
+        if looks[t - 1].detail_in_common(looks[t]) > rule.stays:
+            return False
         comes_back = (looks[t - 1].likeness(looks[k]) for k in self._upto(t, t + rule.back))
         was_there = (looks[t].likeness(looks[k]) for k in self._upto(t - rule.back - 1, t - 1))
         return all(like <= rule.same for like in (*comes_back, *was_there))
@@ -185,6 +191,8 @@ class _Look:
     """(1728,) RGB of a picture half as large."""
     pattern: npt.NDArray[np.float32]
     """(1728,) the same without each channel's mean, of length 1; 0 where nothing is left."""
+    brightness: npt.NDArray[np.float32]
+    """(36, 64) levels."""
     blank: bool
     change: float
     """Mean absolute difference of `hsv` to the frame before; 0 for the first."""
@@ -194,6 +202,19 @@ class _Look:
     def likeness(self, other: _Look) -> float:
         """Correlation of two pictures, -1 to 1; 0 with a blank one."""
         return float(self.pattern @ other.pattern)
+
+    def detail_in_common(self, other: _Look) -> float:
+        """The same of what is small in them: of a large thing that appears little is seen here,
+        and what it leaves as it was is seen."""
+        return float(self.detail @ other.detail)
+
+    @cached_property
+    def detail(self) -> npt.NDArray[np.float32]:
+        """(2304,) brightness against its surroundings, equally strong everywhere, of length 1."""
+        against = self.brightness - _around(self.brightness)
+        even = against / np.sqrt(_around(against * against) + NOISE**2)
+        flat = even.reshape(-1)
+        return (flat / max(1e-3, float(np.linalg.norm(flat)))).astype(np.float32)
 
 
 def _look(small: Small, before: _Look | None, rule: ShotRule) -> _Look:
@@ -215,9 +236,17 @@ def _look(small: Small, before: _Look | None, rule: ShotRule) -> _Look:
         hsv,
         half.reshape(-1),
         pattern,
+        planes.mean(0),
         bool(spread <= rule.blank),
         change,
     )
+
+
+def _around(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Mean of the 5 x 5 pixels about each."""
+    sums = np.pad(np.pad(values, 2, mode="edge").cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    mean = (sums[5:, 5:] - sums[:-5, 5:] - sums[5:, :-5] + sums[:-5, :-5]) / 25
+    return mean.astype(np.float32)
 
 
 def _hsv(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -148,6 +148,17 @@ def big_fast_thing(seed: int) -> Known:
     return Known(shown(rng, shot(rng, N_FRAMES, n_things=1, size=0.33, speed=12)))
 
 
+def bright_thing_before_a_pale_wall(seed: int) -> Known:
+    """All that stands out in the picture comes and goes, in two frames each."""
+    rng = np.random.default_rng(seed)
+    frames = 190 + 0.15 * (shot(rng, N_FRAMES, n_things=0) - 125)
+    at = int(rng.integers(20, 40))
+    top = int(rng.integers(0, 30))
+    for t in range(at, at + 16):
+        frames[t, top : top + 40, 20 + t : 65 + t] = [200, 90, 20] if t % 2 else [190, 80, 30]
+    return Known(shown(rng, frames))
+
+
 def light_step(seed: int) -> Known:
     """A lamp goes on or off."""
     rng = np.random.default_rng(seed)

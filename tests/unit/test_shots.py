@@ -85,6 +85,7 @@ def test_fades_and_the_black_between_them_are_left_out(seed: int) -> None:
         shot_films.flash,
         shot_films.whip_pan,
         shot_films.big_fast_thing,
+        shot_films.bright_thing_before_a_pale_wall,
         shot_films.light_step,
         shot_films.quiet,
     ],
