@@ -1,14 +1,7 @@
 """Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-from massannot.recipes.models import (
-    cameras,
-    depth,
-    detector,
-    pipeline_of,
-    poses,
-    propagator,
-    tracker,
-)
+from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.poses import poses
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases

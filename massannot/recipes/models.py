@@ -80,16 +80,6 @@ def cameras(spec: RunSpec) -> CameraEstimator:
     return cast(CameraEstimator, model(spec, "cameras"))
 
 
-def poses(spec: RunSpec) -> tuple[Stage, ...]:
-    """The stage that estimates poses; none where the spec assumes those that nobody gives."""
-    if spec.poses == "assume":
-        return ()
-    from massannot.models.background_corners import BackgroundCorners
-    from massannot.stages.estimate_poses import EstimatePoses
-
-    return (EstimatePoses(BackgroundCorners()),)
-
-
 def model(spec: RunSpec, job: Job) -> Any:
     """The model that does the job, with the spec's "job.option" options. Loads no weights.
 
