@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from massannot.errors import UsageError
+from massannot.cli.flag_texts import (
+    absolute_file,
+    calibration_choice,
+    camera_source,
+    pairs,
+    rate,
+    stage_option,
+)
 
 if TYPE_CHECKING:
     from massannot.engine.settings import ExecutorSettings
@@ -192,7 +199,7 @@ class RecipeOptions:
         """
         from massannot.recipes.model_flags import ModelFlags
 
-        cameras, poses = _cameras(self.cameras)
+        cameras, poses = camera_source(self.cameras)
         paths = {
             "detect": self.boxes,
             "masks": self.masks,
@@ -207,9 +214,9 @@ class RecipeOptions:
             scenes=None if self.scenes is None else where(self.scenes),
             oracles=tuple(filter(None, (self.oracle or "").split(","))),
             models={
-                job: _absolute_file(name) for job, name in _pairs(self.model, "--model JOB=NAME")
+                job: absolute_file(name) for job, name in pairs(self.model, "--model JOB=NAME")
             },
-            weights=dict(_pairs(self.weights, "--weights JOB=WHERE")),
+            weights=dict(pairs(self.weights, "--weights JOB=WHERE")),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
             dtype=self.dtype,
@@ -228,12 +235,12 @@ class RecipeOptions:
             sources,
             phrases_of(self.prompt),
             flags=flags,
-            options=dict(map(_option, self.options)),
-            recipe=_absolute_file(self.recipe),
+            options=dict(map(stage_option, self.options)),
+            recipe=absolute_file(self.recipe),
             sampling=self.sampling(),
             grid_size=self.grid_size,
             depth_maps=depth_maps,
-            calibration=_calibration(self.calibration),
+            calibration=calibration_choice(self.calibration),
             **fields,
         )
 
@@ -241,7 +248,7 @@ class RecipeOptions:
         from massannot.video.sampling import Sampling
         from massannot.video.shot_rule import ShotRule
 
-        fps = None if self.fps == "all" else _rate(self.fps)
+        fps = None if self.fps == "all" else rate(self.fps)
         return Sampling(
             fps=fps,
             clip_s=self.clip_seconds,
@@ -382,50 +389,3 @@ Output = Annotated[
         help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
     ),
 ]
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 < rate < float("inf"):
-        raise UsageError(f"--fps {text}: expected frames a second above 0, or all")
-    return rate
-
-
-def _pairs(texts: Sequence[str], form: str) -> list[tuple[str, str]]:
-    return [_pair(text, form) for text in texts]
-
-
-def _pair(text: str, form: str) -> tuple[str, str]:
-    left, equals, right = text.partition("=")
-    if not (left and equals and right):
-        raise UsageError(f"{text!r}: expected {form}")
-    return left, right
-
-
-def _option(text: str) -> tuple[str, str]:
-    name, value = _pair(text, "--set STAGE.OPTION=VALUE")
-    stage, dot, option = name.partition(".")  # the option may have dots of its own
-    if not (stage and dot and option):
-        raise UsageError(f"--set {text}: expected STAGE.OPTION=VALUE")
-    return name, value
-
-
-def _cameras(text: str) -> tuple[str | None, Literal["assume", "estimate"]]:
-    """The file, and what becomes of poses that it does not give."""
-    if text == "assume":
-        return None, "assume"
-    path, _, last = text.rpartition(",")
-    return (path or None, "estimate") if last == "estimate" else (text, "assume")
-
-
-def _calibration(text: str) -> str:
-    return text if text in ("auto", "none") else os.path.abspath(text)
-
-
-def _absolute_file(name: str) -> str:
-    """A plug-in's name; the path of a file holds from any working folder."""
-    path, colon, rest = name.partition(":")
-    return f"{os.path.abspath(path)}{colon}{rest}" if path.endswith(".py") else name

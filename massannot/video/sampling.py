@@ -67,7 +67,7 @@ class Sampling:
 
     def to_json(self) -> dict[str, Any]:
         """Fields by name, as plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "shots": None if self.shots is None else self.shots.to_json()}
 
     @property
     def name(self) -> str:

@@ -55,7 +55,7 @@ class ShotRule:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ShotRule:
-        """The rule that `dataclasses.asdict` gave. Raises UsageError for fields of another name."""
+        """The rule that `to_json` gave. Raises UsageError for fields of another name."""
         names = [field.name for field in fields(cls)]
         if unknown := sorted(set(values) - set(names)):
             raise UsageError(
@@ -63,6 +63,10 @@ class ShotRule:
                 f"{', '.join(names)}"
             )
         return cls(**{**values, "mix_over": tuple(values.get("mix_over", cls.mix_over))})
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields by name, as plain JSON values."""
+        return {**asdict(self), "mix_over": list(self.mix_over)}
 
     @property
     def look_ahead(self) -> int:
