@@ -61,13 +61,10 @@ def _part(heading: str, evaluation: Mapping[str, Any]) -> Iterator[str]:
             + " | ".join([*cells, f"{rows[what, axis, 90]['mean_width']:.2g}"])
             + " |"
         )
-    outside = sorted(_outside(evaluation["coverage"]))
-    told = "; ".join(outside) or "none"
-    yield from (
-        "",
-        f"Subgroups of 100 clips or more that lie outside of 82 to 97 at 90 %: {told}.",
-        "",
-    )
+    judged = [row for row in evaluation["coverage"] if row["subgroup"] != "all" and row["judged"]]
+    outside = "; ".join(sorted(_outside(judged))) or "none"
+    found = f"outside of 82 to 97 at 90 % lie {outside}" if judged else "there are none"
+    yield from ("", f"Subgroups of 100 clips or more: {found}.", "")
     yield "| score | measured |"
     yield "|---|---|"
     scores = {(row["stage"], row["metric"]): row for row in evaluation["scores"]}
@@ -81,8 +78,7 @@ def _share(row: Mapping[str, Any]) -> str:
 
 
 def _outside(coverage: list[Mapping[str, Any]]) -> Iterator[str]:
-    """Judged subgroups whose interval has no part in 82..97."""
+    """Subgroups whose interval has no part in 82..97."""
     for row in coverage:
-        is_judged = row["nominal"] == 90 and row["subgroup"] != "all" and row["judged"]
-        if is_judged and (row["hi"] < 82 or row["lo"] > 97):
+        if row["nominal"] == 90 and (row["hi"] < 82 or row["lo"] > 97):
             yield f"{row['what']} {row['axis']}, {row['subgroup']}: {_share(row)}"
