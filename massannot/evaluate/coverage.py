@@ -38,6 +38,7 @@ from massannot.evaluate.position_scores import (
     true_motions,
 )
 from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
+from massannot.stages._track_arrays import symmetric_matrices
 from massannot.tables._spec import INTERVAL_LEVELS
 
 F64 = npt.NDArray[np.float64]
@@ -296,7 +297,7 @@ class _Thing:
             for i, axis in enumerate("xyz")
         }
         distance, true_distance = (np.linalg.norm(p, axis=1) for p in (xyz, truth))
-        along_ray = half["z"] * _ray_from_z(xyz, _covariance(rows))[:, None]
+        along_ray = half["z"] * _ray_from_z(xyz, symmetric_matrices(rows["cov"], size=3))[:, None]
         return {**stated, "length": _around(distance, along_ray, true_distance, traits)}
 
     def traits(self, frames: npt.NDArray[np.int64]) -> Traits:
@@ -349,16 +350,6 @@ def _ray_from_z(xyz: F64, covariance: F64) -> F64:
     along = np.einsum("ni,nij,nj->n", ray, covariance, ray)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.sqrt(along / covariance[:, 2, 2]))
-
-
-def _covariance(rows: pa.Table) -> F64:
-    """(N, 3, 3) of the column `cov`; NaN where it is null."""
-    packed = np.full((rows.num_rows, 6), np.nan)
-    column = rows["cov"].combine_chunks()
-    known = column.is_valid().to_numpy(zero_copy_only=False)
-    packed[known] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, 6)
-    xx, xy, xz, yy, yz, zz = packed.T
-    return np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], axis=-1).reshape(-1, 3, 3)
 
 
 def _touches_border(masks: pa.Table, *, width: int, height: int) -> Bool:

@@ -27,6 +27,8 @@ FitKind = Literal["auto", "scale", "scale_and_shift"]
 
 SIGMA_FROM_MAD = 1.4826
 """Standard deviation of a Gaussian over its median absolute deviation."""
+MEDIAN_OF_RAYLEIGH = 1.1774
+"""Median length of a two-dimensional Gaussian of unit standard deviation."""
 _ITERATIONS = 30
 _CONVERGED = 1e-7
 _NEGLIGIBLE = 1e-5

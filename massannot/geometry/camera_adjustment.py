@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.geometry.background_fit import MEDIAN_OF_RAYLEIGH
 from massannot.geometry.bundle_adjustment import (
     Adjustment,
     Bundle,
@@ -190,11 +191,9 @@ def _gain(seen: Sightings, turning: Adjustment, moving: Adjustment, rule: Bundle
 
 def _sigma(pixels: F64) -> float:
     """Of one coordinate, from the middle length."""
-    return float(np.median(np.linalg.norm(pixels, axis=1))) / _MEDIAN_OF_RAYLEIGH
+    return float(np.median(np.linalg.norm(pixels, axis=1))) / MEDIAN_OF_RAYLEIGH
 
 
-_MEDIAN_OF_RAYLEIGH = 1.1774
-"""Median length of a two-dimensional Gaussian of unit standard deviation."""
 _SMALLEST_SIGMA_PX = 0.02
 """No tracker is better: residuals of nothing are no proof of anything."""
 

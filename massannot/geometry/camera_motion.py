@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.background_fit import masked_median
+from massannot.geometry.background_fit import MEDIAN_OF_RAYLEIGH, masked_median
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -169,7 +169,7 @@ def _fit(design: F64, moved: F64, used: Bool, weight: F64) -> _AffineFit:
 
 def _sigma(length: F64, used: Bool) -> F64:
     middle = masked_median(length, used, axis=1)
-    return np.maximum(middle / _MEDIAN_OF_RAYLEIGH, _SMALLEST_SIGMA_PX)
+    return np.maximum(middle / MEDIAN_OF_RAYLEIGH, _SMALLEST_SIGMA_PX)
 
 
 def _cauchy(length: F64, used: Bool, sigma: F64) -> F64:
@@ -183,8 +183,6 @@ def _inverse(normal: F64) -> F64:
 _ITERATIONS = 20
 _CAUCHY = 2.385
 """Standard deviations at which a point counts half: 95 % efficient on Gaussian noise."""
-_MEDIAN_OF_RAYLEIGH = 1.1774
-"""Median length of a two-dimensional Gaussian of unit standard deviation."""
 _SMALLEST_SIGMA_PX = 0.03
 """No tracker is better than this: a few points that agree exactly are no proof."""
 

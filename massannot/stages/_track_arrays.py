@@ -19,6 +19,7 @@ from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.background_fit import masked_median
 from massannot.geometry.camera import apply, inverse
+from massannot.geometry.camera_motion import CameraMotion, StaticCameraRule, camera_motion
 from massannot.geometry.motion import jitter, path_length
 from massannot.models.protocols import I32, PointTracker, PointTracks
 from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
@@ -29,10 +30,6 @@ Bool = NDArray[np.bool_]
 
 BACKGROUND = -1
 """Number that stands for an entity in rows of points of the background."""
-
-
-POSE_COV = np.triu_indices(6)
-"""Where the 21 numbers of the column `pose_cov` lie in the 6x6 covariance."""
 
 
 class Tables(Protocol):
@@ -174,15 +171,47 @@ def camera_arrays(clip: Tables) -> tuple[F64, F64]:
 
 def pose_covariances(clip: Tables) -> F64:
     """(T, 6, 6) of the column `pose_cov`; NaN in frames without one."""
-    cameras = clip.table("cameras")
-    column = cameras["pose_cov"].combine_chunks()
-    cov = np.full((cameras.num_rows, 6, 6), np.nan)
-    known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-    numbers = column.drop_null().flatten().to_numpy().reshape(-1, len(POSE_COV[0]))
-    for frame, upper in zip(np.flatnonzero(known), numbers, strict=True):
-        cov[frame][POSE_COV] = upper
-        cov[frame].T[POSE_COV] = upper
-    return cov
+    return symmetric_matrices(clip.table("cameras")["pose_cov"], size=6)
+
+
+def background_motion(clip: Clip, rule: StaticCameraRule) -> CameraMotion:
+    """Whether the camera stood still, by the clip's background points."""
+    background = picture_tracks(clip).of(BACKGROUND)
+    return camera_motion(
+        background.xy,
+        background.visible,
+        background.query_frame,
+        picture_size=(clip.frames.source_width, clip.frames.source_height),
+        rule=rule,
+    )
+
+
+def symmetric_matrices(column: pa.ChunkedArray, *, size: int) -> F64:
+    """(N, size, size) of their upper triangles, row by row; NaN where the column is null."""
+    rows, columns = np.triu_indices(size)
+    upper = np.full((len(column), len(rows)), np.nan)
+    lists_ = column.combine_chunks()
+    known = np.asarray(lists_.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+    upper[known] = _numpy(lists_.flatten()).reshape(-1, len(rows))
+    matrices = np.empty((len(column), size, size))
+    matrices[:, rows, columns] = matrices[:, columns, rows] = upper
+    return matrices
+
+
+def upper_triangles(matrices: F64) -> list[list[float] | None]:
+    """Of symmetric matrices (N, size, size), row by row; None where one number is unknown."""
+    upper = matrices[:, *np.triu_indices(matrices.shape[-1])]
+    return [row.tolist() if np.isfinite(row).all() else None for row in upper]
+
+
+def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
+    """`table` with other values in some of its columns: sequences, or arrays of pyarrow."""
+    for name, values in columns.items():
+        index, column = table.schema.get_field_index(name), table.schema.field(name)
+        if not isinstance(values, pa.Array):
+            values = pa.array(values, column.type)
+        table = table.set_column(index, column, values)
+    return table
 
 
 def world_known(clip: Tables) -> bool:

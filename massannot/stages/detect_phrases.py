@@ -34,6 +34,7 @@ from massannot.models.protocols import (
     PhraseDetector,
 )
 from massannot.stages._stage import Stage
+from massannot.stages._track_arrays import with_columns
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class DetectPhrases(Stage):
         text_of = dict(zip(phrases["phrase"].to_pylist(), phrases["text"].to_pylist(), strict=True))
         first_with = [phrase.text for phrase in clip.phrases].index
         moved = [first_with(text_of[n]) for n in detections["phrase"].to_pylist()]
-        kept = _with(detections, phrase=moved)
+        kept = with_columns(detections, phrase=moved)
         new = self._detections_table(clip, found, added, given=False)
         rounds |= dict.fromkeys(added, 1 + max(n or 0 for n in rounds.values()))
         clip = clip.with_table("phrases", _phrases_table(clip, rounds))
@@ -135,7 +136,7 @@ class DetectPhrases(Stage):
         if not given:
             over = _rank(frame[order], phrase[order]) >= self.max_per_phrase
             rejected[over] = "over_phrase_limit"
-        return _with(
+        return with_columns(
             detections.take(order),
             detection=range(len(order)),
             entity=[None] * len(order),
@@ -149,14 +150,6 @@ def key_frames(n_frames: int, *, every: int) -> tuple[int, ...]:
 
 
 _BOX = ("x0", "y0", "x1", "y1")
-
-
-def _with(table: pa.Table, **columns: Sequence[int | str | None]) -> pa.Table:
-    """`table` with other values in some columns."""
-    for name, values in columns.items():
-        index, field = table.column_names.index(name), table.schema.field(name)
-        table = table.set_column(index, field, pa.array(values, field.type))
-    return table
 
 
 def _phrases_table(clip: Clip, added: Mapping[str, int | None]) -> pa.Table:

@@ -14,22 +14,21 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry import rle
 from massannot.geometry.camera import resized_intrinsics
 from massannot.geometry.camera_adjustment import PoseEstimate, PoseRule, estimated_poses
-from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
+from massannot.geometry.camera_motion import StaticCameraRule
 from massannot.geometry.depth_sampling import sample_depth
 from massannot.models.background_corners import BackgroundCorners
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
-    BACKGROUND,
-    POSE_COV,
+    background_motion,
     camera_arrays,
-    picture_tracks,
+    upper_triangles,
+    with_columns,
     words,
 )
 
@@ -53,22 +52,11 @@ class EstimatePoses(Stage):
         """`clip` with the poses that were found; the same clip where none can be told."""
         if not words(clip.table("cameras"), "pose_origin", "assumed").all():
             return clip
-        if self._stands_still(clip):
+        if background_motion(clip, self.static_camera).static is True:
             still = np.tile(np.eye(4), (len(clip), 1, 1))
             return _with_poses(clip, still, None)
         estimate = self._estimate(clip)
         return clip if estimate is None else _with_poses(clip, *estimate[1:3])
-
-    def _stands_still(self, clip: Clip) -> bool:
-        background = picture_tracks(clip).of(BACKGROUND)
-        motion = camera_motion(
-            background.xy,
-            background.visible,
-            background.query_frame,
-            picture_size=(clip.frames.source_width, clip.frames.source_height),
-            rule=self.static_camera,
-        )
-        return motion.static is True
 
     def _estimate(self, clip: Clip) -> PoseEstimate | None:
         frames, depth = clip.frames, clip.depth
@@ -109,14 +97,10 @@ def _free_of_things(clip: Clip) -> Bool:
 
 def _with_poses(clip: Clip, cam_from_world: F64, cov: F64 | None) -> Clip:
     """`cameras` with other poses and their covariances; None: null."""
-    cameras = clip.table("cameras")
-    columns = {
-        "cam_from_world": list(cam_from_world.reshape(len(clip), 16)),
-        "pose_origin": ["estimated"] * len(clip),
-        "pose_cov": [None] * len(clip) if cov is None else list(cov[:, *POSE_COV]),
-    }
-    for name, values in columns.items():
-        index = cameras.schema.get_field_index(name)
-        field_ = cameras.schema.field(index)
-        cameras = cameras.set_column(index, field_, pa.array(values, field_.type))
+    cameras = with_columns(
+        clip.table("cameras"),
+        cam_from_world=list(cam_from_world.reshape(len(clip), 16)),
+        pose_origin=["estimated"] * len(clip),
+        pose_cov=[None] * len(clip) if cov is None else upper_triangles(cov),
+    )
     return clip.with_table("cameras", cameras)

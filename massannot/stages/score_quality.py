@@ -20,8 +20,13 @@ from massannot.geometry import rle
 from massannot.geometry.motion import jitter
 from massannot.geometry.quality import QualityParts, quality
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import numbers, picture_tracks, space_tracks, words
-from massannot.tables._spec import FLOAT32
+from massannot.stages._track_arrays import (
+    numbers,
+    picture_tracks,
+    space_tracks,
+    with_columns,
+    words,
+)
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -77,9 +82,9 @@ class ScoreQuality(Stage):
         keys = zip(motions["entity"].to_pylist(), motions["segment"].to_pylist(), strict=True)
         of_motions = [quality(evidence[entity].parts(*spans[segment])) for entity, segment in keys]
         for name, values in columns.items():
-            entities = _with_column(entities, name, values)
+            entities = with_columns(entities, **{name: values})
         clip = clip.with_table("entities", entities)
-        return clip.with_table("motions", _with_column(motions, "quality", of_motions))
+        return clip.with_table("motions", with_columns(motions, quality=of_motions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +181,6 @@ def _relative_jitter(clip: Clip, entity: int) -> float | None:
     distance = float(np.median(np.linalg.norm(xyz[measured], axis=-1)))
     relative = float(np.linalg.norm(noise)) / distance
     return relative if np.isfinite(relative) else None
-
-
-def _with_column(table: pa.Table, name: str, values: Sequence[float | None]) -> pa.Table:
-    index = table.schema.get_field_index(name)
-    return table.set_column(index, table.schema.field(index), pa.array(values, FLOAT32))
 
 
 def _share(flags: Bool) -> float | None:

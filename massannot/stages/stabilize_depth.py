@@ -23,10 +23,15 @@ from massannot.geometry.background_fit import (
     fit_background,
     masked_median,
 )
-from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
+from massannot.geometry.camera_motion import StaticCameraRule
 from massannot.geometry.depth_sampling import sample_depth
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import BACKGROUND, picture_tracks
+from massannot.stages._track_arrays import (
+    BACKGROUND,
+    background_motion,
+    picture_tracks,
+    with_columns,
+)
 from massannot.tables._spec import FLOAT32
 
 
@@ -47,16 +52,9 @@ class StabilizeDepth(Stage):
         if depth is None or depth.kind == "affine":
             return clip
         size = (clip.frames.source_width, clip.frames.source_height)
-        background = picture_tracks(clip).of(BACKGROUND)
-        motion = camera_motion(
-            background.xy,
-            background.visible,
-            background.query_frame,
-            picture_size=size,
-            rule=self.static_camera,
-        )
-        if motion.static is not True:
+        if background_motion(clip, self.static_camera).static is not True:
             return clip
+        background = picture_tracks(clip).of(BACKGROUND)
         seen = background.visible & np.isfinite(background.xy).all(axis=-1)
         middle = masked_median(background.xy, seen[..., None], axis=0)
         samples = sample_depth(
@@ -80,9 +78,6 @@ def _applied(depth: DepthMaps, fit: BackgroundFit) -> DepthMaps:
 
 def _with_factors(clip: Clip, fit: BackgroundFit) -> Clip:
     """The factors as columns; null in frames without a fit."""
-    cameras = clip.table("cameras")
-    for name, values in (("depth_scale", fit.scale), ("depth_shift", fit.shift)):
-        column = pa.array(values, FLOAT32, mask=~fit.fitted)
-        index = cameras.schema.get_field_index(name)
-        cameras = cameras.set_column(index, cameras.schema.field(index), column)
+    scale, shift = (pa.array(v, FLOAT32, mask=~fit.fitted) for v in (fit.scale, fit.shift))
+    cameras = with_columns(clip.table("cameras"), depth_scale=scale, depth_shift=shift)
     return clip.with_table("cameras", cameras)

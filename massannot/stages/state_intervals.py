@@ -33,8 +33,8 @@ from massannot.stages._evidence import (
     quality_features,
 )
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import Tables, numbers
-from massannot.tables._spec import FLOAT32, INTERVAL_LEVELS, STRING, list_of
+from massannot.stages._track_arrays import Tables, numbers, upper_triangles, with_columns
+from massannot.tables._spec import FLOAT32, INTERVAL_LEVELS
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -155,7 +155,7 @@ def _positions(
     cov = np.where(placed[:, None, None], errors.cov(evidence), np.nan)
     sd = np.sqrt(np.einsum("nii->ni", cov))
     table = _with(table, "range_rel_sd", np.where(placed, errors.frame, np.nan))
-    table = _with_cov(table, cov)
+    table = with_columns(table, cov=upper_triangles(cov))
     for i, axis in enumerate("xyz"):
         for level in INTERVAL_LEVELS:
             factor = (
@@ -185,7 +185,7 @@ def _motions(
         sd, cov = sd * vector[:, None], cov * (vector**2)[:, None, None]
         along = along * motion.length(evidence.features)
         total = total * motion.path(evidence.features)
-    table = _with_cov(table, cov)
+    table = with_columns(table, cov=upper_triangles(cov))
     for level in INTERVAL_LEVELS:
         gauss = _GAUSS[level]
         for i, axis in enumerate("xyz"):
@@ -262,7 +262,7 @@ def _judged(
         table = _with(table, "quality", [rows[e]["quality"] for e in numbers_])
     ground = "calibrated" if calibrated else "internal"
     known = [value is not None for value in table["quality"].to_pylist()]
-    return _with_words(table, "quality_basis", [ground if k else "none" for k in known])
+    return with_columns(table, quality_basis=[ground if k else "none" for k in known])
 
 
 def _with_ground(
@@ -270,7 +270,7 @@ def _with_ground(
 ) -> pa.Table:
     ground = "internal" if calibration is None else "calibrated"
     words_ = np.where(known, ground, np.where(placed, "none", "")).tolist()
-    return _with_words(table, "interval_basis", [word or None for word in words_])
+    return with_columns(table, interval_basis=[word or None for word in words_])
 
 
 def _median_by_entity(values: F64, entity: NDArray[np.int64]) -> F64:
@@ -284,23 +284,8 @@ def _median_by_entity(values: F64, entity: NDArray[np.int64]) -> F64:
     return result
 
 
-def _with_cov(table: pa.Table, cov: F64) -> pa.Table:
-    """The upper triangles of cov (N, 3, 3); null where one number is unknown."""
-    upper = cov[:, *np.triu_indices(3)]
-    known = np.asarray(np.isfinite(upper).all(axis=1))
-    rows = [row.tolist() if k else None for row, k in zip(upper, known, strict=True)]
-    index = table.schema.get_field_index("cov")
-    return table.set_column(index, table.schema.field(index), pa.array(rows, list_of(FLOAT32)))
-
-
 def _with(table: pa.Table, name: str, values: Any) -> pa.Table:
+    """Numbers; null where they are not finite."""
     numbers_ = np.asarray(values, np.float64)
-    index = table.schema.get_field_index(name)
-    unknown = ~np.isfinite(numbers_)
-    column = pa.array(numbers_.astype(np.float32), FLOAT32, mask=unknown)
-    return table.set_column(index, table.schema.field(index), column)
-
-
-def _with_words(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:
-    index = table.schema.get_field_index(name)
-    return table.set_column(index, table.schema.field(index), pa.array(values, STRING))
+    column = pa.array(numbers_.astype(np.float32), FLOAT32, mask=~np.isfinite(numbers_))
+    return with_columns(table, **{name: column})

@@ -15,9 +15,9 @@ import numpy as np
 
 from massannot import tables
 from massannot.clip import Clip, DepthMaps
-from massannot.geometry.camera_motion import StaticCameraRule, camera_motion
+from massannot.geometry.camera_motion import StaticCameraRule
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import BACKGROUND, background_paths, picture_tracks
+from massannot.stages._track_arrays import background_motion, background_paths
 
 EDGE = 0.9
 """Share of a depth model's range from which its answers are no longer believed: what lies beyond
@@ -38,15 +38,7 @@ class SummarizeClip(Stage):
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with its row."""
-        frames = clip.frames
-        background = picture_tracks(clip).of(BACKGROUND)
-        motion = camera_motion(
-            background.xy,
-            background.visible,
-            background.query_frame,
-            picture_size=(frames.source_width, frames.source_height),
-            rule=self.static_camera,
-        )
+        motion = background_motion(clip, self.static_camera)
         floor, floor_p90 = self._noise_floor(clip, motion.static)
         row = {
             **clip.read_columns(),

@@ -18,7 +18,7 @@ from massannot.geometry.camera import apply, inverse, rigid
 from massannot.models.background_corners import BackgroundCorners
 from massannot.recipes.model_flags import ModelFlags
 from massannot.stages._evidence import PositionErrors, motion_evidence, position_evidence
-from massannot.stages._track_arrays import POSE_COV, camera_arrays, pose_covariances, world_known
+from massannot.stages._track_arrays import camera_arrays, pose_covariances, world_known
 from massannot.stages.estimate_poses import EstimatePoses
 from massannot.stages.state_intervals import stated
 from tests.unit.plane_world import PlaneWorld
@@ -90,7 +90,7 @@ def test_corners_are_followed_only_where_the_picture_is_free() -> None:
 
 def with_pose_cov(clip: Clip, cov: np.ndarray) -> Clip:
     """The covariance (6, 6) for all frames after the first, which is the world."""
-    upper = [cov[POSE_COV] * (frame > 0) for frame in range(N)]
+    upper = [cov[np.triu_indices(6)] * (frame > 0) for frame in range(N)]
     cameras = clip.table("cameras")
     index = cameras.schema.get_field_index("pose_cov")
     column = cameras.schema.field(index)
