@@ -149,11 +149,12 @@ class RecipeOptions:
     cameras: Annotated[
         str,
         typer.Option(
-            metavar="FILE|assume|estimate",
-            help="Intrinsics and poses from a file; assume that it stands still; estimate poses "
-            "from the background; FILE,estimate: where the file has none.",
+            metavar="[FILE,]auto|estimate|assume",
+            help="Intrinsics and poses from a file. Poses that nobody gives: estimate them from "
+            "the background; assume that the camera stands still; auto: estimate where OpenCV is "
+            "installed.",
         ),
-    ] = "assume"
+    ] = "auto"
     scenes: Annotated[str | None, typer.Option(help="Folder of scenes, for --oracle.")] = None
     oracle: Annotated[
         str | None,

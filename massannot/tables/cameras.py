@@ -48,10 +48,19 @@ SPEC = TableSpec(
             list_of(FLOAT64),
             "Covariance of an estimated pose: 6x6, upper triangle row by row. Of the left "
             "perturbation (the true pose is E(w, d) cam_from_world): rotation vector w, radians, "
-            "then shift d in the unit of depth, in this camera's axes. Null: not known, as where "
-            "the camera was found to stand still.",
+            "then shift d in the unit of depth, in this camera's axes. Given the scale of depth, "
+            "whose relative error, clips.range_rel_sd, all shifts share. Null: not known, as "
+            "where the camera was found to stand still.",
             nullable=True,
             items=21,
+        ),
+        Column(
+            "focal_rel_sd",
+            FLOAT32,
+            "Standard deviation of the logarithm of fx and fy, one number for both and for the "
+            "whole clip, where nobody gave the lens: estimated with the poses, or assumed. Null: "
+            "given.",
+            nullable=True,
         ),
     ),
     references=(Reference(("clip_id", "frame"), "frames"),),
