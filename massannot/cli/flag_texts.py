@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from massannot.errors import UsageError
-from massannot.recipes.spec import PoseChoice
+
+if TYPE_CHECKING:
+    from massannot.recipes.spec import PoseChoice
 
 POSE_CHOICES: Mapping[str, PoseChoice] = {
     "auto": "auto",

@@ -33,6 +33,7 @@ from massannot.geometry.bundle_adjustment import (
     BundleRule,
     Sightings,
     adjusted,
+    rotation_vectors,
 )
 from massannot.geometry.camera import rigid
 
@@ -66,9 +67,15 @@ class PoseRule:
     inflation: float = 2.4
     """Factor on the standard deviations, learnt on 32 rendered scenes: patches are few, and some
     errors are common to all of them."""
-    observed_focal: float = 0.1
+    observed_focal: float = 0.05
     """Standard deviation of the logarithm of a focal length up to which it counts as observed;
     with a larger one the assumed lens stays."""
+    lens_depth_sigma: float = 0.2
+    """Of log depth while the lens is free: a network's depth is bent, and so is that of a wrong
+    lens."""
+    least_motion: float = 0.05
+    """Turn, radians, and way, in distances of the background, below which a camera shows nothing of
+    its lens, whatever the equations say: then things that move are all that they have."""
 
 
 class PoseEstimate(NamedTuple):
@@ -113,12 +120,21 @@ def estimated_poses(
     if lens_told:
         return _estimated(*clip, None)
     free = _estimated(*clip, ASSUMED_FOCAL_REL_SD)
-    if free is None or (free.focal_rel_sd or 0) <= rule.observed_focal:
+    if free is None:
+        return None
+    sure = (free.focal_rel_sd or 0) <= rule.observed_focal
+    if sure and _motion(free.cam_from_world, z) >= rule.least_motion:
         return free
     assumed = _estimated(*clip, None)
     if assumed is None:
         return None
     return assumed._replace(cov=free.cov, focal_rel_sd=ASSUMED_FOCAL_REL_SD)
+
+
+def _motion(poses: F64, z: F64) -> float:
+    """The largest turn and way of a frame together, see PoseRule.least_motion."""
+    turn = np.linalg.norm(rotation_vectors(poses[:, :3, :3]), axis=1)
+    return float((turn + np.linalg.norm(poses[:, :3, 3], axis=1) / np.nanmedian(z)).max())
 
 
 def _estimated(
@@ -131,6 +147,9 @@ def _estimated(
     focal_sigma: float | None,
 ) -> PoseEstimate | None:
     """`focal_sigma`: None: the lens is taken as told."""
+    least_squares = rule.bundle
+    if focal_sigma is not None:
+        least_squares = replace(least_squares, depth_sigma=rule.lens_depth_sigma)
     used = np.asarray(visible & np.isfinite(xy).all(axis=-1))
     used &= (used.sum(axis=0) >= rule.min_frames)[None]
     used &= np.any(np.isfinite(z) & used, axis=0)[None]
@@ -145,14 +164,14 @@ def _estimated(
     start = _chained_rotations(rays, used)
     directions = _middle(_in_world(start, rays), used)
     turning = adjusted(
-        seen, _bundle(start, directions), moves=False, focal_sigma=focal_sigma, rule=rule.bundle
+        seen, _bundle(start, directions), moves=False, focal_sigma=focal_sigma, rule=least_squares
     )
     turned = turning.bundle.cam_from_world
     places = _middle(_in_world(turned, rays * (z / unit)[..., None]), used & np.isfinite(z))
     from_turning = replace(_bundle(turned, places), log_focal=turning.bundle.log_focal)
-    moving = adjusted(seen, from_turning, moves=True, focal_sigma=focal_sigma, rule=rule.bundle)
+    moving = adjusted(seen, from_turning, moves=True, focal_sigma=focal_sigma, rule=least_squares)
 
-    gain = _gain(seen, turning, moving, rule.bundle)
+    gain = _gain(seen, turning, moving, least_squares)
     model: CameraModel = "moves" if gain > rule.evidence else "turns"
     believed = moving if model == "moves" else turning
     sigma = _sigma(believed.pixels)

@@ -128,11 +128,13 @@ def test_the_errors_of_poses_are_in_motions_in_the_world_and_only_there() -> Non
 
 
 WORDS = [
+    ("auto", None, "auto"),
     ("assume", None, "assume"),
+    ("lens.json,assume", "lens.json", "assume"),
     ("estimate", None, "estimate"),
-    ("lens.json", "lens.json", "assume"),
+    ("lens.json", "lens.json", "auto"),
     ("lens.json,estimate", "lens.json", "estimate"),
-    ("./estimate", "./estimate", "assume"),
+    ("./estimate", "./estimate", "auto"),
 ]
 
 

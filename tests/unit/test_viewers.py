@@ -171,8 +171,8 @@ def test_a_film_of_something_without_a_position_can_be_drawn(
     ("moving", "posed", "said"),
     [
         (0, 0, "camera: 3 clips still, 0 moving"),
-        (2, 0, "3 clips still, 2 moving, motions are in the moving camera's frame (--cameras"),
-        (2, 2, "3 clips still, 2 moving, 2 moving clips with given poses, in the world's frame"),
+        (2, 0, "3 clips still, 2 moving, motions are in the moving camera's frame where its"),
+        (2, 2, "3 clips still, 2 moving, 2 moving clips with known poses, in the world's frame"),
     ],
 )
 def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said: str) -> None:
