@@ -43,7 +43,7 @@ from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
 from massannot.errors import ClipError, NothingToRun
-from massannot.plan.copies import with_copies_found
+from massannot.plan.byte_copies import with_copies_found
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._stage import Pipeline, StageFailed, StageTime

@@ -25,7 +25,7 @@ from massannot.inputs.question import Question
 from massannot.inputs.span import Span
 from massannot.jobs.explain import explain
 from massannot.jobs.status import standing
-from massannot.plan.copies import united_video, with_copies_found
+from massannot.plan.byte_copies import united_video, with_copies_found
 from massannot.plan.deal import deal
 from massannot.plan.join_questions import planned_videos
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos, Shard, with_file_state
@@ -154,6 +154,7 @@ def name(uri: str) -> str:
     return Path(uri).stem
 
 
+@pytest.mark.seen("byte copies", "engine alone")
 @pytest.mark.parametrize("per_shard", [3, 1], ids=["one shard", "two shards"])
 def test_the_questions_about_a_copy_are_answered_by_the_other_s_clips(films, tmp_path, per_shard):
     shards = tiny_run.sharded(asked(films), per_shard)
