@@ -28,6 +28,7 @@ from massannot.dataset.journal import (
     Journal,
     Part,
     Past,
+    Together,
     VideoRead,
     read_part,
     write_part,
@@ -85,6 +86,8 @@ class _Reopened:
     def write(self, statuses: Collection[str]) -> None:
         failures = self._tables["failures"].to_pylist()
         with Journal(self._journal) as journal:
+            for uri, copies in self._copies().items():
+                journal.write(Together(uri, tuple(copies)))
             for number, video in enumerate(self._shard.videos):
                 settled = self._finished(journal, number, video.uri)
                 of_video = [f for f in failures if f["uri"] == video.uri and _of_a_clip(f)]
@@ -101,6 +104,15 @@ class _Reopened:
                     whole = any(row["clip_index"] == WHOLE_VIDEO for row in of_video)
                     part = None if whole else self._end(number, video.uri)
                     journal.write(VideoRead(video.uri, settled, part))
+
+    def _copies(self) -> dict[str, list[str]]:
+        """Byte copies by the video that was read instead."""
+        copies: dict[str, list[str]] = {}
+        videos = self._tables["videos"]
+        for uri, first in zip(*(videos[n].to_pylist() for n in ("uri", "same_as")), strict=True):
+            if first is not None:
+                copies.setdefault(first, []).append(uri)
+        return copies
 
     def _finished(self, journal: Journal, number: int, uri: str) -> int:
         """Parts of the video's finished clips; how many there are."""
@@ -173,6 +185,7 @@ def merge_parts(
         failure_counts(shard, past),
         tuple(files),
         counts_of(shard, questions),
+        len(shard.copies),
     )
 
 
@@ -210,7 +223,8 @@ def _of_clips(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
 
 
 def _videos(shard: Shard, past: Past) -> pa.Table:
-    """One row a video that was opened: as it was known at its end, or else at its last clip."""
+    """One row a video that was opened: as it was known at its end, or else at its last clip. A byte
+    copy has the other's row, under its own name and with what the user says of it."""
     rows = [tables.spec("videos").empty()]
     for video in shard.videos:
         read = past.videos.get(video.uri)
@@ -218,7 +232,19 @@ def _videos(shard: Shard, past: Past) -> pa.Table:
         part = read.part if read and read.part else _last(clips)
         if part is not None:
             rows.append(read_part(past.path_of(part), "videos"))
-    return tables.spec("videos").checked(pa.concat_tables(rows))
+    read_videos = pa.concat_tables(rows)
+    row_of = {row["uri"]: row for row in read_videos.to_pylist()} if shard.copies else {}
+    own = ("uri", "source_id", "license", "source_kind", "generator")
+    copied = [
+        row_of[copy.same_as]
+        | {name: getattr(copy.video, name) for name in own}
+        | {"same_as": copy.same_as}
+        for copy in shard.copies
+        if copy.same_as in row_of
+    ]
+    return tables.spec("videos").checked(
+        pa.concat_tables([read_videos, tables.spec("videos").from_rows(copied)])
+    )
 
 
 def _last(clips: Sequence[Finished]) -> Part | None:
@@ -257,7 +283,7 @@ def _failures(shard: Shard, past: Past) -> pa.Table:
     """Clips and videos that failed, and questions that could not be asked."""
     bad = [
         {
-            "uri": video.uri,
+            "uri": question.uri,
             "clip_index": WHOLE_VIDEO,
             "stage": f"question {question.question_id}",
             "class": question.problem.reason,

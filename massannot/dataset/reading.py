@@ -1,7 +1,8 @@
 """open_dataset: an output folder, or a published one, as Arrow tables and numpy arrays.
 
 Read as it lies: nothing is loaded before it is asked for. In a folder whose run is not over, only
-shards whose `clips` are there count, since `clips` is what is published last.
+shards whose `clips` are there count, since `clips` is what is published last. Where two shards have
+annotated copies of one video, the rows of the lowest uri count.
 
 ClipView: one finished clip as numpy arrays, frames first: (T, N, 3), unknown is NaN.
 """
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.dataset.copies import Copies
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable, UsageError
 from massannot.geometry import rle
@@ -255,7 +257,10 @@ class Dataset:
 
     def table(self, name: str) -> pa.Table:
         """All rows of one table, in key order. Raises UsageError naming the tables there are."""
-        parts = [read_parquet(path, name=name) for path in self._files_of(name)]
+        parts = [
+            self._resolved(read_parquet(path, name=name), name, path)
+            for path in self._files_of(name)
+        ]
         return self.spec(name).sorted(pa.concat_tables(parts))
 
     def table_or_empty(self, name: str) -> pa.Table:
@@ -297,11 +302,23 @@ class Dataset:
 
     @cached_property
     def _file_stem_of_clip(self) -> dict[str, str]:
+        lost = self._copies.lost if self.layout.run.is_dir() else {}
         return {
             clip_id: path.stem
             for path in self.files("clips")
             for clip_id in read_parquet(path, name="clips")["clip_id"].to_pylist()
+            if clip_id not in lost.get(path.stem, ())
         }
+
+    @cached_property
+    def _copies(self) -> Copies:
+        return Copies(self.layout, self.shards)
+
+    def _resolved(self, rows: pa.Table, name: str, path: Path) -> pa.Table:
+        """Rows of one file without those that stand in another one."""
+        if not self.layout.run.is_dir():  # a published folder has none
+            return rows
+        return self._copies.resolved(rows, spec=self.spec(name), shard=path.stem)
 
     def _files_of(self, name: str) -> list[Path]:
         files = self.files(name)

@@ -94,7 +94,7 @@ def _of_tables(dataset: Dataset) -> Iterator[str]:
     for count in n_clips.filter(pc.greater(n_clips.field("counts"), 1)).to_pylist():
         yield (
             f"table clips: clip {count['values']} is there {count['counts']} times: the same video "
-            "lies under several names"
+            "lies under several names; publish its run again, which leaves copies out"
         )
 
 
@@ -161,7 +161,7 @@ def problems(dataset: Dataset) -> Iterator[str]:
     elif is_published(dataset):
         yield from _problems_published(dataset)
         return
-    n_clips: Counter[str] = Counter()
+    n_clips: Counter[tuple[str, str]] = Counter()
     for shard in dataset.shards:
         found: dict[str, pa.Table] = {}
         for name in dataset.names:
@@ -175,13 +175,11 @@ def problems(dataset: Dataset) -> Iterator[str]:
                 yield str(error)
         yield from (f"shard {shard}: {problem}" for problem in consistency.problems(found))
         if "clips" in found:
-            n_clips.update(found["clips"]["clip_id"].to_pylist())
-    for clip_id, count in n_clips.items():
-        if count > 1:
-            yield (
-                f"table clips: clip {clip_id} is there {count} times: the same video lies under "
-                "several names"
-            )
+            named = (found["clips"][name].to_pylist() for name in ("clip_id", "uri"))
+            n_clips.update(zip(*named, strict=True))
+    for (clip_id, uri), count in n_clips.items():
+        if count > 1:  # under several uris: byte copies, of which readers take one
+            yield f"table clips: clip {clip_id} of {uri} is there {count} times"
 
 
 def _half_published(dataset: Dataset) -> Iterator[str]:

@@ -293,6 +293,8 @@ def _video(
         variable_rate=None if ending is None else ending.variable_rate,
         damaged=damaged if ending is None else ending.damaged,
         license=source.license,
+        source_kind=source.source_kind,
+        generator=source.generator,
     )
 
 
