@@ -28,7 +28,7 @@ TABLES = {
     "lift_recorded": SEEN | SPACE | MOVING,
     "track_grid": SPACE,
 }
-ALWAYS = {"clips", "failures", "frames", "questions", "videos"}
+ALWAYS = {"clips", "failures", "frames", "identities", "questions", "videos"}
 
 
 @pytest.fixture(scope="module")
