@@ -292,7 +292,7 @@ class Dataset:
         """All clips of one video as one story. Raises UsageError for a video without clips."""
         from massannot.dataset.video_view import VideoView
 
-        return VideoView(self, video_id)
+        return VideoView.of(self, video_id)
 
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Rows of one clip; empty where the table or the clip's rows are not there."""

@@ -46,11 +46,16 @@ COLUMNS = pa.schema(
 
 
 class VideoView:
-    """One video of a dataset. Tables are read when they are first asked for."""
+    """One video of a dataset, or some of its clips. Tables are read when first asked for."""
 
-    def __init__(self, dataset: Dataset, video_id: str):
-        """Raises UsageError for a video without clips."""
-        self.video_id = video_id
+    def __init__(self, dataset: Dataset, views: Sequence[ClipView]):
+        self._dataset = dataset
+        self._views = tuple(in_time(views))
+        self.video_id: str = self._views[0].row["video_id"]
+
+    @classmethod
+    def of(cls, dataset: Dataset, video_id: str) -> VideoView:
+        """All clips of a video. Raises UsageError for one without clips."""
         clips = dataset.table("clips")
         mine = clips.filter(pc.equal(clips["video_id"], video_id))["clip_id"].to_pylist()
         if not mine:
@@ -58,8 +63,7 @@ class VideoView:
                 f"{dataset.layout.out} has no clip of video {video_id!r}; the table clips names "
                 "the videos that have some"
             )
-        self._views = tuple(in_time([dataset.clip(clip_id) for clip_id in dict.fromkeys(mine)]))
-        self._dataset = dataset
+        return cls(dataset, [dataset.clip(clip_id) for clip_id in dict.fromkeys(mine)])
 
     def __repr__(self) -> str:
         return f"VideoView({self.video_id!r}, {len(self._views)} clips)"

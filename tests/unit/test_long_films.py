@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 
 from massannot.dataset.publish import publish
 from massannot.dataset.reading import Dataset, open_dataset
-from massannot.dataset.touching import n_frames_once
 from massannot.dataset.validate import problems
 from massannot.errors import UsageError
+from massannot.exporters import mass_bench
+from massannot.questions.profile import profile_blocks
+from massannot.questions.question_view import find_question, question_view
 from massannot.tables import _consistency as consistency
+from massannot.viewers import summary
 from tests.unit import long_film
 from tests.unit.long_film import TWO_SHOTS, VIDEO, Part
+from tests.unit.test_export_mass_bench import wrong
 
 ONE, TWO, THREE, AFTER_CUT = TWO_SHOTS
 
@@ -101,7 +106,12 @@ def test_each_frame_is_taken_once_and_from_the_later_clip(film: Dataset) -> None
     assert ball["t_s"].to_pylist() == pytest.approx(np.arange(30) / long_film.FPS)
     of_shared = {row["pts"]: row["clip_id"] for row in ball.to_pylist() if row["pts"] in (9, 19)}
     assert of_shared == {9: TWO.clip_id, 19: THREE.clip_id}
-    assert n_frames_once(film) == 40
+    known = summary.facts(film)
+    assert (known.n_clips, known.n_frames, known.n_identities) == (4, 40, 6)
+    text = summary.as_text(known, out=film.layout.out, models=(), notes=(), looks=())
+    assert "4 clips of 2 shots, 40 frames" in text
+    assert "6 things in 4 clips" in text
+    assert "6 things in 4 clips" in summary.dataset_text(film)
     assert [view.clip_id for view in video.clips()] == [part.clip_id for part in TWO_SHOTS]
     assert set(video.entities()["text"].to_pylist()) == {"ball", "box"}
 
@@ -145,3 +155,45 @@ def test_identities_that_contradict_themselves_are_found(film: Dataset, spoil, w
     spec = long_film.tables.spec("identities")
     spoiled = found | {"identities": spec.from_rows(rows)}
     assert any(words in problem for problem in consistency.problems(spoiled))
+
+
+def test_a_question_over_the_film_has_one_profile_with_one_name_a_thing(tmp_path: Path) -> None:
+    film = long_film.write(tmp_path / "out", question="Does it move?")
+    about = question_view(film, find_question(film, "q"), template="mass-v2")
+    assert [shot.t_s for shot in about.shots] == pytest.approx(np.arange(40) / long_film.FPS)
+    assert about.profile is not None
+    blocks = profile_blocks(about.profile)
+    assert "  Time: 0.00 s to 3.90 s of the video, 40 frames" in blocks.header
+    assert [(each.first_frame, each.last_frame) for each in blocks.segments] == [
+        (0, 9),
+        (9, 19),
+        (19, 29),
+        (30, 39),
+    ]
+    names = [{entity.name for entity in each.entities} for each in blocks.segments]
+    assert names == [{"ball 1", "ball 2", "box 1"}] * 3 + [{"ball 3", "ball 4", "box 2"}]
+    for segment, part in zip(blocks.segments, TWO_SHOTS, strict=True):
+        (line,) = (e.lines[1] for e in segment.entities if e.name in ("ball 1", "ball 3"))
+        assert line.startswith(f"    * Motion: First position <{first_position(part, 0)}> at ")
+
+
+def first_position(part: Part, thing: int) -> str:
+    xyz = long_film.apply(long_film.cam_from_room(part.first), long_film.place(thing, part.first))
+    return ", ".join(f"{value:.2f}" for value in xyz).replace("-0.00", "0.00")
+
+
+def test_mass_bench_has_each_thing_over_the_whole_sequence(tmp_path: Path) -> None:
+    film = long_film.write(tmp_path / "out", question="Does it move?")
+    mass_bench.export(film, tmp_path / "bench")
+    line = json.loads((tmp_path / "bench" / mass_bench.FILE).read_text())
+    assert wrong(line, json.loads(mass_bench.schema_text()), "line") == []
+    about = question_view(film, find_question(film, "q"), template="mass-v1")
+    assert line["motion_profile"]["mass-v1"] == about.profile
+    things = {thing["name"]: thing for thing in line["things"]}
+    assert sorted(things) == ["ball 1", "ball 2", "ball 3", "ball 4", "box 1", "box 2"]
+    ball = things["ball 1"]
+    assert [each["clip_id"] for each in ball["entities"]] == [p.clip_id for p in TWO_SHOTS[:3]]
+    assert ball["way"]["t_s"] == pytest.approx(np.arange(30) / long_film.FPS)
+    expected = [long_film.in_world(0, frame, ONE) for frame in range(30)]
+    found = np.stack([ball["way"][f"{axis}_world"] for axis in "xyz"], axis=-1)
+    assert found == pytest.approx(np.array(expected), abs=1e-5)
