@@ -37,7 +37,8 @@ from massannot.dataset.layout import Layout
 from massannot.errors import BadTable
 from massannot.plan.join_questions import counts_of
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.storage.parquet import read_parquet, write_parquet
+from massannot.storage.parquet import read_parquet, upgraded, write_parquet
+from massannot.tables import upgrades_of
 
 
 def can_be_retried(commit: Commit, statuses: Collection[str]) -> bool:
@@ -223,15 +224,26 @@ def _readers(
 ) -> Iterator[Callable[[str], pa.Table]]:
     """For each part, its rows of a table by name; none of one that the recipe does not write."""
     for path in paths:
-        yield partial(_rows_of, path, table_names)
+        yield partial(_rows_if_written, path, table_names)
 
 
-def _rows_of(path: Path, table_names: Collection[str], name: str) -> pa.Table:
-    return read_part(path, name) if name in table_names else tables.spec(name).empty()
+def _rows_if_written(path: Path, table_names: Collection[str], name: str) -> pa.Table:
+    return _rows_of(path, name) if name in table_names else tables.spec(name).empty()
+
+
+def _rows_of(path: Path, name: str) -> pa.Table:
+    """A part's rows in the present version of the table; none of a table that there was not when
+    an older massannot made the part. (A clip that lacks one of today's tables is never a part.)"""
+    try:
+        table = read_part(path, name)
+    except KeyError:
+        return tables.spec(name).empty()
+    spec = tables.spec(name, schema=table.schema)
+    return upgraded(table, spec=spec, upgrades=upgrades_of(name))
 
 
 def _of_clips(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    return (read_part(path, name) for path in paths)
+    return (_rows_of(path, name) for path in paths)
 
 
 def _videos(shard: Shard, past: Past) -> pa.Table:

@@ -176,6 +176,10 @@ def problems_of_links(identities: pa.Table) -> Iterator[str]:
         elif link[0] is None and (row["video_id"], row["identity"]) in begun:
             yield f"{where} begins identity {row['identity']}, as another entity does"
         else:
+            proposed = row["proposed_identity"]
+            if proposed is not None and (link[0] is not None or proposed >= row["identity"]):
+                yield f"{where}: proposal {proposed} is not before {row['identity']}"
+                return
             seen.add(key)
             if link[0] is None:
                 begun.add((row["video_id"], row["identity"]))

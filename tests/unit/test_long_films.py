@@ -82,6 +82,31 @@ def test_links_name_the_entity_of_the_earlier_clip_and_the_overlap() -> None:
     assert [row["score"] for row in later] == [1.0] * 3
 
 
+def test_a_thing_after_a_cut_is_proposed_by_phrase_and_look_and_stays_its_own() -> None:
+    """Each ball is most like the one it is; what is proposed is told apart from what is known."""
+    rows = long_film.linked(TWO_SHOTS).to_pylist()
+    proposed = {
+        (r["clip_id"], r["entity"]): (r["identity"], r["proposed_identity"], r["proposed_score"])
+        for r in rows
+        if r["proposed_identity"] is not None
+    }
+    likeness = pytest.approx(np.cos(0.1), abs=1e-6)
+    assert proposed == {
+        (AFTER_CUT.clip_id, 0): (3, 0, likeness),
+        (AFTER_CUT.clip_id, 1): (4, 1, likeness),
+        (AFTER_CUT.clip_id, 2): (5, 2, likeness),
+    }
+
+
+def test_a_thing_that_looks_otherwise_is_not_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = long_film.clip_tables(THREE)
+    monkeypatch.setattr(long_film, "look", lambda thing, shot: [0.0, 1.0])
+    after = long_film.clip_tables(AFTER_CUT)
+    rows = long_film.identities([before.__getitem__, after.__getitem__]).to_pylist()
+    proposed = [r["proposed_identity"] for r in rows if r["clip_id"] == AFTER_CUT.clip_id]
+    assert proposed == [None, None, 1]  # the balls were at 0 and 0.4 rad, the box at 1.2
+
+
 def test_the_order_in_which_clips_were_made_changes_nothing() -> None:
     shuffled = list(TWO_SHOTS)
     random.Random(1).shuffle(shuffled)
@@ -144,6 +169,7 @@ WRONG = [
     pytest.param(lambda r: r[3].update(how="first"), "says first", id="a link without a reason"),
     pytest.param(lambda r: r[-1].update(identity=4), "as another entity", id="twice in a clip"),
     pytest.param(lambda r: r[-1].update(identity=0), "begins identity 0", id="begun twice"),
+    pytest.param(lambda r: r[-1].update(proposed_identity=7), "not before", id="proposed itself"),
 ]
 
 
