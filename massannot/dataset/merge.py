@@ -11,7 +11,8 @@ failed. Until it is committed anew its rows are not in the dataset.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,7 +38,8 @@ from massannot.dataset.layout import Layout
 from massannot.errors import BadTable
 from massannot.plan.join_questions import counts_of
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.storage.parquet import read_parquet, write_parquet
+from massannot.storage.parquet import read_parquet, upgraded, write_parquet
+from massannot.tables import upgrades_of
 
 
 def can_be_retried(commit: Commit, statuses: Collection[str]) -> bool:
@@ -151,14 +153,24 @@ def _where(table: pa.Table, **wanted: str) -> pa.Table:
     return table.filter(pc.equal(table[column], value))
 
 
+Link = Callable[[Iterable[Callable[[str], pa.Table]]], pa.Table]
+"""Makes `identities` of the finished clips, each a function from a table's name to its rows."""
+
 OF_SHARD = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
 """Tables that are not made clip by clip; every shard has them."""
 
 
 def merge_parts(
-    layout: Layout, shard: Shard, attempt: int, past: Past, *, table_names: Iterable[str]
+    layout: Layout,
+    shard: Shard,
+    attempt: int,
+    past: Past,
+    *,
+    table_names: Collection[str],
+    link: Link,
 ) -> Commit:
     """Write the shard's tables into the attempt's folder; returns the commit that names them.
+    `link` says who is who over the clips of each video.
 
     Raises FileNotFoundError when a part has gone, which means that another attempt was first.
     """
@@ -174,6 +186,8 @@ def merge_parts(
             pieces = iter([_failures(shard, past)])
         elif name == "questions":
             pieces = iter([questions])
+        elif name == "identities":
+            pieces = iter([link(_readers(paths, table_names))])
         else:
             pieces = _of_clips(paths, name)
         written = write_parquet(folder / f"{name}.parquet", pieces, spec=tables.spec(name))
@@ -218,8 +232,31 @@ def settled_clips(past: Past, uri: str) -> set[ClipKey]:
     }
 
 
+def _readers(
+    paths: Sequence[Path], table_names: Collection[str]
+) -> Iterator[Callable[[str], pa.Table]]:
+    """For each part, its rows of a table by name; none of one that the recipe does not write."""
+    for path in paths:
+        yield partial(_rows_if_written, path, table_names)
+
+
+def _rows_if_written(path: Path, table_names: Collection[str], name: str) -> pa.Table:
+    return _rows_of(path, name) if name in table_names else tables.spec(name).empty()
+
+
+def _rows_of(path: Path, name: str) -> pa.Table:
+    """A part's rows in the present version of the table; none of a table that there was not when
+    an older massannot made the part. (A clip that lacks one of today's tables is never a part.)"""
+    try:
+        table = read_part(path, name)
+    except KeyError:
+        return tables.spec(name).empty()
+    spec = tables.spec(name, schema=table.schema)
+    return upgraded(table, spec=spec, upgrades=upgrades_of(name))
+
+
 def _of_clips(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    return (read_part(path, name) for path in paths)
+    return (_rows_of(path, name) for path in paths)
 
 
 def _videos(shard: Shard, past: Past) -> pa.Table:

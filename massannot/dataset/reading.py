@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from massannot.geometry import rle
 from massannot.storage.parquet import read_parquet
 from massannot.storage.path import BucketPath
 from massannot.tables._spec import TableSpec
+
+if TYPE_CHECKING:
+    from massannot.dataset.video_view import VideoView
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -289,6 +292,12 @@ class Dataset:
                 f"{self.layout.out} has no clip {clip_id!r} among its {len(self.clip_ids)} clips"
             )
         return ClipView(clip_id, self._rows_of_clip)
+
+    def video(self, video_id: str) -> VideoView:
+        """All clips of one video as one story. Raises UsageError for a video without clips."""
+        from massannot.dataset.video_view import VideoView
+
+        return VideoView.of(self, video_id)
 
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Rows of one clip; empty where the table or the clip's rows are not there."""

@@ -74,8 +74,10 @@ def _of_files(dataset: Dataset, expected: Sequence[dict[str, Any]]) -> Iterator[
 
 def _of_tables(dataset: Dataset) -> Iterator[str]:
     held = {name: dataset.table(name) for name in OF_VIDEOS if name in dataset.names}
-    yield from consistency.problems(held)
-    videos = held.get("videos")
+    yield from consistency.problems({n: t for n, t in held.items() if n != "identities"})
+    videos, identities = held.get("videos"), held.get("identities")
+    if identities is not None:
+        yield from consistency.problems_of_links(identities)
     others = {
         name: _Walk(dataset, name) for name in dataset.names if name not in (*OF_VIDEOS, "clips")
     }
@@ -86,6 +88,11 @@ def _of_tables(dataset: Dataset) -> Iterator[str]:
                 pc.is_in(videos["video_id"], value_set=clips["video_id"].combine_chunks())
             )
         yield from consistency.problems({"clips": clips, **found})
+        if identities is not None and "entities" in found:
+            of_clips = pc.is_in(identities["clip_id"], value_set=clips["clip_id"].combine_chunks())
+            yield from consistency.problems_of_identified(
+                identities.filter(of_clips), found["entities"]
+            )
     for name, walk in others.items():
         left = walk.left()
         if left is not None:

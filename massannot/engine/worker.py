@@ -42,6 +42,7 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
+from massannot.entities.over_clips import identities
 from massannot.errors import ClipError, NothingToRun
 from massannot.plan.byte_copies import with_copies_found
 from massannot.plan.folder import PlannedShard, read_shard
@@ -215,7 +216,9 @@ class Worker:
             annotation = _Annotation(self, shard, attempt, past, journal)
             if not annotation.run(ahead):
                 return "interrupted"
-        commit = merge_parts(self.layout, shard, attempt, past, table_names=self.pipeline.tables)
+        commit = merge_parts(
+            self.layout, shard, attempt, past, table_names=self.pipeline.tables, link=identities
+        )
         if not commits.put(self.layout, commit):
             return "lost"
         commits.publish(self.layout, commit)

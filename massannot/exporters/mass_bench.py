@@ -5,7 +5,9 @@ what the paper describes, "visual detections and grounding over sub-segments, as
 full-sequence 3D motion tracking of entities". `questions.jsonl` holds the question, its answer and
 category, and for each clip of its span: phrases, entities, detections, masks and motions by
 sub-segment, point tracks in the picture and in space and positions over the whole clip, cameras,
-and the motion profile as text. `mass-bench.v1.json` beside it is the JSON Schema of a line.
+and the motion profile as text; and over all of its clips the profile once more and `things`, each
+identity with its way through the whole sequence, a frame that two clips share once.
+`mass-bench.v1.json` beside it is the JSON Schema of a line.
 
 A line stands alone: a clip that answers two questions is in both their lines, each with the
 entities that its own phrases (and -p) asked for. Floats are the shortest decimals that read back as
@@ -15,7 +17,7 @@ the same float32. A question that no clip answers has no clips and is there all 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,10 +29,11 @@ import pyarrow.compute as pc
 from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
-from massannot.errors import UsageError
+from massannot.dataset.video_view import Reference, VideoView
+from massannot.errors import BadQuestion, UsageError
 from massannot.exporters import Exported, Options, quality_notes
-from massannot.questions.profile import Template, entity_names, motion_profile
-from massannot.questions.question_view import profile_tables
+from massannot.questions.profile import Template, motion_profile
+from massannot.questions.question_view import names_over_clips, profile_tables, question_profile
 from massannot.tables._json_schema import row_schema
 
 VERSION = 1
@@ -43,6 +46,8 @@ TRACKS = ("tracks_xy", "tracks_xyz")
 TABLES = ("questions", "clips", "segments", *OF_CLIP, *OF_SEGMENT, *TRACKS)
 
 TEMPLATES: tuple[Template, ...] = ("mass-v1", "mass-v2")
+REFERENCES: tuple[Reference, ...] = ("camera", "world")
+OF_WAY = ("clip_id", "frame", "t_s", "state", "scale_type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +86,21 @@ def export(
     files = (folder / FILE, folder / SCHEMA_FILE)
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
+            views = [clip(clip_id) for clip_id in row["clip_ids"] or ()]
+            name, least = row["question_id"], options.min_quality
+            of_clips = names_over_clips(dataset, views, name) if views else []
             clips = [
-                _clip(clip(clip_id), row["question_id"], options.min_quality, templates)
-                for clip_id in row["clip_ids"] or ()
+                _clip(view, name, least, templates, names)
+                for view, names in zip(views, of_clips, strict=True)
             ]
-            line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}
+            line = {
+                "format": "mass-bench",
+                "version": VERSION,
+                **row,
+                "clips": clips,
+                "things": list(_things(dataset, views, clips)) if views else [],
+                "motion_profile": _profiles(dataset, views, name, least, templates),
+            }
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     files[1].write_text(schema_text(), encoding="utf-8")
     return Exported(files, notes=quality_notes(dataset, options))
@@ -113,8 +128,73 @@ def load(folder: Path) -> dict[str, pa.Table]:
     return {name: tables.spec(name).from_rows(list(item.values())) for name, item in rows.items()}
 
 
+def _profiles(
+    dataset: Dataset,
+    views: Sequence[ClipView],
+    question_id: str,
+    min_quality: float | None,
+    templates: Sequence[Template],
+) -> dict[str, str] | None:
+    """The profile over all clips, by template; None: without clips, or their units differ."""
+    try:
+        return {
+            template: question_profile(
+                dataset, views, question_id, template=template, min_quality=min_quality
+            )
+            for template in (templates if views else ())
+        } or None
+    except BadQuestion:
+        return None
+
+
+def _things(
+    dataset: Dataset, views: Sequence[ClipView], clips: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Each identity with a name in the clips: its entities, and its way over all of them."""
+    names = {
+        (clip["clip_id"], int(entity)): name
+        for clip in clips
+        for entity, name in clip["names"].items()
+    }
+    video = VideoView(dataset, views)
+    rows = [r for r in video.entities().to_pylist() if (r["clip_id"], r["entity"]) in names]
+    ways = {reference: video.tracks(reference=reference) for reference in REFERENCES}
+    for identity in dict.fromkeys(row["identity"] for row in rows):
+        entities = [
+            {"clip_id": row["clip_id"], "entity": row["entity"]}
+            for row in rows
+            if row["identity"] == identity
+        ]
+        yield {
+            "identity": identity,
+            "name": names[entities[0]["clip_id"], entities[0]["entity"]],
+            "entities": entities,
+            "way": _way({name: ways[name] for name in REFERENCES}, entities),
+        }
+
+
+def _way(
+    ways: Mapping[Reference, pa.Table], entities: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Any]]:
+    """Lists with an item a frame, of the rows of some entities."""
+    wanted = {(each["clip_id"], each["entity"]) for each in entities}
+    some = ways["camera"]
+    pairs = zip(some["clip_id"].to_pylist(), some["entity"].to_pylist(), strict=True)
+    mine = pa.array([pair in wanted for pair in pairs], pa.bool_())
+    lists = {name: some[name].filter(mine).to_pylist() for name in OF_WAY}
+    for reference, table in ways.items():
+        for axis in "xyz":
+            short = pa.table({"it": table[axis].filter(mine).cast(pa.float32())})
+            lists[f"{axis}_{reference}"] = [row["it"] for row in short_rows(short)]
+    return lists
+
+
 def _clip(
-    view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
+    view: ClipView,
+    question_id: str,
+    min_quality: float | None,
+    templates: Sequence[Template],
+    names: Mapping[int, str],
 ) -> dict[str, Any]:
     """One clip as data of one question."""
     of_question = profile_tables(view, question_id, min_quality=min_quality)
@@ -126,7 +206,6 @@ def _clip(
     of_clip |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
     of_clip |= {name: view.table(name) for name in ("frames", "cameras")}
     of_clip["detections"] = _of_detections(view.table("detections"), numbers, entities)
-    names = entity_names(of_question)
     return {
         **_without_clip(view.table("clips"))[0],
         "clip_id": view.clip_id,
@@ -135,7 +214,9 @@ def _clip(
         "segments": _segments(view, of_clip),
         "tracks": _tracks(of_clip["tracks_xy"], of_clip["tracks_xyz"]),
         "motion_profile": {
-            template: motion_profile(of_question, template=template, min_quality=min_quality)
+            template: motion_profile(
+                of_question, template=template, min_quality=min_quality, names=names
+            )
             for template in templates
         },
     }
@@ -228,7 +309,6 @@ def _schema() -> dict[str, Any]:
             "xyz": {**row_schema("tracks_xyz", without=key), "type": ["object", "null"]},
         },
     )
-    texts = {name: {"type": "string"} for name in TEMPLATES}
     clip = _object(
         row_schema("clips"),
         {
@@ -240,13 +320,11 @@ def _schema() -> dict[str, Any]:
             },
             "segments": _list(segment),
             "tracks": _list(track),
-            "motion_profile": {
-                "type": "object",
-                "properties": texts,
-                "additionalProperties": False,
-                "description": "The clip's motions as text, by template.",
-            },
+            "motion_profile": _texts("The clip's motions as text, by template."),
         },
+    )
+    whole = _texts(
+        "The motions of all clips as one text, by template; null: no clip, or units that differ."
     )
     line = _object(
         row_schema("questions"),
@@ -254,6 +332,8 @@ def _schema() -> dict[str, Any]:
             "format": {"const": "mass-bench"},
             "version": {"const": VERSION},
             "clips": _list(clip),
+            "things": _list(_thing_schema()),
+            "motion_profile": {**whole, "type": ["object", "null"]},
         },
     )
     return {
@@ -264,6 +344,38 @@ def _schema() -> dict[str, Any]:
         "x-version": VERSION,
         **line,
     }
+
+
+def _texts(description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in TEMPLATES},
+        "additionalProperties": False,
+        "description": description,
+    }
+
+
+def _thing_schema() -> dict[str, Any]:
+    number, text = {"type": ["number", "null"]}, {"type": "string"}
+    place = {f"{axis}_{name}": _list(number) for name in REFERENCES for axis in "xyz"}
+    way = {"clip_id": _list(text), "frame": _list({"type": "integer"})}
+    way |= {"t_s": _list({"type": "number"}), "state": _list(text), "scale_type": _list(text)}
+    entity = {"clip_id": text, "entity": {"type": "integer"}}
+    described = _object({"properties": {}}, {**way, **place})
+    described["description"] = (
+        "Its positions over all clips, an item a frame, shared frames once. camera: in the camera "
+        "of that frame; world: in the first camera of the first of the clips that touch, and in "
+        "that clip's unit; null where it is not known."
+    )
+    return _object(
+        {"properties": {}},
+        {
+            "identity": {"type": "integer", "description": "See identities."},
+            "name": {**text, "description": "What the motion profile calls it."},
+            "entities": _list(_object({"properties": {}}, entity)),
+            "way": described,
+        },
+    )
 
 
 def _object(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

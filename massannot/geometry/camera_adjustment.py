@@ -67,12 +67,9 @@ class PoseRule:
     inflation: float = 2.4
     """Factor on the standard deviations, learnt on 32 rendered scenes: patches are few, and some
     errors are common to all of them."""
-    observed_focal: float = 0.05
+    observed_focal: float = 0.1
     """Standard deviation of the logarithm of a focal length up to which it counts as observed;
-    with a larger one the assumed lens stays."""
-    lens_depth_sigma: float = 0.2
-    """Of log depth while the lens is free: a network's depth is bent, and so is that of a wrong
-    lens."""
+    with a larger one the assumed lens stays: what fits best may be further off."""
     least_motion: float = 0.05
     """Turn, radians, and way, in distances of the background, below which a camera shows nothing of
     its lens, whatever the equations say: then things that move are all that they have."""
@@ -111,7 +108,7 @@ def estimated_poses(
     """Poses from points xy (T, N, 2) in pixels of a picture (width, height), `visible` (T, N), with
     depth z (T, N) in any unit, NaN where there is none, and intrinsics (T, 4). Where the lens was
     not told, the intrinsics are a guess, and one factor on their focal lengths is estimated with
-    the poses; it is kept where it was observed.
+    the poses, and kept where it was observed.
 
     None: too few points, or points that no camera explains.
     """
@@ -147,9 +144,6 @@ def _estimated(
     focal_sigma: float | None,
 ) -> PoseEstimate | None:
     """`focal_sigma`: None: the lens is taken as told."""
-    least_squares = rule.bundle
-    if focal_sigma is not None:
-        least_squares = replace(least_squares, depth_sigma=rule.lens_depth_sigma)
     used = np.asarray(visible & np.isfinite(xy).all(axis=-1))
     used &= (used.sum(axis=0) >= rule.min_frames)[None]
     used &= np.any(np.isfinite(z) & used, axis=0)[None]
@@ -164,14 +158,14 @@ def _estimated(
     start = _chained_rotations(rays, used)
     directions = _middle(_in_world(start, rays), used)
     turning = adjusted(
-        seen, _bundle(start, directions), moves=False, focal_sigma=focal_sigma, rule=least_squares
+        seen, _bundle(start, directions), moves=False, focal_sigma=focal_sigma, rule=rule.bundle
     )
     turned = turning.bundle.cam_from_world
     places = _middle(_in_world(turned, rays * (z / unit)[..., None]), used & np.isfinite(z))
     from_turning = replace(_bundle(turned, places), log_focal=turning.bundle.log_focal)
-    moving = adjusted(seen, from_turning, moves=True, focal_sigma=focal_sigma, rule=least_squares)
+    moving = adjusted(seen, from_turning, moves=True, focal_sigma=focal_sigma, rule=rule.bundle)
 
-    gain = _gain(seen, turning, moving, least_squares)
+    gain = _gain(seen, turning, moving, rule.bundle)
     model: CameraModel = "moves" if gain > rule.evidence else "turns"
     believed = moving if model == "moves" else turning
     sigma = _sigma(believed.pixels)

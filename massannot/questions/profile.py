@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,16 +97,20 @@ def profile_blocks(text: str) -> ProfileBlocks:
 
 
 def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> ProfileBlocks:
-    """Clips that follow one another as one profile: frames and segments are counted on, and a line
-    of the headers that differs between clips is there for each.
+    """Clips that follow one another as one profile: frames and segments are counted on, the times
+    are those of all of them, and another line of the headers that differs is there for each.
 
-    `lengths`: frames of each clip.
+    `lengths`: frames of each clip that come before those of the next: one less than it has where
+    the next begins with its last.
     Raises BadQuestion where the clips' units differ: numbers of one would be read as the other's.
     """
     units = {line for item in profiles for line in item.header if line.startswith("  Units:")}
     if len(units) > 1:
         raise BadQuestion(f"motion profile: found {sorted(units)} in one span, expected one unit")
-    headers = dict.fromkeys(line for item in profiles for line in item.header)
+    n_all = sum(lengths)
+    headers = dict.fromkeys(
+        line for item in profiles for line in _timed(item.header, profiles, n_all)
+    )
     segments: list[SegmentBlock] = []
     n_frames = 0
     for profile, length in zip(profiles, lengths, strict=True):
@@ -116,6 +120,22 @@ def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> Prof
             segments.append(SegmentBlock(title, first, last, item.entities))
         n_frames += length
     return ProfileBlocks(tuple(headers), tuple(segments))
+
+
+_TIME = re.compile(r"  Time: (\S+) s to (\S+) s of the video, \d+ frames")
+
+
+def _timed(
+    header: Sequence[str], profiles: Sequence[ProfileBlocks], n_frames: int
+) -> Iterator[str]:
+    """The lines of a header, its times replaced by those of all clips together."""
+    times = [found for item in profiles for line in item.header if (found := _TIME.fullmatch(line))]
+    for line in header:
+        if _TIME.fullmatch(line):
+            span = f"{times[0][1]} s to {times[-1][2]} s"
+            yield f"  Time: {span} of the video, {n_frames} frames"
+        else:
+            yield line
 
 
 def _with_line(segment: SegmentBlock, line: str) -> SegmentBlock:
@@ -150,11 +170,13 @@ def motion_profile(
     template: Template = "mass-v1",
     reference: Reference = "camera",
     min_quality: float | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> str:
     """The text of one clip.
 
     `tables` are that clip's `clips`, `segments`, `phrases`, `entities`, `motions` and, for mass-v2,
-    `positions`. `min_quality`: leave out motions of lower or unknown quality. Where the world is
+    `positions`. `min_quality`: leave out motions of lower or unknown quality. `names`: of the
+    entities, where clips that belong together share them; None: `entity_names`. Where the world is
     unknown there are no motions in it, and mass-v2 says so.
     Raises ValueError for the tables of several clips or an unknown template.
     """
@@ -164,7 +186,7 @@ def motion_profile(
         raise ValueError(
             f"motion profile: found {tables['clips'].num_rows} clips, expected the tables of one"
         )
-    names = entity_names(tables)
+    names = entity_names(tables) if names is None else names
     motions: dict[int, list[dict[str, Any]]] = {}
     rows = tables["motions"].to_pylist()
     for row in rows:

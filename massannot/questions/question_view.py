@@ -3,8 +3,10 @@
 A clip is annotated once for all questions about it; a question's profile shows the entities of the
 question's own phrases and of the phrases of every question (-p). A question over several clips (a
 span that was cut) has one profile, in which segments and frames are numbered through all of its
-clips; entities of different clips are not linked, so that "ball" in one need not be "ball" in the
-next. `prompts` builds the prompt itself.
+clips, a frame that two clips share is one, and an identity has one name: "ball 2" is the same thing
+in all of them, and "ball 3" perhaps one of the others after a cut. (In a dataset without
+`identities` entities of different clips are not linked, and "ball" in one need not be "ball" in
+the next.) `prompts` builds the prompt itself.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +23,19 @@ import pyarrow.compute as pc
 
 from massannot.dataset.arrays import good_entities, rows_of_entities
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.touching import own_lengths
+from massannot.dataset.video_view import identified
 from massannot.errors import BadQuestion, UsageError
 from massannot.plan.join_questions import texts_of
 from massannot.questions.answers import is_count, kind_of
 from massannot.questions.expected_answer import COLUMNS, ExpectedAnswer
-from massannot.questions.profile import Template, joined, motion_profile, profile_blocks
+from massannot.questions.profile import (
+    Template,
+    entity_names,
+    joined,
+    motion_profile,
+    profile_blocks,
+)
 from massannot.questions.prompts import TypedQuestion
 
 Row = Mapping[str, Any]
@@ -81,7 +92,11 @@ def question_view(
     if not clip_ids:
         raise NoClip(f"question {name}: no clip answers it; `failures` says why")
     views = [dataset.clip(clip_id) for clip_id in clip_ids]
-    shots = tuple(shot for view in views for shot in _shots(view))
+    shots = tuple(
+        shot
+        for view, n_own in zip(views, own_lengths(views), strict=True)
+        for shot in islice(_shots(view), n_own)
+    )
     first = views[0].row
     named = [text for view in views for text in _entities_named(view, name)]
     entities = tuple(dict.fromkeys(named or row["entities"] or ()))
@@ -89,7 +104,9 @@ def question_view(
         row=row,
         question=_typed(row, entities=entities, shots=shots),
         shots=shots,
-        profile=None if template is None else _profile(views, name, template, min_quality),
+        profile=None
+        if template is None
+        else question_profile(dataset, views, name, template=template, min_quality=min_quality),
         source_size=(first["source_width"], first["source_height"]),
     )
 
@@ -184,12 +201,57 @@ def evenly(n_items: int, n: int) -> list[int]:
     return [round(index * (n_items - 1) / (n - 1)) for index in range(n)]
 
 
-def clip_profile(
-    view: ClipView, question_id: str, *, template: Template, min_quality: float | None = None
+def question_profile(
+    dataset: Dataset,
+    views: Sequence[ClipView],
+    question_id: str,
+    *,
+    template: Template,
+    min_quality: float | None = None,
 ) -> str:
-    """The motion profile of one clip for one question."""
-    tables = profile_tables(view, question_id, min_quality=min_quality)
-    return motion_profile(tables, template=template, min_quality=min_quality)
+    """The motion profile of a question over all of its clips. Raises BadQuestion where their units
+    differ."""
+    texts = [
+        motion_profile(
+            profile_tables(view, question_id, min_quality=min_quality),
+            template=template,
+            min_quality=min_quality,
+            names=names,
+        )
+        for view, names in zip(views, names_over_clips(dataset, views, question_id), strict=True)
+    ]
+    if len(texts) == 1:
+        return texts[0]
+    return joined([profile_blocks(text) for text in texts], lengths=own_lengths(views)).text
+
+
+def names_over_clips(
+    dataset: Dataset, views: Sequence[ClipView], question_id: str
+) -> list[dict[int, str]]:
+    """For each clip of a question, what its profile calls the entities: of several clips the phrase
+    each identity answers, numbered where several do."""
+    found = [profile_tables(view, question_id) for view in views]
+    if len(views) == 1 or not dataset.table_or_empty("identities").num_rows:
+        return [entity_names(tables) for tables in found]
+    asked = {
+        (view.clip_id, entity)
+        for view, tables in zip(views, found, strict=True)
+        for entity in tables["entities"]["entity"].to_pylist()
+    }
+    rows = [
+        row
+        for row in identified(dataset, views).to_pylist()
+        if (row["clip_id"], row["entity"]) in asked
+    ]
+    of_text: dict[str, list[int]] = {}
+    for row in sorted(rows, key=lambda row: int(row["identity"])):
+        of_text.setdefault(row["text"], []).append(row["identity"])
+    names: dict[str, dict[int, str]] = {view.clip_id: {} for view in views}
+    for row in rows:
+        text, numbers = row["text"], list(dict.fromkeys(of_text[row["text"]]))
+        number = "" if len(numbers) == 1 else f" {numbers.index(row['identity']) + 1}"
+        names[row["clip_id"]][row["entity"]] = f"{text}{number}"
+    return [names[view.clip_id] for view in views]
 
 
 def profile_tables(
@@ -283,16 +345,3 @@ def _frames_named(text: str, shots: Sequence[Shot]) -> tuple[int, int] | None:
     start, end = map(float, spans[0])
     inside = [index for index, shot in enumerate(shots) if start <= shot.t_s <= end]
     return (inside[0], inside[-1]) if inside else None
-
-
-def _profile(
-    views: Sequence[ClipView], question_id: str, template: Template, min_quality: float | None
-) -> str:
-    texts = [
-        clip_profile(view, question_id, template=template, min_quality=min_quality)
-        for view in views
-    ]
-    if len(texts) == 1:
-        return texts[0]
-    lengths = [len(view) for view in views]
-    return joined([profile_blocks(text) for text in texts], lengths=lengths).text

@@ -62,7 +62,9 @@ class RunSpec:
     sources: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     select: Selection = field(default_factory=Selection)
-    sampling: Sampling = field(default_factory=lambda: Sampling(shots=ShotRule()))
+    sampling: Sampling = field(
+        default_factory=lambda: Sampling(shots=ShotRule(), shared_frames=True)
+    )
     recipe: str = "annotate"
     """A name in pipelines/, or the path of a .py file."""
     models: Mapping[Job, Answerer] = field(default_factory=dict)

@@ -356,5 +356,6 @@ def _frames_table(identity: str, decoded: DecodedClip, t_s: np.ndarray) -> pa.Ta
             "t_s": t_s,
             "keyframe": decoded.keyframes,
             "damaged": decoded.damaged_frames,
+            "shared": decoded.shared_frames,
         }
     )

@@ -177,10 +177,11 @@ LINE = "    * Entity: ball\n    * Motion: up\n"
 
 
 def test_clips_that_follow_one_another_have_one_profile() -> None:
-    profiles = [PROFILE.format("0 to 1 s", 9, LINE), PROFILE.format("1 to 2 s", 4, "")]
+    times = ("0.00 s to 1.00 s of the video, 10 frames", "1.00 s to 2.00 s of the video, 5 frames")
+    profiles = [PROFILE.format(times[0], 9, LINE), PROFILE.format(times[1], 4, "")]
     blocks = [profile_blocks(text) for text in profiles]
     assert joined(blocks, lengths=[10, 5]).text == (
-        "Motion Profile\n  Units: metres\n  Time: 0 to 1 s\n  Time: 1 to 2 s\n"
+        "Motion Profile\n  Units: metres\n  Time: 0.00 s to 2.00 s of the video, 15 frames\n"
         f"  Video Segment 1: Frame 0...9\n{LINE}  Video Segment 2: Frame 10...14\n"
     )
     blocks[1] = profile_blocks(profiles[1].replace("metres", "relative"))
