@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +30,8 @@ from massannot.dataset.reading import ClipView, Dataset
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options, quality_notes
 from massannot.questions.profile import Template, entity_names, motion_profile
-from massannot.questions.question_view import profile_tables
+from massannot.questions.question_view import profile_tables, reference_of
+from massannot.questions.reference import ReferenceChoice
 from massannot.tables._json_schema import row_schema
 
 VERSION = 1
@@ -52,9 +53,18 @@ class MassBenchOptions(Options):
     profile_template: Annotated[
         Template | None, "Only this motion profile, mass-v1 or mass-v2; else both."
     ] = None
+    reference: Annotated[
+        ReferenceChoice,
+        "Frame of reference of the profile's motions: world, camera, or auto: the world where it "
+        "is known.",
+    ] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.reference not in get_args(ReferenceChoice):
+            raise UsageError(
+                f"--reference {self.reference} with mass-bench: expected auto, world or camera"
+            )
         if self.profile_template not in (None, *TEMPLATES):
             raise UsageError(
                 f"--profile-template {self.profile_template} with mass-bench: expected "
@@ -82,7 +92,7 @@ def export(
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
             clips = [
-                _clip(clip(clip_id), row["question_id"], options.min_quality, templates)
+                _clip(clip(clip_id), row["question_id"], options, templates)
                 for clip_id in row["clip_ids"] or ()
             ]
             line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}
@@ -114,9 +124,11 @@ def load(folder: Path) -> dict[str, pa.Table]:
 
 
 def _clip(
-    view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
+    view: ClipView, question_id: str, options: MassBenchOptions, templates: Sequence[Template]
 ) -> dict[str, Any]:
     """One clip as data of one question."""
+    min_quality = options.min_quality
+    reference = reference_of([view], options.reference)
     of_question = profile_tables(view, question_id, min_quality=min_quality)
     numbers = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
@@ -134,8 +146,11 @@ def _clip(
         "names": {str(entity): names[entity] for entity in sorted(entities)},
         "segments": _segments(view, of_clip),
         "tracks": _tracks(of_clip["tracks_xy"], of_clip["tracks_xyz"]),
+        "profile_reference": reference,
         "motion_profile": {
-            template: motion_profile(of_question, template=template, min_quality=min_quality)
+            template: motion_profile(
+                of_question, template=template, reference=reference, min_quality=min_quality
+            )
             for template in templates
         },
     }
@@ -240,6 +255,12 @@ def _schema() -> dict[str, Any]:
             },
             "segments": _list(segment),
             "tracks": _list(track),
+            "profile_reference": {
+                "type": "string",
+                "enum": ["camera", "world"],
+                "description": "Frame of reference of the motion profile: each position's own "
+                "camera, or the clip's first one.",
+            },
             "motion_profile": {
                 "type": "object",
                 "properties": texts,

@@ -26,6 +26,7 @@ from massannot.questions.answers import is_count, kind_of
 from massannot.questions.expected_answer import COLUMNS, ExpectedAnswer
 from massannot.questions.profile import Template, joined, motion_profile, profile_blocks
 from massannot.questions.prompts import TypedQuestion
+from massannot.questions.reference import Reference, ReferenceChoice, chosen_reference
 
 Row = Mapping[str, Any]
 
@@ -56,6 +57,8 @@ class QuestionView:
     """Every annotated frame of its clips, in order of time."""
     profile: str | None
     """None: no template was given."""
+    reference: Reference | None
+    """Frame of reference of the profile's motions; None: there is no profile."""
     source_size: tuple[int, int]
     """(width, height) of the video, which boxes refer to."""
 
@@ -70,7 +73,12 @@ class QuestionView:
 
 
 def question_view(
-    dataset: Dataset, row: Row, *, template: Template | None, min_quality: float | None = None
+    dataset: Dataset,
+    row: Row,
+    *,
+    template: Template | None,
+    reference: ReferenceChoice = "auto",
+    min_quality: float | None = None,
 ) -> QuestionView:
     """Join a row of `questions` with its clips. Raises BadQuestion for a row without a question,
     NoClip for one that no clip answers."""
@@ -85,11 +93,15 @@ def question_view(
     first = views[0].row
     named = [text for view in views for text in _entities_named(view, name)]
     entities = tuple(dict.fromkeys(named or row["entities"] or ()))
+    chosen = None if template is None else reference_of(views, reference)
     return QuestionView(
         row=row,
         question=_typed(row, entities=entities, shots=shots),
         shots=shots,
-        profile=None if template is None else _profile(views, name, template, min_quality),
+        profile=None
+        if template is None or chosen is None
+        else _profile(views, name, template, chosen, min_quality),
+        reference=chosen,
         source_size=(first["source_width"], first["source_height"]),
     )
 
@@ -185,11 +197,22 @@ def evenly(n_items: int, n: int) -> list[int]:
 
 
 def clip_profile(
-    view: ClipView, question_id: str, *, template: Template, min_quality: float | None = None
+    view: ClipView,
+    question_id: str,
+    *,
+    template: Template,
+    reference: ReferenceChoice = "auto",
+    min_quality: float | None = None,
 ) -> str:
     """The motion profile of one clip for one question."""
     tables = profile_tables(view, question_id, min_quality=min_quality)
-    return motion_profile(tables, template=template, min_quality=min_quality)
+    return motion_profile(tables, template=template, reference=reference, min_quality=min_quality)
+
+
+def reference_of(views: Sequence[ClipView], choice: ReferenceChoice) -> Reference:
+    """The one frame of reference of a profile over these clips."""
+    names = ("clips", "cameras", "motions")
+    return chosen_reference([{name: view.table(name) for name in names} for view in views], choice)
 
 
 def profile_tables(
@@ -207,7 +230,7 @@ def profile_tables(
     good = good_entities(view, min_quality=min_quality) & set(entities["entity"].to_pylist())
     return {
         "clips": view.table("clips"),
-        "segments": view.table("segments"),
+        **{name: view.table(name) for name in ("segments", "frames", "cameras")},
         "phrases": phrases,
         "entities": entities,
         "motions": rows_of_entities(view, "motions", good),
@@ -286,10 +309,16 @@ def _frames_named(text: str, shots: Sequence[Shot]) -> tuple[int, int] | None:
 
 
 def _profile(
-    views: Sequence[ClipView], question_id: str, template: Template, min_quality: float | None
+    views: Sequence[ClipView],
+    question_id: str,
+    template: Template,
+    reference: Reference,
+    min_quality: float | None,
 ) -> str:
     texts = [
-        clip_profile(view, question_id, template=template, min_quality=min_quality)
+        clip_profile(
+            view, question_id, template=template, reference=reference, min_quality=min_quality
+        )
         for view in views
     ]
     if len(texts) == 1:

@@ -13,6 +13,7 @@ from massannot.errors import UsageError
 from massannot.exporters import mass_bench
 from massannot.questions.profile import motion_profile
 from massannot.scenes.scene_record import SceneLibrary
+from massannot.viewers.summary import PROFILE_TABLES
 from tests.asked_scenes import annotate, questions_about, write_world
 from tests.unit.small_dataset import write_small_dataset
 
@@ -91,7 +92,8 @@ def test_every_mask_lies_in_the_segment_of_its_frame(
 def test_the_profile_is_the_clips_own(dataset: Dataset, lines: dict[str, Any]) -> None:
     (clip,) = lines["all-3"]["clips"]
     view = dataset.clip(clip["clip_id"])
-    names = ("clips", "segments", "phrases", "entities", "motions", "positions")
+    names = PROFILE_TABLES
+    assert clip["profile_reference"] == "world"
     for template in mass_bench.TEMPLATES:
         expected = motion_profile({n: view.table(n) for n in names}, template=template)
         assert clip["motion_profile"][template] == expected
