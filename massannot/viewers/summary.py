@@ -126,7 +126,7 @@ class Facts:
     n_static: int
     n_moving: int
     n_moving_posed: int
-    """Of the moving ones, those whose camera poses were given."""
+    """Of the moving ones, those whose camera poses were given or estimated."""
     noise_floor: float | None
     """Median over clips of the background's 3D path length a second, in the scale's unit."""
     above_noise: int
@@ -248,7 +248,7 @@ def _camera(known: Facts) -> str:
     if known.n_moving > known.n_moving_posed:
         parts.append("motions are in the moving camera's frame (--cameras FILE gives poses)")
     if known.n_moving_posed:
-        parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with given poses, in the "
+        parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with known poses, in the "
                      "world's frame too")  # fmt: skip
     return ", ".join(parts)
 

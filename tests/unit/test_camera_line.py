@@ -106,7 +106,6 @@ LINES = [
 ]  # fmt: skip
 
 
-@pytest.mark.seen("the camera in the profile", "files")
 @pytest.mark.parametrize(
     ("what", "poses", "table", "clip", "line"), LINES, ids=[line[0] for line in LINES]
 )

@@ -84,13 +84,13 @@ def test_stated_errors_are_those_of_drawn_poses() -> None:
     places = np.array([0.3, -0.1, 0.5]) * RAMP[:, None]
     poses = compose(turned((0.2, 1, -0.1), 30 * RAMP), inverse(rigid(np.eye(3), places)))
     motion = ego_motion(poses, cov, down=OWN_DOWN)
-    drawn = rng.multivariate_normal(np.zeros(6), cov[-1], 4000)
+    drawn = rng.multivariate_normal(np.zeros(6), cov[-1], 1500)
     ends = compose(rigid(rotations(drawn[:, :3]), drawn[:, 3:]), poses[-1])
     found = [ego_motion(np.stack([poses[0], end]), UNKNOWN[:2], down=OWN_DOWN) for end in ends]
     turns = np.array([one.turn_deg for one in found])
-    np.testing.assert_allclose(motion.turn_sd_deg, turns.std(axis=0), rtol=0.06)
+    np.testing.assert_allclose(motion.turn_sd_deg, turns.std(axis=0), rtol=0.08)
     np.testing.assert_allclose(
-        motion.shift_cov, np.cov(np.array([one.shift for one in found]).T), rtol=0.1, atol=3e-7
+        motion.shift_cov, np.cov(np.array([one.shift for one in found]).T), rtol=0.15, atol=5e-7
     )
     lengths = np.array([one.length for one in found])
-    assert motion.length_sd == pytest.approx(lengths.std(), rel=0.06)
+    assert motion.length_sd == pytest.approx(lengths.std(), rel=0.08)

@@ -248,7 +248,6 @@ POSES = [
 ]
 
 
-@pytest.mark.seen("motions in the world, by choice", "files")
 @pytest.mark.parametrize(("what", "static", "origin", "chosen"), POSES, ids=[p[0] for p in POSES])
 def test_auto_is_the_world_where_poses_are_known(
     what: str, static: bool | None, origin: str | None, chosen: str
@@ -333,7 +332,6 @@ ABSENCES = [
 ]
 
 
-@pytest.mark.seen("when and why a thing is not seen", "files")
 @pytest.mark.parametrize(
     ("what", "states", "by", "lines"), ABSENCES, ids=[case[0] for case in ABSENCES]
 )

@@ -38,7 +38,6 @@ STORIES = [
 ]
 
 
-@pytest.mark.seen("what hides a thing", "files")
 @pytest.mark.parametrize(("what", "thing", "cover"), STORIES, ids=[story[0] for story in STORIES])
 def test_a_thing_is_hidden_by_what_covers_its_place(
     what: str, thing: list[Box], cover: list[Box]
