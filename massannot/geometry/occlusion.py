@@ -23,7 +23,7 @@ from massannot.geometry.presence import (
     F64,
     HIDDEN,
     MaskPath,
-    Picture,
+    MaskPicture,
     States,
     gaps,
 )
@@ -69,7 +69,7 @@ class _Hidden:
     ) -> None:
         self.path = paths[number]
         self.others = {n: path for n, path in paths.items() if n != number}
-        self.picture = Picture(list(self.others.values()), height, width)
+        self.picture = MaskPicture(list(self.others.values()), height, width)
         self.depth = depth
 
     def occluders(self, states: States) -> I64:

@@ -101,13 +101,13 @@ def presence_of_all(
     """
     return {
         number: _states(
-            path, Picture([p for p in paths.values() if p is not path], height, width), depth
+            path, MaskPicture([p for p in paths.values() if p is not path], height, width), depth
         )
         for number, path in paths.items()
     }
 
 
-def _states(path: MaskPath, picture: Picture, depth: NDArray[np.float32] | None) -> States:
+def _states(path: MaskPath, picture: MaskPicture, depth: NDArray[np.float32] | None) -> States:
     states: States = np.where(path.area > 0, SEEN, LOST).astype(f"<U{max(map(len, STATES))}")
     if not (path.area > 0).any():
         return states
@@ -142,7 +142,7 @@ def _between(before: str, after: str, *, n_frames: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Picture:
+class MaskPicture:
     """The other masks, and the size of the picture; see also geometry/occlusion.py."""
 
     others: Sequence[MaskPath]
