@@ -23,6 +23,12 @@ def show(
     template: Annotated[
         str, typer.Option(help="Of the motion profile: mass-v1, mass-v2 or none.")
     ] = "mass-v2",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Of the profile's motions: world, camera, or auto: the world where it is known."
+        ),
+    ] = "auto",
     frames: Annotated[int, typer.Option(help="At most so many; 0: a blind prompt.")] = 16,
     model_family: Annotated[
         str, typer.Option(help="qwen2_5_vl or qwen3_vl: what a picture costs.")
@@ -45,13 +51,18 @@ def show(
     \b
     massannot rft show out q1
     massannot rft show out q1 --template mass-v1 --frames 8
+    massannot rft show out q1 --reference camera
     """
     from massannot.dataset.reading import open_dataset
     from massannot.errors import BadQuestion, UsageError
     from massannot.questions import prompt_report
     from massannot.questions.examples import TrainingData
 
-    choices: dict[str, Any] = {"profile_template": template, "frames": frames}
+    choices: dict[str, Any] = {
+        "profile_template": template,
+        "reference": reference,
+        "frames": frames,
+    }
     options = TrainingData(
         **choices,
         model_family=model_family,

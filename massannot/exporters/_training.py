@@ -180,6 +180,7 @@ def _of_prompt(example: Example) -> dict[str, Any]:
         "video_id": example.video_id,
         "category": example.row["category"],
         "profile": prompt.profile,
+        "reference": example.reference,
         "question": example.question,
         "times_s": list(prompt.times_s),
         "dropped": [f"{piece.what} {piece.name.strip()}" for piece in prompt.dropped],

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,21 +32,27 @@ from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.video_view import Reference, VideoView
 from massannot.errors import BadQuestion, UsageError
 from massannot.exporters import Exported, Options, quality_notes
+from massannot.exporters._mass_bench_schema import (
+    OF_CLIP,
+    OF_SEGMENT,
+    REFERENCES,
+    SCHEMA_FILE,
+    TEMPLATES,
+    VERSION,
+    schema_text,
+)
 from massannot.questions.profile import Template, motion_profile
-from massannot.questions.question_view import names_over_clips, profile_tables, question_profile
-from massannot.tables._json_schema import row_schema
+from massannot.questions.question_view import (
+    names_over_clips,
+    profile_tables,
+    question_profile,
+    reference_of,
+)
+from massannot.questions.reference import ReferenceChoice
 
-VERSION = 1
 FILE = "questions.jsonl"
-SCHEMA_FILE = f"mass-bench.v{VERSION}.json"
-
-OF_SEGMENT = ("detections", "masks", "motions")
-OF_CLIP = ("frames", "phrases", "entities", "cameras", "positions")
 TRACKS = ("tracks_xy", "tracks_xyz")
 TABLES = ("questions", "clips", "segments", *OF_CLIP, *OF_SEGMENT, *TRACKS)
-
-TEMPLATES: tuple[Template, ...] = ("mass-v1", "mass-v2")
-REFERENCES: tuple[Reference, ...] = ("camera", "world")
 OF_WAY = ("clip_id", "frame", "t_s", "state", "scale_type")
 
 
@@ -57,9 +63,18 @@ class MassBenchOptions(Options):
     profile_template: Annotated[
         Template | None, "Only this motion profile, mass-v1 or mass-v2; else both."
     ] = None
+    reference: Annotated[
+        ReferenceChoice,
+        "Frame of reference of the profile's motions: world, camera, or auto: the world where it "
+        "is known.",
+    ] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.reference not in get_args(ReferenceChoice):
+            raise UsageError(
+                f"--reference {self.reference} with mass-bench: expected auto, world or camera"
+            )
         if self.profile_template not in (None, *TEMPLATES):
             raise UsageError(
                 f"--profile-template {self.profile_template} with mass-bench: expected "
@@ -87,10 +102,10 @@ def export(
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
             views = [clip(clip_id) for clip_id in row["clip_ids"] or ()]
-            name, least = row["question_id"], options.min_quality
+            name = row["question_id"]
             of_clips = names_over_clips(dataset, views, name) if views else []
             clips = [
-                _clip(view, name, least, templates, names)
+                _clip(view, name, options, templates, names)
                 for view, names in zip(views, of_clips, strict=True)
             ]
             line = {
@@ -99,7 +114,7 @@ def export(
                 **row,
                 "clips": clips,
                 "things": list(_things(dataset, views, clips)) if views else [],
-                "motion_profile": _profiles(dataset, views, name, least, templates),
+                "motion_profile": _profiles(dataset, views, name, options, templates),
             }
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     files[1].write_text(schema_text(), encoding="utf-8")
@@ -132,14 +147,19 @@ def _profiles(
     dataset: Dataset,
     views: Sequence[ClipView],
     question_id: str,
-    min_quality: float | None,
+    options: MassBenchOptions,
     templates: Sequence[Template],
 ) -> dict[str, str] | None:
     """The profile over all clips, by template; None: without clips, or their units differ."""
     try:
         return {
             template: question_profile(
-                dataset, views, question_id, template=template, min_quality=min_quality
+                dataset,
+                views,
+                question_id,
+                template=template,
+                reference=options.reference,
+                min_quality=options.min_quality,
             )
             for template in (templates if views else ())
         } or None
@@ -192,11 +212,13 @@ def _way(
 def _clip(
     view: ClipView,
     question_id: str,
-    min_quality: float | None,
+    options: MassBenchOptions,
     templates: Sequence[Template],
     names: Mapping[int, str],
 ) -> dict[str, Any]:
     """One clip as data of one question."""
+    min_quality = options.min_quality
+    reference = reference_of([view], options.reference)
     of_question = profile_tables(view, question_id, min_quality=min_quality)
     numbers = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
@@ -213,9 +235,14 @@ def _clip(
         "names": {str(entity): names[entity] for entity in sorted(entities)},
         "segments": _segments(view, of_clip),
         "tracks": _tracks(of_clip["tracks_xy"], of_clip["tracks_xyz"]),
+        "profile_reference": reference,
         "motion_profile": {
             template: motion_profile(
-                of_question, template=template, min_quality=min_quality, names=names
+                of_question,
+                template=template,
+                reference=reference,
+                min_quality=min_quality,
+                names=names,
             )
             for template in templates
         },
@@ -288,105 +315,3 @@ def _rows_of(line: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             if track["xyz"] is not None:
                 rows.append(("tracks_xyz", track["xyz"] | key))
     return rows
-
-
-def schema_text() -> str:
-    """JSON Schema of a line; generated, like those of the tables it is made of."""
-    return json.dumps(_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _schema() -> dict[str, Any]:
-    segment = _object(
-        row_schema("segments", without=("clip_id",)),
-        {name: _list(row_schema(name, without=("clip_id",))) for name in OF_SEGMENT},
-    )
-    key = ("clip_id", "entity", "point")
-    tracked = row_schema("tracks_xy")["properties"]
-    track = _object(
-        {"properties": {name: tracked[name] for name in ("entity", "point")}},
-        {
-            "xy": row_schema("tracks_xy", without=key),
-            "xyz": {**row_schema("tracks_xyz", without=key), "type": ["object", "null"]},
-        },
-    )
-    clip = _object(
-        row_schema("clips"),
-        {
-            **{name: _list(row_schema(name, without=("clip_id",))) for name in OF_CLIP},
-            "names": {
-                "type": "object",
-                "additionalProperties": {"type": "string"},
-                "description": "What the motion profile calls each entity.",
-            },
-            "segments": _list(segment),
-            "tracks": _list(track),
-            "motion_profile": _texts("The clip's motions as text, by template."),
-        },
-    )
-    whole = _texts(
-        "The motions of all clips as one text, by template; null: no clip, or units that differ."
-    )
-    line = _object(
-        row_schema("questions"),
-        {
-            "format": {"const": "mass-bench"},
-            "version": {"const": VERSION},
-            "clips": _list(clip),
-            "things": _list(_thing_schema()),
-            "motion_profile": {**whole, "type": ["object", "null"]},
-        },
-    )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "mass-bench",
-        "description": "One line a question. This project's own definition: the files of MASS-Bench"
-        " (arXiv 2511.18373) are unreleased. Columns mean what schemas/<table>.v<N>.json says.",
-        "x-version": VERSION,
-        **line,
-    }
-
-
-def _texts(description: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {name: {"type": "string"} for name in TEMPLATES},
-        "additionalProperties": False,
-        "description": description,
-    }
-
-
-def _thing_schema() -> dict[str, Any]:
-    number, text = {"type": ["number", "null"]}, {"type": "string"}
-    place = {f"{axis}_{name}": _list(number) for name in REFERENCES for axis in "xyz"}
-    way = {"clip_id": _list(text), "frame": _list({"type": "integer"})}
-    way |= {"t_s": _list({"type": "number"}), "state": _list(text), "scale_type": _list(text)}
-    entity = {"clip_id": text, "entity": {"type": "integer"}}
-    described = _object({"properties": {}}, {**way, **place})
-    described["description"] = (
-        "Its positions over all clips, an item a frame, shared frames once. camera: in the camera "
-        "of that frame; world: in the first camera of the first of the clips that touch, and in "
-        "that clip's unit; null where it is not known."
-    )
-    return _object(
-        {"properties": {}},
-        {
-            "identity": {"type": "integer", "description": "See identities."},
-            "name": {**text, "description": "What the motion profile calls it."},
-            "entities": _list(_object({"properties": {}}, entity)),
-            "way": described,
-        },
-    )
-
-
-def _object(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {**row["properties"], **more}
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(properties),
-        "properties": properties,
-    }
-
-
-def _list(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": dict(item)}

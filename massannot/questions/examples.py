@@ -25,6 +25,7 @@ from massannot.questions.question_view import (
     expected_answer,
     question_view,
 )
+from massannot.questions.reference import Reference, ReferenceChoice
 from massannot.questions.splits import Split, SplitBy, Splits
 
 
@@ -51,6 +52,11 @@ class TrainingData:
     profile_template: Annotated[
         Template | Literal["none"], "Motion profile in the prompt: mass-v1, mass-v2 or none."
     ] = "mass-v2"
+    reference: Annotated[
+        ReferenceChoice,
+        "Frame of reference of the profile's motions: world, camera, or auto: the world where the "
+        "camera's poses are known, or it stands still.",
+    ] = "auto"
     processor: Annotated[Path | None, "Folder of the model whose tokenizer counts."] = None
     max_tokens: Annotated[
         int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
@@ -64,6 +70,7 @@ class TrainingData:
             "--split-by": self.split_by not in get_args(SplitBy),
             "--val": not 0 <= self.val < 1,
             "--profile-template": self.profile_template not in ("mass-v1", "mass-v2", "none"),
+            "--reference": self.reference not in get_args(ReferenceChoice),
             "--max-tokens": self.max_tokens is not None and self.max_tokens < 1,
         }
         for option in [option for option, is_wrong in wrong.items() if is_wrong]:
@@ -92,6 +99,7 @@ _EXPECTED = {
     "--split-by": "video_id or split",
     "--val": "a share of at least 0 and below 1",
     "--profile-template": "mass-v1, mass-v2 or none",
+    "--reference": "auto, world or camera",
     "--max-tokens": "1 or more",
 }
 
@@ -104,6 +112,8 @@ class Example:
     """The bare question, with boxes as the family writes them."""
     expected: ExpectedAnswer
     prompt: VideoPrompt
+    reference: Reference | None
+    """Frame of reference of the profile's motions; None: it has no profile."""
     shots: tuple[Shot, ...]
     """The frame at each position of the prompt."""
     film: Film | None
@@ -184,7 +194,13 @@ def family_view(
     dataset: Dataset, row: Row, options: TrainingData, *, min_quality: float | None = None
 ) -> QuestionView:
     """The question, with every box in its text and answer as the model family writes it."""
-    view = question_view(dataset, row, template=options.template, min_quality=min_quality)
+    view = question_view(
+        dataset,
+        row,
+        template=options.template,
+        reference=options.reference,
+        min_quality=min_quality,
+    )
     source = view.source_size
     resized = options.family.resized(source, max_pixels=options.max_pixels)
 
@@ -234,6 +250,7 @@ def _example(
         question=view.question.text,
         expected=expected,
         prompt=prompt,
+        reference=view.reference,
         shots=tuple(view.shots[index] for index in prompt.frames),
         film=film,
         size=size,

@@ -37,6 +37,7 @@ from massannot.questions.profile import (
     profile_blocks,
 )
 from massannot.questions.prompts import TypedQuestion
+from massannot.questions.reference import Reference, ReferenceChoice, chosen_reference
 
 Row = Mapping[str, Any]
 
@@ -67,6 +68,8 @@ class QuestionView:
     """Every annotated frame of its clips, in order of time."""
     profile: str | None
     """None: no template was given."""
+    reference: Reference | None
+    """Frame of reference of the profile's motions; None: there is no profile."""
     source_size: tuple[int, int]
     """(width, height) of the video, which boxes refer to."""
 
@@ -81,7 +84,12 @@ class QuestionView:
 
 
 def question_view(
-    dataset: Dataset, row: Row, *, template: Template | None, min_quality: float | None = None
+    dataset: Dataset,
+    row: Row,
+    *,
+    template: Template | None,
+    reference: ReferenceChoice = "auto",
+    min_quality: float | None = None,
 ) -> QuestionView:
     """Join a row of `questions` with its clips. Raises BadQuestion for a row without a question,
     NoClip for one that no clip answers."""
@@ -100,13 +108,22 @@ def question_view(
     first = views[0].row
     named = [text for view in views for text in _entities_named(view, name)]
     entities = tuple(dict.fromkeys(named or row["entities"] or ()))
+    chosen = None if template is None else reference_of(views, reference)
     return QuestionView(
         row=row,
         question=_typed(row, entities=entities, shots=shots),
         shots=shots,
         profile=None
-        if template is None
-        else question_profile(dataset, views, name, template=template, min_quality=min_quality),
+        if template is None or chosen is None
+        else question_profile(
+            dataset,
+            views,
+            name,
+            template=template,
+            reference=chosen,
+            min_quality=min_quality,
+        ),
+        reference=chosen,
         source_size=(first["source_width"], first["source_height"]),
     )
 
@@ -207,14 +224,17 @@ def question_profile(
     question_id: str,
     *,
     template: Template,
+    reference: ReferenceChoice = "auto",
     min_quality: float | None = None,
 ) -> str:
-    """The motion profile of a question over all of its clips. Raises BadQuestion where their units
-    differ."""
+    """The motion profile of a question over all of its clips, in one frame of reference. Raises
+    BadQuestion where their units differ."""
+    chosen = reference_of(views, reference)
     texts = [
         motion_profile(
             profile_tables(view, question_id, min_quality=min_quality),
             template=template,
+            reference=chosen,
             min_quality=min_quality,
             names=names,
         )
@@ -254,6 +274,12 @@ def names_over_clips(
     return [names[view.clip_id] for view in views]
 
 
+def reference_of(views: Sequence[ClipView], choice: ReferenceChoice) -> Reference:
+    """The one frame of reference of a profile over these clips."""
+    names = ("clips", "cameras", "motions")
+    return chosen_reference([{name: view.table(name) for name in names} for view in views], choice)
+
+
 def profile_tables(
     view: ClipView, question_id: str, *, min_quality: float | None = None
 ) -> Mapping[str, pa.Table]:
@@ -269,7 +295,7 @@ def profile_tables(
     good = good_entities(view, min_quality=min_quality) & set(entities["entity"].to_pylist())
     return {
         "clips": view.table("clips"),
-        "segments": view.table("segments"),
+        **{name: view.table(name) for name in ("segments", "frames", "cameras")},
         "phrases": phrases,
         "entities": entities,
         "motions": rows_of_entities(view, "motions", good),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from massannot.clip import Clip
+from massannot.geometry.occlusion import I64, occluders_of_all
 from massannot.geometry.presence import MaskPath, States, presence_of_all
 from massannot.stages._track_arrays import numbers
 
@@ -22,9 +26,20 @@ def presence(clip: Clip, entity: int) -> States:
 
 def presences(clip: Clip) -> dict[int, States]:
     """The `presence` of every entity of a clip, by entity."""
+    return presence_of_all(mask_paths(clip), **_picture(clip))
+
+
+def occluders(clip: Clip, states: Mapping[int, States]) -> dict[int, I64]:
+    """(T,) the entity that hides each entity in each frame, by entity, NOTHING for none; `states`
+    are the `presences` of the clip."""
+    return occluders_of_all(mask_paths(clip), states, **_picture(clip))
+
+
+def _picture(clip: Clip) -> dict[str, Any]:
+    """Size of the picture, and depth that can be compared between frames."""
     depth = clip.depth.values if clip.depth is not None and clip.depth.kind != "affine" else None
     height, width = clip.frames.source_height, clip.frames.source_width
-    return presence_of_all(mask_paths(clip), height=height, width=width, depth=depth)
+    return {"height": height, "width": width, "depth": depth}
 
 
 def mask_paths(clip: Clip) -> dict[int, MaskPath]:

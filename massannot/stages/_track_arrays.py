@@ -23,6 +23,7 @@ from massannot.geometry.camera_motion import CameraMotion, StaticCameraRule, cam
 from massannot.geometry.motion import jitter, path_length
 from massannot.models.protocols import I32, PointTracker, PointTracks
 from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
+from massannot.tables.cameras import poses_are_known
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -215,10 +216,9 @@ def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
 
 
 def world_known(clip: Tables) -> bool:
-    """Whether the camera's poses are known: given or estimated, or the camera stood still. Where
-    they are assumed and it moved, or nobody can tell, nothing has a place in the world."""
-    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
-    return not assumed or clip.table("clips")["camera_static"][0].as_py() is True
+    """Whether things have places in the world, see tables/cameras.py."""
+    static = clip.table("clips")["camera_static"][0].as_py()
+    return poses_are_known(clip.table("cameras"), camera_static=static)
 
 
 def numbers(table: pa.Table, name: str) -> F64:

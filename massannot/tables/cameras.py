@@ -1,5 +1,7 @@
 """Cameras: the pinhole and its pose in every frame."""
 
+import pyarrow as pa
+
 from massannot.tables._spec import (
     FLOAT32,
     FLOAT64,
@@ -65,3 +67,11 @@ SPEC = TableSpec(
     ),
     references=(Reference(("clip_id", "frame"), "frames"),),
 )
+
+
+def poses_are_known(cameras: pa.Table, *, camera_static: bool | None) -> bool:
+    """Whether things have places in the world, of one clip: every pose was given or estimated, or
+    the camera was seen to stand still. Where poses are assumed and it moved, or nobody can tell,
+    or there are none, nothing has."""
+    origins = cameras["pose_origin"].to_pylist()
+    return camera_static is True or (bool(origins) and "assumed" not in origins)

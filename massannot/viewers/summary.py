@@ -23,7 +23,8 @@ _LIMITS = {
     "over_phrase_limit": "detect_phrases.max_per_phrase",
     "over_entity_limit": "propagate_masks.max_entities",
 }
-PROFILE_TABLES = ("clips", "segments", "phrases", "entities", "motions", "positions")
+PROFILE_TABLES = ("clips", "frames", "segments", "phrases", "entities", "cameras", "positions",
+                  "motions")  # fmt: skip
 
 
 def find_clip(dataset: Dataset, beginning: str) -> ClipView:

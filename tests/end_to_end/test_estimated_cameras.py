@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.engine.settings import ExecutorSettings
 from massannot.evaluate.dataset_scores import Row, evaluate
+from massannot.geometry.ego_motion import ego_motion, level_down
 from massannot.jobs import annotate as job
 from massannot.recipes.calibrated import key_of
 from massannot.recipes.model_flags import ModelFlags, run_spec
@@ -16,6 +19,7 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from massannot.video.sampling import Sampling
+from massannot.viewers.summary import profile
 from tests.end_to_end.conftest import names_of
 from tools.measure_cameras import write_lenses
 
@@ -82,6 +86,31 @@ def test_places_and_motions_in_the_world_are_filled(
     positions = estimated.table("positions")
     assert positions["x_world"].null_count == positions["x_cam"].null_count
     assert scores["median_error_world_m"].value.value < 0.05
+
+
+@pytest.mark.seen("moving camera", "oracle")
+def test_profiles_are_in_the_world_and_say_what_the_camera_truly_does(
+    estimated: Dataset, moving: SceneLibrary
+) -> None:
+    for view in estimated.clips():
+        text = profile(view)
+        assert "Frame of reference: the world" in text
+        scene = moving.scene(view.row["video_id"])
+        true = np.array([scene.cam_from_room(k) for k in range(scene.n_frames)])
+        motion = ego_motion(true, np.full((len(true), 6, 6), np.nan), down=level_down(true))
+        turn, way = motion.farthest_turn_deg[0], motion.length
+        (line,) = (line for line in text.splitlines() if line.startswith("  Camera: "))
+        if scene.camera.move == "pan":
+            (side, degrees) = re.findall(r"pans (\w+) (\d+) degree", line)[0]
+            assert side == ("right" if turn > 0 else "left")
+            assert float(degrees) == pytest.approx(abs(turn), abs=1)
+            assert "moves" not in line
+        else:
+            (metres, low, high) = re.findall(r"moves ([\d.]+) m \(([\d.]+) to ([\d.]+), 68", line)[
+                0
+            ]
+            assert float(metres) == pytest.approx(way, abs=0.03)
+            assert float(low) <= float(metres) <= float(high)
 
 
 def test_only_estimate_adds_the_stage_and_the_calibration_is_that_of_given_poses(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import av
@@ -60,6 +62,21 @@ def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
     (film,) = (out.parent / "verl" / "videos").iterdir()
     with av.open(str(film)) as container:
         assert len(list(container.decode(video=0))) == N_FRAMES
+
+
+def test_the_frame_of_reference_is_chosen_and_recorded(dataset: Dataset, tmp_path: Path) -> None:
+    row = find_question(dataset, "one-4")
+    for choice, used in (("auto", "world"), ("world", "world"), ("camera", "camera")):
+        about = question_view(dataset, row, template="mass-v2", reference=choice)  # type: ignore[arg-type]
+        assert about.reference == used
+        assert f"  Frame of reference: the {used}" in (about.profile or "")
+    assert question_view(dataset, row, template=None).reference is None
+    export = exporters.exporter("ms-swift").export
+    export(dataset, tmp_path, options=TrainingOptions(reference="camera", frames=0))
+    lines = (tmp_path / "train.jsonl").read_text().splitlines()
+    assert {json.loads(line)["reference"] for line in lines} == {"camera"}
+    with pytest.raises(UsageError, match="--reference: found 'moon', expected auto, world"):
+        TrainingOptions(reference="moon")  # type: ignore[arg-type]
 
 
 def test_a_span_named_in_the_question_is_what_it_asks_about(dataset: Dataset) -> None:
