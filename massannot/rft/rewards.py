@@ -13,13 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import Protocol, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 from massannot import plugins
 from massannot.errors import UsageError
 from massannot.questions.answers import Answer, Choice, Clock, Number, Text, TimeInterval, YesNo
 from massannot.questions.expected_answer import ACCURACIES, Box, ExpectedAnswer
 from massannot.questions.units import BadAnswer, unit
+
+Reader = Literal["strict", "lenient"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Completion:
     text: str
     n_tokens: int | None = None
     """As the trainer counted them; None: not counted."""
+    reader: Reader = "strict"
+    """strict for reinforcement, lenient for scoring: see questions/lenient_answers."""
 
     @property
     def answer(self) -> str | None:
@@ -41,6 +45,15 @@ class Completion:
         if parts[1::2] != ["<answer>", "</answer>"]:
             return None
         return parts[2].strip()
+
+    def answer_to(self, expected: ExpectedAnswer) -> Answer | None:
+        """The typed answer to this question; None where the reader finds none."""
+        try:
+            if self.reader == "lenient":
+                return expected.read_leniently(self.text)
+            return None if self.answer is None else expected.read(self.answer)
+        except BadAnswer:
+            return None
 
 
 class Reward(Protocol):
@@ -137,17 +150,31 @@ _ROUNDING = 1e-9
 
 @_reward
 def mean_relative_accuracy(completion: Completion, *, expected: ExpectedAnswer) -> float:
-    """The share of ten thresholds that a number passes.
+    """The share of ten thresholds that a number keeps.
 
     Definition: the mean over theta = 0.50, 0.55, ..., 0.95 of
-    [|answer - truth| / |truth| < 1 - theta]. Source: VSI-Bench (arXiv 2412.14171); SpaceVista uses
-    it too. Where the truth is 0, 1 for 0, else 0.
+    [|answer - truth| / |truth| <= 1 - theta]. Source: VSI-Bench (arXiv 2412.14171), as its
+    evaluator counts. Where the truth is 0, 1 for 0, else 0.
     """
+    percent = _error_percent(completion, expected=expected)
+    return sum(percent <= 100 - theta + _ROUNDING for theta in _PERCENTS) / len(_PERCENTS)
+
+
+@_reward
+def mean_relative_accuracy_below(completion: Completion, *, expected: ExpectedAnswer) -> float:
+    """The share of ten thresholds that a number stays below.
+
+    Definition: as `mean_relative_accuracy`, with < in the place of <=. Source: Video-R1 (arXiv
+    2503.21776), as its evaluation counts problems of type "regression".
+    """
+    percent = _error_percent(completion, expected=expected)
+    return sum(percent < 100 - theta - _ROUNDING for theta in _PERCENTS) / len(_PERCENTS)
+
+
+def _error_percent(completion: Completion, *, expected: ExpectedAnswer) -> float:
+    """Of the truth; infinite without an answer."""
     answer, truth = _answer_and_truth(completion, expected=expected, kind=Number)
-    if answer is None:
-        return 0.0
-    error_percent = 100 * _relative_error(answer, truth)
-    return sum(error_percent < 100 - percent for percent in _PERCENTS) / len(_PERCENTS)
+    return float("inf") if answer is None else 100 * _relative_error(answer, truth)
 
 
 _PERCENTS = range(50, 100, 5)
@@ -401,10 +428,7 @@ def _answer_and_truth(
             f"reward for {kind.__name__}: found a question of type {expected.problem_type}; "
             "name the reward that fits it, or accuracy, which chooses"
         )
-    try:
-        answer = None if completion.answer is None else expected.read(completion.answer)
-    except BadAnswer:
-        return None, truth
+    answer = completion.answer_to(expected)
     return (answer if isinstance(answer, kind) else None), truth
 
 

@@ -73,16 +73,24 @@ WORTH: list[tuple[str, ExpectedAnswer, str, float]] = [
     # the larger of the two tolerances
     ("numeric", ExpectedAnswer("number", "10", tolerance=0.1, tolerance_abs=0.5), "11", 1.0),
     ("numeric", ExpectedAnswer("number", "10", tolerance=0.01, tolerance_abs=0.5), "10.5", 1.0),
-    # errors of 0, 2, 12, 24, 49, 50 percent pass 10, 10, 8, 6, 1, 0 thresholds
+    # errors of 0, 2, 12, 24, 49, 50.5 percent keep 10, 10, 8, 6, 1, 0 thresholds
     ("mean_relative_accuracy", METRES, "2", 1.0),
     ("mean_relative_accuracy", METRES, "2.04", 1.0),
     ("mean_relative_accuracy", METRES, "2.24", 0.8),
     ("mean_relative_accuracy", METRES, "1.52", 0.6),
     ("mean_relative_accuracy", METRES, "2.98", 0.1),
-    ("mean_relative_accuracy", METRES, "1", 0.0),
+    ("mean_relative_accuracy", METRES, "0.99", 0.0),
     ("mean_relative_accuracy", METRES, "much", 0.0),
     ("mean_relative_accuracy", ZERO, "0", 1.0),
     ("mean_relative_accuracy", ZERO, "1", 0.0),
+    # errors of 5, 10, 50 percent lie on a threshold: VSI-Bench counts it, Video-R1 does not
+    ("mean_relative_accuracy", METRES, "2.1", 1.0),
+    ("mean_relative_accuracy", METRES, "2.2", 0.9),
+    ("mean_relative_accuracy", METRES, "1", 0.1),
+    ("mean_relative_accuracy_below", METRES, "2.1", 0.9),
+    ("mean_relative_accuracy_below", METRES, "2.2", 0.8),
+    ("mean_relative_accuracy_below", METRES, "1", 0.0),
+    ("mean_relative_accuracy_below", METRES, "much", 0.0),
     ("regression", METRES, "2", 1.0),
     ("regression", METRES, "1.5", 0.75),
     ("regression", METRES, "300 cm", 0.5),
