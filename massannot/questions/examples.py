@@ -191,6 +191,7 @@ def family_view(
     def text(value: str | None) -> str | None:
         return value and options.family.text(value, source=source, resized=resized)
 
+    _check_evidence(view)
     flat = row["evidence_boxes"] or []
     boxes: list[float] = []
     for t, *box in (flat[start : start + 5] for start in range(0, len(flat), 5)):
@@ -204,6 +205,31 @@ def family_view(
         "evidence_boxes": boxes or None,
     }
     return view if written == row else view.rewritten(written)
+
+
+def _check_evidence(view: QuestionView) -> None:
+    """Raises BadQuestion for evidence at a time that its clips do not show, or outside of the
+    picture."""
+    row, (width, height) = view.row, view.source_size
+    flat = row["evidence_boxes"] or []
+    boxes = [flat[start : start + 5] for start in range(0, len(flat), 5)]
+    first_s, last_s = view.shots[0].t_s, view.shots[-1].t_s
+    for t_s in (*(row["evidence_times_s"] or ()), *(box[0] for box in boxes)):
+        if not first_s - _NEAR_S <= t_s <= last_s + _NEAR_S:
+            raise BadQuestion(
+                f"question {row['question_id']}: found evidence at {t_s:g} s, expected a time "
+                f"within {first_s:g} to {last_s:g} s, which its clips show"
+            )
+    for box in boxes:
+        if min(box[1:]) < -1 or box[3] > width + 1 or box[4] > height + 1:
+            raise BadQuestion(
+                f"question {row['question_id']}: found evidence_boxes {box[1:]}, expected pixels "
+                f"of the video's {width}x{height}"
+            )
+
+
+_NEAR_S = 0.5
+"""Evidence may lie between annotated frames, or just behind the last one."""
 
 
 def _example(

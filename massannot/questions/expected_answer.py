@@ -138,4 +138,9 @@ def _timed_box(row: Sequence[float]) -> tuple[float, Box]:
     if len(row) != 5 or not (row[1] < row[3] and row[2] < row[4]):
         raise BadQuestion(f"evidence_boxes: found {list(row)}, expected [t, x0, y0, x1, y1]")
     t, x0, y0, x1, y1 = map(float, row)
+    if max(x1, y1) <= 1 and not (x0 == y0 == 0 and x1 == y1 == 1):
+        raise BadQuestion(
+            f"evidence_boxes: found {list(row)}, which are shares of a picture, expected pixels of "
+            "the video; multiply by its width and height"
+        )
     return t, (x0, y0, x1, y1)
