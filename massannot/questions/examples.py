@@ -5,7 +5,7 @@ Bad questions are left out by name and the rest goes on; a wrong setting ends th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.model_families import Media, ModelFamily, Size, family, token_counter
-from massannot.questions.profile import Template
+from massannot.questions.profile import Template, profile_blocks
 from massannot.questions.prompts import Budget, PromptTooLong, VideoPrompt, build_prompt
 from massannot.questions.question_view import (
     Film,
@@ -128,7 +128,7 @@ class Examples:
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    """Sentences on the manifest's own split."""
+    """Sentences on the manifest's own split, and on profiles without motion."""
 
 
 def examples(
@@ -167,7 +167,21 @@ def examples(
             "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
         )
     notes = splits.notes([(example.row, example.split) for example in complete])
-    return Examples(tuple(complete), tuple(left_out), notes)
+    return Examples(tuple(complete), tuple(left_out), (*notes, *_empty_profiles(complete)))
+
+
+def _empty_profiles(complete: Sequence[Example]) -> tuple[str, ...]:
+    """A sentence where profiles hold no motion."""
+    shown = [example for example in complete if example.prompt.profile is not None]
+    empty = [each for each in shown if not profile_blocks(each.prompt.profile or "").entities]
+    if not empty:
+        return ()
+    sentence = (
+        f"{len(empty)} of {len(shown)} profiles hold no motion, as that of "
+        f"{empty[0].row['question_id']}: nothing that its question names was found and followed; "
+        "name the things in the manifest's entities, or with -p"
+    )
+    return (sentence,)
 
 
 def _videos(dataset: Dataset) -> dict[str, str]:

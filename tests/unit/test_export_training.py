@@ -373,10 +373,15 @@ def test_a_trainer_that_would_drop_a_row_stops_the_export_and_names_the_setting(
         export(dataset, tmp_path / "verl", "verl", processor=processor, max_tokens=500)
 
 
-def test_questions_about_scenes_are_trained_on_where_they_lie(tmp_path: Path) -> None:
+def test_questions_about_scenes_are_exported_with_their_pictures(tmp_path: Path) -> None:
     write_scene_questions(tmp_path / "asked", seeds=range(900_256, 900_262), names=("hits",))
-    with pytest.raises(UsageError, match=r"massannot rft train RECIPE --data .*asked"):
-        export(Dataset(Layout(tmp_path / "asked")), tmp_path / "exported", "trl")
+    asked = Dataset(Layout(tmp_path / "asked"))
+    for name, media in (("trl", "images"), ("ms-swift", "video")):
+        written = export(asked, tmp_path / name, name, media=media, frames=2)
+        assert not written.left_out
+        rows = list(rows_of(tmp_path / name, "test"))  # these seeds are held out
+        assert len(rows) == asked.table("questions").num_rows
+    assert all((tmp_path / "ms-swift" / row["videos"][0]).is_file() for row in rows)
 
 
 @pytest.mark.parametrize(
