@@ -6,7 +6,7 @@ Bad questions are left out by name and the rest goes on; a wrong setting ends th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -14,6 +14,7 @@ from typing import Annotated, Literal, get_args
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.expected_answer import ExpectedAnswer
+from massannot.questions.mask_evidence import with_mask_evidence
 from massannot.questions.model_families import Media, ModelFamily, Size, family, token_counter
 from massannot.questions.profile import Template, profile_blocks
 from massannot.questions.prompts import Budget, PromptTooLong, VideoPrompt, build_prompt
@@ -51,6 +52,11 @@ class TrainingData:
     profile_template: Annotated[
         Template | Literal["none"], "Motion profile in the prompt: mass-v1, mass-v2 or none."
     ] = "mass-v2"
+    cite: Annotated[
+        bool,
+        "Ask for evidence in the reasoning, for the rewards evidence_time and evidence_box; a "
+        "question without any gets the boxes of its entities' masks in the frames shown.",
+    ] = False
     processor: Annotated[Path | None, "Folder of the model whose tokenizer counts."] = None
     max_tokens: Annotated[
         int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
@@ -152,7 +158,8 @@ def examples(
     too_long: list[int] = []
     for row in rows:
         try:
-            view = family_view(dataset, row, options, min_quality=min_quality)
+            asked = with_mask_evidence(dataset, row, frames=options.frames) if options.cite else row
+            view = family_view(dataset, asked, options, min_quality=min_quality)
             video_id = video_of[view.shots[0].clip_id]
             split = splits.split(row, video_id)
             complete.append(_example(view, row, options, media, counter, video_id, split))
@@ -268,7 +275,16 @@ def _example(
     budget = None
     if counter is not None:
         budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
-    prompt = build_prompt(view.question, frames=frames, profile=view.profile, budget=budget)
+    question = view.question
+    if options.cite and expected.evidence_boxes:
+        width, height = size
+        written = (
+            "thousandths of the frame"
+            if options.family.thousandths
+            else (f"pixels of the {width}x{height} frame")
+        )
+        question = replace(question, cite_in=written)
+    prompt = build_prompt(question, frames=frames, profile=view.profile, budget=budget)
     return Example(
         row=row,
         question=view.question.text,

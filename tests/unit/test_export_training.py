@@ -24,6 +24,7 @@ from massannot.dataset.reading import Dataset
 from massannot.errors import NothingToRun, UsageError
 from massannot.exporters import _row_files, trl
 from massannot.exporters._training import TrainingOptions
+from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.question_view import Film, Shot, find_question
 from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft.train import train
@@ -214,6 +215,29 @@ def test_boxes_are_as_the_model_family_writes_them(
     row = by_id(tmp_path)["box"]
     assert f"<box>{text}</box>" in str(row)
     assert (row.get("extra_info") or row)["evidence_boxes"] == [[0, *box]]
+
+
+def test_a_prompt_that_asks_for_evidence_has_that_of_its_masks(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset, tmp_path, "trl", cite=True, frames=4)
+    row = by_id(tmp_path)["number"]
+    assert (
+        "</box>at<t>seconds</t>s, with boxes in pixels of the 84x84 frame"
+        in (row["prompt"][0]["content"][-1]["text"])
+    )
+    (time, *box), *_ = row["evidence_boxes"]
+    assert time in row["times_s"]
+    cited = (
+        f"<think><box>{[round(x) for x in box]}</box>at<t>{time}</t>s</think><answer>1.5</answer>"
+    )
+    names = ("evidence_time", "evidence_box")
+    columns = {name: [row[name]] for name in COLUMNS}
+    near, over = (judge(["?"], [cited], **columns)[0] for judge in reward_functions(names))
+    assert near > 0.99
+    assert over > 0.9
+    export(dataset, tmp_path / "plain", "trl", frames=4)
+    assert not by_id(tmp_path / "plain")["number"]["evidence_boxes"]
 
 
 def test_the_rewards_judge_what_was_exported(dataset: Dataset, tmp_path: Path) -> None:
