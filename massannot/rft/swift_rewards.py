@@ -22,7 +22,7 @@ def reward_class(name: str) -> type:
     """A class that ms-swift can make and call; `name` as `rewards.reward` takes it."""
     (function,) = reward_functions((name,))
 
-    class Reward:
+    class SwiftReward:
         def __init__(self, args: Any = None, **options: Any) -> None:
             """ms-swift gives its arguments; the rewards have none."""
 
@@ -34,8 +34,8 @@ def reward_class(name: str) -> type:
             columns.pop("prompts", None)
             return function(prompts=completions, completions=completions, **columns)
 
-    Reward.__name__ = Reward.__qualname__ = f"massannot_{name}"
-    return Reward
+    SwiftReward.__name__ = SwiftReward.__qualname__ = f"massannot_{name}"
+    return SwiftReward
 
 
 REWARDS: Mapping[str, type] = {f"massannot_{name}": reward_class(name) for name in names()}
