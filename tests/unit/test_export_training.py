@@ -21,9 +21,10 @@ from massannot import exporters
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
-from massannot.errors import NothingToRun, UsageError
+from massannot.errors import BadQuestion, NothingToRun, UsageError
 from massannot.exporters import _row_files, trl
 from massannot.exporters._training import TrainingOptions
+from massannot.questions.examples import TrainingData, family_view
 from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.question_view import Film, Shot, find_question
 from massannot.questions.scene_dataset import write_scene_questions
@@ -215,6 +216,23 @@ def test_boxes_are_as_the_model_family_writes_them(
     row = by_id(tmp_path)["box"]
     assert f"<box>{text}</box>" in str(row)
     assert (row.get("extra_info") or row)["evidence_boxes"] == [[0, *box]]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [
+        ({"evidence_times_s": [99.0]}, "evidence at 99 s, expected a time within"),
+        ({"evidence_boxes": [0, 24, 20, 720, 60]}, "expected pixels of the video's 96x80"),
+        ({"evidence_boxes": [0, 0.1, 0.2, 0.3, 0.4]}, "shares of a picture"),
+    ],
+    ids=["out of the film", "out of the picture", "in shares"],
+)
+def test_evidence_that_nobody_can_see_is_refused(
+    evidence: dict[str, Any], says: str, dataset: Dataset
+) -> None:
+    row = {**find_question(dataset, "number"), **evidence}
+    with pytest.raises(BadQuestion, match=says):
+        family_view(dataset, row, TrainingData())
 
 
 def test_a_prompt_that_asks_for_evidence_has_that_of_its_masks(
