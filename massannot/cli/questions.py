@@ -49,13 +49,22 @@ def questions_scenes(
 
 @questions_app.command("import")
 def questions_import(
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON, JSONL or Parquet.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSON, JSONL or Parquet.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Manifest to write: .parquet or .jsonl.")
     ],
     form: Annotated[
-        str, typer.Option("--format", help="auto, videohallu, video-r1 or manifest.")
+        str,
+        typer.Option(
+            "--format",
+            help="auto, vsi-bench, sti-bench, dsr-bench, dsr-bench-tsv, vlm4d, next-qa, video-r1, "
+            "videohallu or plain.",
+        ),
     ] = "auto",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="OURS=THEIRS: a manifest's column, the file's; repeatable."),
+    ] = None,
     videos: Annotated[
         Path | None, typer.Option(help="Folder that the videos' paths start from; else the file's.")
     ] = None,
@@ -66,16 +75,19 @@ def questions_import(
 ) -> None:
     """Read other datasets' questions, type their answers, and say which were refused and why.
 
+    Three examples of each kind show how their answers were read.
+
     \b
     massannot questions import videohallu.csv -o questions.parquet
     massannot questions import Video-R1-260k.json --videos Video-R1-data -o questions.jsonl
+    massannot questions import llava.json -o questions.jsonl --map answer=conversations.1.value
     massannot annotate questions.jsonl -o out
     """
     from massannot.errors import NothingToRun, UsageError
-    from massannot.questions import import_files
+    from massannot.questions import import_files, import_formats
 
-    if form not in ("auto", *import_files.FORMATS):
-        names = ", ".join(("auto", *import_files.FORMATS))
+    if form not in ("auto", *import_formats.FORMATS):
+        names = ", ".join(("auto", *import_formats.FORMATS))
         raise UsageError(f"--format {form}: expected one of {names}")
     refused = output.with_name(f"{output.stem}.refused.jsonl")
     read = [file for file in files if file.resolve() in (output.resolve(), refused.resolve())]
@@ -87,7 +99,8 @@ def questions_import(
     chosen = None if form == "auto" else form
     imported = import_files.import_questions(
         files,
-        form=chosen,  # type: ignore[arg-type]
+        form=chosen,
+        mapped=import_formats.parse_map(columns or ()),
         videos=videos,
         find_entities=find_entities,
     )
@@ -111,13 +124,28 @@ def questions_import(
         )
     if as_json:
         n_found = len(imported.questions)
+        examples = {
+            kind: [
+                {"id": q.question_id, "answer": q.answer, "read_as": import_files.read_as(q)}
+                for q in some
+            ]
+            for kind, some in imported.examples().items()
+        }
         print_json(
-            {"questions": n_found, "kinds": kinds, "refused": reasons, "output": str(output)}
+            {
+                "questions": n_found,
+                "kinds": kinds,
+                "examples": examples,
+                "refused": reasons,
+                "output": str(output),
+            }
         )
         return
     print(f"{len(imported.questions)} questions in {output}")
-    for kind, n in kinds.items():
-        print(f"{n:7d} {kind}")
+    for kind, some in imported.examples().items():
+        print(f"{kinds[kind]:7d} {kind}")
+        for q in some:
+            print(f"          {q.question_id}: {q.answer!r} is {import_files.read_as(q)}")
     print(f"{len(imported.refused)} refused" + (f", see {refused}" if imported.refused else ""))
     for reason, n in reasons.items():
         print(f"{n:7d} {reason}")

@@ -158,3 +158,60 @@ def rft_eval(
         print((out / "scores.json").read_text(), end="")
     else:
         print(scores.as_text(rows), end="")
+
+
+@rft_app.command("score")
+def rft_score(
+    answers: Annotated[
+        Path, typer.Argument(help="JSONL of ids and answers, or lmms-eval samples.")
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset, or the manifest.")],
+    reader: Annotated[str, typer.Option(help="strict or lenient.")] = "lenient",
+    rule: Annotated[str, typer.Option(help="ours, vsi, video-r1 or stkit.")] = "ours",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the scores.")
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Of free text: ./mine.py:function or http://localhost:PORT/v1."),
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="The model's name at that address.")
+    ] = None,
+    answered_only: Annotated[
+        bool, typer.Option("--answered-only", help="Leave out questions without an answer.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score any model's answers: per category, with intervals over videos and mean errors.
+
+    \b
+    massannot rft score answers.jsonl --data out
+    massannot rft score samples_vsibench.jsonl --data vsi.parquet --rule vsi -o scores
+    massannot rft score answers.jsonl --data out --reader strict --rule stkit
+    """
+    from massannot.errors import UsageError
+    from massannot.rft import foreign_answers, foreign_scores, judges
+
+    if reader not in ("strict", "lenient"):
+        raise UsageError(f"--reader {reader}: expected strict or lenient")
+    if rule not in foreign_answers.RULES:
+        raise UsageError(f"--rule {rule}: expected one of {', '.join(foreign_answers.RULES)}")
+    found = foreign_scores.score(
+        answers,
+        data=data,
+        reader=reader,  # type: ignore[arg-type]
+        rule=rule,
+        judge=None if judge is None else judges.judge(judge, model=judge_model),
+        answered_only=answered_only,
+        seed=seed,
+    )
+    if out is not None:
+        foreign_scores.write(found, out)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print_json(foreign_scores.as_json(found))
+    else:
+        print(foreign_scores.as_text(found), end="")

@@ -1,4 +1,4 @@
-"""Manifests: videos, spans and questions in a CSV, JSON, JSONL or Parquet file.
+"""Manifests: videos, spans and questions in a CSV, TSV, JSON, JSONL or Parquet file.
 
 Columns are `video, id, start_s, end_s, caption, entities, question, answer, category, split,
 license, source_kind, generator`, and ANSWER_COLUMNS; only `video` is needed, and every other column
