@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from massannot.errors import UsageError
+from massannot.questions.answer_files import read_answers, read_questions
 from massannot.rft import scores
 from massannot.rft.foreign_answers import (
     Judge,
@@ -17,8 +18,6 @@ from massannot.rft.foreign_answers import (
     judgeable,
     judged_answers,
     mean_errors,
-    read_answers,
-    read_questions,
 )
 from massannot.rft.rewards import Reader
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from massannot.cli import app
 from massannot.errors import UsageError
-from massannot.rft.foreign_answers import RULES, read_answers
+from massannot.questions.answer_files import read_answers
+from massannot.rft.foreign_answers import RULES
 from massannot.rft.foreign_scores import score
 from massannot.rft.judges import judge
 
