@@ -38,7 +38,7 @@ from massannot.evaluate.position_scores import (
     true_motions,
 )
 from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
-from massannot.stages._track_arrays import symmetric_matrices
+from massannot.tables._matrices import symmetric_matrices
 from massannot.tables._spec import INTERVAL_LEVELS
 
 F64 = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from massannot.dataset.video_view import Reference
-from massannot.questions.profile import Template
+from massannot.questions.profile_blocks import Template
 from massannot.tables._json_schema import row_schema
 
 VERSION = 1

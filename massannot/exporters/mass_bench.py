@@ -41,7 +41,8 @@ from massannot.exporters._mass_bench_schema import (
     VERSION,
     schema_text,
 )
-from massannot.questions.profile import Template, motion_profile
+from massannot.questions.profile import motion_profile
+from massannot.questions.profile_blocks import Template
 from massannot.questions.question_view import (
     names_over_clips,
     profile_tables,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from massannot.geometry.ego_motion import EgoMotion, ego_motion, level_down
-from massannot.stages._track_arrays import symmetric_matrices
+from massannot.tables._matrices import symmetric_matrices
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.mask_evidence import with_mask_evidence
 from massannot.questions.model_families import Media, ModelFamily, Size, family, token_counter
-from massannot.questions.profile import Template, profile_blocks
+from massannot.questions.profile_blocks import Template, profile_blocks
 from massannot.questions.prompts import Budget, PromptTooLong, VideoPrompt, build_prompt
 from massannot.questions.question_view import (
     Film,

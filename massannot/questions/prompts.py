@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from massannot.errors import BadQuestion
 from massannot.questions.answers import Kind, bare_options
-from massannot.questions.profile import ProfileBlocks, profile_blocks
+from massannot.questions.profile_blocks import ProfileBlocks, profile_blocks
 from massannot.questions.units import unit
 
 

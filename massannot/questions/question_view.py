@@ -29,13 +29,8 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.plan.join_questions import texts_of
 from massannot.questions.answers import is_count, kind_of
 from massannot.questions.expected_answer import COLUMNS, ExpectedAnswer
-from massannot.questions.profile import (
-    Template,
-    entity_names,
-    joined,
-    motion_profile,
-    profile_blocks,
-)
+from massannot.questions.profile import entity_names, motion_profile
+from massannot.questions.profile_blocks import Template, joined, profile_blocks
 from massannot.questions.prompts import TypedQuestion
 from massannot.questions.reference import Reference, ReferenceChoice, chosen_reference
 

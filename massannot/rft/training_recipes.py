@@ -12,7 +12,7 @@ from typing import Any
 
 from massannot import plugins
 from massannot.errors import UsageError
-from massannot.questions.profile import Template
+from massannot.questions.profile_blocks import Template
 from massannot.rft.tgrpo import TGRPOOptions
 
 

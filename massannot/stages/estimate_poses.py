@@ -28,10 +28,10 @@ from massannot.stages._track_arrays import (
     background_motion,
     camera_arrays,
     numbers,
-    upper_triangles,
     with_columns,
     words,
 )
+from massannot.tables._matrices import upper_triangles
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -33,7 +33,8 @@ from massannot.stages._evidence import (
     quality_features,
 )
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import Tables, numbers, upper_triangles, with_columns
+from massannot.stages._track_arrays import Tables, numbers, with_columns
+from massannot.tables._matrices import upper_triangles
 from massannot.tables._spec import FLOAT32, INTERVAL_LEVELS
 
 F64 = NDArray[np.float64]

@@ -21,6 +21,7 @@ from massannot.dataset.merge import merge_parts
 from massannot.dataset.publish import publish
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.validate import problems
+from massannot.entities.over_clips import identities
 from massannot.inputs.question import Question
 from massannot.inputs.span import Span
 from massannot.jobs.explain import explain
@@ -78,7 +79,9 @@ def commit_as_a_worker_would(layout: Layout, shard: Shard) -> int:
         )
         past.finished[ClipKey(uri, 0)] = Finished(ClipKey(uri, 0), clip_id, part)
         past.folders[part] = folder
-    commit = merge_parts(layout, shard, attempt, past, table_names=("clips", "frames"))
+    commit = merge_parts(
+        layout, shard, attempt, past, table_names=("clips", "frames"), link=identities
+    )
     assert commits.put(layout, commit)
     commits.publish(layout, commit)
     return commit.copies

@@ -15,7 +15,7 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.validate import problems
 from massannot.errors import UsageError
 from massannot.exporters import _mass_bench_schema, mass_bench
-from massannot.questions.profile import profile_blocks
+from massannot.questions.profile_blocks import profile_blocks
 from massannot.questions.question_view import find_question, question_view
 from massannot.tables import _consistency as consistency
 from massannot.viewers import summary

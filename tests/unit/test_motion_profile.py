@@ -10,7 +10,8 @@ import pytest
 
 from massannot import tables
 from massannot.geometry.camera import rigid
-from massannot.questions.profile import motion_profile, profile_blocks
+from massannot.questions.profile import motion_profile
+from massannot.questions.profile_blocks import profile_blocks
 from massannot.questions.reference import chosen_reference
 from massannot.questions.scene_dataset import SCHEME
 from tests.unit.test_camera_line import about_y, camera_table

@@ -16,7 +16,7 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.exporters._training import TrainingOptions
 from massannot.questions.answers import kind_of
 from massannot.questions.examples import TrainingData, family_view
-from massannot.questions.profile import joined, profile_blocks
+from massannot.questions.profile_blocks import joined, profile_blocks
 from massannot.questions.prompts import build_prompt
 from massannot.questions.question_view import evenly, expected_answer, find_question, question_view
 from massannot.questions.units import UnknownUnit
