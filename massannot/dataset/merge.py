@@ -139,7 +139,9 @@ def _where(table: pa.Table, **wanted: str) -> pa.Table:
     return table.filter(pc.equal(table[column], value))
 
 
-OF_SHARD = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
+OF_SHARD = tuple(
+    name for name in tables.names() if tables.spec(name).of_runs and not tables.spec(name).of_clips
+)
 """Tables that are not made clip by clip; every shard has them."""
 
 
