@@ -257,3 +257,34 @@ def questions_check(
             )
     if any(family.leaks for family in found.families):
         raise typer.Exit(3)
+
+
+@questions_app.command("explain")
+def questions_explain(
+    dest: Annotated[Path, typer.Argument(help="What `questions ask` wrote.")],
+    question_id: Annotated[str, typer.Argument(help="A question's id, or how it begins.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The dataset asked about, where it has moved.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="HTML file with the evidence drawn on frames.")
+    ] = None,
+) -> None:
+    """Derive one answer step by step, from the rows that prove it; exit 3 where they do not.
+
+    \b
+    massannot questions explain asked 288457
+    massannot questions explain asked 288457 --page why.html
+    """
+    import sys
+
+    from massannot.questions.ask.audit_answers import source_of
+    from massannot.questions.ask.derivation import derivation
+    from massannot.viewers.question_page import write_question_page
+
+    found = derivation(dest, question_id, data=data)
+    print(found.text)
+    if page is not None and not write_question_page(page, found, data=data or source_of(dest)):
+        print(f"{page}: without pictures, the video could not be read", file=sys.stderr)
+    if found.problems:
+        raise typer.Exit(3)

@@ -28,11 +28,16 @@ def story(
     lands_s: float = 0.25,
 ) -> Story:
     """A ball and a box that go straight from <0, 0, 3> and <1, 0, 3> to `ends`; the ball keeps its
-    speed, the box goes three times as fast in the second half."""
+    speed and hops once, the box goes three times as fast in the second half."""
     t = np.linspace(0, 1, 2 * SEGMENT_FRAMES)
     shares = np.stack([t, np.where(t < 0.5, t / 2, 0.25 + (t - 0.5) * 1.5)], axis=1)
     starts = np.array([[0.0, 0, 3], [1.0, 0, 3]])
     centres = starts + shares[..., None] * (np.array(ends) - starts)
+    centres[:, 0, 1] -= (
+        0.1
+        * np.maximum(np.sin(np.pi * (2 * t - lands_s) / 0.5), 0)
+        * ((2 * t > lands_s) & (2 * t < lands_s + 0.5))
+    )
     events = [ContactEvent(t_s, "floor", 0, None, 1.0) for t_s in (lands_s, lands_s + 0.5)]
     if hits:
         events.append(ContactEvent(1.0, "body", 0, 1, 1.0))

@@ -28,6 +28,8 @@ LEAST_SHARE = 0.04
 """Less is no motion, as a share of the distance from the camera."""
 RATIO = 1.25
 """Two lengths nearer than this are a tie."""
+WHOLE_SHARE = 0.9
+"""Of the frames, in which a thing's outline is neither cut nor hidden."""
 BOX_COLOURS = ("red", "blue", "green", "yellow")
 
 
@@ -192,6 +194,14 @@ class Sight:
             for row in self._rows.rows("positions", role="witness")
             if row["z_cam"] is not None
         }
+        bodies = Counter(
+            row["entity"]
+            for row in self._rows.rows("positions", role="witness")
+            if row["body_x"] is not None
+        )
+        if bodies:  # the outline was judged when the positions were made
+            n_least = WHOLE_SHARE * (self.last + 1)
+            return {e for e, n in bodies.items() if n >= n_least and len(boxes[e]) > self.last}
         whole = set()
         for entity, mine in boxes.items():
             if len(mine) <= self.last:
@@ -221,7 +231,7 @@ def _hides(
         return (entity, frame) not in depth
     a, b = mine[frame], theirs[frame]
     apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-    behind = depth.get((other, frame), 0.0) > depth[entity, frame] * 1.02
+    behind = depth.get((other, frame), 0.0) > depth[entity, frame]
     return not apart and not behind
 
 

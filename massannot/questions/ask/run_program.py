@@ -322,12 +322,27 @@ class ProgramRun:
         thing = self._thing(thing_)
         rows = self._motions(thing, reference)
         path, sd = sum(row["path"] for row in rows), self._sd(rows, what, thing)
+        if self.reading == "body":
+            path *= self._body_by_surface(thing, reference)
         if what == "path":
             return _number(path, sd)
         seconds = sum(row["t1_s"] - row["t0_s"] for row in rows)
         if seconds <= 0:
             raise Unanswerable(f"thing {thing}: no time passes")
         return _number(path / seconds, sd / seconds)
+
+    def _body_by_surface(self, thing: int, reference: p.Reference) -> float:
+        """Length of the body's way by that of the visible surface, both smoothed: a thing that
+        tumbles shows other sides, so that the middle of what is seen goes a way of its own."""
+        entity = self.rows.row("entities", thing, role="name")
+        frames = range(entity["first_frame"], entity["last_frame"] + 1)
+        lengths = []
+        for reading in ("body", "surface"):
+            tracks = ThingTracks(self.rows, reading=reading, how=self.how)  # type: ignore[arg-type]
+            xyz = tracks.of(thing, frames, reference, role="subject").xyz
+            smooth = (xyz[2:] + xyz[1:-1] + xyz[:-2]) / 3
+            lengths.append(float(np.linalg.norm(np.diff(smooth, axis=0), axis=1).sum()))
+        return lengths[0] / max(lengths[1], 1e-9)
 
     def _events(self, kinds: tuple[str, ...], thing: int | None) -> list[tuple[float, float, Row]]:
         """t_s, its sd and the row, by time, as they are in the video that is thought of."""

@@ -121,7 +121,7 @@ class ThingTracks:
     def _point(self, row: Row, clip: Row, frame: int, reference: Reference) -> tuple[F64, F64]:
         """(3,) and the rotation (3, 3) from the frame's camera."""
         surface = np.array([row[f"{axis}_cam"] for axis in "xyz"])
-        behind = self._behind(row, surface)
+        behind = self._behind(row, surface, frame)
         if reference == "camera":
             return surface + behind, np.eye(3)
         if row["x_world"] is None:
@@ -132,13 +132,21 @@ class ThingTracks:
             rotation = np.array(camera["cam_from_world"]).reshape(4, 4)[:3, :3].T
         return np.array([row[f"{a}_world"] for a in "xyz"]) + rotation @ behind, rotation
 
-    def _behind(self, row: Row, surface: F64) -> F64:
-        """From the visible surface's centre to the one that is read; the body's lies behind it."""
+    def _behind(self, row: Row, surface: F64, frame: int) -> F64:
+        """From the visible surface's centre to the one that is read; the body's lies behind it,
+        on the ray of the box's middle where the table does not say better."""
         if self.reading == "surface":
             return np.zeros(3)
         if row["body_x"] is not None:
             return np.array([row[f"body_{axis}"] for axis in "xyz"]) - surface
-        return surface / np.linalg.norm(surface) * float(row["spread"] or 0.0)
+        mask = self.rows.row("masks", row["entity"], frame, role="witness")
+        camera = self.rows.row("cameras", frame, role="viewer")
+        if mask["x0"] is None:
+            return surface / np.linalg.norm(surface) * float(row["spread"] or 0.0)
+        middle = np.array([mask["x0"] + mask["x1"], mask["y0"] + mask["y1"]]) / 2
+        focal, centre = (np.array([camera[f"{c}{a}"] for a in "xy"]) for c in "fc")
+        ray = np.append((middle - centre) / focal, 1.0)
+        return np.asarray(ray * (surface[2] + float(row["spread"] or 0.0)) - surface)
 
     def _covariance(self, row: Row, shared: float) -> tuple[F64, float]:
         """(3, 3) of the frame's own, in its camera, and the relative sd of what is shared."""
