@@ -48,6 +48,8 @@ class Simulated:
 
     def times(self, kinds: tuple[str, ...], thing: int) -> list[float]:
         k = self.things.get(thing)
+        if not any(kind.startswith("contact_") for kind in kinds):
+            raise LookupError(f"no truth for {kinds}")
         return [
             e.t_s for e in self.contacts
             if f"contact_{e.kind}" in kinds and k in (e.first, e.second) and e.t_s <= self.t[-1]

@@ -136,6 +136,10 @@ class _Sentences:
         return f"Distance of the last from the first position of {self.thing(q.thing)}"
 
     @of.register
+    def _(self, q: p.NetSpeed) -> str:
+        return f"Distance of the last from the first position of {self.thing(q.thing)} by time"
+
+    @of.register
     def _(self, q: p.Distance) -> str:
         return f"Distance of {self.thing(q.one)} and {self.thing(q.other)} in frame {q.frame}"
 

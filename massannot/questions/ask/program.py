@@ -55,6 +55,14 @@ class Displacement(Operation):
 
 
 @dataclass(frozen=True)
+class NetSpeed(Operation):
+    """Displacement by time."""
+
+    thing: int | Operation
+    reference: Reference
+
+
+@dataclass(frozen=True)
 class Distance(Operation):
     """Distance of two things in one frame; either may be CAMERA."""
 

@@ -54,7 +54,7 @@ def candidates(
         run, gives = answered(rows, proposal.program)
         if gives is None or not _askable(family, proposal, run, gives, min_margin):
             continue
-        if not _readings_agree(rows, proposal, gives):
+        if not _readings_agree(rows, family, proposal, gives):
             continue
         yield Candidate(
             family,
@@ -111,10 +111,18 @@ def _apart(steps: list[Derived], ratio: float) -> bool:
     return high >= ratio * low
 
 
-def _readings_agree(rows: ClipRows, proposal: Proposal, gives: Gives) -> bool:
-    others = [answered(rows, other)[1] for other in proposal.agree]
-    others.append(answered(rows, proposal.program, reading="body")[1])
-    return all(other is not None and same_value(other.value, gives.value) for other in others)
+def _readings_agree(rows: ClipRows, family: AskedFamily, proposal: Proposal, gives: Gives) -> bool:
+    """Things that are a tie in one reading are apart in none."""
+    ratio = family.thresholds.get("ratio")
+    others = [answered(rows, other) for other in proposal.agree]
+    others.append(answered(rows, proposal.program, reading="body"))
+    for run, other in others:
+        if other is None or not same_value(other.value, gives.value):
+            return False
+        compares = isinstance(proposal.program, p.Compare)
+        if ratio and compares and not _apart(run.steps, ratio):
+            return False
+    return True
 
 
 def same_value(one: Value, other: Value, *, rel: float = AGREE_REL) -> bool:

@@ -95,6 +95,15 @@ class ProgramRun:
         return self._of_motions(program.thing, program.reference, "speed")
 
     @_of.register
+    def _(self, program: p.NetSpeed) -> Gives:
+        far = self.result(p.Displacement(program.thing, program.reference))
+        rows = self._motions(self._thing(program.thing), program.reference)
+        seconds = rows[-1]["t1_s"] - rows[0]["t0_s"]
+        if seconds <= 0:
+            raise Unanswerable("no time passes")
+        return _number(float(far.value) / seconds, (far.sigma or 0.0) / seconds)  # type: ignore[arg-type]
+
+    @_of.register
     def _(self, program: p.Displacement) -> Gives:
         thing = self._thing(program.thing)
         rows = self._motions(thing, program.reference)
@@ -338,7 +347,7 @@ class ProgramRun:
         frames = range(entity["first_frame"], entity["last_frame"] + 1)
         lengths = []
         for reading in ("body", "surface"):
-            tracks = ThingTracks(self.rows, reading=reading, how=self.how)  # type: ignore[arg-type]
+            tracks = ThingTracks(self.rows, reading=reading, how=self.how)
             xyz = tracks.of(thing, frames, reference, role="subject").xyz
             smooth = (xyz[2:] + xyz[1:-1] + xyz[:-2]) / 3
             lengths.append(float(np.linalg.norm(np.diff(smooth, axis=0), axis=1).sum()))

@@ -23,7 +23,7 @@ F64 = NDArray[np.float64]
 Reading = Literal["surface", "body"]
 Basis = Literal["exact", "calibrated", "internal", "none"]
 
-CENTRE_SHARE = 0.1
+CENTRE_SHARE = 0.2
 UNSTATED_OWN, UNSTATED_SHARED = 0.01, 0.1
 """Relative errors of distance, a frame's own and the thing's, where nothing is stated: those of the
 shipped small models (docs/accuracy.md), for families that need no metres."""

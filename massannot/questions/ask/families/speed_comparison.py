@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from massannot.questions.ask.family import RATIO, AskedFamily, Proposal, Sight
-from massannot.questions.ask.program import Compare, Displacement, Speed
+from massannot.questions.ask.program import Compare, NetSpeed, Speed
 
 
 def _propose(sight: Sight) -> Iterator[Proposal]:
@@ -15,7 +15,7 @@ def _propose(sight: Sight) -> Iterator[Proposal]:
         both = (one.entity, other.entity)
         way, net = (
             Compare(make(both[0], sight.reference), make(both[1], sight.reference))
-            for make in (Speed, Displacement)
+            for make in (Speed, NetSpeed)
         )
         text = f"Which is faster on average{sight.frame_words}, {{0}} or {{1}}?"
         yield Proposal(text, both, way, agree=(net,))

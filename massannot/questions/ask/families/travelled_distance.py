@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from massannot.questions.ask.family import AskedFamily, Proposal, Sight
-from massannot.questions.ask.program import Path
+from massannot.questions.ask.program import Displacement, Path
 
 
 def _propose(sight: Sight) -> Iterator[Proposal]:
     for thing in sight.movers:
         text = f"How far does {{0}} travel in all, along its way{sight.frame_words}?"
-        yield Proposal(text, (thing.entity,), Path(thing.entity, sight.reference))
+        way, net = (make(thing.entity, sight.reference) for make in (Path, Displacement))
+        yield Proposal(text, (thing.entity,), way, agree=(net,))
 
 
 FAMILIES = (

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from massannot.questions.ask.family import AskedFamily, Proposal, Sight
-from massannot.questions.ask.program import Speed
+from massannot.questions.ask.program import NetSpeed, Speed
 
 
 def _propose(sight: Sight) -> Iterator[Proposal]:
     for thing in sight.movers:
         text = f"What is the average speed of {{0}} along its way{sight.frame_words}?"
-        yield Proposal(text, (thing.entity,), Speed(thing.entity, sight.reference))
+        way, net = (make(thing.entity, sight.reference) for make in (Speed, NetSpeed))
+        yield Proposal(text, (thing.entity,), way, agree=(net,))
 
 
 FAMILIES = (
