@@ -20,10 +20,14 @@ from massannot.questions.ask.ask_dataset import Asking, ask
 from massannot.questions.ask.audit_answers import audit
 from massannot.questions.ask.blind_check import check_manifest
 from massannot.questions.ask.cited_rows import DatasetRows, MissingRow
+from massannot.questions.ask.derivation import derivation
+from massannot.questions.ask.family import families_of
 from massannot.questions.ask.phases import levels, up_and_down
 from massannot.questions.ask.questions_of_clip import answered
 from massannot.questions.ask.run_program import ProgramRun
+from massannot.questions.ask.seen_to_hold import offered, profile_of
 from massannot.storage.parquet import read_parquet, write_parquet
+from massannot.viewers.question_page import write_question_page
 from tests.asked_tables import N, way_of, write_asked_about
 
 FEW = ("travelled_distance", "speed_comparison", "distance_comparison", "dsr_distance",
@@ -32,7 +36,7 @@ FEW = ("travelled_distance", "speed_comparison", "distance_comparison", "dsr_dis
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_asked_about(tmp_path_factory.mktemp("data") / "out", n_clips=40)
+    return write_asked_about(tmp_path_factory.mktemp("data") / "out", n_clips=20)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +131,10 @@ def test_every_answer_is_proved(asked: Path) -> None:
     assert all(row["end_s"] > row["start_s"] and row["answer"] for row in manifest)
 
 
-def test_equal_arguments_give_equal_bytes(data: Path, asked: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again"
-    ask(data, again, Asking(families=FEW, per_clip=6, twins=True))
+def test_equal_arguments_give_equal_bytes(data: Path, tmp_path: Path) -> None:
+    asked, again = tmp_path / "one", tmp_path / "again"
+    for dest in (asked, again):
+        ask(data, dest, Asking(families=("event_order", "speed_comparison")))
     for name in ("questions", "question_programs", "question_evidence"):
         path = f"data/{name}/questions.parquet"
         assert (again / path).read_bytes() == (asked / path).read_bytes()
@@ -183,7 +188,7 @@ def _rewrite(folder: Path, name: str, file: str, change: Any) -> None:
 
 
 def test_without_intervals_what_needs_metres_is_not_asked(tmp_path: Path) -> None:
-    out = write_asked_about(tmp_path / "out", n_clips=30, basis="none")
+    out = write_asked_about(tmp_path / "out", n_clips=16, basis="none")
     counts = ask(out, tmp_path / "asked", Asking(per_clip=6))
     asked = {name for name, n in counts.items() if n["asked"]}
     assert len(asked) >= 5
@@ -253,3 +258,47 @@ def test_random_distractors_beside_smooth_answers_are_found(tmp_path: Path) -> N
     (found,) = check_manifest(path).families
     assert found.leaks
     assert found.best.accuracy > 0.8
+
+
+def test_an_explanation_says_each_step_and_what_does_not_hold(
+    asked: Path, data: Path, tmp_path: Path
+) -> None:
+    programs = open_dataset(asked).table("question_programs").to_pylist()
+    one = next(row for row in programs if row["family"] == "speed_comparison")
+    found = derivation(asked, one["question_id"])
+    assert found.problems == ()
+    assert len(found.lines) == 4  # two speeds, which is greater, how sure
+    assert "standard deviations away" in found.lines[-1]
+    assert not write_question_page(tmp_path / "why.html", found, data=data)  # no such film
+    assert found.question["question"] in (tmp_path / "why.html").read_text()
+    out = tmp_path / "out"
+    shutil.copytree(data, out)
+    _rewrite(out, "motions", "00000", lambda row: {**row, "path": row["path"] * 2})
+    assert "a cell differs" in derivation(asked, one["question_id"], data=out).text
+    with pytest.raises(UsageError, match="expected one"):
+        derivation(asked, "zz")
+
+
+def test_every_family_of_ours_loads_and_has_its_own_name() -> None:
+    names = [family.name for family in families_of(())]
+    assert len(names) == len(set(names)) > 20
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ([("scene", "s"), ("scene", "s")], "oracle"),
+        ([("model", "embedded"), ("scene", "s")], "embedded"),
+        ([("model", "mass")], None),
+        ([("file", "boxes.json"), ("model", "embedded")], None),
+    ],
+)
+def test_families_are_offered_by_the_models_that_answered(
+    data: Path, tmp_path: Path, kinds: list[tuple[str, str]], expected: str | None
+) -> None:
+    models = {str(i): {"kind": kind, "name": name} for i, (kind, name) in enumerate(kinds)}
+    (tmp_path / "massannot.json").write_text(json.dumps({"spec": {"models": models}}))
+    (tmp_path / "data").symlink_to(data / "data")
+    assert profile_of(open_dataset(tmp_path)) == expected
+    n = len(offered(families_of(()), expected))  # type: ignore[arg-type]
+    assert (n > 20) == (expected is None)

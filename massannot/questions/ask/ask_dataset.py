@@ -20,23 +20,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
-from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, open_dataset
-from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
 from massannot.questions.ask import program as p
+from massannot.questions.ask.asked_card import card_of, manifest_row
 from massannot.questions.ask.balance import balanced, kept_choices
 from massannot.questions.ask.cited_rows import TABLES, ClipRows, DatasetRows, RowRead
 from massannot.questions.ask.family import BOX_COLOURS, AskedFamily, Sight, families_of
 from massannot.questions.ask.questions_of_clip import (
-    INTERNAL_MARGIN,
     Candidate,
     answered,
     candidates,
     plain_value,
 )
 from massannot.questions.ask.run_program import Value
+from massannot.questions.ask.seen_to_hold import Profile, offered, profile_of
 from massannot.storage.durable import sha256_of, write_over
 from massannot.storage.parquet import write_parquet
 
@@ -54,7 +53,8 @@ class Asking:
     """What is asked, and how certain it must be."""
 
     families: tuple[str, ...] = ()
-    """Names of ours, files, or either with `:NAME`; none: all of ours."""
+    """Names of ours, files, or either with `:NAME`; none: all of ours that hold, see
+    seen_to_hold."""
     per_clip: int = 4
     """Questions of one family about one clip."""
     min_margin: float = 2.0
@@ -73,7 +73,9 @@ def ask(out: Path, dest: Path, asking: Asking) -> dict[str, dict[str, int]]:
     dataset, layout = open_dataset(out), Layout(dest)
     if any(layout.data.glob("*/*.parquet")) and not (layout.out / SOURCE).exists():
         raise UsageError(f"{dest}: found another dataset there, expected a new folder")
-    families = families_of(asking.families)
+    families, profile = families_of(asking.families), profile_of(dataset)
+    if not asking.families:
+        families = offered(families, profile)
     found = found_candidates(dataset, families, asking)
     counts: dict[str, dict[str, int]] = {}
     asked: list[Candidate] = []
@@ -87,7 +89,7 @@ def ask(out: Path, dest: Path, asking: Asking) -> dict[str, dict[str, int]]:
             "some; more clips, other families or a smaller --min-margin give more"
         )
     rows = _rows(dataset, asked, asking)
-    _write(dataset, layout, rows, asking, counts)
+    _write(dataset, layout, rows, asking, counts, profile)
     return counts
 
 
@@ -338,6 +340,7 @@ def _write(
     rows: dict[str, list[Row]],
     asking: Asking,
     counts: dict[str, dict[str, int]],
+    profile: Profile | None,
 ) -> None:
     clip_ids = pa.array(sorted({row["clip_id"] for row in rows["questions"]}))
     clips = dataset.table("clips")
@@ -364,46 +367,6 @@ def _write(
         "counts": counts,
     }
     write_over(layout.out / SOURCE, (json.dumps(source, indent=1, sort_keys=True) + "\n").encode())
-    lines = [json.dumps(_manifest_row(row), ensure_ascii=False) for row in rows["questions"]]
+    lines = [json.dumps(manifest_row(row), ensure_ascii=False) for row in rows["questions"]]
     write_over(layout.out / MANIFEST, "".join(f"{line}\n" for line in sorted(lines)).encode())
-    write_over(layout.card, _card(made, rows, counts).encode())
-
-
-def _manifest_row(row: Row) -> Row:
-    further = json.loads(row["further"])
-    named = {**row, **further, "id": row["question_id"], "video": row["uri"]}
-    boxes = row["evidence_boxes"]
-    named["evidence_boxes"] = [boxes[i : i + 5] for i in range(0, len(boxes), 5)] if boxes else None
-    for name in ("question_id", "uri", "clip_id", "clip_ids", "further"):
-        del named[name]
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def _card(
-    made: dict[str, pa.Table], rows: dict[str, list[Row]], counts: dict[str, dict[str, int]]
-) -> str:
-    record = RunRecord(
-        spec={"sampling": {"fps": None}},
-        recipe={"recipe": "questions ask"},
-        notes=("Questions that are programs over the tables of another dataset, see source.json.",),
-        starts=(this_start(),),
-    )
-    n_rows = {name: table.num_rows for name, table in sorted(made.items())}
-    text = card_text(n_rows, record=record, license=None)
-    lines = ["", "## Questions", "", "| family | certain | asked | on the clip's evidence alone |",
-             "|---|---|---|---|"]  # fmt: skip
-    internal = Counter(
-        row["family"] for row in rows["question_programs"] if row["basis"] == "internal"
-    )
-    for name, n in counts.items():
-        if n["askable"]:
-            lines.append(f"| {name} | {n['askable']} | {n['asked']} | {internal[name]} |")
-    lines += [
-        "",
-        (
-            "The last column counts questions whose intervals are the clip's own evidence, a lower "
-            f"bound: they were asked at a margin of {INTERNAL_MARGIN} and carry `basis` internal."
-        ),
-        "`massannot questions audit` computes every answer again from the rows that it cites.",
-    ]
-    return text + "\n".join(lines) + "\n"
+    write_over(layout.card, card_of(made, rows, counts, profile).encode())

@@ -28,7 +28,7 @@ CLIPS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Finding:
+class BrokenProof:
     """One thing that is wrong with one question."""
 
     question_id: str
@@ -38,7 +38,7 @@ class Finding:
 @dataclass(frozen=True)
 class Audit:
     questions: int
-    findings: tuple[Finding, ...]
+    findings: tuple[BrokenProof, ...]
 
     @property
     def n_wrong(self) -> int:
@@ -58,7 +58,7 @@ def audit(dest: Path, *, data: Path | None = None) -> Audit:
         evidence[row["question_id"]].append(row)
     by_clip: dict[str, list[Row]] = defaultdict(list)
     findings = [
-        Finding(question_id, "has no program") for question_id in sorted(set(questions) - {
+        BrokenProof(question_id, "has no program") for question_id in sorted(set(questions) - {
             row["question_id"] for row in programs
         })
     ]  # fmt: skip
@@ -66,12 +66,12 @@ def audit(dest: Path, *, data: Path | None = None) -> Audit:
         if row["question_id"] in questions:
             by_clip[questions[row["question_id"]]["clip_id"]].append(row)
         else:
-            findings.append(Finding(row["question_id"], "has a program, but no question"))
+            findings.append(BrokenProof(row["question_id"], "has a program, but no question"))
     for rows in _clips(open_dataset(data or source_of(dest)), list(by_clip)):
         for row in by_clip[rows.clip_id]:
             question_id = row["question_id"]
             for message in problems_of(questions[question_id], row, evidence[question_id], rows):
-                findings.append(Finding(question_id, message))
+                findings.append(BrokenProof(question_id, message))
     return Audit(len(programs), tuple(findings))
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from massannot.questions.ask import program as p
-from massannot.questions.ask.thing_tracks import F64, ThingTracks, Unanswerable
+from massannot.questions.ask.thing_tracks import F64, ThingTrack, ThingTracks, Unanswerable
 
 LEAST_DEG = 2.0
 """No direction of a thing is better known than this."""
@@ -15,23 +15,18 @@ SMOOTH_S = 0.2
 
 
 def turn_between(
-    tracks: ThingTracks,
-    thing: int,
-    base: tuple[int, int],
-    step: tuple[int, int],
-    reference: p.Reference,
+    track: ThingTrack, base: tuple[int, int], step: tuple[int, int]
 ) -> tuple[float, float]:
-    """Degrees clockwise from above between two steps, and its sd."""
-    track = tracks.of(thing, [*base, *step], reference, role="subject")
+    """Degrees clockwise from above between two steps, and its sd; items of the track."""
     angles, variance = [], LEAST_DEG**2
-    for i, j in ((0, 1), (2, 3)):
+    for i, j in (base, step):
         vector = (track.xyz[j] - track.xyz[i])[[0, 2]]
-        length = float(np.linalg.norm(vector))
+        length = math.hypot(*vector)
         if length < 1e-6:
-            raise Unanswerable(f"thing {thing} stands still")
+            raise Unanswerable("a thing that stands still has no direction")
         across = np.array([vector[1], 0.0, -vector[0]]) / length
-        var = track.variance_along(across)
-        variance += math.degrees(math.sqrt(var[i] + var[j]) / length) ** 2
+        var = across @ (track.own_cov[i] + track.own_cov[j]) @ across
+        variance += math.degrees(math.sqrt(var) / length) ** 2
         angles.append(math.degrees(math.atan2(vector[0], vector[1])))
     return (angles[1] - angles[0]) % 360, math.sqrt(variance)
 

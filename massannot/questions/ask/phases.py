@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
-ROOM = 1.8
+ROOM = 1.5
 """What counts as a phase must be the same with a least amount so much larger, or smaller."""
 
 

@@ -33,7 +33,7 @@ class Candidate:
     video_id: str
     proposal: Proposal
     nouns: tuple[str, ...]
-    """Of the things, in the order of mention."""
+    """Of the things, in the order of mention; empty ones where boxes speak for them."""
     gives: Gives
     basis: Basis
 
@@ -49,7 +49,7 @@ def candidates(
     """The certain ones among a family's proposals."""
     if family.needs_metres and not sight.metric:
         return
-    nouns = {thing.entity: thing.noun for thing in sight.things}
+    nouns = {thing.entity: "" if sight.boxes else thing.noun for thing in sight.things}
     for proposal in family.propose(sight):
         run, gives = answered(rows, proposal.program)
         if gives is None or not _askable(family, proposal, run, gives, min_margin):

@@ -132,23 +132,19 @@ class ProgramRun:
 
     @_of.register
     def _(self, program: p.DirectionClock) -> Gives:
-        angle, sigma = turn_between(
-            self.tracks, program.thing, program.base, program.step, program.reference
-        )
+        frames = [*program.base, *program.step]
+        track = self.tracks.of(program.thing, frames, program.reference, role="subject")
+        angle, sigma = turn_between(track, (0, 1), (2, 3))
         hour = round(angle / 30) % 12 or 12
         off = abs((angle - 30 * hour + 180) % 360 - 180)
         return Gives(hour, sigma, (15 - off) / sigma)
 
     @_of.register
     def _(self, program: p.When) -> Gives:
-        n, stride = len(self.tracks.times_s), program.stride
-        t_s = self.tracks.times_s
-        turns = [
-            turn_between(
-                self.tracks, program.thing, (0, stride), (f, f + stride), program.reference
-            )
-            for f in range(n - stride)
-        ]
+        t_s, stride = self.tracks.times_s, program.stride
+        n = len(t_s)
+        track = self.tracks.of(program.thing, range(n), program.reference, role="subject")
+        turns = [turn_between(track, (0, stride), (f, f + stride)) for f in range(n - stride)]
         off = np.array([(a - 30 * program.hour + 180) % 360 - 180 for a, _ in turns])
         sigma = np.array([s for _, s in turns])
         middle = (t_s[:-stride] + t_s[stride:]) / 2
@@ -343,6 +339,9 @@ class ProgramRun:
     def _body_by_surface(self, thing: int, reference: p.Reference) -> float:
         """Length of the body's way by that of the visible surface, both smoothed: a thing that
         tumbles shows other sides, so that the middle of what is seen goes a way of its own."""
+        key = ("body by surface", thing, reference, self.how)
+        if key in self.rows.memo:
+            return float(self.rows.memo[key])
         entity = self.rows.row("entities", thing, role="name")
         frames = range(entity["first_frame"], entity["last_frame"] + 1)
         lengths = []
@@ -351,7 +350,8 @@ class ProgramRun:
             xyz = tracks.of(thing, frames, reference, role="subject").xyz
             smooth = (xyz[2:] + xyz[1:-1] + xyz[:-2]) / 3
             lengths.append(float(np.linalg.norm(np.diff(smooth, axis=0), axis=1).sum()))
-        return lengths[0] / max(lengths[1], 1e-9)
+        self.rows.memo[key] = lengths[0] / max(lengths[1], 1e-9)
+        return float(self.rows.memo[key])
 
     def _events(self, kinds: tuple[str, ...], thing: int | None) -> list[tuple[float, float, Row]]:
         """t_s, its sd and the row, by time, as they are in the video that is thought of."""

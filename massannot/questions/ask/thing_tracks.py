@@ -23,7 +23,7 @@ F64 = NDArray[np.float64]
 Reading = Literal["surface", "body"]
 Basis = Literal["exact", "calibrated", "internal", "none"]
 
-CENTRE_SHARE = 0.2
+CENTRE_SHARE = 0.15
 UNSTATED_OWN, UNSTATED_SHARED = 0.01, 0.1
 """Relative errors of distance, a frame's own and the thing's, where nothing is stated: those of the
 shipped small models (docs/accuracy.md), for families that need no metres."""
@@ -74,9 +74,11 @@ class ThingTracks:
         phrases = self.rows.rows("phrases", role="name")
         return bool(phrases) and all(row["origin"] == "scene" for row in phrases)
 
-    def note(self, basis: str | None) -> Basis:
-        """The ground of an interval, remembered."""
-        known: Basis = "exact" if self.exact else (basis or "none")  # type: ignore[assignment]
+    def note(self, basis: str | None, *, exact: bool | None = None) -> Basis:
+        """The ground of an interval, remembered. `exact`: as known already."""
+        if exact is None:
+            exact = self.exact
+        known: Basis = "exact" if exact else (basis or "none")  # type: ignore[assignment]
         self.bases.add(known)
         return known
 
@@ -90,6 +92,7 @@ class ThingTracks:
         entity = self.rows.row("entities", thing, role="name")
         shared = np.hypot(clip["range_rel_sd"] or 0.0, entity["range_rel_sd"] or 0.0)
         xyz, own_cov, shared_rel = [], [], 0.0
+        exact = self.exact
         for frame in frames:
             there = len(times) - 1 - frame if self.how == "reversed" else frame
             row = self.rows.row("positions", thing, there, role=role)
@@ -97,7 +100,7 @@ class ThingTracks:
                 raise Unanswerable(f"thing {thing} has no position in frame {there}")
             if reference == "world" and not clip["camera_static"]:
                 self.rows.row("cameras", there, role="viewer")
-            self.note(row["interval_basis"] if row["cov"] is not None else None)
+            self.note(row["interval_basis"] if row["cov"] is not None else None, exact=exact)
             key = (thing, there, reference, self.reading, self.how == "mirrored")
             if key not in self.rows.memo:
                 self.rows.memo[key] = self._seen(row, clip, there, reference, shared)
