@@ -119,8 +119,10 @@ def answer_text(value: Value, *, kind: str, unit: str | None, choices: Sequence[
     return str(value)
 
 
-def evidence_hash(digests: Sequence[str]) -> str:
-    return hashlib.blake2b("".join(digests).encode(), digest_size=16).hexdigest()
+def evidence_hash(question: Row, program: str, digests: Sequence[str]) -> str:
+    """Of what was asked, the program and the rows it read: what no second run would notice."""
+    text = json.dumps([question["question"], question["options"], program, *digests])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _clips(dataset: Dataset, clip_ids: list[str]) -> Iterator[ClipRows]:
@@ -194,7 +196,9 @@ def _add(
                 "version": p.VERSION,
                 "basis": run.basis,
                 "choices": choices,
-                "evidence_hash": evidence_hash([item["digest"] for item in evidence]),
+                "evidence_hash": evidence_hash(
+                    row, p.as_json(program), [item["digest"] for item in evidence]
+                ),
                 "twin_of": candidate.question_id if how else None,
                 "twin_kind": how,
             }

@@ -110,8 +110,9 @@ def problems_of(
             gone = True
         elif rows.digest(item["table"], key) != item["digest"]:
             yield f"{item['table']} {list(key)}: a cell differs from what was cited"
-    if evidence_hash([item["digest"] for item in evidence]) != program_row["evidence_hash"]:
-        yield "the evidence is not that which the program was asked on"
+    digests = [item["digest"] for item in evidence]
+    if evidence_hash(question, program_row["program"], digests) != program_row["evidence_hash"]:
+        yield "question, options, program or evidence are not those that were written"
     if not gone:
         yield from _of_answer(question, program_row, frozenset(cited), rows)
 
@@ -122,8 +123,15 @@ def _of_answer(
     try:
         run = ProgramRun(rows.fresh(cited))
         gives = run.result(p.from_json(program_row["program"]))
-    except BadQuestion as error:
-        yield f"the program gives nothing: {error}"
+    except (
+        BadQuestion,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        yield f"the program gives nothing: {error}"  # rows or programs that nobody wrote so
         return
     unread = {
         key for key in cited - set(run.rows.cited) if key[0] != "masks" and key[0] != "frames"

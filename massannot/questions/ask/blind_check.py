@@ -3,8 +3,8 @@
 Four solvers that see no picture, each cross-validated over videos, so that no video is in both
 halves: the most frequent answer, the words of the question, the options alone, and the length of
 options. For numbers: the best constant, and the best constant among questions with the same words.
-A family fails where the upper bound of its best solver, corrected after Holm for the number of
-families, lies over chance by more than `bound`.
+A family of LEAST questions fails where the upper bound of its best solver, corrected after Holm for
+the number of families, lies over chance by more than `bound`; a smaller one where the lower does.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ Row = dict[str, Any]
 F64 = NDArray[np.float64]
 
 ALPHA = 0.05
-LEAST = 30
-"""Questions of a family, for a solver to be judged."""
+LEAST = 400
+"""Questions of a family, for its upper bound to say something: of fewer, only a solver whose lower
+bound lies above what is allowed is a leak."""
 TOLERANCE = 0.25
 
 
@@ -61,7 +62,7 @@ class FamilyCheck:
     chance: float
     scores: tuple[SolverScore, ...]
     judged: bool
-    """False: fewer than LEAST questions."""
+    """False: fewer than LEAST questions, too few to say that nothing leaks."""
     leaks: bool
 
     @property
@@ -142,7 +143,7 @@ def _judged(
         z = NormalDist().inv_cdf(1 - ALPHA / (len(order) - rank))
         scores = tuple(SolverScore(s, m, m - z * se, m + z * se) for s, (m, se) in means.items())
         judged = len(by_family[name]) >= LEAST
-        leaks = judged and any(score.high > chance + bound for score in scores)
+        leaks = any((s.high if judged else s.low) > chance + bound for s in scores)
         checks.append(
             FamilyCheck(name, len(by_family[name]), n_videos, chance, scores, judged, leaks)
         )

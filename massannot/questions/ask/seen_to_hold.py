@@ -21,8 +21,38 @@ Profile = Literal["embedded", "oracle"]
 LEAST_QUESTIONS = 30
 LEAST_RIGHT: dict[Profile, float] = {"embedded": 0.95, "oracle": 0.98}
 MEASURED: dict[Profile, dict[str, tuple[int, float]]] = {
-    "embedded": {},
-    "oracle": {},
+    "embedded": {
+        "direction_comparison": (42, 0.952),
+        "distance_comparison": (62, 0.87),
+        "dsr_direction_absolute": (31, 1.0),
+        "dsr_direction_relative": (37, 1.0),
+        "dsr_distance_absolute": (21, 0.666),
+        "dsr_distance_relative": (9, 0.444),
+        "dsr_prediction_absolute": (2, 1.0),
+        "dsr_prediction_relative": (1, 1.0),
+        "speed_comparison": (62, 0.87),
+        "travelled_distance": (8, 0.875),
+        "travelling_speed": (8, 0.875),
+    },
+    "oracle": {
+        "direction_comparison": (232, 1.0),
+        "direction_timestamp": (7, 1.0),
+        "distance_comparison": (316, 0.993),
+        "dsr_direction_absolute": (247, 0.995),
+        "dsr_direction_relative": (291, 1.0),
+        "dsr_distance_absolute": (255, 0.996),
+        "dsr_distance_relative": (222, 1.0),
+        "dsr_prediction_absolute": (48, 1.0),
+        "dsr_prediction_relative": (64, 1.0),
+        "dsr_speed_absolute": (101, 0.99),
+        "dsr_speed_relative": (106, 0.99),
+        "dsr_speed_comparison_absolute": (52, 0.923),
+        "dsr_speed_comparison_relative": (58, 0.965),
+        "movement_direction": (5, 1.0),
+        "speed_comparison": (340, 0.982),
+        "travelled_distance": (113, 0.991),
+        "travelling_speed": (113, 0.991),
+    },
 }
 
 

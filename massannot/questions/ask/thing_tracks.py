@@ -78,7 +78,7 @@ class ThingTracks:
         """The ground of an interval, remembered. `exact`: as known already."""
         if exact is None:
             exact = self.exact
-        known: Basis = "exact" if exact else (basis or "none")  # type: ignore[assignment]
+        known: Basis = "exact" if exact else _BASIS_OF.get(basis or "none", "none")
         self.bases.add(known)
         return known
 
@@ -171,3 +171,4 @@ class ThingTracks:
 
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
+_BASIS_OF: dict[str, Basis] = {basis: basis for basis in ORDER_OF_BASES}
