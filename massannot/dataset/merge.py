@@ -156,7 +156,9 @@ def _where(table: pa.Table, **wanted: str) -> pa.Table:
 Link = Callable[[Iterable[Callable[[str], pa.Table]]], pa.Table]
 """Makes `identities` of the finished clips, each a function from a table's name to its rows."""
 
-OF_SHARD = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
+OF_SHARD = tuple(
+    name for name in tables.names() if tables.spec(name).of_runs and not tables.spec(name).of_clips
+)
 """Tables that are not made clip by clip; every shard has them."""
 
 

@@ -95,6 +95,8 @@ class TableSpec:
     doc: str
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
+    of_runs: bool = True
+    """Whether annotating writes it; else it is made of a finished dataset."""
 
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> TableSpec:
