@@ -35,6 +35,8 @@ Change = tuple[int, int]
 """First frame and end of what belongs to neither shot; equal at a hard cut."""
 PIECE = 36
 """Frames of a real film on each side of a change."""
+APART = 20
+"""Frames between two pieces of one film: two seconds."""
 KINDS = {
     "cut": (shot_films.cut, 40),
     "cut, like colours": (shot_films.cut_between_like_shots, 40),
@@ -97,37 +99,25 @@ def real_pictures(path: Path) -> Pictures:
 def pasted(real: Sequence[Pictures], seed: int) -> Known:
     """Two pieces, each of one shot: of two films, or of one film with two seconds between them."""
     rng = np.random.default_rng(seed)
-    pieces = [piece for pictures in real for piece in pieces_of(pictures)]
+    pieces = [(film, *piece) for film, pictures in enumerate(real) for piece in pieces_of(pictures)]
     while True:
-        (a, first), (b, second) = (pieces[int(k)] for k in rng.integers(len(pieces), size=2))
-        if not np.shares_memory(first, second) and (a is not b or apart(a, first, second)):
+        (a, at, first), (b, then, second) = (
+            pieces[int(k)] for k in rng.integers(len(pieces), size=2)
+        )
+        if a != b or then >= at + len(first) + APART or at >= then + len(second) + APART:
             return Known(np.concatenate([first, second]), (len(first),))
 
 
-def pieces_of(pictures: Pictures) -> list[tuple[Pictures, Pictures]]:
-    """Pieces of up to PIECE frames within the shots of a film, with the film."""
-    numbers = [*stated(pictures)]
+def pieces_of(pictures: Pictures) -> list[tuple[int, Pictures]]:
+    """First frame and pictures of pieces of up to PIECE frames within the shots of a film."""
+    numbers = list(stated(pictures))
     found = []
     for start in range(0, len(pictures) - PIECE // 2, 5):
-        same = numbers[start] is not None
-        end = start
-        while (
-            same and end < len(pictures) and numbers[end] == numbers[start] and end < start + PIECE
-        ):
-            end += 1
-        if end - start >= PIECE // 2:
-            found.append((pictures, pictures[start:end]))
+        same = [number == numbers[start] for number in numbers[start : start + PIECE]]
+        length = same.index(False) if False in same else len(same)
+        if numbers[start] is not None and length >= PIECE // 2:
+            found.append((start, pictures[start : start + length]))
     return found
-
-
-def apart(film: Pictures, first: Pictures, second: Pictures) -> bool:
-    """Whether two pieces of a film have two seconds between them."""
-    step = film.strides[0]
-    a, b = (
-        (piece.__array_interface__["data"][0] - film.__array_interface__["data"][0]) // step
-        for piece in (first, second)
-    )
-    return b >= a + len(first) + 20 or a >= b + len(second) + 20
 
 
 def counted(film: Known) -> npt.NDArray[np.int64]:

@@ -22,6 +22,7 @@ from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import earlier_of, in_time, own_lengths
 from massannot.errors import UsageError
 from massannot.geometry.camera import inverse
+from massannot.tables.cameras import poses_are_known
 
 F64 = npt.NDArray[np.float64]
 Reference = Literal["camera", "world"]
@@ -160,10 +161,9 @@ def _earlier_from_later(before: ClipView, view: ClipView) -> F64 | None:
 
 
 def _poses_known(view: ClipView) -> bool:
-    """As the stages decide it: poses are given or estimated, or the camera was seen to be still."""
     cameras = view.table("cameras")
-    assumed = not cameras.num_rows or "assumed" in cameras["pose_origin"].to_pylist()
-    return bool(cameras.num_rows) and (not assumed or view.row["camera_static"] is True)
+    known = poses_are_known(cameras, camera_static=view.row["camera_static"])
+    return bool(cameras.num_rows) and known
 
 
 def _pose(view: ClipView, frame: int) -> F64:

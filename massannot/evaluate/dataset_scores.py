@@ -28,6 +28,7 @@ from massannot.evaluate.presence_scores import score_presence
 from massannot.evaluate.quality_scores import (
     ClipQuality,
     QualityBin,
+    QualityScores,
     clip_quality,
     quality_over_clips,
 )
@@ -88,13 +89,14 @@ def evaluate(
     coverage = coverage_over_clips([clip.intervals for clip in scored], seed=seed)
     for group, places in groups.items():
         of_group = [scored[place] for place in places]
-        by_source += _rows(of_group, seed=seed, subgroup=group)
-        covered = coverage_over_clips([clip.intervals for clip in of_group], seed=seed)
-        coverage += [replace(row, subgroup=group) for row in covered if row.subgroup == "all"]
-    quality = quality_over_clips([clip.quality for clip in scored], seed=seed)
-    return Evaluation(
-        tuple(_rows(scored, seed=seed)), tuple(by_source), tuple(coverage), quality.bins
-    )
+        by_source += _rows(of_group, _quality(of_group, seed=seed), seed=seed, subgroup=group)
+        covered = coverage_over_clips(
+            [clip.intervals for clip in of_group], seed=seed, subgroups=("all",)
+        )
+        coverage += [replace(row, subgroup=group) for row in covered]
+    quality = _quality(scored, seed=seed)
+    scores = _rows(scored, quality, seed=seed)
+    return Evaluation(tuple(scores), tuple(by_source), tuple(coverage), quality.bins)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +111,17 @@ def _scored(clip: ClipTruth) -> _ScoredClip:
     return _ScoredClip(scores, clip_intervals(clip), clip_quality(clip))
 
 
-def _rows(clips: Sequence[_ScoredClip], *, seed: int, subgroup: str = "all") -> list[Row]:
+def _quality(clips: Sequence[_ScoredClip], *, seed: int) -> QualityScores:
+    return quality_over_clips([clip.quality for clip in clips], seed=seed)
+
+
+def _rows(
+    clips: Sequence[_ScoredClip], quality: QualityScores, *, seed: int, subgroup: str = "all"
+) -> list[Row]:
     values: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
     for clip in clips:
         for score in clip.scores:
             values[score.stage, score.metric].append(score)
-    quality = quality_over_clips([clip.quality for clip in clips], seed=seed)
     rows = [
         Row(
             stage,

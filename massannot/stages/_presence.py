@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
@@ -14,32 +11,19 @@ from massannot.geometry.presence import MaskPath, States, presence_of_all
 from massannot.stages._track_arrays import numbers
 
 
-def presence(clip: Clip, entity: int) -> States:
-    """(T,) for each frame of `clip`, from its masks and, where it has depth that can be compared
-    between frames, from depth:
+def presences(clip: Clip) -> tuple[dict[int, States], dict[int, I64]]:
+    """By entity, (T,) for each frame of `clip`: its presence, and the entity that hides it, NOTHING
+    for none. From the masks and, where the clip has depth that can be compared between frames, from
+    depth.
 
     seen: it has a mask; hidden: something is in front of it; left: it is outside of the picture;
     lost: it has no mask, and none of these is known.
     """
-    return presences(clip)[entity]
-
-
-def presences(clip: Clip) -> dict[int, States]:
-    """The `presence` of every entity of a clip, by entity."""
-    return presence_of_all(mask_paths(clip), **_picture(clip))
-
-
-def occluders(clip: Clip, states: Mapping[int, States]) -> dict[int, I64]:
-    """(T,) the entity that hides each entity in each frame, by entity, NOTHING for none; `states`
-    are the `presences` of the clip."""
-    return occluders_of_all(mask_paths(clip), states, **_picture(clip))
-
-
-def _picture(clip: Clip) -> dict[str, Any]:
-    """Size of the picture, and depth that can be compared between frames."""
+    paths = mask_paths(clip)
     depth = clip.depth.values if clip.depth is not None and clip.depth.kind != "affine" else None
     height, width = clip.frames.source_height, clip.frames.source_width
-    return {"height": height, "width": width, "depth": depth}
+    states = presence_of_all(paths, height=height, width=width, depth=depth)
+    return states, occluders_of_all(paths, states, height=height, width=width, depth=depth)
 
 
 def mask_paths(clip: Clip) -> dict[int, MaskPath]:

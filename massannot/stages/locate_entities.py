@@ -37,7 +37,7 @@ from massannot.geometry.visible_surface import (
     over_usual,
     visible_surfaces,
 )
-from massannot.stages._presence import occluders, presences
+from massannot.stages._presence import presences
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
     SpaceTracks,
@@ -81,8 +81,7 @@ class LocateEntities(Stage):
         if depth is None or depth.kind == "affine" or len(entities) == 0:
             return clip.with_table("positions", spec.empty())
         surfaces = _surfaces(clip, depth.values, least_outline=self.least_outline)
-        tracks, present = space_tracks(clip), presences(clip)
-        hidden_by = occluders(clip, present)
+        tracks, (present, hidden_by) = space_tracks(clip), presences(clip)
         world_from_cam = inverse(camera_arrays(clip)[1])
         known = world_known(clip)
         columns: list[dict[str, Any]] = []

@@ -41,7 +41,6 @@ from massannot.storage.parquet import write_parquet
 
 Row = dict[str, Any]
 
-CLIPS_AT_ONCE = 256
 SOURCE = "source.json"
 MANIFEST = "questions.jsonl"
 _FILE = "questions"
@@ -98,7 +97,7 @@ def found_candidates(
 ) -> dict[str, list[Candidate]]:
     """By family, in the order of clips."""
     found: dict[str, list[Candidate]] = {family.name: [] for family in families}
-    for rows in _clips(dataset, list(dataset.clip_ids)):
+    for rows in DatasetRows(dataset).each(dataset.clip_ids):
         sight = Sight(rows, reference=asking.reference, boxes=asking.mark == "boxes")
         for family in families:
             found[family.name] += candidates(sight, rows, family, min_margin=asking.min_margin)
@@ -125,12 +124,6 @@ def evidence_hash(question: Row, program: str, digests: Sequence[str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _clips(dataset: Dataset, clip_ids: list[str]) -> Iterator[ClipRows]:
-    reader = DatasetRows(dataset)
-    for first in range(0, len(clip_ids), CLIPS_AT_ONCE):
-        yield from reader.of(clip_ids[first : first + CLIPS_AT_ONCE]).values()
-
-
 def _with_kept_choices(chosen: Sequence[Candidate]) -> list[Candidate]:
     if not chosen or chosen[0].family.kind != "multiple_choice":
         return list(chosen)
@@ -145,7 +138,7 @@ def _rows(dataset: Dataset, asked: Sequence[Candidate], asking: Asking) -> dict[
     for candidate in asked:
         by_clip[candidate.clip_id].append(candidate)
     found: dict[str, list[Row]] = defaultdict(list)
-    for rows in _clips(dataset, list(by_clip)):
+    for rows in DatasetRows(dataset).each(list(by_clip)):
         sight = Sight(rows, reference=asking.reference, boxes=asking.mark == "boxes")
         for candidate in by_clip[rows.clip_id]:
             _add(found, candidate, rows, sight, asking)

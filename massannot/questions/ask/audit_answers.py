@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from massannot.dataset.reading import Dataset, open_dataset
+from massannot.dataset.reading import open_dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import SOURCE, answer_text, evidence_hash
@@ -23,8 +23,6 @@ from massannot.questions.ask.questions_of_clip import plain_value
 from massannot.questions.ask.run_program import ProgramRun
 
 Row = dict[str, Any]
-
-CLIPS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def audit(dest: Path, *, data: Path | None = None) -> Audit:
             by_clip[questions[row["question_id"]]["clip_id"]].append(row)
         else:
             findings.append(BrokenProof(row["question_id"], "has a program, but no question"))
-    for rows in _clips(open_dataset(data or source_of(dest)), list(by_clip)):
+    for rows in DatasetRows(open_dataset(data or source_of(dest))).each(list(by_clip)):
         for row in by_clip[rows.clip_id]:
             question_id = row["question_id"]
             for message in problems_of(questions[question_id], row, evidence[question_id], rows):
@@ -165,9 +163,3 @@ def _of_answer(
         yield f"answer: found {question['answer']!r}, the value says {answer!r}"
     if len(program_row["choices"] or ()) != len(question["options"] or ()):
         yield "options: their number is not that of the program's choices"
-
-
-def _clips(dataset: Dataset, clip_ids: list[str]) -> Iterator[ClipRows]:
-    reader = DatasetRows(dataset)
-    for first in range(0, len(clip_ids), CLIPS_AT_ONCE):
-        yield from reader.of(clip_ids[first : first + CLIPS_AT_ONCE]).values()

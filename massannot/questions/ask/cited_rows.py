@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +27,7 @@ TABLES = (
     "clips", "frames", "phrases", "entities", "masks", "positions", "motions", "events", "cameras"
 )  # fmt: skip
 """That programs read."""
+CLIPS_AT_ONCE = 256
 
 
 class MissingRow(BadQuestion):
@@ -120,10 +120,6 @@ class DatasetRows:
         self.dataset = dataset
         self.names = names
 
-    @cached_property
-    def clip_ids(self) -> tuple[str, ...]:
-        return self.dataset.clip_ids
-
     def of(self, clip_ids: list[str]) -> dict[str, ClipRows]:
         """By clip_id; a clip that is not there has no rows."""
         wanted = pa.array(clip_ids)
@@ -135,6 +131,11 @@ class DatasetRows:
                 for clip_id, first, n in _runs(table):
                     found[clip_id][name] = table.slice(first, n)
         return {clip_id: ClipRows(parts, clip_id) for clip_id, parts in found.items()}
+
+    def each(self, clip_ids: Sequence[str]) -> Iterator[ClipRows]:
+        """Of the clips in this order, some read at a time."""
+        for first in range(0, len(clip_ids), CLIPS_AT_ONCE):
+            yield from self.of(list(clip_ids[first : first + CLIPS_AT_ONCE])).values()
 
 
 def _runs(table: pa.Table) -> list[tuple[str, int, int]]:

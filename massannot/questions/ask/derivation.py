@@ -165,7 +165,9 @@ class _Sentences:
 
     @of.register
     def _(self, q: p.Count) -> str:
-        return f"Events {' or '.join(q.kinds)}" + (f" of {self.thing(q.thing)}" if q.thing else "")
+        return f"Events {' or '.join(q.kinds)}" + (
+            "" if q.thing is None else f" of {self.thing(q.thing)}"
+        )
 
     @of.register
     def _(self, q: p.Happens) -> str:

@@ -45,8 +45,6 @@ class Proposal:
     """Other readings of the text: each must give the same value (a number within 15 %)."""
     until_frame: int | None = None
     """Last frame that may be shown; None: all may be."""
-    during: tuple[int, int] | None = None
-    """Frames that the question is about; None: the whole clip."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,56 @@ mirrored, or both: each of them is the answer for one of these videos, so that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from massannot.questions.ask.family import Sight
-from massannot.questions.ask.program import CAMERA, Viewpoint
+from massannot.questions.ask.family import AskedFamily, Proposal, Sight
+from massannot.questions.ask.program import CAMERA, Quantity, StateSequence, Viewpoint
 
 VIEWPOINTS: tuple[Viewpoint, ...] = ("absolute", "relative")
 ORBIT = (("up",), ("down",), ("up", "down"), ("down", "up"))
+
+
+def for_viewpoints(
+    name: str,
+    propose: Callable[[Sight, Viewpoint], Iterator[Proposal]],
+    *,
+    choices: tuple[tuple[str, ...], ...],
+    say: Mapping[str, str],
+    thresholds: Mapping[str, float],
+) -> tuple[AskedFamily, ...]:
+    """The family for a viewer who stays, and for one who is followed."""
+    return tuple(
+        AskedFamily(
+            f"{name}_{viewpoint}",
+            "Spatial Dynamics",
+            "multiple_choice",
+            _seen_from(propose, viewpoint),
+            choices=choices,
+            say=numbered(say),
+            thresholds=thresholds,
+        )
+        for viewpoint in VIEWPOINTS
+    )
+
+
+def _seen_from(
+    propose: Callable[[Sight, Viewpoint], Iterator[Proposal]], viewpoint: Viewpoint
+) -> Callable[[Sight], Iterator[Proposal]]:
+    return lambda sight: propose(sight, viewpoint)
+
+
+def changes_of(
+    quantity: Quantity, name: str, words: str, *, least: float, say: Mapping[str, str]
+) -> tuple[AskedFamily, ...]:
+    """The families that ask how a quantity changes over the whole clip; `words` end the text."""
+
+    def propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
+        for thing, viewer, view, things in viewed(sight, viewpoint):
+            program = StateSequence(quantity, thing, viewer, viewpoint, 0, sight.last, least)
+            yield Proposal(f"{view}, {words}", things, program)
+
+    return for_viewpoints(name, propose, choices=ORBIT, say=say, thresholds={"least": least})
 
 
 def numbered(say: Mapping[str, str]) -> dict[Any, str]:

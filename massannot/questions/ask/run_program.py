@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,7 +114,6 @@ class ProgramRun:
     @_of.register
     def _(self, program: p.Distance) -> Gives:
         things = [self._thing(program.one), self._thing(program.other)]
-        points, variance, clip_rel = [], 0.0, 0.0
         tracks = [
             self.tracks.of(thing, [program.frame], "camera", role=role)
             for thing, role in zip(things, ("subject", "object"), strict=True)
@@ -122,13 +121,13 @@ class ProgramRun:
         ]
         points = [track.xyz[0] for track in tracks] + [np.zeros(3)] * (2 - len(tracks))
         apart = points[1] - points[0]
-        length = float(np.linalg.norm(apart))
+        length, variance = float(np.linalg.norm(apart)), 0.0
         for track in tracks:
             unit = apart / max(length, 1e-9)
             ray = track.xyz[0]
             variance += float(track.variance_along(unit)[0])
             variance += (track.shared_rel * float(ray @ unit)) ** 2
-        return _number(length, math.sqrt(variance + (LEAST_REL * length) ** 2) + clip_rel)
+        return _number(length, math.sqrt(variance + (LEAST_REL * length) ** 2))
 
     @_of.register
     def _(self, program: p.DirectionClock) -> Gives:
@@ -308,11 +307,10 @@ class ProgramRun:
             raise Unanswerable(f"thing {thing} has no motion in the {reference}'s frame")
         return rows
 
-    def _sd(self, rows: list[Row], what: str, thing: int) -> float:
+    def _sd(self, rows: list[Row], name: Literal["path", "length"], thing: int) -> float:
         """Of the sum over segments: their errors are those of one distance, so they add up."""
         first = self.rows.row("entities", thing, role="name")["first_frame"]
         spread = self.rows.row("positions", thing, first, role="subject")["spread"] or 0.0
-        name = {"path": "path", "speed": "path", "length": "length"}[what]
         total, half = 0.0, 0.0
         for row in rows:
             size = row["path"] if name == "path" else _length(row)
@@ -326,7 +324,7 @@ class ProgramRun:
     def _of_motions(self, thing_: int | p.Operation, reference: p.Reference, what: str) -> Gives:
         thing = self._thing(thing_)
         rows = self._motions(thing, reference)
-        path, sd = sum(row["path"] for row in rows), self._sd(rows, what, thing)
+        path, sd = sum(row["path"] for row in rows), self._sd(rows, "path", thing)
         if self.reading == "body":
             path *= self._body_by_surface(thing, reference)
         if what == "path":

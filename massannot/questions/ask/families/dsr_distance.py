@@ -1,34 +1,14 @@
 """How a thing's distance from a viewer changes, step by step (DSR Suite)."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-from massannot.questions.ask.family import AskedFamily, Proposal, Sight
-from massannot.questions.ask.procedures import ORBIT, VIEWPOINTS, numbered, viewed
-from massannot.questions.ask.program import StateSequence, Viewpoint
+from massannot.questions.ask.procedures import changes_of
 
 LEAST = 0.12
 """As a share of the mean distance."""
-SAY = numbered({"up": "It gets farther away.", "down": "It comes closer."})
 
-
-def _propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
-    for thing, viewer, words, things in viewed(sight, viewpoint):
-        program = StateSequence("distance", thing, viewer, viewpoint, 0, sight.last, LEAST)
-        text = f"{words}, how does the distance to {{0}} change?"
-        yield Proposal(text, things, program)
-
-
-FAMILIES = tuple(
-    AskedFamily(
-        f"dsr_distance_{viewpoint}",
-        "Spatial Dynamics",
-        "multiple_choice",
-        lambda sight, viewpoint=viewpoint: _propose(sight, viewpoint),  # type: ignore[misc]
-        choices=ORBIT,
-        say=SAY,
-        thresholds={"least": LEAST},
-    )
-    for viewpoint in VIEWPOINTS
+FAMILIES = changes_of(
+    "distance",
+    "dsr_distance",
+    "how does the distance to {0} change?",
+    least=LEAST,
+    say={"up": "It gets farther away.", "down": "It comes closer."},
 )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from massannot.questions.ask.family import AskedFamily, Proposal, Sight
-from massannot.questions.ask.procedures import VIEWPOINTS, numbered, viewed
+from massannot.questions.ask.family import Proposal, Sight
+from massannot.questions.ask.procedures import for_viewpoints, viewed
 from massannot.questions.ask.program import StateSequence, Viewpoint
 
 LEAST = 0.1
 SHOWN = 0.6
 """Share of the frames."""
 CHOICES = (("up",), ("down",))
-SAY = numbered({"up": "It gets farther away.", "down": "It comes closer."})
+SAY = {"up": "It gets farther away.", "down": "It comes closer."}
 
 
 def _propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
@@ -24,15 +24,10 @@ def _propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
         yield Proposal(text, things, program, until_frame=cut)
 
 
-FAMILIES = tuple(
-    AskedFamily(
-        f"dsr_prediction_{viewpoint}",
-        "Spatial Dynamics",
-        "multiple_choice",
-        lambda sight, viewpoint=viewpoint: _propose(sight, viewpoint),  # type: ignore[misc]
-        choices=CHOICES,
-        say=SAY,
-        thresholds={"least": LEAST, "shown": SHOWN},
-    )
-    for viewpoint in VIEWPOINTS
+FAMILIES = for_viewpoints(
+    "dsr_prediction",
+    _propose,
+    choices=CHOICES,
+    say=SAY,
+    thresholds={"least": LEAST, "shown": SHOWN},
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from massannot.questions.ask.family import RATIO, AskedFamily, Proposal, Sight
-from massannot.questions.ask.procedures import VIEWPOINTS, camera_words, numbered
+from massannot.questions.ask.family import RATIO, Proposal, Sight
+from massannot.questions.ask.procedures import camera_words, for_viewpoints
 from massannot.questions.ask.program import CAMERA, Faster, Viewpoint
 
 CHOICES = (("first",), ("second",), ("first", "second"), ("second", "first"))
-SAY = numbered({"first": "{0} is faster.", "second": "{1} is faster."})
+SAY = {"first": "{0} is faster.", "second": "{1} is faster."}
 
 
 def _propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
@@ -22,15 +22,6 @@ def _propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
         yield Proposal(text, both, program)
 
 
-FAMILIES = tuple(
-    AskedFamily(
-        f"dsr_speed_comparison_{viewpoint}",
-        "Spatial Dynamics",
-        "multiple_choice",
-        lambda sight, viewpoint=viewpoint: _propose(sight, viewpoint),  # type: ignore[misc]
-        choices=CHOICES,
-        say=SAY,
-        thresholds={"ratio": RATIO},
-    )
-    for viewpoint in VIEWPOINTS
+FAMILIES = for_viewpoints(
+    "dsr_speed_comparison", _propose, choices=CHOICES, say=SAY, thresholds={"ratio": RATIO}
 )

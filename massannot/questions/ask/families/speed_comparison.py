@@ -1,34 +1,6 @@
 """Which of two things is faster on average (STKit)."""
 
-from __future__ import annotations
+from massannot.questions.ask.comparisons import comparison
+from massannot.questions.ask.program import NetSpeed, Speed
 
-from collections.abc import Iterator
-
-from massannot.questions.ask.family import RATIO, AskedFamily, Proposal, Sight
-from massannot.questions.ask.program import Compare, NetSpeed, Speed
-
-
-def _propose(sight: Sight) -> Iterator[Proposal]:
-    for one, other in sight.pairs(sight.whole):
-        if not (one.moves or other.moves):
-            continue
-        both = (one.entity, other.entity)
-        way, net = (
-            Compare(make(both[0], sight.reference), make(both[1], sight.reference))
-            for make in (Speed, NetSpeed)
-        )
-        text = f"Which is faster on average{sight.frame_words}, {{0}} or {{1}}?"
-        yield Proposal(text, both, way, agree=(net,))
-
-
-FAMILIES = (
-    AskedFamily(
-        "speed_comparison",
-        "Motion",
-        "multiple_choice",
-        _propose,
-        choices=("first", "second"),
-        say={"first": "{0}", "second": "{1}"},
-        thresholds={"ratio": RATIO},
-    ),
-)
+FAMILIES = (comparison("speed_comparison", "Which is faster on average", Speed, NetSpeed),)
