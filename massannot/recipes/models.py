@@ -57,6 +57,9 @@ JOBS: Mapping[Job, JobKind] = {
     ),
 }
 
+NEEDED: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras")
+"""The jobs of the recipe annotate; a second depth is asked by name alone."""
+
 
 def pipeline_of(name: str, spec: RunSpec, *stages: Stage) -> Pipeline:
     """The stages as a recipe, with the profile and the notes of the spec's models."""
