@@ -160,6 +160,13 @@ class RecipeOptions:
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
     depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None
+    second_depth: Annotated[
+        str | None,
+        typer.Option(
+            help="Depth of another model, from a file as for --depth (or --model "
+            "second_depth=PROFILE): where no calibration is, intervals take in how far it differs."
+        ),
+    ] = None
     tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None
     cameras: Annotated[
         str,
@@ -220,6 +227,7 @@ class RecipeOptions:
             "detect": self.boxes,
             "masks": self.masks,
             "depth": self.depth,
+            "second_depth": self.second_depth,
             "tracks": self.tracks,
             "cameras": cameras,
         }

@@ -132,6 +132,14 @@ SPEC = TableSpec(
             nullable=True,
         ),
         Column(
+            "second_depth_log_ratio",
+            FLOAT32,
+            "Logarithm of the distance by a second depth model (--second-depth) over this one; "
+            "less its middle over the clip where either has no unit of its own, or the scale came "
+            "from a thing of known size.",
+            nullable=True,
+        ),
+        Column(
             "range_rel_sd",
             FLOAT32,
             "Relative standard deviation along the ray that this frame has for itself; those that "
