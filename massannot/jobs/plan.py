@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from massannot.dataset.record import RunRecord
 from massannot.errors import OtherRecipe, UsageError
 from massannot.inputs.manifest import read_manifests
 from massannot.inputs.sources import chosen, find
+from massannot.inputs.span import Span
 from massannot.inputs.text import TextColumn
 from massannot.models.text_prompts import expected_words, unknown_words
 from massannot.plan import folder as plan_folder
@@ -34,6 +35,7 @@ from massannot.recipes.digests import record_of
 from massannot.recipes.models import JOBS, model, pinned, vocabulary_of_detector
 from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
+from massannot.storage.json_text import our_own, parsed
 from massannot.storage.path import BucketPath, place
 from massannot.video.sampling import Sampling
 
@@ -176,7 +178,7 @@ def probed(
     """
     totals = Totals()
     headers = probe_all(videos, folder, each=lambda n: say(f"{n} of {len(videos)} headers read"))
-    return with_expected(videos, totals.adding(videos, headers, spec.sampling)), totals
+    return with_expected(videos, totals.adding(videos.spans, headers, spec.sampling)), totals
 
 
 @dataclass
@@ -188,11 +190,11 @@ class Totals:
     problems: Counter[str] = field(default_factory=Counter)
 
     def adding(
-        self, videos: Iterable[PlannedVideo], headers: Iterable[Probed], sampling: Sampling
+        self, spans: Iterable[Sequence[Span]], headers: Iterable[Probed], sampling: Sampling
     ) -> Iterator[Expected | None]:
         """Yield each video's expected work and add it to the totals."""
-        for video, header in zip(videos, headers, strict=True):
-            work = expected(video, header, sampling)
+        for of_video, header in zip(spans, headers, strict=True):
+            work = expected(of_video, header, sampling)
             if work is not None:
                 self.clips += work.clips
                 self.frames += work.frames
@@ -203,7 +205,9 @@ class Totals:
 
 def read_record(folder: Path) -> RunRecord:
     """The record of a plan's spec.json."""
-    return run_record.from_json(json.loads((folder / SPEC).read_bytes()))
+    path = folder / SPEC
+    with our_own(path, plan_folder.PLAN_ANEW):
+        return run_record.from_json(parsed(path.read_bytes()))
 
 
 def _refuse_other_plan(folder: Path, existing: RunRecord, wanted: RunRecord) -> None:
