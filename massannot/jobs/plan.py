@@ -54,14 +54,20 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
     spec = pinned(spec)
     pipeline = spec.pipeline()
     record = record_of(spec, pipeline)
-    videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+
+    def written(where: Path) -> FinishedPlan:
+        found = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+        videos, totals = probed(spec, found, where / PROBES, say=say)
+        del found  # a million are large
+        return _written(spec, record, videos, totals, where)
+
     existing = plan_folder.read_finished(folder)
     if existing is None:
-        return _written(spec, record, videos, folder, folder / PROBES, say)
+        return written(folder)
     _refuse_other_plan(folder, read_record(folder), record)
     again = folder.with_name(f".{folder.name}")
     try:
-        plan = _written(spec, record, videos, again, again / PROBES, say)
+        plan = written(again)
         if _tables(plan) != _tables(existing):
             raise OtherRecipe(
                 f"{folder} holds a plan of other videos:\n"
@@ -73,14 +79,8 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
 
 
 def _written(
-    spec: RunSpec,
-    record: RunRecord,
-    videos: PlannedVideos,
-    folder: Path,
-    probes: Path,
-    say: Say,
+    spec: RunSpec, record: RunRecord, videos: PlannedVideos, totals: Totals, folder: Path
 ) -> FinishedPlan:
-    videos, totals = probed(spec, videos, probes, say=say)
     n_shards = plan_folder.write_tables(folder, deal(videos, shard_cost=spec.shard_pixels))
     content = json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n"
     durable.write_over(folder / SPEC, content.encode())
@@ -99,7 +99,7 @@ def _written(
         files={name: durable.sha256_of(folder / name) for name in names},
     )
     plan_folder.write_finished(folder, plan)
-    shutil.rmtree(probes, ignore_errors=True)
+    shutil.rmtree(folder / PROBES, ignore_errors=True)
     return plan
 
 
