@@ -30,6 +30,7 @@ from massannot.errors import MassannotError
 from massannot.storage import durable
 from massannot.storage.file_lock import locked
 from massannot.storage.path import BucketPath
+from massannot.storage.store import StoreSilent
 
 TIME_TO_LIVE_S = 60.0
 BEAT_S = 15.0
@@ -69,8 +70,10 @@ class Leases:
         self._beating.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
+        if kind is not None and issubclass(kind, StoreSilent):
+            return  # it has been waited for long enough
         with _unless_unwell("given back"):
             for shard in tuple(self._held):
                 self.give_back(shard)
@@ -88,20 +91,26 @@ class Leases:
         return True
 
     def _put(self, path: Path) -> bool:
-        content = json.dumps(asdict(self._me)).encode()
-        if durable.write_once(path, content):
+        if durable.write_once(path, self._content):
             return True
         with locked(self._lock):  # of those on one machine one takes over
             if not self._is_void(path):
                 return False
             path.unlink(missing_ok=True)
-            return durable.write_once(path, content)
+            return durable.write_once(path, self._content)
 
     def give_back(self, shard: str) -> None:
         """The shard is settled, or somebody else may have it. Harmless for one not held."""
         if shard in self._held:
             self._held.remove(shard)
-            self._path(shard).unlink(missing_ok=True)
+            path = self._path(shard)
+            with contextlib.suppress(FileNotFoundError):
+                if path.read_bytes() == self._content:  # no longer, after a minute's silence
+                    path.unlink(missing_ok=True)
+
+    @property
+    def _content(self) -> bytes:
+        return json.dumps(asdict(self._me)).encode()
 
     def _path(self, shard: str) -> Path:
         return self._folder / f"{shard}.json"

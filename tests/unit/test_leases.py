@@ -132,6 +132,16 @@ def test_a_lease_that_nobody_can_read_holds_for_its_time_and_no_longer(layout, c
         assert here.take(SHARD)
 
 
+def test_a_driver_that_was_silent_too_long_leaves_the_next_one_s_lease_alone(layout):
+    with Leases(layout) as silent, Leases(layout) as awake:
+        silent.take(SHARD)
+        awake._store_ahead_s += 62.0
+        assert awake.take(SHARD)
+        silent.give_back(SHARD)
+        with Leases(layout) as third:
+            assert not third.take(SHARD)
+
+
 def test_what_killed_drivers_left_is_swept_up_by_the_last_that_ends(layout):
     of_another_machine(layout)
     with Leases(layout) as here:
