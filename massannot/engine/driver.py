@@ -33,6 +33,7 @@ from massannot.engine.progress import (
     Progress,
     ShardBegun,
     ShardDone,
+    ShardElsewhere,
     WorkerDied,
 )
 from massannot.engine.watchdog import Hung, Patience, Watchdog
@@ -199,6 +200,7 @@ class Driver:
                 return work
             else:  # somebody has just finished it
                 self._leases.give_back(work.shard.id)
+                self._report(ShardElsewhere(work.shard.id, work.shard.n_clips))
         return None
 
     def _look_elsewhere(self) -> None:
@@ -208,7 +210,12 @@ class Driver:
             return
         self._look_again_at = time.monotonic() + LOOK_EVERY_S
         committed = commits.shards(self._layout)
-        left = [w for w in self._elsewhere if w.shard.retry or w.shard.id not in committed]
+        left = []
+        for work in self._elsewhere:
+            if work.shard.retry or work.shard.id not in committed:
+                left.append(work)
+            else:
+                self._report(ShardElsewhere(work.shard.id, work.shard.n_clips))
         self._todo.extend(left[:LOOKED_AT])
         self._elsewhere = deque(left[LOOKED_AT:])
 
