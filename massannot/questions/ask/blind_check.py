@@ -9,7 +9,6 @@ the number of families, lies over chance by more than `bound`; a smaller one whe
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -34,6 +33,7 @@ from massannot.questions.answers import (
     parse,
 )
 from massannot.questions.ask.blind_solvers import BlindItem, chance_of, solved
+from massannot.storage.json_text import parsed
 
 Row = dict[str, Any]
 F64 = NDArray[np.float64]
@@ -112,8 +112,8 @@ def read_rows(path: Path) -> list[Row]:
             return list(pq.read_table(path, partitioning=None).to_pylist())
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
-            return list(json.loads(text))
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return list(parsed(text))
+        return [parsed(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
 
