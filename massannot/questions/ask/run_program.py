@@ -18,6 +18,7 @@ import numpy as np
 from massannot.questions.ask import phases
 from massannot.questions.ask import program as p
 from massannot.questions.ask.cited_rows import ClipRows, Row
+from massannot.questions.ask.fronts import front_angles
 from massannot.questions.ask.moving_quantities import LEAST_DEG, series_of, turn_between
 from massannot.questions.ask.thing_tracks import (
     CENTRE_SHARE,
@@ -213,11 +214,11 @@ class ProgramRun:
         least = program.least
         if program.quantity != "bearing":
             least *= float(np.abs(series).mean())
-        found = phases.up_and_down(series, least=least)
-        if found is None:
-            raise Unanswerable(f"{program.quantity}: it depends on how much counts as a change")
-        smallest = min((*found.amounts, least))
-        return Gives(found.names, None, smallest / max(sd, 1e-9))
+        return _up_and_down(program.quantity, series, sd, least)
+
+    @_of.register
+    def _(self, program: p.Turning) -> Gives:
+        return _up_and_down("front", *front_angles(self.tracks, program), program.least)
 
     @_of.register
     def _(self, program: p.Faster) -> Gives:
@@ -367,6 +368,9 @@ class ProgramRun:
                     raise Unanswerable(f"{row['kind']}: it is not sure that it happened")
                 t_s = row["t_s"]
                 t_s = times[0] + times[-1] - t_s if self.how == "reversed" else t_s
+                if self.how == "shifted":
+                    began, lasts = times[len(times) // 2], times[-1] - times[0]
+                    t_s = times[0] + (t_s - began) % max(lasts, 1e-9)
                 found.append((float(t_s), float(row.get("t_sd_s") or usual), row))
         return sorted(found, key=lambda item: item[0])
 
@@ -376,6 +380,13 @@ _BACKWARDS = {
     "leave": "re_enter", "re_enter": "leave", "contact_begin": "contact_end",
     "contact_end": "contact_begin", "contact_body": "contact_body",
 }  # fmt: skip
+
+
+def _up_and_down(what: str, series: np.ndarray, sd: float, least: float) -> Gives:
+    found = phases.up_and_down(series, least=least)
+    if found is None:
+        raise Unanswerable(f"{what}: it depends on how much counts as a change")
+    return Gives(found.names, None, min((*found.amounts, least)) / max(sd, 1e-9))
 
 
 def _number(value: float, sigma: float) -> Gives:
