@@ -18,6 +18,7 @@ from massannot.errors import UsageError
 from massannot.evaluate.clip_scores import score_clip
 from massannot.evaluate.clip_truth import ClipScore, ClipTruth
 from massannot.evaluate.coverage import Coverage, clip_intervals, coverage_over_clips
+from massannot.evaluate.event_scores import score_events
 from massannot.evaluate.presence_scores import score_presence
 from massannot.evaluate.quality_scores import QualityBin, clip_quality, quality_over_clips
 from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
@@ -67,7 +68,7 @@ def evaluate(
     intervals, qualities = [], []
     for view in views:
         clip = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual)
-        for score in (*score_clip(clip), *score_presence(clip)):
+        for score in (*score_clip(clip), *score_presence(clip), *score_events(clip)):
             values[score.stage, score.metric].append(score)
         intervals.append(clip_intervals(clip))
         qualities.append(clip_quality(clip))

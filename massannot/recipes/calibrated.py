@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 AUTO, NONE = "auto", "none"
 SHIPPED = Path(__file__).parent.parent / "calibrations"
-_PLACES_NOTHING = ("split_segments", "store_depth", "find_flights", "score_quality")
+_PLACES_NOTHING = ("split_segments", "store_depth", "find_events", "score_quality")
 _STAGE_OF: Mapping[str, Job] = {
     "detect_phrases": "detect",
     "propagate_masks": "masks",
