@@ -220,6 +220,8 @@ class Video:
     variable_rate: bool | None
     damaged: bool
     license: str | None = None
+    source_kind: str | None = None
+    generator: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

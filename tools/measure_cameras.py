@@ -1,9 +1,11 @@
 """How right estimated camera poses are, on rendered scenes: the table of docs/accuracy.md.
 
-    python tools/measure_cameras.py --work DIR [--first-seed 903050]
+    python tools/measure_cameras.py --work DIR [--first-seed 903050] [--each 8] [--still 15]
+                                    [--models oracle|embedded] [--lens told|assumed]
 
-Of each way to move 8 scenes, and 15 whose camera stands still. Masks and depth are the truth's,
-the lens is told, the poses are estimated from the pictures.
+Of each way to move 8 scenes, and 15 whose camera stands still. Masks and depth are the truth's, or
+those of the embedded models; the lens is told, or assumed; the poses are estimated from the
+pictures.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from massannot.evaluate.camera_scores import camera_scores
 from massannot.evaluate.clip_truth import ClipTruth
 from massannot.jobs import annotate
 from massannot.jobs.run import RunOptions
+from massannot.models.profiles import Job
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.scenes.camera_path import CAMERA_MOVES
 from massannot.scenes.scene_record import SceneLibrary
@@ -29,32 +32,35 @@ from massannot.scenes.world import COLOUR_NAMES, SHAPE_NAMES, SceneOptions
 from massannot.scenes.write import write_scenes
 from massannot.video.sampling import Sampling
 
-N_EACH, N_STILL = 8, 15
 METRICS = ("ate_from_first_m", "rpe_deg", "region_90_share", "kind_right")
 
 
-def main(work: Path, first_seed: int) -> None:
+def main(work: Path, given: argparse.Namespace) -> None:
     scenes = work / "scenes"
-    seed = first_seed
+    seed = given.first_seed
     for move in CAMERA_MOVES:
-        count = N_STILL if move == "static" else N_EACH
+        count = given.still if move == "static" else given.each
         options = SceneOptions(camera=move, n_frames=24, fps=12)
         write_scenes(scenes, seeds=range(seed, seed + count), options=options)
         seed += count
     library = SceneLibrary(scenes)
-    lenses = write_lenses(library, work / "lenses")
+    told: dict[Job, str | None] = {"cameras": str(write_lenses(library, work / "lenses"))}
     out = work / f"out-{int(time.time())}"
+    oracle = given.models == "oracle"
     flags = ModelFlags(
-        profile="none",
-        files={"cameras": str(lenses)},
-        scenes=str(scenes),
-        oracles=("detect", "masks", "depth"),
+        profile="none" if oracle else "embedded",
+        files=told if given.lens == "told" else {},
+        scenes=str(scenes) if oracle else None,
+        oracles=("detect", "masks", "depth") if oracle else (),
         poses="estimate",
     )
     names = [f"a {colour} {shape}" for colour in COLOUR_NAMES for shape in SHAPE_NAMES]
-    spec = run_spec([str(scenes / "videos")], names, flags=flags, sampling=Sampling(fps=None))
+    videos = [str(scenes / record.video) for record in library.records.values()]
+    spec = run_spec(videos, names, flags=flags, sampling=Sampling(fps=None))
     annotate.run(spec, out, ExecutorSettings(), RunOptions(max_failed=0.0), films=False, quiet=True)
     print_table(scores_by_move(out, library))
+    if given.lens == "assumed":
+        print_lenses(out, library)
 
 
 def write_lenses(library: SceneLibrary, folder: Path) -> Path:
@@ -81,6 +87,23 @@ def scores_by_move(out: Path, library: SceneLibrary) -> dict[str, list[list[floa
     return rows
 
 
+def print_lenses(out: Path, library: SceneLibrary) -> None:
+    """How right the focal lengths are that were observed, and how far off the assumed ones."""
+    errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for view in open_dataset(out).clips():
+        camera = view.table("cameras").slice(0, 1).to_pylist()[0]
+        focal_px = library.scene(view.row["video_id"]).camera.lens.focal_px
+        error = abs(float(np.log(camera["fx"] / focal_px)))
+        errors[camera["intrinsics_origin"]].append((error, camera["focal_rel_sd"]))
+    for origin, rows in sorted(errors.items()):
+        off, sd = np.array(rows).T
+        held = np.mean(off <= 1.645 * sd)
+        print(
+            f"lens {origin}: {len(off)} clips, median |log error| {np.median(off):.4f}, "
+            f"90 % {np.quantile(off, 0.9):.4f}, in the 90 % interval {100 * held:.0f} %"
+        )
+
+
 def print_table(rows: dict[str, list[list[float]]]) -> None:
     print(
         "| camera | clips | ATE from the first frame, m: median, 95 % | standing still | "
@@ -103,5 +126,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--first-seed", type=int, default=903050)
+    parser.add_argument("--each", type=int, default=8)
+    parser.add_argument("--still", type=int, default=15)
+    parser.add_argument("--models", choices=("oracle", "embedded"), default="oracle")
+    parser.add_argument("--lens", choices=("told", "assumed"), default="told")
     given = parser.parse_args()
-    main(given.work, given.first_seed)
+    main(given.work, given)

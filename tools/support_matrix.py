@@ -53,6 +53,7 @@ FEATURES = (
     "Ray",
     "buckets",
     "publish",
+    "byte copies",
     "installed from the wheel",
 )
 

@@ -19,6 +19,7 @@ Very many:     plan, run, status, explain, retry
 Look:          inspect, report, render, validate
 Take along:    export, publish, cite
 Questions:     questions import, annotate; then rft show, export trl
+With proof:    questions ask, audit, explain, check
 Is it right:   scenes render, then evaluate; calibrate
 This machine:  doctor, models list
 """

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from massannot.errors import UsageError
+
+if TYPE_CHECKING:
+    from massannot.recipes.spec import PoseChoice
+
+POSE_CHOICES: Mapping[str, PoseChoice] = {
+    "auto": "auto",
+    "estimate": "estimate",
+    "assume": "assume",
+}
 
 
 def rate(text: str) -> float:
@@ -38,12 +47,11 @@ def stage_option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def camera_source(text: str) -> tuple[str | None, Literal["assume", "estimate"]]:
+def camera_source(text: str) -> tuple[str | None, PoseChoice]:
     """The file, and what becomes of poses that it does not give."""
-    if text == "assume":
-        return None, "assume"
     path, _, last = text.rpartition(",")
-    return (path or None, "estimate") if last == "estimate" else (text, "assume")
+    choice = POSE_CHOICES.get(last)
+    return (text, "auto") if choice is None else (path or None, choice)
 
 
 def calibration_choice(text: str) -> str:

@@ -47,7 +47,7 @@ def schemas(
     as_json: AsJson = False,
 ) -> None:
     """Write the JSON Schemas of tables and exports, or check that a folder has the present ones."""
-    from massannot.exporters import mass_bench
+    from massannot.exporters import _mass_bench_schema as mass_bench
     from massannot.tables import _json_schema as json_schema
 
     more = {mass_bench.SCHEMA_FILE: mass_bench.schema_text()}

@@ -135,6 +135,12 @@ class RecipeOptions:
             help="Cut clips where the film is cut, and leave out dissolves, fades and blank frames."
         ),
     ] = True
+    shared_frames: Annotated[
+        bool,
+        typer.Option(
+            help="A clip that goes on within its shot begins with the last frame of the one before."
+        ),
+    ] = True
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto"
     hfov: Annotated[
         float | None,
@@ -149,11 +155,12 @@ class RecipeOptions:
     cameras: Annotated[
         str,
         typer.Option(
-            metavar="FILE|assume|estimate",
-            help="Intrinsics and poses from a file; assume that it stands still; estimate poses "
-            "from the background; FILE,estimate: where the file has none.",
+            metavar="[FILE,]auto|estimate|assume",
+            help="Intrinsics and poses from a file. Poses that nobody gives: estimate them from "
+            "the background; assume that the camera stands still; auto: estimate where OpenCV is "
+            "installed.",
         ),
-    ] = "assume"
+    ] = "auto"
     scenes: Annotated[str | None, typer.Option(help="Folder of scenes, for --oracle.")] = None
     oracle: Annotated[
         str | None,
@@ -254,6 +261,7 @@ class RecipeOptions:
             clip_s=self.clip_seconds,
             long_side=self.long_side,
             shots=ShotRule() if self.shots else None,
+            shared_frames=self.shared_frames,
         )
 
 

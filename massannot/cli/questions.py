@@ -49,13 +49,22 @@ def questions_scenes(
 
 @questions_app.command("import")
 def questions_import(
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON, JSONL or Parquet.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSON, JSONL or Parquet.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Manifest to write: .parquet or .jsonl.")
     ],
     form: Annotated[
-        str, typer.Option("--format", help="auto, videohallu, video-r1 or manifest.")
+        str,
+        typer.Option(
+            "--format",
+            help="auto, vsi-bench, sti-bench, dsr-bench, dsr-bench-tsv, vlm4d, next-qa, video-r1, "
+            "videohallu or plain.",
+        ),
     ] = "auto",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="OURS=THEIRS: a manifest's column, the file's; repeatable."),
+    ] = None,
     videos: Annotated[
         Path | None, typer.Option(help="Folder that the videos' paths start from; else the file's.")
     ] = None,
@@ -66,16 +75,19 @@ def questions_import(
 ) -> None:
     """Read other datasets' questions, type their answers, and say which were refused and why.
 
+    Three examples of each kind show how their answers were read.
+
     \b
     massannot questions import videohallu.csv -o questions.parquet
     massannot questions import Video-R1-260k.json --videos Video-R1-data -o questions.jsonl
+    massannot questions import llava.json -o questions.jsonl --map answer=conversations.1.value
     massannot annotate questions.jsonl -o out
     """
     from massannot.errors import NothingToRun, UsageError
-    from massannot.questions import import_files
+    from massannot.questions import import_files, import_formats
 
-    if form not in ("auto", *import_files.FORMATS):
-        names = ", ".join(("auto", *import_files.FORMATS))
+    if form not in ("auto", *import_formats.FORMATS):
+        names = ", ".join(("auto", *import_formats.FORMATS))
         raise UsageError(f"--format {form}: expected one of {names}")
     refused = output.with_name(f"{output.stem}.refused.jsonl")
     read = [file for file in files if file.resolve() in (output.resolve(), refused.resolve())]
@@ -87,7 +99,8 @@ def questions_import(
     chosen = None if form == "auto" else form
     imported = import_files.import_questions(
         files,
-        form=chosen,  # type: ignore[arg-type]
+        form=chosen,
+        mapped=import_formats.parse_map(columns or ()),
         videos=videos,
         find_entities=find_entities,
     )
@@ -111,13 +124,195 @@ def questions_import(
         )
     if as_json:
         n_found = len(imported.questions)
+        examples = {
+            kind: [
+                {"id": q.question_id, "answer": q.answer, "read_as": import_files.read_as(q)}
+                for q in some
+            ]
+            for kind, some in imported.examples().items()
+        }
         print_json(
-            {"questions": n_found, "kinds": kinds, "refused": reasons, "output": str(output)}
+            {
+                "questions": n_found,
+                "kinds": kinds,
+                "examples": examples,
+                "refused": reasons,
+                "output": str(output),
+            }
         )
         return
     print(f"{len(imported.questions)} questions in {output}")
-    for kind, n in kinds.items():
-        print(f"{n:7d} {kind}")
+    for kind, some in imported.examples().items():
+        print(f"{kinds[kind]:7d} {kind}")
+        for q in some:
+            print(f"          {q.question_id}: {q.answer!r} is {import_files.read_as(q)}")
     print(f"{len(imported.refused)} refused" + (f", see {refused}" if imported.refused else ""))
     for reason, n in reasons.items():
         print(f"{n:7d} {reason}")
+
+
+@questions_app.command("ask")
+def questions_ask(
+    out: Annotated[Path, typer.Argument(help="An annotated dataset.")],
+    dest: Annotated[Path, typer.Argument(help="Folder of the new dataset of questions.")],
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="A family, a file of yours, or either with :NAME; repeatable."),
+    ] = None,
+    per_clip: Annotated[
+        int, typer.Option("--per-clip", help="Questions of one family about one clip.", min=1)
+    ] = 4,
+    min_margin: Annotated[
+        float, typer.Option("--min-margin", help="Standard deviations to the next answer.", min=0)
+    ] = 2.0,
+    reference: Annotated[str, typer.Option(help="world or camera: whose motion counts.")] = "world",
+    mark: Annotated[
+        str, typer.Option(help="phrases: things by name; boxes: by the colour of a box.")
+    ] = "phrases",
+    twins: Annotated[
+        bool, typer.Option("--twins", help="Also ask about the video mirrored and backwards.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides which of many are asked.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask about an annotated dataset: every answer is a program over its rows, kept with its proof.
+
+    \b
+    massannot questions ask out asked
+    massannot questions ask out asked --family travelled_distance --family ./mine.py
+    massannot questions audit asked
+    """
+    from massannot.errors import UsageError
+    from massannot.questions.ask.ask_dataset import Asking, ask
+
+    if reference not in ("world", "camera"):
+        raise UsageError(f"--reference {reference}: expected world or camera")
+    if mark not in ("phrases", "boxes"):
+        raise UsageError(f"--mark {mark}: expected phrases or boxes")
+    counts = ask(
+        out,
+        dest,
+        Asking(
+            families=tuple(family or ()),
+            per_clip=per_clip,
+            min_margin=min_margin,
+            reference=reference,  # type: ignore[arg-type]
+            mark=mark,  # type: ignore[arg-type]
+            twins=twins,
+            seed=seed,
+        ),
+    )
+    if as_json:
+        print_json(counts)
+        return
+    for name, n in counts.items():
+        print(f"{n['asked']:7d} of {n['askable']:7d} certain  {name}")
+
+
+@questions_app.command("audit")
+def questions_audit(
+    dest: Annotated[Path, typer.Argument(help="What `questions ask` wrote.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The dataset asked about, where it has moved.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute every answer again from the rows that it cites; exit 3 where one differs.
+
+    \b
+    massannot questions audit asked
+    massannot questions audit asked --data out --json
+    """
+    from massannot.questions.ask.audit_answers import audit
+
+    found = audit(dest, data=data)
+    if as_json:
+        print_json(
+            {
+                "questions": found.questions,
+                "wrong": found.n_wrong,
+                "findings": [vars(finding) for finding in found.findings],
+            }
+        )
+    else:
+        print_first("wrong", [f"{f.question_id}: {f.message}" for f in found.findings])
+        print(f"{found.questions} questions, {found.n_wrong} wrong")
+    if found.findings:
+        raise typer.Exit(3)
+
+
+@questions_app.command("check")
+def questions_check(
+    manifest: Annotated[
+        Path, typer.Argument(help="JSONL, JSON or Parquet, or what `questions ask` wrote.")
+    ],
+    bound: Annotated[
+        float, typer.Option(help="How far above chance a blind solver may reach.", min=0)
+    ] = 0.05,
+    scores: Annotated[
+        Path | None, typer.Option(help="File for blind_score of each row, JSONL.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split of videos.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Say what can be answered without the video; exit 3 where a family lies above the bound.
+
+    Solvers see the most frequent answer, the words of the question, the options, or their length;
+    each is judged on videos that it was not fitted on. `family`, else `category`, is the family.
+
+    \b
+    massannot questions check asked
+    massannot questions check other-peoples.jsonl --bound 0.1
+    """
+    import json
+    from dataclasses import asdict
+
+    from massannot.questions.ask.blind_check import check_manifest
+
+    found = check_manifest(manifest, bound=bound, seed=seed)
+    if scores is not None:
+        lines = [json.dumps({"row": row, "blind_score": score}) for row, score in found.blind_score]
+        scores.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if as_json:
+        print_json([asdict(family) for family in found.families])
+    else:
+        for family in found.families:
+            best = family.best
+            verdict = "LEAKS" if family.leaks else "ok" if family.judged else "too few"
+            print(
+                f"{family.family}: {family.questions} questions, chance {family.chance:.2f}, "
+                f"{best.solver} {best.accuracy:.2f} [{best.low:.2f}, {best.high:.2f}] {verdict}"
+            )
+    if any(family.leaks for family in found.families):
+        raise typer.Exit(3)
+
+
+@questions_app.command("explain")
+def questions_explain(
+    dest: Annotated[Path, typer.Argument(help="What `questions ask` wrote.")],
+    question_id: Annotated[str, typer.Argument(help="A question's id, or how it begins.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The dataset asked about, where it has moved.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="HTML file with the evidence drawn on frames.")
+    ] = None,
+) -> None:
+    """Derive one answer step by step, from the rows that prove it; exit 3 where they do not.
+
+    \b
+    massannot questions explain asked 288457
+    massannot questions explain asked 288457 --page why.html
+    """
+    import sys
+
+    from massannot.questions.ask.audit_answers import source_of
+    from massannot.questions.ask.derivation import derivation
+    from massannot.viewers.question_page import write_question_page
+
+    found = derivation(dest, question_id, data=data)
+    print(found.text)
+    if page is not None and not write_question_page(page, found, data=data or source_of(dest)):
+        print(f"{page}: without pictures, the video could not be read", file=sys.stderr)
+    if found.problems:
+        raise typer.Exit(3)

@@ -23,6 +23,12 @@ def show(
     template: Annotated[
         str, typer.Option(help="Of the motion profile: mass-v1, mass-v2 or none.")
     ] = "mass-v2",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Of the profile's motions: world, camera, or auto: the world where it is known."
+        ),
+    ] = "auto",
     frames: Annotated[int, typer.Option(help="At most so many; 0: a blind prompt.")] = 16,
     model_family: Annotated[
         str, typer.Option(help="qwen2_5_vl or qwen3_vl: what a picture costs.")
@@ -45,13 +51,18 @@ def show(
     \b
     massannot rft show out q1
     massannot rft show out q1 --template mass-v1 --frames 8
+    massannot rft show out q1 --reference camera
     """
     from massannot.dataset.reading import open_dataset
     from massannot.errors import BadQuestion, UsageError
     from massannot.questions import prompt_report
     from massannot.questions.examples import TrainingData
 
-    choices: dict[str, Any] = {"profile_template": template, "frames": frames}
+    choices: dict[str, Any] = {
+        "profile_template": template,
+        "reference": reference,
+        "frames": frames,
+    }
     options = TrainingData(
         **choices,
         model_family=model_family,
@@ -147,3 +158,60 @@ def rft_eval(
         print((out / "scores.json").read_text(), end="")
     else:
         print(scores.as_text(rows), end="")
+
+
+@rft_app.command("score")
+def rft_score(
+    answers: Annotated[
+        Path, typer.Argument(help="JSONL of ids and answers, or lmms-eval samples.")
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset, or the manifest.")],
+    reader: Annotated[str, typer.Option(help="strict or lenient.")] = "lenient",
+    rule: Annotated[str, typer.Option(help="ours, vsi, video-r1 or stkit.")] = "ours",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the scores.")
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Of free text: ./mine.py:function or http://localhost:PORT/v1."),
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="The model's name at that address.")
+    ] = None,
+    answered_only: Annotated[
+        bool, typer.Option("--answered-only", help="Leave out questions without an answer.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score any model's answers: per category, with intervals over videos and mean errors.
+
+    \b
+    massannot rft score answers.jsonl --data out
+    massannot rft score samples_vsibench.jsonl --data vsi.parquet --rule vsi -o scores
+    massannot rft score answers.jsonl --data out --reader strict --rule stkit
+    """
+    from massannot.errors import UsageError
+    from massannot.rft import foreign_answers, foreign_scores, judges
+
+    if reader not in ("strict", "lenient"):
+        raise UsageError(f"--reader {reader}: expected strict or lenient")
+    if rule not in foreign_answers.RULES:
+        raise UsageError(f"--rule {rule}: expected one of {', '.join(foreign_answers.RULES)}")
+    found = foreign_scores.score(
+        answers,
+        data=data,
+        reader=reader,  # type: ignore[arg-type]
+        rule=rule,
+        judge=None if judge is None else judges.judge(judge, model=judge_model),
+        answered_only=answered_only,
+        seed=seed,
+    )
+    if out is not None:
+        foreign_scores.write(found, out)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print_json(foreign_scores.as_json(found))
+    else:
+        print(foreign_scores.as_text(found), end="")

@@ -29,7 +29,12 @@ from massannot.tables._spec import TableSpec
 
 
 def published_card(
-    layout: Layout, found: Sequence[Commit], target: Layout, *, license: str | None
+    layout: Layout,
+    found: Sequence[Commit],
+    target: Layout,
+    *,
+    license: str | None,
+    n_copies: int = 0,
 ) -> str:
     """Counts are those of the commits; the noise floors are read from the table `clips`, the
     grounds from the published files in `target`, which may be of another calibration."""
@@ -47,9 +52,16 @@ def published_card(
         grounds=grounds_of(Dataset(target)),
     )
     return (
-        f"{text}\n## Counts\n{_counts(found)}\n\n## Noise\n{_noise(layout, found)}\n\n"
+        f"{text}\n## Counts\n{_counts(found)}{_copies(n_copies)}\n\n"
+        f"## Noise\n{_noise(layout, found)}\n\n"
         f"## Published by\n`{run_record.this_start().command}`\n"
     )
+
+
+def _copies(n_copies: int) -> str:
+    if not n_copies:
+        return ""
+    return f"\n* {n_copies:,} videos are byte copies of others, named in `videos.same_as`"
 
 
 def _counts(found: Sequence[Commit]) -> str:

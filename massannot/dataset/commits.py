@@ -64,6 +64,8 @@ class Commit:
     failures: tuple[FailureCount, ...]
     files: tuple[CommittedFile, ...]
     questions: QuestionCounts = field(default_factory=QuestionCounts)
+    copies: int = 0
+    """Videos that are byte copies of others and have no clips of their own."""
 
 
 def put(layout: Layout, commit: Commit) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+import pyarrow.compute as pc
+
 from massannot.clip import Clip
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
@@ -53,14 +55,25 @@ def _planned(layout: Layout, record: RunRecord | None) -> Iterator[tuple[VideoSo
             for video in shard.videos:
                 yield VideoSource(video.uri, video.spans), sampling
         return
-    videos: dict[tuple[str, str, bool], None] = {}
+    sharing = _sharing(layout)
+    videos: dict[tuple[str, str, bool, bool], None] = {}
     for path in sorted((layout.data / "clips").glob("*.parquet")):
         columns = (
             read_parquet(path, name="clips")[name].to_pylist()
-            for name in ("uri", "sampling", "shot")
+            for name in ("uri", "sampling", "shot", "clip_id")
         )
-        for uri, name, shot in zip(*columns, strict=True):
-            videos[uri, name, shot is not None] = None
-    for uri, name, has_shots in videos:
+        for uri, name, shot, clip_id in zip(*columns, strict=True):
+            videos[uri, name, shot is not None, clip_id in sharing] = None
+    for uri, name, has_shots, shares in videos:
         fps = None if name == "all" else float(name)
-        yield VideoSource(uri), Sampling(fps=fps, shots=ShotRule() if has_shots else None)
+        shots = ShotRule() if has_shots else None
+        yield VideoSource(uri), Sampling(fps=fps, shots=shots, shared_frames=shares)
+
+
+def _sharing(layout: Layout) -> set[str]:
+    """Clips cut so that they share their boundary frames."""
+    found: set[str] = set()
+    for path in sorted((layout.data / "frames").glob("*.parquet")):
+        frames = read_parquet(path, name="frames").select(["clip_id", "shared"])
+        found.update(frames.filter(pc.is_valid(frames["shared"]))["clip_id"].to_pylist())
+    return found

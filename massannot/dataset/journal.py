@@ -29,6 +29,7 @@ from typing import Literal, Self
 import pyarrow as pa
 
 from massannot.dataset.layout import Layout
+from massannot.plan.planned_videos import Shard
 from massannot.storage import durable
 
 
@@ -138,9 +139,18 @@ class Died:
     exit_code: int
 
 
-Event = Begun | Finished | Failed | VideoRead | Died
+@dataclass(frozen=True)
+class Together:
+    """From here on `uri` is read for its byte copies too. What was settled of any of them before is
+    void: it was not for all of their phrases."""
+
+    uri: str
+    copies: tuple[str, ...]
+
+
+Event = Begun | Finished | Failed | VideoRead | Died | Together
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Begun, Finished, Failed, VideoRead, Died)
+    kind.__name__: kind for kind in (Begun, Finished, Failed, VideoRead, Died, Together)
 }
 
 
@@ -177,6 +187,8 @@ def read_journal(path: Path) -> Iterator[Event]:
             values["clip"] = ClipKey(**values["clip"])
         if values.get("part"):
             values["part"] = Part(**values["part"])
+        if values.get("copies"):
+            values["copies"] = tuple(values["copies"])
         yield _KINDS[values.pop("is")](**values)
 
 
@@ -188,6 +200,8 @@ class Past:
     failed: dict[ClipKey, Failed] = field(default_factory=dict)
     videos: dict[str, VideoRead] = field(default_factory=dict)
     folders: dict[Part, Path] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
+    """Byte copies that are not read: uri to the video that is read instead."""
     deaths: Counter[ClipKey] = field(default_factory=Counter)
     """How often an isolated worker died with the clip in hand."""
     deaths_elsewhere: int = 0
@@ -195,6 +209,15 @@ class Past:
 
     def is_settled(self, clip: ClipKey) -> bool:
         return clip in self.finished or clip in self.failed
+
+    def unite(self, event: Together) -> None:
+        """Read a video for its copies too, from its beginning."""
+        uris = {event.uri, *event.copies}
+        self.finished = {clip: end for clip, end in self.finished.items() if clip.uri not in uris}
+        self.failed = {clip: end for clip, end in self.failed.items() if clip.uri not in uris}
+        self.videos = {uri: end for uri, end in self.videos.items() if uri not in uris}
+        others = {uri: first for uri, first in self.copies.items() if first != event.uri}
+        self.copies = {**others, **dict.fromkeys(event.copies, event.uri)}
 
     def path_of(self, part: Part) -> Path:
         return self.folders[part] / part.name
@@ -208,6 +231,22 @@ def read_past(layout: Layout, shard: str) -> Past:
         if path.exists():
             _add(past, read_journal(path), layout.attempt(shard, attempt))
     return past
+
+
+def past_of(layout: Layout, shard: Shard) -> Past:
+    """The same for a shard whose copies have been found: what is void is left out."""
+    past = read_past(layout, shard.id)
+    for together in newly_together(shard, past):
+        past.unite(together)
+    return past
+
+
+def newly_together(shard: Shard, past: Past) -> Iterator[Together]:
+    """Videos with copies that earlier attempts did not know of."""
+    for first in dict.fromkeys(copy.same_as for copy in shard.copies):
+        copies = tuple(copy.video.uri for copy in shard.copies if copy.same_as == first)
+        if set(copies) != {uri for uri, other in past.copies.items() if other == first}:
+            yield Together(first, copies)
 
 
 def _add(past: Past, events: Iterator[Event], folder: Path) -> None:
@@ -230,6 +269,8 @@ def _add(past: Past, events: Iterator[Event], folder: Path) -> None:
                     past.videos[uri] = event
                     if part is not None:
                         past.folders[part] = folder
+            case Together():
+                past.unite(event)
             case Died(isolated=True) if in_hand is not None:
                 past.deaths[in_hand] += 1
             case Died(isolated=True):

@@ -11,7 +11,8 @@ failed. Until it is committed anew its rows are not in the dataset.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ from massannot.dataset.journal import (
     Journal,
     Part,
     Past,
+    Together,
     VideoRead,
     read_part,
     write_part,
@@ -36,7 +38,8 @@ from massannot.dataset.layout import Layout
 from massannot.errors import BadTable
 from massannot.plan.join_questions import counts_of
 from massannot.plan.planned_videos import PlannedVideo, Shard
-from massannot.storage.parquet import read_parquet, write_parquet
+from massannot.storage.parquet import read_parquet, upgraded, write_parquet
+from massannot.tables import upgrades_of
 
 
 def can_be_retried(commit: Commit, statuses: Collection[str]) -> bool:
@@ -85,6 +88,8 @@ class _Reopened:
     def write(self, statuses: Collection[str]) -> None:
         failures = self._tables["failures"].to_pylist()
         with Journal(self._journal) as journal:
+            for uri, copies in self._copies().items():
+                journal.write(Together(uri, tuple(copies)))
             for number, video in enumerate(self._shard.videos):
                 settled = self._finished(journal, number, video.uri)
                 of_video = [f for f in failures if f["uri"] == video.uri and _of_a_clip(f)]
@@ -101,6 +106,15 @@ class _Reopened:
                     whole = any(row["clip_index"] == WHOLE_VIDEO for row in of_video)
                     part = None if whole else self._end(number, video.uri)
                     journal.write(VideoRead(video.uri, settled, part))
+
+    def _copies(self) -> dict[str, list[str]]:
+        """Byte copies by the video that was read instead."""
+        copies: dict[str, list[str]] = {}
+        videos = self._tables["videos"]
+        for uri, first in zip(*(videos[n].to_pylist() for n in ("uri", "same_as")), strict=True):
+            if first is not None:
+                copies.setdefault(first, []).append(uri)
+        return copies
 
     def _finished(self, journal: Journal, number: int, uri: str) -> int:
         """Parts of the video's finished clips; how many there are."""
@@ -139,14 +153,26 @@ def _where(table: pa.Table, **wanted: str) -> pa.Table:
     return table.filter(pc.equal(table[column], value))
 
 
-OF_SHARD = tuple(name for name in tables.names() if not tables.spec(name).of_clips)
+Link = Callable[[Iterable[Callable[[str], pa.Table]]], pa.Table]
+"""Makes `identities` of the finished clips, each a function from a table's name to its rows."""
+
+OF_SHARD = tuple(
+    name for name in tables.names() if tables.spec(name).of_runs and not tables.spec(name).of_clips
+)
 """Tables that are not made clip by clip; every shard has them."""
 
 
 def merge_parts(
-    layout: Layout, shard: Shard, attempt: int, past: Past, *, table_names: Iterable[str]
+    layout: Layout,
+    shard: Shard,
+    attempt: int,
+    past: Past,
+    *,
+    table_names: Collection[str],
+    link: Link,
 ) -> Commit:
     """Write the shard's tables into the attempt's folder; returns the commit that names them.
+    `link` says who is who over the clips of each video.
 
     Raises FileNotFoundError when a part has gone, which means that another attempt was first.
     """
@@ -162,6 +188,8 @@ def merge_parts(
             pieces = iter([_failures(shard, past)])
         elif name == "questions":
             pieces = iter([questions])
+        elif name == "identities":
+            pieces = iter([link(_readers(paths, table_names))])
         else:
             pieces = _of_clips(paths, name)
         written = write_parquet(folder / f"{name}.parquet", pieces, spec=tables.spec(name))
@@ -173,6 +201,7 @@ def merge_parts(
         failure_counts(shard, past),
         tuple(files),
         counts_of(shard, questions),
+        len(shard.copies),
     )
 
 
@@ -205,12 +234,36 @@ def settled_clips(past: Past, uri: str) -> set[ClipKey]:
     }
 
 
+def _readers(
+    paths: Sequence[Path], table_names: Collection[str]
+) -> Iterator[Callable[[str], pa.Table]]:
+    """For each part, its rows of a table by name; none of one that the recipe does not write."""
+    for path in paths:
+        yield partial(_rows_if_written, path, table_names)
+
+
+def _rows_if_written(path: Path, table_names: Collection[str], name: str) -> pa.Table:
+    return _rows_of(path, name) if name in table_names else tables.spec(name).empty()
+
+
+def _rows_of(path: Path, name: str) -> pa.Table:
+    """A part's rows in the present version of the table; none of a table that there was not when
+    an older massannot made the part. (A clip that lacks one of today's tables is never a part.)"""
+    try:
+        table = read_part(path, name)
+    except KeyError:
+        return tables.spec(name).empty()
+    spec = tables.spec(name, schema=table.schema)
+    return upgraded(table, spec=spec, upgrades=upgrades_of(name))
+
+
 def _of_clips(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    return (read_part(path, name) for path in paths)
+    return (_rows_of(path, name) for path in paths)
 
 
 def _videos(shard: Shard, past: Past) -> pa.Table:
-    """One row a video that was opened: as it was known at its end, or else at its last clip."""
+    """One row a video that was opened: as it was known at its end, or else at its last clip. A byte
+    copy has the other's row, under its own name and with what the user says of it."""
     rows = [tables.spec("videos").empty()]
     for video in shard.videos:
         read = past.videos.get(video.uri)
@@ -218,7 +271,19 @@ def _videos(shard: Shard, past: Past) -> pa.Table:
         part = read.part if read and read.part else _last(clips)
         if part is not None:
             rows.append(read_part(past.path_of(part), "videos"))
-    return tables.spec("videos").checked(pa.concat_tables(rows))
+    read_videos = pa.concat_tables(rows)
+    row_of = {row["uri"]: row for row in read_videos.to_pylist()} if shard.copies else {}
+    own = ("uri", "source_id", "license", "source_kind", "generator")
+    copied = [
+        row_of[copy.same_as]
+        | {name: getattr(copy.video, name) for name in own}
+        | {"same_as": copy.same_as}
+        for copy in shard.copies
+        if copy.same_as in row_of
+    ]
+    return tables.spec("videos").checked(
+        pa.concat_tables([read_videos, tables.spec("videos").from_rows(copied)])
+    )
 
 
 def _last(clips: Sequence[Finished]) -> Part | None:
@@ -257,7 +322,7 @@ def _failures(shard: Shard, past: Past) -> pa.Table:
     """Clips and videos that failed, and questions that could not be asked."""
     bad = [
         {
-            "uri": video.uri,
+            "uri": question.uri,
             "clip_index": WHOLE_VIDEO,
             "stage": f"question {question.question_id}",
             "class": question.problem.reason,

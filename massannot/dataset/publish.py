@@ -2,7 +2,8 @@
 
 Which shards go into which file is decided beforehand, by the sizes in their commits, and stands in
 `massannot.json`. A file appears whole or not at all and is the same whoever writes it, so the same
-command continues where it was broken off; `clips` come last but one, the card last.
+command continues where it was broken off; `clips` come last but one, the card last. Rows of byte
+copies that stand in another shard are left out, see copies.py.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
+from massannot.dataset.copies import Copies
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.plans import shard_table
 from massannot.dataset.reading import spec_in
@@ -102,6 +104,8 @@ def publish(
     if target.out == layout.out:
         raise UsageError(f"{dest}: found the output folder itself, expected another")
     found = _finished(layout, partial=partial)
+    copies = Copies(layout, tuple(commit.shard for commit in found))
+    found = [copies.counted(commit) for commit in found]
     files = files_of(found, file_bytes=file_bytes, files_a_table=files_a_table)
     _begin(layout, target, files, restate)
     by_shard = {commit.shard: commit for commit in found}
@@ -109,7 +113,10 @@ def publish(
     last = [file for file in files if file.table == LAST]
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         for group in ([file for file in files if file.table != LAST], last):
-            jobs = [pool.submit(_write, layout, target, file, by_shard, restate) for file in group]
+            jobs = [
+                pool.submit(_write, layout, target, file, by_shard, restate, copies)
+                for file in group
+            ]
             try:
                 for file, job in zip(group, jobs, strict=True):
                     written += job.result()
@@ -117,7 +124,7 @@ def publish(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    card = published_card(layout, found, target, license=license)
+    card = published_card(layout, found, target, license=license, n_copies=copies.n_copies)
     durable.write_over(target.card, card.encode())
     return Published(target.out, files, written)
 
@@ -224,6 +231,7 @@ def _write(
     file: PublishedFile,
     by_shard: dict[str, Commit],
     restate: Restatement | None,
+    copies: Copies,
 ) -> bool:
     """Write one file; False: it is there."""
     path = target.out / file.name
@@ -231,7 +239,9 @@ def _write(
         return False
     spec = spec_in(layout, file.table)
     pieces = (
-        piece for s in file.shards for piece in _rows(layout, file.table, by_shard[s], restate)
+        copies.resolved(piece, spec=spec, shard=s)
+        for s in file.shards
+        for piece in _rows(layout, file.table, by_shard[s], restate)
     )
     if not isinstance(path, BucketPath):
         write_parquet(path, pieces, spec=spec, in_key_order=False)

@@ -1,7 +1,8 @@
 """open_dataset: an output folder, or a published one, as Arrow tables and numpy arrays.
 
 Read as it lies: nothing is loaded before it is asked for. In a folder whose run is not over, only
-shards whose `clips` are there count, since `clips` is what is published last.
+shards whose `clips` are there count, since `clips` is what is published last. Where two shards have
+annotated copies of one video, the rows of the lowest uri count.
 
 ClipView: one finished clip as numpy arrays, frames first: (T, N, 3), unknown is NaN.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.dataset.copies import Copies
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable, UsageError
 from massannot.geometry import rle
 from massannot.storage.parquet import read_parquet
 from massannot.storage.path import BucketPath
 from massannot.tables._spec import TableSpec
+
+if TYPE_CHECKING:
+    from massannot.dataset.video_view import VideoView
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -255,7 +260,10 @@ class Dataset:
 
     def table(self, name: str) -> pa.Table:
         """All rows of one table, in key order. Raises UsageError naming the tables there are."""
-        parts = [read_parquet(path, name=name) for path in self._files_of(name)]
+        parts = [
+            self._resolved(read_parquet(path, name=name), name, path)
+            for path in self._files_of(name)
+        ]
         return self.spec(name).sorted(pa.concat_tables(parts))
 
     def table_or_empty(self, name: str) -> pa.Table:
@@ -285,6 +293,12 @@ class Dataset:
             )
         return ClipView(clip_id, self._rows_of_clip)
 
+    def video(self, video_id: str) -> VideoView:
+        """All clips of one video as one story. Raises UsageError for a video without clips."""
+        from massannot.dataset.video_view import VideoView
+
+        return VideoView.of(self, video_id)
+
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Rows of one clip; empty where the table or the clip's rows are not there."""
         if name not in self.names:
@@ -297,11 +311,23 @@ class Dataset:
 
     @cached_property
     def _file_stem_of_clip(self) -> dict[str, str]:
+        lost = self._copies.lost if self.layout.run.is_dir() else {}
         return {
             clip_id: path.stem
             for path in self.files("clips")
             for clip_id in read_parquet(path, name="clips")["clip_id"].to_pylist()
+            if clip_id not in lost.get(path.stem, ())
         }
+
+    @cached_property
+    def _copies(self) -> Copies:
+        return Copies(self.layout, self.shards)
+
+    def _resolved(self, rows: pa.Table, name: str, path: Path) -> pa.Table:
+        """Rows of one file without those that stand in another one."""
+        if not self.layout.run.is_dir():  # a published folder has none
+            return rows
+        return self._copies.resolved(rows, spec=self.spec(name), shard=path.stem)
 
     def _files_of(self, name: str) -> list[Path]:
         files = self.files(name)

@@ -74,8 +74,10 @@ def _of_files(dataset: Dataset, expected: Sequence[dict[str, Any]]) -> Iterator[
 
 def _of_tables(dataset: Dataset) -> Iterator[str]:
     held = {name: dataset.table(name) for name in OF_VIDEOS if name in dataset.names}
-    yield from consistency.problems(held)
-    videos = held.get("videos")
+    yield from consistency.problems({n: t for n, t in held.items() if n != "identities"})
+    videos, identities = held.get("videos"), held.get("identities")
+    if identities is not None:
+        yield from consistency.problems_of_links(identities)
     others = {
         name: _Walk(dataset, name) for name in dataset.names if name not in (*OF_VIDEOS, "clips")
     }
@@ -86,6 +88,11 @@ def _of_tables(dataset: Dataset) -> Iterator[str]:
                 pc.is_in(videos["video_id"], value_set=clips["video_id"].combine_chunks())
             )
         yield from consistency.problems({"clips": clips, **found})
+        if identities is not None and "entities" in found:
+            of_clips = pc.is_in(identities["clip_id"], value_set=clips["clip_id"].combine_chunks())
+            yield from consistency.problems_of_identified(
+                identities.filter(of_clips), found["entities"]
+            )
     for name, walk in others.items():
         left = walk.left()
         if left is not None:
@@ -94,7 +101,7 @@ def _of_tables(dataset: Dataset) -> Iterator[str]:
     for count in n_clips.filter(pc.greater(n_clips.field("counts"), 1)).to_pylist():
         yield (
             f"table clips: clip {count['values']} is there {count['counts']} times: the same video "
-            "lies under several names"
+            "lies under several names; publish its run again, which leaves copies out"
         )
 
 
@@ -161,7 +168,7 @@ def problems(dataset: Dataset) -> Iterator[str]:
     elif is_published(dataset):
         yield from _problems_published(dataset)
         return
-    n_clips: Counter[str] = Counter()
+    n_clips: Counter[tuple[str, str]] = Counter()
     for shard in dataset.shards:
         found: dict[str, pa.Table] = {}
         for name in dataset.names:
@@ -175,13 +182,11 @@ def problems(dataset: Dataset) -> Iterator[str]:
                 yield str(error)
         yield from (f"shard {shard}: {problem}" for problem in consistency.problems(found))
         if "clips" in found:
-            n_clips.update(found["clips"]["clip_id"].to_pylist())
-    for clip_id, count in n_clips.items():
-        if count > 1:
-            yield (
-                f"table clips: clip {clip_id} is there {count} times: the same video lies under "
-                "several names"
-            )
+            named = (found["clips"][name].to_pylist() for name in ("clip_id", "uri"))
+            n_clips.update(zip(*named, strict=True))
+    for (clip_id, uri), count in n_clips.items():
+        if count > 1:  # under several uris: byte copies, of which readers take one
+            yield f"table clips: clip {clip_id} of {uri} is there {count} times"
 
 
 def _half_published(dataset: Dataset) -> Iterator[str]:

@@ -32,6 +32,9 @@ class RunSummary:
     remaining: int
     failures: tuple[FailureCount, ...]
     """Failed and quarantined clips by class, most frequent first."""
+    copies: int
+    """Videos of committed shards that are byte copies of others and share their clips: they have
+    no clips of their own, so they are in none of the counts above."""
     done_now: int
     """Clips that this start finished; the rest of `done` was there before."""
     frames_now: int
@@ -51,6 +54,14 @@ class RunSummary:
             f"{self.planned} clip{'s' * (self.planned != 1)} planned = {self.done} done + "
             f"{self.failed} failed + {self.quarantined} quarantined + {self.remaining} remaining"
         )
+
+    @property
+    def copy_lines(self) -> list[str]:
+        """For people; nothing where there are no copies."""
+        if not self.copies:
+            return []
+        are = "s are byte copies" if self.copies > 1 else " is a byte copy"
+        return [f"{self.copies} video{are} of others and share their clips (videos.same_as)"]
 
 
 class Tally:
@@ -83,12 +94,13 @@ def summarize(
 ) -> RunSummary:
     """How the planned shards stand, read from commits and, where there is none, journals."""
     left, begun = {shard.id: shard for shard in shards}, layout.shards_in_staging()
-    done = remaining = 0
+    done = remaining = copies = 0
     questions = []
     failures: Counter[tuple[str, str]] = Counter()
     for commit in commits.read_all(layout):
         if left.pop(commit.shard, None) is not None:
             done += commit.clips_done
+            copies += commit.copies
             questions.append(commit.questions)
             for count in commit.failures:
                 failures[count.reason, count.status] += count.clips
@@ -112,6 +124,7 @@ def summarize(
         quarantined=quarantined,
         remaining=remaining,
         failures=tuple(FailureCount(*key, clips) for key, clips in failures.most_common()),
+        copies=copies,
         done_now=tally.clips,
         frames_now=tally.frames,
         seconds=seconds,
@@ -126,6 +139,6 @@ def _unfinished(layout: Layout, begun: PlannedShard) -> tuple[int, int, tuple[Fa
     shard, past = read_shard(begun), read_past(layout, begun.id)
     remaining = 0
     for video in shard.videos:
-        if video.uri not in past.videos:
+        if video.uri not in past.videos and video.uri not in past.copies:
             remaining += clips_left(video, past)
     return len(past.finished), remaining, failure_counts(shard, past)

@@ -33,6 +33,8 @@ from massannot.dataset.journal import (
     Journal,
     Past,
     VideoRead,
+    newly_together,
+    past_of,
     read_past,
     write_part,
 )
@@ -40,7 +42,9 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
+from massannot.entities.over_clips import identities
 from massannot.errors import ClipError, NothingToRun
+from massannot.plan.byte_copies import with_copies_found
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._stage import Pipeline, StageFailed, StageTime
@@ -113,6 +117,7 @@ class Worker:
         wants_more: Callable[[], None],
         number: int = 0,
         load: Callable[[], Load | None] = lambda: None,
+        folder: str | None = None,
     ):
         self.layout = layout
         self.pipeline = pipeline
@@ -121,19 +126,22 @@ class Worker:
         self.is_stopping = is_stopping
         self.number = number
         self.load = load
+        self.folder = folder
+        """Where relative names of videos start."""
         self._wants_more = wants_more
         self._ahead: dict[str, Prefetch] = {}
         self._last: Prefetch | None = None
         self._announcing = threading.Lock()
         self._opening = threading.Lock()
         self._reopened: set[str] = set()
+        self._opened_shards: dict[str, Shard] = {}
 
     def announce(self, shard: PlannedShard) -> None:
         """Read `shard` as soon as all that was announced before has been read; `work` follows."""
         with self._announcing:
             if shard.id not in self._ahead:
                 self._last = self._ahead[shard.id] = Prefetch(
-                    lambda: unread(self._opened(shard), read_past(self.layout, shard.id)),
+                    lambda: unread(opened := self._opened(shard), past_of(self.layout, opened)),
                     self.read,
                     after=self._last,
                     at_end=self._wants_more,
@@ -155,16 +163,27 @@ class Worker:
             if not isolated:
                 self.announce(shard)
                 items = iter(stack.enter_context(self._ahead.pop(shard.id)))
-            return self._work_once(self._opened(shard), items)
+            end = self._work_once(self._opened(shard), items)
+            self._opened_shards.pop(shard.id)
+            return end
 
     def _opened(self, planned: PlannedShard) -> Shard:
-        """The shard with its videos; first of all reopened, where clips are to be tried again."""
-        shard = read_shard(planned)
+        """The shard with its videos, copies told apart; first of all reopened, where clips are to
+        be tried again."""
         with self._opening:
-            if planned.retry and planned.id not in self._reopened:
-                reopen(self.layout, shard, planned.retry)
-                self._reopened.add(planned.id)
-        return shard
+            if planned.id not in self._opened_shards:
+                shard = read_shard(planned)
+                if planned.retry and planned.id not in self._reopened:
+                    reopen(self.layout, shard, planned.retry)
+                    self._reopened.add(planned.id)
+                past = read_past(self.layout, planned.id)
+                self._opened_shards[planned.id] = with_copies_found(
+                    shard,
+                    folder=self.folder,
+                    before=past.copies,
+                    failed={key.uri for key in past.failed if key.clip_index == WHOLE_VIDEO},
+                )
+            return self._opened_shards[planned.id]
 
     def _work_once(self, shard: Shard, ahead: Iterator[Item] | None) -> ShardEnd:
         if self.layout.commit(shard.id).exists():
@@ -191,10 +210,15 @@ class Worker:
     def _work(self, shard: Shard, attempt: int, ahead: Iterator[Item] | None) -> ShardEnd:
         past = read_past(self.layout, shard.id)
         with Journal(self.layout.journal(shard.id, attempt)) as journal:
+            for together in newly_together(shard, past):
+                journal.write(together)
+                past.unite(together)
             annotation = _Annotation(self, shard, attempt, past, journal)
             if not annotation.run(ahead):
                 return "interrupted"
-        commit = merge_parts(self.layout, shard, attempt, past, table_names=self.pipeline.tables)
+        commit = merge_parts(
+            self.layout, shard, attempt, past, table_names=self.pipeline.tables, link=identities
+        )
         if not commits.put(self.layout, commit):
             return "lost"
         commits.publish(self.layout, commit)
@@ -227,7 +251,19 @@ class _Annotation:
         left = unread(self._shard, self._past)
         if left and not self._worker.is_stopping():
             raise RuntimeError(f"{left[0][1].uri}: its reader ended without a VideoEnd or an error")
+        if not left:
+            self._fail_copies()
         return not left
+
+    def _fail_copies(self) -> None:
+        """A video of which nothing could be read has failed under all of its names."""
+        for copy in self._shard.copies:
+            failed = self._past.failed.get(ClipKey(copy.same_as, WHOLE_VIDEO))
+            key = ClipKey(copy.video.uri, WHOLE_VIDEO)
+            if failed is not None and not self._past.is_settled(key):
+                name = _without_folders(copy.same_as)
+                message = f"a byte copy of {name}, which failed: {failed.message}"
+                self._note(replace(failed, clip=key, message=message))
 
     def _in_turn(self) -> Iterator[Item]:
         """A death while the reader itself runs is the video's, not the clip's before it."""
@@ -337,14 +373,14 @@ class _Annotation:
         LOG.error("clip %s failed in %s", key, stage, exc_info=error)
         message = without_host_paths(str(error), uri=key.uri)
         status: Literal["failed", "quarantined"] = "quarantined" if quarantined else "failed"
-        failed = Failed(key, stage, error.reason, message, status)
+        self._note(Failed(key, stage, error.reason, message, status))
+
+    def _note(self, failed: Failed) -> None:
         self._journal.write(failed)
-        self._past.failed[key] = failed
-        self._worker.report(
-            ClipFailed(
-                self._worker.number, key.uri, key.clip_index, stage, error.reason, message, status
-            )
-        )
+        self._past.failed[failed.clip] = failed
+        uri, index = failed.clip.uri, failed.clip.clip_index
+        what = (failed.stage, failed.reason, failed.message, failed.status)
+        self._worker.report(ClipFailed(self._worker.number, uri, index, *what))
 
 
 def unread(shard: Shard, past: Past) -> list[tuple[int, PlannedVideo]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from massannot.dataset.layout import WORK_DIR, Layout
 from massannot.dataset.record import LoadedWeights
 from massannot.engine.progress import Progress, WorkerReady, load_of
-from massannot.engine.worker import Reader, Worker
+from massannot.engine.worker import Reader, ReadPlanned, Worker
 from massannot.stages._stage import Pipeline
 from massannot.video.byte_budget import ByteBudget
 
@@ -77,4 +77,5 @@ def worker_of(
         wants_more=wants_more,
         number=config.number,
         load=lambda: load_of(memory, config.device),
+        folder=config.reader.folder if isinstance(config.reader, ReadPlanned) else None,
     )

@@ -1,4 +1,5 @@
-"""The tables of finished tracks: `entities`, `masks`, `detections` decided, `phrases` counted.
+"""The tables of finished tracks: `entities`, `looks`, `masks`, `detections` decided, `phrases`
+counted.
 
 Entities are numbered by first frame, phrase, best score, place: the same numbers whatever order
 the detector used.
@@ -24,13 +25,14 @@ _STATES = {SEEN: "visible", HIDDEN: "occluded", LEFT: "absent", LOST: "absent"}
 def with_entities(
     clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str], origin: str
 ) -> Clip:
-    """`clip` with the four tables. `reasons`: why a row of `detections` has no entity. `origin` of
+    """`clip` with the five tables. `reasons`: why a row of `detections` has no entity. `origin` of
     the masks: given or propagated."""
     numbered = sorted(tracks, key=_order)
     entity_of = {s.detection: n for n, track in enumerate(numbered) for s in track.sightings}
     entities = [_entity_row(clip.clip_id, n, track) for n, track in enumerate(numbered)]
     spec = tables.spec("entities")
     clip = clip.with_table("entities", spec.from_rows(entities) if entities else spec.empty())
+    clip = clip.with_table("looks", _looks_table(clip.clip_id, numbered))
     clip = clip.with_table("masks", _masks_table(clip, numbered, origin))
     clip = clip.with_table("detections", _decided(clip.table("detections"), entity_of, reasons))
     return clip.with_table("phrases", _counted(clip.table("phrases"), numbered))
@@ -52,6 +54,18 @@ def _entity_row(clip_id: str, number: int, track: EntityTrack) -> dict[str, Any]
         "score": track.score,
         "mask_score": float(np.mean([track.masks[frame].score for frame in visible])),
     }
+
+
+def _looks_table(clip_id: str, tracks: Sequence[EntityTrack]) -> pa.Table:
+    """Each entity's mean look; none for one whose sightings were not looked at."""
+    rows = []
+    for number, track in enumerate(tracks):
+        looks = [sighting.look for sighting in track.sightings if sighting.look.size]
+        if looks:
+            mean = np.mean(looks, axis=0, dtype=np.float64)
+            look = (mean / np.linalg.norm(mean)).astype(np.float32)
+            rows.append({"clip_id": clip_id, "entity": number, "look": look})
+    return tables.spec("looks").from_rows(rows)
 
 
 def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.Table:

@@ -223,7 +223,7 @@ def _motion_errors(sample: _Sample, position: PositionCalibration) -> _MotionErr
     too_long = evidence.length[rows] - np.linalg.norm(truth[:, :3], axis=1)
     return _MotionErrors(
         vector=(evidence.motion[rows] - truth[:, :3]) / sd,
-        length=too_long / evidence.length_sd[rows],
+        length=too_long / evidence.length_sd(evidence.cov)[rows],
         path=(evidence.path[rows] - truth[:, 3]) / np.linalg.norm(sd, axis=1),
         features=evidence.features[rows],
     )

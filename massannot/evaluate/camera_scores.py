@@ -5,7 +5,8 @@ ate_from_first_m      root mean square distance of the camera's centres, both pa
 rpe_deg               root mean square angle between the found and the true turn from each frame
                       to the next
 region_90_share       share of the frames after the first whose true pose lies in the region
-                      that the stated covariance gives 90 % (six degrees of freedom)
+                      that the stated covariance gives 90 % (six degrees of freedom), with that of
+                      the depth's scale, clips.range_rel_sd, along the way
 kind_right            1 where standing still, turning on the spot or moving was told right
 """
 
@@ -38,13 +39,23 @@ def camera_scores(clip: ClipTruth) -> list[ClipScore]:
         kind = float(kind_of(found) == kind_of(truth))
         if clip.view.row["scale_type"] != "metric":
             ate = NAN
-    share = region_share(found, truth, pose_covariances(clip.view))
+    scale_sd = clip.view.row["range_rel_sd"] or 0.0
+    share = region_share(found, truth, with_scale(pose_covariances(clip.view), found, scale_sd))
     return [
         ClipScore("cameras", "ate_from_first_m", ate, ate_from_first(still, truth)),
         ClipScore("cameras", "rpe_deg", rpe, rpe_deg(still, truth)),
         ClipScore("cameras", "region_90_share", share),
         ClipScore("cameras", "kind_right", kind),
     ]
+
+
+def with_scale(cov: F64, cam_from_world: F64, rel_sd: float) -> F64:
+    """Covariances (T, 6, 6) of poses (T, 4, 4) whose translations share one factor with the
+    relative standard deviation `rel_sd`, beside what `cov` says of them without it."""
+    way = cam_from_world[:, :3, 3]
+    total = cov.copy()
+    total[:, 3:, 3:] += rel_sd**2 * way[:, :, None] * way[:, None, :]
+    return total
 
 
 def ate_from_first(found: F64, truth: F64) -> float:

@@ -19,7 +19,7 @@ bootstrap over clips. Rows without an interval are left out and counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ from massannot.evaluate.position_scores import (
     true_motions,
 )
 from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
-from massannot.stages._track_arrays import symmetric_matrices
+from massannot.tables._matrices import symmetric_matrices
 from massannot.tables._spec import INTERVAL_LEVELS
 
 F64 = npt.NDArray[np.float64]
@@ -156,14 +156,16 @@ KINDS = (
 )
 
 
-def coverage_over_clips(clips: Sequence[ClipIntervals], *, seed: int) -> list[Coverage]:
+def coverage_over_clips(
+    clips: Sequence[ClipIntervals], *, seed: int, subgroups: Collection[str] = tuple(SUBGROUPS)
+) -> list[Coverage]:
     """Every kind, subgroup and level of which there are rows, in a fixed order."""
     medians = _medians(clips)
     lines = []
     for kind in KINDS:
         stated = [clip.by_kind[kind] for clip in clips if kind in clip.by_kind]
-        for subgroup, members in SUBGROUPS.items():
-            rows = [(s, members(s.traits, medians)) for s in stated]
+        for subgroup in subgroups:
+            rows = [(s, SUBGROUPS[subgroup](s.traits, medians)) for s in stated]
             rows = [(s, where) for s, where in rows if where.any()]
             for level, nominal in enumerate(INTERVAL_LEVELS):
                 if rows:

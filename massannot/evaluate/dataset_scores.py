@@ -9,18 +9,30 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from massannot.dataset.reading import Dataset
+from massannot.dataset.source_groups import places_by_group
 from massannot.errors import UsageError
 from massannot.evaluate.clip_scores import score_clip
 from massannot.evaluate.clip_truth import ClipScore, ClipTruth
-from massannot.evaluate.coverage import Coverage, clip_intervals, coverage_over_clips
+from massannot.evaluate.coverage import (
+    ClipIntervals,
+    Coverage,
+    clip_intervals,
+    coverage_over_clips,
+)
 from massannot.evaluate.event_scores import score_events
 from massannot.evaluate.presence_scores import score_presence
-from massannot.evaluate.quality_scores import QualityBin, clip_quality, quality_over_clips
+from massannot.evaluate.quality_scores import (
+    ClipQuality,
+    QualityBin,
+    QualityScores,
+    clip_quality,
+    quality_over_clips,
+)
 from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
@@ -35,6 +47,8 @@ class Row:
     metric: str
     value: ConfidenceInterval
     baseline: ConfidenceInterval
+    subgroup: str = "all"
+    """Or one of dataset/source_groups.py: source_kind=generated."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,9 @@ class Evaluation:
     """A dataset's scores, the coverage of its intervals, and its quality by bins."""
 
     scores: tuple[Row, ...]
+    """Over all clips."""
+    by_source: tuple[Row, ...]
+    """The same over the clips of each source_kind and generator that the dataset names."""
     coverage: tuple[Coverage, ...]
     quality_bins: tuple[QualityBin, ...]
 
@@ -64,14 +81,48 @@ def evaluate(
             f"{scenes.folder}; expected the folder whose videos were annotated"
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
+    scored = [
+        _scored(ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual))
+        for view in views
+    ]
+    groups = places_by_group(dataset, [view.row["uri"] for view in views])
+    by_source: list[Row] = []
+    coverage = coverage_over_clips([clip.intervals for clip in scored], seed=seed)
+    for group, places in groups.items():
+        of_group = [scored[place] for place in places]
+        by_source += _rows(of_group, _quality(of_group, seed=seed), seed=seed, subgroup=group)
+        covered = coverage_over_clips(
+            [clip.intervals for clip in of_group], seed=seed, subgroups=("all",)
+        )
+        coverage += [replace(row, subgroup=group) for row in covered]
+    quality = _quality(scored, seed=seed)
+    scores = _rows(scored, quality, seed=seed)
+    return Evaluation(tuple(scores), tuple(by_source), tuple(coverage), quality.bins)
+
+
+@dataclass(frozen=True, eq=False)
+class _ScoredClip:
+    scores: tuple[ClipScore, ...]
+    intervals: ClipIntervals
+    quality: ClipQuality
+
+
+def _scored(clip: ClipTruth) -> _ScoredClip:
+    scores = (*score_clip(clip), *score_presence(clip), *score_events(clip))
+    return _ScoredClip(scores, clip_intervals(clip), clip_quality(clip))
+
+
+def _quality(clips: Sequence[_ScoredClip], *, seed: int) -> QualityScores:
+    return quality_over_clips([clip.quality for clip in clips], seed=seed)
+
+
+def _rows(
+    clips: Sequence[_ScoredClip], quality: QualityScores, *, seed: int, subgroup: str = "all"
+) -> list[Row]:
     values: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
-    intervals, qualities = [], []
-    for view in views:
-        clip = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual)
-        for score in (*score_clip(clip), *score_presence(clip), *score_events(clip)):
+    for clip in clips:
+        for score in clip.scores:
             values[score.stage, score.metric].append(score)
-        intervals.append(clip_intervals(clip))
-        qualities.append(clip_quality(clip))
     rows = [
         Row(
             stage,
@@ -81,12 +132,11 @@ def evaluate(
         )
         for (stage, metric), scores in values.items()
     ]
-    quality = quality_over_clips(qualities, seed=seed)
     rows += [
         Row("quality", "auc_error_twice_median", quality.auc, _exactly(0.5, quality.auc)),
         Row("quality", "largest_gap_points", quality.largest_gap, _exactly(math.nan, quality.auc)),
     ]
-    return Evaluation(tuple(rows), tuple(coverage_over_clips(intervals, seed=seed)), quality.bins)
+    return [replace(row, subgroup=subgroup) for row in rows]
 
 
 def _exactly(value: float, like: ConfidenceInterval) -> ConfidenceInterval:
@@ -106,7 +156,11 @@ def usual_depth_m(scenes: Iterable[Scene]) -> float:
 
 def as_text(evaluation: Evaluation) -> str:
     """Both tables for people."""
-    parts = [scores_as_text(evaluation.scores), coverage_as_text(evaluation.coverage)]
+    parts = [scores_as_text(evaluation.scores)]
+    for group in dict.fromkeys(row.subgroup for row in evaluation.by_source):
+        of_group = [row for row in evaluation.by_source if row.subgroup == group]
+        parts.append(f"{group}\n{scores_as_text(of_group)}")
+    parts.append(coverage_as_text(evaluation.coverage))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -150,7 +204,7 @@ def coverage_as_text(coverage: Sequence[Coverage]) -> str:
 def as_json(evaluation: Evaluation) -> dict[str, list[dict[str, object]]]:
     """JSON values; unknown numbers are null. Coverage in per cent, as its nominal level."""
     return {
-        "scores": scores_as_json(evaluation.scores),
+        "scores": scores_as_json((*evaluation.scores, *evaluation.by_source)),
         "coverage": [
             {
                 "what": row.what,
@@ -186,6 +240,7 @@ def scores_as_json(rows: Sequence[Row]) -> list[dict[str, object]]:
         {
             "stage": row.stage,
             "metric": row.metric,
+            "subgroup": row.subgroup,
             "value": _known(row.value.value),
             "low": _known(row.value.low),
             "high": _known(row.value.high),

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot.evaluate.clip_truth import NAN, ClipScore, ClipTruth
@@ -76,7 +77,7 @@ def score_events(clip: ClipTruth) -> list[ClipScore]:
     """Recall and precision of every kind of a clip; NaN where there is nothing to find, or nothing
     was said."""
     truth, clear = clear_events(clip)
-    counts = event_counts(truth, clear, list(stated_events(clip)))
+    counts = event_counts(truth, clear, list(stated_events(clip.view.table("events"), clip.pairs)))
     scores = []
     for kind, of in counts.items():
         recall = of.n_clear_found / of.n_clear if of.n_clear else NAN
@@ -88,10 +89,10 @@ def score_events(clip: ClipTruth) -> list[ClipScore]:
     return scores
 
 
-def stated_events(clip: ClipTruth) -> Iterator[Found]:
-    """The rows of the table `events`, with the scene's numbers."""
-    true_of = {entity: true for true, entity in clip.pairs}
-    for row in clip.view.table("events").to_pylist():
+def stated_events(events: pa.Table, pairs: Iterable[tuple[int, int]]) -> Iterator[Found]:
+    """The rows of the table `events`; `pairs`: (the scene's number, entity)."""
+    true_of = {entity: true for true, entity in pairs}
+    for row in events.to_pylist():
         who = tuple(true_of.get(entity, -1) for entity in row["entities"])
         yield Found(row["kind"], row["t_s"], who, 1.0 if row["score"] is None else row["score"])
 

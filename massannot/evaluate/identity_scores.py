@@ -65,6 +65,21 @@ def score_identity(
     )
 
 
+def idf1(overlap: F64, present: Bool, *, least_overlap: float = 0.5) -> float:
+    """IDF1 (Ristani et al. 2016) of K true objects and M found identities over T frames: twice the
+    frames in which an object has the one identity that it is given for the whole film, by the
+    assignment that makes this largest, over the frames of both. NaN: nothing was there or found.
+
+    `overlap` (T, K, M): NaN where the identity has no mask, else IoU; `present` (T, K).
+    """
+    right = (np.nan_to_num(overlap) >= least_overlap) & present[..., None]
+    together = right.sum(axis=0).astype(np.float64)
+    rows, columns = best_pairs(together, least=1.0)
+    n_found = int(np.isfinite(overlap).any(axis=1).sum())
+    total = int(present.sum()) + n_found
+    return float(2 * together[rows, columns].sum() / total) if total else float("nan")
+
+
 def paired_entities(overlap: F64, *, least: float) -> Indices:
     """The entity (T, K) each object is paired with in each frame, NOBODY (-1) for none."""
     entity = np.full(overlap.shape[:2], NOBODY, np.int64)

@@ -17,6 +17,7 @@ from massannot.dataset.reading import Dataset
 from massannot.questions.examples import Example
 from massannot.questions.model_families import Size
 from massannot.questions.question_view import Film, Shot
+from massannot.questions.scene_dataset import SCHEME, scene_pictures
 from massannot.video.film_encoder import FilmWriter
 
 RGB = npt.NDArray[np.uint8]
@@ -39,7 +40,8 @@ def write_images(dataset: Dataset, examples: Sequence[Example], folder: Path) ->
             of_clip = wanted.setdefault(shot.clip_id, {})
             of_clip[shot.frame] = (image_name(shot), example.size)
     written = set()
-    for clip_id, pixels in _pixels(dataset, wanted):
+    frames_of = {clip_id: set(of_clip) for clip_id, of_clip in wanted.items()}
+    for clip_id, pixels in _pixels(dataset, frames_of):
         for frame, (name, size) in sorted(wanted[clip_id].items()):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,10 +62,14 @@ def write_films(dataset: Dataset, examples: Sequence[Example], folder: Path) -> 
     for name, (film, _) in films.items():
         for clip_id in film.clip_ids:
             by_clip.setdefault(clip_id, []).append(name)
+    frames_of: dict[str, set[int]] = {}
+    for film, _ in films.values():
+        for shot in film.shots:
+            frames_of.setdefault(shot.clip_id, set()).add(shot.frame)
     left = {name: len(film.shots) for name, (film, _) in films.items()}
     open_films: dict[str, FilmWriter] = {}
     try:
-        for clip_id, pixels in _pixels(dataset, by_clip):
+        for clip_id, pixels in _pixels(dataset, frames_of):
             for name in by_clip[clip_id]:
                 film, size = films[name]
                 if name not in open_films:
@@ -85,10 +91,21 @@ def _writer(path: Path, film: Film, size: Size) -> FilmWriter:
     return FilmWriter(path, width=size[0], height=size[1], fps=film.fps, crf=12)
 
 
-def _pixels(dataset: Dataset, wanted: Mapping[str, object]) -> Iterator[tuple[str, RGB]]:
-    """(clip id, (T, H, W, 3) uint8 RGB), video by video, in order of time."""
-    for clip in clips_again(dataset.layout, set(wanted)):
-        yield clip.clip_id, clip.frames.pixels_THWC
+def _pixels(
+    dataset: Dataset, frames_of: Mapping[str, set[int]]
+) -> Iterator[tuple[str, Mapping[int, RGB]]]:
+    """(clip id, (H, W, 3) uint8 RGB by frame), video by video, in order of time. Scenes, of which
+    there is no film, are drawn again."""
+    clips = dataset.table("clips").select(["clip_id", "uri"]).to_pylist()
+    scenes = {row["clip_id"]: row["uri"] for row in clips if row["uri"].startswith(SCHEME)}
+    for clip_id in sorted(set(scenes) & set(frames_of)):
+        frames = sorted(frames_of[clip_id])
+        drawn = scene_pictures(dataset.layout.out, clip_id, uri=scenes[clip_id], frames=frames)
+        yield clip_id, dict(zip(frames, drawn, strict=True))
+    films = set(frames_of) - set(scenes)
+    if films:
+        for clip in clips_again(dataset.layout, films):
+            yield clip.clip_id, dict(enumerate(clip.frames.pixels_THWC))
 
 
 def _resized(rgb: RGB, size: Size) -> Image.Image:

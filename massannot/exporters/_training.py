@@ -25,7 +25,6 @@ from massannot.exporters._row_files import temporary_pictures
 from massannot.questions.examples import Example, LeftOut, TrainingData, examples
 from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.model_families import Media
-from massannot.questions.scene_dataset import SCHEME
 from massannot.questions.splits import SPLITS
 
 TABLES = ("questions",)
@@ -111,10 +110,8 @@ def export_training(
 
     A question whose video cannot be read any more is left out by name. A file of an earlier export
     with no example now is removed. Raises UsageError for prompts over the limit, where no
-    --max-tokens says that it was raised, and for questions about scenes, of which there are no
-    films; NothingToRun where every question is left out.
+    --max-tokens says that it was raised; NothingToRun where every question is left out.
     """
-    _refuse_scenes(dataset)
     complete = examples(dataset, options, media=media, min_quality=options.min_quality)
     if form.limit is not None and options.max_tokens is None:
         _check_limit(complete.examples, form.limit)
@@ -180,6 +177,7 @@ def _of_prompt(example: Example) -> dict[str, Any]:
         "video_id": example.video_id,
         "category": example.row["category"],
         "profile": prompt.profile,
+        "reference": example.reference,
         "question": example.question,
         "times_s": list(prompt.times_s),
         "dropped": [f"{piece.what} {piece.name.strip()}" for piece in prompt.dropped],
@@ -199,15 +197,6 @@ def _of_film(example: Example) -> dict[str, Any]:
         "video_start": film.start_s,
         "video_end": film.t_s(len(film.shots) - 1),
     }
-
-
-def _refuse_scenes(dataset: Dataset) -> None:
-    if any(uri.startswith(SCHEME) for uri in dataset.table_or_empty("clips")["uri"].to_pylist()):
-        out = dataset.layout.out
-        raise UsageError(
-            f"{out}: found questions about scenes, expected annotated videos to take pictures "
-            f"from; `massannot rft train RECIPE --data {out}` reads it as it is"
-        )
 
 
 def _refuse_nothing(

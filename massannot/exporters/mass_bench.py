@@ -5,7 +5,9 @@ what the paper describes, "visual detections and grounding over sub-segments, as
 full-sequence 3D motion tracking of entities". `questions.jsonl` holds the question, its answer and
 category, and for each clip of its span: phrases, entities, detections, masks and motions by
 sub-segment, point tracks in the picture and in space and positions over the whole clip, cameras,
-and the motion profile as text. `mass-bench.v1.json` beside it is the JSON Schema of a line.
+and the motion profile as text; and over all of its clips the profile once more and `things`, each
+identity with its way through the whole sequence, a frame that two clips share once.
+`mass-bench.v1.json` beside it is the JSON Schema of a line.
 
 A line stands alone: a clip that answers two questions is in both their lines, each with the
 entities that its own phrases (and -p) asked for. Floats are the shortest decimals that read back as
@@ -15,11 +17,11 @@ the same float32. A question that no clip answers has no clips and is there all 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,22 +29,32 @@ import pyarrow.compute as pc
 from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
-from massannot.errors import UsageError
+from massannot.dataset.video_view import Reference, VideoView
+from massannot.errors import BadQuestion, UsageError
 from massannot.exporters import Exported, Options, quality_notes
-from massannot.questions.profile import Template, entity_names, motion_profile
-from massannot.questions.question_view import profile_tables
-from massannot.tables._json_schema import row_schema
+from massannot.exporters._mass_bench_schema import (
+    OF_CLIP,
+    OF_SEGMENT,
+    REFERENCES,
+    SCHEMA_FILE,
+    TEMPLATES,
+    VERSION,
+    schema_text,
+)
+from massannot.questions.profile import motion_profile
+from massannot.questions.profile_blocks import Template
+from massannot.questions.question_view import (
+    names_over_clips,
+    profile_tables,
+    question_profile,
+    reference_of,
+)
+from massannot.questions.reference import ReferenceChoice
 
-VERSION = 1
 FILE = "questions.jsonl"
-SCHEMA_FILE = f"mass-bench.v{VERSION}.json"
-
-OF_SEGMENT = ("detections", "masks", "motions")
-OF_CLIP = ("frames", "phrases", "entities", "cameras", "positions")
 TRACKS = ("tracks_xy", "tracks_xyz")
 TABLES = ("questions", "clips", "segments", *OF_CLIP, *OF_SEGMENT, *TRACKS)
-
-TEMPLATES: tuple[Template, ...] = ("mass-v1", "mass-v2")
+OF_WAY = ("clip_id", "frame", "t_s", "state", "scale_type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +64,18 @@ class MassBenchOptions(Options):
     profile_template: Annotated[
         Template | None, "Only this motion profile, mass-v1 or mass-v2; else both."
     ] = None
+    reference: Annotated[
+        ReferenceChoice,
+        "Frame of reference of the profile's motions: world, camera, or auto: the world where it "
+        "is known.",
+    ] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.reference not in get_args(ReferenceChoice):
+            raise UsageError(
+                f"--reference {self.reference} with mass-bench: expected auto, world or camera"
+            )
         if self.profile_template not in (None, *TEMPLATES):
             raise UsageError(
                 f"--profile-template {self.profile_template} with mass-bench: expected "
@@ -81,11 +102,21 @@ def export(
     files = (folder / FILE, folder / SCHEMA_FILE)
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
+            views = [clip(clip_id) for clip_id in row["clip_ids"] or ()]
+            name = row["question_id"]
+            of_clips = names_over_clips(dataset, views, name) if views else []
             clips = [
-                _clip(clip(clip_id), row["question_id"], options.min_quality, templates)
-                for clip_id in row["clip_ids"] or ()
+                _clip(view, name, options, templates, names)
+                for view, names in zip(views, of_clips, strict=True)
             ]
-            line = {"format": "mass-bench", "version": VERSION, **row, "clips": clips}
+            line = {
+                "format": "mass-bench",
+                "version": VERSION,
+                **row,
+                "clips": clips,
+                "things": list(_things(dataset, views, clips)) if views else [],
+                "motion_profile": _profiles(dataset, views, name, options, templates),
+            }
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     files[1].write_text(schema_text(), encoding="utf-8")
     return Exported(files, notes=quality_notes(dataset, options))
@@ -113,10 +144,82 @@ def load(folder: Path) -> dict[str, pa.Table]:
     return {name: tables.spec(name).from_rows(list(item.values())) for name, item in rows.items()}
 
 
+def _profiles(
+    dataset: Dataset,
+    views: Sequence[ClipView],
+    question_id: str,
+    options: MassBenchOptions,
+    templates: Sequence[Template],
+) -> dict[str, str] | None:
+    """The profile over all clips, by template; None: without clips, or their units differ."""
+    try:
+        return {
+            template: question_profile(
+                dataset,
+                views,
+                question_id,
+                template=template,
+                reference=options.reference,
+                min_quality=options.min_quality,
+            )
+            for template in (templates if views else ())
+        } or None
+    except BadQuestion:
+        return None
+
+
+def _things(
+    dataset: Dataset, views: Sequence[ClipView], clips: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Each identity with a name in the clips: its entities, and its way over all of them."""
+    names = {
+        (clip["clip_id"], int(entity)): name
+        for clip in clips
+        for entity, name in clip["names"].items()
+    }
+    video = VideoView(dataset, views)
+    rows = [r for r in video.entities().to_pylist() if (r["clip_id"], r["entity"]) in names]
+    ways = {reference: video.tracks(reference=reference) for reference in REFERENCES}
+    for identity in dict.fromkeys(row["identity"] for row in rows):
+        entities = [
+            {"clip_id": row["clip_id"], "entity": row["entity"]}
+            for row in rows
+            if row["identity"] == identity
+        ]
+        yield {
+            "identity": identity,
+            "name": names[entities[0]["clip_id"], entities[0]["entity"]],
+            "entities": entities,
+            "way": _way({name: ways[name] for name in REFERENCES}, entities),
+        }
+
+
+def _way(
+    ways: Mapping[Reference, pa.Table], entities: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Any]]:
+    """Lists with an item a frame, of the rows of some entities."""
+    wanted = {(each["clip_id"], each["entity"]) for each in entities}
+    some = ways["camera"]
+    pairs = zip(some["clip_id"].to_pylist(), some["entity"].to_pylist(), strict=True)
+    mine = pa.array([pair in wanted for pair in pairs], pa.bool_())
+    lists = {name: some[name].filter(mine).to_pylist() for name in OF_WAY}
+    for reference, table in ways.items():
+        for axis in "xyz":
+            short = pa.table({"it": table[axis].filter(mine).cast(pa.float32())})
+            lists[f"{axis}_{reference}"] = [row["it"] for row in short_rows(short)]
+    return lists
+
+
 def _clip(
-    view: ClipView, question_id: str, min_quality: float | None, templates: Sequence[Template]
+    view: ClipView,
+    question_id: str,
+    options: MassBenchOptions,
+    templates: Sequence[Template],
+    names: Mapping[int, str],
 ) -> dict[str, Any]:
     """One clip as data of one question."""
+    min_quality = options.min_quality
+    reference = reference_of([view], options.reference)
     of_question = profile_tables(view, question_id, min_quality=min_quality)
     numbers = set(of_question["phrases"]["phrase"].to_pylist())
     entities = good_entities(view, min_quality=min_quality)
@@ -126,7 +229,6 @@ def _clip(
     of_clip |= {name: of_question[name] for name in ("phrases", "motions", "positions")}
     of_clip |= {name: view.table(name) for name in ("frames", "cameras")}
     of_clip["detections"] = _of_detections(view.table("detections"), numbers, entities)
-    names = entity_names(of_question)
     return {
         **_without_clip(view.table("clips"))[0],
         "clip_id": view.clip_id,
@@ -134,8 +236,15 @@ def _clip(
         "names": {str(entity): names[entity] for entity in sorted(entities)},
         "segments": _segments(view, of_clip),
         "tracks": _tracks(of_clip["tracks_xy"], of_clip["tracks_xyz"]),
+        "profile_reference": reference,
         "motion_profile": {
-            template: motion_profile(of_question, template=template, min_quality=min_quality)
+            template: motion_profile(
+                of_question,
+                template=template,
+                reference=reference,
+                min_quality=min_quality,
+                names=names,
+            )
             for template in templates
         },
     }
@@ -207,74 +316,3 @@ def _rows_of(line: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             if track["xyz"] is not None:
                 rows.append(("tracks_xyz", track["xyz"] | key))
     return rows
-
-
-def schema_text() -> str:
-    """JSON Schema of a line; generated, like those of the tables it is made of."""
-    return json.dumps(_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _schema() -> dict[str, Any]:
-    segment = _object(
-        row_schema("segments", without=("clip_id",)),
-        {name: _list(row_schema(name, without=("clip_id",))) for name in OF_SEGMENT},
-    )
-    key = ("clip_id", "entity", "point")
-    tracked = row_schema("tracks_xy")["properties"]
-    track = _object(
-        {"properties": {name: tracked[name] for name in ("entity", "point")}},
-        {
-            "xy": row_schema("tracks_xy", without=key),
-            "xyz": {**row_schema("tracks_xyz", without=key), "type": ["object", "null"]},
-        },
-    )
-    texts = {name: {"type": "string"} for name in TEMPLATES}
-    clip = _object(
-        row_schema("clips"),
-        {
-            **{name: _list(row_schema(name, without=("clip_id",))) for name in OF_CLIP},
-            "names": {
-                "type": "object",
-                "additionalProperties": {"type": "string"},
-                "description": "What the motion profile calls each entity.",
-            },
-            "segments": _list(segment),
-            "tracks": _list(track),
-            "motion_profile": {
-                "type": "object",
-                "properties": texts,
-                "additionalProperties": False,
-                "description": "The clip's motions as text, by template.",
-            },
-        },
-    )
-    line = _object(
-        row_schema("questions"),
-        {
-            "format": {"const": "mass-bench"},
-            "version": {"const": VERSION},
-            "clips": _list(clip),
-        },
-    )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "mass-bench",
-        "description": "One line a question. This project's own definition: the files of MASS-Bench"
-        " (arXiv 2511.18373) are unreleased. Columns mean what schemas/<table>.v<N>.json says.",
-        "x-version": VERSION,
-        **line,
-    }
-
-
-def _object(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {**row["properties"], **more}
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(properties),
-        "properties": properties,
-    }
-
-
-def _list(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": dict(item)}

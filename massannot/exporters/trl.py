@@ -54,6 +54,7 @@ COLUMNS = {
     "video_id": _TEXT,
     "category": _TEXT,
     "profile": _TEXT,
+    "reference": _TEXT,
     "question": _TEXT,
     "times_s": pa.list_(_REAL),
     "dropped": pa.list_(_TEXT),

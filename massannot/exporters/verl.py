@@ -53,6 +53,7 @@ _EXTRA = {
     "video_id": _TEXT,
     "category": _TEXT,
     "profile": _TEXT,
+    "reference": _TEXT,
     "question": _TEXT,
     "times_s": pa.list_(_REAL),
     "dropped": pa.list_(_TEXT),

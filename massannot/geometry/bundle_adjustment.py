@@ -1,11 +1,13 @@
 """Poses of a camera and places of the points it sees, by robust least squares over all frames.
 
-Unknown are, per frame, the pose and a factor on its depth, and the points X(n). Of point n seen in
-frame t, with x = R(t) X(n) + t(t) in the camera's axes and pi the pinhole, the residuals are
+Unknown are, per frame, the pose and a factor on its depth, the points X(n), and, where nobody told
+it, one factor g on the focal length of all frames. Of point n seen in frame t, with
+x = R(t) X(n) + t(t) in the camera's axes and pi the pinhole, the residuals are
 
     (pi(x) - xy(t, n)) / pixel_sigma                            two of them
     (log x_z - log z(t, n) - s(t)) / (depth_sigma sqrt(m(n)))   where the frame has a depth z there
     s(t) / frame_sigma                                          one a frame
+    log g / focal_sigma                                         one, where it is unknown
 
 with m(n) the number of depth readings of the point: a network errs for a point as it did a frame
 before, so all its readings count as one. Pixels and depth have Cauchy's loss each. The first frame
@@ -87,6 +89,8 @@ class Bundle:
     """(N, 3) in the world; directions where the camera only turns."""
     log_scale: F64
     """(T,)."""
+    log_focal: float = 0.0
+    """Logarithm of the factor on the focal lengths of the sightings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +103,12 @@ class Adjustment:
     pixels: F64
     """(O, 2) residuals in pixels."""
     normal: F64
-    """(K (T-1), K (T-1)) for K unknowns: rotation, then translation and log scale where
-    translations are free; of each unknown all frames after the first together."""
+    """(K (T-1) + G, K (T-1) + G) for K unknowns: rotation, then translation and log scale where
+    translations are free; of each unknown all frames after the first together; behind them the
+    focal length (G = 1) where it is unknown."""
     pulls: F64
-    """(N, K (T-1)) what each point adds to the gradient; their sum vanishes but for the priors."""
+    """(N, K (T-1) + G) what each point adds to the gradient; their sum vanishes but for the
+    priors."""
 
     @property
     def n_unknowns(self) -> int:
@@ -111,11 +117,17 @@ class Adjustment:
 
 
 def adjusted(
-    seen: Sightings, start: Bundle, *, moves: bool, rule: BundleRule | None = None
+    seen: Sightings,
+    start: Bundle,
+    *,
+    moves: bool,
+    focal_sigma: float | None = None,
+    rule: BundleRule | None = None,
 ) -> Adjustment:
     """The unknowns that fit best, from `start` on. `moves`: translations are free; else all are
-    zero, whatever `start` says."""
-    problem = _LeastSquares.of(seen, moves, rule or BundleRule())
+    zero, whatever `start` says. `focal_sigma`: standard deviation of the logarithm of the focal
+    length that the sightings assume; None: it is told."""
+    problem = _LeastSquares.of(seen, moves, focal_sigma, rule or BundleRule())
     bundle = start if moves else replace(start, cam_from_world=_turned_only(start.cam_from_world))
     damping = _FIRST_DAMPING
     state = problem.at(bundle)
@@ -161,65 +173,77 @@ class _Linearisation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _NormalEquations:
-    """Normal equations for K unknowns a frame, linear around one state."""
+    """Normal equations for K unknowns a frame and G that all frames share, which stand behind them,
+    linear around one state."""
 
     seen: Sightings
+    n_unknowns: int
+    """K."""
     frames: F64
-    """(K, K, T)."""
+    """(K + G, K + G, T); of what is shared, the sum over the frames counts."""
     points: F64
     """(N, 3, 3)."""
     joint: F64
-    """(K, 3, O)."""
+    """(K + G, 3, O)."""
     frame_gradient: F64
-    """(K, O) by sighting."""
+    """(K + G, O) by sighting."""
     prior_gradient: F64
-    """(K, T)."""
+    """(K + G, T)."""
     point_gradient: F64
     """(3, N)."""
 
     def without_points(self, damping: float) -> tuple[F64, F64, F64]:
-        """Normal matrix (K (T-1), K (T-1)) and gradient (K (T-1),) of the frames after the first,
-        unknown k of all frames together; and each sighting's part in the gradient (K, O)."""
+        """Normal matrix (K (T-1) + G, K (T-1) + G) and gradient of the frames after the first,
+        unknown k of all frames together, then what is shared; and each sighting's part in the
+        gradient (K + G, O)."""
         seen = self.seen
-        n_unknowns, n_frames = self.prior_gradient.shape
+        n_unknowns, n_frames = self.n_unknowns, seen.n_frames
         inverse = np.moveaxis(self.inverse_points(damping), 0, -1)[..., seen.point]
         eliminated = np.einsum("kjo,jlo->klo", self.joint, inverse)
         part = self.frame_gradient - np.einsum(
             "kjo,jo->ko", eliminated, self.point_gradient[:, seen.point]
         )
         size = n_unknowns * (n_frames - 1)
-        normal = np.zeros((size, size))
+        normal = np.zeros((size + len(part) - n_unknowns,) * 2)
         for axis in range(3):
-            left, right = (self._dense(m[:, axis])[:, 1:] for m in (eliminated, self.joint))
-            normal -= left.reshape(size, -1) @ right.reshape(size, -1).T
-        blocks = normal.reshape(n_unknowns, n_frames - 1, n_unknowns, n_frames - 1)
+            normal -= self._rows(eliminated[:, axis]) @ self._rows(self.joint[:, axis]).T
+        blocks = normal[:size, :size].reshape(n_unknowns, n_frames - 1, n_unknowns, n_frames - 1)
         each = np.arange(n_frames - 1)
-        blocks[:, each, :, each] += np.moveaxis(self.frames[..., 1:], -1, 0)
-        normal[np.diag_indices(size)] *= 1 + damping
+        own, shared = np.split(self.frames, [n_unknowns])
+        blocks[:, each, :, each] += np.moveaxis(own[:, :n_unknowns, 1:], -1, 0)
+        border = np.moveaxis(own[:, n_unknowns:, 1:], 1, -1).reshape(size, -1)
+        normal[:size, size:] += border
+        normal[size:, :size] += border.T
+        normal[size:, size:] += shared[:, n_unknowns:].sum(axis=-1)
+        normal[np.diag_indices(len(normal))] *= 1 + damping
         gradient = self.prior_gradient + seen.by_frame(part)
-        return normal, gradient[:, 1:].ravel(), part
+        own, shared = np.split(gradient, [n_unknowns])
+        return normal, np.concatenate([own[:, 1:].ravel(), shared.sum(axis=1)]), part
 
     def pulls(self, part: F64) -> F64:
-        """(N, K (T-1)) what each point adds to the gradient."""
-        return self._dense(part)[:, 1:].reshape(-1, self.seen.n_points).T
+        """(N, K (T-1) + G) what each point adds to the gradient."""
+        return self._rows(part).T
 
     def inverse_points(self, damping: float) -> F64:
         """(N, 3, 3)."""
         size = np.einsum("nii->n", self.points)[:, None, None] / 3
         return np.asarray(np.linalg.inv(self.points + (damping + 1e-9) * size * np.eye(3)))
 
-    def _dense(self, values: F64) -> F64:
-        """(K, T, N) of (K, O); 0 where a point is not seen."""
+    def _rows(self, values: F64) -> F64:
+        """(K (T-1) + G, N) of values (K + G, O): each unknown by point; 0 where it is not seen."""
         seen = self.seen
-        dense = np.zeros((len(values), seen.n_frames * seen.n_points))
-        dense[:, seen.frame * seen.n_points + seen.point] = values
-        return dense.reshape(len(values), seen.n_frames, seen.n_points)
+        own, shared = np.split(values, [self.n_unknowns])
+        dense = np.zeros((len(own), seen.n_frames * seen.n_points))
+        dense[:, seen.frame * seen.n_points + seen.point] = own
+        later = dense.reshape(len(own), seen.n_frames, seen.n_points)[:, 1:]
+        return np.concatenate([later.reshape(-1, seen.n_points), seen.by_point(shared)])
 
 
 @dataclass(frozen=True, eq=False)
 class _LeastSquares:
     seen: Sightings
     moves: bool
+    focal_sigma: float | None
     rule: BundleRule
     depth_weight: F64
     """(O,) one over the standard deviation; 0: no depth."""
@@ -227,18 +251,21 @@ class _LeastSquares:
     """(O,) 0 without depth."""
 
     @classmethod
-    def of(cls, seen: Sightings, moves: bool, rule: BundleRule) -> _LeastSquares:
+    def of(
+        cls, seen: Sightings, moves: bool, focal_sigma: float | None, rule: BundleRule
+    ) -> _LeastSquares:
         known = np.isfinite(seen.log_z)
         readings = np.bincount(seen.point[known], minlength=seen.n_points)[seen.point]
         sigma = rule.depth_sigma * np.sqrt(np.maximum(readings, 1))
-        return cls(seen, moves, rule, np.where(known, 1 / sigma, 0), np.nan_to_num(seen.log_z))
+        weight = np.where(known, 1 / sigma, 0)
+        return cls(seen, moves, focal_sigma, rule, weight, np.nan_to_num(seen.log_z))
 
     def at(self, bundle: Bundle) -> _Linearisation:
         seen, rule = self.seen, self.rule
         poses, points = bundle.cam_from_world[seen.frame], bundle.points[seen.point]
         in_cam = (poses[:, :3, :3] @ points[:, :, None])[..., 0].T + poses[:, :3, 3].T
         z = np.maximum(in_cam[2], _NEAREST)
-        expected = seen.intrinsics[:, :2].T * in_cam[:2] / z + seen.intrinsics[:, 2:].T
+        expected = self._focal(bundle) * in_cam[:2] / z + seen.intrinsics[:, 2:].T
         residuals = (expected - seen.xy.T) / rule.pixel_sigma
         square = (residuals**2).sum(axis=0)
         weights = np.stack([self._weight(square)] * 2)
@@ -249,7 +276,13 @@ class _LeastSquares:
             weights = np.vstack([weights, self._weight(depth**2)])
             cost += self._loss(depth**2)
             cost += 0.5 * float((bundle.log_scale**2).sum()) / rule.frame_sigma**2
+        if self.focal_sigma is not None:
+            cost += 0.5 * (bundle.log_focal / self.focal_sigma) ** 2
         return _Linearisation(bundle, in_cam, residuals, weights, cost)
+
+    def _focal(self, bundle: Bundle) -> F64:
+        """(2, O) pixels."""
+        return np.asarray(self.seen.intrinsics[:, :2].T * np.exp(bundle.log_focal))
 
     def _weight(self, square: F64) -> F64:
         return 1 / (1 + square / self.rule.cauchy**2)
@@ -271,13 +304,23 @@ class _LeastSquares:
             by_pose = np.concatenate([by_pose, by_cam, by_scale], axis=1)
         turn = np.moveaxis(state.bundle.cam_from_world[seen.frame, :3, :3], 0, -1)
         by_point = np.einsum("rjo,jko->rko", by_cam, np.ascontiguousarray(turn))
+        n_unknowns = by_pose.shape[1]
+        if self.focal_sigma is not None:
+            by_focal = np.zeros((len(residuals), 1, len(seen.frame)))
+            by_focal[:2, 0] = self._focal(state.bundle) * state.in_cam[:2] * root[:2]
+            by_focal[:2, 0] /= np.maximum(state.in_cam[2], _NEAREST) * self.rule.pixel_sigma
+            by_pose = np.concatenate([by_pose, by_focal], axis=1)
         frames = seen.by_frame(_products(by_pose, by_pose))
         prior = np.zeros((len(frames), seen.n_frames))
         if self.moves:
             frames[6, 6] += 1 / self.rule.frame_sigma**2
             prior[6] = state.bundle.log_scale / self.rule.frame_sigma**2
+        if self.focal_sigma is not None:
+            frames[-1, -1, 0] += 1 / self.focal_sigma**2
+            prior[-1, 0] = state.bundle.log_focal / self.focal_sigma**2
         return _NormalEquations(
             seen,
+            n_unknowns,
             frames,
             np.moveaxis(seen.by_point(_products(by_point, by_point)), -1, 0),
             _products(by_pose, by_point),
@@ -290,7 +333,7 @@ class _LeastSquares:
         """(R, 3, O) derivatives of the residuals by the point in the camera's axes."""
         x, y, z = state.in_cam
         z = np.maximum(z, _NEAREST)
-        fx, fy = self.seen.intrinsics[:, :2].T / self.rule.pixel_sigma
+        fx, fy = self._focal(state.bundle) / self.rule.pixel_sigma
         by_cam = np.zeros((len(state.residuals), 3, len(x)))
         by_cam[0, 0], by_cam[0, 2] = fx / z, -fx * x / z**2
         by_cam[1, 1], by_cam[1, 2] = fy / z, -fy * y / z**2
@@ -302,10 +345,13 @@ class _LeastSquares:
         """The bundle after one damped step."""
         seen = self.seen
         normal, gradient, _ = system.without_points(damping)
-        n_unknowns = len(system.prior_gradient)
+        n_unknowns = system.n_unknowns
         normal[np.diag_indices(len(normal))] += 1e-9
-        change = np.zeros((n_unknowns, seen.n_frames))
-        change[:, 1:] = -np.linalg.solve(normal, gradient).reshape(n_unknowns, -1)
+        solution = -np.linalg.solve(normal, gradient)
+        size = n_unknowns * (seen.n_frames - 1)
+        change = np.zeros((len(system.joint), seen.n_frames))
+        change[:n_unknowns, 1:] = solution[:size].reshape(n_unknowns, -1)
+        change[n_unknowns:] = solution[size:, None]
         pushed = system.point_gradient + seen.by_point(
             np.einsum("kjo,ko->jo", system.joint, change[:, seen.frame])
         )
@@ -313,7 +359,8 @@ class _LeastSquares:
         shift = change[3:6].T if self.moves else np.zeros((seen.n_frames, 3))
         poses = rigid(rotations(change[:3].T), shift) @ bundle.cam_from_world
         scale = bundle.log_scale + change[6] if self.moves else bundle.log_scale
-        return Bundle(poses, points, scale)
+        focal = bundle.log_focal + float(change[n_unknowns:, 0].sum())
+        return Bundle(poses, points, scale, focal)
 
 
 def _products(left: F64, right: F64) -> F64:

@@ -20,7 +20,7 @@ patches to first order), and `inflation` covers what is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ from massannot.geometry.bundle_adjustment import (
     BundleRule,
     Sightings,
     adjusted,
+    rotation_vectors,
 )
 from massannot.geometry.camera import rigid
 
@@ -40,6 +41,11 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 CameraModel = Literal["turns", "moves"]
+
+
+ASSUMED_FOCAL_REL_SD = 0.35
+"""Standard deviation of the logarithm of a focal length that nobody told: a standard deviation
+around a view of 60 degrees are those of 44 and 79."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,12 @@ class PoseRule:
     inflation: float = 2.4
     """Factor on the standard deviations, learnt on 32 rendered scenes: patches are few, and some
     errors are common to all of them."""
+    observed_focal: float = 0.1
+    """Standard deviation of the logarithm of a focal length up to which it counts as observed;
+    with a larger one the assumed lens stays: what fits best may be further off."""
+    least_motion: float = 0.05
+    """Turn, radians, and way, in distances of the background, below which a camera shows nothing of
+    its lens, whatever the equations say: then things that move are all that they have."""
 
 
 class PoseEstimate(NamedTuple):
@@ -76,6 +88,11 @@ class PoseEstimate(NamedTuple):
     """What the moving model explains, in prices of the criterion without `evidence`."""
     sigma_px: float
     """Standard deviation of the residuals of the chosen model."""
+    focal_factor: float
+    """On the focal lengths that were assumed; 1 where they were told or could not be observed."""
+    focal_rel_sd: float | None
+    """Standard deviation of its logarithm, that of the assumption where it could not be observed;
+    None: told."""
 
 
 def estimated_poses(
@@ -85,14 +102,48 @@ def estimated_poses(
     *,
     intrinsics: F64,
     picture_size: tuple[int, int],
+    lens_told: bool = True,
     rule: PoseRule | None = None,
 ) -> PoseEstimate | None:
     """Poses from points xy (T, N, 2) in pixels of a picture (width, height), `visible` (T, N), with
-    depth z (T, N) in any unit, NaN where there is none, and intrinsics (T, 4).
+    depth z (T, N) in any unit, NaN where there is none, and intrinsics (T, 4). Where the lens was
+    not told, the intrinsics are a guess, and one factor on their focal lengths is estimated with
+    the poses, and kept where it was observed.
 
     None: too few points, or points that no camera explains.
     """
     rule = rule or PoseRule()
+    clip = (xy, visible, z, intrinsics, picture_size, rule)
+    if lens_told:
+        return _estimated(*clip, None)
+    free = _estimated(*clip, ASSUMED_FOCAL_REL_SD)
+    if free is None:
+        return None
+    sure = (free.focal_rel_sd or 0) <= rule.observed_focal
+    if sure and _motion(free.cam_from_world, z) >= rule.least_motion:
+        return free
+    assumed = _estimated(*clip, None)
+    if assumed is None:
+        return None
+    return assumed._replace(cov=free.cov, focal_rel_sd=ASSUMED_FOCAL_REL_SD)
+
+
+def _motion(poses: F64, z: F64) -> float:
+    """The largest turn and way of a frame together, see PoseRule.least_motion."""
+    turn = np.linalg.norm(rotation_vectors(poses[:, :3, :3]), axis=1)
+    return float((turn + np.linalg.norm(poses[:, :3, 3], axis=1) / np.nanmedian(z)).max())
+
+
+def _estimated(
+    xy: F64,
+    visible: Bool,
+    z: F64,
+    intrinsics: F64,
+    picture_size: tuple[int, int],
+    rule: PoseRule,
+    focal_sigma: float | None,
+) -> PoseEstimate | None:
+    """`focal_sigma`: None: the lens is taken as told."""
     used = np.asarray(visible & np.isfinite(xy).all(axis=-1))
     used &= (used.sum(axis=0) >= rule.min_frames)[None]
     used &= np.any(np.isfinite(z) & used, axis=0)[None]
@@ -106,10 +157,13 @@ def estimated_poses(
     rays = _rays(xy, intrinsics)
     start = _chained_rotations(rays, used)
     directions = _middle(_in_world(start, rays), used)
-    turning = adjusted(seen, _bundle(start, directions), moves=False, rule=rule.bundle)
+    turning = adjusted(
+        seen, _bundle(start, directions), moves=False, focal_sigma=focal_sigma, rule=rule.bundle
+    )
     turned = turning.bundle.cam_from_world
     places = _middle(_in_world(turned, rays * (z / unit)[..., None]), used & np.isfinite(z))
-    moving = adjusted(seen, _bundle(turned, places), moves=True, rule=rule.bundle)
+    from_turning = replace(_bundle(turned, places), log_focal=turning.bundle.log_focal)
+    moving = adjusted(seen, from_turning, moves=True, focal_sigma=focal_sigma, rule=rule.bundle)
 
     gain = _gain(seen, turning, moving, rule.bundle)
     model: CameraModel = "moves" if gain > rule.evidence else "turns"
@@ -118,14 +172,24 @@ def estimated_poses(
     if sigma > rule.max_sigma_px:
         return None
     patch = _patches(directions, intrinsics, picture_size, rule.patches)
-    cov = _cov(moving, patch)
+    sure = _cov(moving, patch, focal_sigma, rule.inflation)
+    cov = sure.poses
     if model == "turns":
+        sure = _cov(turning, patch, focal_sigma, rule.inflation)
         cov[:, :3] = cov[:, :, :3] = 0.0
-        cov[:, :3, :3] = _cov(turning, patch)
+        cov[:, :3, :3] = sure.poses
     poses = believed.bundle.cam_from_world.copy()
     poses[:, :3, 3] *= unit
-    units = np.repeat([1.0, unit], 3) * rule.inflation
-    return PoseEstimate(model, poses, cov * np.outer(units, units), gain, sigma)
+    units = np.repeat([1.0, unit], 3)
+    return PoseEstimate(
+        model,
+        poses,
+        cov * np.outer(units, units),
+        gain,
+        sigma,
+        focal_factor=float(np.exp(believed.bundle.log_focal)),
+        focal_rel_sd=sure.focal_rel_sd,
+    )
 
 
 def _sightings(xy: F64, used: Bool, z: F64, intrinsics: F64) -> Sightings:
@@ -207,14 +271,25 @@ def _patches(directions: F64, intrinsics: F64, picture_size: tuple[int, int], ac
     return np.asarray(number, np.int64).ravel()
 
 
-def _cov(fit: Adjustment, patch: I64) -> F64:
-    """(T, 6, 6), or (T, 3, 3) of the rotations alone; zero in the first frame."""
+def _cov(fit: Adjustment, patch: I64, focal_sigma: float | None, inflation: float) -> _Covariance:
     n_patches = int(patch.max()) + 1
     pulls = np.zeros((n_patches, fit.pulls.shape[1]))
     np.add.at(pulls, patch, fit.pulls)
+    pulls *= inflation * np.sqrt(n_patches / max(n_patches - 1, 1))
+    if focal_sigma is not None:  # what was assumed of the lens draws at it too
+        assumed = np.zeros((1, pulls.shape[1]))
+        assumed[0, -1] = 1 / focal_sigma
+        pulls = np.concatenate([pulls, assumed])
     normal = fit.normal + 1e-9 * np.eye(len(fit.normal))
     moved = np.linalg.solve(normal, pulls.T)  # how far each patch draws the unknowns
-    moved *= np.sqrt(n_patches / max(n_patches - 1, 1))
-    by_frame = moved.reshape(fit.n_unknowns, -1, n_patches)[:6]
+    later = len(moved) - (focal_sigma is not None)
+    by_frame = moved[:later].reshape(fit.n_unknowns, -1, len(pulls))[:6]
     cov = np.einsum("itp,jtp->tij", by_frame, by_frame)
-    return np.concatenate([np.zeros_like(cov[:1]), cov])
+    of_poses = np.concatenate([np.zeros_like(cov[:1]), cov])
+    return _Covariance(of_poses, None if later == len(moved) else float(np.linalg.norm(moved[-1])))
+
+
+class _Covariance(NamedTuple):
+    poses: F64
+    """(T, 6, 6), or (T, 3, 3) of the rotations alone; zero in the first frame."""
+    focal_rel_sd: float | None

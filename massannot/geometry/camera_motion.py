@@ -86,14 +86,16 @@ def camera_motion(
     says_something = np.zeros(len(xy), np.bool_)
     votes: list[bool] = []
     for frame in np.unique(reference):
-        chosen = usable & (reference == frame) & usable[frame]
+        mine = (reference == frame) & usable[frame]
+        chosen = usable[:, mine]
         chosen[frame] = False
         enough = np.flatnonzero(chosen.sum(axis=1) >= rule.min_points)
-        moved = np.where(chosen[enough][..., None], xy[enough] - xy[frame], 0.0)
-        size, error = _affine_field(xy[frame], moved, chosen[enough], picture_size)
+        chosen, start = chosen[enough], xy[frame, mine]
+        moved = np.where(chosen[..., None], xy[enough][:, mine] - start, 0.0)
+        size, error = _affine_field(start, moved, chosen, picture_size)
         least = rule.max_motion * max(picture_size)
-        stands = chosen[enough] & (np.linalg.norm(moved, axis=-1) <= least)
-        standing = stands.sum(axis=1) >= rule.max_standing * chosen[enough].sum(axis=1)
+        stands = chosen & (np.hypot(moved[..., 0], moved[..., 1]) <= least)
+        standing = stands.sum(axis=1) >= rule.max_standing * chosen.sum(axis=1)
         contradicted = standing & (size >= rule.large_motions * least)
         says = contradicted | (error <= rule.max_error * max(picture_size))
         if says.any():
@@ -127,10 +129,10 @@ def _affine_field(
 
     With positions in -1..1 across the picture, a + b x + c y has mean square a^2 + (b^2 + c^2) / 3.
     """
-    position = np.where(np.any(used, axis=0)[:, None], start, 0.0) / picture_size * 2 - 1
+    position = start / picture_size * 2 - 1
     design = np.concatenate([np.ones((len(start), 1)), position], axis=1)  # (N, 3)
     from_all = _fit(design, moved, used, used.astype(np.float64))
-    length = np.linalg.norm(moved, axis=-1)
+    length = np.hypot(moved[..., 0], moved[..., 1])
     from_still = _fit(design, moved, used, _cauchy(length, used, _sigma(length, used)))
     better = from_still.sigma <= from_all.sigma
     field = np.where(better[:, None, None], from_still.field, from_all.field)
@@ -141,7 +143,7 @@ def _affine_field(
     size = np.sqrt(np.einsum("tik,i->t", field**2, mean_square))
     n_used = np.maximum(weight.sum(axis=1), 4)
     variance = sigma**2 * n_used / (n_used - 3)
-    inverse = _inverse(np.einsum("tn,ni,nj->tij", weight, design, design))
+    inverse = _inverse(weight, design)
     error = np.sqrt(2 * variance * np.einsum("tii,i->t", inverse, mean_square))
     return size, error
 
@@ -158,10 +160,10 @@ class _AffineFit(NamedTuple):
 def _fit(design: F64, moved: F64, used: Bool, weight: F64) -> _AffineFit:
     """Least squares with Cauchy weights, iterated from the given ones."""
     for _ in range(_ITERATIONS):
-        weighted = weight[..., None] * design
-        inverse = _inverse(np.einsum("tni,nj->tij", weighted, design))
-        field = inverse @ np.einsum("tni,tnk->tik", weighted, moved)
-        residual = np.linalg.norm(moved - design @ field, axis=-1)
+        right = np.stack([(weight * moved[..., axis]) @ design for axis in (0, 1)], axis=-1)
+        field = _inverse(weight, design) @ right
+        rest = moved - design @ field
+        residual = np.hypot(rest[..., 0], rest[..., 1])
         sigma = _sigma(residual, used)
         weight = _cauchy(residual, used, sigma)
     return _AffineFit(field, sigma, weight)
@@ -176,7 +178,10 @@ def _cauchy(length: F64, used: Bool, sigma: F64) -> F64:
     return np.asarray(used / (1 + (length / (_CAUCHY * sigma[:, None])) ** 2))
 
 
-def _inverse(normal: F64) -> F64:
+def _inverse(weight: F64, design: F64) -> F64:
+    """(T, 3, 3) of the normal matrices of the weights (T, N) and the design (N, 3)."""
+    products = (design[:, :, None] * design[:, None, :]).reshape(-1, 9)
+    normal = (weight @ products).reshape(-1, 3, 3)
     return np.asarray(np.linalg.inv(normal + 1e-9 * np.eye(3)))
 
 

@@ -37,7 +37,7 @@ _LEAST_ALONG = 0.006
 """Errors that no path undercuts: of an outline's centre, and of ln z."""
 _MOST_ACROSS_PX = 1.0
 _MOST_ALONG = 0.02
-"""Errors beyond which a path's restlessness is taken for motion: of things that bounce all the time."""
+"""Errors beyond which a path's restlessness is motion: of things that bounce all the time."""
 _MOMENTS = 33
 _BETWEEN = 0.26
 """Seconds without a place beyond which nothing is said of what happened."""
@@ -49,6 +49,8 @@ class Part:
 
     law: str
     """FREE, STEADY, RISING or OTHER."""
+    run: int
+    """Parts with a pause or a jump between them are of different runs."""
     frames: I64
     """(n,) of the path."""
     t0_s: float
@@ -96,9 +98,6 @@ class Kink:
     """(3,)."""
     covariance: F64
     """(3, 3) of the change."""
-    gap: F64
-    """(3,) from the end of one part to the beginning of the next, at that moment."""
-    gap_covariance: F64
 
     @property
     def size(self) -> float:
@@ -134,9 +133,18 @@ def laws_of(down: F64, tilt: float, *, unit: float, unit_error: float) -> tuple[
 
 
 def parts_of(
-    xyz: F64, t_s: F64, *, focal_px: float, range_rel_sd: float, laws: Sequence[Law]
+    xyz: F64,
+    t_s: F64,
+    *,
+    focal_px: float,
+    range_rel_sd: float,
+    cuts: Sequence[int],
+    laws: Sequence[Law],
 ) -> list[Part]:
-    """The stretches of a path (T, 3) in a camera that stands still, NaN: no place, in order."""
+    """The stretches of a path (T, 3) in a camera that stands still, NaN: no place, in order.
+
+    `cuts`: frames before which the thing was elsewhere; no stretch holds both sides.
+    """
     known = np.flatnonzero(np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0))
     if len(known) < 4:
         return []
@@ -145,26 +153,29 @@ def parts_of(
     most = np.array([_MOST_ACROSS_PX / focal_px] * 2 + [_MOST_ALONG])
     noise = np.minimum(noise, np.maximum(least, most))
     parts: list[Part] = []
-    for run in np.split(known, 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)):
+    pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
+    ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)
+    for number, run in enumerate(np.split(known, ends)):
         weights = weights_of(xyz[run], noise)
         for stretch in cut_by_laws(xyz[run], t_s[run], weights, laws):
-            parts.append(_part(stretch, run, t_s[run]))
+            parts.append(_part(stretch, number, run, t_s[run]))
     return parts
 
 
 def kinks_of(parts: Sequence[Part]) -> Iterator[Kink]:
-    """Between neighbouring parts that are not far apart in time."""
+    """Between neighbouring parts of one run."""
     for before, after in pairwise(parts):
-        if after.first_s - before.last_s <= _BETWEEN:
+        if before.run == after.run:
             yield _kink(before, after)
 
 
-def _part(stretch: Stretch, frames: I64, t_s: F64) -> Part:
+def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> Part:
     first, end = stretch.first, stretch.end
     freedom = max(3 * (end - first) - 9, 0)
     variance = (stretch.left_over + _PRIOR_FREEDOM) / (freedom + _PRIOR_FREEDOM)
     return Part(
         stretch.law.name,
+        run,
         frames[first:end],
         stretch.t0_s,
         float(t_s[first]),
@@ -186,8 +197,7 @@ def _kink(before: Part, after: Part) -> Kink:
     t_sd_s = math.sqrt(float(weight @ (moments - t_s) ** 2) + step**2)
     change = after.velocity(t_s) - before.velocity(t_s)
     covariance = before.velocity_covariance(t_s) + after.velocity_covariance(t_s)
-    best = int(np.argmin(squares))
-    return Kink(before, after, t_s, t_sd_s, change, covariance, gaps[best], errors[best])
+    return Kink(before, after, t_s, t_sd_s, change, covariance)
 
 
 def _place_covariance(part: Part, t_s: float) -> F64:

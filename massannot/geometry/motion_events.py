@@ -40,8 +40,6 @@ class MotionRules:
     moving: float = 0.25
     """Speeds."""
     still_s: float = 0.2
-    least_jump: float = 0.3
-    """Of a place, metres."""
     impossible_s: float = 0.24
     """Of what is against gravity, seconds: its frames of a 12th each span three tenths."""
     least_steady: float = 0.4
@@ -93,7 +91,6 @@ def motion_events(
         *found.contacts(),
         *found.apexes(),
         *found.rests(),
-        *found.jumps(),
         *found.impossible(),
     ]
     return sorted((e for e in events if e.score >= 0.5), key=lambda e: (e.t_s, e.kind))
@@ -110,8 +107,6 @@ class _Finder:
     def contacts(self) -> Iterator[MotionEvent]:
         rules, unit, down = self.rules, self.unit, self.down.direction
         for kink in self.kinks:
-            if self._jump(kink) > 0.5:
-                continue
             score = _beyond(kink.size / unit, rules.least_change, kink.sd / unit)
             touch = MotionEvent("contact_begin", kink.t_s, kink.t_sd_s, "velocity_jump", score)
             yield touch
@@ -153,11 +148,6 @@ class _Finder:
             for kind, (still, moving) in (("start", states), ("stop", states[::-1])):
                 score = min(still[0], moving[1])
                 yield MotionEvent(kind, kink.t_s, kink.t_sd_s, "speed", score)
-
-    def jumps(self) -> Iterator[MotionEvent]:
-        for kink in self.kinks:
-            t_s = kink.after.first_s
-            yield MotionEvent("teleport", t_s, kink.t_sd_s, "position_jump", self._jump(kink))
 
     def impossible(self) -> Iterator[MotionEvent]:
         """Accelerations away from the ground, and straight lines that rise or fall."""
@@ -204,14 +194,6 @@ class _Finder:
         still = _beyond(self.rules.still, speed, sd)
         enough = span_s >= self.rules.still_s - 1e-6
         return (still if enough else 0.0), _beyond(speed, self.rules.moving, sd)
-
-    def _jump(self, kink: Kink) -> float:
-        """Probability that a place jumps by more than any contact explains."""
-        gap = float(np.linalg.norm(kink.gap))
-        axis = kink.gap / max(gap, 1e-9)
-        return _beyond(
-            gap / self.unit, self.rules.least_jump, _sd(kink.gap_covariance, axis) / self.unit
-        )
 
 
 def _may_fall(part: Part) -> bool:

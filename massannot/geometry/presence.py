@@ -32,7 +32,7 @@ decides where masks and depth say nothing."""
 _BORDER = 0.01
 """Share of the picture's sides within which a mask touches the border: masks are drawn at the
 models' smaller size."""
-_COVERED = 0.5
+COVERED = 0.5
 """Share of a mask going on that has to lie on other masks, or outside of the picture."""
 _WHOLE = 0.8
 """Share of the largest recent area from which on a mask is taken to be whole."""
@@ -101,17 +101,17 @@ def presence_of_all(
     """
     return {
         number: _states(
-            path, _Picture([p for p in paths.values() if p is not path], height, width), depth
+            path, MaskPicture([p for p in paths.values() if p is not path], height, width), depth
         )
         for number, path in paths.items()
     }
 
 
-def _states(path: MaskPath, picture: _Picture, depth: NDArray[np.float32] | None) -> States:
+def _states(path: MaskPath, picture: MaskPicture, depth: NDArray[np.float32] | None) -> States:
     states: States = np.where(path.area > 0, SEEN, LOST).astype(f"<U{max(map(len, STATES))}")
     if not (path.area > 0).any():
         return states
-    for first, end in _gaps(path.area > 0):
+    for first, end in gaps(path.area > 0):
         before = picture.cause(path, seen=first - 1, step=1) if first else LOST
         after = picture.cause(path, seen=end, step=-1) if end < len(path) else LOST
         if {before, after} == {HIDDEN, LEFT}:
@@ -126,7 +126,7 @@ def _states(path: MaskPath, picture: _Picture, depth: NDArray[np.float32] | None
     return states
 
 
-def _gaps(seen: Bool) -> Iterator[tuple[int, int]]:
+def gaps(seen: Bool) -> Iterator[tuple[int, int]]:
     """Runs (first, end) of frames without a mask, end exclusive."""
     edges = np.flatnonzero(np.diff(np.r_[False, ~seen, False].astype(np.int8)))
     for first, end in edges.reshape(-1, 2):
@@ -142,8 +142,8 @@ def _between(before: str, after: str, *, n_frames: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """The other masks, and the size of the picture."""
+class MaskPicture:
+    """The other masks, and the size of the picture; see also geometry/occlusion.py."""
 
     others: Sequence[MaskPath]
     height: int
@@ -151,43 +151,48 @@ class _Picture:
 
     def cause(self, path: MaskPath, *, seen: int, step: int) -> str:
         """Why the mask of frame `seen` is gone `step` frames later: HIDDEN, LEFT or LOST."""
-        xy = self._pixels(path, seen)
+        xy = self.pixels(path, seen)
         velocity = self.velocity(path, seen=seen, step=step)
         covers = [
-            self._decoded(other, seen + step) for other in self._near(path, seen, step, velocity)
+            self.widened(other, seen + step) for other in self._near(path, seen, step, velocity)
         ]
         at_border = self.touches_border(path.box_xyxy[seen])
-        if at_border and np.mean(self._is_outside(xy + velocity)) >= _COVERED:
+        if at_border and np.mean(self._is_outside(xy + velocity)) >= COVERED:
             return LEFT
-        if any(self._share_covered(xy + velocity * n, covers) >= _COVERED for n in _STEPS):
+        if any(self.share_covered(xy + velocity * n, covers) >= COVERED for n in _STEPS):
             return HIDDEN
         return LEFT if at_border else LOST
 
     def is_out_later(self, path: MaskPath, *, seen: int, step: int, n_frames: int) -> bool:
         """Whether the mask of frame `seen`, going on for so many frames, is outside."""
-        moved = self._pixels(path, seen) + n_frames * self.velocity(path, seen=seen, step=step)
-        return bool(np.mean(self._is_outside(moved)) >= _COVERED)
+        moved = self.pixels(path, seen) + n_frames * self.velocity(path, seen=seen, step=step)
+        return bool(np.mean(self._is_outside(moved)) >= COVERED)
 
     def velocity(self, path: MaskPath, *, seen: int, step: int) -> F64:
         """(2,) source pixels a frame, with time running in the direction of `step`, of the thing
         while it was whole and inside the picture, up to the frame `seen`."""
+        used = self.steady_frames(path, seen=seen, step=step)
+        if len(used) < 2:
+            return np.zeros(2)
+        slope: F64 = np.polyfit(used * step, path.centre[used], 1)[0]
+        return slope
+
+    def steady_frames(self, path: MaskPath, *, seen: int, step: int) -> NDArray[np.int64]:
+        """Frames up to `seen`, the nearest to it first, that say where the thing is and how fast:
+        while it was whole and inside the picture, where there are two of these."""
         span = np.arange(seen, seen - step * _RECENT, -step)
         span = span[(span >= 0) & (span < len(path))]
         span = span[path.area[span] > 0]
         inside = np.array([not self.touches_border(path.box_xyxy[t]) for t in span], np.bool_)
         whole = span[inside & (path.area[span] >= _WHOLE * path.area[span].max())]
-        used = whole[:_FITTED] if len(whole) >= 2 else span[:_FITTED]
-        if len(used) < 2:
-            return np.zeros(2)
-        slope: F64 = np.polyfit(used * step, path.centre[used], 1)[0]
-        return slope
+        return whole[:_FITTED] if len(whole) >= 2 else span[:_FITTED]
 
     def touches_border(self, box_xyxy: F64) -> bool:
         x0, y0, x1, y1 = box_xyxy
         across = x0 <= _BORDER * self.width or x1 >= (1 - _BORDER) * self.width
         return bool(across or y0 <= _BORDER * self.height or y1 >= (1 - _BORDER) * self.height)
 
-    def _pixels(self, path: MaskPath, frame: int) -> F64:
+    def pixels(self, path: MaskPath, frame: int) -> F64:
         """(N, 2) centres of pixels of a mask, all or evenly chosen ones."""
         counts = path.counts[frame]
         assert counts is not None  # it is seen
@@ -210,12 +215,12 @@ class _Picture:
         """Pixels by which two masks that meet in the picture may stand apart."""
         return max(1, round(0.01 * float(np.hypot(self.height, self.width))))
 
-    def _decoded(self, other: MaskPath, frame: int) -> Bool:
+    def widened(self, other: MaskPath, frame: int) -> Bool:
         counts = other.counts[frame]
         assert counts is not None  # it has a box
         return _widened(rle.decode(counts, height=self.height, width=self.width), self._margin)
 
-    def _share_covered(self, xy: F64, covers: Sequence[Bool]) -> float:
+    def share_covered(self, xy: F64, covers: Sequence[Bool]) -> float:
         if not covers:
             return 0.0
         inside = ~self._is_outside(xy)
@@ -234,12 +239,12 @@ class _Picture:
         h, w = depth.shape[1:]
         x0, y0, x1, y1 = np.array(box) * np.tile([w / self.width, h / self.height], 2)
         here = depth[frame, int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))]
-        was = np.concatenate([self._own_depth(path, depth, int(end)) for end in ends])
+        was = np.concatenate([self.own_depth(path, depth, int(end)) for end in ends])
         if not np.isfinite(here).any() or not len(was):
             return False
-        return bool(np.mean(here[np.isfinite(here)] < _NEARER * np.median(was)) >= _COVERED)
+        return bool(np.mean(here[np.isfinite(here)] < _NEARER * np.median(was)) >= COVERED)
 
-    def _own_depth(self, path: MaskPath, depth: NDArray[np.float32], frame: int) -> F64:
+    def own_depth(self, path: MaskPath, depth: NDArray[np.float32], frame: int) -> F64:
         """Finite depths under the mask of a frame."""
         counts = path.counts[frame]
         assert counts is not None  # it has a box

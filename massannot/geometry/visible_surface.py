@@ -150,54 +150,69 @@ def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
     x0, y0, x1, y1 = outline.x0, outline.y0, outline.x1, outline.y1
     margin = outline_margin(picture_size)
     width, height = picture_size
-    inside = _Inside(rle.decode_box(outline.counts, (x0, y0, x1, y1), height=height, width=width))
-    if inside.mask.size <= MOST_PIXELS:
-        rows, columns = np.nonzero(inside.mask)
-        offsets = np.column_stack([columns, rows]) + 0.5
+    mask = np.ascontiguousarray(
+        rle.decode_box(outline.counts, (x0, y0, x1, y1), height=height, width=width)
+    )
+    if mask.size <= MOST_PIXELS:
+        pixel = np.flatnonzero(mask)
+        offsets = np.column_stack([pixel % mask.shape[1], pixel // mask.shape[1]]) + 0.5
     else:
         offsets = _SPREAD * np.array([x1 - x0, y1 - y0])
-        offsets = offsets[inside.at(offsets)]
+        pixel = _pixel(offsets, mask.shape[1])
+        inside = mask.ravel()[pixel]
+        offsets, pixel = offsets[inside], pixel[inside]
     corner = np.array([x0, y0], np.float64)
     points = corner + offsets
     if len(points) == 0:
         return _Samples(points, points, np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
     centroid = points.mean(axis=0)
-    around = margin * np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
-    inner = np.ones(len(points), np.bool_)
-    for step in around:
-        neighbours = np.clip(points + step, 0.5, np.array(picture_size) - 0.5)
-        inner &= inside.at(neighbours - corner)
-    inwards = centroid - points
-    distance = np.linalg.norm(inwards, axis=1, keepdims=True)
-    step_in = np.minimum(margin / np.maximum(distance, 1e-9), 1.0) * inwards
-    read_at = np.where(inner[:, None], points, points + step_in)
-    usable = np.flatnonzero(inner | inside.at(read_at - corner))
+    at_edge = (x0 <= 0, y0 <= 0, x1 >= width, y1 >= height)
+    outer = np.flatnonzero(~_eroded(mask, margin, at_edge).ravel()[pixel])
+    inwards = centroid - points[outer]
+    distance = np.hypot(inwards[:, 0], inwards[:, 1])[:, None]
+    read_at = points.copy()
+    read_at[outer] += np.minimum(margin / np.maximum(distance, 1e-9), 1.0) * inwards
+    usable = np.ones(len(points), np.bool_)
+    usable[outer] = mask.ravel()[_pixel(read_at[outer] - corner, mask.shape[1])]
     return _Samples(points[usable], read_at[usable], centroid)
 
 
-@dataclass(frozen=True, eq=False)
-class _Inside:
-    """A mask in its own box."""
+def _pixel(offsets: F64, width: int) -> I64:
+    """(N,) numbers, row by row, of the pixels that hold points (N, 2) x, y of a box."""
+    column, row = offsets.astype(np.int64).T
+    return np.asarray(row * width + column)
 
-    mask: Bool
-    """(h, w)."""
 
-    def at(self, offsets: F64) -> Bool:
-        """(N,) whether points (N, 2) x, y from the box's corner lie inside."""
-        column, row = np.floor(offsets).astype(np.int64).T
-        h, w = self.mask.shape
-        known = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-        return np.asarray(known & self.mask[np.where(known, row, 0), np.where(known, column, 0)])
+def _eroded(mask: Bool, margin: int, sides_at_edge: tuple[bool, bool, bool, bool]) -> Bool:
+    """Whether the pixels `margin` to the left, above, right and below of each one are in the mask
+    too, which goes on beyond the sides of its box that lie at the picture's edge."""
+    left, above, right, below = sides_at_edge
+    inner = mask.copy()
+    for to, there, goes_on in (
+        (inner, mask, left),
+        (inner.T, mask.T, above),
+        (inner[:, ::-1], mask[:, ::-1], right),
+        (inner.T[:, ::-1], mask.T[:, ::-1], below),
+    ):
+        to[:, margin:] &= there[:, :-margin]
+        to[:, :margin] &= there[:, :1] & goes_on
+    return inner
 
 
 def _median_surface(xyz: F64) -> tuple[float, float, float, float, float]:
     """Centre, spread, share of samples with depth."""
     known = np.isfinite(xyz[:, 2])
     share = float(known.mean()) if len(xyz) else 0.0
-    used = xyz[known]
-    if len(used) < MIN_SAMPLES:
+    used = xyz[known].T
+    if used.shape[1] < MIN_SAMPLES:
         return (np.nan, np.nan, np.nan, np.nan, share)
-    centre = np.median(used, axis=0)
-    offset = used - centre
-    spread = float(np.median(np.linalg.norm(offset, axis=1)))
-    return float(centre[0]), float(centre[1]), float(centre[2]), spread, share
+    x, y, z = (_median(values) for values in used)
+    dx, dy, dz = used[0] - x, used[1] - y, used[2] - z
+    return x, y, z, _median(np.sqrt(dx * dx + dy * dy + dz * dz)), share
+
+
+def _median(values: F64) -> float:
+    """Of values (N,) that are all known; of an even number the mean of the middle two."""
+    upper = len(values) // 2
+    ranked = np.partition(values, (upper - 1, upper))
+    return float(ranked[upper] if len(values) % 2 else (ranked[upper - 1] + ranked[upper]) / 2)

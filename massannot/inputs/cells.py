@@ -1,4 +1,4 @@
-"""Cells: the rows of a CSV, JSON, JSONL or Parquet file as they were written.
+"""Cells: the rows of a CSV, TSV, JSON, JSONL or Parquet file as they were written.
 
 Column names are compared without case and surrounding blanks. An empty cell, null and NaN are the
 same: nothing was written. A file that cannot be read as a table is refused as a whole, with the
@@ -61,13 +61,18 @@ def _text(path: Path) -> str:
     return content.decode("utf-8-sig", errors="surrogateescape")
 
 
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+def _tsv(path: Path) -> Iterator[Mapping[str, Any]]:
+    return _csv(path, delimiter="\t")
+
+
+def _csv(path: Path, *, delimiter: str = ",") -> Iterator[Mapping[str, Any]]:
+    text = io.StringIO(_text(path), newline="")
+    reader = csv.DictReader(text, strict=True, delimiter=delimiter)
     for row in reader:
         if None in row:
             raise UsageError(
                 f"{path}, line {reader.line_num}: more cells than the {len(row) - 1} columns; "
-                'a cell with a comma needs "quotes"'
+                f'a cell with {"a comma" if delimiter == "," else "a tab"} needs "quotes"'
             )
         yield row
 
@@ -129,5 +134,11 @@ def _object(value: Any, *, where: str) -> Mapping[str, Any]:
     return value
 
 
-_READERS = {".csv": _csv, ".json": _json, ".jsonl": _jsonl, ".parquet": _parquet}
+_READERS = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".json": _json,
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
+}
 TABLE_ENDINGS = tuple(_READERS)

@@ -1,9 +1,9 @@
-"""Manifests: videos, spans and questions in a CSV, JSON, JSONL or Parquet file.
+"""Manifests: videos, spans and questions in a CSV, TSV, JSON, JSONL or Parquet file.
 
 Columns are `video, id, start_s, end_s, caption, entities, question, answer, category, split,
-license`, and ANSWER_COLUMNS; only `video` is needed, and every other column is carried through. A
-relative video path is relative to the manifest. `entities`: see phrase_list.py. Columns of
-SPAN_ALIASES count as `start_s` and `end_s`, in seconds too.
+license, source_kind, generator`, and ANSWER_COLUMNS; only `video` is needed, and every other column
+is carried through. A relative video path is relative to the manifest. `entities`: see
+phrase_list.py. Columns of SPAN_ALIASES count as `start_s` and `end_s`, in seconds too.
 
 One bad row of many is a failure with a name, not a wrong command: it stays in `questions`, is asked
 of no clip, and the rest goes on. A row that stands there twice counts once. Answers are typed here
@@ -39,8 +39,18 @@ from massannot.inputs.question import Problem, Question, with_valid_text
 from massannot.inputs.text import escaped, refuse_impossible_name
 from massannot.storage.path import beside, lies_in, place
 from massannot.storage.store import is_remote, store_of
+from massannot.tables._spec import SOURCE_KINDS
 
-TEXTS = ("question", "answer", "category", "caption", "split", "license")
+TEXTS = (
+    "question",
+    "answer",
+    "category",
+    "caption",
+    "split",
+    "license",
+    "source_kind",
+    "generator",
+)
 SPAN_ALIASES = {
     name.format(end): f"{end}_s"
     for end in ("start", "end")
@@ -191,6 +201,11 @@ def _with_typed_cells(question: Question, cells: Cells, where: str, *, asks: boo
         question = replace(question, entities=_entities(cells.get("entities"), where))
         question = replace(question, **answer_cells(cells, where=where))
         _check_spans(question, where)
+        if question.source_kind not in (None, *SOURCE_KINDS):
+            raise BadQuestion(
+                f"{where}: found source_kind {question.source_kind!r}, expected one of "
+                f"{', '.join(SOURCE_KINDS)}"
+            )
         start_s, end_s = (_seconds(cells, name, where) for name in ("start_s", "end_s"))
         question = replace(question, start_s=start_s, end_s=end_s)
         if (start_s or 0) < 0 or (end_s is not None and end_s <= (start_s or 0)):

@@ -8,8 +8,9 @@ Limits, on purpose: English only, and Latin letters only (other words end a phra
 the lists is taken for a noun ("the ball zigzags" gives "ball zigzags"), and a noun that
 is also a listed verb is lost after another noun ("car crash" gives "car"); "the man with a hat"
 gives "man" and "hat", never the whole; pronouns are not resolved; names for parts, places and
-measures ("bottom", "direction", "video") are not things to look for; at most five words a phrase,
-the last ones. Where this matters, name the things yourself: `entities` or -p.
+measures ("bottom", "direction", "video", "perspective", "5s") and the words of a task ("estimate",
+"bounding box") are not things to look for; at most five words a phrase, the last ones. Where this
+matters, name the things yourself: `entities` or -p.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ def noun_phrases(text: str) -> tuple[NounPhrase, ...]:
 
 
 def _ends_a_phrase(word: str, run: list[re.Match[str]], determined: bool) -> bool:
+    if word == "can" and run and run[-1].group().lower() in _CANS:
+        return False
+    if re.match(r"\d+[a-z]{1,2}$", word) or len(word) == 1:  # "5s", "3d", the "s" of "chair(s)"
+        return True
     if word in _CLOSED or len(word) > LONGEST_WORD or not _LATIN.fullmatch(word):
         return True
     if run and not _describes(run[-1].group().lower()):  # after a noun
@@ -65,6 +70,8 @@ def _ends_a_phrase(word: str, run: list[re.Match[str]], determined: bool) -> boo
 def _add(phrases: dict[str, NounPhrase], text: str, run: list[re.Match[str]]) -> None:
     """Add the phrase in a run of words, unless it names no thing or is known."""
     words = list(run)
+    if "bounding" in (word.group().lower() for word in words):  # a mark on the picture
+        return
     while words and _is_no_thing(words[-1].group().lower()):
         words.pop()
     words = words[-MOST_WORDS:]
@@ -115,7 +122,8 @@ _CLOSED = _DETERMINERS | _words(
     " beneath beside besides between among through across along around about against near toward"
     " towards up down upward upwards downward downwards forward forwards backward backwards away"
     " back left-to-right inside outside within upon via per than as like during before after until"
-    " till since while when where why how who whom whether if because although though unless so"
+    " throughout till since while when where why how who whom whether if because although though"
+    " unless so"
     " and or but nor yet not never i you he she it we they me him us them itself himself herself"
     " themselves something anything nothing someone anyone everything there here then now again"
     " ever also too very more most less least much quite rather just only still already once twice"
@@ -124,7 +132,8 @@ _CLOSED = _DETERMINERS | _words(
     " would shall should may might must isn't aren't wasn't weren't doesn't don't didn't can't"
     " cannot won't yes please"
     " quickly slowly suddenly smoothly gradually directly completely fully partially continuously"
-    " immediately vertically horizontally clockwise counterclockwise anticlockwise naturally"
+    " immediately vertically horizontally clockwise counterclockwise counter-clockwise"
+    " anticlockwise anti-clockwise naturally relative respectively facing towards"
     " correctly exactly approximately nearly almost"
 )
 _VERBS = _words(
@@ -145,6 +154,9 @@ _VERBS = _words(
     " melt freeze burn explode penetrate intersect overlap contact interact react make take get"
     " give let put see use cause become remain count compare contain cover face open close rebound"
     " ricochet merge split separate attach detach grow shrink expand swim ride drive"
+    " calculate estimate measure determine identify predict compute assume suppose consider base"
+    " annotate highlight mark cover choose select tell watch provide answer state infer judge"
+    " observe play perform eat drink wear talk dance wave point face swing wait try help end"
 )
 _NOUNS_LIKE_VERBS = _words(
     "ring string spring wing king thing swing ceiling building railing painting bed seed weed shed"
@@ -154,6 +166,7 @@ _ADJECTIVES = _words(
     "red green blue yellow orange purple pink brown black white gray grey golden silver dark light"
     " bright big small large little tiny huge tall short long wide narrow thick thin heavy round"
     " square flat same other different new old young left right upper lower leftmost rightmost"
+    " longest shortest tallest widest largest smallest biggest fastest slowest highest lowest"
     " front rear top bottom middle nearest closest farthest moving real physical possible visible"
     " wooden plastic soft hard empty full open closed second third last entire whole own such"
     " far fast quick slow"
@@ -170,5 +183,12 @@ _NO_THINGS = _words(
     " momentum energy force answer question statement object objects thing things entity entities"
     " degrees meters metres meter metre m cm mm km feet foot order difference contact collision"
     " mass weight volume area angle counterfactual physics-violating following"
-    " addition fact state phenomenon"
+    " addition fact state phenomenon ends perspective viewpoint viewer viewer's observer dimension"
+    " dimensions appearance category categories displacement distances speeds velocities durations"
+    " duration trajectories paths moments timestamp timestamps interval period span"
+    " value values total average o'clock pixel pixels"
+    " centimeters centimetres centimeter centimetre inches kilometers kilometres"
+    " coordinates bounding orientation first-time meantime comparison"
 )
+_CANS = _words("trash garbage tin soda beer paint watering spray recycling")
+"""Before "can", the thing."""

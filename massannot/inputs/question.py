@@ -55,11 +55,15 @@ class Question:
     """t, x0, y0, x1, y1, one box after the other."""
     entity_spans: tuple[int | None, ...] | None = None
     """Start and end in the question for each of `entities`; None: the question does not name it."""
+    source_kind: str | None = None
+    """This and the next are of the video and stand in `videos`: real, generated or rendered."""
+    generator: str | None = None
 
     def row(self, *, clip_ids: tuple[str, ...] = ()) -> dict[str, Any]:
         """The row of `questions`, answered by these clips in the order of time."""
         values = asdict(self)
-        del values["source_id"], values["problem"]
+        for name in ("source_id", "problem", "source_kind", "generator"):
+            del values[name]
         clip_id = clip_ids[0] if clip_ids else None
         return {**values, "clip_id": clip_id, "clip_ids": list(clip_ids) or None}
 

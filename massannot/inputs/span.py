@@ -49,6 +49,10 @@ class VideoSource:
     license: str | None = None
     etag: str | None = None
     """The store's tag of the state that was seen, where it is no local file."""
+    source_kind: str | None = None
+    """real, generated or rendered, as the manifest states it."""
+    generator: str | None = None
+    """What made it, where no camera did."""
 
 
 def united(spans: Sequence[Span]) -> Span:

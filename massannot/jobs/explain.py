@@ -93,7 +93,7 @@ class Explanation:
     clip_id: str | None
     shard: str
     state: str
-    """done, failed, quarantined, begun, waiting."""
+    """done, failed, quarantined, begun, waiting; copy: of another video, whose clips it shares."""
     span: str | None = None
     attempts: tuple[int, ...] = ()
     """Numbers of the attempts at its shard that have left something."""
@@ -183,7 +183,11 @@ def _by_video(layout: Layout, name: str) -> list[Explanation]:
     found = []
     for shard, uri in _planned(layout, address):
         of_video = list(_clips(layout, shard, uri))
-        known = [each for each in of_video if not number or each.clip.clip_index == int(number)]
+        known = [
+            each
+            for each in of_video
+            if not number or each.state == "copy" or each.clip.clip_index == int(number)
+        ]
         whole = ClipKey(uri, WHOLE_VIDEO)
         state = "begun" if shard in layout.shards_in_staging() else "waiting"
         found += known or [Explanation(whole, None, shard, state, None, _attempts(layout, shard))]
@@ -204,6 +208,10 @@ def _clips(layout: Layout, shard: str, uri: str) -> Iterator[Explanation]:
         clips = read_parquet(layout.published("clips", shard), name="clips")
         for row in clips.filter(pc.equal(clips["uri"], uri)).to_pylist():
             yield _done(layout, shard, row)
+        videos = read_parquet(layout.published("videos", shard), name="videos")
+        for first in videos.filter(pc.equal(videos["uri"], uri))["same_as"].drop_null().to_pylist():
+            way = f"nothing to do: its bytes are those of {first}, whose clips stand for both"
+            yield Explanation(ClipKey(uri, WHOLE_VIDEO), None, shard, "copy", way_out=way)
         failures = read_parquet(layout.published("failures", shard), name="failures")
         for row in failures.filter(pc.equal(failures["uri"], uri)).to_pylist():
             yield _failed(layout, shard, row)

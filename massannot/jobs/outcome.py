@@ -78,7 +78,7 @@ def run_lines(run: RunSummary) -> list[str]:
     if run.interrupted:
         lines.append("interrupted; the same command continues")
     lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
-    return [*lines, *run.questions.lines]
+    return [*lines, *run.copy_lines, *run.questions.lines]
 
 
 def depth_lines(clips: pa.Table, spec: RunSpec) -> list[str]:

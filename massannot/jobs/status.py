@@ -140,7 +140,7 @@ def as_text(out: Path, found: Standing) -> str:
     if len(found.failed_by_hour) > 1:
         hours = ", ".join(f"{hour} {n}" for hour, n in [*found.failed_by_hour.items()][-6:])
         lines.append(f"failed by hour (UTC): {hours}")
-    lines += run.questions.lines
+    lines += [*run.copy_lines, *run.questions.lines]
     for shard in found.begun[:10]:
         silent = "" if shard.silent_s is None else f", last heard of {shard.silent_s:.0f} s ago"
         lines.append(
@@ -160,6 +160,7 @@ def as_json(out: Path, found: Standing) -> dict[str, Any]:
     return {
         "out": str(out),
         **{name: getattr(run, name) for name in counts},
+        "copies": run.copies,
         "failures": [vars(failure) for failure in run.failures],
         "questions": vars(run.questions),
         "shards": found.shards,

@@ -100,6 +100,8 @@ SPEC = TableSpec(
         Column("question", list_of(STRING), "Questions about the span, as JSON.", nullable=True),
         Column("etag", STRING, "The store's tag when it was planned.", nullable=True),
         Column("n_clips", INT32, "Clips of the video, if its header is right.", nullable=True),
+        Column("source_kind", STRING, "real, generated or rendered.", nullable=True),
+        Column("generator", STRING, "What made the video.", nullable=True),
     ),
 )
 
@@ -117,7 +119,10 @@ SHARDS_SPEC = TableSpec(
     ),
 )
 
-OF_VIDEO = ("uri", "source_id", "size_bytes", "mtime_ns", "license", "cost", "etag", "n_clips")
+OF_VIDEO = (
+    *("uri", "source_id", "size_bytes", "mtime_ns", "license", "cost", "etag", "n_clips"),
+    *("source_kind", "generator"),
+)
 
 
 @dataclass(frozen=True, slots=True)

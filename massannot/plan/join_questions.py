@@ -97,9 +97,17 @@ def planned_videos(
             uri,
             spans=_spans(of_video, prompts, whole=uri in whole),
             license=next((q.license for q in of_video if q.license), None),
+            source_kind=_only(q.source_kind for q in of_video if q.problem is None),
+            generator=_only(q.generator for q in of_video if q.problem is None),
         )
         for uri, of_video in asked.items()
     ]
+
+
+def _only(values: Iterable[str | None]) -> str | None:
+    """What all rows say that say anything; None where two say different things: that is unknown."""
+    said = {value for value in values if value}
+    return said.pop() if len(said) == 1 else None
 
 
 def _spans(

@@ -48,11 +48,22 @@ class PlannedVideo(VideoSource):
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A file with the very bytes of another, which is read instead."""
+
+    video: PlannedVideo
+    same_as: str
+    """The other's uri."""
+
+
+@dataclass(frozen=True)
 class Shard:
     """Videos that are committed together. Its id names the files in `data/<table>/`."""
 
     id: str
     videos: tuple[PlannedVideo, ...]
+    copies: tuple[Copy, ...] = ()
+    """Further files with the bytes of one of `videos`; none in a plan, which reads no file."""
 
     @property
     def cost(self) -> float:
@@ -101,6 +112,8 @@ _SCHEMA = pa.schema(
         "cost": pa.float64(),
         "etag": pa.string(),
         "n_clips": pa.int32(),
+        "source_kind": pa.string(),
+        "generator": pa.string(),
     }
 )
 assert {*_SCHEMA.names, "spans"} == {field.name for field in fields(PlannedVideo)}

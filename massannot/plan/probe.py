@@ -61,7 +61,9 @@ def expected(video: PlannedVideo, probed: Probed, sampling: Sampling) -> Expecte
         n_frames = max(1, round(max(0.0, end_s - start_s) * rate))
         cuts = 1 if span.end_s is not None else max(1, ceil((end_s - start_s) / sampling.clip_s))
         frames += n_frames
-        clips += max(cuts, ceil(n_frames / sampling.max_frames))
+        n_shared = int(sampling.shared_frames)
+        n_own = sampling.max_frames - n_shared
+        clips += max(cuts, ceil(max(1, n_frames - n_shared) / n_own))
     shrunk = min(1.0, sampling.long_side / max(probed.width, probed.height))
     return Expected(clips, frames, frames * probed.width * probed.height * shrunk**2)
 

@@ -1,11 +1,11 @@
 """Answers as typed values: a choice, a number with its unit, yes or no, a clock hour, an interval,
 or free text.
 
-One reader reads the truth and a model's answer, so both are held to one grammar. It is strict: a
-text with two readings ("1,5", "yes and no", "3 Mm") is refused, because an answer that hedges must
-not be rewarded and a truth that is misread would train a model wrongly. `kind_of` infers the kind
-of an answer where a dataset has none, and prefers free text: a kind needs the whole text to read as
-it and, for numbers and times, a unit or a question that needs none.
+This reader is strict: a text with two readings ("1,5", "yes and no", "3 Mm") is refused, because an
+answer that hedges must not be rewarded. `lenient_answers` reads what a person would accept, for
+scoring, and truths that the strict one does not read. `kind_of` infers the kind of an answer where
+a dataset has none, and prefers free text: a kind needs the whole text to read as it and, for
+numbers and times, a unit or a question that needs none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from math import isfinite
 from typing import Literal, get_args
 
 from massannot.errors import BadQuestion
-from massannot.questions.units import BadAnswer, Dimension, UnknownUnit, unit
+from massannot.questions.number_words import number_of
+from massannot.questions.units import BadAnswer, Dimension, UnknownUnit, unit, unit_named_in
 
 
 def kind_of(
@@ -27,23 +28,29 @@ def kind_of(
     options: Sequence[str] | None = None,
     asked_unit: str | None = None,
 ) -> tuple[Kind, str | None]:
-    """(kind, unit): the unit is the given one, or the one written behind the number.
+    """(kind, unit): the unit is the given one, the one behind the number, or the one that the
+    question asks for.
 
-    Raises UnknownUnit for a number and a word that is no unit, where the question asks for a
-    measure: as free text, "200 m" would be wrong where "1 furlong" is true.
+    "10:00" is an hour where the question asks for a direction, "[3.5, 4.5]" a span where it asks
+    for a time, "ten" a number where it asks how many. Raises UnknownUnit for a number and a word
+    that is no unit, where the question asks for a measure: as free text, "200 m" would be wrong
+    where "1 furlong" is true.
     """
     if options:
         return "multiple_choice", None
-    text = (answer or "").strip()
+    text, question = (answer or "").strip(), question or ""
     if asked_unit is not None:
         return ("interval" if _is_interval(text, asked_unit) else "number"), asked_unit
-    if re.fullmatch(r"[0-9]{1,2}\s*o\s?['’]?\s?clock\.?", text, re.IGNORECASE):
+    if _is_hour(text, question):
         return "clock", None
-    if re.search(r"\d\s*(?:s|sec|secs|second|seconds)\]?\.?$", text) and _reads(text, "interval"):
+    if _is_span(text, question):
         return "interval", None
     if _reads(text, "yes_no"):
         return "yes_no", None
     if _reads(text, "number"):
+        named = unit_named_in(question)
+        return "number", named.symbol if named else None
+    if number_of(text) is not None and re.search(r"\bhow\s+many\b|\bnumber\s+of\b", question, re.I):
         return "number", None
     written = re.fullmatch(r"[+−-]?[\d.,]+\s*(\D.*?)\.?", text)
     if written is None:
@@ -51,17 +58,39 @@ def kind_of(
     try:
         symbol = unit(written[1]).symbol
     except UnknownUnit as error:
-        if _asks_for_a_measure(question or "") and len(written[1].split()) == 1:
+        if _asks_for_a_measure(question) and len(written[1].split()) == 1:
             raise UnknownUnit(f"{error}; or say problem_type text") from None
         return "text", None
     return ("number", symbol) if _reads(text, "number", asked_unit=symbol) else ("text", None)
+
+
+def _is_hour(text: str, question: str) -> bool:
+    """Whether the text is an hour of the clock's face, as a direction."""
+    if re.search(r"o\s?['’]?\s?clock", text, re.IGNORECASE):
+        return _reads(text, "clock")
+    asks = re.search(r"\bdirection|\bclock\b|\bhour\b|o['’]?clock", question, re.IGNORECASE)
+    return text.endswith(":00") and asks is not None and _reads(text, "clock")
+
+
+def _is_span(text: str, question: str) -> bool:
+    """Whether the text is two times: in seconds, or where the question asks for a time."""
+    if not _reads(text, "interval"):
+        return False
+    asks = re.search(
+        r"\bwhen\b|\b(?:time|times|timestamps?|interval|span|seconds?|period)\b",
+        question,
+        re.IGNORECASE,
+    )
+    written = re.search(r"\d\s*(?:s|sec|secs|second|seconds)[\])]?\.?$", text)
+    return written is not None or (asks is not None and re.search(r"\d,\d", text) is None)
 
 
 def is_count(answer: str, *, kind: str | None, asked_unit: str | None) -> bool:
     """Whether the answer is a whole number of things, so that no tolerance applies. `kind` may be
     Video-R1's."""
     number = kind in ("number", "numerical") and asked_unit is None
-    return number and re.fullmatch(r"\d+\.?", answer.strip()) is not None
+    whole = re.fullmatch(r"\d+\.?", answer.strip()) is not None
+    return number and (whole or number_of(answer) is not None)
 
 
 def _is_interval(text: str, asked_unit: str) -> bool:
@@ -163,6 +192,25 @@ def parse(
     raise ValueError(f"answer: found kind {kind!r}, expected one of {', '.join(KINDS)}")
 
 
+def answer_text(
+    answer: Answer, *, options: Sequence[str] = (), asked_unit: str | None = None
+) -> str:
+    """The answer in one canonical form, which `parse` reads again; a choice with its words."""
+    if isinstance(answer, Choice):
+        return f"{_LETTERS[answer.index]}. {bare_options(options)[answer.index]}"
+    if isinstance(answer, Number):
+        wanted = unit(asked_unit) if asked_unit else None
+        value = wanted.from_base(answer.value) if wanted else answer.value
+        return f"{value:.10g}{f' {wanted.symbol}' if wanted else ''}"
+    if isinstance(answer, YesNo):
+        return "yes" if answer.yes else "no"
+    if isinstance(answer, Clock):
+        return f"{answer.hour} o'clock"
+    if isinstance(answer, TimeInterval):
+        return f"{answer.start_s:g} to {answer.end_s:g} s"
+    return answer.text
+
+
 def parse_choice(text: str, *, options: Sequence[str]) -> Choice:
     """From "B", "(B)", "B.", "to the left", or "B) to the left", where the two must agree."""
     bare = bare_options(options)
@@ -226,15 +274,29 @@ def parse_number(text: str, *, asked_unit: str | None = None) -> Number:
 
 
 def parse_yes_no(text: str) -> YesNo:
-    """From "yes", "No.", "true", "Yes, it bounces."; the first word decides."""
-    match = re.match(r"(yes|no|true|false)\s*(?:$|[.,;:!])", text, re.IGNORECASE)
+    """From "yes", "No.", "true", "Yes, it bounces."; the first word decides, and is not taken back
+    by what follows it."""
+    match = re.match(r"(yes|no|true|false)\s*(?:$|[.,;:!])(.*)", text, re.IGNORECASE | re.DOTALL)
     if match is None:
         raise _refusal("yes or no", text, "yes or no as the first word")
-    return YesNo(match[1].lower() in ("yes", "true"))
+    yes = match[1].lower() in ("yes", "true")
+    other = r"\b(?:no|not|false|never)\b|n['’]t\b" if yes else r"\b(?:yes|true)\b"
+    if re.search(rf"{other}|{_HEDGES}", match[2], re.IGNORECASE):
+        raise _refusal("yes or no", text, "one of the two, without its opposite behind it")
+    return YesNo(yes)
+
+
+_HEDGES = (
+    r"\b(?:maybe|perhaps|possibly|probably|sometimes|partly|partially|unsure|unclear|unknown"
+    r"|depends)\b|\bnot\s+(?:sure|certain|clear)\b|\b(?:cannot|can['’]t)\s+tell\b"
+)
 
 
 def parse_clock(text: str) -> Clock:
-    """From "3", "3 o'clock", "3:00", "in the direction of 3 o'clock"."""
+    """From "3", "3 o'clock", "3:00", "in the direction of 3 o'clock".
+
+    Source of the words: STKit's answers (arXiv 2503.19355).
+    """
     match = re.fullmatch(
         r"(?:(?:in the direction of|towards?|at|to)\s+)?([0-9]{1,2})"
         r"\s*(?:o\s?['’]?\s?clock|:00)?\.?",

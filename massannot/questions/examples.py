@@ -5,8 +5,8 @@ Bad questions are left out by name and the rest goes on; a wrong setting ends th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -14,8 +14,9 @@ from typing import Annotated, Literal, get_args
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.expected_answer import ExpectedAnswer
+from massannot.questions.mask_evidence import with_mask_evidence
 from massannot.questions.model_families import Media, ModelFamily, Size, family, token_counter
-from massannot.questions.profile import Template
+from massannot.questions.profile_blocks import Template, profile_blocks
 from massannot.questions.prompts import Budget, PromptTooLong, VideoPrompt, build_prompt
 from massannot.questions.question_view import (
     Film,
@@ -25,6 +26,7 @@ from massannot.questions.question_view import (
     expected_answer,
     question_view,
 )
+from massannot.questions.reference import Reference, ReferenceChoice
 from massannot.questions.splits import Split, SplitBy, Splits
 
 
@@ -51,6 +53,16 @@ class TrainingData:
     profile_template: Annotated[
         Template | Literal["none"], "Motion profile in the prompt: mass-v1, mass-v2 or none."
     ] = "mass-v2"
+    reference: Annotated[
+        ReferenceChoice,
+        "Frame of reference of the profile's motions: world, camera, or auto: the world where the "
+        "camera's poses are known, or it stands still.",
+    ] = "auto"
+    cite: Annotated[
+        bool,
+        "Ask for evidence in the reasoning, for the rewards evidence_time and evidence_box; a "
+        "question without any gets the boxes of its entities' masks in the frames shown.",
+    ] = False
     processor: Annotated[Path | None, "Folder of the model whose tokenizer counts."] = None
     max_tokens: Annotated[
         int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
@@ -64,6 +76,7 @@ class TrainingData:
             "--split-by": self.split_by not in get_args(SplitBy),
             "--val": not 0 <= self.val < 1,
             "--profile-template": self.profile_template not in ("mass-v1", "mass-v2", "none"),
+            "--reference": self.reference not in get_args(ReferenceChoice),
             "--max-tokens": self.max_tokens is not None and self.max_tokens < 1,
         }
         for option in [option for option, is_wrong in wrong.items() if is_wrong]:
@@ -92,6 +105,7 @@ _EXPECTED = {
     "--split-by": "video_id or split",
     "--val": "a share of at least 0 and below 1",
     "--profile-template": "mass-v1, mass-v2 or none",
+    "--reference": "auto, world or camera",
     "--max-tokens": "1 or more",
 }
 
@@ -104,6 +118,8 @@ class Example:
     """The bare question, with boxes as the family writes them."""
     expected: ExpectedAnswer
     prompt: VideoPrompt
+    reference: Reference | None
+    """Frame of reference of the profile's motions; None: it has no profile."""
     shots: tuple[Shot, ...]
     """The frame at each position of the prompt."""
     film: Film | None
@@ -128,7 +144,7 @@ class Examples:
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    """Sentences on the manifest's own split."""
+    """Sentences on the manifest's own split, and on profiles without motion."""
 
 
 def examples(
@@ -152,7 +168,8 @@ def examples(
     too_long: list[int] = []
     for row in rows:
         try:
-            view = family_view(dataset, row, options, min_quality=min_quality)
+            asked = with_mask_evidence(dataset, row, frames=options.frames) if options.cite else row
+            view = family_view(dataset, asked, options, min_quality=min_quality)
             video_id = video_of[view.shots[0].clip_id]
             split = splits.split(row, video_id)
             complete.append(_example(view, row, options, media, counter, video_id, split))
@@ -167,7 +184,21 @@ def examples(
             "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
         )
     notes = splits.notes([(example.row, example.split) for example in complete])
-    return Examples(tuple(complete), tuple(left_out), notes)
+    return Examples(tuple(complete), tuple(left_out), (*notes, *_empty_profiles(complete)))
+
+
+def _empty_profiles(complete: Sequence[Example]) -> tuple[str, ...]:
+    """A sentence where profiles hold no motion."""
+    shown = [example for example in complete if example.prompt.profile is not None]
+    empty = [each for each in shown if not profile_blocks(each.prompt.profile or "").entities]
+    if not empty:
+        return ()
+    sentence = (
+        f"{len(empty)} of {len(shown)} profiles hold no motion, as that of "
+        f"{empty[0].row['question_id']}: nothing that its question names was found and followed; "
+        "name the things in the manifest's entities, or with -p"
+    )
+    return (sentence,)
 
 
 def _videos(dataset: Dataset) -> dict[str, str]:
@@ -184,13 +215,20 @@ def family_view(
     dataset: Dataset, row: Row, options: TrainingData, *, min_quality: float | None = None
 ) -> QuestionView:
     """The question, with every box in its text and answer as the model family writes it."""
-    view = question_view(dataset, row, template=options.template, min_quality=min_quality)
+    view = question_view(
+        dataset,
+        row,
+        template=options.template,
+        reference=options.reference,
+        min_quality=min_quality,
+    )
     source = view.source_size
     resized = options.family.resized(source, max_pixels=options.max_pixels)
 
     def text(value: str | None) -> str | None:
         return value and options.family.text(value, source=source, resized=resized)
 
+    _check_evidence(view)
     flat = row["evidence_boxes"] or []
     boxes: list[float] = []
     for t, *box in (flat[start : start + 5] for start in range(0, len(flat), 5)):
@@ -204,6 +242,31 @@ def family_view(
         "evidence_boxes": boxes or None,
     }
     return view if written == row else view.rewritten(written)
+
+
+def _check_evidence(view: QuestionView) -> None:
+    """Raises BadQuestion for evidence at a time that its clips do not show, or outside of the
+    picture."""
+    row, (width, height) = view.row, view.source_size
+    flat = row["evidence_boxes"] or []
+    boxes = [flat[start : start + 5] for start in range(0, len(flat), 5)]
+    first_s, last_s = view.shots[0].t_s, view.shots[-1].t_s
+    for t_s in (*(row["evidence_times_s"] or ()), *(box[0] for box in boxes)):
+        if not first_s - _NEAR_S <= t_s <= last_s + _NEAR_S:
+            raise BadQuestion(
+                f"question {row['question_id']}: found evidence at {t_s:g} s, expected a time "
+                f"within {first_s:g} to {last_s:g} s, which its clips show"
+            )
+    for box in boxes:
+        if min(box[1:]) < -1 or box[3] > width + 1 or box[4] > height + 1:
+            raise BadQuestion(
+                f"question {row['question_id']}: found evidence_boxes {box[1:]}, expected pixels "
+                f"of the video's {width}x{height}"
+            )
+
+
+_NEAR_S = 0.5
+"""Evidence may lie between annotated frames, or just behind the last one."""
 
 
 def _example(
@@ -228,12 +291,22 @@ def _example(
     budget = None
     if counter is not None:
         budget = Budget(n_tokens=options.max_tokens or _NO_LIMIT, count=counter(size))
-    prompt = build_prompt(view.question, frames=frames, profile=view.profile, budget=budget)
+    question = view.question
+    if options.cite and expected.evidence_boxes:
+        width, height = size
+        written = (
+            "thousandths of the frame"
+            if options.family.thousandths
+            else (f"pixels of the {width}x{height} frame")
+        )
+        question = replace(question, cite_in=written)
+    prompt = build_prompt(question, frames=frames, profile=view.profile, budget=budget)
     return Example(
         row=row,
         question=view.question.text,
         expected=expected,
         prompt=prompt,
+        reference=view.reference,
         shots=tuple(view.shots[index] for index in prompt.frames),
         film=film,
         size=size,

@@ -14,13 +14,20 @@ from typing import Any
 
 from massannot.errors import BadQuestion
 from massannot.questions.answers import KINDS, Answer, Kind, bare_options, parse
+from massannot.questions.lenient_answers import read_leniently
+from massannot.questions.units import BadAnswer, UnknownUnit
 
 Box = tuple[float, float, float, float]
 
 # Which rewards can judge a kind of answer; the first does where nothing is said.
 ACCURACIES: Mapping[Kind, tuple[str, ...]] = {
     "multiple_choice": ("multiple_choice",),
-    "number": ("numeric", "mean_relative_accuracy", "regression"),
+    "number": (
+        "numeric",
+        "mean_relative_accuracy",
+        "mean_relative_accuracy_below",
+        "regression",
+    ),
     "yes_no": ("yes_no",),
     "clock": ("clock", "clock_circular"),
     "interval": ("interval_iou",),
@@ -65,11 +72,29 @@ class ExpectedAnswer:
                 raise BadQuestion(f"{name}: found {value}, expected a finite number of at least 0")
         if self.problem_type == "multiple_choice":
             bare_options(self.options)
-        object.__setattr__(self, "value", self.read(self._bare_solution()))
+        object.__setattr__(self, "value", self._truth(self._bare_solution()))
 
     def read(self, text: str) -> Answer:
         """`text` as an answer to this question. Raises BadAnswer."""
         return parse(text, kind=self.problem_type, options=self.options, asked_unit=self.unit)
+
+    def read_leniently(self, text: str) -> Answer:
+        """`text`, a whole completion, as a person reads it. Raises BadAnswer."""
+        return read_leniently(
+            text, kind=self.problem_type, options=self.options, asked_unit=self.unit
+        )
+
+    def _truth(self, text: str) -> Answer:
+        """The solution, which its author may have written in words. Raises BadAnswer."""
+        try:
+            return self.read(text)
+        except UnknownUnit:
+            raise
+        except BadAnswer as error:
+            try:
+                return self.read_leniently(text)
+            except BadAnswer:
+                raise error from None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ExpectedAnswer:
@@ -113,4 +138,9 @@ def _timed_box(row: Sequence[float]) -> tuple[float, Box]:
     if len(row) != 5 or not (row[1] < row[3] and row[2] < row[4]):
         raise BadQuestion(f"evidence_boxes: found {list(row)}, expected [t, x0, y0, x1, y1]")
     t, x0, y0, x1, y1 = map(float, row)
+    if max(x1, y1) <= 1 and not (x0 == y0 == 0 and x1 == y1 == 1):
+        raise BadQuestion(
+            f"evidence_boxes: found {list(row)}, which are shares of a picture, expected pixels of "
+            "the video; multiply by its width and height"
+        )
     return t, (x0, y0, x1, y1)

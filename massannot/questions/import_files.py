@@ -1,6 +1,6 @@
 """Questions of other datasets as rows of a manifest, their answers typed and checked.
 
-The importer reads VideoHallu's columns (CSV or JSON), Video-R1's JSON, and any manifest. Where a
+The importer reads the formats of `import_formats`, and any other whose columns are named. Where a
 dataset has no type of an answer, `answers.kind_of` infers it. A row that cannot be annotated or
 judged is refused with its reason and the rest goes on; its video is not looked up. The manifest is
 JSONL or Parquet, by the name's ending, in order of id; other columns become columns again, in
@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +28,14 @@ from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
 from massannot.inputs.manifest import is_manifest, read_rows, with_own_ids
 from massannot.inputs.noun_phrases import noun_phrases
 from massannot.inputs.question import Problem, Question
-from massannot.questions.answers import is_count, kind_of
+from massannot.questions.answers import answer_text, is_count, kind_of
+from massannot.questions.import_formats import (
+    FORMATS,
+    Format,
+    at_path,
+    format_of,
+    manifest_row,
+)
 from massannot.questions.question_view import expected_answer
 from massannot.questions.units import unit
 
@@ -93,39 +101,6 @@ def _column(name: str, values: list[Any]) -> pa.Array:
         return pa.array(texts, pa.string())
 
 
-Format = Literal["videohallu", "video-r1", "manifest"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-# What each format calls a manifest's columns; other columns are carried through.
-_NAMES: Mapping[Format, Mapping[str, str]] = {
-    "videohallu": {
-        "rowid": "id",
-        "video_path": "video",
-        "prompt": "caption",
-        "categorization-1": "category",
-    },
-    "video-r1": {
-        "problem_id": "id",
-        "path": "video",
-        "problem": "question",
-        "solution": "answer",
-        "data_source": "category",
-    },
-    "manifest": {},
-}
-_TELLING: Mapping[Format, frozenset[str]] = {
-    "manifest": frozenset({"video"}),
-    "video-r1": frozenset({"problem", "path"}),
-    "videohallu": frozenset({"video_path", "question"}),
-}
-
-
-class NotAboutAVideo(BadQuestion):
-    """A row about an image or a text."""
-
-    reason = "not_about_a_video"
-
-
 class NoAnswer(BadQuestion):
     reason = "no_answer"
 
@@ -140,62 +115,109 @@ class Imported:
     def kinds(self) -> Counter[str]:
         return Counter(str(question.problem_type) for question in self.questions)
 
+    def examples(self, n: int = 3) -> dict[str, list[Question]]:
+        """n questions of each kind; answers that are written differently come first."""
+        by_kind: dict[str, dict[str, list[Question]]] = defaultdict(lambda: defaultdict(list))
+        for question in self.questions:
+            shape = re.sub(r"\d+", "0", (question.answer or "")[:40])
+            by_kind[str(question.problem_type)][shape].append(question)
+        return {kind: _one_of_each(by_kind[kind].values())[:n] for kind in sorted(by_kind)}
+
     @property
     def reasons(self) -> Counter[str]:
         return Counter(q.problem.reason for q in self.refused if q.problem is not None)
 
 
+def _one_of_each(groups: Iterable[list[Question]]) -> list[Question]:
+    """The first of every group, then the second ones, and so on."""
+    return [question for some in zip_longest(*groups) for question in some if question is not None]
+
+
 def import_questions(
     files: Sequence[Path],
     *,
-    form: Format | None = None,
+    form: str | None = None,
+    mapped: Mapping[str, str] | None = None,
     videos: Path | None = None,
     find_entities: bool = False,
 ) -> Imported:
-    """All rows of all files, by id.
+    """All rows of all files, by id. An id that several files give to different rows is told apart
+    by the file's name: "val:7".
 
-    `form`: None to tell by each file's columns. `videos`: folder that their paths start from; None:
-    the file's own. `find_entities`: a question that names none gets its noun phrases.
-    Raises UsageError for a file that is none of these.
+    `form`: a name of FORMATS; None to tell by each file's columns. `mapped`: a manifest's column,
+    and the file's column, or a path inside one, that it is read from. `videos`: folder that their
+    paths start from; None: the file's own. `find_entities`: a question that names none gets its
+    noun phrases. Raises UsageError for a file that is none of these.
     """
-    rows = [question for file in files for question in _rows(file, form, videos)]
-    tried = [_tried(question, find_entities) for question in with_own_ids(rows)]
+    chosen = None if form is None else FORMATS[form]
+    rows = [
+        (file.stem, question)
+        for file in files
+        for question in _rows(file, chosen, mapped or {}, videos)
+    ]
+    tried = [_tried(question, find_entities) for question in with_own_ids(_told_apart(rows))]
     return Imported(
         tuple(question for question in tried if question.problem is None),
         tuple(question for question in tried if question.problem is not None),
     )
 
 
-def _rows(file: Path, form: Format | None, videos: Path | None) -> list[Question]:
+def _told_apart(rows: Sequence[tuple[str, Question]]) -> list[Question]:
+    """The questions, those with an id that stands in several files under names of their own."""
+    files: dict[str, set[str]] = defaultdict(set)
+    contents: dict[str, set[tuple[object, ...]]] = defaultdict(set)
+    for file, question in rows:
+        files[question.question_id].add(file)
+        contents[question.question_id].add((question.uri, question.question, question.answer))
+    return [
+        replace(question, question_id=f"{file}:{question.question_id}")
+        if len(files[question.question_id]) > 1 and len(contents[question.question_id]) > 1
+        else question
+        for file, question in rows
+    ]
+
+
+def _rows(
+    file: Path, form: Format | None, mapped: Mapping[str, str], videos: Path | None
+) -> list[Question]:
     if not is_manifest(file.name):
         raise UsageError(f"{file}: expected a name that ends in one of {', '.join(TABLE_ENDINGS)}")
     cells = read_cells(file)
-    form = form or _form(cells, file)
-    named = [{_NAMES[form].get(name, name): row[name] for name in row} for row in cells]
-    questions = read_rows(named, (videos or file.parent) / file.name)
-    return [_of_form(*pair, form) for pair in zip(questions, cells, strict=True)]
+    columns = {name for row in cells for name in row}
+    form = form or format_of(columns | set(mapped)) or _no_format(file, columns)
+    for name, path in mapped.items():
+        if all(at_path(row, path) is None for row in cells):
+            raise UsageError(
+                f"--map {name}={path}: found no such column in {file}, which has "
+                f"{', '.join(sorted(columns)) or 'none'}; expected one of them, or a path inside "
+                "one such as conversations.0.value"
+            )
+    read = [_read(row, form, mapped) for row in cells]
+    questions = read_rows([row for row, _ in read], (videos or file.parent) / file.name)
+    pairs = zip(questions, (error for _, error in read), strict=True)
+    return [_refused(question, error) if error else question for question, error in pairs]
 
 
-def _form(rows: Sequence[Cells], file: Path) -> Format:
-    columns = {name for row in rows for name in row}
-    for form, telling in _TELLING.items():
-        if telling <= columns:
-            return form
-    expected = "; ".join(f"{', '.join(sorted(names))} ({f})" for f, names in _TELLING.items())
+def _read(
+    cells: Cells, form: Format, mapped: Mapping[str, str]
+) -> tuple[Cells, BadQuestion | None]:
+    """The row of a manifest, and the format's refusal of it."""
+    try:
+        return manifest_row(cells, form, mapped=mapped), None
+    except BadQuestion as error:
+        renamed = {form.names.get(name, name): value for name, value in cells.items()}
+        return renamed, error
+
+
+def _no_format(file: Path, columns: set[str]) -> NoReturn:
+    """Raises UsageError with the way out."""
+    known = "; ".join(f"{', '.join(sorted(f.telling))} ({f.name})" for f in FORMATS.values())
+    nested = " (LLaVA's: --map question=conversations.0.value --map answer=conversations.1.value)"
     raise UsageError(
-        f"{file}: found columns {sorted(columns) or 'none'}, expected those of a format: {expected}"
+        f"{file}: found columns {sorted(columns) or 'none'}, expected those of a format: {known}; "
+        "of any other say what is what: --map video=COLUMN --map question=COLUMN "
+        f"--map answer=COLUMN{nested if 'conversations' in columns else ''}"
     )
-
-
-def _of_form(question: Question, cells: Cells, form: Format) -> Question:
-    """The question without the format's own additions, such as Video-R1's <answer> tags."""
-    if form != "video-r1" or question.problem is not None:
-        return question
-    if cells.get("data_type", "video") != "video":
-        error = NotAboutAVideo(f"found data_type {cells['data_type']!r}, expected video")
-        return _refused(question, error)
-    answer = re.fullmatch(r"\s*<answer>(.*)</answer>\s*", question.answer or "", re.DOTALL)
-    return replace(question, answer=answer[1].strip() if answer else question.answer)
 
 
 def _tried(question: Question, find_entities: bool) -> Question:
@@ -227,7 +249,7 @@ def _typed(question: Question) -> Question:
         )
         question = replace(question, problem_type=kind, unit=asked_unit)
     elif question.unit is None and question.problem_type in ("number", "numerical", "regression"):
-        question = replace(question, unit=kind_of(answer)[1])
+        question = replace(question, unit=kind_of(answer, question=question.question)[1])
     if question.unit is not None:
         question = replace(question, unit=unit(question.unit).symbol)
     counted = is_count(answer, kind=question.problem_type, asked_unit=question.unit)
@@ -255,6 +277,12 @@ def _span(entity: str, text: str) -> tuple[int | None, int | None]:
     bare = re.sub(r"^(?:an?|the)\s+", "", entity, flags=re.IGNORECASE)
     match = re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text, re.IGNORECASE)
     return match.span() if match else (None, None)
+
+
+def read_as(question: Question) -> str:
+    """The answer as it is judged, such as "3.2 m" or "B of 4: to the right"."""
+    expected = expected_answer({**question.row(), "question_id": question.question_id})
+    return answer_text(expected.value, options=expected.options, asked_unit=expected.unit)
 
 
 def _refused(question: Question, error: BadQuestion) -> Question:

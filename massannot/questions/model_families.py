@@ -75,21 +75,27 @@ class ModelFamily:
         return x0, y0, x1, y1
 
     def text(self, text: str, *, source: Size, resized: Size) -> str:
-        """`text` with every <box>[x0, y0, x1, y1]</box>, in source pixels, as this family writes
-        it."""
+        """`text` with every box in source pixels as this family writes it: in <box> tags, behind
+        the words "bounding box" or "box coordinates", and in Qwen's "bbox_2d"."""
 
         def converted(match: re.Match[str]) -> str:
-            x0, y0, x1, y1 = (float(value) for value in match[1].split(","))
+            x0, y0, x1, y1 = (float(value) for value in match["box"].split(","))
             box = self.box((x0, y0, x1, y1), source=source, resized=resized)
-            return f"<box>[{', '.join(map(str, box))}]</box>"
+            return f"{match['before']}[{', '.join(map(str, box))}]"
 
-        return re.sub(rf"<box>\s*\[({_NUMBER}(?:,{_NUMBER}){{3}})\]\s*</box>", converted, text)
+        return _BOX.sub(converted, text)
 
     def _round(self, side: int) -> int:
         return round(side / self.factor) * self.factor
 
 
 _NUMBER = r"\s*[0-9]+(?:\.[0-9]+)?\s*"
+_BOX = re.compile(
+    r"(?P<before><box>\s*|\"bbox_2d\"\s*:\s*"
+    r"|\b(?:bounding[\s-]box(?:es)?|bbox|box\s+coordinates)(?:\s+coordinates)?[\s:=]*(?:(?:at|of)\s+)?)"
+    rf"\[(?P<box>{_NUMBER}(?:,{_NUMBER}){{3}})\]",
+    re.IGNORECASE,
+)
 _FAMILIES = (
     ModelFamily(
         name="qwen2_5_vl",

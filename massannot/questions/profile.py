@@ -1,144 +1,44 @@
 """The motion profile: a clip's motions as text, for a prompt or a reader.
 
 mass-v1 has the wording of MASS (arXiv 2511.18373, teaser figure), which says neither unit nor frame
-of reference. mass-v2 states units, frame of reference, times and uncertainty. In both, a segment's
-last position is the next one's first, numbers have two decimals and no minus before zero, an entity
+of reference. mass-v2 states units, frame of reference, times and uncertainty, the camera's turns
+and ways, rest, and when and why a thing is not seen. Motions are in the world wherever it is known,
+unless those in the camera are asked for. In both, a segment's last position is the next one's
+first, numbers have two decimals and no minus before zero, an entity
 without a motion in a segment has no line there, and entities that answer the same phrase are
 numbered ("ball 1", "ball 2").
 
-`profile_blocks` reads the text of both templates back into blocks, which can be left out or moved
-without cutting a line; the text of unchanged blocks is equal.
+profile_blocks.py reads the text of both back.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from massannot.errors import BadQuestion
+from massannot.questions.absence_line import absence_line, absences
+from massannot.questions.camera_line import CameraWords
+from massannot.questions.profile_blocks import CAMERA, Template
+from massannot.questions.reference import (
+    Reference,
+    ReferenceChoice,
+    chosen_reference,
+    reference_text,
+)
+from massannot.tables.cameras import SPEC as CAMERAS
+from massannot.tables.frames import SPEC as FRAMES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
-class EntityBlock:
-    name: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class SegmentBlock:
-    title: str
-    first_frame: int
-    last_frame: int
-    entities: tuple[EntityBlock, ...]
-
-
-@dataclass(frozen=True)
-class ProfileBlocks:
-    header: tuple[str, ...]
-    segments: tuple[SegmentBlock, ...]
-
-    @property
-    def text(self) -> str:
-        lines = list(self.header)
-        for segment in self.segments:
-            lines.append(segment.title)
-            lines += [line for entity in segment.entities for line in entity.lines]
-        return "".join(f"{line}\n" for line in lines)
-
-    @property
-    def entities(self) -> tuple[str, ...]:
-        """Names in the order in which they come up."""
-        names = [entity.name for segment in self.segments for entity in segment.entities]
-        return tuple(dict.fromkeys(names))
-
-    def without_entity(self, name: str) -> ProfileBlocks:
-        segments = [
-            replace(segment, entities=tuple(one for one in segment.entities if one.name != name))
-            for segment in self.segments
-        ]
-        return replace(self, segments=tuple(segments))
-
-    def without_segment(self, title: str) -> ProfileBlocks:
-        return replace(
-            self, segments=tuple(segment for segment in self.segments if segment.title != title)
-        )
-
-    def shuffled(self, order: Sequence[int]) -> ProfileBlocks:
-        """Each title with the entities of the segment at its place of `order`; the titles stay.
-
-        mass-v2 writes times into its lines, by which a reader could sort them again.
-        """
-        moved = [
-            replace(segment, entities=self.segments[index].entities)
-            for segment, index in zip(self.segments, order, strict=True)
-        ]
-        return replace(self, segments=tuple(moved))
-
-
-def profile_blocks(text: str) -> ProfileBlocks:
-    """Raises BadQuestion for a line that no template has."""
-    header: list[str] = []
-    segments: list[SegmentBlock] = []
-    for line in text.splitlines():
-        title = re.fullmatch(r"  Video Segment \d+: Frame (\d+)\.\.\.(\d+)", line)
-        if title:
-            segments.append(SegmentBlock(line, int(title[1]), int(title[2]), ()))
-        elif not segments:
-            header.append(line)
-        else:
-            segments[-1] = _with_line(segments[-1], line)
-    return ProfileBlocks(tuple(header), tuple(segments))
-
-
-def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> ProfileBlocks:
-    """Clips that follow one another as one profile: frames and segments are counted on, and a line
-    of the headers that differs between clips is there for each.
-
-    `lengths`: frames of each clip.
-    Raises BadQuestion where the clips' units differ: numbers of one would be read as the other's.
-    """
-    units = {line for item in profiles for line in item.header if line.startswith("  Units:")}
-    if len(units) > 1:
-        raise BadQuestion(f"motion profile: found {sorted(units)} in one span, expected one unit")
-    headers = dict.fromkeys(line for item in profiles for line in item.header)
-    segments: list[SegmentBlock] = []
-    n_frames = 0
-    for profile, length in zip(profiles, lengths, strict=True):
-        for item in profile.segments:
-            first, last = item.first_frame + n_frames, item.last_frame + n_frames
-            title = f"  Video Segment {len(segments) + 1}: Frame {first}...{last}"
-            segments.append(SegmentBlock(title, first, last, item.entities))
-        n_frames += length
-    return ProfileBlocks(tuple(headers), tuple(segments))
-
-
-def _with_line(segment: SegmentBlock, line: str) -> SegmentBlock:
-    entity = re.fullmatch(r"    \* Entity: (.+)", line)
-    if entity:
-        return replace(segment, entities=(*segment.entities, EntityBlock(entity[1], (line,))))
-    if not line.startswith("    * ") or not segment.entities:
-        raise BadQuestion(f"motion profile: found the line {line!r} in {segment.title.strip()!r}")
-    *others, last = segment.entities
-    return replace(segment, entities=(*others, replace(last, lines=(*last.lines, line))))
-
-
-Template = Literal["mass-v1", "mass-v2"]
-Reference = Literal["camera", "world"]
-
-_FRAMES_OF_REFERENCE = {
-    "camera": "the camera of each position's own frame",
-    "world": "the camera of the first frame",
-}
 _UNKNOWN = {
     "camera": "none in this frame of reference",
     "world": "none, the camera's poses are not known",
 }
+_NOTHING = 0.005
+"""In two decimals it is nothing."""
 _AXES = "<x, y, z> is right, down, forward"
 _SCENE = "scene:"
 """So begins the address of a scene whose motions are the bodies' own, not those of a film of it."""
@@ -148,14 +48,17 @@ def motion_profile(
     tables: Mapping[str, pa.Table],
     *,
     template: Template = "mass-v1",
-    reference: Reference = "camera",
+    reference: ReferenceChoice = "auto",
     min_quality: float | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> str:
     """The text of one clip.
 
-    `tables` are that clip's `clips`, `segments`, `phrases`, `entities`, `motions` and, for mass-v2,
-    `positions`. `min_quality`: leave out motions of lower or unknown quality. Where the world is
-    unknown there are no motions in it, and mass-v2 says so.
+    `tables` are that clip's `clips`, `segments`, `phrases`, `entities`, `motions`, where there are
+    any `cameras` and, for mass-v2, `positions` and `frames`. `reference`: see
+    `reference.chosen_reference`. `min_quality`: leave out motions of lower or unknown quality.
+    `names`: of the entities, where clips that belong together share them; None: `entity_names`.
+    Where the world is unknown there are no motions in it, and mass-v2 says so.
     Raises ValueError for the tables of several clips or an unknown template.
     """
     if template not in ("mass-v1", "mass-v2"):
@@ -164,7 +67,8 @@ def motion_profile(
         raise ValueError(
             f"motion profile: found {tables['clips'].num_rows} clips, expected the tables of one"
         )
-    names = entity_names(tables)
+    reference = chosen_reference([tables], reference)
+    names = entity_names(tables) if names is None else names
     motions: dict[int, list[dict[str, Any]]] = {}
     rows = tables["motions"].to_pylist()
     for row in rows:
@@ -172,9 +76,11 @@ def motion_profile(
             motions.setdefault(row["segment"], []).append(row)
     clip = tables["clips"].to_pylist()[0]
     exact = clip["uri"].startswith(_SCENE)
+    fixed = reference == "world" or clip["camera_static"] is True
     lines = ["Motion Profile"]
-    if template == "mass-v2":
-        lines += _conventions(clip, reference)
+    further = _Further(tables, clip, names, reference) if template == "mass-v2" else None
+    if further is not None:
+        lines += _conventions(clip, reference, further.camera.of_clip())
         if rows and all(row["reference"] != reference for row in rows):
             lines.append(f"  Motions: {_UNKNOWN[reference]}")
     basis = {row["entity"]: row["quality_basis"] for row in tables["entities"].to_pylist()}
@@ -182,16 +88,43 @@ def motion_profile(
     for segment in tables["segments"].to_pylist():
         first, last = segment["first_frame"], segment["end_frame"] - 1
         title = f"  Video Segment {segment['segment'] + 1}: Frame {first}...{last}"
-        lines.append(title)
+        lines += [title, *(further.of_segment(segment) if further is not None else ())]
         for row in motions.get(segment["segment"], []):
             lines.append(f"    * Entity: {names[row['entity']]}")
-            if template == "mass-v1":
+            if further is None:
                 lines.append(f"    * Motion: {_motion(row)}")
             else:
                 spread = _median(spreads.get(row["entity"], {}), first, last)
                 lines.append(f"    * Motion: {_timed_motion(row)}")
-                lines.append(f"    * {_worth(row, spread, basis[row['entity']], exact=exact)}")
+                worth = _worth(row, spread, basis[row["entity"]], exact=exact, fixed=fixed)
+                lines.append(f"    * {worth}")
+                lines += further.of_entity(row["entity"], segment)
     return "\n".join(lines) + "\n"
+
+
+class _Further:
+    """Lines of mass-v2 that are no motions."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, pa.Table],
+        clip: Mapping[str, Any],
+        names: Mapping[int, str],
+        reference: Reference,
+    ) -> None:
+        frames = tables.get("frames", FRAMES.empty())
+        self._times_s = dict(zip(frames["frame"].to_pylist(), frames["t_s"].to_pylist()))
+        self._absences = absences(tables, names) if self._times_s else {}
+        self.camera = CameraWords(tables.get("cameras", CAMERAS.empty()), clip)
+
+    def of_segment(self, segment: Mapping[str, Any]) -> list[str]:
+        text = self.camera.of_segment(segment["first_frame"], segment["end_frame"])
+        return [f"{CAMERA}{text}"] if text else []
+
+    def of_entity(self, entity: int, segment: Mapping[str, Any]) -> list[str]:
+        span = {"first": segment["first_frame"], "end": segment["end_frame"]}
+        text = absence_line(self._absences.get(entity, {}), self._times_s, **span)
+        return [f"    * Not seen: {text}"] if text else []
 
 
 def _motion(row: Mapping[str, Any]) -> str:
@@ -210,10 +143,15 @@ def _timed_motion(row: Mapping[str, Any]) -> str:
 
 
 def _worth(
-    row: Mapping[str, Any], spread: float | None, quality_basis: str | None, *, exact: bool
+    row: Mapping[str, Any],
+    spread: float | None,
+    quality_basis: str | None,
+    *,
+    exact: bool,
+    fixed: bool,
 ) -> str:
     """Path, errors and quality of a motion. Only calibrated ones have a probability; `exact`: a
-    scene's own motion has no errors."""
+    scene's own motion has no errors; `fixed`: its frame of reference stands still."""
     parts = [f"Path {_number(row['path'])}"]
     if row["length_low_68"] is not None:
         low, high = _number(row["length_low_68"]), _number(row["length_high_68"])
@@ -223,8 +161,12 @@ def _worth(
         parts.append("error of the length unknown")
     if spread is not None:
         parts.append(f"spread of the points {_number(spread)}")
-    if row["above_noise"] is not None:
+    if _is_at_rest(row, exact=exact, fixed=fixed):
+        parts.append("at rest" if exact else "at rest as far as can be told")
+    elif row["above_noise"] is not None:
         parts.append("above the noise" if row["above_noise"] else "not told from noise")
+    elif not exact:
+        parts.append("noise unknown")
     if row["quality"] is not None:
         rank = "" if exact or quality_basis == "calibrated" else " (a rank)"
         parts.append(f"quality {_number(row['quality'])}{rank}")
@@ -233,7 +175,16 @@ def _worth(
     return ", ".join(parts)
 
 
-def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
+def _is_at_rest(row: Mapping[str, Any], *, exact: bool, fixed: bool) -> bool:
+    """Whether the motion may be none at all: its interval holds what rounds to nothing, and its
+    path is no longer than those of the background. Nothing is at rest in a camera that moves."""
+    if exact:
+        return fixed and row["path"] < _NOTHING
+    low = row["length_low_68"]
+    return fixed and low is not None and low < _NOTHING and row["above_noise"] is False
+
+
+def _conventions(clip: Mapping[str, Any], reference: Reference, camera: str) -> list[str]:
     """Lines on units, frame of reference, position, time, camera and noise."""
     unit = {
         "metric": "metres",
@@ -241,22 +192,28 @@ def _conventions(clip: Mapping[str, Any], reference: Reference) -> list[str]:
         "affine": "none, the depth of this clip gives no positions",
         None: "none, this clip has no depth",
     }[clip["scale_type"]]
-    camera = {True: "stands still", False: "moves", None: "unknown"}[clip["camera_static"]]
     centre = "centre of mass" if clip["uri"].startswith(_SCENE) else "centre of the visible surface"
     span = f"{_number(clip['t0_s'])} s to {_number(clip['t1_s'])} s of the video"
-    lines = [
+    static = clip["camera_static"]
+    return [
         f"  Units: {unit}",
-        f"  Frame of reference: {_FRAMES_OF_REFERENCE[reference]}; {_AXES}",
+        f"  Frame of reference: {reference_text(reference, camera_static=static)}; {_AXES}",
         f"  Position: {centre}",
         f"  Time: {span}, {clip['n_frames']} frames",
         f"  Camera: {camera}",
+        f"  Noise: {_noise(clip, reference)}",
     ]
-    if clip["noise_floor"] is not None:
-        lines.append(
-            f"  Noise: background that stands still seems to move {_number(clip['noise_floor'])} "
-            f"a second (90th percentile {_number(clip['noise_floor_p90'])})"
-        )
-    return lines
+
+
+def _noise(clip: Mapping[str, Any], reference: Reference) -> str:
+    if clip["noise_floor"] is None:
+        return "unknown"
+    if reference == "camera" and clip["camera_static"] is not True:
+        return "known in the world only"
+    return (
+        f"background that stands still seems to move {_number(clip['noise_floor'])} "
+        f"a second (90th percentile {_number(clip['noise_floor_p90'])})"
+    )
 
 
 def entity_names(tables: Mapping[str, pa.Table]) -> dict[int, str]:

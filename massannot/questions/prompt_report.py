@@ -39,6 +39,7 @@ def as_text(view: QuestionView, prompt: VideoPrompt) -> str:
     notes = [
         f"question    {row['question_id']} ({view.question.problem_type})",
         f"answer      {row['answer'] if row['answer'] is not None else 'unknown'}",
+        f"reference   {view.reference or 'no profile'}",
         f"frames      {len(prompt.frames)} of {len(view.shots)}",
         f"tokens      {prompt.n_tokens if prompt.n_tokens is not None else 'not counted'}",
         f"dropped     {', '.join(dropped) or 'nothing'}",
@@ -61,6 +62,7 @@ def as_json(view: QuestionView, prompt: VideoPrompt) -> dict[str, Any]:
         "answer": view.row["answer"],
         "parts": parts,
         "profile": prompt.profile,
+        "reference": view.reference,
         "question": prompt.question,
         "n_tokens": prompt.n_tokens,
         "dropped": [asdict(piece) for piece in prompt.dropped],

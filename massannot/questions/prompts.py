@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from massannot.errors import BadQuestion
 from massannot.questions.answers import Kind, bare_options
-from massannot.questions.profile import ProfileBlocks, profile_blocks
+from massannot.questions.profile_blocks import ProfileBlocks, profile_blocks
 from massannot.questions.units import unit
 
 
@@ -72,6 +72,8 @@ class TypedQuestion:
     """The question's phrases; "ball" is also "ball 1" and "ball 2". Empty: unknown, so all."""
     frames: tuple[int, int] | None = None
     """First and last frame of the question; None: the whole clip."""
+    cite_in: str | None = None
+    """The coordinates of boxes, where the prompt asks for evidence; None: it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +245,8 @@ def _request(question: TypedQuestion) -> str:
     if question.problem_type == "interval" and not written:
         written = " in seconds"
     lines += [_HOW[question.problem_type].format(unit=written), _FORM]
+    if question.cite_in is not None:
+        lines.append(_CITE.format(coordinates=question.cite_in))
     return "\n".join(lines)
 
 
@@ -263,3 +267,8 @@ _FORM = (
     "First reason between <think> and </think>, "
     "then give only the answer between <answer> and </answer>."
 )
+_CITE = (
+    "While reasoning, cite what you see, where and when, as "
+    "<obj>name</obj><box>[x0, y0, x1, y1]</box>at<t>seconds</t>s, with boxes in {coordinates}."
+)
+"""The notation of Open-o3 Video (arXiv 2510.20579), which the evidence rewards read."""

@@ -3,8 +3,10 @@
 A clip is annotated once for all questions about it; a question's profile shows the entities of the
 question's own phrases and of the phrases of every question (-p). A question over several clips (a
 span that was cut) has one profile, in which segments and frames are numbered through all of its
-clips; entities of different clips are not linked, so that "ball" in one need not be "ball" in the
-next. `prompts` builds the prompt itself.
+clips, a frame that two clips share is one, and an identity has one name: "ball 2" is the same thing
+in all of them, and "ball 3" perhaps one of the others after a cut. (In a dataset without
+`identities` entities of different clips are not linked, and "ball" in one need not be "ball" in
+the next.) `prompts` builds the prompt itself.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,12 +23,16 @@ import pyarrow.compute as pc
 
 from massannot.dataset.arrays import good_entities, rows_of_entities
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.touching import own_lengths
+from massannot.dataset.video_view import identified
 from massannot.errors import BadQuestion, UsageError
 from massannot.plan.join_questions import texts_of
 from massannot.questions.answers import is_count, kind_of
 from massannot.questions.expected_answer import COLUMNS, ExpectedAnswer
-from massannot.questions.profile import Template, joined, motion_profile, profile_blocks
+from massannot.questions.profile import entity_names, motion_profile
+from massannot.questions.profile_blocks import Template, joined, profile_blocks
 from massannot.questions.prompts import TypedQuestion
+from massannot.questions.reference import Reference, ReferenceChoice, chosen_reference
 
 Row = Mapping[str, Any]
 
@@ -56,6 +63,8 @@ class QuestionView:
     """Every annotated frame of its clips, in order of time."""
     profile: str | None
     """None: no template was given."""
+    reference: Reference | None
+    """Frame of reference of the profile's motions; None: there is no profile."""
     source_size: tuple[int, int]
     """(width, height) of the video, which boxes refer to."""
 
@@ -70,7 +79,12 @@ class QuestionView:
 
 
 def question_view(
-    dataset: Dataset, row: Row, *, template: Template | None, min_quality: float | None = None
+    dataset: Dataset,
+    row: Row,
+    *,
+    template: Template | None,
+    reference: ReferenceChoice = "auto",
+    min_quality: float | None = None,
 ) -> QuestionView:
     """Join a row of `questions` with its clips. Raises BadQuestion for a row without a question,
     NoClip for one that no clip answers."""
@@ -81,15 +95,30 @@ def question_view(
     if not clip_ids:
         raise NoClip(f"question {name}: no clip answers it; `failures` says why")
     views = [dataset.clip(clip_id) for clip_id in clip_ids]
-    shots = tuple(shot for view in views for shot in _shots(view))
+    shots = tuple(
+        shot
+        for view, n_own in zip(views, own_lengths(views), strict=True)
+        for shot in islice(_shots(view), n_own)
+    )
     first = views[0].row
     named = [text for view in views for text in _entities_named(view, name)]
     entities = tuple(dict.fromkeys(named or row["entities"] or ()))
+    chosen = None if template is None else reference_of(views, reference)
     return QuestionView(
         row=row,
         question=_typed(row, entities=entities, shots=shots),
         shots=shots,
-        profile=None if template is None else _profile(views, name, template, min_quality),
+        profile=None
+        if template is None or chosen is None
+        else question_profile(
+            dataset,
+            views,
+            name,
+            template=template,
+            reference=chosen,
+            min_quality=min_quality,
+        ),
+        reference=chosen,
         source_size=(first["source_width"], first["source_height"]),
     )
 
@@ -184,12 +213,66 @@ def evenly(n_items: int, n: int) -> list[int]:
     return [round(index * (n_items - 1) / (n - 1)) for index in range(n)]
 
 
-def clip_profile(
-    view: ClipView, question_id: str, *, template: Template, min_quality: float | None = None
+def question_profile(
+    dataset: Dataset,
+    views: Sequence[ClipView],
+    question_id: str,
+    *,
+    template: Template,
+    reference: ReferenceChoice = "auto",
+    min_quality: float | None = None,
 ) -> str:
-    """The motion profile of one clip for one question."""
-    tables = profile_tables(view, question_id, min_quality=min_quality)
-    return motion_profile(tables, template=template, min_quality=min_quality)
+    """The motion profile of a question over all of its clips, in one frame of reference. Raises
+    BadQuestion where their units differ."""
+    chosen = reference_of(views, reference)
+    texts = [
+        motion_profile(
+            profile_tables(view, question_id, min_quality=min_quality),
+            template=template,
+            reference=chosen,
+            min_quality=min_quality,
+            names=names,
+        )
+        for view, names in zip(views, names_over_clips(dataset, views, question_id), strict=True)
+    ]
+    if len(texts) == 1:
+        return texts[0]
+    return joined([profile_blocks(text) for text in texts], lengths=own_lengths(views)).text
+
+
+def names_over_clips(
+    dataset: Dataset, views: Sequence[ClipView], question_id: str
+) -> list[dict[int, str]]:
+    """For each clip of a question, what its profile calls the entities: of several clips the phrase
+    each identity answers, numbered where several do."""
+    found = [profile_tables(view, question_id) for view in views]
+    if len(views) == 1 or not dataset.table_or_empty("identities").num_rows:
+        return [entity_names(tables) for tables in found]
+    asked = {
+        (view.clip_id, entity)
+        for view, tables in zip(views, found, strict=True)
+        for entity in tables["entities"]["entity"].to_pylist()
+    }
+    rows = [
+        row
+        for row in identified(dataset, views).to_pylist()
+        if (row["clip_id"], row["entity"]) in asked
+    ]
+    of_text: dict[str, list[int]] = {}
+    for row in sorted(rows, key=lambda row: int(row["identity"])):
+        of_text.setdefault(row["text"], []).append(row["identity"])
+    names: dict[str, dict[int, str]] = {view.clip_id: {} for view in views}
+    for row in rows:
+        text, numbers = row["text"], list(dict.fromkeys(of_text[row["text"]]))
+        number = "" if len(numbers) == 1 else f" {numbers.index(row['identity']) + 1}"
+        names[row["clip_id"]][row["entity"]] = f"{text}{number}"
+    return [names[view.clip_id] for view in views]
+
+
+def reference_of(views: Sequence[ClipView], choice: ReferenceChoice) -> Reference:
+    """The one frame of reference of a profile over these clips."""
+    names = ("clips", "cameras", "motions")
+    return chosen_reference([{name: view.table(name) for name in names} for view in views], choice)
 
 
 def profile_tables(
@@ -207,7 +290,7 @@ def profile_tables(
     good = good_entities(view, min_quality=min_quality) & set(entities["entity"].to_pylist())
     return {
         "clips": view.table("clips"),
-        "segments": view.table("segments"),
+        **{name: view.table(name) for name in ("segments", "frames", "cameras")},
         "phrases": phrases,
         "entities": entities,
         "motions": rows_of_entities(view, "motions", good),
@@ -283,16 +366,3 @@ def _frames_named(text: str, shots: Sequence[Shot]) -> tuple[int, int] | None:
     start, end = map(float, spans[0])
     inside = [index for index, shot in enumerate(shots) if start <= shot.t_s <= end]
     return (inside[0], inside[-1]) if inside else None
-
-
-def _profile(
-    views: Sequence[ClipView], question_id: str, template: Template, min_quality: float | None
-) -> str:
-    texts = [
-        clip_profile(view, question_id, template=template, min_quality=min_quality)
-        for view in views
-    ]
-    if len(texts) == 1:
-        return texts[0]
-    lengths = [len(view) for view in views]
-    return joined([profile_blocks(text) for text in texts], lengths=lengths).text

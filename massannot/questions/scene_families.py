@@ -23,6 +23,8 @@ RATIO = 1.25
 """Two lengths nearer than this are a tie."""
 LEAST_M = 0.1
 """Less is no motion."""
+BOUNCE_M = 0.03
+"""A rise of so much is a bounce; below a tenth of it nothing is seen, and between nobody asks."""
 N_NUMBERS = 4
 """To choose from."""
 
@@ -217,7 +219,8 @@ def _how_fast(story: Story) -> Iterator[Draft]:
 def _faster(story: Story) -> Iterator[Draft]:
     for segment in range(len(story.segments)):
         far = [story.distance_m(entity, segment) for entity in (0, 1)]
-        if max(far) >= max(LEAST_M, RATIO * min(far)):
+        way = [story.way_m(entity, segment) for entity in (0, 1)]
+        if max(far) >= max(LEAST_M, RATIO * min(far)) and _same_order(far, way):
             numbers = story.motions(0, segment) + story.motions(1, segment)
             text = f"In video segment {segment + 1}, which is faster?"
             yield text, (0, 1), _letter(far[0] > far[1]), numbers
@@ -226,7 +229,8 @@ def _faster(story: Story) -> Iterator[Draft]:
 def _when_faster(story: Story) -> Iterator[Draft]:
     for entity in range(len(story.names)):
         far = [story.distance_m(entity, segment) for segment in (0, 1)]
-        if max(far) >= max(LEAST_M, RATIO * min(far)):
+        way = [story.way_m(entity, segment) for segment in (0, 1)]
+        if max(far) >= max(LEAST_M, RATIO * min(far)) and _same_order(far, way):
             text = f"In which video segment is {story.the(entity)} faster?"
             value = f"video segment {1 + far.index(max(far))}"
             yield text, (entity,), value, story.motions(entity)
@@ -245,14 +249,16 @@ def _nearer(story: Story) -> Iterator[Draft]:
 
 def _in_front(story: Story) -> Iterator[Draft]:
     z = story.centres_m[-1, :2, 2]
-    if z.max() >= RATIO * z.min():
+    away = np.linalg.norm(story.centres_m[-1, :2], axis=1)
+    if z.max() >= RATIO * z.min() and _same_order(z.tolist(), away.tolist()):
         text = "At the end, which is nearer to the camera?"
         yield text, (0, 1), _letter(z[0] < z[1]), tuple(z.tolist())
 
 
 def _right_of(story: Story) -> Iterator[Draft]:
     x = story.centres_m[-1, :2, 0]
-    if abs(x[0] - x[1]) >= LEAST_M:
+    in_picture = x / story.centres_m[-1, :2, 2]
+    if abs(x[0] - x[1]) >= LEAST_M and _same_order(x.tolist(), in_picture.tolist()):
         text = "At the end, which is farther to the right?"
         yield text, (0, 1), _letter(x[0] > x[1]), tuple(x.tolist())
 
@@ -268,8 +274,9 @@ def _hits(story: Story) -> Iterator[Draft]:
 
 def _bounces(story: Story) -> Iterator[Draft]:
     for entity in range(len(story.names)):
-        again = len(story.floor_contacts_s(entity)) > 1
-        yield f"Does {story.the(entity)} bounce off the floor?", (entity,), _yes(again), ()
+        again, rise = len(story.floor_contacts_s(entity)) > 1, story.rise_m(entity)
+        if rise >= BOUNCE_M if again else rise < BOUNCE_M / 10:
+            yield f"Does {story.the(entity)} bounce off the floor?", (entity,), _yes(again), ()
 
 
 def _when_it_lands(story: Story) -> Iterator[Draft]:
@@ -278,6 +285,11 @@ def _when_it_lands(story: Story) -> Iterator[Draft]:
         if times:
             text = f"When does {story.the(entity)} first hit the floor?"
             yield text, (entity,), round(times[0], 2), ()
+
+
+def _same_order(one: list[float], other: list[float]) -> bool:
+    """Whether two readings of a question agree about which is greater."""
+    return (one[0] > one[1]) == (other[0] > other[1])
 
 
 def _letter(first: bool) -> str:

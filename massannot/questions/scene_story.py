@@ -67,6 +67,22 @@ class Story:
     def distance_m(self, entity: int, segment: int | None = None) -> float:
         return float(np.linalg.norm(self.displacement_m(entity, segment)))
 
+    def way_m(self, entity: int, segment: int) -> float:
+        """Length of the way, every turn of it."""
+        first, last = self.segments[segment]
+        steps = np.diff(self.centres_m[first : last + 1, entity], axis=0)
+        return float(np.linalg.norm(steps, axis=1).sum())
+
+    def rise_m(self, entity: int) -> float:
+        """How high it gets above the lowest place it was at since it first hit the floor; of a
+        story without a scene, along the camera's y."""
+        times = self.floor_contacts_s(entity)
+        if not times:
+            return 0.0
+        up = -self.centres_m[..., 1] if self.scene is None else self.scene.motion.position[..., 2]
+        height = up[self.t_s >= times[0], entity]
+        return float((height - np.minimum.accumulate(height)).max(initial=0.0))
+
     def motions(self, entity: int, segment: int | None = None) -> tuple[float, ...]:
         """Displacements of one segment or of all, one after the other."""
         which = range(len(self.segments)) if segment is None else [segment]

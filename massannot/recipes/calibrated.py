@@ -3,8 +3,8 @@
 The key has everything that decides how large errors are: who answers for each job, with which
 weights and dtype, and the options of all stages that find and place things. Phrases, sources and
 code are not part of it. Of cameras it says whether the lens is known: what a file or a scene says
-of a camera is taken as exact. Answers from files have no calibration unless one was made for
-answers from files, and given by name.
+of a camera is taken as exact, and estimated poses state their own errors. Answers from files have
+no calibration unless one was made for answers from files, and given by name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 AUTO, NONE = "auto", "none"
 SHIPPED = Path(__file__).parent.parent / "calibrations"
-_PLACES_NOTHING = ("split_segments", "store_depth", "find_events", "score_quality")
+_PLACES_NOTHING = (
+    "split_segments",
+    "estimate_poses",  # what it finds has a covariance of its own
+    "store_depth",
+    "find_events",
+    "score_quality",
+)
 _STAGE_OF: Mapping[str, Job] = {
     "detect_phrases": "detect",
     "propagate_masks": "masks",

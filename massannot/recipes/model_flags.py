@@ -7,6 +7,7 @@ too, unless the truth does.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from massannot.errors import UsageError
 from massannot.models import profiles
 from massannot.models.profiles import Job, Profile
 from massannot.recipes.models import JOBS, JobKind, profile_of
-from massannot.recipes.spec import Answerer, RunSpec
+from massannot.recipes.spec import Answerer, PoseChoice, RunSpec
 
 DTYPES = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_PROFILE = "small"
@@ -47,8 +48,8 @@ class ModelFlags:
     dtype: str = "auto"
     hfov_deg: float | None = None
     """Horizontal field of view; None: assumed, and said so."""
-    poses: Literal["assume", "estimate"] = "assume"
-    """See RunSpec.poses."""
+    poses: PoseChoice = "auto"
+    """See RunSpec.poses; auto: estimated where OpenCV is installed."""
 
     def __post_init__(self) -> None:
         _check_jobs("--oracle", self.oracles, "some of", JOBS)
@@ -141,11 +142,17 @@ def run_spec(
             "phrases": tuple(phrases),
             "models": flags.answerers(),
             "options": flags.options() | dict(options or {}),
-            "poses": flags.poses,
+            "poses": _poses(flags.poses),
             "folder": os.getcwd(),
             **fields,
         }
     )
+
+
+def _poses(choice: PoseChoice) -> Literal["assume", "estimate"]:
+    if choice != "auto":
+        return choice
+    return "assume" if importlib.util.find_spec("cv2") is None else "estimate"
 
 
 def _check_jobs(flag: str, jobs: Iterable[str], expected: str, known: Iterable[str]) -> None:

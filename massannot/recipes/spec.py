@@ -18,6 +18,8 @@ from massannot.video.shot_rule import ShotRule
 if TYPE_CHECKING:
     from massannot.stages._stage import Pipeline
 
+PoseChoice = Literal["auto", "assume", "estimate"]
+"""What a user may ask for; a RunSpec says what it came to."""
 SHARD_MINUTES = 7.5
 """Short enough that little is lost with a worker, long enough that files stay few."""
 PIXELS_A_SECOND = 5e6
@@ -60,7 +62,9 @@ class RunSpec:
     sources: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     select: Selection = field(default_factory=Selection)
-    sampling: Sampling = field(default_factory=lambda: Sampling(shots=ShotRule()))
+    sampling: Sampling = field(
+        default_factory=lambda: Sampling(shots=ShotRule(), shared_frames=True)
+    )
     recipe: str = "annotate"
     """A name in pipelines/, or the path of a .py file."""
     models: Mapping[Job, Answerer] = field(default_factory=dict)

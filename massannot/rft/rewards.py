@@ -13,13 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import Protocol, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 from massannot import plugins
 from massannot.errors import UsageError
 from massannot.questions.answers import Answer, Choice, Clock, Number, Text, TimeInterval, YesNo
 from massannot.questions.expected_answer import ACCURACIES, Box, ExpectedAnswer
 from massannot.questions.units import BadAnswer, unit
+from massannot.rft.citations import box_iou, citations
+
+Reader = Literal["strict", "lenient"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Completion:
     text: str
     n_tokens: int | None = None
     """As the trainer counted them; None: not counted."""
+    reader: Reader = "strict"
+    """strict for reinforcement, lenient for scoring: see questions/lenient_answers."""
 
     @property
     def answer(self) -> str | None:
@@ -41,6 +46,15 @@ class Completion:
         if parts[1::2] != ["<answer>", "</answer>"]:
             return None
         return parts[2].strip()
+
+    def answer_to(self, expected: ExpectedAnswer) -> Answer | None:
+        """The typed answer to this question; None where the reader finds none."""
+        try:
+            if self.reader == "lenient":
+                return expected.read_leniently(self.text)
+            return None if self.answer is None else expected.read(self.answer)
+        except BadAnswer:
+            return None
 
 
 class Reward(Protocol):
@@ -137,17 +151,31 @@ _ROUNDING = 1e-9
 
 @_reward
 def mean_relative_accuracy(completion: Completion, *, expected: ExpectedAnswer) -> float:
-    """The share of ten thresholds that a number passes.
+    """The share of ten thresholds that a number keeps.
 
     Definition: the mean over theta = 0.50, 0.55, ..., 0.95 of
-    [|answer - truth| / |truth| < 1 - theta]. Source: VSI-Bench (arXiv 2412.14171); SpaceVista uses
-    it too. Where the truth is 0, 1 for 0, else 0.
+    [|answer - truth| / |truth| <= 1 - theta]. Source: VSI-Bench (arXiv 2412.14171), as its
+    evaluator counts. Where the truth is 0, 1 for 0, else 0.
     """
+    percent = _error_percent(completion, expected=expected)
+    return sum(percent <= 100 - theta + _ROUNDING for theta in _PERCENTS) / len(_PERCENTS)
+
+
+@_reward
+def mean_relative_accuracy_below(completion: Completion, *, expected: ExpectedAnswer) -> float:
+    """The share of ten thresholds that a number stays below.
+
+    Definition: as `mean_relative_accuracy`, with < in the place of <=. Source: Video-R1 (arXiv
+    2503.21776), as its evaluation counts problems of type "regression".
+    """
+    percent = _error_percent(completion, expected=expected)
+    return sum(percent < 100 - theta - _ROUNDING for theta in _PERCENTS) / len(_PERCENTS)
+
+
+def _error_percent(completion: Completion, *, expected: ExpectedAnswer) -> float:
+    """Of the truth; infinite without an answer."""
     answer, truth = _answer_and_truth(completion, expected=expected, kind=Number)
-    if answer is None:
-        return 0.0
-    error_percent = 100 * _relative_error(answer, truth)
-    return sum(error_percent < 100 - percent for percent in _PERCENTS) / len(_PERCENTS)
+    return float("inf") if answer is None else 100 * _relative_error(answer, truth)
 
 
 _PERCENTS = range(50, 100, 5)
@@ -304,7 +332,8 @@ def evidence_time(completion: Completion, *, expected: ExpectedAnswer) -> float:
     Open-o3 Video (arXiv 2510.20579), thinking temporal reward. Its sigma falls from 4 s to 1 s in
     training; here it is 1 s throughout.
     """
-    times = [citation.t_s for citation in citations(completion.text)]
+    cited = citations(completion.text)
+    times = [citation.t_s for citation in cited if citation.t_s is not None]
     return time_nearness(times, expected.evidence_times_s, sigma_s=1.0)
 
 
@@ -322,13 +351,22 @@ def evidence_box(completion: Completion, *, expected: ExpectedAnswer) -> float:
     """Overlap of the cited boxes with the evidence at the times they are cited for.
 
     Definition: the mean over cited boxes of the best IoU with a true box of the nearest true time,
-    counted as 0 from 1 s away on; 0 where nothing is cited or nothing is true. Source: Open-o3
-    Video (arXiv 2510.20579), thinking spatial reward.
+    counted as 0 from 1 s away on; 0 where nothing is cited or nothing is true. A box without a time
+    counts only where the evidence has one time. Source: Open-o3 Video (arXiv 2510.20579), thinking
+    spatial reward.
     """
-    boxes = [(item.t_s, item.box) for item in citations(completion.text) if item.box is not None]
-    if not boxes or not expected.evidence_boxes:
+    true_times = {t_s for t_s, _ in expected.evidence_boxes}
+    alone = next(iter(true_times)) if len(true_times) == 1 else None
+    cited = [item for item in citations(completion.text) if item.box is not None]
+    if not cited or not true_times:
         return 0.0
-    return sum(_overlap(t_s, box, expected.evidence_boxes) for t_s, box in boxes) / len(boxes)
+    return sum(
+        0.0
+        if time is None or item.box is None
+        else _overlap(time, item.box, expected.evidence_boxes)
+        for item in cited
+        for time in [alone if item.t_s is None else item.t_s]
+    ) / len(cited)
 
 
 _GATE_S = 1.0
@@ -340,49 +378,6 @@ def _overlap(t_s: float, box: Box, truth: Sequence[tuple[float, Box]]) -> float:
         return 0.0
     return max(box_iou(box, other) for t, other in truth if abs(t - t_s) == distance)
 
-
-def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union of two half-open boxes x0 y0 x1 y1."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, width) * max(0.0, height)
-    return shared / (_area(a) + _area(b) - shared)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
-@dataclass(frozen=True)
-class Citation:
-    """Evidence that a completion names: a time, and a box where one stands before it."""
-
-    t_s: float
-    box: Box | None = None
-
-
-def citations(text: str) -> list[Citation]:
-    """Every time cited, in order, in Open-o3 Video's notation
-    `<obj>red ball</obj><box>[12,30,40,60]</box>at<t>3.2</t>s`, or a bare `<t>3.2</t>`.
-
-    A box without a time, or turned inside out, is not evidence and is left out.
-    """
-    items = []
-    for match in _CITATION.finditer(text):
-        box = None
-        if match["box"]:
-            x0, y0, x1, y1 = (float(value) for value in match["box"].split(","))
-            if x0 < x1 and y0 < y1:
-                box = (x0, y0, x1, y1)
-        items.append(Citation(float(match["t"]), box))
-    return items
-
-
-_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-_CITATION = re.compile(
-    rf"(?:<box>\s*\[(?P<box>\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*){{3}})\]\s*</box>\s*(?:at)?\s*)?"
-    rf"<t>\s*(?P<t>{_NUMBER})\s*s?\s*</t>"
-)
 
 _A = TypeVar("_A", bound=Answer)
 
@@ -401,10 +396,7 @@ def _answer_and_truth(
             f"reward for {kind.__name__}: found a question of type {expected.problem_type}; "
             "name the reward that fits it, or accuracy, which chooses"
         )
-    try:
-        answer = None if completion.answer is None else expected.read(completion.answer)
-    except BadAnswer:
-        return None, truth
+    answer = completion.answer_to(expected)
     return (answer if isinstance(answer, kind) else None), truth
 
 

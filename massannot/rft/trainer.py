@@ -17,7 +17,7 @@ from accelerate.utils import gather
 from trl import GRPOTrainer
 
 from massannot.errors import UsageError
-from massannot.questions.profile import profile_blocks
+from massannot.questions.profile_blocks import profile_blocks
 from massannot.rft.tgrpo import (
     DEFAULTS,
     Group,

@@ -7,12 +7,12 @@ user's own: `massannot rft train ./my_recipe.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from massannot import plugins
 from massannot.errors import UsageError
-from massannot.questions.profile import Template
+from massannot.questions.profile_blocks import Template
 from massannot.rft.tgrpo import TGRPOOptions
 
 
@@ -128,4 +128,14 @@ QWEN2_5_VL_7B = Recipe(
     },
 )
 
-_RECIPES = {"tiny": TINY, "qwen2_5_vl_7b": QWEN2_5_VL_7B}
+QWEN2_5_VL_7B_EVIDENCE = replace(
+    QWEN2_5_VL_7B,
+    summary="the same, and rewarded for cited times and boxes; export with --cite; not run",
+    rewards=("accuracy", "format", "length", "evidence_time", "evidence_box"),
+)
+
+_RECIPES = {
+    "tiny": TINY,
+    "qwen2_5_vl_7b": QWEN2_5_VL_7B,
+    "qwen2_5_vl_7b_evidence": QWEN2_5_VL_7B_EVIDENCE,
+}

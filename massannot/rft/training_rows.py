@@ -27,7 +27,7 @@ from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.questions.examples import Example, TrainingData, examples
 from massannot.questions.expected_answer import COLUMNS
-from massannot.questions.profile import Template
+from massannot.questions.profile_blocks import Template
 from massannot.questions.scene_dataset import SCHEME, scene_pictures
 
 FILE = "trained_on.json"

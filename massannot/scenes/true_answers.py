@@ -95,6 +95,15 @@ class Answers:
         met = silhouette(self.scene, self.scene_frames[frame], entity, x, y)
         return int(np.count_nonzero(met))
 
+    def occluder(self, frame: int, entity: int) -> int | None:
+        """The entity that stands before most of it; None: it is seen, or outside of the picture."""
+        x, y = self._grid(self.height, self.width)
+        behind = silhouette(self.scene, self.scene_frames[frame], entity, x, y)
+        front = self.ids(frame).ravel()[behind]
+        if not len(front) or (front == entity + 1).any():
+            return None
+        return int(np.bincount(front).argmax()) - 1
+
     def depth_m(self, frame: int, *, height: int, width: int) -> NDArray[np.float32]:
         """(height, width) metric z at the centres of a map of that size over the whole picture."""
         x, y = self._grid(height, width)

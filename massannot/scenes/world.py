@@ -80,6 +80,7 @@ class SceneOptions:
     antialias: bool = True
     violate: ViolationName | None = None  # a law of physics, from a moment on
     n_fronts: int = 0  # bodies with a front, see prisms.py; they stand for the first ones
+    long: bool = False  # things that come and go instead of physics, see long_scene.py
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.n_frames, self.fps) < 1:
@@ -227,6 +228,10 @@ class Scene:
 def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
     """The scene of a seed: equal arguments give equal scenes, to the last bit."""
     options = options or SceneOptions()
+    if options.long:
+        from massannot.scenes.long_scene import make_long_scene
+
+        return make_long_scene(seed, options)
     for attempt in range(_DRAWS):
         scene = _draw(seed, attempt, options)
         if _worth_showing(scene):

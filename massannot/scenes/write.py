@@ -31,7 +31,7 @@ from massannot.storage.parquet import write_parquet
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.reader import VideoEnd, read_clips, release
 from massannot.video.sampling import Sampling
-from massannot.video.video_id import video_row
+from massannot.video.video_id import video_id, video_row
 
 CRF = 12
 """H.264's quality: noise and texture survive, so that a film is as hard as its pictures."""
@@ -45,7 +45,8 @@ def write_scenes(
     options: SceneOptions | None = None,
     progress: Callable[[SceneRecord], None] = lambda record: None,
 ) -> list[SceneRecord]:
-    """Render the scenes of `seeds` into folder `out`, with their truth; `progress` after each.
+    """Render the scenes of `seeds` into folder `out`, with their truth; `progress` after each. Of
+    long scenes, which no single clip holds, the film and the record alone are written.
 
     A scene that is there already is written again, to the same bytes. Raises UsageError for odd
     sizes, which H.264 would pad, and for a clip longer than 256 frames or 20 s.
@@ -58,7 +59,7 @@ def write_scenes(
         record = _write(layout, make_scene(seed, options))
         records.append(record)
         progress(record)
-    if records:
+    if records and not options.long:
         _write_card(layout)
     return records
 
@@ -71,18 +72,23 @@ def _write(layout: Layout, scene: Scene) -> SceneRecord:
     with FilmWriter(film, width=lens.width, height=lens.height, fps=fps, crf=CRF) as writer:
         for frame in range(scene.n_frames):
             writer.write(render(scene, frame).rgb)
-    clip, video = _read_back(film, scene)
-    truth = {**truth_tables(scene, clip), "videos": video_row(video)}
-    release(clip)
-    for table in sorted(truth, key=lambda table: (table == _LAST, table)):
-        path = layout.published(table, name)
-        write_parquet(path, [truth[table]], spec=tables.spec(table))
+    if scene.options.long:
+        with film.open("rb") as file:
+            identity = video_id(file)
+    else:
+        clip, video = _read_back(film, scene)
+        identity = video.video_id
+        truth = {**truth_tables(scene, clip), "videos": video_row(video)}
+        release(clip)
+        for table in sorted(truth, key=lambda table: (table == _LAST, table)):
+            path = layout.published(table, name)
+            write_parquet(path, [truth[table]], spec=tables.spec(table))
     record = SceneRecord(
         seed=scene.seed,
         options=scene.options,
         version=SCENE_VERSION,
         video=film.relative_to(layout.out).as_posix(),
-        video_id=video.video_id,
+        video_id=identity,
         description=scene.describe(),
     )
     path = layout.out / "scenes" / f"{name}.json"
@@ -122,6 +128,8 @@ def _refuse_what_a_clip_cannot_hold(options: SceneOptions) -> None:
             "ones and the picture would no longer be the scene's"
         )
     sampling = Sampling()
+    if options.long:
+        return
     if options.n_frames > sampling.max_frames or options.n_frames > sampling.clip_s * options.fps:
         raise UsageError(
             f"scenes: found {options.n_frames} frames at {options.fps} a second, expected at most "

@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from massannot.clip import Clip
 from massannot.geometry import rle
 from massannot.geometry.camera import apply, inverse
-from massannot.stages._track_arrays import camera_arrays, numbers, words
+from massannot.stages._track_arrays import Tables, camera_arrays, numbers, words
 
 F64 = NDArray[np.float64]
 
@@ -53,10 +52,12 @@ class Courses:
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
     shared_rel_sd: F64
     """(E,) that which all frames share; 0: not known."""
+    size: F64
+    """(E,) of the outline, in the unit of the places; NaN: not known."""
     calibrated: bool
 
     @classmethod
-    def of(cls, clip: Clip, *, most_covered: float = 0.0) -> Courses:
+    def of(cls, clip: Tables, *, most_covered: float = 0.0) -> Courses:
         """`most_covered`: share of the outline's edge at which something nearer may lie; 0: the box
         of nothing nearer may meet its box. Above 0, outlines whose area is not the usual one count
         as well, as of things that tumble: the centre of their box stands for the body's.
@@ -64,7 +65,7 @@ class Courses:
         entities, positions = clip.table("entities"), clip.table("positions")
         entity = numbers(entities, "entity").astype(np.int64)
         measured = positions.filter(pa.array(words(positions, "state", "measured")))
-        shape = (len(entity), len(clip))
+        shape = (len(entity), clip.table("frames").num_rows)
         surface = _dense(measured, ("x_cam", "y_cam", "z_cam"), entity, shape)
         body = _dense(measured, ("body_x", "body_y", "body_z"), entity, shape)
         boxes = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1"), entity, shape)
@@ -80,7 +81,9 @@ class Courses:
         calibrated = bool(words(measured, "interval_basis", "calibrated").all())
         known = [row[np.isfinite(row)] for row in own]
         own_sd = [float(np.median(row)) if len(row) else 0.0 for row in known]
-        return cls(entity, surface, body, camera_arrays(clip)[1], np.array(own_sd), sd, calibrated)
+        intrinsics, cam_from_world = camera_arrays(clip)
+        size = _sizes(boxes, surface[..., 2], focal_px=float(np.median(intrinsics[:, 0])))
+        return cls(entity, surface, body, cam_from_world, np.array(own_sd), sd, size, calibrated)
 
     def path(self, entity: int) -> Course:
         """Of one entity. Unusual: the camera that stands still is that of the middle frame with a
@@ -93,6 +96,15 @@ class Courses:
         xyz = apply(middle, apply(inverse(self.cam_from_world), in_camera))
         errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
         return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
+
+
+def _sizes(boxes: F64, z: F64, *, focal_px: float) -> F64:
+    """(E,) median size of boxes (E, T, 4) at depths (E, T); NaN: none."""
+    sides = boxes[..., 2:] - boxes[..., :2]
+    size = np.sqrt(sides.prod(axis=-1)) * z / focal_px
+    return np.array(
+        [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in size]
+    )
 
 
 def _dense(
@@ -117,7 +129,7 @@ def _with_box_centres(
     body: F64, surface: F64, boxes: F64, uncut: NDArray[np.bool_], intrinsics: F64
 ) -> F64:
     """`body` (E, T, 3), where it is unknown that of the box: on the ray of its centre, as far
-    behind the surface and aside as it usually is. `intrinsics` (T, 4): fx fy cx cy, source pixels."""
+    behind the surface and aside as it usually is. `intrinsics` (T, 4): fx fy cx cy, source px."""
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     ray = (centre - intrinsics[:, 2:]) / intrinsics[:, :2]
     aside = body[..., :2] / body[..., 2:] - ray
@@ -133,13 +145,14 @@ def _with_box_centres(
 
 
 def _covers_more(
-    clip: Clip, entity: NDArray[np.int64], boxes: F64, covers: NDArray[np.bool_], most: float
+    clip: Tables, entity: NDArray[np.int64], boxes: F64, covers: NDArray[np.bool_], most: float
 ) -> NDArray[np.bool_]:
     """Those of `covers` (E, E, T) where the nearer mask lies along more of the other's edge."""
     masks = clip.table("masks")
     keys = zip(masks["entity"].to_pylist(), masks["frame"].to_pylist(), strict=True)
     counts = dict(zip(keys, masks["counts"].to_pylist(), strict=True))
-    size = {"height": clip.frames.source_height, "width": clip.frames.source_width}
+    row = clip.table("clips").to_pylist()[0]
+    size = {"height": row["source_height"], "width": row["source_width"]}
     more = np.zeros_like(covers)
     for one, two, frame in np.argwhere(covers):
         mine = rle.decode(counts[int(entity[one]), int(frame)], **size)

@@ -185,7 +185,9 @@ class MotionEvidence:
     path: F64
     seconds: F64
     cov: F64
-    """(N, 3, 3) propagated covariance."""
+    """(N, 3, 3) propagated covariance of the positions."""
+    pose_cov: F64
+    """(N, 3, 3) what the errors of estimated poses add to it; 0 in the camera."""
     features: F64
     """(N, F), see MOTION_FEATURES."""
 
@@ -193,15 +195,15 @@ class MotionEvidence:
     def length(self) -> F64:
         return np.linalg.norm(self.motion, axis=1)
 
-    @property
-    def length_sd(self) -> F64:
-        """(N,) standard deviation along the motion; along the noisiest axis where it is none."""
+    def length_sd(self, cov: F64) -> F64:
+        """(N,) standard deviation along the motion, of one of the covariances; along the noisiest
+        axis where there is no motion."""
         length = self.length[:, None]
         unit = np.divide(
             self.motion, length, out=np.full(self.motion.shape, np.nan), where=length > 0
         )
-        along = np.einsum("ni,nij,nj->n", unit, self.cov, unit)
-        largest = np.einsum("nii->ni", self.cov).max(axis=1, initial=0.0)
+        along = np.einsum("ni,nij,nj->n", unit, cov, unit)
+        largest = np.einsum("nii->ni", cov).max(axis=1, initial=0.0)
         return np.sqrt(np.where(np.isfinite(along), along, largest))
 
 
@@ -238,8 +240,7 @@ def motion_evidence(
     """The evidence about every row of `motions`; `errors` of the clip's positions.
 
     cov = shared^2 m m' + own cov of the first + own cov of the last position: a factor on all
-    distances of an entity stretches its motion m, and shifts nothing else. In the world the errors
-    of estimated poses are added.
+    distances of an entity stretches its motion m, and shifts nothing else.
     """
     motions = clip.table("motions")
     t_s = numbers(clip.table("frames"), "t_s")
@@ -261,10 +262,10 @@ def motion_evidence(
         turned = turn[frame] @ rows @ turn[frame].transpose(0, 2, 1)
         rows[in_world] = turned[in_world]
     shared = np.nan_to_num(0.5 * (errors.shared[a] + errors.shared[b]))
-    own = own_a + own_b + np.where(in_world[:, None, None], _of_poses(clip, positions, a, b), 0.0)
-    cov = own + (shared**2)[:, None, None] * motion[:, :, None] * motion[:, None, :]
+    pose_cov = np.where(in_world[:, None, None], _of_poses(clip, positions, a, b), 0.0)
+    cov = own_a + own_b + (shared**2)[:, None, None] * motion[:, :, None] * motion[:, None, :]
     path, seconds = numbers(motions, "path"), t_s[last] - t_s[first]
-    bare = MotionEvidence(motion, path, seconds, cov, np.zeros((len(a), 0)))
+    bare = MotionEvidence(motion, path, seconds, cov, pose_cov, np.zeros((len(a), 0)))
     total = np.sqrt(np.einsum("nii->n", cov))
     names = {name: n for n, name in enumerate(POSITION_FEATURES)}
     between = [slice(i, j + 1) for i, j in zip(a, b, strict=True)]
@@ -286,7 +287,8 @@ def motion_evidence(
                 np.log((path + 0.01) / (bare.length + 0.01)),
             ]
         )
-    return MotionEvidence(motion, path, seconds, cov, features.reshape(-1, len(MOTION_FEATURES)))
+    features = features.reshape(-1, len(MOTION_FEATURES))
+    return MotionEvidence(motion, path, seconds, cov, pose_cov, features)
 
 
 def _of_poses(clip: Tables, positions: PositionEvidence, first: I64, last: I64) -> F64:

@@ -22,7 +22,9 @@ from massannot.geometry.camera import apply, inverse
 from massannot.geometry.camera_motion import CameraMotion, StaticCameraRule, camera_motion
 from massannot.geometry.motion import jitter, path_length
 from massannot.models.protocols import I32, PointTracker, PointTracks
+from massannot.tables._matrices import symmetric_matrices
 from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
+from massannot.tables.cameras import poses_are_known
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -186,24 +188,6 @@ def background_motion(clip: Clip, rule: StaticCameraRule) -> CameraMotion:
     )
 
 
-def symmetric_matrices(column: pa.ChunkedArray, *, size: int) -> F64:
-    """(N, size, size) of their upper triangles, row by row; NaN where the column is null."""
-    rows, columns = np.triu_indices(size)
-    upper = np.full((len(column), len(rows)), np.nan)
-    lists_ = column.combine_chunks()
-    known = np.asarray(lists_.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-    upper[known] = _numpy(lists_.flatten()).reshape(-1, len(rows))
-    matrices = np.empty((len(column), size, size))
-    matrices[:, rows, columns] = matrices[:, columns, rows] = upper
-    return matrices
-
-
-def upper_triangles(matrices: F64) -> list[list[float] | None]:
-    """Of symmetric matrices (N, size, size), row by row; None where one number is unknown."""
-    upper = matrices[:, *np.triu_indices(matrices.shape[-1])]
-    return [row.tolist() if np.isfinite(row).all() else None for row in upper]
-
-
 def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
     """`table` with other values in some of its columns: sequences, or arrays of pyarrow."""
     for name, values in columns.items():
@@ -215,10 +199,9 @@ def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
 
 
 def world_known(clip: Tables) -> bool:
-    """Whether the camera's poses are known: given or estimated, or the camera stood still. Where
-    they are assumed and it moved, or nobody can tell, nothing has a place in the world."""
-    assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
-    return not assumed or clip.table("clips")["camera_static"][0].as_py() is True
+    """Whether things have places in the world, see tables/cameras.py."""
+    static = clip.table("clips")["camera_static"].to_pylist()
+    return poses_are_known(clip.table("cameras"), camera_static=static[0] if static else None)
 
 
 def numbers(table: pa.Table, name: str) -> F64:

@@ -11,6 +11,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import BadModelOutput
 from massannot.geometry.camera import check_rigid, resized_intrinsics
+from massannot.geometry.camera_adjustment import ASSUMED_FOCAL_REL_SD
 from massannot.models.protocols import CameraEstimator, Cameras
 from massannot.stages._stage import Stage
 
@@ -31,6 +32,7 @@ class EstimateCameras(Stage):
         cameras = self.model.estimate_cameras(clip.frames)
         _check(cameras, n_frames=len(clip), source_id=clip.frames.source_id)
         frames, n_frames = clip.frames, len(clip)
+        assumed = cameras.intrinsics_origin == "assumed"
         intrinsics = resized_intrinsics(
             cameras.intrinsics,
             from_size=(frames.width, frames.height),
@@ -48,6 +50,7 @@ class EstimateCameras(Stage):
                 "cam_from_world": list(cameras.cam_from_world.reshape(n_frames, 16)),
                 "intrinsics_origin": [cameras.intrinsics_origin] * n_frames,
                 "pose_origin": [cameras.pose_origin] * n_frames,
+                "focal_rel_sd": [ASSUMED_FOCAL_REL_SD if assumed else None] * n_frames,
             }
         )
         return clip.with_table("cameras", table)

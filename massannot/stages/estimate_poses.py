@@ -27,10 +27,11 @@ from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
     background_motion,
     camera_arrays,
-    upper_triangles,
+    numbers,
     with_columns,
     words,
 )
+from massannot.tables._matrices import upper_triangles
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -56,7 +57,10 @@ class EstimatePoses(Stage):
             still = np.tile(np.eye(4), (len(clip), 1, 1))
             return _with_poses(clip, still, None)
         estimate = self._estimate(clip)
-        return clip if estimate is None else _with_poses(clip, *estimate[1:3])
+        if estimate is None:
+            return clip
+        clip = _with_poses(clip, estimate.cam_from_world, estimate.cov)
+        return clip if estimate.focal_factor == 1 else _with_focal(clip, estimate)
 
     def _estimate(self, clip: Clip) -> PoseEstimate | None:
         frames, depth = clip.frames, clip.depth
@@ -75,6 +79,7 @@ class EstimatePoses(Stage):
                 to_size=size,
             ),
             picture_size=size,
+            lens_told=not words(clip.table("cameras"), "intrinsics_origin", "assumed").all(),
             rule=self.rule,
         )
 
@@ -102,5 +107,18 @@ def _with_poses(clip: Clip, cam_from_world: F64, cov: F64 | None) -> Clip:
         cam_from_world=list(cam_from_world.reshape(len(clip), 16)),
         pose_origin=["estimated"] * len(clip),
         pose_cov=[None] * len(clip) if cov is None else upper_triangles(cov),
+    )
+    return clip.with_table("cameras", cameras)
+
+
+def _with_focal(clip: Clip, estimate: PoseEstimate) -> Clip:
+    """`cameras` with the focal length that was observed."""
+    cameras = clip.table("cameras")
+    cameras = with_columns(
+        cameras,
+        fx=numbers(cameras, "fx") * estimate.focal_factor,
+        fy=numbers(cameras, "fy") * estimate.focal_factor,
+        intrinsics_origin=["estimated"] * len(clip),
+        focal_rel_sd=[estimate.focal_rel_sd] * len(clip),
     )
     return clip.with_table("cameras", cameras)

@@ -1,4 +1,4 @@
-"""What happens when: events of motion and of being seen, beside the flights (find_flights.py).
+"""What happens when: events of motion and of being seen, beside the flights (_flights.py).
 
 Masks say when a thing is seen and, with what is in front of it, why it is not; the path of its
 centre in a still camera says where it touches something, turns, starts, stops, or does what cannot
@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
+from massannot.geometry.departures import Departure, departures
 from massannot.geometry.kinks import Part, laws_of, parts_of
 from massannot.geometry.motion_events import (
     Down,
@@ -32,10 +34,10 @@ from massannot.geometry.motion_events import (
 from massannot.geometry.presence import MaskPath
 from massannot.geometry.sight_events import sight_events
 from massannot.stages._courses import Course, Courses
-from massannot.stages._presence import mask_paths, presences
+from massannot.stages._flights import Flights
+from massannot.stages._presence import finished_presences, mask_paths
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import camera_arrays, numbers, world_known
-from massannot.stages.find_flights import FindFlights
+from massannot.stages._track_arrays import Tables, camera_arrays, numbers, world_known
 
 F64 = NDArray[np.float64]
 Row = dict[str, Any]
@@ -58,7 +60,7 @@ _NEAR = 0.35
 class FindEvents(Stage):
     """One row per event, flights included."""
 
-    flights: FindFlights = field(default_factory=FindFlights)
+    flights: Flights = field(default_factory=Flights)
     rules: MotionRules = field(default_factory=MotionRules)
 
     reads: ClassVar[tuple[str, ...]] = (
@@ -73,18 +75,33 @@ class FindEvents(Stage):
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with its events in order of time."""
-        spec = tables.spec("events")
-        rows: list[Row] = self.flights.process(clip).table("events").to_pylist()
-        masks = mask_paths(clip)
-        rows += _seen(clip, masks)
-        if clip.table("positions").num_rows and world_known(clip):
-            rows += self._moved(clip, masks)
-        rows.sort(key=lambda row: (row["t_s"], row["kind"], row["entities"]))
-        numbered = [{**row, "clip_id": clip.clip_id, "event": i} for i, row in enumerate(rows)]
-        return clip.with_table("events", spec.from_rows(numbered) if rows else spec.empty())
+        return clip.with_table("events", self.events(clip))
 
-    def _moved(self, clip: Clip, masks: Mapping[int, MaskPath]) -> list[Row]:
-        courses, units = Courses.of(clip, most_covered=_COVERED), _units(clip)
+    def events(self, clip: Tables) -> pa.Table:
+        """The table of a clip that is finished but for them: no model and no picture is needed."""
+        masks = mask_paths(clip)
+        rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
+        courses = Courses.of(clip, most_covered=_COVERED)
+        gone = {entity: list(_departures(courses, masks, entity)) for entity in masks}
+        rows += _gone(clip, gone)
+        if clip.table("positions").num_rows and world_known(clip):
+            cuts = {entity: [one.frame for one in mine] for entity, mine in gone.items()}
+            rows += self._moved(clip, courses, cuts, masks)
+        rows.sort(key=lambda row: (row["t_s"], row["kind"], row["entities"]))
+        clip_id = clip.table("clips")["clip_id"][0].as_py()
+        spec = tables.spec("events")
+        numbered = [{**row, "clip_id": clip_id, "event": i} for i, row in enumerate(rows)]
+        return spec.from_rows(numbered) if rows else spec.empty()
+
+    def _moved(
+        self,
+        clip: Tables,
+        courses: Courses,
+        cuts: Mapping[int, list[int]],
+        masks: Mapping[int, MaskPath],
+    ) -> list[Row]:
+        units = _units(clip, courses)
+        t_s = numbers(clip.table("frames"), "t_s")
         focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
 
@@ -93,9 +110,10 @@ class FindEvents(Stage):
             metric = units[entity] == 1.0
             return parts_of(
                 paths[entity].xyz,
-                clip.frames.t_s,
+                t_s,
                 focal_px=focal_px,
                 range_rel_sd=paths[entity].frame_rel_sd,
+                cuts=cuts[entity],
                 laws=laws_of(
                     down.direction,
                     down.tilt,
@@ -118,9 +136,9 @@ class FindEvents(Stage):
         return list(_rows(clip, found, masks))
 
 
-def _seen(clip: Clip, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
-    t_s = clip.frames.t_s
-    for entity, states in presences(clip).items():
+def _seen(clip: Tables, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
+    t_s = numbers(clip.table("frames"), "t_s")
+    for entity, states in finished_presences(clip, masks).items():
         for event in sight_events(masks[entity], states):
             step = float(t_s[event.frame] - t_s[event.frame - 1])
             yield {
@@ -133,17 +151,37 @@ def _seen(clip: Clip, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
             }
 
 
-def _units(clip: Clip) -> dict[int, float]:
-    """What a metre is for each entity: in an unknown unit, twice its own extent."""
-    positions = clip.table("positions")
-    metric = positions["scale_type"][0].as_py() == "metric"
-    entity = numbers(positions, "entity")
-    size = np.hypot(numbers(positions, "size_x"), numbers(positions, "size_y")) / math.sqrt(2)
-    units = {}
-    for number in numbers(clip.table("entities"), "entity").astype(int).tolist():
-        mine = size[(entity == number) & np.isfinite(size)]
-        units[number] = 1.0 if metric or not len(mine) else 2 * float(np.median(mine))
-    return units
+def _departures(
+    courses: Courses, masks: Mapping[int, MaskPath], entity: int
+) -> Iterator[Departure]:
+    (index,) = np.flatnonzero(courses.entity == entity)
+    others = [path for number, path in masks.items() if number != entity]
+    size = float(courses.size[index])
+    return departures(masks[entity], others, courses.surface[index], size=size)
+
+
+def _gone(clip: Tables, gone: Mapping[int, list[Departure]]) -> Iterator[Row]:
+    t_s = numbers(clip.table("frames"), "t_s")
+    for entity, departed in gone.items():
+        for one in departed:
+            yield {
+                "kind": one.kind,
+                "entities": [entity],
+                "t_s": float(t_s[one.frame]),
+                "t_sd_s": float(t_s[one.frame] - t_s[one.frame - 1]) / math.sqrt(12),
+                "rule": "no_cause" if one.kind == "vanish" else "position_jump",
+                "score": one.score,
+            }
+
+
+def _units(clip: Tables, courses: Courses) -> dict[int, float]:
+    """What a metre is for each entity: in an unknown unit, twice its own size."""
+    metric = clip.table("positions")["scale_type"][0].as_py() == "metric"
+    sizes = dict(zip(courses.entity.tolist(), courses.size.tolist(), strict=True))
+    return {
+        entity: 1.0 if metric or not np.isfinite(size) else 2 * size
+        for entity, size in sizes.items()
+    }
 
 
 def _down(paths: Mapping[int, Course], parts: Mapping[int, list[Part]]) -> F64 | None:
@@ -165,7 +203,7 @@ def _in_path(down_in_world: F64 | None, path: Course) -> Down:
 
 
 def _rows(
-    clip: Clip, found: Mapping[int, list[MotionEvent]], masks: Mapping[int, MaskPath]
+    clip: Tables, found: Mapping[int, list[MotionEvent]], masks: Mapping[int, MaskPath]
 ) -> Iterator[Row]:
     for entity, events in found.items():
         for event in events:
@@ -184,14 +222,14 @@ def _rows(
 
 
 def _touched(
-    clip: Clip,
+    clip: Tables,
     entity: int,
     event: MotionEvent,
     found: Mapping[int, list[MotionEvent]],
     masks: Mapping[int, MaskPath],
 ) -> list[int]:
     """The other thing whose velocity jumps at the same time, nearby; empty: none."""
-    frame = int(np.argmin(np.abs(clip.frames.t_s - event.t_s)))
+    frame = int(np.argmin(np.abs(numbers(clip.table("frames"), "t_s") - event.t_s)))
     box = masks[entity].box_xyxy[frame]
     best: tuple[float, list[int]] = (_TOGETHER_S, [])
     for other, events in found.items():

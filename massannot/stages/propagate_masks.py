@@ -1,4 +1,5 @@
-"""Masks through time, one number for each thing (`masks`, `entities`), and each detection's fate.
+"""Masks through time, one number for each thing (`masks`, `entities`), its `looks`, and each
+detection's fate.
 
 From key frame to key frame: propagate the masks of all tracks, match the detections with them,
 begin tracks for new things (entities/following.py, by the rules of entities/identity.py). At the
@@ -40,7 +41,7 @@ class PropagateMasks(IdentityOptions, Stage):
     propagator: MaskPropagator
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "phrases", "detections")
-    writes: ClassVar[tuple[str, ...]] = ("phrases", "detections", "entities", "masks")
+    writes: ClassVar[tuple[str, ...]] = ("phrases", "detections", "entities", "looks", "masks")
 
     def process(self, clip: Clip) -> Clip:
         """`clip` with its entities, their masks, and every detection decided.

@@ -33,7 +33,8 @@ from massannot.stages._evidence import (
     quality_features,
 )
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import Tables, numbers, upper_triangles, with_columns
+from massannot.stages._track_arrays import Tables, numbers, with_columns
+from massannot.tables._matrices import upper_triangles
 from massannot.tables._spec import FLOAT32, INTERVAL_LEVELS
 
 F64 = NDArray[np.float64]
@@ -176,15 +177,19 @@ def _motions(
     right: F64 | None,
     calibration: Calibration | None,
 ) -> pa.Table:
-    cov, sd = evidence.cov, np.sqrt(np.einsum("nii->ni", evidence.cov))
-    along, total = evidence.length_sd, np.linalg.norm(sd, axis=1)
+    cov, of_poses = evidence.cov, evidence.pose_cov
+    along, total = evidence.length_sd(cov), np.sqrt(np.einsum("nii->n", cov))
     length, path, seconds = evidence.length, evidence.path, evidence.seconds
     if calibration is not None:
         motion = calibration.motion
         vector = motion.vector(evidence.features)
-        sd, cov = sd * vector[:, None], cov * (vector**2)[:, None, None]
+        cov = cov * (vector**2)[:, None, None]
         along = along * motion.length(evidence.features)
         total = total * motion.path(evidence.features)
+    cov = cov + of_poses  # which nothing was learnt of: their error is stated with them
+    along = np.hypot(along, evidence.length_sd(of_poses))
+    total = np.hypot(total, np.sqrt(np.einsum("nii->n", of_poses)))
+    sd = np.sqrt(np.einsum("nii->ni", cov))
     table = with_columns(table, cov=upper_triangles(cov))
     for level in INTERVAL_LEVELS:
         gauss = _GAUSS[level]

@@ -54,6 +54,10 @@ def problems(given: Mapping[str, pa.Table]) -> Iterator[str]:
         yield from _mask_counts(sound["masks"])
     if "phrases" in sound and "entities" in sound:
         yield from _entity_counts(sound["phrases"], sound["entities"])
+    if "identities" in sound:
+        yield from problems_of_links(sound["identities"])
+        if "entities" in sound:
+            yield from problems_of_identified(sound["identities"], sound["entities"])
 
 
 def _dangling(
@@ -147,6 +151,49 @@ def _entity_counts(phrases: pa.Table, entities: pa.Table) -> Iterator[str]:
             f"{compared['clip_id'][row]} says {compared['n_entities'][row]} entities, table "
             f"entities has {n_rows[row]}"
         )
+
+
+def problems_of_links(identities: pa.Table) -> Iterator[str]:
+    """Links of `identities`, all clips of their videos among the rows: each leads to an entity of
+    the same identity, only the first of an identity has none, no clip has one twice."""
+    rows = identities.to_pylist()
+    identity = {(row["clip_id"], row["entity"]): row["identity"] for row in rows}
+    seen: set[tuple[str, str, int]] = set()
+    begun: set[tuple[str, int]] = set()
+    for row in rows:
+        where = f"table identities: entity {row['entity']} of clip {row['clip_id']}"
+        link = row["linked_from_clip_id"], row["linked_from_entity"]
+        key = row["video_id"], row["clip_id"], row["identity"]
+        if (link[0] is None) != (row["how"] == "first"):
+            yield f"{where} says {row['how']}, its link leads to {link}"
+        elif link[0] is not None and identity.get(link) != row["identity"]:
+            yield (
+                f"{where} has identity {row['identity']}, its link leads to {link} with "
+                f"{identity.get(link)}"
+            )
+        elif key in seen:
+            yield f"{where} has identity {row['identity']}, as another entity of that clip has"
+        elif link[0] is None and (row["video_id"], row["identity"]) in begun:
+            yield f"{where} begins identity {row['identity']}, as another entity does"
+        else:
+            proposed = row["proposed_identity"]
+            if proposed is not None and (link[0] is not None or proposed >= row["identity"]):
+                yield f"{where}: proposal {proposed} is not before {row['identity']}"
+                return
+            seen.add(key)
+            if link[0] is None:
+                begun.add((row["video_id"], row["identity"]))
+            continue
+        return
+
+
+def problems_of_identified(identities: pa.Table, entities: pa.Table) -> Iterator[str]:
+    """Entities without a row of `identities`, of the same clips."""
+    key = ["clip_id", "entity"]
+    lost = entities.select(key).join(identities.select(key), keys=key, join_type="left anti")
+    if lost.num_rows:
+        first = lost.sort_by([(name, "ascending") for name in key]).slice(0, 1).to_pylist()[0]
+        yield f"table identities: {lost.num_rows} entities have no row, the first {first}"
 
 
 def _of_clip(table: pa.Table, clips: pa.Table, column: str) -> pa.ChunkedArray:

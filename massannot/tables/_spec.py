@@ -37,6 +37,7 @@ SCALE_TYPES = ("metric", "relative", "affine")
 LIFTED_SCALE_TYPES = ("metric", "relative")  # nothing is lifted from affine depth
 ORIGINS = ("given", "assumed", "estimated")
 POINT_STATES = ("measured", "interpolated", "absent")
+SOURCE_KINDS = ("real", "generated", "rendered")
 INTERVAL_BASES = ("calibrated", "internal", "none")
 INTERVAL_LEVELS = (50, 68, 90)
 """Nominal coverage of intervals, per cent."""
@@ -94,6 +95,8 @@ class TableSpec:
     doc: str
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
+    of_runs: bool = True
+    """Whether annotating writes it; else it is made of a finished dataset."""
 
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> TableSpec:

@@ -1,5 +1,7 @@
 """Cameras: the pinhole and its pose in every frame."""
 
+import pyarrow as pa
+
 from massannot.tables._spec import (
     FLOAT32,
     FLOAT64,
@@ -48,11 +50,28 @@ SPEC = TableSpec(
             list_of(FLOAT64),
             "Covariance of an estimated pose: 6x6, upper triangle row by row. Of the left "
             "perturbation (the true pose is E(w, d) cam_from_world): rotation vector w, radians, "
-            "then shift d in the unit of depth, in this camera's axes. Null: not known, as where "
-            "the camera was found to stand still.",
+            "then shift d in the unit of depth, in this camera's axes. Given the scale of depth, "
+            "whose relative error, clips.range_rel_sd, all shifts share. Null: not known, as "
+            "where the camera was found to stand still.",
             nullable=True,
             items=21,
+        ),
+        Column(
+            "focal_rel_sd",
+            FLOAT32,
+            "Standard deviation of the logarithm of fx and fy, one number for both and for the "
+            "whole clip, where nobody gave the lens: estimated with the poses, or assumed. Null: "
+            "given.",
+            nullable=True,
         ),
     ),
     references=(Reference(("clip_id", "frame"), "frames"),),
 )
+
+
+def poses_are_known(cameras: pa.Table, *, camera_static: bool | None) -> bool:
+    """Whether things have places in the world, of one clip: every pose was given or estimated, or
+    the camera was seen to stand still. Where poses are assumed and it moved, or nobody can tell,
+    or there are none, nothing has."""
+    origins = cameras["pose_origin"].to_pylist()
+    return camera_static is True or (bool(origins) and "assumed" not in origins)

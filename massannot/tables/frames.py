@@ -20,6 +20,13 @@ SPEC = TableSpec(
             "The decoder complained since the last key frame: the picture may be wrong. Frames "
             "known to be wrong are left out.",
         ),
+        Column(
+            "shared",
+            BOOL,
+            "The clip's last frame, with which a later clip begins: what is counted or read over "
+            "clips takes it from the later one, where that is there. Null: clips share no frame.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("clip_id",), "clips"),),
 )

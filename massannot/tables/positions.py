@@ -83,6 +83,13 @@ SPEC = TableSpec(
             one_of=STATES,
         ),
         Column(
+            "occluder",
+            INT32,
+            "Entity that hides it, where the state is hidden; null: what hides it has no mask, or "
+            "cannot be told.",
+            nullable=True,
+        ),
+        Column(
             "basis",
             STRING,
             "mask_depth: the depth under the mask; points: tracked points, where the mask has too "

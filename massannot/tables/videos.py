@@ -1,6 +1,17 @@
 """Videos: one row per file that was opened; the key is where it lies."""
 
-from massannot.tables._spec import BOOL, FLOAT64, INT16, INT32, INT64, STRING, Column, TableSpec
+from massannot.tables._spec import (
+    BOOL,
+    FLOAT64,
+    INT16,
+    INT32,
+    INT64,
+    SOURCE_KINDS,
+    STRING,
+    Column,
+    Reference,
+    TableSpec,
+)
 
 SPEC = TableSpec(
     name="videos",
@@ -67,5 +78,27 @@ SPEC = TableSpec(
         Column(
             "license", STRING, "Licence of the video, as the manifest states it.", nullable=True
         ),
+        Column(
+            "same_as",
+            STRING,
+            "Byte copies: the lowest uri of this very video, whose clips stand for this file too; "
+            "null: this is the one.",
+            nullable=True,
+        ),
+        Column(
+            "source_kind",
+            STRING,
+            "Where the pictures come from, as the manifest states it: a camera, a generative "
+            "model, or a renderer.",
+            nullable=True,
+            one_of=SOURCE_KINDS,
+        ),
+        Column(
+            "generator",
+            STRING,
+            "The model or renderer that made it, as the manifest states it.",
+            nullable=True,
+        ),
     ),
+    references=(Reference(("same_as",), "videos", ("uri",)),),
 )

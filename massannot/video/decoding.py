@@ -8,14 +8,12 @@ memory. Memory is that of the clips in the making, whatever the length of the fi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 import av
-import numpy as np
-import numpy.typing as npt
 
 from massannot.clip import anonymous_memory
 from massannot.errors import (
@@ -26,6 +24,7 @@ from massannot.errors import (
     UnsupportedCodec,
     VideoChanged,
 )
+from massannot.video.clip_making import Making, Shown
 from massannot.video.header import Header, header_of, open_container, open_file, video_stream
 from massannot.video.sampling import Cut, CutRules, EmptySpan, SpanCutter
 from massannot.video.shot_rule import ShotRule
@@ -83,6 +82,8 @@ class DecodedClip:
     damaged_so_far: bool
     shot: int | None
     """Of the video's shots; None: they were not looked for."""
+    shared_frames: tuple[bool | None, ...] = ()
+    """Whether a later clip begins with the frame; None: clips share none."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -149,50 +150,9 @@ def _refuse_changed(job: DecodeJob, status: os.stat_result) -> None:
         )
 
 
-@dataclass
-class _Making:
-    """A clip in the making: the memory of its pictures, and a row of facts for each."""
-
-    cut: Cut
-    descriptor: int
-    source_size: tuple[int, int]
-    working_size: tuple[int, int]
-    reserved: int
-    pts: list[int] = field(default_factory=list)
-    keyframes: list[bool] = field(default_factory=list)
-    damaged: list[bool] = field(default_factory=list)
-
-    @property
-    def frame_bytes(self) -> int:
-        return self.working_size[0] * self.working_size[1] * 3
-
-    @property
-    def used(self) -> int:
-        return len(self.pts) * self.frame_bytes
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """A frame that was decoded, until its shot is known."""
-
-    pts: int
-    keyframe: bool
-    suspect: bool
-    damaged: bool
-    """The video, up to this frame."""
-    other_size: bool
-    size: tuple[int, int]
-    picture: npt.NDArray[np.uint8] | None
-    """None where no span samples the frame."""
-    reserved: int
-
-
 class _Decoding:
     """One pass over one video. Frames are sampled as they are decoded, and cut into clips once
     their shots are known; with shots, the sampled pictures of about two seconds wait meanwhile."""
-
-    MORE_FRAMES = 16
-    """Reserved at a time once a clip has outgrown its estimate."""
 
     def __init__(self, job: DecodeJob, outbox: Outbox, header: Header, identity: str) -> None:
         self.job = job
@@ -200,12 +160,12 @@ class _Decoding:
         self.header = header
         self.identity = identity
         self.to_rgb = ToRGB(long_side=job.long_side)
-        self.making: dict[int, _Making] = {}
+        self.making: dict[int, Making] = {}
         self.size: tuple[int, int] | None = None
         self.last_pts = 0
         """Of the frames that were cut into clips."""
         self.small = SmallPictures()
-        self.shots: ShotsInTime[_Shown] | None = None
+        self.shots: ShotsInTime[Shown] | None = None
 
     def run(
         self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
@@ -218,9 +178,10 @@ class _Decoding:
                 cutter = cutter or self._cutter(frame.pts)
                 step = cutter.step(frame.pts, other_size=frame.other_size, shot=shot)
                 self.last_pts = frame.pts
+                shared = self._shared(step.taking)
                 self._finish(step.finished, damaged=frame.damaged)
                 if step.taking:
-                    self._take(step.taking, frame)
+                    self._take(step.taking, frame, shared)
                 self.outbox.unreserve(frame.reserved)
                 if cutter.exhausted:
                     stopped_early = True
@@ -234,7 +195,7 @@ class _Decoding:
                 os.close(making.descriptor)
         return self._ending(cutter, shown, stopped_early=stopped_early)
 
-    def _numbered(self, shown: ShownFrames) -> Iterator[tuple[_Shown, int | None]]:
+    def _numbered(self, shown: ShownFrames) -> Iterator[tuple[Shown, int | None]]:
         """The frames in order, each with its shot (0 where shots are not looked for)."""
         sampler: SpanCutter | None = None
         for frame in shown:
@@ -259,7 +220,7 @@ class _Decoding:
         shown: ShownFrames,
         *,
         is_sampled: bool,
-    ) -> _Shown:
+    ) -> Shown:
         """What later steps need of a frame; its picture where it is sampled."""
         reserved = 0
         if is_sampled and self.shots is not None:
@@ -267,7 +228,7 @@ class _Decoding:
             reserved = width * height * 3
             self.outbox.reserve(reserved)
         other_size, self.size = size != self.size, size
-        return _Shown(
+        return Shown(
             pts=frame.pts,
             keyframe=bool(frame.key_frame),
             suspect=shown.suspect,
@@ -312,24 +273,29 @@ class _Decoding:
             first_pts=first_pts,
         )
 
-    def _take(self, cuts: tuple[Cut, ...], frame: _Shown) -> None:
-        """Write the picture into every clip that takes it."""
-        assert frame.picture is not None
+    def _shared(self, taking: tuple[Cut, ...]) -> dict[int, Shown]:
+        """The last frame of the clip before, for each cut that begins with it; taken back from the
+        memory of that clip, which is about to be handed over."""
+        befores = {
+            cut.clip_index: self.making[cut.begins_with.clip_index]
+            for cut in taking
+            if cut.begins_with is not None and cut.clip_index not in self.making
+        }
+        return {index: making.last() for index, making in befores.items()}
+
+    def _take(self, cuts: tuple[Cut, ...], frame: Shown, shared: Mapping[int, Shown]) -> None:
+        """Write the picture into every clip that takes it; `shared`: what some begin with."""
         for cut in cuts:
             making = self.making.get(cut.clip_index)
             if making is None:
                 working = working_size(*frame.size, long_side=self.job.long_side)
                 nbytes = self._estimate(cut) * working[0] * working[1] * 3
                 self.outbox.reserve(nbytes)
-                making = _Making(cut, anonymous_memory(), frame.size, working, nbytes)
+                making = Making(cut, anonymous_memory(), frame.size, working, nbytes)
                 self.making[cut.clip_index] = making
-            if making.used + making.frame_bytes > making.reserved:
-                self.outbox.reserve(self.MORE_FRAMES * making.frame_bytes)
-                making.reserved += self.MORE_FRAMES * making.frame_bytes
-            _write(making.descriptor, frame.picture, at=making.used)
-            making.pts.append(frame.pts)
-            making.keyframes.append(frame.keyframe)
-            making.damaged.append(frame.suspect)
+                if cut.clip_index in shared:
+                    making.add(shared[cut.clip_index], reserve=self.outbox.reserve)
+            making.add(frame, reserve=self.outbox.reserve)
 
     def _estimate(self, cut: Cut) -> int:
         """Frames the clip will have, from its length and what the header claims."""
@@ -343,6 +309,7 @@ class _Decoding:
     def _finish(self, cuts: tuple[Cut, ...], *, damaged: bool) -> None:
         """Hand over finished clips. Cuts of several spans that hold the same frames end together;
         they are one clip."""
+        shares = self.job.rules.shared_frames
         twins: dict[tuple[int, int, tuple[int, ...]], list[Cut]] = {}
         for cut in cuts:
             assert cut.end_pts is not None
@@ -353,6 +320,8 @@ class _Decoding:
                 self._drop(other)
             making = self.making.pop(cut.clip_index)
             self.outbox.unreserve(making.reserved - making.used)
+            shared = [False if shares else None] * len(pts)
+            shared[-1] = any(each.shares_last for each in (cut, *others)) if shares else None
             clip = DecodedClip(
                 clip_index=cut.clip_index,
                 spans=(cut.span, *(other.span for other in others)),
@@ -367,6 +336,7 @@ class _Decoding:
                 height=making.working_size[1],
                 damaged_so_far=damaged,
                 shot=None if self.shots is None else cut.shot,
+                shared_frames=tuple(shared),
             )
             try:
                 self.outbox.clip(clip, making.descriptor)
@@ -406,11 +376,3 @@ class _Decoding:
         return SpanOutsideVideo(
             f"{self.job.path}: found no frame {where} ({last}), expected at least one"
         )
-
-
-def _write(descriptor: int, picture: npt.NDArray[np.uint8], *, at: int) -> None:
-    """All bytes of `picture` at offset `at`; the memory grows as needed."""
-    rest = memoryview(picture.data).cast("B")
-    while rest:
-        written = os.pwrite(descriptor, rest, at)
-        rest, at = rest[written:], at + written

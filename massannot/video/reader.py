@@ -293,6 +293,8 @@ def _video(
         variable_rate=None if ending is None else ending.variable_rate,
         damaged=damaged if ending is None else ending.damaged,
         license=source.license,
+        source_kind=source.source_kind,
+        generator=source.generator,
     )
 
 
@@ -354,5 +356,6 @@ def _frames_table(identity: str, decoded: DecodedClip, t_s: np.ndarray) -> pa.Ta
             "t_s": t_s,
             "keyframe": decoded.keyframes,
             "damaged": decoded.damaged_frames,
+            "shared": decoded.shared_frames,
         }
     )

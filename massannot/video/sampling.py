@@ -7,6 +7,9 @@ times a container rounded to milliseconds (0, 33, 67, 100) still gives every fra
 span with an end is one clip; one without is cut every `clip_s` of presentation time; both are cut
 again after `max_frames`, where the targets go on without a break. So they do where a shot ends:
 a clip lies within one shot (see shots.py), and frames of no shot belong to no clip.
+
+With `shared_frames`, a clip that goes on where its span and shot were cut begins with the last
+annotated frame of the clip before it, so that things and cameras of the two can be compared there.
 """
 
 from __future__ import annotations
@@ -36,19 +39,25 @@ class Sampling:
     shots: ShotRule | None = None
     """How shots are found, at which clips are cut; None: clips run across cuts, as they do in
     every record that does not say."""
+    shared_frames: bool = False
+    """Whether clips cut from one span and shot share their boundary frame: the last of the earlier
+    is the first of the later. False in every record that does not say."""
 
     def __post_init__(self) -> None:
         try:
             valid = (
                 (self.fps is None or 0 < self.fps < float("inf"))
                 and 0 < self.clip_s < float("inf")
-                and self.max_frames >= 1
+                and self.max_frames >= 1 + bool(self.shared_frames)
                 and self.long_side >= 1
             )
         except TypeError:  # a text or a list in JSON
             valid = False
         if not valid:
-            raise UsageError(f"{self}: expected numbers above 0; fps None for all frames")
+            raise UsageError(
+                f"{self}: expected numbers above 0, 2 frames a clip or more where they share one; "
+                "fps None for all frames"
+            )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Sampling:
@@ -66,8 +75,12 @@ class Sampling:
         return cls(**{**values, "shots": None if shots is None else ShotRule.from_json(shots)})
 
     def to_json(self) -> dict[str, Any]:
-        """Fields by name, as plain JSON values."""
-        return {**asdict(self), "shots": None if self.shots is None else self.shots.to_json()}
+        """Fields by name, as plain JSON values. `shared_frames` only where they are shared, so
+        that a run begun before there were any has the record it had."""
+        values = {**asdict(self), "shots": None if self.shots is None else self.shots.to_json()}
+        if not self.shared_frames:
+            del values["shared_frames"]
+        return values
 
     @property
     def name(self) -> str:
@@ -94,7 +107,9 @@ class Sampling:
     @property
     def cut_rules(self) -> CutRules:
         """The same in exact arithmetic."""
-        return CutRules(exact(self.fps), Fraction(_decimal(self.clip_s)), self.max_frames)
+        return CutRules(
+            exact(self.fps), Fraction(_decimal(self.clip_s)), self.max_frames, self.shared_frames
+        )
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,7 @@ class CutRules:
     fps: Fraction | None
     clip_s: Fraction
     max_frames: int
+    shared_frames: bool = False
 
 
 @dataclass(eq=False)
@@ -120,6 +136,10 @@ class Cut:
     n_frames: int = 0
     end_pts: int | None = None
     """Exclusive end of the stretch it covers; known when it is finished."""
+    begins_with: Cut | None = None
+    """The cut before it, whose last frame is its first."""
+    shares_last: bool = False
+    """The cut after it begins with its last frame; known when it is finished."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +196,8 @@ class SpanCutter:
         for cursor in self._cursors:
             if cursor.past or pts < cursor.start_pts:
                 continue
-            finished += cursor.leave(pts, other_size=other_size, shot=shot)
+            left = list(cursor.leave(pts, other_size=other_size, shot=shot))
+            finished += left
             if cursor.end_pts is not None and pts >= cursor.end_pts:
                 cursor.past = True
                 if not cursor.has_clips:
@@ -185,7 +206,8 @@ class SpanCutter:
                 cursor.skip(pts)
             elif cursor.wants(pts):
                 if cursor.cut is None:
-                    cursor.open(pts, clip_index=self._next_index(), shot=shot or 0)
+                    before = None if other_size or not left else left[0]
+                    cursor.open(pts, clip_index=self._next_index(), shot=shot or 0, before=before)
                 taking.append(cursor.take(pts))
         return Step(tuple(finished), tuple(taking))
 
@@ -227,6 +249,7 @@ class _Cursor:
         self.has_clips = self.has_skipped = False
         self.past = False
         self._max_frames = rules.max_frames
+        self._shares = rules.shared_frames
         self._step = None if rules.fps is None else 1 / (rules.fps * time_base)
         self._cut_length = rules.clip_s / time_base if end_s is None else None
         self._origin = self.start_pts
@@ -265,9 +288,16 @@ class _Cursor:
         self.has_skipped = True
         self._aim_beyond(pts)
 
-    def open(self, pts: int, *, clip_index: int, shot: int) -> None:
+    def open(self, pts: int, *, clip_index: int, shot: int, before: Cut | None) -> None:
+        """Begin a cut at `pts`, or at the last frame of `before`, which has just ended, where it
+        was of the same shot."""
         self.cut = Cut(clip_index, self.span, pts, self._bound, last_pts=pts, shot=shot)
         self.has_clips = True
+        if self._shares and before is not None and before.shot == shot:
+            before.shares_last = True
+            self.cut.begins_with = before
+            self.cut.first_pts = before.last_pts
+            self.cut.n_frames = 1
 
     def take(self, pts: int) -> Cut:
         assert self.cut is not None

@@ -17,7 +17,9 @@ from PIL import Image, ImageDraw
 
 from massannot.dataset.arrays import stored_values
 from massannot.geometry import rle
+from massannot.geometry.camera import inverse
 from massannot.questions.profile import entity_names
+from massannot.tables.cameras import poses_are_known
 from massannot.viewers.overlay import (
     FAINT,
     GRID,
@@ -68,14 +70,17 @@ class ClipDrawing:
         self._depth = {row["frame"]: row for row in table("depth_maps").to_pylist()}
         paths, measured = _paths(table("positions"), self.n_frames, "world")
         self._paths_in_camera, self._measured = _paths(table("positions"), self.n_frames, "cam")
-        view = TopView.title
+        view, camera = TopView.title, _world_from_cam(table("cameras"), clip["camera_static"])
+        if camera is not None:
+            view = "from above, with the way of the camera"
         if not any(np.isfinite(path).any() for path in paths.values()):
-            paths, measured = self._paths_in_camera, self._measured
+            paths, measured, camera = self._paths_in_camera, self._measured, None
             if clip["camera_static"] is not True and paths:
                 view = "from above, seen from the camera as it moves; world unknown"
         self.main_size = self._main_size()
         width = self.main_size[0] + (self.main_size[0] // 2 if self._depth else 0)
-        self._top = TopView(paths, measured, self.unit, (width // 2, PANEL_HEIGHT), view)
+        size = (width // 2, PANEL_HEIGHT)
+        self._top = TopView(paths, measured, self.unit, size, view, camera)
         self._plot_size = (width - width // 2, PANEL_HEIGHT)
         self._depth_range = self._near_far()
         self.size = (width + width % 2, self.main_size[1] + PANEL_HEIGHT)
@@ -183,6 +188,14 @@ class ClipDrawing:
                     pen.line(ends, fill=(*entity_rgb(entity), alpha), width=2)
         pen.line([(x_of[frame], top), (x_of[frame], bottom)], fill=FAINT)
         return image
+
+
+def _world_from_cam(cameras: pa.Table, static: bool | None) -> npt.NDArray[np.float64] | None:
+    """(T, 4, 4) of a camera that moves by known poses; None: it stands still, or they are not."""
+    if not cameras.num_rows or not poses_are_known(cameras, camera_static=static):
+        return None
+    poses = np.array(cameras["cam_from_world"].to_pylist(), np.float64).reshape(-1, 4, 4)
+    return inverse(poses) if (poses != poses[0]).any() else None
 
 
 def _tracks(tracks: pa.Table, n_frames: int) -> dict[int, DrawnTracks]:

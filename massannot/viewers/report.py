@@ -21,6 +21,7 @@ from massannot.tables.positions import STATES
 from massannot.viewers import html
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.film import Rendered, paths
+from massannot.viewers.summary import PROFILE_TABLES
 
 MAX_PAGE_BYTES = 25_000_000
 GetClip = Callable[[str], GetTable]
@@ -243,9 +244,8 @@ def _world_is_unknown(positions: pa.Table) -> bool:
 
 
 def _profile(tables: GetTable, min_quality: float | None) -> str:
-    names = ("clips", "segments", "phrases", "entities", "motions", "positions")
     return motion_profile(
-        {name: tables(name) for name in names}, template="mass-v2", min_quality=min_quality
+        {name: tables(name) for name in PROFILE_TABLES}, template="mass-v2", min_quality=min_quality
     )
 
 

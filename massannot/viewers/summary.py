@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from massannot.dataset.grounds import NOTHING_STATED, QUALITIES, Grounds, grounds_of
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.touching import n_frames_once
 from massannot.errors import UsageError
 from massannot.questions.profile import entity_names, motion_profile
 
@@ -22,7 +23,8 @@ _LIMITS = {
     "over_phrase_limit": "detect_phrases.max_per_phrase",
     "over_entity_limit": "propagate_masks.max_entities",
 }
-PROFILE_TABLES = ("clips", "segments", "phrases", "entities", "motions", "positions")
+PROFILE_TABLES = ("clips", "frames", "segments", "phrases", "entities", "cameras", "positions",
+                  "motions")  # fmt: skip
 
 
 def find_clip(dataset: Dataset, beginning: str) -> ClipView:
@@ -49,6 +51,8 @@ def dataset_text(dataset: Dataset) -> str:
     lines = [f"{name:<12}{dataset.table(name).num_rows:>10} rows" for name in dataset.names]
     n_shots = _n_shots(dataset.table("clips"))
     lines += [] if n_shots is None else ["", f"clips lie in {counted(n_shots, 'shot')}"]
+    things = _things(_n_identities(dataset), dataset.table("clips").num_rows)
+    lines += [] if things is None else ["", things]
     lines += ["", *grounds_of(dataset).lines, ""]
     for view in list(dataset.clips())[:50]:
         row = view.row
@@ -119,13 +123,14 @@ class Facts:
 
     n_clips: int
     n_frames: int
+    """Those that two clips share counted once."""
     phrases: tuple[PhraseFound, ...]
     scale_types: Mapping[str, int]
     intrinsics_origins: Mapping[str, int]
     n_static: int
     n_moving: int
     n_moving_posed: int
-    """Of the moving ones, those whose camera poses were given."""
+    """Of the moving ones, those whose camera poses are known."""
     noise_floor: float | None
     """Median over clips of the background's 3D path length a second, in the scale's unit."""
     above_noise: int
@@ -140,6 +145,9 @@ class Facts:
     """Of all videos together, those with a clip; None: shots were not looked for."""
     grounds: Grounds = NOTHING_STATED
     """Of intervals and qualities."""
+    n_identities: int | None = None
+    """Things of all videos together, each counted once however many clips show it; None: nobody
+    says who is who over clips."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON values. The counts are plain dicts: asdict() counts a Counter's pairs anew."""
@@ -161,7 +169,7 @@ def facts(dataset: Dataset) -> Facts:
     limits = Counter(r["rejected"] for r in boxes if (r["rejected"] or "") in _LIMITS)
     return Facts(
         n_clips=clips.num_rows,
-        n_frames=sum(clips["n_frames"].to_pylist()),
+        n_frames=n_frames_once(dataset),
         phrases=_phrases(dataset.table_or_empty("phrases")),
         scale_types=dict(Counter(s or "none" for s in clips["scale_type"].to_pylist())),
         intrinsics_origins=dict(
@@ -178,7 +186,24 @@ def facts(dataset: Dataset) -> Facts:
         over_limits=dict(limits),
         n_shots=_n_shots(clips),
         grounds=grounds_of(dataset),
+        n_identities=_n_identities(dataset),
     )
+
+
+def _n_identities(dataset: Dataset) -> int | None:
+    """None: the dataset does not say who is who over clips."""
+    if "identities" not in dataset.names:
+        return None
+    table = dataset.table("identities")
+    names = (table[name].to_pylist() for name in ("video_id", "identity"))
+    return len(set(zip(*names, strict=True)))
+
+
+def _things(n_identities: int | None, n_clips: int) -> str | None:
+    """'3 things in 4 clips', where it says more than the entities of each clip."""
+    if not n_identities or n_clips < 2:
+        return None
+    return f"{counted(n_identities, 'thing')} in {counted(n_clips, 'clip')}"
 
 
 def _n_shots(clips: pa.Table) -> int | None:
@@ -199,6 +224,8 @@ def as_text(
         if not phrase.n_entities:
             result = f"never found in {clips}; try another word for it"
         lines.append(f"  {phrase.text!r}: {result}")
+    if things := _things(known.n_identities, known.n_clips):
+        lines.append(f"{things}; a thing that returns after a cut or an absence counts anew")
     if known.given_boxes:
         parts = [f"{n} {reason}" for reason, n in sorted(known.given_boxes.items())]
         lines.append(f"given boxes in these frames: {', '.join(parts)}")
@@ -245,9 +272,10 @@ def _camera(known: Facts) -> str:
     if unknown:
         parts.append(f"{unknown} could not be tested")
     if known.n_moving > known.n_moving_posed:
-        parts.append("motions are in the moving camera's frame (--cameras FILE gives poses)")
+        parts.append("motions are in the moving camera's frame where its poses are not known "
+                     "(--cameras FILE gives them)")  # fmt: skip
     if known.n_moving_posed:
-        parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with given poses, in the "
+        parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with known poses, in the "
                      "world's frame too")  # fmt: skip
     return ", ".join(parts)
 

@@ -1,4 +1,5 @@
-"""The 3D paths seen from above: x to the right, depth z upwards, one square grid cell a unit."""
+"""The 3D paths seen from above: x to the right, depth z upwards, one square grid cell a unit; in
+the world with the path of the camera."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ class TopView:
 
     `paths` maps an entity to (T, 3) positions in the world, or in each frame's camera where the
     world is unknown, NaN where absent; `measured` to (T,) whether each was measured (solid) or
-    interpolated (faint). `title` says which.
+    interpolated (faint). `title` says which. `camera` (T, 4, 4) is world_from_cam; None: the camera
+    stays at the origin, as it does in its own frame.
     """
 
     paths: Mapping[int, npt.NDArray[np.float32]]
@@ -26,6 +28,7 @@ class TopView:
     unit: str
     size: tuple[int, int]
     title: str = "from above (camera below)"
+    camera: npt.NDArray[np.float64] | None = None
 
     def draw(self, frame: int) -> Image.Image:
         image = Image.new("RGB", self.size, PAPER)
@@ -34,11 +37,15 @@ class TopView:
         self._grid(pen, scale, x_left, z_low)
         for entity, path in self.paths.items():
             self._path(pen, entity, path[: frame + 1], scale, x_left, z_low)
+        poses = np.eye(4)[None] if self.camera is None else self.camera[: frame + 1]
+        self._draw_camera(pen, poses, scale, x_left, z_low)
         return image
 
     def _fit(self) -> tuple[float, float, float]:
         """Pixels a unit, and the world x and z of the lower left corner."""
         known = [path[np.isfinite(path).all(axis=1)] for path in self.paths.values()]
+        if self.camera is not None:
+            known.append(self.camera[:, :3, 3].astype(np.float32))
         points = np.concatenate(known) if any(len(k) for k in known) else np.zeros((1, 3))
         low, high = points.min(axis=0), points.max(axis=0)
         width, height = self.size[0] - 24, self.size[1] - 40
@@ -48,8 +55,8 @@ class TopView:
         return scale, middle_x - self.size[0] / 2 / scale, middle_z - height / 2 / scale
 
     def _place(
-        self, xz: npt.NDArray[np.float32], scale: float, x_left: float, z_low: float
-    ) -> npt.NDArray[np.float32]:
+        self, xz: npt.NDArray[np.floating], scale: float, x_left: float, z_low: float
+    ) -> npt.NDArray[np.floating]:
         return np.stack(
             [(xz[:, 0] - x_left) * scale, self.size[1] - (xz[:, 1] - z_low) * scale], axis=1
         )
@@ -63,11 +70,27 @@ class TopView:
         for k in range(int(np.floor(z_low / step)), int((z_low + height / scale) / step) + 1):
             y = height - (k * step - z_low) * scale
             pen.line([(0, y), (width, y)], fill=GRID)
-        camera = self._place(np.zeros((1, 2), np.float32), scale, x_left, z_low)[0]
-        left, right = (camera[0] - 9, camera[1] - 14), (camera[0] + 9, camera[1] - 14)
-        pen.polygon([tuple(camera), left, right], outline=INK)
         text = f"{self.title}, grid {step:g} {self.unit}"
         pen.text((8, 6), text, font=font(12), fill=FAINT)
+
+    def _draw_camera(
+        self,
+        pen: ImageDraw.ImageDraw,
+        world_from_cam: npt.NDArray[np.float64],
+        scale: float,
+        x_left: float,
+        z_low: float,
+    ) -> None:
+        """Its way up to the last of the poses (T, 4, 4), and where it stands and looks in that."""
+        places = self._place(world_from_cam[:, [0, 2], 3], scale, x_left, z_low)
+        if len(places) > 1:
+            pen.line([tuple(place) for place in places], fill=INK, width=2)
+        x, z = world_from_cam[-1, [0, 2], 2]
+        ahead = np.array([x, -z]) / max(float(np.hypot(x, z)), 1e-6)
+        aside = np.array([-ahead[1], ahead[0]])
+        lens = places[-1]
+        corners = [lens + 14 * ahead + 9 * aside, lens + 14 * ahead - 9 * aside]
+        pen.polygon([tuple(lens), *map(tuple, corners)], outline=INK)
 
     def _path(
         self,

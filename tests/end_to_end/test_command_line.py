@@ -71,7 +71,11 @@ COMMANDS = [
     ("scenes render a_file", 2, "a_file: found a file, expected a folder"),
     ("export", 2, "expected FORMAT OUT DEST"),
     ("export nope out new", 2, "formats: coco"),
-    ("export coco out new --frames 3", 2, "--frames with coco: expected one of ms-swift, trl"),
+    (
+        "export coco out new --frames 3",
+        2,
+        "--frames with coco: expected one of dsr-bench, lmms-eval, ms-swift, trl",
+    ),
     ("export csv out new --profile-template mass-v1", 2, "--profile-template with csv"),
     ("export -h", 0, "tapvid3d    point tracks"),
     ("export trl -h", 0, "--model-family"),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from massannot import tables
+from massannot.dataset.reading import open_dataset
 from massannot.evaluate import dataset_scores, reliability_picture
 from massannot.jobs.annotate import Annotated
 from massannot.scenes.scene_record import SceneLibrary
+from massannot.storage.parquet import read_parquet, write_parquet
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,35 @@ def test_oracles_give_positions_and_motions_near_the_truth(
     assert value["positions median_error_m"] < 0.1
     assert value["motions median_error_still_camera_m"] < 0.3
     assert value["motions median_error_world_m"] < 0.3
+
+
+def test_every_score_is_split_by_where_the_pictures_come_from(
+    plain: Annotated, world: SceneLibrary, evaluation: dataset_scores.Evaluation, tmp_path: Path
+) -> None:
+    assert plain.dataset is not None
+    assert evaluation.by_source == ()
+    out = tmp_path / "out"
+    shutil.copytree(plain.dataset.layout.out, out)
+    for path in (out / "data" / "videos").glob("*.parquet"):
+        rows = read_parquet(path, name="videos").to_pylist()
+        stated = [{**row, "source_kind": "rendered", "generator": "massannot"} for row in rows]
+        spec = tables.spec("videos")
+        write_parquet(path, [spec.from_rows(stated)], spec=spec)
+    split = dataset_scores.evaluate(open_dataset(out), world)
+    assert dataset_scores.scores_as_json(split.scores) == dataset_scores.scores_as_json(
+        evaluation.scores
+    )
+    groups = ("source_kind=rendered", "generator=massannot")
+    for group in groups:
+        mine = [replace(row, subgroup="all") for row in split.by_source if row.subgroup == group]
+        whole = dataset_scores.scores_as_json(split.scores)
+        assert dataset_scores.scores_as_json(mine) == whole
+        assert group in dataset_scores.as_text(split)
+        assert {row.what for row in split.coverage if row.subgroup == group} == {
+            row.what for row in split.coverage
+        }
+    rows = dataset_scores.as_json(split)["scores"]
+    assert {row["subgroup"] for row in rows} == {"all", *groups}
 
 
 def test_the_text_has_both_tables(evaluation: dataset_scores.Evaluation) -> None:

@@ -80,7 +80,7 @@ def shell(command: str, folder: Path) -> str:
         ),
         pytest.param(
             DOCS / "questions.md",
-            4,
+            9,
             id="questions",
             marks=[pytest.mark.seen("questions", "oracle")],
         ),

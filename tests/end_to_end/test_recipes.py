@@ -18,7 +18,7 @@ from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from massannot.video.sampling import Sampling
 
-SEEN = {"detections", "entities", "masks", "phrases"}
+SEEN = {"detections", "entities", "looks", "masks", "phrases"}
 SPACE = {"cameras", "tracks_xy", "tracks_xyz"}
 MOVING = {"positions", "motions", "segments"}
 TABLES = {
@@ -28,7 +28,7 @@ TABLES = {
     "lift_recorded": SEEN | SPACE | MOVING,
     "track_grid": SPACE,
 }
-ALWAYS = {"clips", "failures", "frames", "questions", "videos"}
+ALWAYS = {"clips", "failures", "frames", "identities", "questions", "videos"}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A tiny dataset written by the project's own writers: two shards, three clips, exact numbers."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,24 @@ def mask_of(clip_id: str, frame: int) -> np.ndarray:
     """(H, W) exact mask of entity 0."""
     rng = np.random.default_rng([frame, *clip_id.encode()])
     return rng.random((HEIGHT, WIDTH)) < 0.5
+
+
+def rows_of_one_frame(uri: str, video_id: str) -> dict[str, dict[str, object]]:
+    """The rows of `videos`, `clips` and `frames` of a video that has one clip of one frame, by
+    table. Copies have the same clip."""
+    rows = _like_any()
+    of_video = {"uri": uri, "video_id": video_id}
+    of_clip = {"clip_id": f"clip of {video_id}"}
+    return {
+        "videos": {**rows["videos"][0], **of_video},
+        "clips": {**rows["clips"][0], **of_video, **of_clip, "n_frames": 1, "end_pts": 1},
+        "frames": {**rows["frames"][0], **of_clip},
+    }
+
+
+@cache
+def _like_any() -> dict[str, list[dict[str, object]]]:
+    return _rows_of("any")
 
 
 def _rows_of(clip_id: str) -> dict[str, list[dict[str, object]]]:

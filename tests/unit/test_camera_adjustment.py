@@ -10,7 +10,12 @@ import pytest
 from massannot.evaluate.camera_scores import ate_from_first, region_share, rpe_deg
 from massannot.geometry.bundle_adjustment import rotation_vectors, rotations
 from massannot.geometry.camera import inverse, project, rigid
-from massannot.geometry.camera_adjustment import PoseEstimate, PoseRule, estimated_poses
+from massannot.geometry.camera_adjustment import (
+    ASSUMED_FOCAL_REL_SD,
+    PoseEstimate,
+    PoseRule,
+    estimated_poses,
+)
 
 SIZE = (160, 128)
 LENS = np.array([150.0, 150.0, 80.0, 64.0])
@@ -50,10 +55,23 @@ def tracks(
 
 
 def estimate(
-    xy: np.ndarray, visible: np.ndarray, z: np.ndarray, rule: PoseRule | None = None
+    xy: np.ndarray,
+    visible: np.ndarray,
+    z: np.ndarray,
+    rule: PoseRule | None = None,
+    guess: float | None = None,
 ) -> PoseEstimate | None:
-    lens = np.tile(LENS, (len(xy), 1))
-    return estimated_poses(xy, visible, z, intrinsics=lens, picture_size=SIZE, rule=rule)
+    """`guess`: the lens is not told, and thought to be this many times as long as it is."""
+    lens = np.tile(LENS * [guess or 1, guess or 1, 1, 1], (len(xy), 1))
+    return estimated_poses(
+        xy,
+        visible,
+        z,
+        intrinsics=lens,
+        picture_size=SIZE,
+        lens_told=guess is None,
+        rule=rule,
+    )
 
 
 @cache
@@ -159,3 +177,26 @@ def test_points_that_no_camera_explains_are_unknown() -> None:
 def test_rotation_vectors_are_those_of_the_rotations() -> None:
     vectors = np.array([[0.0, 0, 0], [1e-9, 0, 0], [0.3, -0.2, 0.1], [0, 3.0, 0]])
     np.testing.assert_allclose(rotation_vectors(rotations(vectors)), vectors, atol=1e-12)
+
+
+@pytest.mark.parametrize("move", ["pan", "orbit"])
+@pytest.mark.parametrize("guess", [0.75, 1.3])
+def test_a_focal_length_that_the_motion_shows_is_found(move: str, guess: float) -> None:
+    result = estimate(*tracks(truth(move), noise_px=0.05), guess=guess)
+    assert result is not None
+    assert result.focal_rel_sd is not None
+    error = abs(np.log(result.focal_factor * guess))
+    assert error < 0.01
+    assert error < 3 * result.focal_rel_sd < 0.06
+
+
+@pytest.mark.parametrize("move", ["still", "sideways", "forward"])
+def test_a_focal_length_that_the_motion_hides_stays_assumed(move: str) -> None:
+    result = estimate(*tracks(truth(move), noise_px=0.05), guess=0.75)
+    assert result is not None
+    assert (result.focal_factor, result.focal_rel_sd) == (1.0, ASSUMED_FOCAL_REL_SD)
+    assert region_share(result.cam_from_world, truth(move), result.cov) > 0.6
+
+
+def test_a_told_focal_length_has_no_doubt() -> None:
+    assert (found("pan").focal_factor, found("pan").focal_rel_sd) == (1.0, None)

@@ -117,22 +117,25 @@ def test_the_errors_of_poses_are_in_motions_in_the_world_and_only_there() -> Non
     (in_world,), (in_camera,) = (
         np.flatnonzero([r == name for r in reference]) for name in ("world", "camera")
     )
-    assert (found.cov[in_camera] == 0).all()
+    assert (found.cov == 0).all()
+    assert (found.pose_cov[in_camera] == 0).all()
 
     drawn = np.random.default_rng(2).multivariate_normal(np.zeros(6), cov, 20_000)
     last = round(clip.table("motions")["t1_s"][int(in_world)].as_py() * 10)
     true_pose = rigid(rotations(drawn[:, :3]), drawn[:, 3:]) @ camera_arrays(clip)[1][last]
     places = apply(inverse(true_pose), evidence.xyz[last])
-    np.testing.assert_allclose(found.cov[in_world], np.cov(places.T), rtol=0.1, atol=1e-7)
+    np.testing.assert_allclose(found.pose_cov[in_world], np.cov(places.T), rtol=0.1, atol=1e-7)
     assert stated(clip, None)["motions"].num_rows == clip.table("motions").num_rows
 
 
 WORDS = [
+    ("auto", None, "auto"),
     ("assume", None, "assume"),
+    ("lens.json,assume", "lens.json", "assume"),
     ("estimate", None, "estimate"),
-    ("lens.json", "lens.json", "assume"),
+    ("lens.json", "lens.json", "auto"),
     ("lens.json,estimate", "lens.json", "estimate"),
-    ("./estimate", "./estimate", "assume"),
+    ("./estimate", "./estimate", "auto"),
 ]
 
 

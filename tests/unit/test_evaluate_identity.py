@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massannot.evaluate.identity_scores import IdentityScores, paired_entities, score_identity
+from massannot.evaluate.identity_scores import (
+    IdentityScores,
+    idf1,
+    paired_entities,
+    score_identity,
+)
 
 
 def story(*objects: str) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +70,25 @@ def test_overlap_below_the_least_is_no_pair() -> None:
 def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected \(T, K, M\) and \(T, K\)"):
         score_identity(np.zeros((2, 1, 1)), np.zeros((1, 1), np.bool_))
+
+
+IDF1 = [
+    pytest.param([[0, 0, 0, 0], [1, 1, 1, 1]], 1.0, id="each has one identity"),
+    pytest.param([[0, 0, 1, 1], [1, 1, 0, 0]], 0.5, id="they change places"),
+    pytest.param([[0, 0, 2, 2], [1, 1, 1, 1]], 0.75, id="one is new half-way"),
+    pytest.param([[0, 0, None, None], [1, 1, 1, 1]], 12 / 14, id="one is lost half-way"),
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), IDF1)
+def test_idf1_asks_for_one_identity_over_the_whole_film(
+    found: list[list[int | None]], expected: float
+) -> None:
+    """`found`: the identity that covers each of two objects in each of four frames."""
+    overlap = np.full((4, 2, 3), np.nan)
+    for k, of_object in enumerate(found):
+        for t, identity in enumerate(of_object):
+            if identity is not None:
+                overlap[t, :, identity] = 0.0
+                overlap[t, k, identity] = 0.9
+    assert idf1(overlap, np.ones((4, 2), np.bool_)) == pytest.approx(expected)

@@ -10,9 +10,10 @@ import pytest
 
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
-from massannot.exporters import mass_bench
+from massannot.exporters import _mass_bench_schema, mass_bench
 from massannot.questions.profile import motion_profile
 from massannot.scenes.scene_record import SceneLibrary
+from massannot.viewers.summary import PROFILE_TABLES
 from tests.asked_scenes import annotate, questions_about, write_world
 from tests.unit.small_dataset import write_small_dataset
 
@@ -91,8 +92,9 @@ def test_every_mask_lies_in_the_segment_of_its_frame(
 def test_the_profile_is_the_clips_own(dataset: Dataset, lines: dict[str, Any]) -> None:
     (clip,) = lines["all-3"]["clips"]
     view = dataset.clip(clip["clip_id"])
-    names = ("clips", "segments", "phrases", "entities", "motions", "positions")
-    for template in mass_bench.TEMPLATES:
+    names = PROFILE_TABLES
+    assert clip["profile_reference"] == "world"
+    for template in _mass_bench_schema.TEMPLATES:
         expected = motion_profile({n: view.table(n) for n in names}, template=template)
         assert clip["motion_profile"][template] == expected
     for name in clip["names"].values():
@@ -107,7 +109,7 @@ def test_one_template_can_be_asked_for(dataset: Dataset, tmp_path: Path) -> None
 
 
 def test_lines_keep_to_the_schema(lines: dict[str, Any]) -> None:
-    schema = json.loads(mass_bench.schema_text())
+    schema = json.loads(_mass_bench_schema.schema_text())
     for line in lines.values():
         assert list(wrong(line, schema, "line")) == []
     (clip,) = lines["one-3"]["clips"]
@@ -149,8 +151,8 @@ def wrong(value: Any, schema: dict[str, Any], where: str) -> list[str]:
 
 
 def test_the_stored_schema_is_the_present_one() -> None:
-    stored = Path(__file__).parents[2] / "schemas" / mass_bench.SCHEMA_FILE
-    assert stored.read_text(encoding="utf-8") == mass_bench.schema_text()
+    stored = Path(__file__).parents[2] / "schemas" / _mass_bench_schema.SCHEMA_FILE
+    assert stored.read_text(encoding="utf-8") == _mass_bench_schema.schema_text()
 
 
 def test_a_dataset_without_questions_is_refused(tmp_path: Path) -> None:

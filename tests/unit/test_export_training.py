@@ -21,9 +21,11 @@ from massannot import exporters
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
-from massannot.errors import NothingToRun, UsageError
+from massannot.errors import BadQuestion, NothingToRun, UsageError
 from massannot.exporters import _row_files, trl
 from massannot.exporters._training import TrainingOptions
+from massannot.questions.examples import TrainingData, family_view
+from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.question_view import Film, Shot, find_question
 from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft.train import train
@@ -216,6 +218,46 @@ def test_boxes_are_as_the_model_family_writes_them(
     assert (row.get("extra_info") or row)["evidence_boxes"] == [[0, *box]]
 
 
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [
+        ({"evidence_times_s": [99.0]}, "evidence at 99 s, expected a time within"),
+        ({"evidence_boxes": [0, 24, 20, 720, 60]}, "expected pixels of the video's 96x80"),
+        ({"evidence_boxes": [0, 0.1, 0.2, 0.3, 0.4]}, "shares of a picture"),
+    ],
+    ids=["out of the film", "out of the picture", "in shares"],
+)
+def test_evidence_that_nobody_can_see_is_refused(
+    evidence: dict[str, Any], says: str, dataset: Dataset
+) -> None:
+    row = {**find_question(dataset, "number"), **evidence}
+    with pytest.raises(BadQuestion, match=says):
+        family_view(dataset, row, TrainingData())
+
+
+def test_a_prompt_that_asks_for_evidence_has_that_of_its_masks(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset, tmp_path, "trl", cite=True, frames=4)
+    row = by_id(tmp_path)["number"]
+    assert (
+        "</box>at<t>seconds</t>s, with boxes in pixels of the 84x84 frame"
+        in (row["prompt"][0]["content"][-1]["text"])
+    )
+    (time, *box), *_ = row["evidence_boxes"]
+    assert time in row["times_s"]
+    cited = (
+        f"<think><box>{[round(x) for x in box]}</box>at<t>{time}</t>s</think><answer>1.5</answer>"
+    )
+    names = ("evidence_time", "evidence_box")
+    columns = {name: [row[name]] for name in COLUMNS}
+    near, over = (judge(["?"], [cited], **columns)[0] for judge in reward_functions(names))
+    assert near > 0.99
+    assert over > 0.9
+    export(dataset, tmp_path / "plain", "trl", frames=4)
+    assert not by_id(tmp_path / "plain")["number"]["evidence_boxes"]
+
+
 def test_the_rewards_judge_what_was_exported(dataset: Dataset, tmp_path: Path) -> None:
     said = {"choice": "right", "number": "158 cm", "box": "No."}
     export(dataset, tmp_path / "trl", "trl", frames=2)
@@ -373,10 +415,15 @@ def test_a_trainer_that_would_drop_a_row_stops_the_export_and_names_the_setting(
         export(dataset, tmp_path / "verl", "verl", processor=processor, max_tokens=500)
 
 
-def test_questions_about_scenes_are_trained_on_where_they_lie(tmp_path: Path) -> None:
+def test_questions_about_scenes_are_exported_with_their_pictures(tmp_path: Path) -> None:
     write_scene_questions(tmp_path / "asked", seeds=range(900_256, 900_262), names=("hits",))
-    with pytest.raises(UsageError, match=r"massannot rft train RECIPE --data .*asked"):
-        export(Dataset(Layout(tmp_path / "asked")), tmp_path / "exported", "trl")
+    asked = Dataset(Layout(tmp_path / "asked"))
+    for name, media in (("trl", "images"), ("ms-swift", "video")):
+        written = export(asked, tmp_path / name, name, media=media, frames=2)
+        assert not written.left_out
+        rows = list(rows_of(tmp_path / name, "test"))  # these seeds are held out
+        assert len(rows) == asked.table("questions").num_rows
+    assert all((tmp_path / "ms-swift" / row["videos"][0]).is_file() for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ def test_what_was_there_before_is_known():
 SPANS = ((), (Span(),), (Span(0.5, 2.0, (Phrase("ball"),), "mine"), Span(3.0)))
 VIDEOS = [
     PlannedVideo("bare"),
-    PlannedVideo("full", SPANS[2], "id", 2**40, 2**60, "CC0", '"etag"', 0.25, 7),
+    PlannedVideo(
+        "full", SPANS[2], "id", 2**40, 2**60, "CC0", '"etag"', "generated", "a model", 0.25, 7
+    ),
     *(PlannedVideo(f"v{n}", SPANS[n % 3], size_bytes=n, cost=n / 3) for n in range(BLOCK + 3)),
 ]
 

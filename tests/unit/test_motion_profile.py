@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from massannot import tables
-from massannot.questions.profile import motion_profile, profile_blocks
+from massannot.geometry.camera import rigid
+from massannot.questions.profile import motion_profile
+from massannot.questions.profile_blocks import profile_blocks
+from massannot.questions.reference import chosen_reference
 from massannot.questions.scene_dataset import SCHEME
+from tests.unit.test_camera_line import about_y, camera_table
 
 CLIP = "c0" * 16
 
@@ -225,10 +230,134 @@ def test_the_frame_of_reference_can_be_the_world() -> None:
         motion_row(0, 0, (0, 0, 1), (0, 0, 5), reference="world"),
     ]
     found = profile_tables(rows)
-    assert "Last Position <0.00, 0.00, 2.00>" in motion_profile(found)
+    camera = motion_profile(found, template="mass-v2", reference="camera")
+    assert "Last Position <0.00, 0.00, 2.00>" in camera
+    assert "the camera of each position's own frame; " in camera
     world = motion_profile(found, template="mass-v2", reference="world")
     assert "Last Position <0.00, 0.00, 5.00>" in world
-    assert "the camera of the first frame" in world
+    assert "the world, which is the camera of the first frame; " in world
+
+
+POSES = [
+    ("it stands still", True, "assumed", "world"),
+    ("it stands still, cameras are not in the tables", True, None, "world"),
+    ("poses were estimated", False, "estimated", "world"),
+    ("poses were given, its stillness was not tested", None, "given", "world"),
+    ("it moves, nobody knows how", False, "assumed", "camera"),
+    ("nobody knows whether it moves", None, "assumed", "camera"),
+    ("there are no cameras", False, None, "camera"),
+]
+
+
+@pytest.mark.parametrize(("what", "static", "origin", "chosen"), POSES, ids=[p[0] for p in POSES])
+def test_auto_is_the_world_where_poses_are_known(
+    what: str, static: bool | None, origin: str | None, chosen: str
+) -> None:
+    rows = [
+        motion_row(0, 0, (0, 0, 1), (0, 0, 2)),
+        motion_row(0, 0, (0, 0, 1), (0, 0, 5), reference="world"),
+    ]
+    found = profile_tables(rows, camera_static=static)
+    if origin is not None:
+        found["cameras"] = camera_table(np.tile(np.eye(4), (64, 1, 1)), origin=origin)
+    text = motion_profile(found, template="mass-v2")
+    assert ("Last Position <0.00, 0.00, 5.00>" in text) is (chosen == "world")
+    assert ("so that things at rest seem to move" in text) is (chosen == "camera")
+    assert text == motion_profile(found, template="mass-v2", reference=chosen)  # type: ignore[arg-type]
+
+
+def test_one_clip_without_a_world_takes_it_from_all_clips_of_a_profile() -> None:
+    rows = [motion_row(0, 0, (0, 0, 1), (0, 0, 5), reference="world")]
+    still, moving = (profile_tables(rows, camera_static=static) for static in (True, False))
+    assert chosen_reference([still, still], "auto") == "world"
+    assert chosen_reference([still, moving], "auto") == "camera"
+
+
+REST = [
+    ("at rest", {}, "at rest as far as can be told"),
+    ("its interval leaves nothing out", {"length_low_68": 0.2}, "not told from noise"),
+    ("it goes out and back", {"above_noise": True}, "above the noise"),
+    ("the noise is unknown", {"above_noise": None}, "noise unknown"),
+]
+
+
+@pytest.mark.parametrize(("what", "more", "said"), REST, ids=[r[0] for r in REST])
+def test_a_thing_at_rest_in_the_world_is_said_to_be(
+    what: str, more: dict[str, Any], said: str
+) -> None:
+    still = {"path": 0.02, "length_low_68": 0.0, "length_high_68": 0.03, "above_noise": False}
+    rows = [
+        motion_row(0, 0, (0, 0, 1), (0, 0, 1), reference=reference, **{**still, **more})
+        for reference in ("camera", "world")
+    ]
+    found = profile_tables(rows, camera_static=False)
+    found["cameras"] = camera_table(np.tile(np.eye(4), (64, 1, 1)), origin="given")
+    assert f", {said}, quality" in motion_profile(found, template="mass-v2")
+    in_camera = motion_profile(found, template="mass-v2", reference="camera")
+    assert "at rest as" not in in_camera
+    assert "  Noise: known in the world only\n" in in_camera
+
+
+def test_camera_lines_of_segments_are_read_back_and_go_along_with_them() -> None:
+    turn = np.radians(np.minimum(np.arange(64), 32) * 0.5)
+    found = profile_tables(THROWN, camera_static=False)
+    found["cameras"] = camera_table(rigid(about_y(-turn), np.zeros((64, 3))))
+    text = motion_profile(found, template="mass-v2", reference="camera")
+    assert "  Camera: pans right 16 degrees, seen from its first frame\n" in text
+    pans = "    * Camera: pans right 16 degrees, seen from the segment's first frame\n"
+    assert f"Frame 0...31\n{pans}    * Entity: basketball" in text
+    assert "Frame 32...63\n    * Camera: stands still\n" in text
+    blocks = profile_blocks(text)
+    assert blocks.text == text
+    moved = blocks.shuffled((1, 0)).text
+    assert f"Frame 32...63\n{pans}" in moved
+    assert moved.index("Frame 0...31") < moved.index("Frame 32...63")
+
+
+SEEN = "measured"
+ABSENCES = [
+    ("seen", [SEEN] * 6, {}, []),
+    ("all the time", ["left"] * 6, {}, ["outside of the picture throughout"]),
+    (
+        "hidden by a thing of the text, then lost",
+        [SEEN, "hidden", "hidden", SEEN, "lost", "lost"],
+        {1: 1, 2: 1},
+        ["0.10 s to 0.30 s hidden by hoop, from 0.40 s not found"],
+    ),
+    (
+        "hidden at first, by a thing that is not in the text",
+        ["hidden", SEEN, SEEN, SEEN, SEEN, SEEN],
+        {0: 7},
+        ["until 0.10 s hidden"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "states", "by", "lines"), ABSENCES, ids=[case[0] for case in ABSENCES]
+)
+def test_the_profile_says_when_a_thing_is_not_seen_and_why(
+    what: str, states: list[str], by: dict[int, int], lines: list[str]
+) -> None:
+    found = profile_tables([motion_row(e, 0, (0, 0, 1), (0, 0, 2)) for e in (0, 1)])
+    common = {"clip_id": CLIP, "entity": 0, "scale_type": "metric", "n_points": 0}
+    found["positions"] = tables.spec("positions").from_rows(
+        [
+            {**common, "frame": t, "state": state, "occluder": by.get(t)}
+            for t, state in enumerate(states)
+        ]
+    )
+    found["frames"] = tables.spec("frames").from_rows(
+        [
+            {"clip_id": CLIP, "frame": t, "pts": t, "t_s": t / 10, "keyframe": True,
+             "damaged": False}
+            for t in range(64)
+        ]
+    )  # fmt: skip
+    text = motion_profile(found, template="mass-v2")
+    said = [line for line in text.splitlines() if "Not seen" in line]
+    assert said == [f"    * Not seen: {line}" for line in lines]
+    assert profile_blocks(text).text == text
 
 
 def test_only_a_calibrated_interval_or_quality_is_a_probability() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import av
@@ -14,7 +16,7 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.exporters._training import TrainingOptions
 from massannot.questions.answers import kind_of
 from massannot.questions.examples import TrainingData, family_view
-from massannot.questions.profile import joined, profile_blocks
+from massannot.questions.profile_blocks import joined, profile_blocks
 from massannot.questions.prompts import build_prompt
 from massannot.questions.question_view import evenly, expected_answer, find_question, question_view
 from massannot.questions.units import UnknownUnit
@@ -60,6 +62,21 @@ def test_a_question_over_two_clips_has_the_frames_and_the_profile_of_both(
     (film,) = (out.parent / "verl" / "videos").iterdir()
     with av.open(str(film)) as container:
         assert len(list(container.decode(video=0))) == N_FRAMES
+
+
+def test_the_frame_of_reference_is_chosen_and_recorded(dataset: Dataset, tmp_path: Path) -> None:
+    row = find_question(dataset, "one-4")
+    for choice, used in (("auto", "world"), ("world", "world"), ("camera", "camera")):
+        about = question_view(dataset, row, template="mass-v2", reference=choice)  # type: ignore[arg-type]
+        assert about.reference == used
+        assert f"  Frame of reference: the {used}" in (about.profile or "")
+    assert question_view(dataset, row, template=None).reference is None
+    export = exporters.exporter("ms-swift").export
+    export(dataset, tmp_path, options=TrainingOptions(reference="camera", frames=0))
+    lines = (tmp_path / "train.jsonl").read_text().splitlines()
+    assert {json.loads(line)["reference"] for line in lines} == {"camera"}
+    with pytest.raises(UsageError, match="--reference: found 'moon', expected auto, world"):
+        TrainingOptions(reference="moon")  # type: ignore[arg-type]
 
 
 def test_a_span_named_in_the_question_is_what_it_asks_about(dataset: Dataset) -> None:
@@ -177,10 +194,11 @@ LINE = "    * Entity: ball\n    * Motion: up\n"
 
 
 def test_clips_that_follow_one_another_have_one_profile() -> None:
-    profiles = [PROFILE.format("0 to 1 s", 9, LINE), PROFILE.format("1 to 2 s", 4, "")]
+    times = ("0.00 s to 1.00 s of the video, 10 frames", "1.00 s to 2.00 s of the video, 5 frames")
+    profiles = [PROFILE.format(times[0], 9, LINE), PROFILE.format(times[1], 4, "")]
     blocks = [profile_blocks(text) for text in profiles]
     assert joined(blocks, lengths=[10, 5]).text == (
-        "Motion Profile\n  Units: metres\n  Time: 0 to 1 s\n  Time: 1 to 2 s\n"
+        "Motion Profile\n  Units: metres\n  Time: 0.00 s to 2.00 s of the video, 15 frames\n"
         f"  Video Segment 1: Frame 0...9\n{LINE}  Video Segment 2: Frame 10...14\n"
     )
     blocks[1] = profile_blocks(profiles[1].replace("metres", "relative"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from massannot.errors import BadQuestion, UsageError
-from massannot.rft import verl_rewards
+from massannot.rft import swift_rewards, verl_rewards
 from massannot.rft.trl_rewards import refuse_video, reward_functions
 
 RIGHT = "<think>so</think><answer>B</answer>"
@@ -99,3 +102,22 @@ def test_verl_can_load_the_file_by_its_path() -> None:
     spec.loader.exec_module(module)
     info = {"problem_type": "yes_no"}
     assert module.compute_score("x", "<answer>no</answer>", "no", info)["accuracy"] == 1.0
+
+
+def test_ms_swift_gets_a_class_for_each_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ms-swift 4 makes and calls them; it is not installed here."""
+    swift, rewards_module = types.ModuleType("swift"), types.ModuleType("swift.rewards")
+    rewards_module.orms = {}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "swift", swift)
+    monkeypatch.setitem(sys.modules, "swift.rewards", rewards_module)
+    path = Path(swift_rewards.__file__)
+    spec = importlib.util.spec_from_file_location("plugin", path)
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    orms = rewards_module.orms
+    assert {"massannot_accuracy", "massannot_format", "massannot_length"} <= set(orms)
+    judge = orms["massannot_accuracy"](args=object())
+    assert judge(COMPLETIONS, messages=[[]] * 3, **COLUMNS) == [1.0, 0.0, 1.0]
+    length = orms["massannot_length"](args=None)
+    assert length(COMPLETIONS, response_token_ids=[[0] * 400] * 3, **COLUMNS) == [0.2, 0.0, 0.2]

@@ -80,6 +80,14 @@ def test_a_box_in_a_text_is_written_as_the_family_reads_it(name: str, expected: 
     assert found == f"Is {expected} a ball [1, 2]?"
 
 
+@pytest.mark.parametrize("before", ["bounding box coordinates ", "bbox: ", '"bbox_2d": '])
+def test_so_is_a_box_behind_the_words_for_one(before: str) -> None:
+    one = family("qwen3_vl")
+    text = f"the car with {before}[320, 0, 640, 180] at [1, 2, 3, 4]"
+    found = one.text(text, source=(640, 360), resized=one.resized((640, 360)))
+    assert found == f"the car with {before}[500, 0, 1000, 500] at [1, 2, 3, 4]"
+
+
 def test_a_family_and_a_size_that_do_not_exist_are_refused() -> None:
     with pytest.raises(UsageError, match="qwen2_5_vl, qwen3_vl"):
         family("llava")

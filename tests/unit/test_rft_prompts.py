@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from massannot.errors import BadQuestion
 from massannot.questions.answers import Kind
-from massannot.questions.profile import Template, motion_profile, profile_blocks
+from massannot.questions.profile import motion_profile
+from massannot.questions.profile_blocks import Template, profile_blocks
 from massannot.questions.prompts import (
     Budget,
     Dropped,

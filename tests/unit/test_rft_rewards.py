@@ -73,16 +73,24 @@ WORTH: list[tuple[str, ExpectedAnswer, str, float]] = [
     # the larger of the two tolerances
     ("numeric", ExpectedAnswer("number", "10", tolerance=0.1, tolerance_abs=0.5), "11", 1.0),
     ("numeric", ExpectedAnswer("number", "10", tolerance=0.01, tolerance_abs=0.5), "10.5", 1.0),
-    # errors of 0, 2, 12, 24, 49, 50 percent pass 10, 10, 8, 6, 1, 0 thresholds
+    # errors of 0, 2, 12, 24, 49, 50.5 percent keep 10, 10, 8, 6, 1, 0 thresholds
     ("mean_relative_accuracy", METRES, "2", 1.0),
     ("mean_relative_accuracy", METRES, "2.04", 1.0),
     ("mean_relative_accuracy", METRES, "2.24", 0.8),
     ("mean_relative_accuracy", METRES, "1.52", 0.6),
     ("mean_relative_accuracy", METRES, "2.98", 0.1),
-    ("mean_relative_accuracy", METRES, "1", 0.0),
+    ("mean_relative_accuracy", METRES, "0.99", 0.0),
     ("mean_relative_accuracy", METRES, "much", 0.0),
     ("mean_relative_accuracy", ZERO, "0", 1.0),
     ("mean_relative_accuracy", ZERO, "1", 0.0),
+    # errors of 5, 10, 50 percent lie on a threshold: VSI-Bench counts it, Video-R1 does not
+    ("mean_relative_accuracy", METRES, "2.1", 1.0),
+    ("mean_relative_accuracy", METRES, "2.2", 0.9),
+    ("mean_relative_accuracy", METRES, "1", 0.1),
+    ("mean_relative_accuracy_below", METRES, "2.1", 0.9),
+    ("mean_relative_accuracy_below", METRES, "2.2", 0.8),
+    ("mean_relative_accuracy_below", METRES, "1", 0.0),
+    ("mean_relative_accuracy_below", METRES, "much", 0.0),
     ("regression", METRES, "2", 1.0),
     ("regression", METRES, "1.5", 0.75),
     ("regression", METRES, "300 cm", 0.5),
@@ -294,12 +302,27 @@ def test_a_wide_sigma_forgives_more() -> None:
         ("<box>[10,10,0,0]</box>at<t>1</t>s", 0.0),
         ("<box>[0,0,10,10]</box>", 0.0),
         ("<t>1</t>", 0.0),
+        ('[{"bbox_2d": [0, 0, 10, 10], "label": "a", "time": 1.0}]', 1.0),
+        ('{"bbox_2d": [0, 0, 10, 5], "time": "00:01"} <box>[0,0,4,4]</box>at<t>3</t>', 0.75),
+        ('```json\n{"bbox_2d": [0, 0, 10, 10]}\n``` at <t>1</t>s', 0.0),
+        ('{"bbox_2d": [0, 0, 10, 10]} at <t>1</t>s', 1.0),
+        ('{"bbox_2d": [0, 0, "x", 10], "time": 1}', 0.0),
     ],
-    ids=["exact", "half", "second box", "two", "too early", "inside out", "no time", "no box"],
+    ids=[
+        *("exact", "half", "second box", "two", "too early", "inside out", "no time", "no box"),
+        *("Qwen", "both notations", "apart from its time", "JSON and a time", "no numbers"),
+    ],
 )
 def test_cited_boxes_are_worth_their_overlap_at_their_time(thinking: str, worth: float) -> None:
     found = rewards.reward("evidence_box")(answered("yes", thinking=thinking), expected=SEEN)
     assert found == pytest.approx(worth)
+
+
+def test_a_box_without_a_time_counts_where_the_evidence_has_one_time() -> None:
+    one = ExpectedAnswer("yes_no", "yes", evidence_boxes=BOXES[:2])
+    said = answered("yes", thinking='{"bbox_2d": [20, 0, 30, 10]}')
+    assert rewards.reward("evidence_box")(said, expected=one) == 1.0
+    assert rewards.reward("evidence_box")(said, expected=SEEN) == 0.0
 
 
 @pytest.mark.parametrize("name", ["evidence_time", "evidence_box"])

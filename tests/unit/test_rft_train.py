@@ -67,7 +67,10 @@ def test_a_recipe_from_outside_of_the_package_is_described_as_ours_are(tmp_path:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("huge", "no recipe 'huge'; recipes: qwen2_5_vl_7b, tiny, or a file"),
+        (
+            "huge",
+            "no recipe 'huge'; recipes: qwen2_5_vl_7b, qwen2_5_vl_7b_evidence, tiny, or a file",
+        ),
         ("./absent.py", "recipe ./absent.py: found no such file"),
         ("massannot.errors", "recipe massannot.errors: found NoneType as RECIPE"),
     ],

@@ -16,6 +16,7 @@ IMPOSSIBLE = [
     {"clip_s": -1.0},
     {"clip_s": None},
     {"max_frames": 0},
+    {"max_frames": 1, "shared_frames": True},
     {"long_side": 0},
 ]
 
@@ -30,11 +31,21 @@ def test_an_impossible_sampling_is_refused(options: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     "sampling",
-    [Sampling(), Sampling(fps=None), Sampling(fps=29.97, clip_s=0.1, max_frames=7, long_side=96)],
+    [
+        Sampling(),
+        Sampling(fps=None, shared_frames=True),
+        Sampling(fps=29.97, clip_s=0.1, max_frames=7, long_side=96),
+    ],
     ids=str,
 )
 def test_json_gives_the_same_sampling_back(sampling: Sampling) -> None:
     assert Sampling.from_json(json.loads(json.dumps(sampling.to_json()))) == sampling
+
+
+def test_a_record_from_before_frames_were_shared_stays_as_it_is() -> None:
+    """Equal records go on; a field more would be another recipe."""
+    old = {"fps": 5.0, "clip_s": 20.0, "max_frames": 256, "long_side": 1280, "shots": None}
+    assert Sampling.from_json(old).to_json() == old
 
 
 def test_a_missing_field_has_its_default() -> None:

@@ -24,7 +24,9 @@ FULL = RunSpec(
     sources=("a.mp4", "s3://bucket/films"),
     phrases=("a ball", "мяч"),
     select=Selection(limit=7, sample="random", seed=3, root="/films"),
-    sampling=Sampling(fps=None, clip_s=5.5, max_frames=64, long_side=640, shots=RULE),
+    sampling=Sampling(
+        fps=None, clip_s=5.5, max_frames=64, long_side=640, shots=RULE, shared_frames=True
+    ),
     recipe="/mine/recipe.py",
     models={
         "detect": Answerer("file", "boxes.json"),

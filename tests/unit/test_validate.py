@@ -185,7 +185,7 @@ def test_a_clip_in_two_shards_is_named(whole, tmp_path):
     for folder in (tmp_path / "out" / "data").iterdir():
         shutil.copy(folder / "000001.parquet", folder / "000002.parquet")
     assert any(
-        "clip clip-c is there 2 times" in problem
+        "clip clip-c of videos/clip-c.mp4 is there 2 times" in problem
         for problem in problems(open_dataset(tmp_path / "out"))
     )
 

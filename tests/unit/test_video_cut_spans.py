@@ -24,9 +24,10 @@ def cut(
     clip_s: int = 20,
     max_frames: int = 256,
     time_base: Fraction = MS,
+    shared: bool = False,
 ) -> tuple[list[tuple[Cut, list[int]]], SpanCutter]:
     """Finished cuts in the order in which they are finished, each with the times it took."""
-    rules = CutRules(fps, Fraction(clip_s), max_frames)
+    rules = CutRules(fps, Fraction(clip_s), max_frames, shared)
     cutter = SpanCutter(spans, rules=rules, time_base=time_base, first_pts=pts[0])
     taken: dict[int, list[int]] = {}
     finished: list[Cut] = []
@@ -143,6 +144,67 @@ def test_max_frames_cuts_and_the_targets_go_on() -> None:
         [800, 900],
     ]
     assert [c.end_pts for c, _ in cuts] == [400, 800, 951]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    words: str
+    clip_s: int
+    max_frames: int
+    spans: tuple[Seconds, ...]
+    ends: list[tuple[int, int, bool]]
+    """First and last frame of each clip, and whether it shares its last."""
+
+
+SHARING = [
+    Sharing("clip_s", 1, 256, WHOLE, [(0, 900, True), (900, 1900, True), (1900, 2400, False)]),
+    Sharing("the cap", 20, 10, WHOLE, [(0, 900, True), (900, 1800, True), (1800, 2400, False)]),
+    Sharing("both", 1, 8, WHOLE,
+            [(0, 700, True), (700, 900, True), (900, 1600, True), (1600, 1900, True),
+             (1900, 2400, False)]),
+    Sharing("the video ends at the cap", 20, 25, WHOLE, [(0, 2400, False)]),
+    Sharing("a span with an end", 1, 10, ((Fraction(1, 2), Fraction(2)),),
+            [(500, 1400, True), (1400, 1900, False)]),
+    Sharing("spans share with none of the others", 1, 256,
+            ((Fraction(0), Fraction(1)), (Fraction(1), Fraction(2))),
+            [(0, 900, False), (1000, 1900, False)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", SHARING, ids=lambda row: row.words)
+def test_clips_of_one_span_share_their_boundary_frame(row: Sharing) -> None:
+    """`Step.taking` names what a frame adds; the one that was taken before is in `begins_with`."""
+    cuts, _ = cut(
+        list(range(0, 2500, 100)),
+        fps=None,
+        spans=row.spans,
+        clip_s=row.clip_s,
+        max_frames=row.max_frames,
+        shared=True,
+    )
+    assert [(c.first_pts, c.last_pts, c.shares_last) for c, _ in cuts] == row.ends
+    for done, taken in cuts:
+        before = [] if done.begins_with is None else [done.begins_with.last_pts]
+        assert done.n_frames == len(before + taken) <= row.max_frames
+        assert (before + taken)[0] == done.first_pts
+
+
+def test_no_frame_is_shared_over_a_cut_of_the_film_or_a_change_of_size() -> None:
+    rules = CutRules(None, Fraction(1), 4, shared_frames=True)
+    cutter = SpanCutter(WHOLE, rules=rules, time_base=MS, first_pts=0)
+    finished: list[Cut] = []
+    for pts in range(0, 2000, 100):
+        step = cutter.step(pts, shot=int(pts >= 1000), other_size=pts == 1400)
+        finished += step.finished
+    finished += cutter.finish(2000)
+    assert [(c.shot, c.first_pts, c.last_pts, c.shares_last) for c in finished] == [
+        (0, 0, 300, True),
+        (0, 300, 600, True),
+        (0, 600, 900, False),
+        (1, 1000, 1300, False),
+        (1, 1400, 1700, True),
+        (1, 1700, 1900, False),
+    ]
 
 
 def test_a_span_of_exactly_max_frames_is_one_clip() -> None:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from massannot.clip import Clip, Phrase
@@ -202,6 +203,24 @@ def test_any_budget_lets_overlapping_spans_through(film: Path, limit: int) -> No
             seen.append(numbers(item))
             release(item)
     assert seen == [list(range(i, i + 25)) for i in range(6)]
+    assert budget.held_bytes == 0
+
+
+def test_clips_share_their_boundary_frame_in_a_budget_of_one_clip(film: Path) -> None:
+    """The picture is the very same; the earlier clip marks it, and a later one is there."""
+    budget = ByteBudget(25 * FRAME_BYTES)
+    sampling = Sampling(fps=None, max_frames=25, shared_frames=True)
+    seen, edges, shared = [], [], []
+    for item in read_clips(str(film), sampling=sampling, memory=budget):
+        if isinstance(item, Clip):
+            seen.append(numbers(item))
+            edges.append(item.frames.pixels_THWC[[0, -1]].copy())
+            shared.append(item.table("frames")["shared"].to_pylist())
+            release(item)
+    assert seen == [list(range(25)), list(range(24, 49)), list(range(48, 60))]
+    assert [np.flatnonzero(marks).tolist() for marks in shared] == [[24], [24], []]
+    assert (edges[0][1] == edges[1][0]).all()
+    assert (edges[1][1] == edges[2][0]).all()
     assert budget.held_bytes == 0
 
 

@@ -13,8 +13,10 @@ import pytest
 from massannot import tables
 from massannot.questions.profile import entity_names
 from massannot.viewers.clip_drawing import ClipDrawing
+from massannot.viewers.overlay import INK
 from massannot.viewers.report import Heading, write_report
 from massannot.viewers.summary import Facts, as_text
+from massannot.viewers.top_view import TopView
 from tests.unit.small_dataset import small_tables
 
 CLIP = "clip-a"
@@ -171,8 +173,8 @@ def test_a_film_of_something_without_a_position_can_be_drawn(
     ("moving", "posed", "said"),
     [
         (0, 0, "camera: 3 clips still, 0 moving"),
-        (2, 0, "3 clips still, 2 moving, motions are in the moving camera's frame (--cameras"),
-        (2, 2, "3 clips still, 2 moving, 2 moving clips with given poses, in the world's frame"),
+        (2, 0, "3 clips still, 2 moving, motions are in the moving camera's frame where its"),
+        (2, 2, "3 clips still, 2 moving, 2 moving clips with known poses, in the world's frame"),
     ],
 )
 def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said: str) -> None:
@@ -193,3 +195,22 @@ def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said
     text = as_text(known, out=Path("out"), models=(), notes=(), looks=())
     (line,) = (line for line in text.split("\n") if line.startswith("camera:"))
     assert said in line
+
+
+def test_from_above_the_camera_is_drawn_where_it_went_and_looks() -> None:
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 0, 3] = (0, 1, 2)
+    poses[:, :3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # it looks to the right
+    things = {0: np.array([[2, 0, 4]] * 3, np.float32)}
+    measured = {0: np.ones(3, np.bool_)}
+    view = TopView(things, measured, "m", (200, 200), camera=poses)
+    still = TopView(things, measured, "m", (200, 200), camera=poses[[0, 0, 0]])
+    moved, stood = (np.argwhere((np.asarray(v.draw(2)) == INK).all(axis=-1)) for v in (view, still))
+    scale, x_left, z_low = view._fit()
+    x, y = (2 - x_left) * scale, 200 - (0 - z_low) * scale
+    lens = moved[np.abs(moved - [y, x]).max(axis=1) <= 16]
+    assert len(lens) > 10
+    assert lens[:, 1].max() == pytest.approx(x + 14, abs=1)  # its picture lies at its right
+    way = moved[(np.abs(moved[:, 0] - y) <= 1) & (moved[:, 1] < x - 3)]
+    assert way[:, 1].min() == pytest.approx((0 - x_left) * scale, abs=1)
+    assert len(stood) < len(moved)

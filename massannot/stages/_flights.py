@@ -1,4 +1,4 @@
-"""Free flights of entities, and whether their acceleration is that of gravity: the table `events`.
+"""Free flights of entities, and whether their acceleration is that of gravity: rows of `events`.
 
 A flight is a stretch of an entity's path with one steady acceleration; how it is found, without any
 knowledge of gravity, says geometry/flight.py. Its path is that of the body's centre, which the
@@ -14,17 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot import tables
-from massannot.clip import Clip
 from massannot.geometry.flight import FlightOptions, find_flights
 from massannot.stages._courses import Course, Courses
-from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import camera_arrays, world_known
+from massannot.stages._track_arrays import Tables, camera_arrays, numbers, world_known
 
 F64 = NDArray[np.float64]
 
@@ -33,8 +30,8 @@ GRAVITY = 9.81
 
 
 @dataclass(frozen=True)
-class FindFlights(Stage):
-    """One row per flight."""
+class Flights:
+    """How flights are found and judged."""
 
     flight: FlightOptions = field(default_factory=FlightOptions)
     least_s: float = 0.3
@@ -53,34 +50,21 @@ class FindFlights(Stage):
     """Conclude something only where the error of distances comes from clips whose truth is known:
     what a clip itself shows is a lower bound. Off: for depth that is as good as exact."""
 
-    reads: ClassVar[tuple[str, ...]] = (
-        "frames",
-        "clips",
-        "entities",
-        "masks",
-        "positions",
-        "cameras",
-    )
-    writes: ClassVar[tuple[str, ...]] = ("events",)
-
-    def process(self, clip: Clip) -> Clip:
-        """`clip` with its flights; none where the camera moves in an unknown way."""
-        spec, positions = tables.spec("events"), clip.table("positions")
-        rows: list[dict[str, Any]] = []
+    def rows(self, clip: Tables) -> Iterator[dict[str, Any]]:
+        """One row per flight of a finished clip, without clip and number; none where the camera
+        moves in an unknown way."""
+        positions = clip.table("positions")
         if positions.num_rows and world_known(clip):
             scale_type = positions["scale_type"][0].as_py()
             courses = Courses.of(clip)
             for entity in courses.entity.tolist():
-                rows += self._rows(clip, courses.path(entity), entity, scale_type)
-        rows.sort(key=lambda row: (row["t_s"], row["entities"]))
-        numbered = [{**row, "clip_id": clip.clip_id, "event": i} for i, row in enumerate(rows)]
-        return clip.with_table("events", spec.from_rows(numbered) if rows else spec.empty())
+                yield from self._of_path(clip, courses.path(entity), entity, scale_type)
 
-    def _rows(
-        self, clip: Clip, path: Course, entity: int, scale_type: str
+    def _of_path(
+        self, clip: Tables, path: Course, entity: int, scale_type: str
     ) -> Iterator[dict[str, Any]]:
         focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
-        t_s = clip.frames.t_s
+        t_s = numbers(clip.table("frames"), "t_s")
         for flight in find_flights(
             path.xyz,
             t_s,

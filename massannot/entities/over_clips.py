@@ -1,0 +1,197 @@
+"""Who is who over the clips of a video: the table `identities`, from the tables of finished clips.
+
+Clips cut from one span and shot share a frame: the last of the earlier is the first of the later.
+Both have masks of it, made apart; entities of one phrase whose masks overlap there are one thing,
+one to one. A thing that both clips lost sight of there begins a new identity, and so does
+everything after a cut: that it is one of those before is proposed by its looks, with a score, and
+never taken over.
+
+The rows follow from the clips' rows alone, whatever the order in which the clips were made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from massannot import tables
+from massannot.dataset.touching import goes_on_in
+from massannot.geometry import rle
+from massannot.geometry.appearance import F32, similarity
+from massannot.geometry.assignment import best_pairs
+
+ReadTable = Callable[[str], pa.Table]
+"""A clip's rows of a table by its name; no rows where it has none."""
+Row = dict[str, Any]
+
+LEAST_LIKENESS = 0.75
+"""Of a thing that is proposed to be one seen before; see IdentityOptions.same_look."""
+LEAST_OVERLAP = 0.3
+"""Of the two masks of a shared frame. Low, since the assignment is one-to-one; see
+IdentityOptions.same_overlap."""
+
+
+def identities(clips: Iterable[ReadTable]) -> pa.Table:
+    """The table `identities` of finished clips, all clips of a video among them. Reads the masks of
+    shared frames only, two clips at a time."""
+    videos: dict[str, list[_Clip]] = defaultdict(list)
+    for read in clips:
+        clip = _Clip.of(read)
+        videos[clip.video_id].append(clip)
+    rows = [row for of_video in videos.values() for row in _rows(sorted(of_video, key=_in_time))]
+    return tables.spec("identities").from_rows(rows)
+
+
+@dataclass
+class _Clip:
+    """What links a clip with others, and the identity of each of its entities so far."""
+
+    read: ReadTable
+    row: Row
+    """Of `clips`."""
+    shared_pts: int | None
+    """Of its last frame, where a later clip begins with it."""
+    texts: dict[int, str]
+    """Entity to phrase."""
+    looks: dict[int, F32]
+    """Of entities that were looked at."""
+    identity: dict[int, int] = field(default_factory=dict)
+    links: dict[int, tuple[str, int, float]] = field(default_factory=dict)
+    """Entity to (clip_id, entity, overlap)."""
+    proposals: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Entity to (identity, likeness)."""
+
+    @classmethod
+    def of(cls, read: ReadTable) -> _Clip:
+        (row,) = read("clips").to_pylist()
+        last = read("frames").slice(row["n_frames"] - 1).to_pylist()[0]
+        texts = {p["phrase"]: p["text"] for p in read("phrases").to_pylist()}
+        found = read("entities").select(["entity", "phrase"]).to_pylist()
+        of_entity = {entity["entity"]: texts[entity["phrase"]] for entity in found}
+        looks = {r["entity"]: np.array(r["look"], np.float32) for r in read("looks").to_pylist()}
+        return cls(read, row, last["pts"] if last["shared"] else None, of_entity, looks)
+
+    @property
+    def clip_id(self) -> str:
+        return str(self.row["clip_id"])
+
+    @property
+    def video_id(self) -> str:
+        return str(self.row["video_id"])
+
+    def masks(self, frame: int) -> dict[int, str]:
+        """Run lengths of the entities that are seen in a frame."""
+        masks = self.read("masks")
+        here = masks.filter(
+            pc.and_(pc.equal(masks["frame"], frame), pc.equal(masks["state"], "visible"))
+        )
+        columns = (here[name].to_pylist() for name in ("entity", "counts", "area"))
+        return {entity: counts for entity, counts, area in zip(*columns, strict=True) if area}
+
+
+def _in_time(clip: _Clip) -> tuple[int, int, str]:
+    return clip.row["first_pts"], clip.row["end_pts"], clip.clip_id
+
+
+def _rows(clips: Sequence[_Clip]) -> Iterator[Row]:
+    """The rows of one video, whose clips are given in order of time."""
+    n_identities = 0
+    known = _Known()
+    ending_at: dict[int, list[_Clip]] = defaultdict(list)
+    for clip in clips:
+        for earlier in ending_at[clip.row["first_pts"]]:
+            if goes_on_in(earlier.row, clip.row, shared_pts=earlier.shared_pts):
+                _link(earlier, clip)
+        if clip.shared_pts is not None:
+            ending_at[clip.shared_pts].append(clip)
+        known.propose(clip)
+        for entity in sorted(clip.texts):
+            if entity not in clip.identity:
+                clip.identity[entity] = n_identities
+                n_identities += 1
+        known.add(clip)
+        for entity, identity in sorted(clip.identity.items()):
+            proposed, likeness = clip.proposals.get(entity, (None, None))
+            from_clip, from_entity, score = clip.links.get(entity, (None, None, None))
+            yield {
+                "video_id": clip.video_id,
+                "clip_id": clip.clip_id,
+                "entity": entity,
+                "identity": identity,
+                "linked_from_clip_id": from_clip,
+                "linked_from_entity": from_entity,
+                "how": "first" if from_clip is None else "shared_frame",
+                "score": score,
+                "proposed_identity": proposed,
+                "proposed_score": likeness,
+            }
+
+
+class _Known:
+    """The identities of a video so far, with their looks; those that were proposed to be one are
+    one here, so that two things of a clip are not proposed to be one thing."""
+
+    def __init__(self) -> None:
+        self._texts: dict[int, str] = {}
+        self._looks: dict[int, list[F32]] = defaultdict(list)
+        self._root: dict[int, int] = {}
+
+    def propose(self, clip: _Clip) -> None:
+        """For entities of `clip` that nothing links: identities of their phrase that are not in it,
+        one to one, by the greatest likeness to any entity of theirs."""
+        new = [e for e in sorted(clip.looks) if e not in clip.identity]
+        here = {self._root[identity] for identity in clip.identity.values()}
+        old = [identity for identity in sorted(self._looks) if identity not in here]
+        if not new or not old:
+            return
+        likeness = np.array(
+            [
+                [
+                    max(similarity(look, clip.looks[entity]) for look in self._looks[identity])
+                    if self._texts[identity] == clip.texts[entity]
+                    else np.nan
+                    for identity in old
+                ]
+                for entity in new
+            ]
+        )
+        for row, column in zip(*best_pairs(likeness, least=LEAST_LIKENESS), strict=True):
+            clip.proposals[new[row]] = old[column], float(likeness[row, column])
+
+    def add(self, clip: _Clip) -> None:
+        """Remember the clip's entities, all of which have an identity."""
+        for entity, identity in sorted(clip.identity.items()):
+            proposed = clip.proposals.get(entity)
+            root = self._root.setdefault(identity, identity if proposed is None else proposed[0])
+            self._texts.setdefault(root, clip.texts[entity])
+            if entity in clip.looks:
+                self._looks[root].append(clip.looks[entity])
+
+
+def _link(earlier: _Clip, later: _Clip) -> None:
+    """Give entities of `later` the identities of those of `earlier` that they are."""
+    before, after = earlier.masks(earlier.row["n_frames"] - 1), later.masks(0)
+    taken = set(later.identity.values())
+    old = [e for e in sorted(before) if earlier.identity[e] not in taken]
+    new = [e for e in sorted(after) if e not in later.identity]
+    if not old or not new:
+        return
+    overlap = np.array(
+        [
+            [
+                rle.iou(before[a], after[b]) if earlier.texts[a] == later.texts[b] else np.nan
+                for b in new
+            ]
+            for a in old
+        ]
+    )
+    for row, column in zip(*best_pairs(overlap, least=LEAST_OVERLAP), strict=True):
+        entity = new[column]
+        later.identity[entity] = earlier.identity[old[row]]
+        later.links[entity] = (earlier.clip_id, old[row], float(overlap[row, column]))

@@ -1,0 +1,87 @@
+"""A clip in the making: its pictures in anonymous shared memory, and what is known of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from massannot.video.sampling import Cut
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A frame that was decoded, until its shot is known."""
+
+    pts: int
+    keyframe: bool
+    suspect: bool
+    damaged: bool
+    """The video, up to this frame."""
+    other_size: bool
+    size: tuple[int, int]
+    picture: npt.NDArray[np.uint8] | None
+    """None where no span samples the frame."""
+    reserved: int
+
+
+@dataclass
+class Making:
+    """A clip in the making: the memory of its pictures, and a row of facts for each."""
+
+    cut: Cut
+    descriptor: int
+    source_size: tuple[int, int]
+    working_size: tuple[int, int]
+    reserved: int
+    pts: list[int] = field(default_factory=list)
+    keyframes: list[bool] = field(default_factory=list)
+    damaged: list[bool] = field(default_factory=list)
+
+    MORE_FRAMES = 16
+    """Reserved at a time once a clip has outgrown its estimate."""
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.working_size[0] * self.working_size[1] * 3
+
+    @property
+    def used(self) -> int:
+        return len(self.pts) * self.frame_bytes
+
+    def add(self, frame: Shown, *, reserve: Callable[[int], None]) -> None:
+        """Take one more frame with its picture; `reserve` waits for so many bytes more."""
+        assert frame.picture is not None
+        if self.used + self.frame_bytes > self.reserved:
+            reserve(self.MORE_FRAMES * self.frame_bytes)
+            self.reserved += self.MORE_FRAMES * self.frame_bytes
+        _write(self.descriptor, frame.picture, at=self.used)
+        self.pts.append(frame.pts)
+        self.keyframes.append(frame.keyframe)
+        self.damaged.append(frame.suspect)
+
+    def last(self) -> Shown:
+        """Its last frame, read back from its memory."""
+        width, height = self.working_size
+        content = os.pread(self.descriptor, self.frame_bytes, self.used - self.frame_bytes)
+        return Shown(
+            pts=self.pts[-1],
+            keyframe=self.keyframes[-1],
+            suspect=self.damaged[-1],
+            damaged=False,
+            other_size=False,
+            size=self.source_size,
+            picture=np.frombuffer(content, np.uint8).reshape(height, width, 3),
+            reserved=0,
+        )
+
+
+def _write(descriptor: int, picture: npt.NDArray[np.uint8], *, at: int) -> None:
+    """All bytes of `picture` at offset `at`; the memory grows as needed."""
+    rest = memoryview(picture.data).cast("B")
+    while rest:
+        written = os.pwrite(descriptor, rest, at)
+        rest, at = rest[written:], at + written

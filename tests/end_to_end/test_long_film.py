@@ -1,0 +1,101 @@
+"""Long scenes, cut into clips that share frames: one story, however the run went."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from massannot.dataset.reading import Dataset
+from massannot.dataset.validate import problems
+from massannot.engine.progress import ClipDone, Event, Progress, silent
+from massannot.engine.settings import ExecutorSettings
+from massannot.evaluate.clip_truth import ClipTruth
+from massannot.jobs import annotate as job
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.world import SceneOptions
+from massannot.scenes.write import write_scenes
+from massannot.video.sampling import Sampling
+from tests.faults.tiny_run import data_files
+from tools.measure_long_films import score
+
+SEEDS = (71, 72)
+OPTIONS = SceneOptions(long=True, width=96, height=80, n_frames=40, fps=2, camera="orbit")
+N_CLIPS = 8
+"""20 s a film, cut every 5 s."""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> SceneLibrary:
+    folder = tmp_path_factory.mktemp("long")
+    write_scenes(folder, seeds=SEEDS, options=OPTIONS)
+    return SceneLibrary(folder)
+
+
+def annotate(
+    library: SceneLibrary, out: str, *, workers: int = 0, progress: Progress = silent
+) -> job.Annotated:
+    scenes = [library.scene(video_id) for video_id in library.records]
+    return job.annotate(
+        sorted((library.folder / "videos").glob("*.mp4")),
+        prompts=sorted({name for scene in scenes for name in scene.phrases()}),
+        out=library.folder / out,
+        spec=run_spec(
+            flags=ModelFlags(
+                profile="none", scenes=str(library.folder), oracles=("detect", "masks")
+            ),
+            recipe="detect_and_segment",
+            sampling=Sampling(fps=None, clip_s=5, shared_frames=True),
+        ),
+        settings=ExecutorSettings(device="cpu", workers=workers),
+        progress=progress,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(library: SceneLibrary) -> Dataset:
+    done = annotate(library, "whole")
+    assert (done.run.done, done.run.failed) == (N_CLIPS, 0)
+    assert done.dataset is not None
+    return done.dataset
+
+
+def test_look_alikes_keep_their_identity_from_clip_to_clip(
+    library: SceneLibrary, whole: Dataset
+) -> None:
+    """Every link leads to the same true thing; what nothing links is what was out of sight."""
+    assert list(problems(whole)) == []
+    for video_id in library.records:
+        video, scene = whole.video(video_id), library.scene(video_id)
+        rows = {(r["clip_id"], r["entity"]): r for r in video.entities().to_pylist()}
+        true = {
+            (view.clip_id, entity): thing
+            for view in video.clips()
+            for thing, entity in ClipTruth(view, scene, usual_depth_m=4.0).pairs
+        }
+        links = {
+            key: (row["linked_from_clip_id"], row["linked_from_entity"])
+            for key, row in rows.items()
+            if row["how"] == "shared_frame"
+        }
+        assert len(links) >= 8
+        assert all(true[key] == true[before] for key, before in links.items())
+        plain = {key: row["identity"] for key, row in rows.items()}
+        alone = {key: number for number, key in enumerate(rows)}
+        assert score(video, scene, plain) > 0.7 > 0.5 > score(video, scene, alone)
+
+
+def test_a_run_that_was_stopped_and_other_workers_give_the_same_bytes(
+    library: SceneLibrary, whole: Dataset
+) -> None:
+    def stop_once(event: Event) -> None:
+        if isinstance(event, ClipDone) and event.clip_index == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert annotate(library, "again", progress=stop_once).run.interrupted
+    annotate(library, "again")
+    annotate(library, "two", workers=2)
+    for out in ("again", "two"):
+        assert data_files(library.folder / out) == data_files(whole.layout.out)

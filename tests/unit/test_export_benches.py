@@ -1,0 +1,65 @@
+"""Questions as evaluators read them, and the way back: import, and scores of their samples."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from massannot import exporters
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import Dataset
+from massannot.questions.import_files import import_questions
+from massannot.questions.question_view import expected_answer
+from massannot.questions.scene_dataset import write_scene_questions
+from massannot.rft.foreign_scores import score
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("asked") / "asked"
+    names = ("hits", "faster", "which_way")
+    write_scene_questions(folder, seeds=range(900_256, 900_264), names=names)
+    return Dataset(Layout(folder))
+
+
+def test_dsr_bench_reads_back_what_was_asked(asked: Dataset, tmp_path: Path) -> None:
+    written = exporters.exporter("dsr-bench").export(asked, tmp_path)
+    rows = {row["question_id"]: row for row in asked.table("questions").to_pylist()}
+    for file in written.files:
+        found = import_questions([file])
+        assert not found.refused
+        assert all(Path(question.uri).is_file() for question in found.questions)
+        assert len(found.questions) == len(rows) - len(written.left_out) > 0
+    for row in pq.read_table(written.files[0]).to_pylist():
+        truth = expected_answer(rows[row["question_id"]])
+        right = row["options"]["ABCD".index(row["answer"])]
+        assert truth.read(right[3:]) == truth.value
+
+
+def test_a_perfect_models_samples_of_lmms_eval_score_all(asked: Dataset, tmp_path: Path) -> None:
+    task, code, rows = exporters.exporter("lmms-eval").export(asked, tmp_path).files
+    spec = importlib.util.spec_from_file_location("task_utils", code)
+    assert spec is not None
+    assert spec.loader is not None
+    utils: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(utils)
+    docs = pq.read_table(rows).to_pylist()
+    assert "test: test.parquet" in task.read_text()
+    assert all(Path(utils.doc_to_visual(doc)[0]).is_file() for doc in docs)
+    assert all(doc["question"] in utils.doc_to_text(doc) for doc in docs)
+    samples = tmp_path / "samples.jsonl"
+    lines = [json.dumps({"doc": doc, "filtered_resps": [doc["answer"]]}) for doc in docs]
+    samples.write_text("\n".join(lines))
+    choices = {doc["question_id"] for doc in docs if doc["options"]}
+    assert all(
+        utils.process_results(doc, [doc["answer"]])["exact_match"] == 1.0
+        for doc in docs
+        if doc["question_id"] in choices
+    )
+    found = score(samples, data=asked.layout.out)
+    assert [row.accuracy.value for row in found.rows if row.by == "all"] == [1.0]
