@@ -1,8 +1,8 @@
 """How right events are, on rendered scenes: recall, precision, and what tells broken laws apart.
 
-    python -m tools.measure_events DATASET SCENES [--clips 60] [--again]
+    python -m tools.measure_events DATASET SCENES [DATASET SCENES ...] [--clips 60] [--again]
 
-DATASET is an annotation of the folder SCENES, scenes and their twins with `--violate`. For each
+DATASET is an annotation of the folder SCENES: scenes, and their twins with `--violate`. For each
 kind, over the scenes that obey physics: the share of clear true events that are stated within
 0.2 s, and the share of stated ones that are true (evaluate/event_scores.py). For each law: how well
 a clip's highest score tells its violating twins from the others (AUC: the chance that a twin has
@@ -119,17 +119,17 @@ def _law(twins: np.ndarray, normal: np.ndarray, *, seed: int) -> dict[str, objec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("scenes", type=Path)
-    parser.add_argument("--clips", type=int)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DATASET SCENES")
+    parser.add_argument("--clips", type=int, help="At most so many of each dataset.")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
-    library = SceneLibrary(args.scenes)
-    views = sorted(open_dataset(args.dataset).clips(), key=lambda view: view.clip_id)
-    measured = [
-        measure(view, library.scene(view.row["video_id"]), again=args.again)
-        for view in views[: args.clips]
-    ]
+    measured = []
+    for dataset, scenes in zip(args.folders[::2], args.folders[1::2], strict=True):
+        library = SceneLibrary(scenes)
+        views = sorted(open_dataset(dataset).clips(), key=lambda view: view.clip_id)
+        for view in views[: args.clips]:
+            scene = library.scene(view.row["video_id"])
+            measured.append(measure(view, scene, again=args.again))
     print(json.dumps(report([clip for clip in measured if clip is not None]), indent=1))
 
 

@@ -1,7 +1,7 @@
 """Departures: a thing in full view is not there any more in the next frame, as no motion has it.
 
-    vanish    its mask is gone, or what is left of it lies elsewhere: on another thing, or a scrap
-    teleport  its mask is as large as before, and somewhere else
+    vanish    its mask is gone but for a scrap, or has jumped onto another thing's
+    teleport  its mask has jumped to a place of its own
 
 What goes behind something or out of the picture does so by moving, its own or the other's: in one
 frame no more of it goes out of sight than that motion covers, as a share of its size. And a step of
@@ -48,9 +48,10 @@ _STEADY = 0.25
 """Change of ln area from frame to frame up to which a mask is that of a thing in full view."""
 _ASIDE = 0.5
 """Share of a thing's box in another's box, up to which it stands aside of it."""
-_SAME_PLACE = 0.2
-"""Intersection over union of boxes from which on the thing is still there."""
-_SAME_AREA = 0.35
+_SAME_PLACE = 0.5
+"""Intersection over union of boxes from which on two masks are in one place."""
+_SCRAP = 0.35
+"""Share of its usual area up to which what is left of a mask is not the thing."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,14 @@ def departures(
     for frame in range(2, len(path)):
         if not _in_full_view(path, others, frame - 1):
             continue
-        if path.area[frame] == 0:
-            score = _vanishes(path, others, frame)
-            if score >= 0.5:
-                yield Departure("vanish", frame, score)
-        elif off[frame - 1] > LEAST_SIZES and _iou(path, path, frame - 1, frame) < _SAME_PLACE:
-            score = 0.5 * (1 + math.erf((off[frame - 1] - LEAST_SIZES) / sd / math.sqrt(2)))
-            scrap = path.area[frame] < _SAME_AREA * path.area[frame - 1]
-            on_another = any(_iou(path, other, frame, frame) > 0.5 for other in others)
-            yield Departure("vanish" if scrap or on_another else "teleport", frame, score)
+        vanished = _vanishes(path, others, frame)
+        jump = float(off[frame - 1])
+        if vanished >= 0.5:
+            yield Departure("vanish", frame, vanished)
+        elif jump > LEAST_SIZES and _iou(path, path, frame - 1, frame) < _SAME_PLACE:
+            score = 0.5 * (1 + math.erf((jump - LEAST_SIZES) / sd / math.sqrt(2)))
+            on_another = any(_iou(path, other, frame, frame) >= _SAME_PLACE for other in others)
+            yield Departure("vanish" if on_another else "teleport", frame, score)
 
 
 def _in_full_view(path: MaskPath, others: Sequence[MaskPath], frame: int) -> bool:
@@ -94,11 +94,12 @@ def _in_full_view(path: MaskPath, others: Sequence[MaskPath], frame: int) -> boo
 
 
 def _vanishes(path: MaskPath, others: Sequence[MaskPath], frame: int) -> float:
-    gone = np.r_[path.area[frame:] == 0, False]
     recent = path.area[max(0, frame - _BEFORE) : frame]
-    if int(np.argmin(gone)) < min(_LONG, len(path) - frame):
+    usual = float(np.median(recent[recent > 0]))
+    left = float(path.area[frame : frame + _LONG].max()) / usual
+    if left > _SCRAP:
         return 0.0
-    share = float(path.area[frame - 1] / np.median(recent[recent > 0]))
+    share = float(path.area[frame - 1] / usual)
     box = path.box_xyxy[frame - 1]
     own = _step(path, frame)
     near = [o for o in others if _meet(box + 0.5 * _sides(box), o.box_xyxy[frame - 1]) > 0]

@@ -44,6 +44,8 @@ class MotionRules:
     """Of what is against gravity, seconds: its frames of a 12th each span three tenths."""
     least_steady: float = 0.4
     """Vertical speed of something without weight."""
+    least_steady_flat: float = 0.7
+    """The same where distances are not known: what rolls nearer seems to sink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +82,18 @@ def falls(parts: Sequence[Part]) -> Iterator[tuple[F64, float]]:
 
 
 def motion_events(
-    parts: Sequence[Part], down: Down, *, unit: float, rules: MotionRules | None = None
+    parts: Sequence[Part],
+    down: Down,
+    *,
+    unit: float,
+    flat: bool = False,
+    rules: MotionRules | None = None,
 ) -> list[MotionEvent]:
     """The events of a path in order of time; those below an even chance are left out.
 
-    `unit`: what a metre is, in units of the path.
+    `unit`: what a metre is, in units of the path; `flat`: all places of it are as far away.
     """
-    found = _Finder(parts, tuple(kinks_of(parts)), down, unit, rules or MotionRules())
+    found = _Finder(parts, tuple(kinks_of(parts)), down, unit, flat, rules or MotionRules())
     events = [
         *found.contacts(),
         *found.apexes(),
@@ -102,6 +109,7 @@ class _Finder:
     kinks: tuple[Kink, ...]
     down: Down
     unit: float
+    flat: bool
     rules: MotionRules
 
     def contacts(self) -> Iterator[MotionEvent]:
@@ -152,6 +160,7 @@ class _Finder:
     def impossible(self) -> Iterator[MotionEvent]:
         """Accelerations away from the ground, and straight lines that rise or fall."""
         rules, unit, down = self.rules, self.unit, self.down
+        least = rules.least_steady_flat if self.flat else rules.least_steady
         for part in self.parts:
             if len(part.frames) < 4 or part.last_s - part.first_s < rules.impossible_s:
                 continue
@@ -171,7 +180,7 @@ class _Finder:
             steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
             weightless = min(
                 _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-                _beyond(steady, rules.least_steady, steady_sd),
+                _beyond(steady, least, steady_sd),
             )
             yield replace(event, kind="weightless", rule="straight", score=weightless)
 

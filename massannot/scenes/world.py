@@ -89,6 +89,10 @@ class SceneOptions:
             raise ValueError(f"scene options: found n_bodies={self.n_bodies}, expected 1 to 6")
         if not 0 <= self.n_fronts <= 6:
             raise ValueError(f"scene options: found n_fronts={self.n_fronts}, expected 0 to 6")
+        if self.long and (self.violate or self.n_fronts):
+            raise ValueError(
+                "scene options: found long with violate or n_fronts, expected one without them"
+            )
         if self.violate is not None and self.violate not in VIOLATIONS:
             raise ValueError(
                 f"scene options: found violate {self.violate!r}, expected {VIOLATIONS}"

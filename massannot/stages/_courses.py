@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,12 @@ class Course:
     """That which all frames share; 0: not known."""
     calibrated: bool
     """Whether the two come from clips whose truth is known; else they are lower bounds."""
+
+    def at_one_depth(self) -> Course:
+        """The same rays, all of them as far as the place usually is. Unusual: what is thrown up, a
+        model that reads depth off the ground takes for farther away; its rays are right."""
+        z = self.xyz[:, 2]
+        return replace(self, xyz=self.xyz / z[:, None] * _median(z))
 
 
 _LEAST_BODY_FRAMES = 5
@@ -82,7 +88,8 @@ class Courses:
         known = [row[np.isfinite(row)] for row in own]
         own_sd = [float(np.median(row)) if len(row) else 0.0 for row in known]
         intrinsics, cam_from_world = camera_arrays(clip)
-        size = _sizes(boxes, surface[..., 2], focal_px=float(np.median(intrinsics[:, 0])))
+        side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
+        size = np.array([_median(row) for row in side * surface[..., 2] / intrinsics[:, 0]])
         return cls(entity, surface, body, cam_from_world, np.array(own_sd), sd, size, calibrated)
 
     def path(self, entity: int) -> Course:
@@ -98,13 +105,9 @@ class Courses:
         return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
 
 
-def _sizes(boxes: F64, z: F64, *, focal_px: float) -> F64:
-    """(E,) median size of boxes (E, T, 4) at depths (E, T); NaN: none."""
-    sides = boxes[..., 2:] - boxes[..., :2]
-    size = np.sqrt(sides.prod(axis=-1)) * z / focal_px
-    return np.array(
-        [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in size]
-    )
+def _median(row: F64) -> float:
+    known = row[np.isfinite(row)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
 def _dense(

@@ -50,6 +50,10 @@ _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
 _COVERED = 0.15
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
 _UNIT_ERROR = 0.5
+_EXACT = 0.01
+"""Relative error of single depths up to which they are used one by one."""
+_DEPTH_ERROR = 0.25
+"""Of a thing that is taken to be as far away all the time."""
 _TOGETHER_S = 0.13
 """Apart at most, two things' contacts are one between them, if their masks are near."""
 _NEAR = 0.35
@@ -104,10 +108,12 @@ class FindEvents(Stage):
         t_s = numbers(clip.table("frames"), "t_s")
         focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
+        exact = {entity: 0 < path.frame_rel_sd <= _EXACT for entity, path in paths.items()}
+        paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
 
         def cut(entity: int, down_in_world: F64 | None) -> list[Part]:
             down = _in_path(down_in_world, paths[entity])
-            metric = units[entity] == 1.0
+            unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
             return parts_of(
                 paths[entity].xyz,
                 t_s,
@@ -118,7 +124,7 @@ class FindEvents(Stage):
                     down.direction,
                     down.tilt,
                     unit=units[entity],
-                    unit_error=0.0 if metric else _UNIT_ERROR,
+                    unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
                 ),
             )
 
@@ -129,6 +135,7 @@ class FindEvents(Stage):
                 parts[entity],
                 _in_path(down_in_world, path),
                 unit=units[entity],
+                flat=not exact[entity],
                 rules=self.rules,
             )
             for entity, path in paths.items()
