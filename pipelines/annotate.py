@@ -12,6 +12,7 @@ from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
+from massannot.stages.scale_depth import ScaleDepth
 from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
@@ -33,6 +34,7 @@ def pipeline(spec: RunSpec) -> Pipeline:
         EstimateDepth(depth(spec)),
         StabilizeDepth(),
         *poses(spec),
+        *((ScaleDepth(spec.known_sizes),) if spec.known_sizes else ()),
         *((StoreDepth(),) if spec.depth_maps else ()),
         LiftTracks(),
         SummarizeClip(),

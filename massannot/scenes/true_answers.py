@@ -10,7 +10,7 @@ points; `body_centres` says where its centre of mass is, which no picture shows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -64,6 +64,10 @@ class Answers:
             frames.width,
             frames.source_from_working,
         )
+
+    def first(self, n_frames: int) -> Answers:
+        """The answers for the first frames alone; what was cast is shared."""
+        return replace(self, scene_frames=self.scene_frames[:n_frames])
 
     def ids(self, frame: int) -> NDArray[np.uint8]:
         """(H, W): 0 the room, entity i is i + 1."""

@@ -6,7 +6,8 @@ the clip itself shows:
 
     frame     noise of the range from frame to frame, along the ray and across it (jitter)
     entity    the tracked points' centre against that under the mask, middle over the frames
-    clip      unknown: a factor on all distances shows in nothing here
+    clip      that of things of known size, where one is given; else unknown: a factor on all
+              distances shows in nothing here
 
 and quality is a rank, no probability. What cannot be said is null, and its ground none.
 """
@@ -111,7 +112,7 @@ def stated(clip: Tables, calibration: Calibration | None) -> dict[str, pa.Table]
         return {**given, "entities": _judged(given["entities"], {})}
     evidence = position_evidence(clip, n_frames=n_frames)
     errors = (
-        internal_errors(evidence)
+        internal_errors(evidence, clip_rel_sd=_size_scale_rel_sd(given["clips"]))
         if calibration is None
         else calibrated_errors(evidence, calibration.position)
     )
@@ -123,6 +124,11 @@ def stated(clip: Tables, calibration: Calibration | None) -> dict[str, pa.Table]
         "entities": _entities(given["entities"], evidence, errors, right),
         "clips": _with(given["clips"], "range_rel_sd", [float(np.median(errors.clip))]),
     }
+
+
+def _size_scale_rel_sd(clips: pa.Table) -> float:
+    value = clips["size_scale_rel_sd"][0].as_py()
+    return float("nan") if value is None else float(value)
 
 
 def calibrated_errors(evidence: PositionEvidence, position: PositionCalibration) -> PositionErrors:
@@ -138,12 +144,13 @@ def calibrated_errors(evidence: PositionEvidence, position: PositionCalibration)
     return PositionErrors(clip, entity, frame, across)
 
 
-def internal_errors(evidence: PositionEvidence) -> PositionErrors:
-    """Standard deviations by what the clip itself shows; NaN: nothing shows it."""
+def internal_errors(evidence: PositionEvidence, *, clip_rel_sd: float = np.nan) -> PositionErrors:
+    """Standard deviations by what the clip itself shows; NaN: nothing shows it. `clip_rel_sd`: of
+    the scale, from things of known size."""
     apart = np.where(evidence.measured, evidence.disagreement, np.nan)
     entity = _median_by_entity(apart, evidence.entity)
-    unknown = np.full(len(apart), np.nan)
-    return PositionErrors(unknown, entity, evidence.jitter, evidence.jitter_px)
+    clip = np.full(len(apart), clip_rel_sd)
+    return PositionErrors(clip, entity, evidence.jitter, evidence.jitter_px)
 
 
 def _positions(

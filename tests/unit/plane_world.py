@@ -22,6 +22,7 @@ from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
+from massannot.stages.scale_depth import ScaleDepth
 from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
@@ -77,6 +78,7 @@ class PlaneWorld:
     jitter_px: float = 0.0
     pose_origin: str = "given"
     kind: DepthKind = "metric"
+    known_sizes: dict[str, float] = field(default_factory=dict)
 
     @property
     def n_frames(self) -> int:
@@ -141,6 +143,7 @@ class PlaneWorld:
                 EstimateCameras(told),
                 EstimateDepth(told),
                 StabilizeDepth(),
+                ScaleDepth(self.known_sizes),
                 LiftTracks(),
                 SummarizeClip(),
                 LocateEntities(),
@@ -312,3 +315,20 @@ def _phrase_row(phrase: int, n_entities: int) -> dict[str, object]:
 
 def _spec(name: str) -> TableSpec:
     return tables.spec(name)
+
+
+def with_frames(planes: PlaneWorld) -> Clip:
+    """The annotated clip with the table `frames`, which reading a film gives."""
+    clip = planes.annotated()
+    rows = [
+        {
+            "clip_id": clip.clip_id,
+            "frame": frame,
+            "pts": int(clip.frames.pts[frame]),
+            "t_s": float(clip.frames.t_s[frame]),
+            "keyframe": False,
+            "damaged": False,
+        }
+        for frame in range(len(clip))
+    ]
+    return clip.with_table("frames", _spec("frames").from_rows(rows))
