@@ -16,7 +16,7 @@ from massannot.stages.compare_depth import CompareDepth
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
-from massannot.stages.find_flights import FindFlights
+from massannot.stages.find_events import FindEvents
 from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
@@ -53,5 +53,5 @@ def pipeline(spec: RunSpec) -> Pipeline:
         MeasureMotions(),
         ScoreQuality(),
         StateIntervals(),
-        FindFlights(),
+        FindEvents(),
     )

@@ -35,7 +35,7 @@ _PLACES_NOTHING = (
     "estimate_poses",  # what it finds has a covariance of its own
     "store_depth",
     "compare_depth",
-    "find_flights",
+    "find_events",
     "score_quality",
 )
 _STAGE_OF: Mapping[str, Job] = {

@@ -162,6 +162,15 @@ SPEC = TableSpec(
             nullable=True,
             one_of=INTERVAL_BASES,
         ),
+        Column(
+            "front_x",
+            FLOAT32,
+            "Direction in which the entity's front points, of length 1, camera frame of this "
+            "frame, right; null: it has no front, or nobody knows. Rendered scenes write it.",
+            nullable=True,
+        ),
+        Column("front_y", FLOAT32, "Camera frame, down.", nullable=True),
+        Column("front_z", FLOAT32, "Camera frame, forward.", nullable=True),
     ),
     references=(
         Reference(("clip_id", "frame"), "frames"),

@@ -124,7 +124,7 @@ def test_a_late_option_runs_that_stage_and_what_follows_alone(world, first, tmp_
     prompts = names_of(world)[:2]
     again = Run(world, tmp_path / "again", prompts, reuse=first.out, options=LATE)
     assert calls == {}
-    late = ("measure_motions", "score_quality", "state_intervals", "find_flights")
+    late = ("measure_motions", "score_quality", "state_intervals", "find_events")
     assert again.stages == dict.fromkeys(late, 2)
     fresh = Run(world, tmp_path / "fresh", prompts, options=LATE)
     assert data_files(again.out) == data_files(fresh.out)

@@ -9,6 +9,7 @@ the number of families, lies over chance by more than `bound`; a smaller one whe
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import defaultdict

@@ -18,6 +18,7 @@ import numpy as np
 from massannot.questions.ask import phases
 from massannot.questions.ask import program as p
 from massannot.questions.ask.cited_rows import ClipRows, Row
+from massannot.questions.ask.family import takes_part
 from massannot.questions.ask.fronts import front_angles
 from massannot.questions.ask.moving_quantities import LEAST_DEG, series_of, turn_between
 from massannot.questions.ask.thing_tracks import (
@@ -363,7 +364,7 @@ class ProgramRun:
             wanted = tuple(_BACKWARDS[kind] for kind in kinds)
         found = []
         for row in self.rows.rows("events", role="event"):
-            if row["kind"] in wanted and (thing is None or thing in row["entities"]):
+            if row["kind"] in wanted and takes_part(row, thing):
                 if (row.get("score") or 1.0) < SURE_SCORE:
                     raise Unanswerable(f"{row['kind']}: it is not sure that it happened")
                 t_s = row["t_s"]
@@ -378,7 +379,7 @@ class ProgramRun:
 _BACKWARDS = {
     "appear": "disappear", "disappear": "appear", "start": "stop", "stop": "start",
     "leave": "re_enter", "re_enter": "leave", "contact_begin": "contact_end",
-    "contact_end": "contact_begin", "contact_body": "contact_body",
+    "contact_end": "contact_begin",
 }  # fmt: skip
 
 
