@@ -147,6 +147,13 @@ class RecipeOptions:
         typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.", min=1, max=179),
     ] = None
     boxes: Annotated[str | None, typer.Option(help="Boxes from a file: COCO JSON.")] = None
+    box: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[PHRASE@]2.4s:X0,Y0,X1,Y1",
+            help="A box by hand, of one video: source pixels at a time; followed both ways.",
+        ),
+    ] = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
@@ -224,6 +231,7 @@ class RecipeOptions:
                 job: absolute_file(name) for job, name in pairs(self.model, "--model JOB=NAME")
             },
             weights=dict(pairs(self.weights, "--weights JOB=WHERE")),
+            boxes_by_hand=tuple(self.box),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
             dtype=self.dtype,
@@ -236,11 +244,14 @@ class RecipeOptions:
     ) -> RunSpec:
         """Everything that decides the rows. Raises UsageError."""
         from massannot.inputs.phrase_list import phrases_of
+        from massannot.models.boxes_by_hand import check_phrases
         from massannot.recipes.model_flags import run_spec
 
+        phrases = phrases_of(self.prompt)
+        check_phrases(self.box, phrases)
         return run_spec(
             sources,
-            phrases_of(self.prompt),
+            phrases,
             flags=flags,
             options=dict(map(stage_option, self.options)),
             recipe=absolute_file(self.recipe),
