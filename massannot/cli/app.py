@@ -20,7 +20,7 @@ Look:          inspect, report, render, validate
 Take along:    export, publish, cite
 Questions:     questions import, annotate; then rft show, export trl
 With proof:    questions ask, audit, explain, check
-Is it right:   scenes render, then evaluate; calibrate
+Is it right:   scenes render, then evaluate; calibrate; compare two profiles
 This machine:  doctor, models list
 """
 

@@ -156,6 +156,13 @@ class RecipeOptions:
             "one is seen whole gets its scale from it; repeatable.",
         ),
     ] = field(default_factory=list)
+    box: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[PHRASE@]2.4s:X0,Y0,X1,Y1",
+            help="A box by hand, of one video: source pixels at a time; followed both ways.",
+        ),
+    ] = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
@@ -241,6 +248,7 @@ class RecipeOptions:
                 job: absolute_file(name) for job, name in pairs(self.model, "--model JOB=NAME")
             },
             weights=dict(pairs(self.weights, "--weights JOB=WHERE")),
+            boxes_by_hand=tuple(self.box),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
             dtype=self.dtype,
@@ -253,11 +261,14 @@ class RecipeOptions:
     ) -> RunSpec:
         """Everything that decides the rows. Raises UsageError."""
         from massannot.inputs.phrase_list import phrases_of
+        from massannot.models.boxes_by_hand import check_phrases
         from massannot.recipes.model_flags import run_spec
 
+        phrases = phrases_of(self.prompt)
+        check_phrases(self.box, phrases)
         return run_spec(
             sources,
-            phrases_of(self.prompt),
+            phrases,
             flags=flags,
             options=dict(map(stage_option, self.options)),
             recipe=absolute_file(self.recipe),
