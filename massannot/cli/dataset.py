@@ -199,6 +199,7 @@ def validate(
 def render(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     clip: Annotated[list[str], typer.Option(help="Only clips whose id begins so.")] = [],  # noqa: B006
+    width: Annotated[int, typer.Option(help="Of a film, in pixels.", min=240)] = 960,
     as_json: AsJson = False,
 ) -> None:
     """Draw a film per clip: boxes, masks, trails, depth, and the 3D paths from above.
@@ -213,7 +214,7 @@ def render(
     dataset = open_dataset(out)
     wanted = [summary.find_clip(dataset, c).clip_id for c in clip] or None
     films = drawing.films_of(
-        dataset, clip_ids=wanted, drawn=lambda film: print(film, file=sys.stderr)
+        dataset, clip_ids=wanted, width=width, drawn=lambda film: print(film, file=sys.stderr)
     )
     if as_json:
         print_json([str(film) for film in films])
