@@ -85,7 +85,7 @@ def shell(command: str, folder: Path) -> str:
             marks=[pytest.mark.seen("questions", "oracle")],
         ),
         pytest.param(
-            DOCS / "training.md", 5, id="training", marks=[pytest.mark.seen("training", "oracle")]
+            DOCS / "training.md", 10, id="training", marks=[pytest.mark.seen("training", "oracle")]
         ),
     ],
 )
