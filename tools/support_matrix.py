@@ -46,6 +46,7 @@ FEATURES = (
     "questions",
     "exports",
     "training",
+    "points and geometry tokens",
     "equal bytes again",
     "plan and run",
     "reuse of another run",
