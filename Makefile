@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 
 RFT := --family faster --family in_front --family right_of
 
-.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard calibration schemas docs clean
+.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard calibration schemas docs page clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -19,6 +19,7 @@ help:
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
 	@echo "make rft        the tiny model of docs/training.md, at full length"
 	@echo "make schemas    write schemas/ from the table declarations"
+	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -77,6 +78,10 @@ rft: setup
 	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/blind --evidence none --steps 40
 	$(BIN)/massannot rft eval rft-out/profile rft-out/plain rft-out/blind --data rft-out/held-out \
 		-o rft-out/scores
+
+page: setup
+	$(BIN)/massannot demo -o demo-out
+	$(BIN)/python tools/demo_page.py demo-out/annotated docs/demo/index.html
 
 schemas: setup
 	$(BIN)/massannot schemas

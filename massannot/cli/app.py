@@ -16,7 +16,8 @@ See it work:   massannot demo
 One video:     massannot annotate ball.mp4 -p "a red ball" -o out
 Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
-Look:          inspect, report, render, validate
+Look:          view, inspect, report, render, validate
+Sign:          review, then publish
 Take along:    export, publish, cite
 Questions:     questions import, annotate; then rft show, export trl
 With proof:    questions ask, audit, explain, check

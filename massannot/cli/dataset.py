@@ -51,6 +51,13 @@ def publish(
             "runs."
         ),
     ] = None,
+    accepted_only: Annotated[
+        bool, typer.Option("--accepted-only", help="Only clips that people accepted.")
+    ] = False,
+    min_acceptance: Annotated[
+        float | None,
+        typer.Option(help="Publish nothing if less was accepted, 0..1.", min=0, max=1),
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,6 +67,7 @@ def publish(
     \b
     massannot publish out dataset
     massannot publish out dataset --calibration mine.json
+    massannot publish out dataset --min-acceptance 0.8
     massannot publish s3://bucket/out s3://bucket/dataset --license cc-by-4.0
     """
     from massannot.dataset import publish as publishing
@@ -85,6 +93,8 @@ def publish(
         workers=workers,
         each=each,
         restate=restate,
+        accepted_only=accepted_only,
+        min_acceptance=min_acceptance,
     )
     if as_json:
         files = [{"name": file.name, "rows": file.rows} for file in done.files]
