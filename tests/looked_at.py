@@ -54,7 +54,7 @@ def write_looked_at(out: Path, names: Sequence[tuple[str, str]]) -> Layout:
     run_record.begin(layout, RECORD)
     rows: dict[str, list[dict[str, Any]]] = {}
     for number, (source_id, phrase) in enumerate(names):
-        for name, more in _rows(number, source_id, phrase, film).items():
+        for name, more in rows_of(number, source_id, phrase, film).items():
             rows.setdefault(name, []).extend(more)
     found = {name: tables.spec(name).from_rows(these) for name, these in rows.items()}
     staged = stage(layout, "000000", layout.new_attempt("000000"), found)
@@ -68,7 +68,9 @@ def clip_id_of(number: int) -> str:
     return f"c{number:07d}"
 
 
-def _rows(number: int, source_id: str, phrase: str, film: Path) -> dict[str, list[dict[str, Any]]]:
+def rows_of(
+    number: int, source_id: str, phrase: str, film: Path
+) -> dict[str, list[dict[str, Any]]]:
     clip_id, uri = clip_id_of(number), str(film)
     clip = {"clip_id": clip_id}
     thing = {**clip, "entity": 0}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth, view
 from massannot.cli import dataset as cite
+from massannot.cli import dataset as sql
 from massannot.cli import view as review
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
@@ -30,6 +31,7 @@ __all__ = [  # importing them adds the commands
     "review",
     "rft",
     "run",
+    "sql",
     "truth",
     "view",
 ]

@@ -18,7 +18,7 @@ Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
 Look:          view, inspect, report, render, validate
 Sign:          review, then publish
-Take along:    export, publish, cite
+Take along:    export, publish, sql, cite
 Questions:     questions import, annotate; then rft show, export trl
 With proof:    questions ask, audit, explain, check
 Is it right:   scenes render, then evaluate; calibrate

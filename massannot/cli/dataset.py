@@ -1,4 +1,4 @@
-"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, cite."""
+"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, cite, sql."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import typer
 from massannot.cli.app import AsJson, app, print_json
 from massannot.cli.options import WorkDir
 from massannot.errors import NothingToRun
+
+SHOWN_ROWS = 100
+"""Rows of an answer that are printed for people."""
 
 
 @app.command()
@@ -51,6 +54,9 @@ def publish(
             "runs."
         ),
     ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Also one wide table per entity and frame (duckdb).")
+    ] = False,
     accepted_only: Annotated[
         bool, typer.Option("--accepted-only", help="Only clips that people accepted.")
     ] = False,
@@ -93,6 +99,7 @@ def publish(
         workers=workers,
         each=each,
         restate=restate,
+        flat=flat,
         accepted_only=accepted_only,
         min_acceptance=min_acceptance,
     )
@@ -266,3 +273,38 @@ def report(
         print_json({"report": str(index)})
     else:
         print(index)
+
+
+@app.command()
+def sql(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset, of a run or published.")],
+    query: Annotated[str, typer.Argument(help="SQL; the tables are views, and `flat` joins them.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the tables in SQL (DuckDB): each is a view, and `flat` has a row per thing and frame.
+
+    \b
+    massannot sql out "select phrase, count(*) from flat group by phrase"
+    """
+    from massannot.dataset.reading import open_dataset
+    from massannot.dataset.sql_views import answer
+
+    found = answer(open_dataset(out), query)
+    if as_json:
+        print_json(found.to_pylist())
+    elif csv:
+        import pyarrow.csv as pacsv
+
+        pacsv.write_csv(found, sys.stdout.buffer)
+    else:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        shown = Table(*found.column_names)
+        for row in found.slice(0, SHOWN_ROWS).to_pylist():
+            shown.add_row(*(escape("" if v is None else str(v)) for v in row.values()))
+        Console().print(shown)
+        if found.num_rows > SHOWN_ROWS:
+            print(f"{found.num_rows - SHOWN_ROWS} more rows; --csv prints all", file=sys.stderr)

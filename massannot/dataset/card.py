@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -38,17 +39,18 @@ def published_card(
     n_copies: int = 0,
     looked: Reviewed | None = None,
     accepted_only: bool = False,
+    made: Mapping[str, int] = MappingProxyType({}),
 ) -> str:
     """Counts are those of the commits; the noise floors are read from the table `clips`, the
-    grounds from the published files in `target`, which may be of another calibration."""
+    grounds from the published files in `target`, which may be of another calibration. `made`: rows
+    of tables that publishing made."""
     record = run_record.read(layout)
     assert record is not None
     rows: Counter[str] = Counter()
     for commit in found:
         for file in commit.files:
             rows[file.table] += file.rows
-    if looked is not None:
-        rows["reviews"] = looked.table.num_rows
+    rows.update(made)
     text = card_text(
         dict(sorted(rows.items())),
         record=record,

@@ -12,9 +12,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +34,7 @@ from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.plans import shard_table
 from massannot.dataset.reading import Dataset, spec_in
 from massannot.dataset.reviews_of_run import hash_of_rows
+from massannot.dataset.sql_views import flat_rows
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
 from massannot.storage.parquet import upgraded, write_parquet
@@ -46,6 +48,7 @@ FILES_A_TABLE = 8000
 """Beyond that files become larger: the Hub refuses folders of 10,000 entries."""
 RECORD = PUBLISHED_RECORD
 REVIEWS = "reviews"
+FLAT = "flat"
 
 
 class Restatement(Protocol):
@@ -98,16 +101,18 @@ def publish(
     workers: int | None = None,
     each: Callable[[PublishedFile], None] = lambda file: None,
     restate: Restatement | None = None,
+    flat: bool = False,
     accepted_only: bool = False,
     min_acceptance: float | None = None,
 ) -> Published:
     """Write what `out` has committed as a new dataset in `dest`, a folder or a bucket's.
 
     Holds a few row groups per worker. `each` hears of every file. `restate` makes the rows of some
-    tables anew; what it is stands in the record. What people decided becomes the table `reviews`;
-    `accepted_only` leaves out every clip that nobody accepted, or that somebody rejected. Raises
-    UsageError when the run is not over (unless `partial`), `dest` holds something else, or less
-    than `min_acceptance` of what was looked at was accepted; BadTable for a damaged file.
+    tables anew; what it is stands in the record. `flat` adds the table of that name. What people
+    decided becomes the table `reviews`; `accepted_only` leaves out every clip that nobody accepted,
+    or that somebody rejected. Raises UsageError when the run is not over (unless `partial`), `dest`
+    holds something else, or less than `min_acceptance` of what was looked at was accepted; BadTable
+    for a damaged file.
     """
     layout, target = Layout(out), Layout(dest)
     if target.out == layout.out:
@@ -121,6 +126,8 @@ def publish(
         accepted = AcceptedClips(layout, looked.accepted_clips)
         found = [accepted.counted(commit) for commit in found]
     files = files_of(found, file_bytes=file_bytes, files_a_table=files_a_table)
+    if flat:
+        files = (*(replace(f, table=FLAT) for f in files if f.table == "positions"), *files)
     if looked is not None:
         files = (PublishedFile(REVIEWS, 0, (), looked.table.num_rows), *files)
     _begin(layout, target, files, restate)
@@ -143,9 +150,12 @@ def publish(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+    made = Counter[str]()
+    for file in files:
+        made[file.table] += file.rows if file.table in (FLAT, REVIEWS) else 0
     card = published_card(
         layout, found, target, license=license, n_copies=copies.n_copies, looked=looked,
-        accepted_only=accepted_only,
+        accepted_only=accepted_only, made=+made,
     )  # fmt: skip
     durable.write_over(target.card, card.encode())
     return Published(target.out, files, written)
@@ -285,7 +295,7 @@ def _write(
     pieces = (
         copies.resolved(piece, spec=spec, shard=s)
         for s in file.shards
-        for piece in _rows(layout, file.table, by_shard[s], restate)
+        for piece in _rows(layout, file.table, by_shard[s], restate, copies)
     )
     if accepted is not None:
         pieces = (accepted.left(piece) for piece in pieces)
@@ -312,8 +322,17 @@ def _write_rows(
 
 
 def _rows(
-    layout: Layout, table: str, commit: Commit, restate: Restatement | None
+    layout: Layout, table: str, commit: Commit, restate: Restatement | None, copies: Copies
 ) -> Iterator[pa.Table]:
+    if table == FLAT:
+
+        def of_shard(name: str) -> pa.Table:
+            spec = tables.spec(name)
+            pieces = _rows(layout, name, commit, restate, copies)
+            resolved = (copies.resolved(piece, spec=spec, shard=commit.shard) for piece in pieces)
+            return pa.concat_tables([spec.empty(), *resolved], promote_options="none")
+
+        return iter([flat_rows(of_shard)])
     if restate is None or table not in restate.tables:
         return _pieces(layout, table, commit)
 
