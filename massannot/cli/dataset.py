@@ -1,4 +1,4 @@
-"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, cite, sql."""
+"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, sql."""
 
 from __future__ import annotations
 
