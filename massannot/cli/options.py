@@ -20,6 +20,7 @@ from massannot.cli.flag_texts import (
     absolute_file,
     calibration_choice,
     camera_source,
+    known_sizes,
     pairs,
     rate,
     stage_option,
@@ -147,10 +148,25 @@ class RecipeOptions:
         typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.", min=1, max=179),
     ] = None
     boxes: Annotated[str | None, typer.Option(help="Boxes from a file: COCO JSON.")] = None
+    known_size: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PHRASE=METRES",
+            help="The length of what a phrase names, as in 'a basketball=0.24': a clip in which "
+            "one is seen whole gets its scale from it; repeatable.",
+        ),
+    ] = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
     depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None
+    second_depth: Annotated[
+        str | None,
+        typer.Option(
+            help="Depth of another model, from a file as for --depth (or --model "
+            "second_depth=PROFILE): where no calibration is, intervals take in how far it differs."
+        ),
+    ] = None
     tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None
     cameras: Annotated[
         str,
@@ -211,6 +227,7 @@ class RecipeOptions:
             "detect": self.boxes,
             "masks": self.masks,
             "depth": self.depth,
+            "second_depth": self.second_depth,
             "tracks": self.tracks,
             "cameras": cameras,
         }
@@ -247,6 +264,7 @@ class RecipeOptions:
             sampling=self.sampling(),
             grid_size=self.grid_size,
             depth_maps=depth_maps,
+            known_sizes=known_sizes(self.known_size),
             calibration=calibration_choice(self.calibration),
             **fields,
         )

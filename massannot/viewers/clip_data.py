@@ -255,13 +255,31 @@ def _events(events: pa.Table, names: Mapping[int, str], t_s: Sequence[float]) ->
     for r in events.to_pylist():
         who = " and ".join(names.get(e, f"thing {e}") for e in r["entities"])
         until = r["t1_s"]
-        text = f"{r['kind'].replace('_', ' ')}: {who}"
-        text += "" if until is None else f", until {until:.2f} s"
-        text += "" if r.get("verdict") is None else f"; {r['verdict']}"
-        frame = frame_at(t_s, r["t_s"])
-        end = frame if until is None else frame_at(t_s, until)
-        found.append({"frame": frame, "end_frame": end, "t_s": r["t_s"], "text": text})
+        found.append(
+            {
+                "frame": frame_at(t_s, r["t_s"]),
+                "end_frame": frame_at(t_s, r["t_s"] if until is None else until),
+                "t_s": r["t_s"],
+                "text": f"{r['kind'].replace('_', ' ')}: {who}{_grounds(r)}",
+            }
+        )
     return found
+
+
+def _grounds(event: Mapping[str, Any]) -> str:
+    """How long, on what ground and how sure, as far as it is known."""
+    parts = []
+    if event["t1_s"] is not None:
+        parts.append(f"until {event['t1_s']:.2f} s")
+    if event["t_sd_s"] is not None:
+        parts.append(f"time ± {event['t_sd_s']:.2f} s")
+    if event["rule"] is not None:
+        parts.append(f"by {event['rule'].replace('_', ' ')}")
+    if event["verdict"] is not None:
+        parts.append(event["verdict"])
+    if event["score"] is not None:
+        parts.append(f"score {event['score']:.2f}")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def frame_at(t_s: Sequence[float], moment_s: float) -> int:
