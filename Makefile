@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 RFT := --family faster --family in_front --family right_of
 SEEN := --family colour --family side --family order
 
-.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs clean
+.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs page clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -22,6 +22,7 @@ help:
 	@echo "make rft        the tiny model of docs/training.md, at full length"
 	@echo "make geometry   its ablation: profile as text, geometry as tokens"
 	@echo "make schemas    write schemas/ from the table declarations"
+	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -116,6 +117,10 @@ geometry: setup
 			--evidence $$evidence --geometry geometry-out/asked-points --method sft || exit 1; done
 	$(BIN)/massannot rft eval $(addprefix geometry-out/,$(GEOMETRY)) \
 		--data geometry-out/held-out --geometry geometry-out/held-out-points -o geometry-out/scores
+
+page: setup
+	$(BIN)/massannot demo -o demo-out
+	$(BIN)/python tools/demo_page.py demo-out/annotated docs/demo/index.html
 
 schemas: setup
 	$(BIN)/massannot schemas
