@@ -26,12 +26,17 @@ from massannot.questions.ask.cited_rows import DatasetRows
 from massannot.questions.ask.family import families_of
 from massannot.questions.ask.questions_of_clip import Candidate
 from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.true_events import true_events
 
 F64 = Any
+OF_MOTION = {
+    "start", "stop", "flight", "apex", "landing", "rebound", "contact_begin", "contact_end",
+    "teleport", "vanish", "upward_acceleration", "weightless",
+}  # fmt: skip
 
 
 class Simulated:
-    """One scene: centres of mass by frame, and contacts."""
+    """One scene: centres of mass by frame, and events."""
 
     def __init__(self, scene: Any, things: dict[int, int | None]):
         n, k = scene.n_frames, len(scene.entities)
@@ -41,7 +46,8 @@ class Simulated:
         self.cam = cam
         self.world = np.einsum("fji,fkj->fki", poses[:, :3, :3], cam - poses[:, None, :3, 3])
         self.things = things
-        self.contacts = sorted(scene.motion.events, key=lambda e: e.t_s)
+        everywhere = np.ones((n, k), np.bool_)
+        self.events = true_events(scene, everywhere, everywhere)
 
     def track(self, thing: int, reference: str) -> F64:
         k = self.things.get(thing)
@@ -51,11 +57,12 @@ class Simulated:
 
     def times(self, kinds: tuple[str, ...], thing: int) -> list[float]:
         k = self.things.get(thing)
-        if not any(kind.startswith("contact_") for kind in kinds):
+        if not set(kinds) <= OF_MOTION:
             raise LookupError(f"no truth for {kinds}")
         return [
-            e.t_s for e in self.contacts
-            if f"contact_{e.kind}" in kinds and k in (e.first, e.second) and e.t_s <= self.t[-1]
+            e.t_s for e in self.events
+            if e.kind in kinds and k in e.entities and e.t_s <= self.t[-1]
+            and (len(e.entities) > 1 or not e.kind.startswith("contact_"))
         ]  # fmt: skip
 
     def true(self, q: p.Operation) -> Any:
@@ -85,6 +92,10 @@ class Simulated:
             a, b = (np.subtract(*self.track(k, q.reference)[[-1, 0]]) for k in (q.one, q.other))
             cosine = np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
             return "yes" if cosine < math.cos(math.radians(q.degrees)) else "no"
+        if isinstance(q, p.Happens):
+            return "yes" if self.times(q.kinds, q.thing) else "no"
+        if isinstance(q, p.Count):
+            return len(self.times(q.kinds, q.thing))
         if isinstance(q, p.EventTime):
             return self.times(q.kinds, q.thing)[0]  # type: ignore[arg-type]
         if isinstance(q, p.Order):

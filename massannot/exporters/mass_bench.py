@@ -51,6 +51,7 @@ from massannot.questions.question_view import (
 )
 from massannot.questions.reference import ReferenceChoice
 from massannot.questions.shown_video import ShownVideo
+from massannot.storage.json_text import parsed
 
 FILE = "questions.jsonl"
 TRACKS = ("tracks_xy", "tracks_xyz")
@@ -139,11 +140,15 @@ def load(folder: Path) -> dict[str, pa.Table]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(text.split("\n")[:-1], start=1):
-        item = json.loads(line)
-        if (item.get("format"), item.get("version")) != ("mass-bench", VERSION):
+        try:
+            item = parsed(line)
+            kind = item.get("format"), item.get("version")
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"{path}, line {number}: not a JSON object: {error}") from error
+        if kind != ("mass-bench", VERSION):
             raise UsageError(
-                f"{path}, line {number}: found {item.get('format')} version "
-                f"{item.get('version')}, expected mass-bench version {VERSION}"
+                f"{path}, line {number}: found {kind[0]} version {kind[1]}, expected mass-bench "
+                f"version {VERSION}"
             )
         for name, row in _rows_of(item):
             spec = tables.spec(name)

@@ -36,6 +36,7 @@ from massannot.questions.answers import (
 )
 from massannot.questions.ask.blind_solvers import BlindItem, chance_of, solved
 from massannot.storage.durable import write_over
+from massannot.storage.json_text import parsed
 
 Row = dict[str, Any]
 F64 = NDArray[np.float64]
@@ -126,8 +127,8 @@ def read_rows(path: Path) -> list[Row]:
             return list(pq.read_table(path, partitioning=None).to_pylist())
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
-            return list(json.loads(text))
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return list(parsed(text))
+        return [parsed(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
 

@@ -153,7 +153,7 @@ class Sight:
 
     def has(self, kinds: tuple[str, ...], thing: int) -> bool:
         events = self._rows.rows("events", role="event")
-        return any(row["kind"] in kinds and thing in row["entities"] for row in events)
+        return any(row["kind"] in kinds and takes_part(row, thing) for row in events)
 
     @cached_property
     def things(self) -> tuple[SeenThing, ...]:
@@ -260,6 +260,14 @@ def _hides(
     apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
     behind = depth.get((other, frame), 0.0) > depth[entity, frame]
     return not apart and not behind
+
+
+def takes_part(event: Row, thing: int | None) -> bool:
+    """Whether a thing does, None: anything. A contact that is asked for is one of two things: with
+    the floor or a wall it is no event of theirs."""
+    if event["kind"].startswith("contact_") and len(event["entities"]) < 2:
+        return False
+    return thing is None or thing in event["entities"]
 
 
 def families_of(names: tuple[str, ...]) -> tuple[AskedFamily, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from massannot.errors import BadQuestion
+from massannot.storage.json_text import parsed
 
 VERSION = 1
 """Of the operations: it changes with what any of them gives."""
@@ -245,7 +246,7 @@ def as_json(program: Operation) -> str:
 def from_json(text: str) -> Operation:
     """The program of `as_json`. Raises BadQuestion for anything else."""
     try:
-        program = _built(json.loads(text))
+        program = _built(parsed(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadQuestion(f"program: found {text[:200]!r}, expected operations: {error}") from error
     if not isinstance(program, Operation):
