@@ -19,7 +19,7 @@ from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, ask
 from massannot.questions.ask.audit_answers import audit
 from massannot.questions.ask.blind_check import check_manifest
-from massannot.questions.ask.cited_rows import DatasetRows, MissingRow
+from massannot.questions.ask.cited_rows import ClipRows, DatasetRows, MissingRow
 from massannot.questions.ask.derivation import derivation
 from massannot.questions.ask.family import families_of
 from massannot.questions.ask.phases import levels, up_and_down
@@ -117,6 +117,20 @@ def test_a_program_reads_nothing_but_what_was_cited(data: Path) -> None:
     assert ProgramRun(rows.fresh(only)).result(p.Path(0, "world")).value > 0  # type: ignore[operator]
     with pytest.raises(MissingRow, match="not among what was cited"):
         ProgramRun(rows.fresh(only)).result(p.Path(1, "world"))
+
+
+def test_a_column_that_a_later_version_adds_breaks_no_proof(data: Path) -> None:
+    rows = rows_of(data, 1)
+    motions = rows.tables["motions"]
+    key = (rows.clip_id, 0)
+    later = motions.append_column("later", pa.nulls(motions.num_rows))
+    assert ClipRows({"motions": later}, rows.clip_id).digest("motions", key) == rows.digest(
+        "motions", key
+    )
+    known = motions.append_column("later", pa.array([0.0] * motions.num_rows))
+    assert ClipRows({"motions": known}, rows.clip_id).digest("motions", key) != rows.digest(
+        "motions", key
+    )
 
 
 def test_every_answer_is_proved(asked: Path) -> None:
