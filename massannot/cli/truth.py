@@ -111,6 +111,33 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    second: Annotated[Path, typer.Argument(help="Of another one, of the same videos.")],
+    shown: Annotated[int, typer.Option(help="Clips in the table, worst first.", min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Where two profiles disagree on the same videos, worst clips first: no truth is needed.
+
+    Entities of a phrase are paired by their masks; tracks, depth and motions are compared on pairs.
+    Give both runs equal --fps. What both get wrong alike is not seen. --json has every clip.
+
+    \b
+    massannot annotate videos/ -p ball -o a --profile small
+    massannot annotate videos/ -p ball -o b --profile mass
+    massannot compare a b
+    """
+    from massannot.dataset.reading import open_dataset
+    from massannot.evaluate import disagreement
+
+    clips = disagreement.disagreements(open_dataset(first), open_dataset(second))
+    if as_json:
+        print_json(disagreement.as_json(clips))
+    else:
+        print(disagreement.as_text(clips, shown=shown))
+
+
+@app.command()
 def calibrate(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset whose videos have a truth.")],
     truth: Annotated[

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from massannot.dataset.frames_again import clips_again
-from massannot.dataset.grounds import grounds_of
 from massannot.dataset.reading import Dataset
-from massannot.dataset.record import read
 from massannot.jobs.previews import previews, with_preview
+from massannot.jobs.view import heading_of
 from massannot.viewers.clip_drawing import FILM_WIDTH
 from massannot.viewers.film import paths, render
-from massannot.viewers.report import Heading, write_report
+from massannot.viewers.report import write_report
 
 
 def films_of(
@@ -55,21 +54,12 @@ def report_of(
     index = dataset.layout.local / "report" / "index.html"
     if index.is_file() and not again:
         return index
-    record = read(dataset.layout)
-    heading = Heading(
-        title=f"massannot: {dataset.layout.out.name}",
-        lines=(
-            *(() if record is None else (f"profile {record.profile}",)),
-            *grounds_of(dataset).lines,
-        ),
-        notes=() if record is None else tuple(record.notes),
-    )
     return write_report(
         dataset.table_or_empty,
         lambda clip_id: dataset.clip(clip_id).table,
         dataset.layout.local / "report",
         films=dataset.layout.local / "films",
-        heading=heading,
+        heading=heading_of(dataset),
         sample=sample,
         seed=seed,
         min_quality=min_quality,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,9 @@ class GroundingDino:
     dtype: Dtype = "auto"
     """auto: float32 everywhere; boxes are refined in logits, which bfloat16 would round."""
     compile: bool = False
+    name: ClassVar[str] = "grounding_dino"
+    network: ClassVar[str] = "GroundingDinoForObjectDetection"
+    """The class of transformers; another of the same inputs and outputs is another adapter."""
     _loaded: _LoadedDetector | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -69,14 +72,20 @@ class GroundingDino:
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
         import torch
-        from transformers import AutoTokenizer, GroundingDinoForObjectDetection
+        import transformers
 
-        from massannot.models.networks import load_network, n_parameters
+        from massannot.models.networks import (
+            load_network,
+            n_parameters,
+            refuse_other_architecture,
+        )
         from massannot.models.preprocess import normalization_from, processor_config
 
         local = find(self.weights)
-        net = load_network(GroundingDinoForObjectDetection, local, device=device)
-        tokenizer = AutoTokenizer.from_pretrained(local.folder, local_files_only=True)
+        kind = getattr(transformers, self.network)
+        refuse_other_architecture(kind, local)
+        net = load_network(kind, local, device=device)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(local.folder, local_files_only=True)
         if tokenizer(".", add_special_tokens=False)["input_ids"] != [STOP]:
             raise MissingWeights(
                 f"tokenizer of {local.folder}: '.' is not token {STOP}, the border between phrases "
@@ -93,7 +102,7 @@ class GroundingDino:
             longest=int(size.get("longest_edge", 1333)),
             normalize=normalization_from(config),
             device=device,
-            card=local.card(name="grounding_dino", n_parameters=n_parameters(net)),
+            card=local.card(name=self.name, n_parameters=n_parameters(net)),
             vocabulary=self.vocabulary,
         )
 
@@ -104,7 +113,7 @@ class GroundingDino:
     def card(self) -> ModelCard:
         """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
-            return ModelCard("grounding_dino", str(self.weights), self.weights.revision)
+            return ModelCard(self.name, str(self.weights), self.weights.revision)
         return self._loaded.card
 
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
@@ -213,7 +222,7 @@ class GroundingDino:
 
     def _ready(self) -> _LoadedDetector:
         if self._loaded is None:
-            raise RuntimeError("GroundingDino: setup() comes before detect()")
+            raise RuntimeError(f"{type(self).__name__}: setup() comes before detect()")
         return self._loaded
 
 

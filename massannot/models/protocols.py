@@ -189,12 +189,14 @@ CameraOrigin = Literal["given", "assumed", "estimated"]
 @dataclass(frozen=True, eq=False)
 class Cameras:
     """`intrinsics` (T, 4) fx fy cx cy in pixels of the Frames, `cam_from_world` (T, 4, 4) rigid,
-    world = the clip's first camera, and where each comes from."""
+    world = the clip's first camera, and where each comes from. `focal_rel_sd`: standard deviation
+    of the logarithm of fx and fy, of a model that estimates the lens."""
 
     intrinsics: F64
     cam_from_world: F64
     intrinsics_origin: CameraOrigin
     pose_origin: CameraOrigin
+    focal_rel_sd: float | None = None
 
 
 @runtime_checkable

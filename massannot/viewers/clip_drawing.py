@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageDraw
 
-from massannot.dataset.arrays import stored_values
 from massannot.geometry import rle
 from massannot.geometry.camera import inverse
 from massannot.questions.profile import entity_names
 from massannot.tables.cameras import poses_are_known
+from massannot.viewers.depth_sheet import depth_of
 from massannot.viewers.overlay import (
     FAINT,
     GRID,
@@ -140,11 +140,7 @@ class ClipDrawing:
 
     def depth(self, frame: int) -> npt.NDArray[np.float32]:
         """(h, w) depth of a stored frame, NaN where invalid; inverse depth is inverted."""
-        row = self._depth[frame]
-        value = stored_values(row)
-        if row["encoding"] == "inverse_depth":
-            value = 1 / np.maximum(value, 1e-6)
-        return value.astype(np.float32)
+        return depth_of(self._depth[frame])
 
     def _depth_panel(self, frame: int, picture: npt.NDArray[np.uint8]) -> Image.Image:
         width, height = self.main_size[0] // 2, self.main_size[1] // 2

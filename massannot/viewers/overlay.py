@@ -1,4 +1,4 @@
-"""One picture with what was found drawn into it: masks, boxes, labels, trails.
+"""One picture with what was found drawn into it: outlines of masks, boxes, labels, trails.
 
 Colours: one per entity, and a ramp for depth.
 """
@@ -57,7 +57,6 @@ def depth_rgb(depth: npt.NDArray[np.float32], *, near: float, far: float) -> npt
     return mixed.astype(np.uint8)
 
 
-MASK_OPACITY = 0.22
 TRAIL_FRAMES = 24
 """Frames a trail reaches back: about as long as the eye follows."""
 
@@ -81,10 +80,10 @@ class DrawnEntity:
 
 def draw(picture: npt.NDArray[np.uint8], entities: Sequence[DrawnEntity]) -> Image.Image:
     """`picture` (H, W, 3) with every entity drawn into it."""
-    canvas = picture.astype(np.float32)
+    canvas = picture.copy()
     for entity in entities:
         if entity.mask is not None:
-            _tint(canvas, entity.mask, entity_rgb(entity.entity))
+            _outline(canvas, entity.mask, entity_rgb(entity.entity))
     unit = max(1.0, max(picture.shape[:2]) / 640)
     for entity in entities:
         _trails(canvas, entity, max(1, round(unit)))
@@ -102,18 +101,16 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _tint(
-    canvas: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], rgb: tuple[int, int, int]
+def _outline(
+    canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], rgb: tuple[int, int, int]
 ) -> None:
-    """Mixes the colour into the mask, fully on its outline."""
-    colour = np.array(rgb, np.float32)
+    """Colours the mask's border and leaves the thing's own colour."""
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]
     inner[:, 1:] &= mask[:, :-1]
     inner[:, :-1] &= mask[:, 1:]
-    canvas[inner] += MASK_OPACITY * (colour - canvas[inner])
-    canvas[mask & ~inner] = colour
+    canvas[mask & ~inner] = rgb
 
 
 def _trails(canvas: npt.NDArray[Any], entity: DrawnEntity, width: int) -> None:
