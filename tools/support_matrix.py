@@ -40,6 +40,7 @@ FEATURES = (
     "point tracks",
     "depth",
     "positions and motions",
+    "events",
     "moving camera",
     "shots",
     "films and report",
