@@ -28,6 +28,7 @@ from massannot.errors import UsageError
 from massannot.questions.scene_depth import keep_depth
 from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all
 from massannot.questions.scene_story import OPTIONS, Story, seen_from, stories
+from massannot.questions.sight_questions import described
 from massannot.scenes.render import render
 from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, Scene, make_scene
 from massannot.storage.durable import write_over
@@ -183,8 +184,12 @@ def _question_row(question: SceneQuestion, story: Story, clip_id: str, question_
         "problem_type": family.kind,
         "options": list(question.options) or None,
         "unit": family.unit if family.kind == "number" else None,
-        "further": json.dumps({"thinking": thinking}),
+        "further": json.dumps({"thinking": thinking, "described": _described(story)}),
     }
+
+
+def _described(story: Story) -> str:
+    return described(story, picture_frames(len(story.t_s)))
 
 
 def _clip_row(story: Story) -> Row:

@@ -7,7 +7,7 @@ across the picture, nobody asks. A body is named by its colour, so where both ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from massannot.questions.scene_story import Story
 from massannot.scenes.shapes import SHAPE_NAMES
@@ -55,6 +55,20 @@ def comes_from(story: Story) -> Iterator[Draft]:
         if first is not None and last is not None and abs(last - first) >= LEAST_ACROSS:
             text = f"Where in the picture was the {colour} thing first, compared with the end?"
             yield text, (entity,), COMES_FROM[first > last], ()
+
+
+def described(story: Story, frames: Sequence[int]) -> str:
+    """What is where in each of these pictures: every body's colour, and how far across the picture
+    it is, in tenths of eight columns ("0.0" to "0.7"); NOWHERE: outside, cut or hidden."""
+    said = []
+    for frame in frames:
+        for entity, colour in enumerate(story.colours):
+            x = story.picture_x(frame, entity)
+            said += [colour, NOWHERE if x is None else f"0.{min(7, int((x + 1) / 2 * 8))}"]
+    return " ".join(said)
+
+
+NOWHERE = "9.9"
 
 
 def _named(story: Story) -> Iterator[tuple[int, str]]:

@@ -360,10 +360,11 @@ def _policy(
         log(f"the warm-up of {out / BEFORE} is taken as it is")
         return load_policy(recipe, out / BEFORE, evidence=evidence)
     from massannot.rft.tiny_model import tiny_model, tiny_processor
-    from massannot.rft.tiny_warm_up import completion, warm_up
+    from massannot.rft.tiny_warm_up import DESCRIBE, completion, warm_up
 
     texts = [part.get("text", "") for row in rows.rows for part in row["prompt"][0]["content"]]
-    processor = tiny_processor([*texts, *map(completion, rows.rows), *rows.names()])
+    texts += [*map(completion, rows.rows), *rows.names(), DESCRIBE]
+    processor = tiny_processor(texts)
     selector = None
     if (choice := _choice(evidence)) is not None:
         wanted = recipe.geometry

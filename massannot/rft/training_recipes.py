@@ -114,7 +114,7 @@ TINY = Recipe(
     template="mass-v1",
     max_completion_tokens=6,
     balanced=True,
-    warm_up=WarmUp(steps=80, scenes=32, learning_rate=3e-3),
+    warm_up=WarmUp(steps=900, scenes=16, learning_rate=2e-3),
     geometry=GeometryTokens(selected=16, all=64, width=64),
     grpo={
         "max_steps": 160,

@@ -251,7 +251,9 @@ def _row(example: Example) -> Row:
         "uri": row["uri"],
         "clip_id": row["clip_id"],
         "frames": [shot.frame for shot in example.shots],
-        "thinking": json.loads(row["further"] or "{}").get("thinking", ""),
+        "thinking": "",
+        "described": "",
+        **json.loads(row["further"] or "{}"),
     }
 
 
@@ -266,7 +268,8 @@ def _exported(file: Path, evidence: Evidence) -> TrainingRows:
         )
     rows = []
     for index, row in enumerate(export.remove_columns("images")):
-        more = {"index": index, "group": row["video_id"], "split": file.stem, "thinking": ""}
+        more = {"index": index, "group": row["video_id"], "split": file.stem}
+        more |= {"thinking": "", "described": ""}
         for message in row["prompt"]:
             parts = _with_roles(message["content"], profile=row["profile"])
             message["content"] = [part for part in parts if part["role"] in _ROLES[evidence]]

@@ -14,6 +14,7 @@ import torch
 
 from massannot.errors import OtherRecipe, UsageError
 from massannot.questions.scene_dataset import write_scene_questions
+from massannot.rft import tiny_warm_up
 from massannot.rft.rewards import Completion, reward
 from massannot.rft.run_folder import trained_before
 from massannot.rft.tiny_model import read_tiny
@@ -149,6 +150,20 @@ def test_supervised_tuning_learns_the_completion_and_its_end_alone(
         assert re.fullmatch(r"<think> </think> <answer> (A|B|yes|no) </answer> <end>", text), text
     n_pictures = 0 if evidence == "none" else 4 * len(learned)
     assert len(batch.get("pixel_values", ())) == n_pictures
+
+
+def test_a_warm_up_describes_and_asks_nothing_that_needs_arithmetic(world: Path) -> None:
+    rows = read_rows(short(), world / "asked", evidence="frames+profile").rows
+    faster = [{**row, "category": "faster"} for row in rows[:2]]
+    asked = tiny_warm_up._without_arithmetic([*faster, *rows])
+    assert {row["category"] for row in asked} == {"colour"}
+    assert tiny_warm_up._without_arithmetic(faster) == faster
+    described = tiny_warm_up._describing(rows[0])
+    *shared, task = described["prompt"][0]["content"]
+    assert task["text"] == tiny_warm_up.DESCRIBE
+    assert shared == rows[0]["prompt"][0]["content"][:-1]
+    said = tiny_warm_up.completion(described).split()
+    assert len(said) == 4 * 2 * 2  # pictures, things, colour and column
 
 
 def test_what_supervised_tuning_teaches_is_paid_in_full(world: Path) -> None:

@@ -17,6 +17,7 @@ from massannot.questions.profile import motion_profile
 from massannot.questions.scene_dataset import picture_frames, scene_pictures, write_scene_questions
 from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all, chance
 from massannot.questions.scene_story import SEGMENT_FRAMES, Story, stories
+from massannot.questions.sight_questions import described
 from massannot.scenes.physics import ContactEvent
 
 SEEDS = range(900_256, 900_266)
@@ -116,6 +117,12 @@ def test_of_a_thing_that_is_not_to_be_told_or_seen_nobody_asks_where_it_was(
     seen = replace(ONE, **{"colours": ("red", "blue"), **changed})
     drafts = {draft[0] for draft in FAMILIES["order"].ask(seen)}
     assert not drafts, reason
+
+
+def test_what_is_where_is_said_of_every_picture() -> None:
+    """The ball goes from column 4 of eight to 5; the box is in 5, in the end behind the ball."""
+    seen = replace(ONE, colours=("red", "blue"))
+    assert described(seen, (0, -1)) == "red 0.4 blue 0.5 red 0.5 blue 9.9"
 
 
 def test_a_thing_behind_another_is_in_no_place() -> None:
