@@ -54,6 +54,25 @@ def camera_source(text: str) -> tuple[str | None, PoseChoice]:
     return (text, "auto") if choice is None else (path or None, choice)
 
 
+def known_sizes(texts: Sequence[str]) -> dict[str, float]:
+    """PHRASE=METRES, each phrase as -p has it."""
+    from massannot.inputs.phrase_list import phrases_of
+
+    sizes: dict[str, float] = {}
+    for text in texts:
+        phrase, metres = pair(text, "--known-size PHRASE=METRES")
+        try:
+            size = float(metres)
+        except ValueError:
+            size = -1.0
+        if not 0 < size < float("inf"):
+            raise UsageError(f"--known-size {text}: expected metres above 0, as in 'a ball=0.24'")
+        for name in phrases_of([phrase]):
+            if sizes.setdefault(name, size) != size:
+                raise UsageError(f"--known-size: found two sizes of {name!r}, expected one")
+    return sizes
+
+
 def calibration_choice(text: str) -> str:
     return text if text in ("auto", "none") else os.path.abspath(text)
 

@@ -30,6 +30,7 @@ from massannot.storage.path import BucketPath
 from massannot.tables._spec import TableSpec
 
 if TYPE_CHECKING:
+    from massannot.dataset.point_clouds import PointCloud
     from massannot.dataset.video_view import VideoView
 
 F32 = npt.NDArray[np.float32]
@@ -101,6 +102,12 @@ class ClipView:
         row: dict[str, Any] = self.table("clips").to_pylist()[0]
         return row
 
+    @cached_property
+    def shared_pts(self) -> int | None:
+        """Of the last frame, where a later clip begins with it: see dataset/touching.py."""
+        last = self.table("frames").slice(len(self) - 1).to_pylist()[0]
+        return last["pts"] if last["shared"] else None
+
     @property
     def phrases(self) -> tuple[str, ...]:
         """What was asked for, by phrase number."""
@@ -160,6 +167,13 @@ class ClipView:
         state[frame, column] = _column(found, "state")
         scale_type = found["scale_type"][0].as_py() if found.num_rows else None
         return Positions(entities.astype(np.int32), xyz_cam, xyz_world, state, scale_type)
+
+    def point_cloud(self, frame: int) -> PointCloud:
+        """The points in space of one frame's stored depth, (1, N, 3), in the world where the poses
+        are known. Raises UsageError where no depth in space was stored (`--depth-maps`)."""
+        from massannot.dataset.point_clouds import point_cloud
+
+        return point_cloud(self, (range(len(self))[frame],))
 
     def _counts_of(self, entity: int) -> dict[int, str]:
         """Frame to run lengths of one entity."""

@@ -132,6 +132,7 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
         )
     _refuse_unknown_words(spec, planned)
     _refuse_unnamed_answers(spec, len(planned))
+    _refuse_sizes_of_nothing(spec, planned)
     return planned
 
 
@@ -148,6 +149,18 @@ def _refuse_unnamed_answers(spec: RunSpec, n_videos: int) -> None:
                 "expected names in the file (docs/answers.md), or a folder with a file a video, "
                 "named by the video's id or its name without the ending"
             )
+
+
+def _refuse_sizes_of_nothing(spec: RunSpec, videos: PlannedVideos) -> None:
+    """Raises UsageError for --known-size of a phrase that no video is asked for."""
+    if not spec.known_sizes:
+        return
+    texts = {phrase.text for spans in videos.spans for s in spans for phrase in s.phrases}
+    for phrase in set(spec.known_sizes) - texts:
+        raise UsageError(
+            f"--known-size {phrase!r}: no video is asked for it; expected one of the phrases, such "
+            f"as {', '.join(map(repr, sorted(texts)[:5]))}"
+        )
 
 
 def _refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:

@@ -79,9 +79,15 @@ class EstimatePoses(Stage):
                 to_size=size,
             ),
             picture_size=size,
-            lens_told=not words(clip.table("cameras"), "intrinsics_origin", "assumed").all(),
+            lens_rel_sd=_lens_rel_sd(clip),
             rule=self.rule,
         )
+
+
+def _lens_rel_sd(clip: Clip) -> float | None:
+    """How unsure the clip's lens is; None: it was given."""
+    stated = numbers(clip.table("cameras"), "focal_rel_sd")
+    return None if np.isnan(stated).any() else round(float(stated[0]), 6)  # stored as float32
 
 
 def _free_of_things(clip: Clip) -> Bool:

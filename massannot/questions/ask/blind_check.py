@@ -9,6 +9,7 @@ the number of families, lies over chance by more than `bound`; a smaller one whe
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import defaultdict
@@ -19,6 +20,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ from massannot.questions.answers import (
     parse,
 )
 from massannot.questions.ask.blind_solvers import BlindItem, chance_of, solved
+from massannot.storage.durable import write_over
 from massannot.storage.json_text import parsed
 
 Row = dict[str, Any]
@@ -102,6 +105,18 @@ def check_items(items: Sequence[BlindItem], *, bound: float, seed: int) -> Blind
     for name, places in by_family.items():
         scores[places] = np.mean(list(right[name].values()), axis=0)
     return BlindCheck(tuple(checks), tuple(enumerate(scores.tolist())))
+
+
+def write_scored(path: Path, manifest: Path, found: BlindCheck) -> None:
+    """The manifest's rows with the column blind_score, null where an answer cannot be judged. The
+    ending decides: .parquet, else JSONL."""
+    score_of = dict(found.blind_score)
+    rows = [row | {"blind_score": score_of.get(n)} for n, row in enumerate(read_rows(manifest))]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    write_over(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -22,8 +22,9 @@ VERSION = 1
 CAMERA = -1
 
 Reference = Literal["camera", "world"]
-How = Literal["mirrored", "reversed"]
+How = Literal["mirrored", "reversed", "shifted"]
 Viewpoint = Literal["absolute", "relative"]
+FrontBy = Literal["front", "motion"]
 Quantity = Literal["distance", "bearing", "speed"]
 
 
@@ -162,6 +163,23 @@ class StateSequence(Operation):
 
 
 @dataclass(frozen=True)
+class Turning(Operation):
+    """Phases in which the front of a thing turns, from above: a list of up (clockwise) and down.
+
+    by front: from the angles of its front that the rows hold; by motion: the front is taken to
+    point where the thing moves. Viewpoint absolute: seen by who stays where the camera is at first;
+    relative: by who moves along with the camera. `least`: the smallest turn that counts, degrees.
+    """
+
+    thing: int
+    by: FrontBy
+    viewpoint: Viewpoint
+    first: int
+    last: int
+    least: float
+
+
+@dataclass(frozen=True)
 class Faster(Operation):
     """Who of two is faster, phase by phase: a list of first and second."""
 
@@ -206,7 +224,8 @@ class Gravity(Operation):
 
 @dataclass(frozen=True)
 class Counterfactual(Operation):
-    """The same program, had the video been mirrored left to right or played backwards."""
+    """The same program, had the video been mirrored left to right, played backwards, or begun at
+    its middle, what was before following at the end (shifted)."""
 
     how: How
     of: Operation
@@ -262,6 +281,17 @@ def with_things(program: Operation, instead: dict[int, int]) -> Operation:
         elif isinstance(value, tuple) and any(isinstance(item, Operation) for item in value):
             changed[each.name] = tuple(with_things(item, instead) for item in value)
     return dataclasses.replace(program, **changed)  # type: ignore[type-var]
+
+
+def things_of(program: Operation) -> tuple[int, ...]:
+    """The entities that it names, each once, in order."""
+    found: list[int] = []
+    for each in dataclasses.fields(program):  # type: ignore[arg-type]
+        value = getattr(program, each.name)
+        if each.name in _THINGS and isinstance(value, int):
+            found.append(value)
+    found += [thing for child in children(program) for thing in things_of(child)]
+    return tuple(dict.fromkeys(thing for thing in found if thing != CAMERA))
 
 
 _THINGS = ("thing", "one", "other", "viewer")
