@@ -74,6 +74,7 @@ class Leases:
         self._ended.set()
         if kind is not None and issubclass(kind, StoreSilent):
             return  # it has been waited for long enough
+        self._beating.join(timeout=BEAT_S)  # no beat may come after the last
         with _unless_unwell("given back"):
             for shard in tuple(self._held):
                 self.give_back(shard)
