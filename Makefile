@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 
 RFT := --family faster --family in_front --family right_of
 
-.PHONY: help setup rft demo check format test test-together test-alone test-slow test-gpu faults bench guard calibration schemas docs clean
+.PHONY: help setup rft demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -15,6 +15,7 @@ help:
 	@echo "make check      format, lint, types, import layers, schemas"
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make fuzz       COUNT damaged inputs through every door; make soak: CLIPS clips under kills"
 	@echo "make calibration  make the shipped calibrations again: renders and annotates 512 clips twice"
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
 	@echo "make rft        the tiny model of docs/training.md, at full length"
@@ -62,6 +63,16 @@ test-gpu: setup
 
 faults: setup
 	$(BIN)/python -m pytest -m faults
+
+COUNT ?= 10000
+SEED ?= 0
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED)
+
+CLIPS ?= 2000
+soak: setup
+	$(BIN)/python -m tests.faults.soak --clips $(CLIPS)
+	$(BIN)/python -m tests.faults.soak --clips $(CLIPS) --bucket
 
 bench: setup
 	$(BIN)/python -m tests.bench

@@ -170,6 +170,10 @@ class DepthMaps:
     """(T,) offset added after the factor."""
     max_depth: float | None = None
     """The farthest that the model can answer, before factor and offset; None: not known."""
+    size_scale: float | None = None
+    """The part of the factor that came from things of known size; None: none."""
+    size_scale_rel_sd: float | None = None
+    """Its relative standard deviation."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.dtype != np.float32:

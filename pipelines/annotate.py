@@ -1,17 +1,27 @@
 """Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.models import (
+    cameras,
+    depth,
+    detector,
+    pipeline_of,
+    propagator,
+    second_depth,
+    tracker,
+)
 from massannot.recipes.poses import poses
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
+from massannot.stages.compare_depth import CompareDepth
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
-from massannot.stages.find_flights import FindFlights
+from massannot.stages.find_events import FindEvents
 from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
+from massannot.stages.scale_depth import ScaleDepth
 from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
@@ -22,6 +32,7 @@ from massannot.stages.track_points import TrackPoints
 
 
 def pipeline(spec: RunSpec) -> Pipeline:
+    second = second_depth(spec)
     return pipeline_of(
         "annotate",
         spec,
@@ -33,12 +44,14 @@ def pipeline(spec: RunSpec) -> Pipeline:
         EstimateDepth(depth(spec)),
         StabilizeDepth(),
         *poses(spec),
+        *((ScaleDepth(spec.known_sizes),) if spec.known_sizes else ()),
         *((StoreDepth(),) if spec.depth_maps else ()),
         LiftTracks(),
         SummarizeClip(),
         LocateEntities(),
+        *((CompareDepth(second),) if second else ()),
         MeasureMotions(),
         ScoreQuality(),
         StateIntervals(),
-        FindFlights(),
+        FindEvents(),
     )

@@ -1,11 +1,13 @@
 """How long a story holds: films of 90 s with five things, absences and look-alikes.
 
     python tools/measure_long_films.py --work DIR [--first-seed 904000] [--films 4]
+                                       [--models oracle|embedded] [--cameras oracle|estimate]
 
-Detection, masks, depth, tracks and cameras are the truth's. For each film: IDF1 over the whole film
-with the identities as they are, with the proposals taken over as well, and without any link between
-clips; and the world error: how far positions in the composed world are from the true ones, as a
-share of the thing's true way.
+Detection, masks, depth and tracks are the truth's, or those of the embedded models; the cameras are
+the truth's, or their poses are estimated with the true lens. For each film: IDF1 over the whole
+film with the identities as they are, with the proposals taken over as well, and without any link
+between clips; and the world error: how far positions in the composed world are from the true ones,
+as a share of the thing's true way.
 """
 
 from __future__ import annotations
@@ -26,34 +28,52 @@ from massannot.evaluate.position_scores import surface_centres
 from massannot.geometry.camera import apply, inverse
 from massannot.jobs import annotate
 from massannot.jobs.run import RunOptions
+from massannot.models.profiles import Job
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import Scene, SceneOptions
 from massannot.scenes.write import write_scenes
 from massannot.video.sampling import Sampling
 from massannot.video.shot_rule import ShotRule
+from tools.measure_cameras import write_lenses
 
 SECONDS, FPS = 90, 4
 CAMERAS = ("static", "orbit", "handheld", "dolly")
-JOBS = ("detect", "masks", "depth", "tracks", "cameras")
+JOBS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks")
 
 
-def main(work: Path, first_seed: int, films: int, clip_s: float) -> None:
+def main(work: Path, given: argparse.Namespace) -> None:
     scenes = work / "scenes"
-    for number in range(films):
+    for number in range(given.films):
         camera = CAMERAS[number % len(CAMERAS)]
         options = SceneOptions(long=True, camera=camera, n_frames=SECONDS * FPS, fps=FPS)  # type: ignore[arg-type]
-        write_scenes(scenes, seeds=[first_seed + number], options=options)
+        seed = given.first_seed + number
+        if not (scenes / "videos" / f"scene-{seed}.mp4").exists():
+            write_scenes(scenes, seeds=[seed], options=options)
     library = SceneLibrary(scenes)
     phrases = sorted(
         {name for video_id in library.records for name in library.scene(video_id).phrases()}
     )
     out = work / f"out-{int(time.time())}"
-    flags = ModelFlags(profile="none", scenes=str(scenes), oracles=JOBS)
-    sampling = Sampling(fps=None, clip_s=clip_s, shots=ShotRule(), shared_frames=True)
+    sampling = Sampling(fps=None, clip_s=given.clip_seconds, shots=ShotRule(), shared_frames=True)
+    flags = model_flags(library, given, work / "lenses")
     spec = run_spec([str(scenes / "videos")], phrases, flags=flags, sampling=sampling)
     annotate.run(spec, out, ExecutorSettings(), RunOptions(max_failed=0.0), films=False, quiet=True)
     print_table(open_dataset(out), library)
+
+
+def model_flags(library: SceneLibrary, given: argparse.Namespace, lenses: Path) -> ModelFlags:
+    """Who does which job, by `given.models` and `given.cameras`."""
+    is_estimated, is_oracle = given.cameras == "estimate", given.models == "oracle"
+    told: dict[Job, str | None] = {"cameras": str(write_lenses(library, lenses))}
+    by_truth = (JOBS if is_oracle else ()) + (() if is_estimated else ("cameras",))
+    return ModelFlags(
+        profile="none" if is_oracle else "embedded",
+        files=told if is_estimated else {},
+        scenes=str(lenses.parent / "scenes"),
+        oracles=by_truth,
+        poses="estimate" if is_estimated else "auto",
+    )
 
 
 def print_table(dataset: Dataset, library: SceneLibrary) -> None:
@@ -141,5 +161,7 @@ if __name__ == "__main__":
     parser.add_argument("--first-seed", type=int, default=904000)
     parser.add_argument("--films", type=int, default=4)
     parser.add_argument("--clip-seconds", type=float, default=20.0)
+    parser.add_argument("--models", choices=["oracle", "embedded"], default="oracle")
+    parser.add_argument("--cameras", choices=["oracle", "estimate"], default="oracle")
     given = parser.parse_args()
-    main(given.work, given.first_seed, given.films, given.clip_seconds)
+    main(given.work, given)

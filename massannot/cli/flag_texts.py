@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from massannot.errors import UsageError
 
@@ -16,6 +18,15 @@ POSE_CHOICES: Mapping[str, PoseChoice] = {
     "estimate": "estimate",
     "assume": "assume",
 }
+
+
+TypedBoxes = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[PHRASE@]2.4s:X0,Y0,X1,Y1",
+        help="A box by hand, of one video: source pixels at a time; followed both ways.",
+    ),
+]
 
 
 def rate(text: str) -> float:
@@ -52,6 +63,25 @@ def camera_source(text: str) -> tuple[str | None, PoseChoice]:
     path, _, last = text.rpartition(",")
     choice = POSE_CHOICES.get(last)
     return (text, "auto") if choice is None else (path or None, choice)
+
+
+def known_sizes(texts: Sequence[str]) -> dict[str, float]:
+    """PHRASE=METRES, each phrase as -p has it."""
+    from massannot.inputs.phrase_list import phrases_of
+
+    sizes: dict[str, float] = {}
+    for text in texts:
+        phrase, metres = pair(text, "--known-size PHRASE=METRES")
+        try:
+            size = float(metres)
+        except ValueError:
+            size = -1.0
+        if not 0 < size < float("inf"):
+            raise UsageError(f"--known-size {text}: expected metres above 0, as in 'a ball=0.24'")
+        for name in phrases_of([phrase]):
+            if sizes.setdefault(name, size) != size:
+                raise UsageError(f"--known-size: found two sizes of {name!r}, expected one")
+    return sizes
 
 
 def calibration_choice(text: str) -> str:

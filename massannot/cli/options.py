@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from massannot.cli.flag_texts import (
+    TypedBoxes,
     absolute_file,
     calibration_choice,
     camera_source,
+    known_sizes,
     pairs,
     rate,
     stage_option,
@@ -147,17 +149,26 @@ class RecipeOptions:
         typer.Option(help="Horizontal field of view, degrees; else 60 is assumed.", min=1, max=179),
     ] = None
     boxes: Annotated[str | None, typer.Option(help="Boxes from a file: COCO JSON.")] = None
-    box: Annotated[
+    box: TypedBoxes = field(default_factory=list)
+    known_size: Annotated[
         list[str],
         typer.Option(
-            metavar="[PHRASE@]2.4s:X0,Y0,X1,Y1",
-            help="A box by hand, of one video: source pixels at a time; followed both ways.",
+            metavar="PHRASE=METRES",
+            help="The length of what a phrase names, as in 'a basketball=0.24': a clip in which "
+            "one is seen whole gets its scale from it; repeatable.",
         ),
     ] = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
     depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None
+    second_depth: Annotated[
+        str | None,
+        typer.Option(
+            help="Depth of another model, from a file as for --depth (or --model "
+            "second_depth=PROFILE): where no calibration is, intervals take in how far it differs."
+        ),
+    ] = None
     tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None
     cameras: Annotated[
         str,
@@ -218,6 +229,7 @@ class RecipeOptions:
             "detect": self.boxes,
             "masks": self.masks,
             "depth": self.depth,
+            "second_depth": self.second_depth,
             "tracks": self.tracks,
             "cameras": cameras,
         }
@@ -244,20 +256,18 @@ class RecipeOptions:
     ) -> RunSpec:
         """Everything that decides the rows. Raises UsageError."""
         from massannot.inputs.phrase_list import phrases_of
-        from massannot.models.boxes_by_hand import check_phrases
         from massannot.recipes.model_flags import run_spec
 
-        phrases = phrases_of(self.prompt)
-        check_phrases(self.box, phrases)
         return run_spec(
             sources,
-            phrases,
+            phrases_of(self.prompt),
             flags=flags,
             options=dict(map(stage_option, self.options)),
             recipe=absolute_file(self.recipe),
             sampling=self.sampling(),
             grid_size=self.grid_size,
             depth_maps=depth_maps,
+            known_sizes=known_sizes(self.known_size),
             calibration=calibration_choice(self.calibration),
             **fields,
         )

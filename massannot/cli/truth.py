@@ -25,14 +25,27 @@ def scenes_render(
         str | None, typer.Option(help="How the camera moves; else the seed's.")
     ] = None,
     scenario: Annotated[str | None, typer.Option(help="What happens; else the seed's.")] = None,
+    violate: Annotated[
+        str | None,
+        typer.Option(
+            help="Break a law of physics: gravity, vanish, teleport, penetrate or reverse."
+        ),
+    ] = None,
+    fronts: Annotated[
+        int, typer.Option(help="Bodies with a front: arrow blocks and toy cars.", min=0, max=6)
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Render physics clips with exact depth, masks, tracks, cameras and events.
 
-    Metric scale can be seen: floor tiles are 0.5 m. The same seed gives the same bytes.
+    Metric scale can be seen: floor tiles are 0.5 m. The same seed gives the same bytes. With
+    --violate the pictures are the same until something impossible happens; the truth's events say
+    what, when and to which thing.
 
     \b
     massannot scenes render scenes --seed 7 --count 2
+    massannot scenes render scenes --seed 7 --count 2 --violate gravity
+    massannot scenes render scenes --fronts 2
     massannot scenes render scenes --scenario falling --camera static
     """
     from massannot.scenes.world import SceneOptions
@@ -40,7 +53,13 @@ def scenes_render(
 
     size: dict[str, Any] = {"width": width, "height": height, "n_frames": frames, "fps": fps}
     try:
-        options = SceneOptions(**size, camera=camera, scenario=scenario)  # type: ignore[arg-type]
+        options = SceneOptions(
+            **size,
+            camera=camera,  # type: ignore[arg-type]
+            scenario=scenario,  # type: ignore[arg-type]
+            violate=violate,  # type: ignore[arg-type]
+            n_fronts=fronts,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
     records = write_scenes(

@@ -16,7 +16,8 @@ from massannot.clip import Clip, DepthMaps
 from massannot.dataset.layout import Layout
 from massannot.storage import durable
 
-OPTIONAL = ("scale", "shift", "max_depth")
+NUMBERS = ("max_depth", "size_scale", "size_scale_rel_sd")
+OPTIONAL = ("scale", "shift", *NUMBERS)
 
 
 def depth_folder(layout: Layout) -> Path:
@@ -53,6 +54,5 @@ def _unpacked(content: bytes) -> DepthMaps:
     raw = pa.decompress(content[8:], size, codec="zstd", asbytes=True)
     with np.load(io.BytesIO(raw), allow_pickle=False) as parts:
         more = {n: parts[n] for n in OPTIONAL if n in parts}
-        if "max_depth" in more:
-            more["max_depth"] = float(more["max_depth"])
+        more |= {n: float(more[n]) for n in NUMBERS if n in more}
         return DepthMaps(parts["values"], str(parts["kind"]), **more)  # type: ignore[arg-type]

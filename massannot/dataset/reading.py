@@ -101,6 +101,12 @@ class ClipView:
         row: dict[str, Any] = self.table("clips").to_pylist()[0]
         return row
 
+    @cached_property
+    def shared_pts(self) -> int | None:
+        """Of the last frame, where a later clip begins with it: see dataset/touching.py."""
+        last = self.table("frames").slice(len(self) - 1).to_pylist()[0]
+        return last["pts"] if last["shared"] else None
+
     @property
     def phrases(self) -> tuple[str, ...]:
         """What was asked for, by phrase number."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
-from massannot.dataset.touching import goes_on_in
+from massannot.dataset.touching import with_earlier
 from massannot.geometry import rle
 from massannot.geometry.appearance import F32, similarity
 from massannot.geometry.assignment import best_pairs
@@ -44,7 +44,7 @@ def identities(clips: Iterable[ReadTable]) -> pa.Table:
     for read in clips:
         clip = _Clip.of(read)
         videos[clip.video_id].append(clip)
-    rows = [row for of_video in videos.values() for row in _rows(sorted(of_video, key=_in_time))]
+    rows = [row for of_video in videos.values() for row in _rows(of_video)]
     return tables.spec("identities").from_rows(rows)
 
 
@@ -95,21 +95,13 @@ class _Clip:
         return {entity: counts for entity, counts, area in zip(*columns, strict=True) if area}
 
 
-def _in_time(clip: _Clip) -> tuple[int, int, str]:
-    return clip.row["first_pts"], clip.row["end_pts"], clip.clip_id
-
-
 def _rows(clips: Sequence[_Clip]) -> Iterator[Row]:
-    """The rows of one video, whose clips are given in order of time."""
+    """The rows of one video."""
     n_identities = 0
     known = _Known()
-    ending_at: dict[int, list[_Clip]] = defaultdict(list)
-    for clip in clips:
-        for earlier in ending_at[clip.row["first_pts"]]:
-            if goes_on_in(earlier.row, clip.row, shared_pts=earlier.shared_pts):
-                _link(earlier, clip)
-        if clip.shared_pts is not None:
-            ending_at[clip.shared_pts].append(clip)
+    for clip, befores in with_earlier(clips):
+        for before in befores:
+            _link(before, clip)
         known.propose(clip)
         for entity in sorted(clip.texts):
             if entity not in clip.identity:

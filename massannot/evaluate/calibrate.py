@@ -69,6 +69,12 @@ class TrueClip:
     """(N,) whether the truth says if the row is right at all."""
     cam_from_world: F64
     """(T, 4, 4) true poses."""
+    n_own: int | None = None
+    """Frames from the first on whose positions count, see dataset/touching.py; None: all."""
+
+    def counts(self, evidence: PositionEvidence) -> Bool:
+        """(N,) the rows of frames that count."""
+        return evidence.frame < (self.n_frames if self.n_own is None else self.n_own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +139,7 @@ def calibrate(
 def _sample(clip: TrueClip) -> _Sample:
     evidence = position_evidence(clip.tables, n_frames=clip.n_frames)
     rows = clip.matched & evidence.placed & np.isfinite(clip.surface[:, 0])
+    rows &= clip.counts(evidence)
     return _Sample(clip, evidence, rows, true_motions(clip, evidence))
 
 
@@ -283,7 +290,7 @@ def _of_quality(samples: Sequence[_Sample], position: PositionCalibration) -> Lo
     features, right, weights = [], [], []
     for sample in samples:
         clip, e = sample.clip, sample.evidence
-        rows = clip.known & e.placed & e.mask_visible
+        rows = clip.known & e.placed & e.mask_visible & clip.counts(e)
         errors = calibrated_errors(e, position)
         distance = np.linalg.norm(clip.surface, axis=1)
         error = np.linalg.norm(e.xyz - clip.surface, axis=1)

@@ -42,8 +42,8 @@ def score_clip(clip: ClipTruth) -> list[ClipScore]:
         *_identity(clip),
         *_tracks(clip),
         *position_scores(clip),
-        *motion_scores(clip),
-        *camera_scores(clip),
+        *motion_scores(clip.whole),
+        *camera_scores(clip.whole),
     ]
 
 

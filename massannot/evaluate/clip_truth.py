@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from massannot.dataset.reading import ClipView
+from massannot.dataset.touching import own_view
 from massannot.evaluate import raster_scores
 from massannot.geometry import rle
 from massannot.geometry.assignment import best_pairs
@@ -47,18 +48,26 @@ class ClipTruth:
         *,
         usual_depth_m: float,
         same_clip: ClipTruth | None = None,
+        n_own: int | None = None,
     ):
         """`usual_depth_m`: the one depth that the constant baseline answers everywhere.
-        `same_clip`: the same clip annotated otherwise, whose truth need not be cast again."""
+        `same_clip`: the same clip annotated otherwise, whose truth need not be cast again.
+        `n_own`: frames from the first on that are compared, see dataset/touching.py; None: all."""
+        self.whole = self
+        """With all of its frames, for what is no frame's: a motion, the camera's way."""
+        if n_own is not None and n_own < len(view):
+            same_clip = self.whole = ClipTruth(view, scene, usual_depth_m=usual_depth_m)
+            view = own_view(view, n_own)
         row = view.row
         self.view, self.scene, self.usual_depth_m = view, scene, usual_depth_m
         self.height, self.width = int(row["source_height"]), int(row["source_width"])
         self.answers: Answers = (
-            same_clip.answers
+            same_clip.answers.first(len(view))
             if same_clip is not None
             else Answers(scene, scene_frames(view, scene), self.height, self.width, np.ones(2))
         )
-        self.surfaces: dict[int, F64] = {} if same_clip is None else same_clip.surfaces
+        is_same = same_clip is not None and same_clip is not self.whole
+        self.surfaces: dict[int, F64] = same_clip.surfaces if same_clip and is_same else {}
         """Results of `position_scores.surface_centres`, by true entity."""
         self.n_frames = len(view)
 

@@ -223,7 +223,7 @@ def clip_intervals(clip: ClipTruth) -> ClipIntervals:
     for thing in compared.values():
         for axis, stated in thing.stated_positions().items():
             parts.setdefault(("position", axis), []).append(stated)
-    for motion in true_motions(clip):
+    for motion in true_motions(clip.whole):
         if motion.true in compared and motion.is_comparable(clip):
             traits = compared[motion.true].traits_of_ends(motion)
             for kind, (truth, bounds) in _stated_motion(motion).items():
@@ -306,7 +306,7 @@ class _Thing:
         return self._traits(self.n_points[frames], self.at_border[frames])
 
     def traits_of_ends(self, motion: TrueMotion) -> Traits:
-        ends = [motion.first, motion.last]
+        ends = np.minimum([motion.first, motion.last], len(self.n_points) - 1)
         fewest, cut = self.n_points[ends].min(), self.at_border[ends].any()
         return self._traits(np.array([fewest]), np.array([cut]))
 

@@ -1,6 +1,7 @@
 """A whole dataset against the scenes it shows: every score with its interval over clips.
 
-Clips are the units: frames of one clip are not independent. The baseline beside a score is that of
+Clips are the units: frames of one clip are not independent. A frame that two clips share is
+compared in the later one alone. The baseline beside a score is that of
 no skill on the same clips.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from massannot.dataset.reading import Dataset
 from massannot.dataset.source_groups import places_by_group
+from massannot.dataset.touching import own_lengths
 from massannot.errors import UsageError
 from massannot.evaluate.clip_scores import score_clip
 from massannot.evaluate.clip_truth import ClipScore, ClipTruth
@@ -24,6 +26,7 @@ from massannot.evaluate.coverage import (
     clip_intervals,
     coverage_over_clips,
 )
+from massannot.evaluate.event_scores import score_events
 from massannot.evaluate.presence_scores import score_presence
 from massannot.evaluate.quality_scores import (
     ClipQuality,
@@ -81,8 +84,10 @@ def evaluate(
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
     scored = [
-        _scored(ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual))
-        for view in views
+        _scored(
+            ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=usual, n_own=n_own)
+        )
+        for view, n_own in zip(views, own_lengths(views), strict=True)
     ]
     groups = places_by_group(dataset, [view.row["uri"] for view in views])
     by_source: list[Row] = []
@@ -107,7 +112,7 @@ class _ScoredClip:
 
 
 def _scored(clip: ClipTruth) -> _ScoredClip:
-    scores = (*score_clip(clip), *score_presence(clip))
+    scores = (*score_clip(clip), *score_presence(clip), *score_events(clip))
     return _ScoredClip(scores, clip_intervals(clip), clip_quality(clip))
 
 

@@ -12,7 +12,9 @@ of this project's own form.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.dataset.reading import ClipView, Dataset, open_dataset
+from massannot.dataset.touching import lengths_once
 from massannot.errors import UsageError
 from massannot.evaluate.calibrate import TrueClip
 from massannot.evaluate.clip_truth import ClipTruth
@@ -60,15 +63,16 @@ def truth_at(path: Path) -> Truth:
 
 
 def true_clips(dataset: Dataset, truth: Truth, *, limit: int | None) -> Iterator[TrueClip]:
-    """The clips of the dataset that the truth speaks of, in their order."""
-    n_clips = 0
+    """The clips of the dataset that the truth speaks of, in their order; a frame that two clips
+    share counts in the later one alone."""
+    n_clips, n_own = 0, lengths_once(dataset)
     for view in dataset.clips():
         if n_clips == limit:
             return
         clip = truth.clip_of(view)
         if clip is not None:
             n_clips += 1
-            yield clip
+            yield replace(clip, n_own=n_own[view.clip_id])
 
 
 def _scenes(path: Path) -> Truth:
@@ -172,13 +176,22 @@ def _frames_of_file(view: ClipView, n_frames: int) -> NDArray[np.int64]:
 
 def _tables(path: Path) -> Truth:
     dataset = open_dataset(path)
-    clips = {clip.row["video_id"]: clip for clip in dataset.clips()}
+    of_video: dict[str, list[ClipView]] = defaultdict(list)
+    for clip in dataset.clips():
+        of_video[clip.row["video_id"]].append(clip)
 
     def clip_of(view: ClipView) -> TrueClip | None:
-        true = clips.get(view.row["video_id"])
-        return None if true is None else _of_tables(view, true)
+        there = [(_common_s(view, true), true) for true in of_video[view.row["video_id"]]]
+        seconds, true = max(there, key=lambda pair: pair[0], default=(-1.0, view))
+        return None if seconds < 0 else _of_tables(view, true)
 
-    return Truth(f"true positions of {len(clips)} clips", clip_of)
+    return Truth(f"true positions of {len(dataset.clip_ids)} clips", clip_of)
+
+
+def _common_s(view: ClipView, other: ClipView) -> float:
+    """Of two clips of a video; below 0: they are so far apart."""
+    ends = [(v.row["t0_s"], v.row["t1_s"]) for v in (view, other)]
+    return float(min(t1 for _, t1 in ends) - max(t0 for t0, _ in ends))
 
 
 def _of_tables(view: ClipView, true: ClipView) -> TrueClip:

@@ -155,8 +155,8 @@ def columns(example: Example) -> dict[str, Any]:
 def picture_names(example: Example, media: Media) -> list[str]:
     """Files in the export's folder, in the order of the prompt."""
     if media == "video":
-        return [] if example.film is None else [film_name(example.film)]
-    return [image_name(shot) for shot in example.shots]
+        return [] if example.film is None else [film_name(example.film, example.shown)]
+    return [image_name(shot, example.shown) for shot in example.shots]
 
 
 def _of_answer(example: Example) -> dict[str, Any]:

@@ -4,15 +4,17 @@
 `bboxes` (x, y, width, height) and `areas`, one a frame and null where nothing is seen, and more
 keys that its readers ignore: `pts` and `t_s` of the frames, by which `--boxes` and `--masks` find
 them again, and per frame `states`, `scores` and `origins`. `file_names` are names; no picture is
-written.
+written. A frame that two clips share is in the later one alone, unless `--shared-frames` asks for
+it in both, by which `--masks` links things over clips again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,22 +22,34 @@ import pyarrow as pa
 from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.touching import clips_once
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options, quality_notes
 from massannot.geometry import rle
+from massannot.storage.json_text import parsed
 
 FILE = "annotations.json"
 TABLES = ("entities", "masks")
-OPTIONS = Options
 
 
-def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> Exported:
+@dataclass(frozen=True, kw_only=True)
+class CocoOptions(Options):
+    """The options of this format."""
+
+    shared_frames: Annotated[bool, "Write a frame that two clips share in both of them."] = False
+
+
+OPTIONS = CocoOptions
+
+
+def export(dataset: Dataset, folder: Path, *, options: CocoOptions = CocoOptions()) -> Exported:
     """Write FILE into `folder`."""
+    views = dataset.clips() if options.shared_frames else clips_once(dataset)
     texts = sorted({text for view in dataset.clips() for text in view.phrases})
     category_of = {text: number for number, text in enumerate(texts, start=1)}
     videos: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, view in enumerate(dataset.clips(), start=1):
+    for number, view in enumerate(views, start=1):
         videos.append(_video(view, number))
         for annotation in _annotations(view, category_of, options.min_quality):
             annotations.append({"id": len(annotations) + 1, "video_id": number, **annotation})
@@ -58,7 +72,7 @@ def load(folder: Path) -> dict[str, pa.Table]:
     """The tables `entities` and `masks`. Raises UsageError for a file that is not from here."""
     path = folder / FILE
     try:
-        content = json.loads(path.read_text())
+        content = parsed(path.read_text())
         clip_of = {video["id"]: video["clip_id"] for video in content["videos"]}
         entities, masks = [], []
         for annotation in content["annotations"]:

@@ -4,7 +4,8 @@
 metres where `scale_type` is metric; `visible`: part of its mask is seen. `speed` is the distance
 between the neighbouring frames' centres over their time, in the world where it is known: noise
 makes it too large, never too small; `motions` has path lengths without that. An empty cell is
-unknown. The columns after `speed` are the rest of the table `positions`, `cov` as six columns.
+unknown. A frame that two clips share is in the later one's file alone. The columns after `speed`
+are the rest of the table `positions`, `cov` as six columns.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow.csv as pacsv
 from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.touching import clips_once
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options, quality_notes
 from massannot.questions.profile import entity_names
@@ -44,7 +46,7 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     """Write a file a clip into `folder`. A clip without positions gives a file without rows."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for view in dataset.clips():
+    for view in clips_once(dataset):
         path = folder / f"{Path(view.row['uri']).stem}-{view.clip_id}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [*_FIRST, *_REST, *_COV], lineterminator="\n")

@@ -7,7 +7,7 @@ where invalid, `intrinsics` (T, 3, 3) of that picture size with whole numbers at
 as large as the depth that was stored (the table `depth_maps`), or LONG_SIDE without it, and depth
 is then 0 everywhere. `coords_cam`, `state`, `entity`, `point`, `scale_type` and `clip_id` are ours
 and ignored there. The format cannot leave the world out: where it is not known, the poses are the
-assumed ones, and a note says so.
+assumed ones, and a note says so. A frame that two clips share is in the later one's file alone.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from massannot.dataset.arrays import (
 )
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.touching import clips_once, own_view
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options, quality_notes
 
@@ -48,7 +49,7 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     whose video is gone."""
     folder.mkdir(parents=True, exist_ok=True)
     lifted, left_out, notes = {}, [], [*quality_notes(dataset, options)]
-    for view in dataset.clips():
+    for view in clips_once(dataset):
         tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
@@ -58,7 +59,9 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
                 notes.append(f"clip {view.clip_id}: coords have assumed poses; {WORLD_UNKNOWN}")
     files = []
     for clip in clips_again(dataset.layout, set(lifted)):
-        arrays = _arrays(dataset.clip(clip.clip_id), clip, lifted.pop(clip.clip_id))
+        tracks = lifted.pop(clip.clip_id)
+        view = own_view(dataset.clip(clip.clip_id), len(tracks.xyz))
+        arrays = _arrays(view, clip, tracks)
         files.append(folder / f"{clip.clip_id}.npz")
         np.savez_compressed(files[-1], **arrays)  # type: ignore[arg-type]
     left_out += [f"clip {clip_id}: its video cannot be read again" for clip_id in lifted]
@@ -105,7 +108,7 @@ def _arrays(view: ClipView, clip: Clip, tracks: LiftedTracks) -> dict[str, Array
     world = tracks.xyz_world
     n_points = len(tracks.entity)
     return {
-        "video": _video(clip.frames.pixels_THWC, width=width, height=height),
+        "video": _video(clip.frames.pixels(0, len(view)), width=width, height=height),
         "depths": depths,
         "intrinsics": _intrinsics(view, tracks.intrinsics, width=width, height=height),
         "extrinsics": tracks.cam_from_world.astype(np.float32),

@@ -5,7 +5,8 @@ of each frame, `visibility`, `fx_fy_cx_cy`, `extrinsics_w2c`, `images_jpeg_bytes
 pixel centres there, half a pixel from ours. The intrinsics are the first frame's: the format has
 room for no others. Extra keys (`state`, `entity`, `point`, `scale_type`, `clip_id`) say what the
 format cannot: a relative clip has one unknown factor, which the benchmark's scaling finds. A clip
-whose world is not known has no `extrinsics_w2c`.
+whose world is not known has no `extrinsics_w2c`. A frame that two clips share is in the later one's
+file alone.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from massannot.dataset.arrays import (
 )
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
+from massannot.dataset.touching import clips_once
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options, quality_notes
 from massannot.geometry.camera import center_from_corner
@@ -64,7 +66,7 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
     lifted = {}
     left_out = []
     notes = [*quality_notes(dataset, options)]
-    for view in dataset.clips():
+    for view in clips_once(dataset):
         tracks = lifted_tracks(view, entities=good_entities(view, min_quality=options.min_quality))
         if tracks is None:
             left_out.append(f"clip {view.clip_id}: no lifted points of such entities")
@@ -74,8 +76,10 @@ def export(dataset: Dataset, folder: Path, *, options: Options = Options()) -> E
                 notes.append(f"clip {view.clip_id}: no extrinsics_w2c; {WORLD_UNKNOWN}")
     files = {}
     for clip in clips_again(dataset.layout, set(lifted)):
-        jpegs = np.array([_jpeg(picture) for picture in clip.frames.pixels_THWC])  # dtype S
-        files[clip.clip_id] = _write(folder, lifted.pop(clip.clip_id), {"images_jpeg_bytes": jpegs})
+        arrays = lifted.pop(clip.clip_id)
+        pictures = clip.frames.pixels(0, len(arrays["tracks_XYZ"]))
+        jpegs = np.array([_jpeg(picture) for picture in pictures])  # dtype S
+        files[clip.clip_id] = _write(folder, arrays, {"images_jpeg_bytes": jpegs})
     for clip_id, arrays in lifted.items():
         left_out.append(f"clip {clip_id}: its pictures; the video cannot be read again")
         files[clip_id] = _write(folder, arrays, {})

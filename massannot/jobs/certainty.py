@@ -99,6 +99,7 @@ def crossed_coverage(clips: list[TrueClip]) -> dict[str, dict[str, float]]:
         for clip in tested:
             evidence = position_evidence(clip.tables, n_frames=clip.n_frames)
             rows = clip.matched & evidence.placed & np.isfinite(clip.surface[:, 0])
+            rows &= clip.counts(evidence)
             if not rows.any():
                 continue
             table = stated(clip.tables, calibration)["positions"]

@@ -27,6 +27,7 @@ from massannot.questions.question_view import (
     question_view,
 )
 from massannot.questions.reference import Reference, ReferenceChoice
+from massannot.questions.shown_video import ShownVideo
 from massannot.questions.splits import Split, SplitBy, Splits
 
 
@@ -126,6 +127,10 @@ class Example:
     """None: its frames are images, or it has none."""
     size: Size
     """(width, height) of its pictures."""
+    source_width: int
+    """Of the video, in whose pixels `shown` has its boxes."""
+    shown: ShownVideo
+    """What is done to the video first."""
     video_id: str
     split: Split
 
@@ -310,6 +315,8 @@ def _example(
         shots=tuple(view.shots[index] for index in prompt.frames),
         film=film,
         size=size,
+        source_width=view.source_size[0],
+        shown=view.shown,
         video_id=video_id,
         split=split,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from massannot.dataset.reading import Dataset
+from massannot.dataset.touching import own_views
 from massannot.questions.question_view import Row, evenly, profile_tables
 
 
@@ -21,8 +22,8 @@ def with_mask_evidence(dataset: Dataset, row: Row, *, frames: int) -> Row:
     clip_ids = row["clip_ids"] or ([row["clip_id"]] if row["clip_id"] else [])
     shots: list[tuple[str, int, float]] = []
     boxes: dict[tuple[str, int], list[list[float]]] = {}
-    for clip_id in clip_ids:
-        view = dataset.clip(clip_id)
+    for view in own_views([dataset.clip(clip_id) for clip_id in clip_ids]):
+        clip_id = view.clip_id
         table = view.table("frames")
         for frame, t_s in zip(table["frame"].to_pylist(), table["t_s"].to_pylist(), strict=True):
             shots.append((clip_id, frame, t_s))

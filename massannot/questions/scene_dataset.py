@@ -246,7 +246,8 @@ def _of_clip(story: Story) -> dict[str, list[Row]]:
     events = [
         {
             "event": number,
-            "kind": f"contact_{contact.kind}",
+            "kind": "contact_begin",
+            "rule": contact.kind,
             "entities": [contact.first]
             if contact.second is None
             else [contact.first, contact.second],

@@ -77,6 +77,8 @@ class RunSpec:
     poses: Literal["assume", "estimate"] = "assume"
     """What becomes of camera poses that nobody gives: assume that the camera stands still, or
     estimate them from the background."""
+    known_sizes: Mapping[str, float] = field(default_factory=dict)
+    """A phrase to the length in metres of what it names, which tells a clip's scale."""
     depth_maps: bool = False
     """Store depth in the table depth_maps."""
     calibration: str = "auto"
@@ -136,6 +138,7 @@ class RunSpec:
                 "sampling": Sampling.from_json(values["sampling"]),
                 "models": {job: Answerer(**model) for job, model in values["models"].items()},
                 "options": dict(values["options"]),
+                "known_sizes": dict(values.get("known_sizes", {})),
             }
         )
 

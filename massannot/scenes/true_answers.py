@@ -10,7 +10,7 @@ points; `body_centres` says where its centre of mass is, which no picture shows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -65,6 +65,10 @@ class Answers:
             frames.source_from_working,
         )
 
+    def first(self, n_frames: int) -> Answers:
+        """The answers for the first frames alone; what was cast is shared."""
+        return replace(self, scene_frames=self.scene_frames[:n_frames])
+
     def ids(self, frame: int) -> NDArray[np.uint8]:
         """(H, W): 0 the room, entity i is i + 1."""
         if frame not in self._ids:
@@ -87,10 +91,13 @@ class Answers:
 
     def in_picture(self, frame: int, entity: int) -> bool:
         """Whether it would be seen if nothing stood before it."""
-        if self.mask(frame, entity).any():
-            return True
+        return bool(self.mask(frame, entity).any()) or self.area_alone(frame, entity) > 0
+
+    def area_alone(self, frame: int, entity: int) -> int:
+        """Pixels that would show it if nothing stood before it."""
         x, y = self._grid(self.height, self.width)
-        return bool(silhouette(self.scene, self.scene_frames[frame], entity, x, y).any())
+        met = silhouette(self.scene, self.scene_frames[frame], entity, x, y)
+        return int(np.count_nonzero(met))
 
     def occluder(self, frame: int, entity: int) -> int | None:
         """The entity that stands before most of it; None: it is seen, or outside of the picture."""

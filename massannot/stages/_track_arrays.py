@@ -171,6 +171,12 @@ def camera_arrays(clip: Tables) -> tuple[F64, F64]:
     return intrinsics, poses.reshape(-1, 4, 4)
 
 
+def focal_px(clip: Clip) -> float:
+    """In working pixels along x; the median over frames, because depth models hear one number."""
+    fx = np.median(numbers(clip.table("cameras"), "fx"))
+    return float(fx / clip.frames.source_from_working[0])
+
+
 def pose_covariances(clip: Tables) -> F64:
     """(T, 6, 6) of the column `pose_cov`; NaN in frames without one."""
     return symmetric_matrices(clip.table("cameras")["pose_cov"], size=6)

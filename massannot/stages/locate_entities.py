@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot import tables
@@ -30,21 +29,14 @@ from massannot.geometry.camera import apply, inverse
 from massannot.geometry.lifting import fill_linear
 from massannot.geometry.motion import surface_centre
 from massannot.geometry.occlusion import NOTHING
-from massannot.geometry.visible_surface import (
-    Outline,
-    bodies,
-    outline_margin,
-    over_usual,
-    visible_surfaces,
-)
 from massannot.stages._presence import presences
 from massannot.stages._stage import Stage
+from massannot.stages._surfaces import MaskedSurfaces, masked_surfaces
 from massannot.stages._track_arrays import (
     SpaceTracks,
     camera_arrays,
     numbers,
     space_tracks,
-    words,
     world_known,
 )
 
@@ -80,7 +72,7 @@ class LocateEntities(Stage):
         entities = numbers(clip.table("entities"), "entity").astype(np.int64)
         if depth is None or depth.kind == "affine" or len(entities) == 0:
             return clip.with_table("positions", spec.empty())
-        surfaces = _surfaces(clip, depth.values, least_outline=self.least_outline)
+        surfaces = masked_surfaces(clip, depth.values, least_outline=self.least_outline)
         tracks, (present, hidden_by) = space_tracks(clip), presences(clip)
         world_from_cam = inverse(camera_arrays(clip)[1])
         known = world_known(clip)
@@ -103,37 +95,41 @@ class LocateEntities(Stage):
         return clip.with_table("positions", table)
 
     def _course(
-        self, entity: int, present: NDArray[np.str_], surfaces: _Surfaces, points: SpaceTracks
+        self, entity: int, present: NDArray[np.str_], surfaces: MaskedSurfaces, points: SpaceTracks
     ) -> _Measured:
         """One entity's own measurements in every frame."""
         mine = surfaces.entity == entity
         n_frames = len(present)
-        of_mask = np.full((n_frames, _N_COLUMNS), np.nan)
-        of_mask[surfaces.frame[mine]] = surfaces.columns[mine]
+        frame = surfaces.frame[mine]
+
+        def through_time(of_masks: F64) -> F64:
+            values = np.full((n_frames, *of_masks.shape[1:]), np.nan)
+            values[frame] = of_masks[mine]
+            return values
+
+        on_surface = through_time(surfaces.xyz)
         centres = surface_centre(points.xyz, points.measured, min_points=self.min_points)
         seen = present == "seen"
-        by_mask = seen & np.isfinite(of_mask[:, 0])
+        by_mask = seen & np.isfinite(on_surface[:, 0])
         by_points = seen & ~by_mask & centres.measured
-        xyz = np.where(by_mask[:, None], of_mask[:, :3], np.nan)
+        xyz = np.where(by_mask[:, None], on_surface, np.nan)
         xyz[by_points] = centres.xyz[by_points]
-        spread = np.where(by_points, centres.spread, of_mask[:, 3])
         return _Measured(
-            entity, present, by_mask, by_points, xyz, spread, of_mask, centres.n_measured
+            entity=entity,
+            presence=present,
+            by_mask=by_mask,
+            by_points=by_points,
+            xyz=xyz,
+            spread=np.where(by_points, centres.spread, through_time(surfaces.spread)),
+            body=np.where(
+                by_mask[:, None],
+                through_time(np.column_stack([surfaces.body_xyz, surfaces.body_size])),
+                np.nan,
+            ),
+            valid_share=through_time(surfaces.valid_share),
+            cut_share=through_time(surfaces.cut_share),
+            n_points=centres.n_measured,
         )
-
-
-_N_COLUMNS = 12
-"""x y z, spread, share with depth, share of the outline on the border, body x y z, size x y z."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Surfaces:
-    """The surfaces under the M masks of a clip that are not empty."""
-
-    entity: I64
-    frame: I64
-    columns: F64
-    """(M, _N_COLUMNS)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +143,10 @@ class _Measured:
     xyz: F64
     """(T, 3) measured positions, camera frame; NaN: none."""
     spread: F64
-    of_mask: F64
+    body: F64
+    """(T, 6) x y z of its centre and size; NaN: not known."""
+    valid_share: F64
+    cut_share: F64
     n_points: I64
 
     @property
@@ -177,7 +176,6 @@ class _Measured:
         state = np.where(state == "seen", np.where(placed, "interpolated", "lost"), state)
         basis = np.where(self.by_mask, "mask_depth", "points").astype(object)
         basis[~self.measured] = None
-        body = np.where(self.by_mask[:, None], self.of_mask[:, 6:], np.nan)
         return {
             "entity": np.full(len(places), self.entity),
             "frame": np.arange(len(places)),
@@ -187,10 +185,10 @@ class _Measured:
             "n_points": self.n_points,
             "state": state,
             "basis": basis,
-            **{f"body_{axis}": body[:, i] for i, axis in enumerate("xyz")},
-            **{f"size_{axis}": body[:, 3 + i] for i, axis in enumerate("xyz")},
-            "depth_valid_share": self.of_mask[:, 4],
-            "cut_share": self.of_mask[:, 5],
+            **{f"body_{axis}": self.body[:, i] for i, axis in enumerate("xyz")},
+            **{f"size_{axis}": self.body[:, 3 + i] for i, axis in enumerate("xyz")},
+            "depth_valid_share": self.valid_share,
+            "cut_share": self.cut_share,
         }
 
 
@@ -199,47 +197,3 @@ def _known(occluder: I64, state: NDArray[np.str_]) -> NDArray[np.object_]:
     known = occluder.astype(object)
     known[(state != "hidden") | (occluder == NOTHING)] = None
     return known
-
-
-def _surfaces(clip: Clip, depth_Thw: NDArray[np.float32], *, least_outline: float) -> _Surfaces:
-    """The surfaces under all masks of the clip, with the bodies behind whole outlines."""
-    masks = clip.table("masks")
-    masks = masks.filter(pa.array(words(masks, "state", "visible")))
-    entity = numbers(masks, "entity").astype(np.int64)
-    frame = numbers(masks, "frame").astype(np.int64)
-    boxes = np.column_stack([numbers(masks, side) for side in ("x0", "y0", "x1", "y1")])
-    areas = numbers(masks, "area")
-    outlines = [
-        Outline(int(t), counts, *map(int, box))
-        for t, counts, box in zip(frame, masks["counts"].to_pylist(), boxes, strict=True)
-    ]
-    size = (clip.frames.source_width, clip.frames.source_height)
-    intrinsics = camera_arrays(clip)[0]
-    surfaces = visible_surfaces(outlines, depth_Thw, intrinsics=intrinsics, picture_size=size)
-    body = bodies(outlines, surfaces, areas=areas, intrinsics=intrinsics)
-    cut = _cut_share(boxes, size)
-    whole = (cut == 0) & (over_usual(areas * surfaces.xyz[:, 2] ** 2, entity) >= least_outline)
-    columns = np.column_stack(
-        [
-            surfaces.xyz,
-            surfaces.spread,
-            surfaces.valid_share,
-            cut,
-            np.where(whole[:, None], body.xyz, np.nan),
-            np.where(whole[:, None], body.size, np.nan),
-        ]
-    )
-    return _Surfaces(entity, frame, columns)
-
-
-def _cut_share(boxes: F64, picture_size: tuple[int, int]) -> F64:
-    """(M,) share of each box's outline that lies on the picture's border."""
-    width, height = picture_size
-    margin = outline_margin(picture_size)
-    x0, y0, x1, y1 = boxes.T
-    across, along = x1 - x0, y1 - y0
-    on_border = (
-        along * ((x0 < margin).astype(float) + (x1 > width - margin))
-        + across * ((y0 < margin).astype(float) + (y1 > height - margin))
-    )  # fmt: skip
-    return np.asarray(on_border / np.maximum(2 * (across + along), 1))

@@ -6,7 +6,9 @@ the clip itself shows:
 
     frame     noise of the range from frame to frame, along the ray and across it (jitter)
     entity    the tracked points' centre against that under the mask, middle over the frames
-    clip      unknown: a factor on all distances shows in nothing here
+    all three  by how far a second depth model is apart, where one was asked, if that is more
+    clip      that of things of known size, where one is given; else unknown: a factor on all
+              distances shows in nothing here
 
 and quality is a rank, no probability. What cannot be said is null, and its ground none.
 """
@@ -23,6 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot.clip import Clip
+from massannot.geometry.background_fit import SIGMA_FROM_MAD
 from massannot.geometry.calibration import Calibration, PositionCalibration
 from massannot.stages._evidence import (
     MotionEvidence,
@@ -57,6 +60,8 @@ class ChosenCalibration:
         return self._content
 
 
+_TAKEN_OUT = 1e-6
+"""A middle ratio of two depths below this was taken out, see compare_depth."""
 _LENGTHS = ("length", "path", "speed")
 
 
@@ -111,7 +116,7 @@ def stated(clip: Tables, calibration: Calibration | None) -> dict[str, pa.Table]
         return {**given, "entities": _judged(given["entities"], {})}
     evidence = position_evidence(clip, n_frames=n_frames)
     errors = (
-        internal_errors(evidence)
+        internal_errors(evidence, clip_rel_sd=_size_scale_rel_sd(given["clips"]))
         if calibration is None
         else calibrated_errors(evidence, calibration.position)
     )
@@ -123,6 +128,11 @@ def stated(clip: Tables, calibration: Calibration | None) -> dict[str, pa.Table]
         "entities": _entities(given["entities"], evidence, errors, right),
         "clips": _with(given["clips"], "range_rel_sd", [float(np.median(errors.clip))]),
     }
+
+
+def _size_scale_rel_sd(clips: pa.Table) -> float:
+    value = clips["size_scale_rel_sd"][0].as_py()
+    return float("nan") if value is None else float(value)
 
 
 def calibrated_errors(evidence: PositionEvidence, position: PositionCalibration) -> PositionErrors:
@@ -138,12 +148,37 @@ def calibrated_errors(evidence: PositionEvidence, position: PositionCalibration)
     return PositionErrors(clip, entity, frame, across)
 
 
-def internal_errors(evidence: PositionEvidence) -> PositionErrors:
-    """Standard deviations by what the clip itself shows; NaN: nothing shows it."""
+def internal_errors(evidence: PositionEvidence, *, clip_rel_sd: float = np.nan) -> PositionErrors:
+    """Standard deviations by what the clip itself shows; NaN: nothing shows it. `clip_rel_sd`: of
+    the scale, from things of known size."""
     apart = np.where(evidence.measured, evidence.disagreement, np.nan)
     entity = _median_by_entity(apart, evidence.entity)
-    unknown = np.full(len(apart), np.nan)
-    return PositionErrors(unknown, entity, evidence.jitter, evidence.jitter_px)
+    clip = np.full(len(apart), clip_rel_sd)
+    frame = evidence.jitter
+    if np.isfinite(evidence.second_depth).any():
+        other = _by_second_depth(evidence)
+        clip, entity, frame = (
+            np.fmax(own, seen) for own, seen in zip((clip, entity, frame), other, strict=True)
+        )
+    return PositionErrors(clip, entity, frame, evidence.jitter_px)
+
+
+def _by_second_depth(evidence: PositionEvidence) -> tuple[F64, F64, F64]:
+    """Standard deviations of clip, entity and frame, (N,) each, by how far two depth models are
+    apart; NaN: not told. Each has half the variance of what lies between them."""
+    logs = evidence.second_depth
+    of_clip = np.full(len(logs), np.nanmedian(logs))
+    of_entity = _median_by_entity(logs - of_clip, evidence.entity)
+    rest = np.abs(logs - of_clip - of_entity)
+    per_entity = np.array([of_entity[evidence.entity == e][0] for e in np.unique(evidence.entity)])
+    known = per_entity[np.isfinite(per_entity)]
+    entity = np.sqrt(np.sum(known**2) / (len(known) - 1)) if len(known) > 1 else np.nan
+    middle = np.where(np.abs(of_clip) > _TAKEN_OUT, np.abs(of_clip), np.nan)
+    return (
+        middle / np.sqrt(2),
+        np.full(len(logs), entity / np.sqrt(2)),
+        _median_by_entity(rest, evidence.entity) * SIGMA_FROM_MAD / np.sqrt(2),
+    )
 
 
 def _positions(

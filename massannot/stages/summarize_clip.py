@@ -48,6 +48,8 @@ class SummarizeClip(Stage):
             "noise_floor": floor,
             "noise_floor_p90": floor_p90,
             "depth_at_edge_share": None if clip.depth is None else _at_edge_share(clip.depth),
+            "size_scale": None if clip.depth is None else clip.depth.size_scale,
+            "size_scale_rel_sd": None if clip.depth is None else clip.depth.size_scale_rel_sd,
         }
         return clip.with_table("clips", tables.spec("clips").from_rows([row]))
 

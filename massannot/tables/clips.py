@@ -93,6 +93,19 @@ SPEC = TableSpec(
             "null: shots were not looked for.",
             nullable=True,
         ),
+        Column(
+            "size_scale",
+            FLOAT32,
+            "Factor on all depth from things of known size (--known-size); null: none.",
+            nullable=True,
+        ),
+        Column(
+            "size_scale_rel_sd",
+            FLOAT32,
+            "Relative standard deviation of that factor, from the things' measured sizes and the "
+            "outline's pixels; the known size itself counts as exact.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("video_id",), "videos"),),
 )

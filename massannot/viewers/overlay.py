@@ -73,6 +73,8 @@ class DrawnEntity:
     """(K, N, 2): the last K frames of N points, newest last."""
     trails_visible: npt.NDArray[np.bool_]
     """(K, N)."""
+    rgb: tuple[int, int, int] | None = None
+    """Of its box; None: the entity's colour."""
 
 
 def draw(picture: npt.NDArray[np.uint8], entities: Sequence[DrawnEntity]) -> Image.Image:
@@ -137,7 +139,7 @@ def _trails(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float) -> None:
 def _box(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float, size: tuple[int, int]) -> None:
     if entity.box_xyxy is None:
         return
-    rgb = entity_rgb(entity.entity)
+    rgb = entity.rgb or entity_rgb(entity.entity)
     x0, y0, x1, y1 = entity.box_xyxy
     pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=(*rgb, 255), width=max(1, round(1.5 * unit)))
     letters = font(12 * unit)

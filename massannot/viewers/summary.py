@@ -127,6 +127,8 @@ class Facts:
     phrases: tuple[PhraseFound, ...]
     scale_types: Mapping[str, int]
     intrinsics_origins: Mapping[str, int]
+    n_sized: int
+    """Clips whose scale comes from things of known size."""
     n_static: int
     n_moving: int
     n_moving_posed: int
@@ -175,6 +177,7 @@ def facts(dataset: Dataset) -> Facts:
         intrinsics_origins=dict(
             Counter({row["clip_id"]: row["intrinsics_origin"] for row in origins}.values())
         ),
+        n_sized=clips.num_rows - clips["size_scale"].null_count,
         n_static=list(static.values()).count(True),
         n_moving=list(static.values()).count(False),
         n_moving_posed=sum(static.get(clip_id) is False for clip_id in posed),
@@ -258,6 +261,8 @@ def _scale(known: Facts) -> str:
     parts = [
         f"{words[name]} ({counted(n, 'clip')})" for name, n in sorted(known.scale_types.items())
     ]
+    if known.n_sized:
+        parts.append(f"corrected by things of known size in {counted(known.n_sized, 'clip')}")
     origins = {
         "given": "field of view given",
         "assumed": "field of view ASSUMED: a wrong one scales x and y against z (--hfov DEGREES)",

@@ -10,6 +10,7 @@ import pytest
 
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.evaluate.clip_truth import ClipTruth
+from massannot.evaluate.disagreement import compared
 from massannot.evaluate.position_scores import metric_positions, surface_centres, true_motions
 from massannot.jobs.annotate import Annotated
 from massannot.scenes.scene_record import SceneLibrary
@@ -172,6 +173,7 @@ def test_an_error_put_in_shows_as_exactly_that_error(
             ratio = b.tracks().xyz[both] / a.tracks().xyz[both]
             np.testing.assert_allclose(np.median(ratio[:, 2]), 1.1, rtol=1e-4)
             assert np.quantile(abs(ratio[:, 2] - 1.1), 0.99) < 1e-4
+            assert compared(a, b).depth_ratio == pytest.approx(1.1, rel=1e-3)
 
 
 @pytest.mark.seen("equal bytes again", "oracle")

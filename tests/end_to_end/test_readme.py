@@ -140,8 +140,8 @@ def test_the_python_example_runs(folder: Path) -> None:
     chosen = (
         "from massannot.engine.settings import ExecutorSettings\n"
         "from massannot.recipes.model_flags import ModelFlags, run_spec\n"
-        "from massannot.recipes.models import JOBS\n"
-        "flags = ModelFlags(profile='none', scenes='world', oracles=tuple(JOBS))\n"
+        "from massannot.recipes.models import NEEDED\n"
+        "flags = ModelFlags(profile='none', scenes='world', oracles=NEEDED)\n"
         "more = {'spec': run_spec(flags=flags), 'settings': ExecutorSettings(workers=0)}\n"
     )
     assert 'out="out")' in code

@@ -153,7 +153,9 @@ def clip_tables(part: Part) -> dict[str, pa.Table]:
         key | {"segment": 0, "first_frame": 0, "end_frame": n_frames, "kind": "fixed"}
     ]
     rows["motions"] = [_motion_row(part, n) for n in range(len(part.things))]
-    rows["tracks_xy"] = rows["tracks_xyz"] = []
+    points = [_point_rows(part, n, q) for n in range(len(part.things)) for q in (0, n_frames - 1)]
+    rows["tracks_xy"] = [flat for flat, _ in points]
+    rows["tracks_xyz"] = [lifted for _, lifted in points]
     return {name: tables.spec(name).from_rows(found) for name, found in rows.items()}
 
 
@@ -209,6 +211,26 @@ def _position_row(part: Part, entity: int, pts: int) -> dict[str, Any]:
         "n_points": 3,
         "state": "measured",
     }
+
+
+def _point_rows(part: Part, entity: int, query_frame: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The centre of a thing as a point that was chosen in a frame, in the picture and in space."""
+    thing = part.things[entity]
+    xyz = np.array([part.unit * apply(cam_from_room(p), place(thing, p)) for p in part.frames])
+    key = {"clip_id": part.clip_id, "entity": entity, "point": min(query_frame, 1)}
+    n_frames = len(part.frames)
+    in_picture = {
+        "query_frame": query_frame,
+        "x": (40 * xyz[:, 0] / xyz[:, 2] + WIDTH / 2).tolist(),
+        "y": (40 * xyz[:, 1] / xyz[:, 2] + HEIGHT / 2).tolist(),
+        "visible": [True] * n_frames,
+        "visibility": [1.0] * n_frames,
+        "confidence": [1.0] * n_frames,
+        "fb_error_px": [0.0] * n_frames,
+    }
+    in_space = dict(zip("xyz", xyz.T.tolist(), strict=True))
+    more = {"scale_type": "metric", "state": ["measured"] * n_frames}
+    return key | in_picture, key | in_space | more
 
 
 def _motion_row(part: Part, entity: int) -> dict[str, Any]:

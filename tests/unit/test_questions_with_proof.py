@@ -125,7 +125,7 @@ def test_every_answer_is_proved(asked: Path) -> None:
     assert found.findings == ()
     programs = open_dataset(asked).table("question_programs")
     assert len(set(programs["family"].to_pylist())) >= 5
-    assert {"mirrored", "reversed", None} == set(programs["twin_kind"].to_pylist())
+    assert {"mirrored", "reversed", "paraphrased", None} == set(programs["twin_kind"].to_pylist())
     manifest = [json.loads(line) for line in (asked / "questions.jsonl").read_text().splitlines()]
     assert len(manifest) == found.questions
     assert all(row["end_s"] > row["start_s"] and row["answer"] for row in manifest)
@@ -269,7 +269,7 @@ def test_an_explanation_says_each_step_and_what_does_not_hold(
     assert found.problems == ()
     assert len(found.lines) == 4  # two speeds, which is greater, how sure
     assert "standard deviations away" in found.lines[-1]
-    assert not write_question_page(tmp_path / "why.html", found, data=data)  # no such film
+    assert not write_question_page(tmp_path / "why.html", [found], data=data)  # no such film
     assert found.question["question"] in (tmp_path / "why.html").read_text()
     out = tmp_path / "out"
     shutil.copytree(data, out)

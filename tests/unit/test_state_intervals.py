@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import UsageError
 from massannot.evaluate.calibrate import LEAST_CLIPS, TrueClip, calibrate
@@ -32,7 +31,7 @@ from massannot.stages._evidence import (
     quality_features,
 )
 from massannot.stages.state_intervals import ChosenCalibration, StateIntervals, stated
-from tests.unit.plane_world import PlaneWorld
+from tests.unit.plane_world import PlaneWorld, with_frames
 from tests.unit.stated_intervals import stated_clips
 
 N = 16
@@ -47,24 +46,7 @@ def world(**options: Any) -> Clip:
     """A board that stands and one that goes WAY, annotated up to quality; no intervals yet."""
     paths = np.array([np.tile([-1.0, 0.3, 3.0], (N, 1)), np.tile([0.3, -0.4, 3.0], (N, 1))])
     paths[MOVER] += np.linspace(0, 1, N)[:, None] * WAY
-    return annotated(PlaneWorld(paths, **options))
-
-
-def annotated(planes: PlaneWorld) -> Clip:
-    """With the table `frames`, which reading a film gives."""
-    clip = planes.annotated()
-    rows = [
-        {
-            "clip_id": clip.clip_id,
-            "frame": frame,
-            "pts": int(clip.frames.pts[frame]),
-            "t_s": float(clip.frames.t_s[frame]),
-            "keyframe": False,
-            "damaged": False,
-        }
-        for frame in range(len(clip))
-    ]
-    return clip.with_table("frames", tables.spec("frames").from_rows(rows))
+    return with_frames(PlaneWorld(paths, **options))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +116,7 @@ def test_the_noise_of_a_frame_is_seen_from_frame_to_frame(clip: Clip) -> None:
 
 def test_where_nothing_shows_an_error_the_ground_is_none() -> None:
     paths = np.tile([-1.0, 0.3, 3.0], (1, 5, 1))  # too short for noise to show
-    found = stated(annotated(PlaneWorld(paths)), None)
+    found = stated(with_frames(PlaneWorld(paths)), None)
     assert set(found["positions"]["interval_basis"].to_pylist()) == {"none"}
     assert found["positions"]["z_half_90"].null_count == 5
     assert found["positions"]["cov"].null_count == 5
@@ -142,7 +124,7 @@ def test_where_nothing_shows_an_error_the_ground_is_none() -> None:
 
 def test_a_position_that_does_not_exist_has_no_ground() -> None:
     paths = np.tile([-1.0, 0.3, 3.0], (1, N, 1))
-    found = stated(annotated(PlaneWorld(paths, hidden={0: range(10, N)})), None)
+    found = stated(with_frames(PlaneWorld(paths, hidden={0: range(10, N)})), None)
     for row in found["positions"].to_pylist():
         assert (row["interval_basis"] is None) == (row["x_cam"] is None)
         assert row["x_cam"] is not None or row["cov"] is None

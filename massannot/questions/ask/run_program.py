@@ -18,6 +18,8 @@ import numpy as np
 from massannot.questions.ask import phases
 from massannot.questions.ask import program as p
 from massannot.questions.ask.cited_rows import ClipRows, Row
+from massannot.questions.ask.family import takes_part
+from massannot.questions.ask.fronts import front_angles
 from massannot.questions.ask.moving_quantities import LEAST_DEG, series_of, turn_between
 from massannot.questions.ask.thing_tracks import (
     CENTRE_SHARE,
@@ -213,11 +215,11 @@ class ProgramRun:
         least = program.least
         if program.quantity != "bearing":
             least *= float(np.abs(series).mean())
-        found = phases.up_and_down(series, least=least)
-        if found is None:
-            raise Unanswerable(f"{program.quantity}: it depends on how much counts as a change")
-        smallest = min((*found.amounts, least))
-        return Gives(found.names, None, smallest / max(sd, 1e-9))
+        return _up_and_down(program.quantity, series, sd, least)
+
+    @_of.register
+    def _(self, program: p.Turning) -> Gives:
+        return _up_and_down("front", *front_angles(self.tracks, program), program.least)
 
     @_of.register
     def _(self, program: p.Faster) -> Gives:
@@ -362,11 +364,14 @@ class ProgramRun:
             wanted = tuple(_BACKWARDS[kind] for kind in kinds)
         found = []
         for row in self.rows.rows("events", role="event"):
-            if row["kind"] in wanted and (thing is None or thing in row["entities"]):
+            if row["kind"] in wanted and takes_part(row, thing):
                 if (row.get("score") or 1.0) < SURE_SCORE:
                     raise Unanswerable(f"{row['kind']}: it is not sure that it happened")
                 t_s = row["t_s"]
                 t_s = times[0] + times[-1] - t_s if self.how == "reversed" else t_s
+                if self.how == "shifted":
+                    began, lasts = times[len(times) // 2], times[-1] - times[0]
+                    t_s = times[0] + (t_s - began) % max(lasts, 1e-9)
                 found.append((float(t_s), float(row.get("t_sd_s") or usual), row))
         return sorted(found, key=lambda item: item[0])
 
@@ -374,8 +379,15 @@ class ProgramRun:
 _BACKWARDS = {
     "appear": "disappear", "disappear": "appear", "start": "stop", "stop": "start",
     "leave": "re_enter", "re_enter": "leave", "contact_begin": "contact_end",
-    "contact_end": "contact_begin", "contact_body": "contact_body",
+    "contact_end": "contact_begin",
 }  # fmt: skip
+
+
+def _up_and_down(what: str, series: np.ndarray, sd: float, least: float) -> Gives:
+    found = phases.up_and_down(series, least=least)
+    if found is None:
+        raise Unanswerable(f"{what}: it depends on how much counts as a change")
+    return Gives(found.names, None, min((*found.amounts, least)) / max(sd, 1e-9))
 
 
 def _number(value: float, sigma: float) -> Gives:
