@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -144,11 +145,16 @@ def tiny_depth_pro(folder: Path, *, use_fov_model: bool = True, seed: int = 0) -
     return folder
 
 
-def tiny_sam2(folder: Path, *, side: int = 128, seed: int = 0, **options: Any) -> Path:
+def tiny_sam2(
+    folder: Path, *, side: int = 128, seed: int = 0, blocks: Sequence[int] = (1, 1, 2, 1),
+    memory_layers: int = 1, fuser_layers: int = 1, **options: Any,
+) -> Path:  # fmt: skip
+    """SAM 2; with `blocks` (1, 2, 7, 2), 4 memory layers and 2 fuser layers as deep as the
+    official tiny one, and as narrow as ever."""
     backbone = transformers.Sam2HieraDetConfig(
-        hidden_size=16, num_attention_heads=1, blocks_per_stage=[1, 1, 2, 1],
+        hidden_size=16, num_attention_heads=1, blocks_per_stage=list(blocks),
         embed_dim_per_stage=[16, 32, 48, 64], num_attention_heads_per_stage=[1, 1, 2, 2],
-        window_size_per_stage=[8, 4, 8, 4], global_attention_blocks=[3],
+        window_size_per_stage=[8, 4, 8, 4], global_attention_blocks=[sum(blocks[:3]) - 1],
         image_size=[side, side],
     )  # fmt: skip
     grid = [[side // 4] * 2, [side // 8] * 2, [side // 16] * 2]
@@ -162,10 +168,11 @@ def tiny_sam2(folder: Path, *, side: int = 128, seed: int = 0, **options: Any) -
         mask_decoder_config={
             "hidden_size": 128, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32,
         },
-        image_size=side, memory_attention_hidden_size=128, memory_attention_num_layers=1,
+        image_size=side, memory_attention_hidden_size=128,
+        memory_attention_num_layers=memory_layers, memory_fuser_num_layers=fuser_layers,
         memory_attention_feed_forward_hidden_size=64, memory_encoder_hidden_size=128,
         memory_attention_rope_feat_sizes=[side // 16] * 2, mask_downsampler_embed_dim=128,
-        memory_fuser_embed_dim=128, memory_fuser_intermediate_dim=64, memory_fuser_num_layers=1,
+        memory_fuser_embed_dim=128, memory_fuser_intermediate_dim=64,
         **options,
     )  # fmt: skip
     torch.manual_seed(seed)

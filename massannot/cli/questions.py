@@ -23,6 +23,9 @@ def questions_scenes(
     ] = 1_000_000,
     count: Annotated[int, typer.Option(help="How many scenes.", min=1)] = 100,
     views: Annotated[int, typer.Option(help="Sides each is seen from.", min=1)] = 1,
+    depth_maps: Annotated[
+        bool, typer.Option("--depth-maps", help="Keep depth, for `export geometry`.")
+    ] = False,
     family: Annotated[
         list[str] | None, typer.Option(help="Only this kind of question; repeatable.")
     ] = None,
@@ -40,7 +43,9 @@ def questions_scenes(
     from massannot.questions.scene_dataset import write_scene_questions
 
     seeds = range(seed, seed + count)
-    counts = write_scene_questions(out, seeds=seeds, views=views, names=family or ())
+    counts = write_scene_questions(
+        out, seeds=seeds, views=views, names=family or (), depth_maps=depth_maps
+    )
     if as_json:
         print_json(dict(sorted(counts.items())))
     else:

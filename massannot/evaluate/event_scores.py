@@ -52,7 +52,7 @@ _OF_SIGHT = ("appear", "disappear", "occlude", "leave", "re_enter", "vanish")
 
 
 @dataclass(frozen=True)
-class Found:
+class StatedEvent:
     """A stated event; `entities` are the scene's numbers, -1: none of its things."""
 
     kind: str
@@ -89,12 +89,14 @@ def score_events(clip: ClipTruth) -> list[ClipScore]:
     return scores
 
 
-def stated_events(events: pa.Table, pairs: Iterable[tuple[int, int]]) -> Iterator[Found]:
+def stated_events(events: pa.Table, pairs: Iterable[tuple[int, int]]) -> Iterator[StatedEvent]:
     """The rows of the table `events`; `pairs`: (the scene's number, entity)."""
     true_of = {entity: true for true, entity in pairs}
     for row in events.to_pylist():
         who = tuple(true_of.get(entity, -1) for entity in row["entities"])
-        yield Found(row["kind"], row["t_s"], who, 1.0 if row["score"] is None else row["score"])
+        yield StatedEvent(
+            row["kind"], row["t_s"], who, 1.0 if row["score"] is None else row["score"]
+        )
 
 
 def clear_events(clip: ClipTruth) -> tuple[list[TrueEvent], Bool]:
@@ -161,13 +163,15 @@ class _Asked:
 
 
 def event_counts(
-    truth: Sequence[TrueEvent], clear: Bool, stated: Sequence[Found]
+    truth: Sequence[TrueEvent], clear: Bool, stated: Sequence[StatedEvent]
 ) -> Mapping[str, Counts]:
     """By kind."""
     return {kind: _counts(kind, truth, clear, stated) for kind in SCORED}
 
 
-def _counts(kind: str, truth: Sequence[TrueEvent], clear: Bool, stated: Sequence[Found]) -> Counts:
+def _counts(
+    kind: str, truth: Sequence[TrueEvent], clear: Bool, stated: Sequence[StatedEvent]
+) -> Counts:
     wanted = [(e, bool(c)) for e, c in zip(truth, clear, strict=True) if e.kind == kind]
     said = sorted((f for f in stated if f.kind == kind), key=lambda f: -f.score)
     free = set(range(len(wanted)))

@@ -182,6 +182,7 @@ def _of_prompt(example: Example) -> dict[str, Any]:
         "times_s": list(prompt.times_s),
         "dropped": [f"{piece.what} {piece.name.strip()}" for piece in prompt.dropped],
         "n_prompt_tokens": prompt.n_tokens,
+        "geometry": [str(file) for file in example.geometry],
         "source_row": json.dumps(example.row, ensure_ascii=False, allow_nan=False),
     }
 

@@ -44,7 +44,7 @@ _BETWEEN = 0.26
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PathPart:
     """A parabola through n places of a path, under a law."""
 
     law: str
@@ -90,8 +90,8 @@ class Part:
 class Kink:
     """The change of velocity from one part to the next."""
 
-    before: Part
-    after: Part
+    before: PathPart
+    after: PathPart
     t_s: float
     t_sd_s: float
     change: F64
@@ -140,7 +140,7 @@ def parts_of(
     range_rel_sd: float,
     cuts: Sequence[int],
     laws: Sequence[Law],
-) -> list[Part]:
+) -> list[PathPart]:
     """The stretches of a path (T, 3) in a camera that stands still, NaN: no place, in order.
 
     `cuts`: frames before which the thing was elsewhere; no stretch holds both sides.
@@ -152,7 +152,7 @@ def parts_of(
     noise = path_noise(xyz[known], t_s[known], least=least)
     most = np.array([_MOST_ACROSS_PX / focal_px] * 2 + [_MOST_ALONG])
     noise = np.minimum(noise, np.maximum(least, most))
-    parts: list[Part] = []
+    parts: list[PathPart] = []
     pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
     ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)
     for number, run in enumerate(np.split(known, ends)):
@@ -162,18 +162,18 @@ def parts_of(
     return parts
 
 
-def kinks_of(parts: Sequence[Part]) -> Iterator[Kink]:
+def kinks_of(parts: Sequence[PathPart]) -> Iterator[Kink]:
     """Between neighbouring parts of one run."""
     for before, after in pairwise(parts):
         if before.run == after.run:
             yield _kink(before, after)
 
 
-def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> Part:
+def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
     first, end = stretch.first, stretch.end
     freedom = max(3 * (end - first) - 9, 0)
     variance = (stretch.left_over + _PRIOR_FREEDOM) / (freedom + _PRIOR_FREEDOM)
-    return Part(
+    return PathPart(
         stretch.law.name,
         run,
         frames[first:end],
@@ -185,7 +185,7 @@ def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> Part:
     )
 
 
-def _kink(before: Part, after: Part) -> Kink:
+def _kink(before: PathPart, after: PathPart) -> Kink:
     moments = np.linspace(before.last_s, after.first_s, _MOMENTS)
     gaps = np.array([after.place(m) - before.place(m) for m in moments])
     errors = np.array([_place_covariance(before, m) + _place_covariance(after, m) for m in moments])
@@ -200,7 +200,7 @@ def _kink(before: Part, after: Part) -> Kink:
     return Kink(before, after, t_s, t_sd_s, change, covariance)
 
 
-def _place_covariance(part: Part, t_s: float) -> F64:
+def _place_covariance(part: PathPart, t_s: float) -> F64:
     powers = _powers(t_s - part.t0_s)
     return np.asarray(powers @ part.covariance @ powers.T)
 

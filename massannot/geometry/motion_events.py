@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.kinks import FREE, GRAVITY, Kink, Part, kinks_of
+from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
 
 F64 = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class MotionEvent:
     t1_s: float | None = None
 
 
-def falls(parts: Sequence[Part]) -> Iterator[tuple[F64, float]]:
+def falls(parts: Sequence[PathPart]) -> Iterator[tuple[F64, float]]:
     """Accelerations (3,) of the falls on a path that are long enough to show one, and their
     relative errors."""
     for part in parts:
@@ -82,7 +82,7 @@ def falls(parts: Sequence[Part]) -> Iterator[tuple[F64, float]]:
 
 
 def motion_events(
-    parts: Sequence[Part],
+    parts: Sequence[PathPart],
     down: Down,
     *,
     unit: float,
@@ -105,7 +105,7 @@ def motion_events(
 
 @dataclass(frozen=True)
 class _Finder:
-    parts: Sequence[Part]
+    parts: Sequence[PathPart]
     kinks: tuple[Kink, ...]
     down: Down
     unit: float
@@ -184,7 +184,7 @@ class _Finder:
             )
             yield replace(event, kind="weightless", rule="straight", score=weightless)
 
-    def _bounds(self, part: Part) -> tuple[float, float]:
+    def _bounds(self, part: PathPart) -> tuple[float, float]:
         """From the contact before a part to that after it."""
         first_s, last_s = part.first_s, part.last_s
         for kink in self.kinks:
@@ -192,7 +192,7 @@ class _Finder:
             last_s = kink.t_s if kink.before is part else last_s
         return first_s, last_s
 
-    def _rest(self, part: Part) -> tuple[float, float]:
+    def _rest(self, part: PathPart) -> tuple[float, float]:
         """Probabilities that a part lies still for long enough, and that it moves."""
         span_s = part.last_s - part.first_s
         way = part.place(part.last_s) - part.place(part.first_s)
@@ -205,7 +205,7 @@ class _Finder:
         return (still if enough else 0.0), _beyond(speed, self.rules.moving, sd)
 
 
-def _may_fall(part: Part) -> bool:
+def _may_fall(part: PathPart) -> bool:
     """Three places and less do not tell a fall from a straight line."""
     return part.law == FREE or len(part.frames) <= 3
 

@@ -25,10 +25,10 @@ import torch.nn.functional as F
 from massannot.clip import DepthMaps, Frames
 from massannot.errors import BadModelOutput, MissingWeights
 from massannot.geometry.camera import pinhole_from_horizontal_fov, resized_intrinsics
-from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
+from massannot.models.networks import frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import Normalization, normalization_from, processor_config
 from massannot.models.protocols import F64, Cameras, ModelCard
-from massannot.models.runtime import micro_batch
+from massannot.models.runtime import Dtype, micro_batch
 from massannot.models.weights import Weights, find
 
 OFFICIAL_SIDE = 1536

@@ -11,16 +11,14 @@ import contextlib
 import json
 import warnings
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from massannot.clip import Frames
 from massannot.errors import MissingWeights, UsageError
+from massannot.models.runtime import Dtype
 from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-"""auto: what the adapter's author found tolerable on CUDA; always float32 on the CPU."""
 
 
 def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:

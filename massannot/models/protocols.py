@@ -132,6 +132,14 @@ class MaskSession(Protocol):
 
 
 @runtime_checkable
+class BoxBatches(MaskSession, Protocol):
+    """A MaskSession that takes the boxes of a frame together."""
+
+    def add_boxes(self, object_ids: Sequence[int], *, frame: int, boxes_xyxy: F32) -> Bool:
+        """Prompt new objects by boxes (K, 4); returns their masks (K, H, W)."""
+
+
+@runtime_checkable
 class GivenMasks(MaskSession, Protocol):
     """Masks that a person or a file gave: they speak of some frames and say nothing about the
     others, in which `propagate` gives empty masks."""
@@ -157,6 +165,8 @@ class PointTracks:
     visibility: F32
     confidence: F32
     fb_error_px: F32
+    given: bool = False
+    """Whether a person or a file gave them: then they are written exactly as they are."""
 
 
 @runtime_checkable

@@ -69,6 +69,10 @@ class TrainingData:
         int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
     ] = None
 
+    geometry: Annotated[
+        Path | None, "Folder of `export geometry`: names each clip's file in the column geometry."
+    ] = None
+
     def __post_init__(self) -> None:
         family(self.model_family)
         wrong = {
@@ -133,6 +137,8 @@ class Example:
     """What is done to the video first."""
     video_id: str
     split: Split
+    geometry: tuple[Path, ...] = ()
+    """The files of its clips' points; none: they were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +325,23 @@ def _example(
         shown=view.shown,
         video_id=video_id,
         split=split,
+        geometry=_geometry(view, options.geometry),
     )
+
+
+def _geometry(view: QuestionView, folder: Path | None) -> tuple[Path, ...]:
+    """The files of its clips. Raises BadQuestion for a clip without one."""
+    if folder is None:
+        return ()
+    clip_ids = dict.fromkeys(shot.clip_id for shot in view.shots)
+    files = tuple(folder / f"{clip_id}.safetensors" for clip_id in clip_ids)
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise BadQuestion(
+            f"question {view.row['question_id']}: found no {missing[0]}, expected the points of "
+            "its clip; `massannot export geometry` says which clips it leaves out, and why"
+        )
+    return files
 
 
 _NO_LIMIT = 1 << 62

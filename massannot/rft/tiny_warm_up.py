@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from massannot.rft.tiny_model import N_PATCHES
 from massannot.rft.training_recipes import WarmUp
 from massannot.rft.training_rows import Row, TrainingRows
 
@@ -80,19 +81,30 @@ class _Scene:
 
 
 def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
-    *shared, _ = rows[0]["prompt"][0]["content"]
-    text = "\n".join("<image>" if part["type"] == "image" else part["text"] for part in shared)
+    shared = [part for part in _parts(rows[0]) if part["role"] not in _OWN]
+    picture = "<image>" * N_PATCHES
+    text = "\n".join(picture if part["type"] == "image" else part["text"] for part in shared)
     tokens = tokenizer(text)["input_ids"] if text else []
     n = len(tokens)
     scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(n)))
     for number, row in enumerate(rows, start=1):
-        question = tokenizer(row["prompt"][0]["content"][-1]["text"])["input_ids"]
+        own = "\n".join(part["text"] for part in _parts(row) if part["role"] in _OWN)
+        question = tokenizer(own)["input_ids"]
         answer = [*tokenizer(completion(row))["input_ids"], tokenizer.eos_token_id]
         scene.tokens += question + answer
         scene.labels += [_NOT_LEARNED] * len(question) + answer
         scene.question += [number] * len(question + answer)
         scene.place += range(n, n + len(question + answer))
     return scene
+
+
+def _parts(row: Row) -> list[Row]:
+    parts: list[Row] = row["prompt"][0]["content"]
+    return parts
+
+
+_OWN = ("geometry", "question")
+"""Parts that are not those of the other questions of a scene."""
 
 
 def _packed(scenes: list[_Scene]) -> tuple[dict[str, Any], Any]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import Departure, departures
-from massannot.geometry.kinks import Part, laws_of, parts_of
+from massannot.geometry.kinks import PathPart, laws_of, parts_of
 from massannot.geometry.motion_events import (
     Down,
     MotionEvent,
@@ -111,7 +111,7 @@ class FindEvents(Stage):
         exact = {entity: 0 < path.frame_rel_sd <= _EXACT for entity, path in paths.items()}
         paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
 
-        def cut(entity: int, down_in_world: F64 | None) -> list[Part]:
+        def cut(entity: int, down_in_world: F64 | None) -> list[PathPart]:
             down = _in_path(down_in_world, paths[entity])
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
             return parts_of(
@@ -191,7 +191,7 @@ def _units(clip: Tables, courses: Courses) -> dict[int, float]:
     }
 
 
-def _down(paths: Mapping[int, Course], parts: Mapping[int, list[Part]]) -> F64 | None:
+def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> F64 | None:
     """(3,) in the world, where things fall; None: nothing does."""
     total = np.zeros(3)
     for entity, path in paths.items():
@@ -212,14 +212,15 @@ def _in_path(down_in_world: F64 | None, path: Course) -> Down:
 def _rows(
     clip: Tables, found: Mapping[int, list[MotionEvent]], masks: Mapping[int, MaskPath]
 ) -> Iterator[Row]:
+    touching = _Touching(numbers(clip.table("frames"), "t_s"), found, masks)
     for entity, events in found.items():
         for event in events:
-            others = _touched(clip, entity, event, found, masks) if "contact" in event.kind else []
-            if others and others[0] < entity:
+            other = touching.other(entity, event) if "contact" in event.kind else None
+            if other and other[0] < entity and touching.other(*other) == (entity, event):
                 continue  # it is the other one's row
             yield {
                 "kind": event.kind,
-                "entities": [entity, *others],
+                "entities": [entity, other[0]] if other else [entity],
                 "t_s": event.t_s,
                 "t1_s": event.t1_s,
                 "t_sd_s": event.t_sd_s,
@@ -228,23 +229,25 @@ def _rows(
             }
 
 
-def _touched(
-    clip: Tables,
-    entity: int,
-    event: MotionEvent,
-    found: Mapping[int, list[MotionEvent]],
-    masks: Mapping[int, MaskPath],
-) -> list[int]:
-    """The other thing whose velocity jumps at the same time, nearby; empty: none."""
-    frame = int(np.argmin(np.abs(numbers(clip.table("frames"), "t_s") - event.t_s)))
-    box = masks[entity].box_xyxy[frame]
-    best: tuple[float, list[int]] = (_TOGETHER_S, [])
-    for other, events in found.items():
-        apart = [abs(e.t_s - event.t_s) for e in events if e.kind == event.kind]
-        if other == entity or not apart or min(apart) > best[0]:
-            continue
-        theirs = masks[other].box_xyxy[frame]
+@dataclass(frozen=True)
+class _Touching:
+    t_s: F64
+    found: Mapping[int, list[MotionEvent]]
+    masks: Mapping[int, MaskPath]
+
+    def other(self, entity: int, event: MotionEvent) -> tuple[int, MotionEvent] | None:
+        """The thing nearby whose velocity changes nearest in time, and that event; None: none."""
+        frame = int(np.argmin(np.abs(self.t_s - event.t_s)))
+        near = [
+            (abs(theirs.t_s - event.t_s), other, theirs)
+            for other, events in self.found.items()
+            if other != entity and self._meet(entity, other, frame)
+            for theirs in events
+            if theirs.kind == event.kind and abs(theirs.t_s - event.t_s) <= _TOGETHER_S
+        ]
+        return min(near, key=lambda item: item[:2])[1:] if near else None
+
+    def _meet(self, entity: int, other: int, frame: int) -> bool:
+        box, theirs = (self.masks[number].box_xyxy[frame] for number in (entity, other))
         gap = np.maximum(theirs[:2] - box[2:], box[:2] - theirs[2:])
-        if (gap <= _NEAR * (box[2:] - box[:2])).all():  # false for NaN
-            best = min(apart), [other]
-    return best[1]
+        return bool((gap <= _NEAR * (box[2:] - box[:2])).all())  # false for NaN

@@ -15,6 +15,7 @@ from massannot.geometry.depth_sampling import EdgeRule
 from massannot.geometry.lifting import lift_tracks
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
+from massannot.tables._spec import in_steps
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,16 @@ class LiftTracks(Stage):
             edge_rule=self.edge,
         )
         n_points = len(tracks.entity)
+        xyz = {axis: lifted.xyz[..., i] for i, axis in enumerate("xyz")}
+        if depth.kind == "metric":  # of another unit nobody knows how long a step would be
+            xyz = {axis: in_steps(spec.column(axis), values) for axis, values in xyz.items()}
         table = spec.from_columns(
             {
                 "clip_id": [clip.clip_id] * n_points,
                 "entity": tracks.entity,
                 "point": tracks.point,
                 "scale_type": [depth.kind] * n_points,
-                **{axis: float_lists(lifted.xyz[..., i]) for i, axis in enumerate("xyz")},
+                **{axis: float_lists(xyz[axis]) for axis in "xyz"},
                 "state": state_lists(lifted.measured, lifted.interpolated),
             }
         )

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from fractions import Fraction
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 from massannot.jobs import plan as planning
@@ -37,6 +38,14 @@ def main(many: int) -> None:
         print(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout, end="")
 
 
+class WithoutPandas(MetaPathFinder):
+    """As if it were not installed."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ImportError(name)
+
+
 def state_of(uri: str) -> tuple[int, int, None]:
     """As after os.stat: no two files of one size, few of one second."""
     number = int(uri.rpartition("/")[2].removesuffix(".mp4"), 16)
@@ -44,7 +53,7 @@ def state_of(uri: str) -> tuple[int, int, None]:
 
 
 def make(n_videos: int) -> None:
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # as if it were not installed
+    sys.meta_path.insert(0, WithoutPandas())
     planned_videos._state_of = state_of
     planning.probe_all = functools.partial(probe.probe_all, probe=lambda uri: HEADER)
     with tempfile.TemporaryDirectory() as name:

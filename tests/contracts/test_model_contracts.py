@@ -20,8 +20,8 @@ from massannot.geometry import rle
 from massannot.models.boxes_by_hand import BoxesByHand
 from massannot.models.camera_pinhole import PinholeCamera
 from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
-from massannot.models.cotracker3.predictor import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
 from massannot.models.depth_pro import DepthPro

@@ -74,7 +74,7 @@ def shell(command: str, folder: Path) -> str:
         ),
         pytest.param(DOCS / "models.md", 4, id="models", marks=pytest.mark.slow),
         pytest.param(
-            DOCS / "training.md", 5, id="training", marks=[pytest.mark.seen("training", "oracle")]
+            DOCS / "training.md", 10, id="training", marks=[pytest.mark.seen("training", "oracle")]
         ),
     ],
 )

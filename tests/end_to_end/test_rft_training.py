@@ -77,9 +77,9 @@ def test_scores_have_every_condition_family_and_chance(world: Path, tmp_path: Pa
     rows = scores.scores(found)
     assert {row.condition for row in rows} == {
         "profile",
-        "profile + RFT",
-        "profile + RFT, frames shuffled",
-        "profile + RFT, frames and profile shuffled",
+        "profile + T-GRPO",
+        "profile + T-GRPO, frames shuffled",
+        "profile + T-GRPO, frames and profile shuffled",
     }
     assert {(row.by, row.what) for row in rows} == {
         *(("category", name) for name in FAMILIES),

@@ -219,6 +219,19 @@ class PlaneWorld:
             tracks += self._track_rows(xyz, board, seen, rng)
         tracks += self._track_rows(self._wall_points(rng), -1, np.ones(self.n_frames, bool), rng)
         return {
+            "frames": _spec("frames").from_rows(
+                [
+                    {
+                        "clip_id": clip_id,
+                        "frame": frame,
+                        "pts": frame * 100,
+                        "t_s": frame / self.fps,
+                        "keyframe": False,
+                        "damaged": False,
+                    }
+                    for frame in range(self.n_frames)
+                ]
+            ),
             "phrases": _spec("phrases").from_rows(
                 [_phrase_row(board, 1) for board in range(n_boards)]
             ),
@@ -328,20 +341,3 @@ def _phrase_row(phrase: int, n_entities: int) -> dict[str, object]:
 
 def _spec(name: str) -> TableSpec:
     return tables.spec(name)
-
-
-def with_frames(planes: PlaneWorld) -> Clip:
-    """The annotated clip with the table `frames`, which reading a film gives."""
-    clip = planes.annotated()
-    rows = [
-        {
-            "clip_id": clip.clip_id,
-            "frame": frame,
-            "pts": int(clip.frames.pts[frame]),
-            "t_s": float(clip.frames.t_s[frame]),
-            "keyframe": False,
-            "damaged": False,
-        }
-        for frame in range(len(clip))
-    ]
-    return clip.with_table("frames", _spec("frames").from_rows(rows))

@@ -7,7 +7,7 @@ import pytest
 
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.stages.state_intervals import stated
-from tests.unit.plane_world import PlaneWorld, with_frames
+from tests.unit.plane_world import PlaneWorld
 
 N = 24
 CLIP, ENTITY, FRAME = 0.10, 0.04, 0.02
@@ -26,7 +26,7 @@ def world(kind: str = "metric") -> PlaneWorld:
 
 @pytest.mark.parametrize(("kind", "clip"), [("metric", CLIP), ("relative", None)])
 def test_half_the_variance_between_two_models_is_one_s_own(kind: str, clip: float | None) -> None:
-    found = stated(with_frames(world(kind)), None)
+    found = stated(world(kind).annotated(), None)
     of_clip = found["clips"]["range_rel_sd"][0].as_py()
     if clip is None:
         assert of_clip is None  # two unknown factors say nothing of each other

@@ -54,7 +54,7 @@ def paths(mine: F64, other: F64 | None) -> dict[int, MaskPath]:
     return found
 
 
-@pytest.mark.seen("what vanishes, and what is elsewhere at once, is told from what leaves or hides")
+@pytest.mark.seen("events", "engine alone")
 @pytest.mark.parametrize(
     ("what", "mine", "other", "gone", "seen"), CASES, ids=[c[0] for c in CASES]
 )

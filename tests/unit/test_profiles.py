@@ -18,11 +18,15 @@ from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.models import needed_weights
 
 
-def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:
+def test_describing_a_run_of_any_profile_imports_neither_torch_nor_the_hub() -> None:
     code = """
     import sys
+    from massannot.jobs import annotate, run
     from massannot.models.profiles import PROFILES
-    [str(weights) for profile in PROFILES for weights in profile.weights]
+    from massannot.recipes.model_flags import ModelFlags, run_spec
+    for profile in PROFILES:
+        [str(weights) for weights in profile.weights]
+        run_spec(flags=ModelFlags(profile=profile.name)).pipeline().describe()
     heavy = ("torch", "transformers", "huggingface_hub", "cv2")
     print([name for name in heavy if name in sys.modules])
     """

@@ -29,7 +29,6 @@ KINDS = {
 }
 
 
-@pytest.mark.seen("scenes render --violate: the same until something impossible happens")
 @pytest.mark.parametrize("name", VIOLATIONS)
 def test_a_twin_is_the_same_to_the_last_bit_until_its_law_is_broken(name: str) -> None:
     usual, twin = scene(None), scene(name)
@@ -69,7 +68,6 @@ def test_an_unknown_law_is_refused_with_those_that_there_are() -> None:
         SceneOptions(long=True, violate="vanish")
 
 
-@pytest.mark.seen("things with a front: an arrow block and a toy car")
 def test_bodies_with_a_front_stand_for_the_first_ones_and_say_where_it_points() -> None:
     fronted = make_scene(7, SceneOptions(**SIZE, n_fronts=1))  # type: ignore[arg-type]
     fronts = [fronted.front_in_cam(0, k) for k in range(2)]

@@ -25,9 +25,10 @@ import torch.nn.functional as F
 from massannot.clip import Frames
 from massannot.errors import BadPhrase, ModelFailed
 from massannot.geometry import rle
-from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
+from massannot.models.networks import frames_on, inference, load_network, n_parameters
 from massannot.models.preprocess import Normalization, normalization_from, processor_config, resized
 from massannot.models.protocols import F32, Bool, Detections, FrameMasks, MaskSession, ModelCard
+from massannot.models.runtime import Dtype
 from massannot.models.sam3.mask_operations import MaskOperations
 from massannot.models.weights import Weights, find
 

@@ -149,14 +149,16 @@ class ProgramRun:
         off = np.array([(a - 30 * program.hour + 180) % 360 - 180 for a, _ in turns])
         sigma = np.array([s for _, s in turns])
         middle = (t_s[:-stride] + t_s[stride:]) / 2
-        inside = _longest(np.abs(off) <= 15)
+        inside = phases.longest_run(np.abs(off) <= 15)
         if inside is None:
             raise Unanswerable(f"thing {program.thing} never moves towards {program.hour} o'clock")
         value = (float(middle[inside[0]]), float(middle[inside[1]]))
         margin = 0.0
         for sigmas in np.arange(0.5, 6.1, 0.5):
-            others = [_longest(np.abs(off) <= 15 + sign * sigmas * sigma) for sign in (1, -1)]
-            if any(o is None or _overlap(inside, o) < 0.5 for o in others):
+            others = [
+                phases.longest_run(np.abs(off) <= 15 + sign * sigmas * sigma) for sign in (1, -1)
+            ]
+            if any(o is None or phases.overlap(inside, o) < 0.5 for o in others):
                 break
             margin = float(sigmas)
         return Gives(value, None, margin)
@@ -400,22 +402,3 @@ def _sd_of(one: Gives, other: Gives) -> float:
 
 def _length(row: Row) -> float:
     return math.sqrt(sum(row[f"motion_{a}"] ** 2 for a in "xyz"))
-
-
-def _longest(inside: np.ndarray) -> tuple[int, int] | None:
-    """First and last item of the longest run of at least two."""
-    best: tuple[int, int] | None = None
-    start: int | None = None
-    for i, is_in in enumerate([*inside.tolist(), False]):
-        if is_in and start is None:
-            start = i
-        elif not is_in and start is not None:
-            if i - start >= 2 and (best is None or i - start > best[1] - best[0] + 1):
-                best = (start, i - 1)
-            start = None
-    return best
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> float:
-    both = min(one[1], other[1]) - max(one[0], other[0])
-    return max(both, 0) / (max(one[1], other[1]) - min(one[0], other[0]))
