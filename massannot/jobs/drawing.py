@@ -9,6 +9,7 @@ from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.jobs.previews import previews, with_preview
 from massannot.jobs.view import heading_of
+from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import render
 from massannot.viewers.report import write_report
 
@@ -29,7 +30,12 @@ def films_of(
 
 
 def report_of(
-    dataset: Dataset, *, sample: int = 60, seed: int = 0, min_quality: float | None = None
+    dataset: Dataset,
+    *,
+    sample: int = 60,
+    seed: int = 0,
+    min_quality: float | None = None,
+    asked: Path | None = None,
 ) -> Path:
     """Write OUT/report/index.html and a page per clip; returns the index. See write_report."""
     return write_report(
@@ -41,4 +47,5 @@ def report_of(
         sample=sample,
         seed=seed,
         min_quality=min_quality,
+        questions=ClipQuestions(dataset, asked).of,
     )

@@ -30,11 +30,12 @@ def heading_of(dataset: Dataset) -> Heading:
     )
 
 
-def view(out: Path, *, port: int = 0, open_browser: bool = True) -> None:
-    """Serve until interrupted. Raises UsageError for a folder without a dataset or a taken port,
-    NothingToRun where the server's packages are missing."""
+def view(out: Path, *, asked: Path | None = None, port: int = 0, open_browser: bool = True) -> None:
+    """Serve until interrupted. `asked`: what `questions ask` wrote about it. Raises UsageError for
+    a folder without a dataset or a taken port, NothingToRun where the server's packages are
+    missing."""
     need_server()
-    served = served_dataset(open_dataset(out))
+    served = served_dataset(open_dataset(out), asked)
     heading = heading_of(served.dataset)
     token = server.new_token()
 
@@ -44,9 +45,9 @@ def view(out: Path, *, port: int = 0, open_browser: bool = True) -> None:
     server.serve(served, make, port=port, ready=announce(token, open_browser))
 
 
-def served_dataset(dataset: Dataset) -> ServedDataset:
+def served_dataset(dataset: Dataset, asked: Path | None = None) -> ServedDataset:
     folder = previews(dataset.layout)
-    return ServedDataset(dataset, tables_of=lambda clip: with_preview(clip, folder))
+    return ServedDataset(dataset, tables_of=lambda clip: with_preview(clip, folder), asked=asked)
 
 
 def announce(token: str, open_browser: bool) -> Callable[[int], None]:

@@ -19,6 +19,7 @@ from massannot.storage.store import scheme_of
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.clip_index import ClipIndex, failed_cards, failure_counts
+from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, write_plain
 
 BROWSERS_PLAY = {
@@ -30,9 +31,16 @@ CONTAINERS = (".mp4", ".m4v", ".mov", ".webm")
 
 class ServedDataset:
     """`tables_of` adds to a clip's tables what the run keeps beside them, such as previews of
-    depth."""
+    depth. `asked`: a folder of questions about the dataset."""
 
-    def __init__(self, dataset: Dataset, *, tables_of: Callable[[ClipView], GetTable]) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        tables_of: Callable[[ClipView], GetTable],
+        asked: Path | None = None,
+    ) -> None:
+        self._questions = ClipQuestions(dataset, asked)
         self.dataset = dataset
         self.layout = dataset.layout
         self._tables_of = tables_of
@@ -98,7 +106,13 @@ class ServedDataset:
         table = self._tables_of(self.dataset.clip(clip_id))
         whole = self._whole_video(table)
         film = ShownFilm(f"../film/{clip_id}", None if whole is None else 0.0)
-        return clip_data(table, film=film, index_link="../", depth_src=f"../depth/{clip_id}.jpg")
+        return clip_data(
+            table,
+            film=film,
+            index_link="../",
+            depth_src=f"../depth/{clip_id}.jpg",
+            questions=self._questions.of(clip_id),
+        )
 
     def depth_maps(self, clip_id: str) -> pa.Table:
         return self._tables_of(self.dataset.clip(clip_id))("depth_maps")
