@@ -26,6 +26,8 @@ BROWSERS_PLAY = {
     "h264": ("yuv420p", "yuvj420p"), "vp8": ("yuv420p",), "vp9": ("yuv420p",), "av1": ("yuv420p",)
 }  # fmt: skip
 """Codecs and pixel formats that every present browser plays."""
+STATE_COLUMNS = ["clip_id", "state"]
+STATES_AT_ONCE = 250_000
 CONTAINERS = (".mp4", ".m4v", ".mov", ".webm")
 
 
@@ -84,12 +86,16 @@ class ServedDataset:
         return found
 
     def count_states(self) -> None:
-        """Read the states of all positions, file by file; takes a while in a large dataset."""
-        files = self.dataset.files("positions") if "positions" in self.dataset.names else []
-        for n, path in enumerate(files, start=1):
-            part = pq.read_table(path, columns=["clip_id", "state"], partitioning=None)
-            self.index.count_states(part, share=n / len(files))
-        if not files:
+        """Read the states of all positions, some at a time; takes a while in a large dataset."""
+        files = self.dataset.files("positions")
+        rows = [pq.read_metadata(path).num_rows for path in files]
+        counted = 0
+        for path in files:
+            for batch in pq.ParquetFile(path).iter_batches(STATES_AT_ONCE, columns=STATE_COLUMNS):
+                counted += batch.num_rows
+                share = counted / max(sum(rows), 1)
+                self.index.count_states(pa.Table.from_batches([batch]), share=share)
+        if not counted:
             self.index.states_counted = 1.0
 
     def index_page(self, title: str, lines: Sequence[str], notes: Sequence[str]) -> Json:
