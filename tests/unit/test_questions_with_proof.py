@@ -27,6 +27,7 @@ from massannot.questions.ask.questions_of_clip import answered
 from massannot.questions.ask.run_program import ProgramRun
 from massannot.questions.ask.seen_to_hold import offered, profile_of
 from massannot.storage.parquet import read_parquet, write_parquet
+from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.question_page import write_question_page
 from tests.asked_tables import N, way_of, write_asked_about
 
@@ -316,3 +317,16 @@ def test_families_are_offered_by_the_models_that_answered(
     assert profile_of(open_dataset(tmp_path)) == expected
     n = len(offered(families_of(()), expected))  # type: ignore[arg-type]
     assert (n > 20) == (expected is None)
+
+
+def test_the_page_of_a_clip_has_its_questions_with_derivation_and_proof(
+    data: Path, asked: Path
+) -> None:
+    row = open_dataset(asked).table("questions").to_pylist()[0]
+    shown = ClipQuestions(open_dataset(data), asked).of(row["clip_id"])
+    (mine,) = (one for one in shown if one["id"] == row["question_id"])
+    assert (mine["question"], mine["answer"]) == (row["question"], row["answer"])
+    assert mine["lines"] == list(derivation(asked, row["question_id"], data=data).lines)
+    assert mine["evidence"]
+    assert {one["clip_id"] for one in open_dataset(asked).table("questions").to_pylist()
+            if one["question_id"] in {s["id"] for s in shown}} == {row["clip_id"]}  # fmt: skip
