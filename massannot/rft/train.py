@@ -14,7 +14,6 @@ from massannot import plugins
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import training_rows
 from massannot.rft.geometry_tokens import SELECTOR
-from massannot.rft.memory import lora_settings, memory_estimate
 from massannot.rft.run_folder import (
     AFTER,
     BEFORE,
@@ -27,6 +26,7 @@ from massannot.rft.run_folder import (
     step_of,
     trained_before,
 )
+from massannot.rft.training_memory import lora_settings, memory_estimate
 from massannot.rft.training_recipes import METHODS, Method, Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load, trl_dataset
 

@@ -192,6 +192,7 @@ def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said
         phrases=(),
         scale_types={"metric": 3 + moving},
         intrinsics_origins={},
+        n_sized=0,
         n_static=3,
         n_moving=moving,
         n_moving_posed=posed,
