@@ -14,7 +14,7 @@ from massannot import plugins
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import training_rows
 from massannot.rft.geometry_tokens import SELECTOR
-from massannot.rft.memory import lora_settings, memory_estimate
+from massannot.rft.memory_needs import lora_settings, memory_estimate
 from massannot.rft.run_folder import (
     AFTER,
     BEFORE,
