@@ -122,6 +122,11 @@ def rows_of(
             for f in frames
         ],
         "motions": [],
+        "questions": [] if number else [
+            {"question_id": "q1", "uri": uri, **clip, "question": "Where is <it>?",
+             "answer": "left", "options": ["left", "right"], "evidence_times_s": [0.3],
+             "evidence_boxes": [0.5, 10.0, 10.0, 40.0, 40.0]}
+        ],
         "events": [
             {**clip, "event": 0, "kind": "contact_body", "entities": [0], "t_s": 0.7}
         ],

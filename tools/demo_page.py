@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import pyarrow as pa
+
 from massannot.dataset.reading import open_dataset
 from massannot.viewers.film import paths
 from massannot.viewers.report import clip_page, film_inside
@@ -29,7 +31,16 @@ def main() -> None:
     dataset = open_dataset(arguments.out)
     view = next(dataset.clips())
     film = film_inside(paths(arguments.out / "films", view.table).plain)
-    text = clip_page(view.table, film=film, index_link=None).encode()
+
+    def public(name: str) -> pa.Table:
+        """A table without the folders of this machine."""
+        rows = view.table(name)
+        if "uri" not in rows.column_names:
+            return rows
+        names = pa.array([Path(uri).name for uri in rows["uri"].to_pylist()], pa.string())
+        return rows.set_column(rows.column_names.index("uri"), "uri", names)
+
+    text = clip_page(public, film=film, index_link=None).encode()
     if film is None or len(text) > MOST_BYTES:
         sys.exit(
             f"{arguments.page}: found {'no film' if film is None else f'{len(text)} bytes'}, "

@@ -4,7 +4,7 @@
 
 Spearman's correlation over clips between the score of `massannot compare`, which sees no truth, and
 the true error of the two datasets, with a 95 % interval by bootstrap over clips. True error: the
-mean of both datasets' shares not found, 1 - J, and path errors of positions.
+mean of both datasets' shares not found, 1 - J, and errors of places.
 """
 
 from __future__ import annotations
@@ -15,28 +15,49 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.dataset.reading import Dataset, open_dataset
-from massannot.evaluate.clip_scores import score_clip
+from massannot.dataset.reading import ClipView, open_dataset
 from massannot.evaluate.clip_truth import ClipTruth
 from massannot.evaluate.disagreement import compared
+from massannot.evaluate.position_scores import position_scores
 from massannot.geometry.intervals import bootstrap
 from massannot.scenes.scene_record import SceneLibrary
 
 F64 = NDArray[np.float64]
 
+LEAST_FRAMES = 8
+"""A thing that is seen in fewer need not be found."""
+HALF_M = 0.2
+"""The error of a place that counts as half of the worst."""
 
-def true_error(dataset: Dataset, clip_id: str, scenes: SceneLibrary) -> float:
-    """0 (right) to 1, of one clip."""
-    view = dataset.clip(clip_id)
-    truth = ClipTruth(view, scenes.scene(view.row["video_id"]), usual_depth_m=4.0)
-    scores = {(s.stage, s.metric): s.value for s in score_clip(truth)}
-    error_m = scores["positions", "median_error_m"]
-    parts = [
-        1 - scores["entities", "found"],
-        1 - scores["masks", "J"],
-        error_m / (error_m + 0.2),
-    ]
+
+def errors(one: ClipView, two: ClipView, scenes: SceneLibrary) -> tuple[float, float]:
+    """True errors of two annotations of a clip, whose truth is cast once."""
+    scene = scenes.scene(one.row["video_id"])
+    first = ClipTruth(one, scene, usual_depth_m=4.0)
+    second = ClipTruth(two, scene, usual_depth_m=4.0, same_clip=first)
+    return true_error(first), true_error(second)
+
+
+def true_error(clip: ClipTruth) -> float:
+    """0 (right) to 1, of one clip: what is missing, masks, and places."""
+    seen = np.flatnonzero(clip.present.sum(axis=0) >= LEAST_FRAMES)
+    missing = 1 - len({true for true, _ in clip.pairs} & set(seen.tolist())) / max(len(seen), 1)
+    overlaps = [_overlap(clip, true, entity) for true, entity in clip.pairs]
+    scores = {score.metric: score.value for score in position_scores(clip)}
+    error_m = scores["median_error_m"]
+    parts = [missing, 1 - float(np.mean(overlaps or [0.0])), error_m / (error_m + HALF_M)]
     return float(np.nanmean(parts))
+
+
+def _overlap(clip: ClipTruth, true: int, entity: int) -> float:
+    """J, mean over the frames in which either is seen."""
+    found = []
+    for frame in range(clip.n_frames):
+        truth = clip.answers.mask(frame, true)
+        mask = clip.found_masks.get((entity, frame), np.zeros_like(truth))
+        if (union := np.count_nonzero(truth | mask)) > 0:
+            found.append(np.count_nonzero(truth & mask) / union)
+    return float(np.mean(found or [0.0]))
 
 
 def ranks(values: F64) -> F64:
@@ -62,7 +83,7 @@ def main() -> None:
     common = set(datasets[1].clip_ids)
     clip_ids = [clip_id for clip_id in datasets[0].clip_ids if clip_id in common][: given.limit]
     found = np.array([compared(*(d.clip(n) for d in datasets)).score for n in clip_ids])
-    wrong = np.array([[true_error(d, n, scenes) for d in datasets] for n in clip_ids])
+    wrong = np.array([errors(*(d.clip(n) for d in datasets), scenes) for n in clip_ids])
     for label, error in (
         ("both", wrong.mean(axis=1)), ("the first", wrong[:, 0]), ("the second", wrong[:, 1])
     ):  # fmt: skip

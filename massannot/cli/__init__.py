@@ -61,7 +61,9 @@ def main() -> None:
 
 
 def _complain(error: Exception, code: int) -> int:
-    print(f"massannot: {error}", file=sys.stderr)
+    from massannot.inputs.text import printable
+
+    print(f"massannot: {printable(str(error))}", file=sys.stderr)
     return code
 
 

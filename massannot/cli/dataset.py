@@ -259,9 +259,12 @@ def report(
         float | None,
         typer.Option(help="Leave out entities of lower or unknown quality, 0..1.", min=0, max=1),
     ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="What `questions ask` wrote: shown with their proof.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a page to look at: worst clips first, one page per clip, failures by class.
+    """Write pages to look at, from disk: worst clips first, one page per clip, failures by class.
 
     \b
     massannot report out -n 200
@@ -269,7 +272,9 @@ def report(
     from massannot.dataset.reading import open_dataset
     from massannot.jobs import drawing
 
-    index = drawing.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
+    index = drawing.report_of(
+        open_dataset(out), sample=sample, seed=seed, min_quality=min_quality, asked=questions
+    )
     if as_json:
         print_json({"report": str(index)})
     else:

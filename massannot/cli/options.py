@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from massannot.cli.flag_texts import (
+    TypedBoxes,
     absolute_file,
     calibration_choice,
     camera_source,
@@ -111,13 +112,7 @@ class RecipeOptions:
             "one is seen whole gets its scale from it; repeatable.",
         ),
     ] = field(default_factory=list)
-    box: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[PHRASE@]2.4s:X0,Y0,X1,Y1",
-            help="A box by hand, of one video: source pixels at a time; followed both ways.",
-        ),
-    ] = field(default_factory=list)
+    box: TypedBoxes = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
@@ -216,14 +211,11 @@ class RecipeOptions:
     ) -> RunSpec:
         """Everything that decides the rows. Raises UsageError."""
         from massannot.inputs.phrase_list import phrases_of
-        from massannot.models.boxes_by_hand import check_phrases
         from massannot.recipes.model_flags import run_spec
 
-        phrases = phrases_of(self.prompt)
-        check_phrases(self.box, phrases)
         return run_spec(
             sources,
-            phrases,
+            phrases_of(self.prompt),
             flags=flags,
             options=dict(map(stage_option, self.options)),
             recipe=absolute_file(self.recipe),

@@ -10,12 +10,16 @@ import typer
 from massannot.cli.app import app
 
 Port = Annotated[int, typer.Option(help="Port on this machine; 0: any free one.", min=0, max=65535)]
+Questions = Annotated[
+    Path | None, typer.Option(help="What `questions ask` wrote about it: shown with their proof.")
+]
 Browser = Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")]
 
 
 @app.command()
 def view(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset, of a run or published.")],
+    questions: Questions = None,
     port: Port = 0,
     open_browser: Browser = True,
 ) -> None:
@@ -29,7 +33,7 @@ def view(
     """
     from massannot.jobs import view as viewing
 
-    viewing.view(out, port=port, open_browser=open_browser)
+    viewing.view(out, asked=questions, port=port, open_browser=open_browser)
 
 
 @app.command()

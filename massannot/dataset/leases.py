@@ -74,6 +74,7 @@ class Leases:
         self._ended.set()
         if kind is not None and issubclass(kind, StoreSilent):
             return  # it has been waited for long enough
+        self._beating.join(timeout=BEAT_S)  # no beat may come after the last
         with _unless_unwell("given back"):
             for shard in tuple(self._held):
                 self.give_back(shard)
@@ -143,13 +144,13 @@ class Leases:
 
     def _beat(self) -> None:
         beat = self._beat_of(self._me.driver)
-        durable.write_over(beat, self._me.machine.encode())
+        durable.write_over(beat, self._content)
         self._store_ahead_s = _written_s(beat) - time.monotonic()
 
     def _sweep(self) -> None:
         """Remove what killed drivers left, if no other is alive."""
         beats, leases = (list(self._folder.glob(f"[!.]*.{kind}")) for kind in ("beat", "json"))
-        if all(self._is_late(beat) for beat in beats):
+        if all(self._is_void(beat) for beat in beats):  # a beat names its driver, as a lease does
             for file in (*leases, *beats):
                 file.unlink(missing_ok=True)
 

@@ -24,6 +24,7 @@ from massannot.dataset.reading import ClipView
 from massannot.errors import UsageError
 from massannot.storage import durable
 from massannot.storage.file_lock import locked
+from massannot.storage.json_text import our_own, parsed
 from massannot.tables.reviews import DECISIONS, FIXES, KINDS, REASONS
 
 WITHDRAW = "withdraw"
@@ -145,12 +146,13 @@ def _decisions(path: Path) -> Iterator[Decision]:
     names = {field.name for field in fields(Decision)}
     for line in path.read_bytes().split(b"\n"):
         try:
-            values = json.loads(line)
+            values = parsed(line)
         except ValueError:
             continue
         if isinstance(values, dict) and names <= values.keys():
             known = {name: values[name] for name in names}
-            yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
+            with our_own(path, "mend or remove that line"):
+                yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,9 @@ class StopSignals:
 DEATHS_OUTSIDE_CLIPS = 3
 """A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
 WAIT_S = 0.2
+IN_HAND = 2
+"""Shards of one worker: that at work, and one to read ahead. Of tiny clips it could read all, and
+leave nothing to the others."""
 LOOK_EVERY_S = 2.0
 """How often a driver without work asks what became of the shards that others have."""
 LOOKED_AT = 16
@@ -182,7 +185,8 @@ class Driver:
                     worker.give(work)
             for worker in self._workers:
                 isolated = bool(self._todo) and self._todo[0].isolated
-                if worker.wants_more and not isolated and (work := self._taken()):
+                may_have = worker.wants_more and len(worker.work) < IN_HAND and not isolated
+                if may_have and (work := self._taken()):
                     worker.give(work)
         busy = any(worker.work for worker in self._workers)
         left = bool(self._todo or self._elsewhere)

@@ -127,9 +127,10 @@ def run(
         if dataset.names and films and not done.interrupted:
             watcher.say("drawing films")
             again = done.done_now > 0
-            drawn = films_of(dataset, again=again, drawn=lambda film: None)
+            new: list[Path] = []
+            drawn = films_of(dataset, again=again, drawn=new.append)
             drop_previews(begun.layout)
-            report = report_of(dataset, again=again)
+            report = report_of(dataset, again=again or bool(new))
     annotated = Annotated(out, done, dataset if dataset.names else None)
     code = exit_code(done, options.max_failed)
     text = _as_text(annotated, begun.spec, begun.record, drawn, report)

@@ -10,6 +10,7 @@ from massannot.dataset.reading import Dataset
 from massannot.jobs.previews import previews, with_preview
 from massannot.jobs.view import heading_of
 from massannot.viewers.clip_drawing import FILM_WIDTH
+from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, render
 from massannot.viewers.report import write_report
 
@@ -48,6 +49,7 @@ def report_of(
     seed: int = 0,
     min_quality: float | None = None,
     again: bool = True,
+    asked: Path | None = None,
 ) -> Path:
     """Write OUT/report/index.html and a page per clip; returns the index. See write_report.
     `again`: also if there is one already."""
@@ -63,4 +65,5 @@ def report_of(
         sample=sample,
         seed=seed,
         min_quality=min_quality,
+        questions=ClipQuestions(dataset, asked).of,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.reviews_of_run import ReviewFile
 from massannot.errors import UsageError
-from massannot.jobs.view import announce, heading_of, need_server, served_dataset
+from massannot.jobs.view import MANY_CLIPS, announce, heading_of, need_server, served_dataset
 from massannot.viewers import server
 from massannot.viewers.review_routes import ReviewDesk
 from massannot.viewers.review_sample import draw_sample
@@ -31,7 +31,8 @@ def review(
     a run's: decisions lie in `_run/` until `publish` takes them along."""
     need_server()
     desk = desk_of(open_dataset(out), sample=sample, by=by, seed=seed, reviewer=reviewer)
-    heading, token = heading_of(desk.served.dataset), server.new_token()
+    heading = heading_of(desk.served.dataset, most_clips=MANY_CLIPS)
+    token = server.new_token()
 
     def make(bound: int) -> server.App:
         return server.app(desk.served, heading, token=token, port=bound, desk=desk)

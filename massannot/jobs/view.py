@@ -7,6 +7,8 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from massannot.dataset.grounds import grounds_of
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.record import read
@@ -16,26 +18,33 @@ from massannot.viewers import server
 from massannot.viewers.report import Heading
 from massannot.viewers.served_dataset import ServedDataset
 
+MANY_CLIPS = 20_000
+"""Beyond that the server does not read positions for the grounds of intervals, which the card and
+`massannot inspect` state too: its first page is to come at once."""
 
-def heading_of(dataset: Dataset) -> Heading:
-    """What stands above the clips: from the run's record and the ground of intervals."""
+
+def heading_of(dataset: Dataset, *, most_clips: int | None = None) -> Heading:
+    """What stands above the clips: from the run's record and, where there are at most `most_clips`,
+    the grounds of intervals."""
     record = read(dataset.layout)
+    few = most_clips is None or _n_clips(dataset) <= most_clips
     return Heading(
         title=f"massannot: {dataset.layout.out.name}",
         lines=(
             *(() if record is None else (f"profile {record.profile}",)),
-            *grounds_of(dataset).lines,
+            *(grounds_of(dataset).lines if few else ()),
         ),
         notes=() if record is None else tuple(record.notes),
     )
 
 
-def view(out: Path, *, port: int = 0, open_browser: bool = True) -> None:
-    """Serve until interrupted. Raises UsageError for a folder without a dataset or a taken port,
-    NothingToRun where the server's packages are missing."""
+def view(out: Path, *, asked: Path | None = None, port: int = 0, open_browser: bool = True) -> None:
+    """Serve until interrupted. `asked`: what `questions ask` wrote about it. Raises UsageError for
+    a folder without a dataset or a taken port, NothingToRun where the server's packages are
+    missing."""
     need_server()
-    served = served_dataset(open_dataset(out))
-    heading = heading_of(served.dataset)
+    served = served_dataset(open_dataset(out), asked)
+    heading = heading_of(served.dataset, most_clips=MANY_CLIPS)
     token = server.new_token()
 
     def make(bound: int) -> server.App:
@@ -44,9 +53,13 @@ def view(out: Path, *, port: int = 0, open_browser: bool = True) -> None:
     server.serve(served, make, port=port, ready=announce(token, open_browser))
 
 
-def served_dataset(dataset: Dataset) -> ServedDataset:
+def _n_clips(dataset: Dataset) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in dataset.files("clips"))
+
+
+def served_dataset(dataset: Dataset, asked: Path | None = None) -> ServedDataset:
     folder = previews(dataset.layout)
-    return ServedDataset(dataset, tables_of=lambda clip: with_preview(clip, folder))
+    return ServedDataset(dataset, tables_of=lambda clip: with_preview(clip, folder), asked=asked)
 
 
 def announce(token: str, open_browser: bool) -> Callable[[int], None]:

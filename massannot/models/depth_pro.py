@@ -15,21 +15,22 @@ Source: Bochkovskii et al. 2024, arXiv:2410.02073, through transformers' port.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from massannot.clip import DepthMaps, Frames
 from massannot.errors import BadModelOutput, MissingWeights
 from massannot.geometry.camera import pinhole_from_horizontal_fov, resized_intrinsics
-from massannot.models.networks import frames_on, inference, load_network, n_parameters
-from massannot.models.preprocess import Normalization, normalization_from, processor_config
 from massannot.models.protocols import F64, Cameras, ModelCard
 from massannot.models.runtime import Dtype, micro_batch
 from massannot.models.weights import Weights, find
+
+if TYPE_CHECKING:
+    import torch
+
+    from massannot.models.preprocess import Normalization
 
 OFFICIAL_SIDE = 1536
 HALF = (0.5, 0.5, 0.5)
@@ -78,6 +79,9 @@ class DepthPro:
         """Metres in every frame, (T, H, W) at the size of the Frames. `focal_px`, in pixels of
         these frames: the lens to believe; None: the network's own in every frame. Raises
         BadModelOutput for NaN or infinity, and for a field of view that no lens has."""
+        import torch
+        import torch.nn.functional as F
+
         loaded = self._ready("estimate_depth")
         values = np.empty((len(frames), frames.height, frames.width), np.float32)
         for chosen in self._chunks(range(len(frames))):
@@ -130,6 +134,10 @@ class DepthPro:
         self, loaded: _LoadedDepthPro, frames: Frames, at: list[int]
     ) -> tuple[torch.Tensor, F64]:
         """Canonical inverse depth (B, h, w) and the horizontal field of view (B,) in degrees."""
+        import torch.nn.functional as F
+
+        from massannot.models.networks import frames_on, inference
+
         pixels = frames_on(frames, loaded.device)[at]
         levels = pixels.permute(0, 3, 1, 2).float()
         with inference(self.dtype, device=loaded.device, auto="float32"):
@@ -158,6 +166,9 @@ _SHARED: WeakValueDictionary[tuple[str, str, str], _LoadedDepthPro] = WeakValueD
 
 def _load(weights: Weights, device: str) -> _LoadedDepthPro:
     from transformers import DepthProForDepthEstimation
+
+    from massannot.models.networks import load_network, n_parameters
+    from massannot.models.preprocess import normalization_from, processor_config
 
     local = find(weights)
     net = load_network(DepthProForDepthEstimation, local, device=device)

@@ -166,7 +166,7 @@ class PointTracks:
     confidence: F32
     fb_error_px: F32
     given: bool = False
-    """Whether a person or a file gave them: then they are written exactly as they are."""
+    """Whether a person, a file or the truth gave them: they are written exactly as they are."""
 
 
 @runtime_checkable

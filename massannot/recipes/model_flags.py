@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models import profiles
-from massannot.models.boxes_by_hand import BETWEEN, typed_box
+from massannot.models.boxes_by_hand import BETWEEN, check_phrases, typed_box
 from massannot.models.profiles import Job, Profile
 from massannot.recipes.models import JOBS, JobKind, profile_of
 from massannot.recipes.spec import Answerer, PoseChoice, RunSpec
@@ -147,9 +147,11 @@ def run_spec(
 ) -> RunSpec:
     """The spec that flags describe: by default those of the profile `auto`.
 
-    `options` win over those of the flags. `fields` are further fields of RunSpec.
+    `options` win over those of the flags. `fields` are further fields of RunSpec. Raises UsageError
+    for a box by hand that answers none of the phrases.
     """
     flags = flags or ModelFlags()
+    check_phrases(flags.boxes_by_hand, phrases)
     return RunSpec(
         **{
             "sources": tuple(sources),

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.depth_sampling import EdgeRule
@@ -47,7 +50,8 @@ class LiftTracks(Stage):
         )
         n_points = len(tracks.entity)
         xyz = {axis: lifted.xyz[..., i] for i, axis in enumerate("xyz")}
-        if depth.kind == "metric":  # of another unit nobody knows how long a step would be
+        # Of another unit nobody knows how long a step would be; what was given is not in steps.
+        if depth.kind == "metric" and _are_in_steps(tracks.xy):
             xyz = {axis: in_steps(spec.column(axis), values) for axis, values in xyz.items()}
         table = spec.from_columns(
             {
@@ -60,3 +64,8 @@ class LiftTracks(Stage):
             }
         )
         return clip.with_table("tracks_xyz", table)
+
+
+def _are_in_steps(xy: NDArray[np.float64]) -> bool:
+    """Whether all places (T, N, 2) in the picture are whole steps of their columns: found ones."""
+    return np.array_equal(in_steps(tables.spec("tracks_xy").column("x"), xy), xy)

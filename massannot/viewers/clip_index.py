@@ -100,18 +100,18 @@ class ClipIndex:
         phrases, asking = _of_clips(columns("phrases", PHRASE), ids)
         coded = phrases["text"].combine_chunks().dictionary_encode()
         codes = coded.indices.to_numpy()
-        pair = np.stack([asking, codes])
-        pairs, first = np.unique(pair, axis=1, return_index=True)
+        n_texts = max(1, len(coded.dictionary))
+        pairs, first = np.unique(asking * n_texts + codes, return_index=True)
         return cls(
-            clips=clips.append_column("name", pa.array(_names(clips), pa.string())),
+            clips=clips.append_column("name", _names(clips)),
             n_entities=np.bincount(row, minlength=n).astype(np.int32),
             n_unknown=np.bincount(row[~known], minlength=n).astype(np.int32),
             quality=np.where(np.isinf(worst), np.float32(np.nan), worst),
             basis=basis,
             worst_text=_worst_text(row, quality, entities, asking, phrases, codes, n),
             texts=tuple(coded.dictionary.to_pylist()),
-            asked_clip=pairs[0].astype(np.int32),
-            asked_text=pairs[1].astype(np.int32),
+            asked_clip=(pairs // n_texts).astype(np.int32),
+            asked_text=(pairs % n_texts).astype(np.int32),
             asked_found=phrases["n_entities"].to_numpy()[first].astype(np.int32),
             states=np.zeros(n, np.uint8),
         )
@@ -275,9 +275,9 @@ def _worst_text(
     return found
 
 
-def _names(clips: pa.Table) -> list[str]:
-    pairs = zip(clips["source_id"].to_pylist(), clips["uri"].to_pylist(), strict=True)
-    return [own or PurePosixPath(uri).name for own, uri in pairs]
+def _names(clips: pa.Table) -> pa.ChunkedArray:
+    """The user's own id, else the file's name."""
+    return pc.coalesce(clips["source_id"], pc.replace_substring_regex(clips["uri"], "^.*/", ""))
 
 
 def failure_counts(failures: pa.Table) -> list[Mapping[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +86,7 @@ def draw(picture: npt.NDArray[np.uint8], entities: Sequence[DrawnEntity]) -> Ima
     unit = max(1.0, max(picture.shape[:2]) / 640)
     for entity in entities:
         _trails(canvas, entity, max(1, round(unit)))
-    image = Image.fromarray(canvas.astype(np.uint8))
+    image = Image.fromarray(canvas)
     pen = ImageDraw.Draw(image, "RGBA")
     for entity in entities:
         _spots(pen, entity, unit)
@@ -113,12 +112,13 @@ def _outline(
     canvas[mask & ~inner] = rgb
 
 
-def _trails(canvas: npt.NDArray[Any], entity: DrawnEntity, width: int) -> None:
+def _trails(canvas: npt.NDArray[np.uint8], entity: DrawnEntity, width: int) -> None:
     """Lines between a point's places in two frames, fading with age, fainter where it was hidden.
 
     All lines at once, as dots a pixel apart: pens draw one after the other, thousands a frame.
     """
-    xy, visible = entity.trails_xy.astype(np.float32), entity.trails_visible
+    far = np.array(canvas.shape[1::-1], np.float32)
+    xy, visible = np.clip(entity.trails_xy, -far, 2 * far), entity.trails_visible
     n_steps = len(xy) - 1
     if n_steps < 1 or not xy.shape[1]:
         return

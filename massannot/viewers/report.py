@@ -57,12 +57,14 @@ def write_report(
     sample: int = 60,
     seed: int = 0,
     min_quality: float | None = None,
+    questions: Callable[[str], Sequence[Json]] = lambda clip_id: (),
 ) -> Path:
     """Write `folder`/index.html and `folder`/clips/*.html; returns the index.
 
     `table` gives whole tables, `clip(id)` one clip's rows. `films` holds what `film.render` wrote;
     a clip without a film has a page without one. `sample`: clips shown at most.
     `min_quality`: leave entities and motions of lower or unknown quality out of the pages.
+    `questions(id)`: of a clip, see clip_questions.py.
     """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     index = ClipIndex.read(lambda name, columns: table(name).select(list(columns)))
@@ -75,7 +77,10 @@ def write_report(
         made = paths(films, tables)
         film = film_inside(made.plain)
         name = f"clips/{card['id']}.html"
-        (folder / name).write_text(clip_page(tables, film=film, min_quality=min_quality), "utf-8")
+        page_of_clip = clip_page(
+            tables, film=film, min_quality=min_quality, questions=questions(card["id"])
+        )
+        (folder / name).write_text(page_of_clip, "utf-8")
         card |= {"link": name, "still": _still(made.still)}
     path = folder / "index.html"
     path.write_text(_index(table, index, heading, cards), "utf-8")
@@ -88,9 +93,12 @@ def clip_page(
     film: ShownFilm | None,
     index_link: str | None = "../index.html",
     min_quality: float | None = None,
+    questions: Sequence[Json] = (),
 ) -> str:
     """The page of one clip, complete in itself. `index_link`: the list it belongs to."""
-    data = clip_data(tables, film=film, index_link=index_link, min_quality=min_quality)
+    data = clip_data(
+        tables, film=film, index_link=index_link, min_quality=min_quality, questions=questions
+    )
     return page(clip_name(tables("clips").to_pylist()[0]), data)
 
 

@@ -6,7 +6,6 @@ again until it hears the answer, and the file takes it once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any
 
 from massannot.dataset.reviews_of_run import ReviewFile, hash_of_rows, standing
 from massannot.errors import UsageError
+from massannot.storage.json_text import parsed
 from massannot.tables.reviews import REASONS
 from massannot.viewers.clip_data import Json
 from massannot.viewers.review_sample import ReviewSample
@@ -104,7 +104,7 @@ class ReviewDesk:
         if request.headers.get("content-type") != "application/json" or len(body) > MOST_BYTES:
             raise UsageError("a decision: expected a small application/json")
         try:
-            values = json.loads(body)
+            values = parsed(body)
         except ValueError as error:
             raise UsageError(f"a decision: found no JSON ({error})") from error
         return JSONResponse(await run_in_threadpool(self._save, values))

@@ -19,20 +19,30 @@ from massannot.storage.store import scheme_of
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.clip_index import ClipIndex, failed_cards, failure_counts
+from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, write_plain
 
 BROWSERS_PLAY = {
     "h264": ("yuv420p", "yuvj420p"), "vp8": ("yuv420p",), "vp9": ("yuv420p",), "av1": ("yuv420p",)
 }  # fmt: skip
 """Codecs and pixel formats that every present browser plays."""
+STATE_COLUMNS = ["clip_id", "state"]
+STATES_AT_ONCE = 250_000
 CONTAINERS = (".mp4", ".m4v", ".mov", ".webm")
 
 
 class ServedDataset:
     """`tables_of` adds to a clip's tables what the run keeps beside them, such as previews of
-    depth."""
+    depth. `asked`: a folder of questions about the dataset."""
 
-    def __init__(self, dataset: Dataset, *, tables_of: Callable[[ClipView], GetTable]) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        tables_of: Callable[[ClipView], GetTable],
+        asked: Path | None = None,
+    ) -> None:
+        self._questions = ClipQuestions(dataset, asked)
         self.dataset = dataset
         self.layout = dataset.layout
         self._tables_of = tables_of
@@ -76,12 +86,16 @@ class ServedDataset:
         return found
 
     def count_states(self) -> None:
-        """Read the states of all positions, file by file; takes a while in a large dataset."""
-        files = self.dataset.files("positions") if "positions" in self.dataset.names else []
-        for n, path in enumerate(files, start=1):
-            part = pq.read_table(path, columns=["clip_id", "state"], partitioning=None)
-            self.index.count_states(part, share=n / len(files))
-        if not files:
+        """Read the states of all positions, some at a time; takes a while in a large dataset."""
+        files = self.dataset.files("positions")
+        rows = [pq.read_metadata(path).num_rows for path in files]
+        counted = 0
+        for path in files:
+            for batch in pq.ParquetFile(path).iter_batches(STATES_AT_ONCE, columns=STATE_COLUMNS):
+                counted += batch.num_rows
+                share = counted / max(sum(rows), 1)
+                self.index.count_states(pa.Table.from_batches([batch]), share=share)
+        if not counted:
             self.index.states_counted = 1.0
 
     def index_page(self, title: str, lines: Sequence[str], notes: Sequence[str]) -> Json:
@@ -98,7 +112,13 @@ class ServedDataset:
         table = self._tables_of(self.dataset.clip(clip_id))
         whole = self._whole_video(table)
         film = ShownFilm(f"../film/{clip_id}", None if whole is None else 0.0)
-        return clip_data(table, film=film, index_link="../", depth_src=f"../depth/{clip_id}.jpg")
+        return clip_data(
+            table,
+            film=film,
+            index_link="../",
+            depth_src=f"../depth/{clip_id}.jpg",
+            questions=self._questions.of(clip_id),
+        )
 
     def depth_maps(self, clip_id: str) -> pa.Table:
         return self._tables_of(self.dataset.clip(clip_id))("depth_maps")

@@ -8,6 +8,7 @@ Drivers of one worker each, started at once, without --shard: in a folder, in a 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -26,6 +27,7 @@ PLACES = (("folder", 2), ("folder", 8), ("bucket", 2), ("Ray", 2))
 
 
 def main(clips: int) -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the bucket's server
     print("| where | drivers | clips | computed | twice | fewest and most by one driver | s |")
     print("|---|---|---|---|---|---|---|")
     for where, n_drivers in PLACES:

@@ -121,7 +121,9 @@ def children_s(tree: Path, work: Path, *command: str) -> float:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{seconds:.1f} CPU-s: {Path(tree).name} {command[1:4]}", file=sys.stderr, flush=True)
+    return seconds
 
 
 if __name__ == "__main__":

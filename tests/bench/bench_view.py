@@ -20,14 +20,14 @@ from massannot.storage.parquet import write_parquet
 from tests.looked_at import rows_of
 
 CLIPS = 200_000
-THINGS, FRAMES = 3, 10
+THINGS, FRAMES = 3, 3
 STATES = ("measured", "interpolated", "hidden", "left", "lost")
 QUERIES = ("", "q=clip-01999", "phrase=a+red+ball+3", "most=0.1&camera=moving", "state=hidden",
            "sort=name", "sort=longest&q=blue")  # fmt: skip
 
 
 def write_many(out: Path) -> None:
-    """A published dataset of three things a clip, whose positions have ten frames; no pixels."""
+    """A published dataset of three things a clip, whose positions have three frames; no pixels."""
     rng = np.random.default_rng(0)
     like = rows_of(1, "x", "a ball", Path("film.mp4"))
     ids = pa.array(sorted(hashlib.blake2b(b"%d" % k, digest_size=16).hexdigest()

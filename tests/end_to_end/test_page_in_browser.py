@@ -212,6 +212,16 @@ def test_layers_are_toggled_by_key_and_by_press(tab: Tab, address: str) -> None:
     assert tab.js("document.querySelector('[data-layer=boxes]').ariaPressed") == "true"
 
 
+def test_a_question_leads_to_the_frames_and_boxes_of_its_proof(tab: Tab, address: str) -> None:
+    tab.open(f"{address}clip/{clip_id_of(0)}")
+    assert tab.js("document.querySelector('.question h3').textContent") == "Where is <it>?"
+    tab.click(".question .chip:nth-of-type(2)")
+    assert tab.js("massannot.player.frame") == 5
+    assert tab.js("massannot.overlay.proof") == [
+        {"frame": 5, "box": [10, 10, 40, 40], "role": "box"}
+    ]
+
+
 def test_the_list_is_searched_filtered_and_sorted(tab: Tab, address: str) -> None:
     tab.open(address)
     tab.until("document.body.dataset.loaded")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import sys
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=4.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the bucket's server
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ["MASSANNOT_WORK_DIR"] = str(folder / "work")

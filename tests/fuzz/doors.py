@@ -288,6 +288,44 @@ def _read_run(path: Path) -> object:
     return list(commits.read_all(layout)), list(commits.damage(layout))
 
 
+def _write_published(folder: Path) -> None:
+    import tempfile
+
+    from massannot.dataset.publish import publish
+    from tests.unit.small_dataset import write_small_dataset
+
+    with tempfile.TemporaryDirectory() as out:
+        write_small_dataset(Path(out) / "out")
+        publish(Path(out) / "out", folder / "published")
+
+
+def _read_published(path: Path) -> object:
+    from massannot.dataset.grounds import _calibration
+    from massannot.dataset.reading import open_dataset
+    from massannot.dataset.validate import problems
+
+    dataset = open_dataset(path.parent)
+    return list(problems(dataset)), _calibration(dataset.layout), dataset.clip_ids
+
+
+def _write_reviews(folder: Path) -> None:
+    from massannot.dataset.layout import Layout
+    from massannot.dataset.reviews_of_run import ReviewFile
+
+    file = ReviewFile(Layout(folder), "ann")
+    for n, decision in enumerate(("accept", "reject", "withdraw", "accept")):
+        values = {"request": f"request-{n}", "clip_id": f"clip-{n}", "decision": decision}
+        values |= {"reason": "wrong_thing"} if decision == "reject" else {}
+        file.add(values, rows_hash="0" * 32, sample=None, stratum=None)
+
+
+def _read_reviews(path: Path) -> object:
+    from massannot.dataset.layout import Layout
+    from massannot.dataset.reviews_of_run import all_decisions, standing
+
+    return standing(all_decisions(Layout(path.parents[2])))
+
+
 def _write_calibration(folder: Path) -> None:
     from massannot.recipes.calibrated import SHIPPED
 
@@ -357,6 +395,8 @@ DOORS: dict[str, Door] = {
     "plan": Door(_write_plan, "*.*", _read_plan),
     "tables": Door(_write_dataset, "data/*/*.parquet", _read_dataset),
     "run folder": Door(_write_dataset, "_run/**/*.json", _read_run),
+    "published": Door(_write_published, "published/massannot.json", _read_published),
+    "reviews": Door(_write_reviews, "_run/reviews/*.jsonl", _read_reviews),
     "calibration": Door(_write_calibration, "*.json", _read_calibration),
     "weights": Door(_write_weights, "w.*", _read_weights),
     "questions": Door(_write_questions, "q.json", _read_questions),

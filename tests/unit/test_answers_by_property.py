@@ -34,7 +34,7 @@ T = 4
 TIMES = [0.0, 0.1, 0.2, 0.3]
 CLIP = "c" * 32
 phases = (Phase.explicit, Phase.generate)  # no shrinking: a minute, in a test of a second
-some = settings(max_examples=20, deadline=None, derandomize=True, phases=phases)
+some = settings(max_examples=12, deadline=None, derandomize=True, phases=phases)
 
 pictures = st.one_of(
     st.none(),
@@ -249,7 +249,7 @@ annotations = st.fixed_dictionaries(
 )
 
 
-@settings(some, max_examples=60)
+@settings(some, max_examples=40)
 @given(st.lists(annotations, max_size=4), st.lists(st.integers(0, 5), min_size=T, max_size=T))
 def test_boxes_of_anybody_are_used_as_they_stand_or_refused(rows, numbers):
     content = {

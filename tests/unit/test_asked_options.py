@@ -4,6 +4,8 @@ and questions that somebody's own function writes."""
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from massannot import tables
 from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
 from massannot.questions.ask import program as p
@@ -19,6 +22,7 @@ from massannot.questions.ask.audit_answers import audit
 from massannot.questions.ask.blind_check import check_manifest, write_scored
 from massannot.questions.ask.cited_rows import DatasetRows
 from massannot.questions.ask.questions_of_clip import answered
+from massannot.storage.parquet import read_parquet, write_parquet
 from tests.asked_tables import N, write_asked_about
 
 ORIENTATIONS = ("dsr_orientation",)
@@ -129,6 +133,21 @@ def test_only_what_has_a_front_is_asked_how_it_turns(data: Path, tmp_path: Path)
     _sees(dest, "the box", way="?")
     cited = open_dataset(dest).table("question_evidence").to_pylist()
     assert len([row for row in cited if row["table"] == "orientations"]) >= 12 * N
+
+
+def test_fronts_that_the_positions_hold_are_read_there(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(data, out)
+    path = out / "data" / "positions" / "00000.parquet"
+    rows = read_parquet(path, name="positions").to_pylist()
+    for row in rows:
+        angle = row["frame"] / N * (1 if int(row["clip_id"], 16) % 2 == 0 else -1)
+        if row["entity"] == 2:
+            row |= {"front_x": math.sin(angle), "front_y": 0.0, "front_z": math.cos(angle)}
+    spec = tables.spec("positions")
+    write_parquet(path, [spec.from_rows(rows)], spec=spec)
+    ask(out, tmp_path / "asked", Asking(families=ORIENTATIONS, twins=True))
+    _sees(tmp_path / "asked", "the cone", way="?")
 
 
 def test_else_a_front_is_taken_to_point_where_the_thing_moves_and_this_is_said(

@@ -28,7 +28,7 @@ def test_what_is_handed_in_is_used_or_refused_by_name():
 
 @pytest.mark.parametrize("door", TEETH)
 def test_the_fuzzing_notices_what(door, monkeypatch):
-    monkeypatch.setattr(fuzz, "STARTING_S", 3.0)
+    monkeypatch.setattr(fuzz, "STARTING_S", 10.0)  # a second process starts in that time too
     cases = [(door, 0), ("list", 1)]
     bad, good = sorted(fuzz.answers_to(cases, processes=1, seconds=1.0), key=lambda a: a.number)
     assert bad.outcome == "bug"

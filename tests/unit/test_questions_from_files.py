@@ -29,7 +29,7 @@ FRAMES = 3
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return annotated_from_files(tmp_path_factory.mktemp("metric") / "data", n_films=5).layout.out
+    return annotated_from_files(tmp_path_factory.mktemp("metric") / "data", n_films=3).layout.out
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def _said(row: dict[str, Any]) -> str:
 def test_answers_from_files_alone_give_five_families_that_are_proved(
     data: Path, tmp_path: Path
 ) -> None:
-    relative = annotated_from_files(tmp_path / "relative", n_films=5, kind="relative").layout.out
+    relative = annotated_from_files(tmp_path / "relative", n_films=3, kind="relative").layout.out
     for out, metric in ((data, True), (relative, False)):
         dest = tmp_path / f"asked-{metric}"
         counts = ask(out, dest, Asking(per_clip=6, mark="boxes"))

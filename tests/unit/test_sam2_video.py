@@ -183,6 +183,15 @@ def test_batches_of_any_size_say_the_same(folder: Path, options: dict[str, int])
         np.testing.assert_allclose(a.score, b.score, atol=1e-4)
 
 
+def test_bfloat16_on_a_processor_narrows_the_heavy_products_alone(folder: Path) -> None:
+    frames = noise_frames(6, HEIGHT, WIDTH)
+    exact = run(model(folder).session(frames), list(BOXES), end=6)
+    narrow = run(model(folder, dtype="bf16").session(frames), list(BOXES), end=6)
+    apart = [np.abs(a.score - b.score).max() for a, b in zip(exact, narrow)]
+    assert 0 < max(apart) < 0.05
+    assert np.mean([(a.masks != b.masks).mean() for a, b in zip(exact, narrow)]) < 0.02
+
+
 def test_an_object_added_later_changes_nothing_for_the_others(folder: Path) -> None:
     frames = noise_frames(10, HEIGHT, WIDTH)
     alone = run(model(folder).session(frames), [1], end=10)

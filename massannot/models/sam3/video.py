@@ -15,22 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from massannot.clip import Frames
 from massannot.errors import BadPhrase, ModelFailed
 from massannot.geometry import rle
-from massannot.models.networks import frames_on, inference, load_network, n_parameters
-from massannot.models.preprocess import Normalization, normalization_from, processor_config, resized
 from massannot.models.protocols import F32, Bool, Detections, FrameMasks, MaskSession, ModelCard
 from massannot.models.runtime import Dtype
-from massannot.models.sam3.mask_operations import MaskOperations
 from massannot.models.weights import Weights, find
+
+if TYPE_CHECKING:
+    import torch
+
+    from massannot.models.preprocess import Normalization
 
 TEXT_TOKENS = 32
 """Every phrase is padded to so many; the network has no more places."""
@@ -104,7 +104,10 @@ class Sam3Video:
     def _follow(
         self, loaded: _LoadedSam3, frames: Frames, phrases: tuple[str, ...]
     ) -> list[FollowedThing]:
+        import torch
         from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoInferenceSession
+
+        from massannot.models.networks import inference
 
         session = Sam3VideoInferenceSession(
             video_height=frames.height, video_width=frames.width, dtype=torch.float32,
@@ -251,6 +254,8 @@ class _Pictures:
     its dictionary of frames."""
 
     def __init__(self, loaded: _LoadedSam3, frames: Frames):
+        from massannot.models.networks import frames_on
+
         self._loaded = loaded
         self._pixels = frames_on(frames, loaded.device)
 
@@ -258,6 +263,8 @@ class _Pictures:
         return len(self._pixels)
 
     def __getitem__(self, frame: int) -> torch.Tensor:
+        from massannot.models.preprocess import resized
+
         height, width = self._loaded.size
         levels = resized(
             self._pixels[frame : frame + 1], height=height, width=width, interpolation="bilinear"
@@ -272,6 +279,10 @@ _SHARED: WeakValueDictionary[tuple[str, str, str], _LoadedSam3] = WeakValueDicti
 def _load(weights: Weights, device: str) -> _LoadedSam3:
     import transformers
     from transformers.models.sam3_video import modeling_sam3_video
+
+    from massannot.models.networks import load_network, n_parameters
+    from massannot.models.preprocess import normalization_from, processor_config
+    from massannot.models.sam3.mask_operations import MaskOperations
 
     modeling_sam3_video.cv_utils_kernel = MaskOperations
     local = find(weights)
@@ -301,6 +312,9 @@ def _seen(session: Any, out: Any, frames: Frames) -> list[tuple[int, float, Bool
     """Number, score and mask (H, W) of every object that is seen, as transformers' processor reads
     them: what the network holds back is left out, and of one phrase's objects the surest has a
     pixel."""
+    import torch
+    import torch.nn.functional as F
+
     numbers = sorted(out.obj_id_to_mask)
     if not numbers:
         return []

@@ -89,13 +89,15 @@ class ClipRows:
         return len(key) < len(tables.spec(table).key) or key in self._rows(table)
 
     def digest(self, table: str, key: Key) -> str:
-        """blake2b-64 of all cells of the rows that begin with `key`, as hex."""
+        """blake2b-64 of all cells of the rows that begin with `key`, as hex; a null is no cell, so
+        that a column that a later version adds changes nothing."""
         if (table, key) not in self._digests:
             found = self._rows(table)
             if len(key) == len(tables.spec(table).key):
-                cells = [list(found[key].values())] if key in found else []
+                rows = [found[key]] if key in found else []
             else:
-                cells = [list(r.values()) for k, r in found.items() if k[: len(key)] == key]
+                rows = [row for there, row in found.items() if there[: len(key)] == key]
+            cells = [{name: x for name, x in row.items() if x is not None} for row in rows]
             text = json.dumps(cells, separators=(",", ":"))
             digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
             self._digests[table, key] = digest

@@ -31,7 +31,9 @@ def question_row(
     paraphrased. None: the value is none of the choices, or nobody has other words."""
     family, proposal = candidate.family, candidate.proposal
     names = _names(candidate, sight)
-    text = proposal.text if twin != "paraphrased" else paraphrase(proposal.text)
+    text: str | None = proposal.text
+    if twin == "paraphrased":  # nobody's own words are changed
+        text = None if family.name.startswith("written_") else paraphrase(proposal.text)
     if text is None:
         return None
     text = text.format(*names)

@@ -18,7 +18,7 @@ function el(name, attributes, ...children) {
 }
 
 function fill(parent, children) {
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined) continue;
     parent.append(child instanceof Node ? child : String(child));
   }
