@@ -14,6 +14,7 @@ from massannot import plugins
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import training_rows
 from massannot.rft.geometry_tokens import SELECTOR
+from massannot.rft.memory_needs import lora_settings, memory_estimate
 from massannot.rft.run_folder import (
     AFTER,
     BEFORE,
@@ -26,7 +27,6 @@ from massannot.rft.run_folder import (
     step_of,
     trained_before,
 )
-from massannot.rft.training_memory import lora_settings, memory_estimate
 from massannot.rft.training_recipes import METHODS, Method, Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load, trl_dataset
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from massannot.rft.training_memory import memory_estimate
+from massannot.rft.memory_needs import memory_estimate
 from massannot.rft.training_recipes import ModelSizes, Recipe, recipe
 
 PUBLISHED_G = {"qwen2_5_vl_7b": 8.29, "qwen3_vl_8b": 8.77}
