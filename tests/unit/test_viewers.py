@@ -196,6 +196,7 @@ def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said
         n_static=3,
         n_moving=moving,
         n_moving_posed=posed,
+        n_sized=0,
         noise_floor=None,
         above_noise=0,
         n_motions=0,
