@@ -21,6 +21,7 @@ from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.commits import LAST, Commit
+from massannot.dataset.copies import Copies
 from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, spec_in
@@ -34,7 +35,7 @@ def published_card(
     target: Layout,
     *,
     license: str | None,
-    n_copies: int = 0,
+    copies: Copies | None = None,
 ) -> str:
     """Counts are those of the commits; the noise floors are read from the table `clips`, the
     grounds from the published files in `target`, which may be of another calibration."""
@@ -52,16 +53,18 @@ def published_card(
         grounds=grounds_of(Dataset(target)),
     )
     return (
-        f"{text}\n## Counts\n{_counts(found)}{_copies(n_copies)}\n\n"
+        f"{text}\n## Counts\n{_counts(found)}{_copies(copies)}\n\n"
         f"## Noise\n{_noise(layout, found)}\n\n"
         f"## Published by\n`{run_record.this_start().command}`\n"
     )
 
 
-def _copies(n_copies: int) -> str:
-    if not n_copies:
+def _copies(copies: Copies | None) -> str:
+    if copies is None or not copies.n_copies:
         return ""
-    return f"\n* {n_copies:,} videos are byte copies of others, named in `videos.same_as`"
+    lines = [f"{copies.n_copies:,} videos are byte copies of others, named in `videos.same_as`"]
+    lines += [line for line in (copies.unasked_line,) if line is not None]
+    return "".join(f"\n* {line}" for line in lines)
 
 
 def _counts(found: Sequence[Commit]) -> str:

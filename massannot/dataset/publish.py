@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,6 +80,9 @@ class Published:
     files: tuple[PublishedFile, ...]
     written: int
     """Files this start wrote; the others were there."""
+    unasked: Mapping[str, int] = field(default_factory=dict)
+    """See Copies.unasked."""
+    unasked_line: str | None = None
 
 
 def publish(
@@ -124,9 +127,9 @@ def publish(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    card = published_card(layout, found, target, license=license, n_copies=copies.n_copies)
+    card = published_card(layout, found, target, license=license, copies=copies)
     durable.write_over(target.card, card.encode())
-    return Published(target.out, files, written)
+    return Published(target.out, files, written, copies.unasked, copies.unasked_line)
 
 
 def files_of(

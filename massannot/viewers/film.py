@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from massannot.video.film_encoder import FilmWriter
-from massannot.viewers.clip_drawing import ClipDrawing, GetTable
+from massannot.viewers.clip_drawing import ClipDrawing, GetTable, Things
 
 STILL_WIDTH = 480
 """Width of each of a still's three pictures."""
@@ -38,14 +38,20 @@ def paths(folder: Path, table: GetTable) -> Rendered:
 
 
 def render(
-    table: GetTable, pictures: Iterable[npt.NDArray[np.uint8]], folder: Path, *, crf: int = 20
+    table: GetTable,
+    pictures: Iterable[npt.NDArray[np.uint8]],
+    folder: Path,
+    *,
+    things: Things | None = None,
+    crf: int = 20,
 ) -> Rendered:
     """Write the film and the still of one clip.
 
     `table` gives the clip's rows of a table by name; `pictures` are its annotated frames in
-    order, uint8 (H, W, 3) of any one size. Raises ValueError when their number is not the clip's.
+    order, uint8 (H, W, 3) of any one size. `things`: as all clips of the video number and name
+    them; None: as this clip does. Raises ValueError when their number is not the clip's.
     """
-    drawing = ClipDrawing(table)
+    drawing = ClipDrawing(table, things=things)
     made = paths(folder, table)
     folder.mkdir(parents=True, exist_ok=True)
     clip = table("clips").to_pylist()[0]
