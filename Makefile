@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 RFT := --family faster --family in_front --family right_of
+SEEN := --family colour --family side --family order
 
-.PHONY: help setup rft demo check format test test-slow test-gpu faults bench guard calibration schemas docs clean
+.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs page clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -15,10 +16,13 @@ help:
 	@echo "make check      format, lint, types, import layers, schemas"
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make fuzz       COUNT damaged inputs through every door; make soak: CLIPS clips under kills"
 	@echo "make calibration  make the shipped calibrations again: renders and annotates 512 clips twice"
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
 	@echo "make rft        the tiny model of docs/training.md, at full length"
+	@echo "make geometry   its ablation: profile as text, geometry as tokens"
 	@echo "make schemas    write schemas/ from the table declarations"
+	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -43,9 +47,15 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Two processes on two cores; what starts machines and kills processes has them for itself.
-test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/faults
+# Two processes on two cores, files in their order: the long ones come first, so that no process
+# waits for the other at the end. What starts machines and kills processes runs one at a time.
+test: test-together test-alone
+
+test-together: setup
+	$(BIN)/python -m compileall -q massannot
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
+
+test-alone: setup
 	$(BIN)/python -m pytest tests/faults
 
 test-slow: setup
@@ -56,6 +66,16 @@ test-gpu: setup
 
 faults: setup
 	$(BIN)/python -m pytest -m faults
+
+COUNT ?= 10000
+SEED ?= 0
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED)
+
+CLIPS ?= 2000
+soak: setup
+	$(BIN)/python -m tests.faults.soak --clips $(CLIPS)
+	$(BIN)/python -m tests.faults.soak --clips $(CLIPS) --bucket
 
 bench: setup
 	$(BIN)/python -m tests.bench
@@ -68,15 +88,39 @@ HEAD ?=
 guard: setup
 	$(BIN)/python tools/guard.py $(BASE) $(HEAD)
 
+# The arms: no training (before/ of each), supervised, GRPO, T-GRPO, supervised then T-GRPO.
 rft: setup
-	$(BIN)/massannot questions scenes rft-out/asked --count 400 --views 4 $(RFT)
-	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 2 $(RFT)
-	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/profile & \
-	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/plain --evidence frames \
-	&& wait $$!
+	$(BIN)/massannot questions scenes rft-out/asked --count 400 --views 4 $(RFT) $(SEEN)
+	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 2 \
+		$(RFT) $(SEEN)
+	for method in sft grpo tgrpo; do \
+		$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/$$method \
+			--method $$method || exit 1; done
+	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/both --after rft-out/sft
+	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/plain --evidence frames
 	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/blind --evidence none --steps 40
-	$(BIN)/massannot rft eval rft-out/profile rft-out/plain rft-out/blind --data rft-out/held-out \
-		-o rft-out/scores
+	$(BIN)/massannot rft eval $(addprefix rft-out/,sft grpo tgrpo both plain blind) \
+		--data rft-out/held-out -o rft-out/scores
+
+# The ablation: frames, profile as text, all geometry tokens, selected ones, selected and profile.
+GEOMETRY := frames frames+profile frames+all-geometry frames+geometry frames+geometry+profile
+geometry: setup
+	$(BIN)/massannot questions scenes geometry-out/asked --count 150 --views 8 --depth-maps \
+		$(RFT) $(SEEN)
+	$(BIN)/massannot questions scenes geometry-out/held-out --seed 900256 --count 50 --views 4 \
+		--depth-maps $(RFT) $(SEEN)
+	for part in asked held-out; do \
+		$(BIN)/massannot export geometry geometry-out/$$part geometry-out/$$part-points \
+			--frames 4 --grid 8 || exit 1; done
+	for evidence in $(GEOMETRY); do \
+		$(BIN)/massannot rft train tiny --data geometry-out/asked -o geometry-out/$$evidence \
+			--evidence $$evidence --geometry geometry-out/asked-points --method sft || exit 1; done
+	$(BIN)/massannot rft eval $(addprefix geometry-out/,$(GEOMETRY)) \
+		--data geometry-out/held-out --geometry geometry-out/held-out-points -o geometry-out/scores
+
+page: setup
+	$(BIN)/massannot demo -o demo-out
+	$(BIN)/python tools/demo_page.py demo-out/annotated docs/demo/index.html
 
 schemas: setup
 	$(BIN)/massannot schemas
@@ -92,4 +136,4 @@ docs: $(VENV)-docs/.installed
 	$(VENV)-docs/bin/python -m sphinx -b html --fail-on-warning --keep-going docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(VENV)-docs demo-out rft-out dist build docs/_build
+	rm -rf $(VENV) $(VENV)-docs demo-out rft-out geometry-out dist build docs/_build

@@ -18,7 +18,7 @@ from typing import Literal
 from massannot.version import __version__
 
 PACKAGES = ("numpy", "pyarrow", "av", "pillow", "torch", "transformers", "opencv-python-headless",
-            "ray", "rerun-sdk", "obstore")  # fmt: skip
+            "ray", "starlette", "uvicorn", "obstore")  # fmt: skip
 VARIABLES = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES",
              "OMP_NUM_THREADS", "NO_COLOR")  # fmt: skip
 CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "mpeg4")

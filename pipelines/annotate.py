@@ -1,13 +1,22 @@
 """Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.models import (
+    cameras,
+    depth,
+    detector,
+    pipeline_of,
+    propagator,
+    second_depth,
+    tracker,
+)
 from massannot.recipes.poses import poses
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
+from massannot.stages.compare_depth import CompareDepth
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
-from massannot.stages.find_flights import FindFlights
+from massannot.stages.find_events import FindEvents
 from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
@@ -23,6 +32,7 @@ from massannot.stages.track_points import TrackPoints
 
 
 def pipeline(spec: RunSpec) -> Pipeline:
+    second = second_depth(spec)
     return pipeline_of(
         "annotate",
         spec,
@@ -39,8 +49,9 @@ def pipeline(spec: RunSpec) -> Pipeline:
         LiftTracks(),
         SummarizeClip(),
         LocateEntities(),
+        *((CompareDepth(second),) if second else ()),
         MeasureMotions(),
         ScoreQuality(),
         StateIntervals(),
-        FindFlights(),
+        FindEvents(),
     )

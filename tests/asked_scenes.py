@@ -11,7 +11,7 @@ from massannot.dataset.reading import Dataset
 from massannot.engine.settings import ExecutorSettings
 from massannot.jobs import annotate as job
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
@@ -70,7 +70,7 @@ def annotate(
         paths,
         out=out,
         spec=run_spec(
-            flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=tuple(JOBS)),
+            flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=NEEDED),
             sampling=Sampling(fps=None, max_frames=max_frames),
             depth_maps=True,
         ),

@@ -17,12 +17,22 @@ NOUNS = ("ball", "box", "cone")
 
 
 def write_asked_about(
-    folder: Path, *, n_clips: int = 24, basis: str = "calibrated", sd_m: float = 0.005
+    folder: Path,
+    *,
+    n_clips: int = 24,
+    basis: str = "calibrated",
+    sd_m: float = 0.005,
+    nouns: tuple[str, ...] = NOUNS,
+    bend: float = 0.0,
+    unlike: float = 1.0,
 ) -> Path:
-    """`basis`: ground of all intervals; none: there are none, and the scale is unknown."""
+    """`basis`: ground of all intervals; none: there are none, and the scale is unknown. `bend`:
+    radians by which each way turns, clockwise from above in even clips, else anticlockwise.
+    `unlike`: how many times faster a thing is than the next slower one."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _EMPTY}
     for number in range(n_clips):
-        for name, found in _clip(number, basis, sd_m).items():
+        turn = bend if number % 2 == 0 else -bend
+        for name, found in _clip(number, basis, sd_m, nouns, turn, unlike).items():
             rows[name] += found
     layout = Layout(folder)
     for name, found in rows.items():
@@ -35,16 +45,24 @@ _EMPTY = ("clips", "cameras", "entities", "events", "frames", "masks", "motions"
           "positions", "segments", "videos")  # fmt: skip
 
 
-def way_of(number: int, thing: int) -> np.ndarray:
-    """(N, 3) metres. Drawn from the numbers alone."""
+def way_of(number: int, thing: int, bend: float = 0.0, unlike: float = 1.0) -> np.ndarray:
+    """(N, 3) metres. Drawn from the numbers alone, and then bent and stretched."""
     chance = np.random.default_rng([number, thing])
     start = np.array([1.2 * thing - 1.2, 0.3, 4.0 + 0.3 * thing])
     heading, speed = chance.uniform(0, 2 * np.pi), chance.uniform(0.05, 0.5)
+    if unlike != 1:
+        speed = 0.15 * unlike ** ((number + thing) % len(NOUNS))
     step = speed * np.array([np.sin(heading) * 0.4, 0.0, np.cos(heading)])
+    if bend:
+        angle = heading + np.linspace(0, bend, N - 1)
+        steps = speed / FPS * np.stack([np.sin(angle), 0 * angle, np.cos(angle)], axis=1)
+        return start + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
     return start + np.arange(N)[:, None] / FPS * step
 
 
-def _clip(number: int, basis: str, sd_m: float) -> dict[str, list[dict[str, Any]]]:
+def _clip(
+    number: int, basis: str, sd_m: float, nouns: tuple[str, ...], bend: float, unlike: float
+) -> dict[str, list[dict[str, Any]]]:
     clip_id = f"{number:032x}"
     key = {"clip_id": clip_id}
     known = basis != "none"
@@ -61,12 +79,12 @@ def _clip(number: int, basis: str, sd_m: float) -> dict[str, list[dict[str, Any]
              "cam_from_world": np.eye(4).ravel().tolist(), "intrinsics_origin": "given",
              "pose_origin": "given"}
         )  # fmt: skip
-    for thing, noun in enumerate(NOUNS):
+    for thing, noun in enumerate(nouns):
         phrase = {"text": f"a {noun}", "origin": "prompt", "n_entities": 1}
         found["phrases"].append({**key, "phrase": thing, **phrase})
         seen = {"first_frame": 0, "last_frame": N - 1, "score": 1.0, "quality": 0.9}
         found["entities"].append({**key, "entity": thing, "phrase": thing, **seen})
-        way = way_of(number, thing)
+        way = way_of(number, thing, bend, unlike)
         for frame, point in enumerate(way):
             of = {**key, "entity": thing, "frame": frame}
             found["positions"].append(of | _position(point, scale, basis, sd_m))

@@ -41,7 +41,7 @@ class Architecture:
 
     network: Callable[[], torch.nn.Module]
     processor: Callable[[], dict[str, Any]]
-    has_tokenizer: bool = False
+    tokenizer: Callable[[Path], None] | None = None
 
 
 def write_profile(profile: Profile, hub_cache: Path, *, seed: int = 0) -> None:
@@ -78,8 +78,8 @@ def write_repository(hub_id: str, folder: Path, *, seed: int = 0) -> Path:
     else:
         architecture = ARCHITECTURES[hub_id]
         write_network(architecture.network(), folder, processor=architecture.processor())
-        if architecture.has_tokenizer:
-            write_tokenizer(folder)
+        if architecture.tokenizer is not None:
+            architecture.tokenizer(folder)
     (folder / "README.md").write_text(
         f"---\nlicense: other\n---\nRandom weights in the shape of {hub_id} (seed {seed}); they "
         "know nothing.\n"
@@ -104,6 +104,13 @@ def write_tokenizer(folder: Path, *, size: int = 30522) -> None:
     transformers.BertTokenizer(vocab=vocab).save_pretrained(folder)
 
 
+def write_clip_tokenizer(folder: Path) -> None:
+    """A tokenizer of CLIP's kind that spells in letters."""
+    pieces = ["<|startoftext|>", "<|endoftext|>", *LETTERS, *(f"{each}</w>" for each in LETTERS)]
+    words = {piece: n for n, piece in enumerate(pieces)}
+    transformers.CLIPTokenizer(vocab=words, merges=[]).save_pretrained(folder)
+
+
 def grounding_dino_processor(**size: int) -> dict[str, Any]:
     """The detection processor's file; `size`: shortest_edge and longest_edge, or height, width."""
     return _processor(
@@ -120,6 +127,16 @@ def depth_anything_processor(
 ) -> dict[str, Any]:
     shape = {"ensure_multiple_of": 14, "keep_aspect_ratio": keep_aspect_ratio}
     return _processor("DPTImageProcessor", 3, {"height": height, "width": width}) | shape
+
+
+def sam3_processor(side: int = 1008) -> dict[str, Any]:
+    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    return _processor("Sam3ImageProcessor", 2, {"height": side, "width": side}) | half
+
+
+def depth_pro_processor(side: int = 1536) -> dict[str, Any]:
+    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    return _processor("DepthProImageProcessorFast", 2, {"height": side, "width": side}) | half
 
 
 def _processor(kind: str, resample: int, size: dict[str, int]) -> dict[str, Any]:
@@ -143,6 +160,28 @@ def _grounding_dino(**swin: Any) -> Callable[[], torch.nn.Module]:
         return transformers.GroundingDinoForObjectDetection(config)
 
     return build
+
+
+def _mm_grounding_dino(**swin: Any) -> Callable[[], torch.nn.Module]:
+    def build() -> torch.nn.Module:
+        backbone = transformers.SwinConfig(out_indices=[2, 3, 4], **swin)
+        config = transformers.MMGroundingDinoConfig(
+            backbone_config=backbone, decoder_bbox_embed_share=False, decoder_cls_embed_share=False
+        )
+        return transformers.MMGroundingDinoForObjectDetection(config)
+
+    return build
+
+
+def _depth_pro() -> torch.nn.Module:
+    dino = {
+        "model_type": "dinov2", "image_size": 384, "patch_size": 16, "hidden_size": 1024,
+        "num_hidden_layers": 24, "num_attention_heads": 16,
+    }  # fmt: skip
+    parts = {f"{part}_model_config": dict(dino) for part in ("image", "patch", "fov")}
+    return transformers.DepthProForDepthEstimation(
+        transformers.DepthProConfig(use_fov_model=True, **parts)
+    )
 
 
 def _sam2(**hiera: Any) -> Callable[[], torch.nn.Module]:
@@ -218,6 +257,10 @@ _SWIN_BASE = {
     "image_size": 384, "window_size": 12, "embed_dim": 128, "depths": [2, 2, 18, 2],
     "num_heads": [4, 8, 16, 32],
 }  # fmt: skip
+_SWIN_LARGE = {
+    "image_size": 384, "window_size": 12, "embed_dim": 192, "depths": [2, 2, 18, 2],
+    "num_heads": [6, 12, 24, 48],
+}  # fmt: skip
 _HIERA_LARGE = {
     "hidden_size": 144, "num_attention_heads": 2, "embed_dim_per_stage": [144, 288, 576, 1152],
     "num_attention_heads_per_stage": [2, 4, 8, 16], "blocks_per_stage": [2, 6, 36, 4],
@@ -227,10 +270,19 @@ _HIERA_LARGE = {
 
 ARCHITECTURES = {
     "IDEA-Research/grounding-dino-tiny": Architecture(
-        _grounding_dino(**_SWIN_TINY), grounding_dino_processor, has_tokenizer=True
+        _grounding_dino(**_SWIN_TINY), grounding_dino_processor, tokenizer=write_tokenizer
     ),
     "IDEA-Research/grounding-dino-base": Architecture(
-        _grounding_dino(**_SWIN_BASE), grounding_dino_processor, has_tokenizer=True
+        _grounding_dino(**_SWIN_BASE), grounding_dino_processor, tokenizer=write_tokenizer
+    ),
+    "openmmlab-community/mm_grounding_dino_large_all": Architecture(
+        _mm_grounding_dino(**_SWIN_LARGE), grounding_dino_processor, tokenizer=write_tokenizer
+    ),
+    "apple/DepthPro-hf": Architecture(_depth_pro, depth_pro_processor),
+    "facebook/sam3": Architecture(
+        lambda: transformers.Sam3VideoModel(transformers.Sam3VideoConfig()),
+        sam3_processor,
+        tokenizer=write_clip_tokenizer,
     ),
     "facebook/sam2.1-hiera-tiny": Architecture(_sam2(), sam2_processor),
     "facebook/sam2.1-hiera-large": Architecture(_sam2(**_HIERA_LARGE), sam2_processor),

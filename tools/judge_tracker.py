@@ -27,7 +27,7 @@ import torch
 from massannot.clip import Frames
 from massannot.geometry.intervals import ConfidenceInterval, mean_difference, mean_over_clips
 from massannot.models.cotracker3.checkpoint import save_cotracker3
-from massannot.models.cotracker3.predictor import Conventions
+from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.protocols import F64, PointTracker, PointTracks

@@ -4,6 +4,7 @@
 the scenes' own truth tables; SCENES is the folder of `scenes render`. The truth is computed here
 from the bodies' centres of mass, by code that shares nothing with the programs. A thing that is not
 in the scene makes an answer wrong. Numbers are right within 25 %, intervals that overlap by half.
+`predicted` is the share that ought to be right by the stated sigmas, also at `--margin 0`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ import numpy as np
 from massannot.dataset.reading import open_dataset
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, found_candidates
+from massannot.questions.ask.cited_rows import DatasetRows
 from massannot.questions.ask.family import families_of
+from massannot.questions.ask.questions_of_clip import Candidate
 from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.true_events import true_events
 
 F64 = Any
+OF_MOTION = {
+    "start", "stop", "flight", "apex", "landing", "rebound", "contact_begin", "contact_end",
+    "teleport", "vanish", "upward_acceleration", "weightless",
+}  # fmt: skip
 
 
 class Simulated:
-    """One scene: centres of mass by frame, and contacts."""
+    """One scene: centres of mass by frame, and events."""
 
     def __init__(self, scene: Any, things: dict[int, int | None]):
         n, k = scene.n_frames, len(scene.entities)
@@ -38,7 +46,8 @@ class Simulated:
         self.cam = cam
         self.world = np.einsum("fji,fkj->fki", poses[:, :3, :3], cam - poses[:, None, :3, 3])
         self.things = things
-        self.contacts = sorted(scene.motion.events, key=lambda e: e.t_s)
+        everywhere = np.ones((n, k), np.bool_)
+        self.events = true_events(scene, everywhere, everywhere)
 
     def track(self, thing: int, reference: str) -> F64:
         k = self.things.get(thing)
@@ -48,11 +57,12 @@ class Simulated:
 
     def times(self, kinds: tuple[str, ...], thing: int) -> list[float]:
         k = self.things.get(thing)
-        if not any(kind.startswith("contact_") for kind in kinds):
+        if not set(kinds) <= OF_MOTION:
             raise LookupError(f"no truth for {kinds}")
         return [
-            e.t_s for e in self.contacts
-            if f"contact_{e.kind}" in kinds and k in (e.first, e.second) and e.t_s <= self.t[-1]
+            e.t_s for e in self.events
+            if e.kind in kinds and k in e.entities and e.t_s <= self.t[-1]
+            and (len(e.entities) > 1 or not e.kind.startswith("contact_"))
         ]  # fmt: skip
 
     def true(self, q: p.Operation) -> Any:
@@ -82,6 +92,10 @@ class Simulated:
             a, b = (np.subtract(*self.track(k, q.reference)[[-1, 0]]) for k in (q.one, q.other))
             cosine = np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
             return "yes" if cosine < math.cos(math.radians(q.degrees)) else "no"
+        if isinstance(q, p.Happens):
+            return "yes" if self.times(q.kinds, q.thing) else "no"
+        if isinstance(q, p.Count):
+            return len(self.times(q.kinds, q.thing))
         if isinstance(q, p.EventTime):
             return self.times(q.kinds, q.thing)[0]  # type: ignore[arg-type]
         if isinstance(q, p.Order):
@@ -150,12 +164,27 @@ def is_right(value: Any, truth: Any, family: Any) -> bool:
     return bool(value == truth)
 
 
+def predicted(candidate: Candidate) -> float:
+    """Probability that the answer is right, were its error normal with the stated sigma: of a
+    number, that it stays on both sides within what counts as right; of a choice, that it does not
+    cross the nearest edge; of an hour, neither of its two edges."""
+    gives, family = candidate.gives, candidate.family
+    inside, beyond = gives.margin, math.inf
+    if family.kind == "number":
+        if family.tolerance_abs is not None and gives.sigma:
+            inside = family.tolerance_abs / gives.sigma
+        beyond = inside
+    elif family.kind == "clock" and gives.sigma:
+        beyond = 30 / gives.sigma - inside
+    return sum(math.erf(min(edge, 9.0) / math.sqrt(2)) for edge in (inside, beyond)) / 2
+
+
 def measure(
     dataset_path: Path, scenes: Path, *, margin: float, names: tuple[str, ...], show: bool
 ) -> dict[str, dict[str, Any]]:
     dataset, library = open_dataset(dataset_path), SceneLibrary(scenes)
     families = families_of(names)
-    found = found_candidates(dataset, families, Asking(min_margin=margin))
+    found = found_candidates(DatasetRows(dataset), families, Asking(min_margin=margin))
     phrases: dict[str, dict[int, str]] = defaultdict(dict)
     for row in dataset.table("phrases").to_pylist():
         phrases[row["clip_id"]][row["phrase"]] = row["text"]
@@ -183,13 +212,18 @@ def measure(
                 truth = None
             good = truth is not None and is_right(candidate.gives.value, truth, family)
             right += good
-            expected.append(math.erf(min(candidate.gives.margin, 9) / math.sqrt(2)))
+            expected.append(predicted(candidate))
             if show and not good:
                 print(family.name, clip, p.as_json(candidate.proposal.program),
                       candidate.gives, "TRUE", truth)  # fmt: skip
         n = len(found[family.name]) - unknown
         clips = len({candidate.clip_id for candidate in found[family.name]})
-        results[family.name] = {"questions": n, "clips": clips, "right": right / n if n else None}
+        results[family.name] = {
+            "questions": n,
+            "clips": clips,
+            "right": right / n if n else None,
+            "predicted": float(np.mean(expected)) if n else None,
+        }
     return results
 
 

@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 
 from massannot.clip import Clip
 from massannot.geometry.camera import project, resized_intrinsics
-from massannot.geometry.camera_adjustment import PoseEstimate, PoseRule, estimated_poses
+from massannot.geometry.camera_adjustment import (
+    ASSUMED_FOCAL_REL_SD,
+    PoseEstimate,
+    PoseRule,
+    estimated_poses,
+)
 from massannot.geometry.depth_sampling import sample_depth
 from massannot.inputs.span import Span, VideoSource
 from massannot.models.background_corners import BackgroundCorners, CornerTracks
@@ -83,7 +88,7 @@ def row_of(name: str, clip: Clip) -> str:
             z,
             intrinsics=guess,
             picture_size=size,
-            lens_told=False,
+            lens_rel_sd=ASSUMED_FOCAL_REL_SD,
             rule=PoseRule(max_sigma_px=np.inf, evidence=evidence),
         )
         for evidence in (PoseRule().evidence, NEVER)

@@ -12,8 +12,10 @@ import os
 import sys
 from pathlib import Path
 
-from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth
+from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth, view
 from massannot.cli import dataset as cite
+from massannot.cli import dataset as sql
+from massannot.cli import view as review
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
 
@@ -26,9 +28,12 @@ __all__ = [  # importing them adds the commands
     "main",
     "plan",
     "questions",
+    "review",
     "rft",
     "run",
+    "sql",
     "truth",
+    "view",
 ]
 
 
@@ -56,7 +61,9 @@ def main() -> None:
 
 
 def _complain(error: Exception, code: int) -> int:
-    print(f"massannot: {error}", file=sys.stderr)
+    from massannot.inputs.text import printable
+
+    print(f"massannot: {printable(str(error))}", file=sys.stderr)
     return code
 
 

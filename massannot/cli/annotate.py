@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import AsJson, app
+from massannot.cli.flag_groups import takes
 from massannot.cli.options import (
     DepthMaps,
     ExecutorFlags,
@@ -16,7 +17,6 @@ from massannot.cli.options import (
     RecipeOptions,
     SelectOptions,
     Verbose,
-    takes,
 )
 
 

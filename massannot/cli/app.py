@@ -16,11 +16,12 @@ See it work:   massannot demo
 One video:     massannot annotate ball.mp4 -p "a red ball" -o out
 Many videos:   massannot annotate FOLDER -p hoop -o out   (again: continues)
 Very many:     plan, run, status, explain, retry
-Look:          inspect, report, render, validate
-Take along:    export, publish, cite
+Look:          view, inspect, report, render, validate
+Sign:          review, then publish
+Take along:    export, publish, sql, cite
 Questions:     questions import, annotate; then rft show, export trl
 With proof:    questions ask, audit, explain, check
-Is it right:   scenes render, then evaluate; calibrate
+Is it right:   scenes render, then evaluate; calibrate; compare two profiles
 This machine:  doctor, models list
 """
 

@@ -1,4 +1,4 @@
-"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, cite."""
+"""Commands about a dataset: inspect, validate, render, report, status, explain, publish, sql."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import typer
 from massannot.cli.app import AsJson, app, print_json
 from massannot.cli.options import WorkDir
 from massannot.errors import NothingToRun
+
+SHOWN_ROWS = 100
+"""Rows of an answer that are printed for people."""
 
 
 @app.command()
@@ -51,6 +54,16 @@ def publish(
             "runs."
         ),
     ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Also one wide table per entity and frame (duckdb).")
+    ] = False,
+    accepted_only: Annotated[
+        bool, typer.Option("--accepted-only", help="Only clips that people accepted.")
+    ] = False,
+    min_acceptance: Annotated[
+        float | None,
+        typer.Option(help="Publish nothing if less was accepted, 0..1.", min=0, max=1),
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,6 +73,7 @@ def publish(
     \b
     massannot publish out dataset
     massannot publish out dataset --calibration mine.json
+    massannot publish out dataset --min-acceptance 0.8
     massannot publish s3://bucket/out s3://bucket/dataset --license cc-by-4.0
     """
     from massannot.dataset import publish as publishing
@@ -85,6 +99,9 @@ def publish(
         workers=workers,
         each=each,
         restate=restate,
+        flat=flat,
+        accepted_only=accepted_only,
+        min_acceptance=min_acceptance,
     )
     if as_json:
         files = [{"name": file.name, "rows": file.rows} for file in done.files]
@@ -202,6 +219,7 @@ def validate(
 def render(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     clip: Annotated[list[str], typer.Option(help="Only clips whose id begins so.")] = [],  # noqa: B006
+    width: Annotated[int, typer.Option(help="Of a film, in pixels.", min=240)] = 960,
     as_json: AsJson = False,
 ) -> None:
     """Draw a film per clip: boxes, masks, trails, depth, and the 3D paths from above.
@@ -216,7 +234,7 @@ def render(
     dataset = open_dataset(out)
     wanted = [summary.find_clip(dataset, c).clip_id for c in clip] or None
     films = drawing.films_of(
-        dataset, clip_ids=wanted, drawn=lambda film: print(film, file=sys.stderr)
+        dataset, clip_ids=wanted, width=width, drawn=lambda film: print(film, file=sys.stderr)
     )
     if as_json:
         print_json([str(film) for film in films])
@@ -244,9 +262,12 @@ def report(
         float | None,
         typer.Option(help="Leave out entities of lower or unknown quality, 0..1.", min=0, max=1),
     ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="What `questions ask` wrote: shown with their proof.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a page to look at: worst clips first, one page per clip, failures by class.
+    """Write pages to look at, from disk: worst clips first, one page per clip, failures by class.
 
     \b
     massannot report out -n 200
@@ -254,8 +275,45 @@ def report(
     from massannot.dataset.reading import open_dataset
     from massannot.jobs import drawing
 
-    index = drawing.report_of(open_dataset(out), sample=sample, seed=seed, min_quality=min_quality)
+    index = drawing.report_of(
+        open_dataset(out), sample=sample, seed=seed, min_quality=min_quality, asked=questions
+    )
     if as_json:
         print_json({"report": str(index)})
     else:
         print(index)
+
+
+@app.command()
+def sql(
+    out: Annotated[Path, typer.Argument(help="Folder of a dataset, of a run or published.")],
+    query: Annotated[str, typer.Argument(help="SQL; the tables are views, and `flat` joins them.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the tables in SQL (DuckDB): each is a view, and `flat` has a row per thing and frame.
+
+    \b
+    massannot sql out "select phrase, count(*) from flat group by phrase"
+    """
+    from massannot.dataset.reading import open_dataset
+    from massannot.dataset.sql_views import answer
+
+    found = answer(open_dataset(out), query)
+    if as_json:
+        print_json(found.to_pylist())
+    elif csv:
+        import pyarrow.csv as pacsv
+
+        pacsv.write_csv(found, sys.stdout.buffer)
+    else:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        shown = Table(*found.column_names)
+        for row in found.slice(0, SHOWN_ROWS).to_pylist():
+            shown.add_row(*(escape("" if v is None else str(v)) for v in row.values()))
+        Console().print(shown)
+        if found.num_rows > SHOWN_ROWS:
+            print(f"{found.num_rows - SHOWN_ROWS} more rows; --csv prints all", file=sys.stderr)

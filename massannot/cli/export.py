@@ -109,9 +109,9 @@ def _command(name: str) -> Any:
 
 def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> None:
     from massannot import exporters
-    from massannot.dataset.reading import open_dataset
+    from massannot.questions.ask.asked_about import with_its_clips
 
-    written = exporters.exporter(name).export(open_dataset(out), dest, options=options)
+    written = exporters.exporter(name).export(with_its_clips(out), dest, options=options)
     print_first("left out", written.left_out)
     for sentence in written.notes:
         print(f"note: {sentence}", file=sys.stderr)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from massannot.errors import UsageError
 
@@ -16,6 +18,15 @@ POSE_CHOICES: Mapping[str, PoseChoice] = {
     "estimate": "estimate",
     "assume": "assume",
 }
+
+
+TypedBoxes = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[PHRASE@]2.4s:X0,Y0,X1,Y1",
+        help="A box by hand, of one video: source pixels at a time; followed both ways.",
+    ),
+]
 
 
 def rate(text: str) -> float:

@@ -16,18 +16,31 @@ from massannot.errors import UsageError
 @app.command()
 def doctor(
     folder: Annotated[Path, typer.Option("-o", "--output", help="Where output would go.")] = Path(),
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Run each model of this profile once, and write doctor-PROFILE.json."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of --weights: auto, cpu, cuda, cuda:N.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Is this machine ready? Python, torch and the GPU, memory, disk, codecs, variables.
 
+    With --weights: do the weights of a profile load, answer in the right shapes and know their job,
+    on a rendered clip whose truth is known? It brings them from the hub where they are missing, and
+    its report, written where output would go, can be sent back. Exit code 4: something is wrong.
+
     \b
     massannot doctor -o /data/out
     massannot doctor --json > doctor.json
+    massannot doctor --weights small
     """
     import dataclasses
 
     from massannot.doctor import examine
 
+    if weights is not None:
+        _try_weights(weights, folder, device=device, as_json=as_json)
+        return
     findings = examine(folder)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
@@ -37,6 +50,48 @@ def doctor(
             way_out = f"\n      {finding.way_out}" if finding.way_out else ""
             print(f"{mark} {finding.what:<24} {finding.found}{way_out}")
     if any(finding.verdict == "error" for finding in findings):
+        raise typer.Exit(4)
+
+
+def _try_weights(name: str, folder: Path, *, device: str, as_json: bool) -> None:
+    """The trials of a profile, printed and written."""
+    import dataclasses
+    import sys
+
+    from massannot.doctor import examine
+    from massannot.jobs.weights_trial import try_profile
+    from massannot.models.profiles import named
+    from massannot.models.runtime import pick
+    from massannot.models.weights import require
+
+    profile = named(name)
+    if profile.note:  # before anything is downloaded
+        print(f"NOTE: {profile.note}", file=sys.stderr)
+    chosen = pick(device)
+    require(profile.weights)
+    trials = try_profile(profile, device=chosen)
+    report = {
+        "profile": name,
+        "device": chosen,
+        "trials": [trial.as_json() for trial in trials],
+        "machine": [dataclasses.asdict(finding) for finding in examine(folder)],
+    }
+    path = folder / f"doctor-{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    if as_json:
+        print_json(report)
+    else:
+        for trial in trials:
+            mark = "!" if trial.problems else " "
+            measures = ", ".join(f"{what} {value:g}" for what, value in trial.measures.items())
+            memory = "" if trial.peak_memory_gb is None else f", {trial.peak_memory_gb:g} GB"
+            print(f"{mark} {trial.job:<8}{trial.weights or trial.adapter}: {measures}")
+            print(f"          {trial.setup_s:g} s to load, {trial.run_s:g} s to run{memory}")
+            for problem in trial.problems:
+                print(f"          {problem}")
+        print(f"wrote {path}")
+    if any(trial.problems for trial in trials):
         raise typer.Exit(4)
 
 
@@ -119,7 +174,8 @@ def _settable(options: dict[str, Any], above: str = "") -> Iterator[tuple[str, s
 
 @models_app.command("list")
 def models_list(as_json: AsJson = False) -> None:
-    """Every profile: which weights do which job, their licence, size and memory."""
+    """Every profile: which weights do which job, their licence, size and memory, and with what
+    each model was seen here."""
     from massannot.models.profiles import PROFILES
 
     if as_json:
@@ -134,8 +190,8 @@ def models_list(as_json: AsJson = False) -> None:
             size = f"{model.n_bytes / 2**20:.0f} MiB" if model.n_bytes else ""
             memory = f"{model.memory_gb:.1f} GB memory" if model.memory_gb else ""
             license = model.license or ("no licence tag" if model.weights else "")
-            shown = ", ".join(filter(None, (license, size, memory)))
-            print(f"  {model.job:<8}{source}" + (f"  ({shown})" if shown else ""))
+            shown = ", ".join(filter(None, (license, size, memory, model.seen)))
+            print(f"  {model.job:<8}{source}  ({shown})")
 
 
 @models_app.command("check")
@@ -182,6 +238,7 @@ def _profile_json(profile: Any) -> dict[str, Any]:
                 "license": model.license,
                 "n_bytes": model.n_bytes,
                 "memory_gb": model.memory_gb,
+                "seen": model.seen,
             }
             for model in profile.models
         ],

@@ -1,22 +1,17 @@
-"""The flags that several commands share, each group a dataclass that a command takes as one value.
-
-`@takes(recipe=RecipeOptions)` shows typer a flag for each field of RecipeOptions in the place of
-the command's parameter `recipe`.
-"""
+"""The flags that several commands share, each group a dataclass: see cli/flag_groups.py."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from massannot.cli.flag_texts import (
+    TypedBoxes,
     absolute_file,
     calibration_choice,
     camera_source,
@@ -49,45 +44,6 @@ WorkDir = Annotated[
         callback=_into_environment,
     ),
 ]
-
-Command = Callable[..., None]
-
-
-def takes(**groups: type) -> Callable[[Command], Command]:
-    """Decorates a command. The fields' annotations are typer's; every field has a default."""
-
-    def decorated(command: Command) -> Command:
-        flags = {name: _flags(group) for name, group in groups.items()}
-        shown: list[inspect.Parameter] = []
-        for own in inspect.signature(command, eval_str=True).parameters.values():
-            shown += flags.get(own.name, [own.replace(kind=inspect.Parameter.KEYWORD_ONLY)])
-
-        @functools.wraps(command)
-        def with_flags(**given: Any) -> None:
-            values = {
-                name: group(**{flag.name: given.pop(flag.name) for flag in flags[name]})
-                for name, group in groups.items()
-            }
-            command(**values, **given)
-
-        with_flags.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-        with_flags.__annotations__ = {flag.name: flag.annotation for flag in shown}
-        return with_flags
-
-    return decorated
-
-
-def _flags(group: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            option.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=[] if option.default is MISSING else option.default,
-            annotation=hints[option.name],
-        )
-        for option in fields(group)
-    ]
 
 
 @dataclass(frozen=True)
@@ -156,10 +112,18 @@ class RecipeOptions:
             "one is seen whole gets its scale from it; repeatable.",
         ),
     ] = field(default_factory=list)
+    box: TypedBoxes = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
     depth: Annotated[str | None, typer.Option(help="Depth from an npz or a folder.")] = None
+    second_depth: Annotated[
+        str | None,
+        typer.Option(
+            help="Depth of another model, from a file as for --depth (or --model "
+            "second_depth=PROFILE): where no calibration is, intervals take in how far it differs."
+        ),
+    ] = None
     tracks: Annotated[str | None, typer.Option(help="Point tracks from an npz.")] = None
     cameras: Annotated[
         str,
@@ -220,6 +184,7 @@ class RecipeOptions:
             "detect": self.boxes,
             "masks": self.masks,
             "depth": self.depth,
+            "second_depth": self.second_depth,
             "tracks": self.tracks,
             "cameras": cameras,
         }
@@ -233,6 +198,7 @@ class RecipeOptions:
                 job: absolute_file(name) for job, name in pairs(self.model, "--model JOB=NAME")
             },
             weights=dict(pairs(self.weights, "--weights JOB=WHERE")),
+            boxes_by_hand=tuple(self.box),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
             dtype=self.dtype,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.cli.options import DepthMaps, Quiet, RecipeOptions, SelectOptions, takes
+from massannot.cli.flag_groups import takes
+from massannot.cli.options import DepthMaps, Quiet, RecipeOptions, SelectOptions
 
 INTERRUPTED = 75
 

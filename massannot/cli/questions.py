@@ -23,6 +23,9 @@ def questions_scenes(
     ] = 1_000_000,
     count: Annotated[int, typer.Option(help="How many scenes.", min=1)] = 100,
     views: Annotated[int, typer.Option(help="Sides each is seen from.", min=1)] = 1,
+    depth_maps: Annotated[
+        bool, typer.Option("--depth-maps", help="Keep depth, for `export geometry`.")
+    ] = False,
     family: Annotated[
         list[str] | None, typer.Option(help="Only this kind of question; repeatable.")
     ] = None,
@@ -40,7 +43,9 @@ def questions_scenes(
     from massannot.questions.scene_dataset import write_scene_questions
 
     seeds = range(seed, seed + count)
-    counts = write_scene_questions(out, seeds=seeds, views=views, names=family or ())
+    counts = write_scene_questions(
+        out, seeds=seeds, views=views, names=family or (), depth_maps=depth_maps
+    )
     if as_json:
         print_json(dict(sorted(counts.items())))
     else:
@@ -165,13 +170,37 @@ def questions_ask(
     min_margin: Annotated[
         float, typer.Option("--min-margin", help="Standard deviations to the next answer.", min=0)
     ] = 2.0,
-    reference: Annotated[str, typer.Option(help="world or camera: whose motion counts.")] = "world",
+    reference: Annotated[
+        str,
+        typer.Option(help="world or camera: whose motion counts; auto: the world where known."),
+    ] = "auto",
     mark: Annotated[
         str, typer.Option(help="phrases: things by name; boxes: by the colour of a box.")
     ] = "phrases",
     twins: Annotated[
-        bool, typer.Option("--twins", help="Also ask about the video mirrored and backwards.")
+        bool,
+        typer.Option(
+            "--twins", help="Also ask about the video mirrored and backwards, and in other words."
+        ),
     ] = False,
+    options: Annotated[
+        bool,
+        typer.Option(
+            "--options",
+            help="Numbers, hours and times as a choice among what counterfactual tracks give.",
+        ),
+    ] = False,
+    even: Annotated[
+        bool, typer.Option("--even/--uneven", help="No answer more often than another.")
+    ] = True,
+    writer: Annotated[
+        str | None,
+        typer.Option(help="MODULE:FUNCTION of yours that writes questions with programs."),
+    ] = None,
+    orientations: Annotated[
+        Path | None,
+        typer.Option(help="File of angles: clip_id, entity, frame, azimuth_deg, sd_deg."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides which of many are asked.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -185,8 +214,8 @@ def questions_ask(
     from massannot.errors import UsageError
     from massannot.questions.ask.ask_dataset import Asking, ask
 
-    if reference not in ("world", "camera"):
-        raise UsageError(f"--reference {reference}: expected world or camera")
+    if reference not in ("auto", "world", "camera"):
+        raise UsageError(f"--reference {reference}: expected auto, world or camera")
     if mark not in ("phrases", "boxes"):
         raise UsageError(f"--mark {mark}: expected phrases or boxes")
     counts = ask(
@@ -199,6 +228,10 @@ def questions_ask(
             reference=reference,  # type: ignore[arg-type]
             mark=mark,  # type: ignore[arg-type]
             twins=twins,
+            options=options,
+            even=even,
+            writer=writer,
+            orientations=None if orientations is None else str(orientations),
             seed=seed,
         ),
     )
@@ -206,7 +239,8 @@ def questions_ask(
         print_json(counts)
         return
     for name, n in counts.items():
-        print(f"{n['asked']:7d} of {n['askable']:7d} certain  {name}")
+        of_writer = f", {n['written']} written" if "written" in n else ""
+        print(f"{n['asked']:7d} of {n['askable']:7d} certain  {name}{of_writer}")
 
 
 @questions_app.command("audit")
@@ -250,7 +284,8 @@ def questions_check(
         float, typer.Option(help="How far above chance a blind solver may reach.", min=0)
     ] = 0.05,
     scores: Annotated[
-        Path | None, typer.Option(help="File for blind_score of each row, JSONL.")
+        Path | None,
+        typer.Option(help="File for the rows with a column blind_score, .jsonl or .parquet."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split of videos.")] = 0,
     as_json: AsJson = False,
@@ -264,15 +299,13 @@ def questions_check(
     massannot questions check asked
     massannot questions check other-peoples.jsonl --bound 0.1
     """
-    import json
     from dataclasses import asdict
 
-    from massannot.questions.ask.blind_check import check_manifest
+    from massannot.questions.ask.blind_check import check_manifest, write_scored
 
     found = check_manifest(manifest, bound=bound, seed=seed)
     if scores is not None:
-        lines = [json.dumps({"row": row, "blind_score": score}) for row, score in found.blind_score]
-        scores.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_scored(scores, manifest, found)
     if as_json:
         print_json([asdict(family) for family in found.families])
     else:
@@ -290,29 +323,43 @@ def questions_check(
 @questions_app.command("explain")
 def questions_explain(
     dest: Annotated[Path, typer.Argument(help="What `questions ask` wrote.")],
-    question_id: Annotated[str, typer.Argument(help="A question's id, or how it begins.")],
+    question_id: Annotated[
+        str | None, typer.Argument(help="A question's id, or how it begins.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Some of one clip, of as many families as there are.")
+    ] = False,
+    count: Annotated[int, typer.Option(help="How many with --all.", min=1)] = 10,
     data: Annotated[
         Path | None, typer.Option(help="The dataset asked about, where it has moved.")
     ] = None,
     page: Annotated[
-        Path | None, typer.Option("--page", help="HTML file with the evidence drawn on frames.")
+        Path | None,
+        typer.Option("-o", "--page", help="HTML file with the evidence drawn on frames."),
     ] = None,
 ) -> None:
-    """Derive one answer step by step, from the rows that prove it; exit 3 where they do not.
+    """Derive answers step by step, from the rows that prove them; exit 3 where they do not.
 
     \b
     massannot questions explain asked 288457
     massannot questions explain asked 288457 --page why.html
+    massannot questions explain asked --all -o ten.html
     """
     import sys
 
+    from massannot.errors import UsageError
     from massannot.questions.ask.audit_answers import source_of
-    from massannot.questions.ask.derivation import derivation
+    from massannot.questions.ask.derivation import derivation, derivations, some_of_a_clip
     from massannot.viewers.question_page import write_question_page
 
-    found = derivation(dest, question_id, data=data)
-    print(found.text)
+    if every == (question_id is not None):
+        raise UsageError("explain: expected the id of a question, or --all")
+    if question_id is not None:
+        found = [derivation(dest, question_id, data=data)]
+    else:
+        found = derivations(dest, some_of_a_clip(dest, count), data=data)
+    print("\n\n".join(one.text for one in found))
     if page is not None and not write_question_page(page, found, data=data or source_of(dest)):
         print(f"{page}: without pictures, the video could not be read", file=sys.stderr)
-    if found.problems:
+    if any(one.problems for one in found):
         raise typer.Exit(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,25 +102,42 @@ def rft_train(
     ],
     data: Annotated[Path, typer.Option(help="Folder of `questions scenes`, or of `export trl`.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Models, checkpoints, metrics.")],
+    method: Annotated[str, typer.Option(help="sft, grpo or tgrpo.")] = "tgrpo",
+    after: Annotated[
+        Path | None, typer.Option(help="Folder of a training whose model is gone on from.")
+    ] = None,
     evidence: Annotated[
-        str, typer.Option(help="What prompts keep: frames+profile, frames or none.")
-    ] = "frames+profile",
+        str | None,
+        typer.Option(
+            help="What prompts keep: frames+profile, frames, none, frames+geometry (selected), "
+            "frames+all-geometry or frames+geometry+profile; else the recipe's."
+        ),
+    ] = None,
+    geometry: Annotated[
+        Path | None, typer.Option(help="Folder of `export geometry`; else an export's rows say.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="A folder or hub id in place of its own.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Of reinforcement.", min=1)] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the method.", min=1)] = None,
     warm_up_steps: Annotated[int | None, typer.Option(help="Supervised, before.", min=0)] = None,
     seed: Annotated[int, typer.Option(help="Of everything drawn.", min=0)] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="From the last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Refuse to begin: there has to be a checkpoint.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Check data and settings, show a prompt, load nothing."),
     ] = False,
 ) -> None:
-    """Fine-tune a vision-language model by reinforcement: T-GRPO, with the profile in the prompt.
+    """Fine-tune a vision-language model: supervised, by GRPO or by T-GRPO.
+
+    The same command continues in its folder from the last checkpoint.
 
     \b
     massannot rft train tiny --data asked -o trained
+    massannot rft train tiny --data asked -o trained-sft --method sft
+    massannot rft train tiny --data asked -o trained-both --after trained-sft
     massannot rft train tiny --data asked -o trained-plain --evidence frames
     massannot rft train qwen2_5_vl_7b --data exported -o trained --dry-run
     """
@@ -127,7 +145,9 @@ def rft_train(
     from massannot.rft.training_recipes import recipe
 
     chosen = train.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
-    options: dict[str, Any] = {"data": data, "out": out, "evidence": evidence, "model": model}
+    options: dict[str, Any] = {"data": data, "out": out, "model": model}
+    options |= {"evidence": evidence or chosen.evidence}
+    options |= {"method": method, "after": after, "geometry": geometry}
     if dry_run:
         print(train.described(name, chosen, **options))
         return
@@ -139,6 +159,9 @@ def rft_eval(
     runs: Annotated[list[Path], typer.Argument(help="Folders that `rft train` wrote.")],
     data: Annotated[Path, typer.Option(help="Questions that were not trained on.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder of table and picture.")],
+    geometry: Annotated[
+        Path | None, typer.Option(help="Folder of `export geometry` of these questions' clips.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N questions.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
     as_json: AsJson = False,
@@ -151,7 +174,8 @@ def rft_eval(
     from massannot.rft import scores
     from massannot.rft.answer import answers
 
-    answered = answers(runs, data=data, limit=limit, log=lambda text: print(text, file=sys.stderr))
+    log = partial(print, file=sys.stderr)
+    answered = answers(runs, data=data, geometry=geometry, limit=limit, log=log)
     rows = scores.scores(answered, seed=seed)
     scores.write(rows, answered, out)
     if as_json:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import AsJson, app
-from massannot.cli.options import ExecutorFlags, Output, Quiet, Verbose, takes
+from massannot.cli.flag_groups import takes
+from massannot.cli.options import ExecutorFlags, Output, Quiet, Verbose
 
 
 @app.command()

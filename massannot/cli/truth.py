@@ -25,14 +25,27 @@ def scenes_render(
         str | None, typer.Option(help="How the camera moves; else the seed's.")
     ] = None,
     scenario: Annotated[str | None, typer.Option(help="What happens; else the seed's.")] = None,
+    violate: Annotated[
+        str | None,
+        typer.Option(
+            help="Break a law of physics: gravity, vanish, teleport, penetrate or reverse."
+        ),
+    ] = None,
+    fronts: Annotated[
+        int, typer.Option(help="Bodies with a front: arrow blocks and toy cars.", min=0, max=6)
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Render physics clips with exact depth, masks, tracks, cameras and events.
 
-    Metric scale can be seen: floor tiles are 0.5 m. The same seed gives the same bytes.
+    Metric scale can be seen: floor tiles are 0.5 m. The same seed gives the same bytes. With
+    --violate the pictures are the same until something impossible happens; the truth's events say
+    what, when and to which thing.
 
     \b
     massannot scenes render scenes --seed 7 --count 2
+    massannot scenes render scenes --seed 7 --count 2 --violate gravity
+    massannot scenes render scenes --fronts 2
     massannot scenes render scenes --scenario falling --camera static
     """
     from massannot.scenes.world import SceneOptions
@@ -40,7 +53,13 @@ def scenes_render(
 
     size: dict[str, Any] = {"width": width, "height": height, "n_frames": frames, "fps": fps}
     try:
-        options = SceneOptions(**size, camera=camera, scenario=scenario)  # type: ignore[arg-type]
+        options = SceneOptions(
+            **size,
+            camera=camera,  # type: ignore[arg-type]
+            scenario=scenario,  # type: ignore[arg-type]
+            violate=violate,  # type: ignore[arg-type]
+            n_fronts=fronts,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
     records = write_scenes(
@@ -89,6 +108,33 @@ def evaluate(
         print_json(dataset_scores.as_json(done))
     else:
         print(dataset_scores.as_text(done))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    second: Annotated[Path, typer.Argument(help="Of another one, of the same videos.")],
+    shown: Annotated[int, typer.Option(help="Clips in the table, worst first.", min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Where two profiles disagree on the same videos, worst clips first: no truth is needed.
+
+    Entities of a phrase are paired by their masks; tracks, depth and motions are compared on pairs.
+    Give both runs equal --fps. What both get wrong alike is not seen. --json has every clip.
+
+    \b
+    massannot annotate videos/ -p ball -o a --profile small
+    massannot annotate videos/ -p ball -o b --profile mass
+    massannot compare a b
+    """
+    from massannot.dataset.reading import open_dataset
+    from massannot.evaluate import disagreement
+
+    clips = disagreement.disagreements(open_dataset(first), open_dataset(second))
+    if as_json:
+        print_json(disagreement.as_json(clips))
+    else:
+        print(disagreement.as_text(clips, shown=shown))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
+from massannot.dataset.acceptance import Reviewed
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.copies import Copies
 from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
@@ -36,15 +38,20 @@ def published_card(
     *,
     license: str | None,
     copies: Copies | None = None,
+    looked: Reviewed | None = None,
+    accepted_only: bool = False,
+    made: Mapping[str, int] = MappingProxyType({}),
 ) -> str:
     """Counts are those of the commits; the noise floors are read from the table `clips`, the
-    grounds from the published files in `target`, which may be of another calibration."""
+    grounds from the published files in `target`, which may be of another calibration. `made`: rows
+    of tables that publishing made."""
     record = run_record.read(layout)
     assert record is not None
     rows: Counter[str] = Counter()
     for commit in found:
         for file in commit.files:
             rows[file.table] += file.rows
+    rows.update(made)
     text = card_text(
         dict(sorted(rows.items())),
         record=record,
@@ -54,9 +61,19 @@ def published_card(
     )
     return (
         f"{text}\n## Counts\n{_counts(found)}{_copies(copies)}\n\n"
+        f"{_acceptance(looked, accepted_only)}"
         f"## Noise\n{_noise(layout, found)}\n\n"
         f"## Published by\n`{run_record.this_start().command}`\n"
     )
+
+
+def _acceptance(looked: Reviewed | None, accepted_only: bool) -> str:
+    """What people found who looked at a sample; of how many the rest is, nobody says."""
+    if looked is None:
+        return ""
+    only = "This dataset holds the accepted clips alone.\n" if accepted_only else ""
+    by = f"By people, table `reviews`; 95 % intervals.\n{only}"
+    return f"## Accepted\n{by}{_lines(f'* {line}' for line in looked.lines)}\n\n"
 
 
 def _copies(copies: Copies | None) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from massannot.plan import shared as shared_plan
 from massannot.plan.join_questions import QuestionCounts
 from massannot.storage import durable
 from massannot.storage.file_lock import locked
+from massannot.storage.json_text import our_own, parsed
 from massannot.storage.path import BucketPath
 from massannot.storage.store import store_of
 
@@ -80,11 +82,27 @@ def put(layout: Layout, commit: Commit) -> bool:
 
 def read(layout: Layout, shard: str) -> Commit:
     """The commit of a shard. Raises FileNotFoundError when there is none."""
-    values = json.loads(layout.commit(shard).read_bytes())
-    values["failures"] = tuple(FailureCount(**item) for item in values["failures"])
-    values["files"] = tuple(CommittedFile(**item) for item in values["files"])
-    values["questions"] = QuestionCounts(**values.get("questions", {}))
-    return Commit(**values)
+    path = layout.commit(shard)
+    content = path.read_bytes()
+    with our_own(path, "remove the file, and the same command does this shard again"):
+        values = parsed(content)
+        values["failures"] = tuple(FailureCount(**item) for item in values["failures"])
+        values["files"] = tuple(CommittedFile(**item) for item in values["files"])
+        values["questions"] = QuestionCounts(**values.get("questions", {}))
+        return _sound(Commit(**values), shard)
+
+
+def _sound(commit: Commit, shard: str) -> Commit:
+    """Raises ValueError for numbers that are none, and for tables whose name leads elsewhere."""
+    counts = [commit.attempt, commit.clips_done, commit.copies]
+    counts += [count.clips for count in commit.failures]
+    counts += [number for file in commit.files for number in (file.rows, file.size_bytes)]
+    if any(type(number) is not int or number < 0 for number in counts):
+        raise ValueError(f"found counts {counts}")
+    names = [commit.shard, *(file.table for file in commit.files)]
+    if commit.shard != shard or not all(re.fullmatch(r"\w[\w.-]*", name) for name in names):
+        raise ValueError(f"found names {names}")
+    return commit
 
 
 def read_all(layout: Layout) -> Iterator[Commit]:

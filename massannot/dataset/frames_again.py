@@ -23,10 +23,13 @@ from massannot.video.sampling import Sampling
 from massannot.video.shot_rule import ShotRule
 
 
-def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
+def clips_again(
+    layout: Layout, wanted: Collection[str], *, uris: Collection[str] | None = None
+) -> Iterator[Clip]:
     """The wanted clips with their frames, video by video; each is given back before the next.
 
-    Videos that cannot be read any more are left out.
+    Videos that cannot be read any more are left out. `uris`: the videos they are of, where that is
+    known; no other one is opened.
     """
     missing = set(wanted)
     record = run_record.read(layout)
@@ -36,6 +39,8 @@ def clips_again(layout: Layout, wanted: Collection[str]) -> Iterator[Clip]:
     for source, sampling in _planned(layout, record):
         if not missing:
             return
+        if uris is not None and source.uri not in uris:
+            continue
         try:
             for clip in read_clips(source, sampling=sampling, folder=folder):
                 if isinstance(clip, Clip):

@@ -8,7 +8,6 @@ table are read, evenly spaced over it.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.reading import Dataset
+from massannot.storage.json_text import our_own, parsed
 from massannot.tables._spec import INTERVAL_BASES
 
 MOST_FILES = 64
@@ -197,16 +197,21 @@ def _calibration(layout: Layout) -> tuple[str | None, str | None]:
     """Name and hash of the calibration in the record of a run or of a published dataset."""
     record = run_record.read(layout)
     if record is not None:
-        recipe = record.recipe
-    else:
-        try:
-            published = json.loads((layout.out / PUBLISHED_RECORD).read_bytes())
-        except FileNotFoundError:
-            return None, None
+        return _chosen(record.recipe)
+    path = layout.out / PUBLISHED_RECORD
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None, None
+    with our_own(path, "publish again, or fetch the dataset again"):
+        published = parsed(content)
         if published.get("calibration"):  # stated again on publishing
             name, sha256 = published["calibration"]
             return name, sha256
-        recipe = published.get("recipe", {})
+        return _chosen(published.get("recipe", {}))
+
+
+def _chosen(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
     for stage in recipe.get("stages", ()):
         if isinstance(stage, Mapping) and stage.get("stage") == "state_intervals":
             chosen = stage.get("calibration") or {}

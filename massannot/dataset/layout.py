@@ -71,6 +71,10 @@ class Layout:
         return self.run / "commits"
 
     @property
+    def leases(self) -> Path:
+        return self.run / "leases"
+
+    @property
     def logs(self) -> Path:
         return self.local / "_run" / "logs"
 

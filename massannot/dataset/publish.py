@@ -12,9 +12,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,23 +25,30 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
+from massannot.dataset.acceptance import Reviewed, reviewed
+from massannot.dataset.accepted_clips import AcceptedClips
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
 from massannot.dataset.copies import Copies
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.plans import shard_table
-from massannot.dataset.reading import spec_in
+from massannot.dataset.reading import Dataset, spec_in
+from massannot.dataset.reviews_of_run import hash_of_rows
+from massannot.dataset.sql_views import flat_rows
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
 from massannot.storage.parquet import upgraded, write_parquet
 from massannot.storage.path import BucketPath
 from massannot.tables import upgrades_of
+from massannot.tables._spec import TableSpec
 
 FILE_BYTES = 512 << 20
 """Files are closed at the first shard after so much: few enough to list, small enough to move."""
 FILES_A_TABLE = 8000
 """Beyond that files become larger: the Hub refuses folders of 10,000 entries."""
 RECORD = PUBLISHED_RECORD
+REVIEWS = "reviews"
+FLAT = "flat"
 
 
 class Restatement(Protocol):
@@ -96,12 +104,18 @@ def publish(
     workers: int | None = None,
     each: Callable[[PublishedFile], None] = lambda file: None,
     restate: Restatement | None = None,
+    flat: bool = False,
+    accepted_only: bool = False,
+    min_acceptance: float | None = None,
 ) -> Published:
     """Write what `out` has committed as a new dataset in `dest`, a folder or a bucket's.
 
     Holds a few row groups per worker. `each` hears of every file. `restate` makes the rows of some
-    tables anew; what it is stands in the record. Raises UsageError when the run is
-    not over (unless `partial`) or `dest` holds something else, BadTable for a damaged file.
+    tables anew; what it is stands in the record. `flat` adds the table of that name. What people
+    decided becomes the table `reviews`; `accepted_only` leaves out every clip that nobody accepted,
+    or that somebody rejected. Raises UsageError when the run is not over (unless `partial`), `dest`
+    holds something else, or less than `min_acceptance` of what was looked at was accepted; BadTable
+    for a damaged file.
     """
     layout, target = Layout(out), Layout(dest)
     if target.out == layout.out:
@@ -109,17 +123,29 @@ def publish(
     found = _finished(layout, partial=partial)
     copies = Copies(layout, tuple(commit.shard for commit in found))
     found = [copies.counted(commit) for commit in found]
+    looked = _looked_at(layout, min_acceptance, required=accepted_only)
+    accepted = None
+    if accepted_only and looked is not None:
+        accepted = AcceptedClips(layout, looked.accepted_clips)
+        found = [accepted.counted(commit) for commit in found]
     files = files_of(found, file_bytes=file_bytes, files_a_table=files_a_table)
+    if flat:
+        files = (*(replace(f, table=FLAT) for f in files if f.table == "positions"), *files)
+    if looked is not None:
+        files = (PublishedFile(REVIEWS, 0, (), looked.table.num_rows), *files)
     _begin(layout, target, files, restate)
     by_shard = {commit.shard: commit for commit in found}
+
+    def write(file: PublishedFile) -> bool:
+        if file.table == REVIEWS and looked is not None:
+            return _write_rows(target, file, iter([looked.table]), tables.spec(REVIEWS))
+        return _write(layout, target, file, by_shard, restate, copies, accepted)
+
     written = 0
     last = [file for file in files if file.table == LAST]
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         for group in ([file for file in files if file.table != LAST], last):
-            jobs = [
-                pool.submit(_write, layout, target, file, by_shard, restate, copies)
-                for file in group
-            ]
+            jobs = [pool.submit(write, file) for file in group]
             try:
                 for file, job in zip(group, jobs, strict=True):
                     written += job.result()
@@ -127,9 +153,39 @@ def publish(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    card = published_card(layout, found, target, license=license, copies=copies)
+    made = Counter[str]()
+    for file in files:
+        made[file.table] += file.rows if file.table in (FLAT, REVIEWS) else 0
+    card = published_card(
+        layout, found, target, license=license, copies=copies, looked=looked,
+        accepted_only=accepted_only, made=+made,
+    )  # fmt: skip
     durable.write_over(target.card, card.encode())
     return Published(target.out, files, written, copies.unasked, copies.unasked_line)
+
+
+def _looked_at(layout: Layout, least: float | None, *, required: bool) -> Reviewed | None:
+    """What people decided; None: nobody has looked."""
+    if layout.in_bucket:
+        looked = None
+    else:
+        dataset = Dataset(layout)
+
+        def hash_now(clip_id: str) -> str | None:
+            known = clip_id in dataset.clip_ids
+            return hash_of_rows(dataset.clip(clip_id)) if known else None
+
+        looked = reviewed(layout, hash_now)
+    acceptance = None if looked is None else looked.acceptance
+    if required and looked is None:
+        raise UsageError(
+            f"--accepted-only: found no decisions in {layout.out}; `massannot review {layout.out}` "
+            "collects them"
+        )
+    if least is not None and (acceptance is None or acceptance.share < least):
+        share = "nobody has looked at a sample" if acceptance is None else acceptance.lines[0]
+        raise UsageError(f"--min-acceptance {least:g}: found {share}; nothing is published")
+    return looked
 
 
 def files_of(
@@ -235,17 +291,27 @@ def _write(
     by_shard: dict[str, Commit],
     restate: Restatement | None,
     copies: Copies,
+    accepted: AcceptedClips | None,
+) -> bool:
+    """Write one file of shards; False: it is there."""
+    spec = spec_in(layout, file.table)
+    pieces = (
+        copies.resolved(piece, spec=spec, shard=s)
+        for s in file.shards
+        for piece in _rows(layout, file.table, by_shard[s], restate, copies)
+    )
+    if accepted is not None:
+        pieces = (accepted.left(piece) for piece in pieces)
+    return _write_rows(target, file, pieces, spec)
+
+
+def _write_rows(
+    target: Layout, file: PublishedFile, pieces: Iterator[pa.Table], spec: TableSpec
 ) -> bool:
     """Write one file; False: it is there."""
     path = target.out / file.name
     if path.is_file():
         return False
-    spec = spec_in(layout, file.table)
-    pieces = (
-        copies.resolved(piece, spec=spec, shard=s)
-        for s in file.shards
-        for piece in _rows(layout, file.table, by_shard[s], restate)
-    )
     if not isinstance(path, BucketPath):
         write_parquet(path, pieces, spec=spec, in_key_order=False)
         return True
@@ -259,8 +325,17 @@ def _write(
 
 
 def _rows(
-    layout: Layout, table: str, commit: Commit, restate: Restatement | None
+    layout: Layout, table: str, commit: Commit, restate: Restatement | None, copies: Copies
 ) -> Iterator[pa.Table]:
+    if table == FLAT:
+
+        def of_shard(name: str) -> pa.Table:
+            spec = tables.spec(name)
+            pieces = _rows(layout, name, commit, restate, copies)
+            resolved = (copies.resolved(piece, spec=spec, shard=commit.shard) for piece in pieces)
+            return pa.concat_tables([spec.empty(), *resolved], promote_options="none")
+
+        return iter([flat_rows(of_shard)])
     if restate is None or table not in restate.tables:
         return _pieces(layout, table, commit)
 

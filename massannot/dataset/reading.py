@@ -30,6 +30,7 @@ from massannot.storage.path import BucketPath
 from massannot.tables._spec import TableSpec
 
 if TYPE_CHECKING:
+    from massannot.dataset.point_clouds import PointCloud
     from massannot.dataset.video_view import VideoView
 
 F32 = npt.NDArray[np.float32]
@@ -166,6 +167,13 @@ class ClipView:
         state[frame, column] = _column(found, "state")
         scale_type = found["scale_type"][0].as_py() if found.num_rows else None
         return Positions(entities.astype(np.int32), xyz_cam, xyz_world, state, scale_type)
+
+    def point_cloud(self, frame: int) -> PointCloud:
+        """The points in space of one frame's stored depth, (1, N, 3), in the world where the poses
+        are known. Raises UsageError where no depth in space was stored (`--depth-maps`)."""
+        from massannot.dataset.point_clouds import point_cloud
+
+        return point_cloud(self, (range(len(self))[frame],))
 
     def _counts_of(self, entity: int) -> dict[int, str]:
         """Frame to run lengths of one entity."""

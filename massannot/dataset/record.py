@@ -26,6 +26,7 @@ from massannot.dataset import record_v0
 from massannot.dataset.layout import Layout, drop_plans
 from massannot.errors import OtherRecipe, UsageError
 from massannot.storage import durable
+from massannot.storage.json_text import our_own, parsed
 from massannot.storage.store import without_secrets
 
 PACKAGES = (
@@ -204,6 +205,9 @@ def add_weights(layout: Layout, wanted: RunRecord, loaded: Sequence[LoadedWeight
         )
 
 
+ANEW = "choose another output folder"
+
+
 def read(layout: Layout) -> RunRecord | None:
     """The folder's record; None: it has none."""
     try:
@@ -239,13 +243,13 @@ def no_run(out: Path) -> UsageError:
 
 
 def _read(layout: Layout) -> RunRecord:
-    values = json.loads(layout.record.read_bytes())
-    starts = tuple(Start(**start) for start in values.pop("starts"))
-    return RunRecord(
-        **{**values, "notes": tuple(values["notes"])},
-        weights=_read_weights(layout),
-        starts=(*starts, *_later_starts(layout)),
-    )
+    content = layout.record.read_bytes()
+    with our_own(layout.record, ANEW):
+        values = parsed(content)
+        starts = tuple(Start(**start) for start in values.pop("starts"))
+        record = RunRecord(**{**values, "notes": tuple(values["notes"])})
+    later = tuple(_later_starts(layout))
+    return replace(record, weights=_read_weights(layout), starts=(*starts, *later))
 
 
 def from_json(values: Mapping[str, Any]) -> RunRecord:
@@ -256,11 +260,13 @@ def from_json(values: Mapping[str, Any]) -> RunRecord:
 
 
 def _read_weights(layout: Layout) -> tuple[LoadedWeights, ...]:
+    path = _weights_path(layout)
     try:
-        values = json.loads(_weights_path(layout).read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:  # none are loaded yet
         return ()
-    return tuple(LoadedWeights(**item) for item in values)
+    with our_own(path, ANEW):
+        return tuple(LoadedWeights(**item) for item in parsed(content))
 
 
 def _later_starts(layout: Layout) -> Iterator[Start]:
@@ -269,7 +275,8 @@ def _later_starts(layout: Layout) -> Iterator[Start]:
 
 
 def _read_start(path: Path) -> Start:
-    return Start(**json.loads(path.read_bytes()))
+    with our_own(path, ANEW):
+        return Start(**parsed(path.read_bytes()))
 
 
 def _weights_path(layout: Layout) -> Path:

@@ -9,7 +9,6 @@ side, some clips at a time.
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from massannot.dataset import commits
 from massannot.dataset.publish import RECORD
 from massannot.dataset.reading import Dataset, table_names
 from massannot.errors import BadTable
+from massannot.storage.json_text import our_own, parsed
 from massannot.storage.parquet import read_parquet, upgraded
 from massannot.tables import _consistency as consistency
 from massannot.tables import upgrades_of
@@ -40,8 +40,9 @@ def is_published(dataset: Dataset) -> bool:
 
 def _problems_published(dataset: Dataset) -> Iterator[str]:
     """One sentence for each thing that is wrong."""
-    record = json.loads((dataset.layout.out / RECORD).read_bytes())
-    broken = list(_of_files(dataset, record["files"]))
+    path = dataset.layout.out / RECORD
+    with our_own(path, "publish again, or fetch the dataset again"):
+        broken = list(_of_files(dataset, parsed(path.read_bytes())["files"]))
     yield from broken
     if broken:  # what is said of tables would only repeat it
         return

@@ -1,6 +1,7 @@
 """Driver: feeds shards to workers, hears them, replaces the dead and finds who is to blame.
 
-A worker that dies is replaced and its shard done again one clip at a time (see
+A shard that another driver has (see dataset/leases.py) is left to it, and taken over if that one
+dies. A worker that dies is replaced and its shard done again one clip at a time (see
 worker.DEATHS_TO_BLAME); one whose clip hangs is killed, and the clip has failed; one that is lost
 with its machine blames nobody. Nothing here knows how a clip is annotated, or where workers run.
 
@@ -18,8 +19,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from massannot.dataset import commits
 from massannot.dataset.journal import ClipKey, Died, Failed, Journal, read_past
 from massannot.dataset.layout import Layout
+from massannot.dataset.leases import Leases
 from massannot.dataset.record import RunRecord, add_weights
 from massannot.engine.handles import WorkerHandle, Workplace
 from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
@@ -30,6 +33,7 @@ from massannot.engine.progress import (
     Progress,
     ShardBegun,
     ShardDone,
+    ShardElsewhere,
     WorkerDied,
 )
 from massannot.engine.watchdog import Hung, Patience, Watchdog
@@ -74,6 +78,14 @@ class StopSignals:
 
 DEATHS_OUTSIDE_CLIPS = 3
 """A shard whose isolated workers die this often with no clip in hand is a bug, not a bad clip."""
+WAIT_S = 0.2
+IN_HAND = 2
+"""Shards of one worker: that at work, and one to read ahead. Of tiny clips it could read all, and
+leave nothing to the others."""
+LOOK_EVERY_S = 2.0
+"""How often a driver without work asks what became of the shards that others have."""
+LOOKED_AT = 16
+"""As many of them at a time: each costs requests."""
 DEATHS_BEFORE_WORK = 3
 """Models that could not be loaded so often in a row will not load the next time either."""
 
@@ -92,10 +104,15 @@ class Driver:
         *,
         workplace: Workplace[Any],
         patience: Patience,
+        leases: Leases,
     ):
         self._layout = layout
         self._record = record
         self._todo = deque(Work(shard, isolated=False) for shard in todo)
+        self._elsewhere: deque[Work] = deque()
+        """What other drivers have in hand."""
+        self._look_again_at = 0.0
+        self._leases = leases
         self._configs = configs
         self._signals = signals
         self._report = report
@@ -120,13 +137,19 @@ class Driver:
             wants_more=lambda: None,
         )
         try:
-            while self._todo and not self._signals.stopping:
-                shard = self._todo.popleft().shard
-                worker.announce(shard)
-                if self._todo:
-                    worker.announce(self._todo[0].shard)
-                if worker.work(shard) != "interrupted":
-                    self._report(ShardDone(0, shard.id))
+            following = self._taken()
+            while (following or self._elsewhere) and not self._signals.stopping:
+                work = following
+                if work is not None:
+                    worker.announce(work.shard)
+                following = self._taken()
+                if following is not None:
+                    worker.announce(following.shard)
+                if work is None:
+                    time.sleep(WAIT_S)
+                elif worker.work(work.shard) != "interrupted":
+                    self._leases.give_back(work.shard.id)
+                    self._report(ShardDone(0, work.shard.id))
         finally:
             worker.close()
             pipeline.destroy()
@@ -158,17 +181,51 @@ class Driver:
                 return False
         else:
             for worker in self._workers:
-                if worker.ready and not worker.work and self._todo:
-                    worker.give(self._todo.popleft())
+                if worker.ready and not worker.work and (work := self._taken()):
+                    worker.give(work)
             for worker in self._workers:
-                if worker.wants_more and self._todo and not self._todo[0].isolated:
-                    worker.give(self._todo.popleft())
+                isolated = bool(self._todo) and self._todo[0].isolated
+                may_have = worker.wants_more and len(worker.work) < IN_HAND and not isolated
+                if may_have and (work := self._taken()):
+                    worker.give(work)
         busy = any(worker.work for worker in self._workers)
-        return busy or (bool(self._todo) and not self._signals.stopping)
+        left = bool(self._todo or self._elsewhere)
+        return busy or (left and not self._signals.stopping)
+
+    def _taken(self) -> Work | None:
+        """The next shard that no other driver has, now this one's; None: there is none now."""
+        if not self._todo:
+            self._look_elsewhere()
+        while self._todo:
+            work = self._todo.popleft()
+            if not self._leases.take(work.shard.id):
+                self._elsewhere.append(work)
+            elif work.shard.retry or not self._layout.commit(work.shard.id).exists():
+                return work
+            else:  # somebody has just finished it
+                self._leases.give_back(work.shard.id)
+                self._report(ShardElsewhere(work.shard.id, work.shard.n_clips))
+        return None
+
+    def _look_elsewhere(self) -> None:
+        """Of the shards that other drivers have, forget those they finished; a few may have become
+        free."""
+        if not self._elsewhere or time.monotonic() < self._look_again_at:
+            return
+        self._look_again_at = time.monotonic() + LOOK_EVERY_S
+        committed = commits.shards(self._layout)
+        left = []
+        for work in self._elsewhere:
+            if work.shard.retry or work.shard.id not in committed:
+                left.append(work)
+            else:
+                self._report(ShardElsewhere(work.shard.id, work.shard.n_clips))
+        self._todo.extend(left[:LOOKED_AT])
+        self._elsewhere = deque(left[LOOKED_AT:])
 
     def _listen(self) -> None:
         """Hear every worker out. A dead one is heard to its last message first."""
-        self._workplace.wait(self._workers, timeout_s=0.2)
+        self._workplace.wait(self._workers, timeout_s=WAIT_S)
         for worker in self._workers:
             for message in worker.messages():
                 self._hear(worker, message)
@@ -183,6 +240,7 @@ class Driver:
             case ShardEnded(shard, end):
                 work = worker.ended()
                 if end != "interrupted":
+                    self._leases.give_back(shard)
                     self._report(ShardDone(worker.config.number, shard))
                 elif not self._signals.stopping:
                     self._todo.appendleft(work)  # somebody else asked that worker to stop
@@ -226,7 +284,7 @@ class Driver:
             self._replace(worker)
 
     def _replace(self, worker: WorkerHandle) -> None:
-        if self._todo and not self._signals.stopping:
+        if (self._todo or self._elsewhere) and not self._signals.stopping:
             self._workers.append(self._workplace.start(worker.config))
 
     def _mourn(self, worker: WorkerHandle) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from massannot.dataset import commits
 from massannot.dataset.card import write_card
 from massannot.dataset.layout import Layout
+from massannot.dataset.leases import Leases
 from massannot.dataset.record import RunRecord
 from massannot.engine.driver import Driver, StopSignals
 from massannot.engine.handles import ChildProcesses, Workplace
@@ -54,7 +55,7 @@ def run(
     if left:
         with signals:
             progress(RunBegun(sum(shard.n_clips for shard in left), len(left)))
-            with _workplace(settings, layout) as (workplace, devices):
+            with Leases(layout) as leases, _workplace(settings, layout) as (workplace, devices):
                 configs = [
                     WorkerConfig(
                         _shared_out(layout, settings),
@@ -76,6 +77,7 @@ def run(
                     _both(tally.add, progress),
                     workplace=workplace,
                     patience=settings.patience,
+                    leases=leases,
                 )
                 if settings.workers == 0:
                     driver.run_here()

@@ -93,6 +93,14 @@ class ShardDone:
 
 
 @dataclass(frozen=True)
+class ShardElsewhere:
+    """Another driver on the same output has finished it: that much less to do."""
+
+    shard: str
+    clips: int
+
+
+@dataclass(frozen=True)
 class WorkerDied:
     """A worker process ended unasked; its shard is done again, one clip at a time."""
 
@@ -103,7 +111,15 @@ class WorkerDied:
 
 
 Event = (
-    RunBegun | WorkerReady | ShardBegun | ClipBegun | ClipDone | ClipFailed | ShardDone | WorkerDied
+    RunBegun
+    | WorkerReady
+    | ShardBegun
+    | ClipBegun
+    | ClipDone
+    | ClipFailed
+    | ShardDone
+    | ShardElsewhere
+    | WorkerDied
 )
 Progress = Callable[[Event], None]
 

@@ -11,7 +11,6 @@ What a worker reads: the clips of a planned video, as the plan recorded it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import re
 import threading
@@ -43,11 +42,12 @@ from massannot.dataset.merge import merge_parts, reopen, settled_clips
 from massannot.engine.prefetch import Item, Prefetch, Read, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed, Load, Progress, ShardBegun
 from massannot.entities.over_clips import identities
-from massannot.errors import ClipError, NothingToRun
+from massannot.errors import ClipError
 from massannot.plan.byte_copies import with_copies_found
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.stages._stage import Pipeline, StageFailed, StageTime
+from massannot.storage import durable
 from massannot.tables import _consistency as consistency
 from massannot.video.byte_budget import ByteBudget
 from massannot.video.reader import VideoEnd, read_clips, release
@@ -192,13 +192,9 @@ class Worker:
         attempt = self.layout.new_attempt(shard.id)
         self.report(ShardBegun(self.number, shard.id, attempt, isolated=ahead is None))
         try:
-            end = self._work(shard, attempt, ahead)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NothingToRun(
-                    f"{self.layout.out}: no space left; what is finished is kept: make room and "
-                    "give the same command again"
-                ) from error
+            with durable.full_disk_refused(self.layout.out):
+                end = self._work(shard, attempt, ahead)
+        except OSError:
             if not self.layout.commit(shard.id).exists():
                 raise
             end = "lost"  # whoever was first has cleaned up

@@ -7,15 +7,15 @@ turn out to be a known thing, or nothing, are removed again, and the known thing
 touched.
 
 `go_back` takes all tracks in one pass over the clip's pictures; each joins at the frame in which it
-was prompted. A track's way back ends where its masks have been empty for long, where the thing is
-known already, or where it meets another track. Unusual: a track that meets one which was lost
-before it began is that one, found again: the two become one, without a comparison of looks.
+was prompted, and leaves where its way ends: where its masks have been empty for long, where the
+thing is known already (that frame is not run), or where it meets another track. Unusual: a track
+that meets one which was lost before it began is that one, found again: the two become one, without
+a comparison of looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +35,7 @@ from massannot.entities.track import (
     EntityTrack,
     FrameMask,
     Sighting,
-    mask_of_box,
+    masks_of_boxes,
     propagated,
     source_mask,
 )
@@ -44,8 +44,6 @@ from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
 from massannot.models.protocols import MaskSession
 
-_LONGEST_PART = 32
-"""Frames after which tracks that have ended leave the pass."""
 _MEET = 0.8
 """IoU from which on two tracks are at one thing."""
 
@@ -78,7 +76,7 @@ class EntityFollowing:
     def decide(self, key: int, boxes: Sequence[DetectedBox]) -> None:
         """Match the detections of frame `key` with the tracks, or begin tracks for them."""
         self._part_merged_tracks(key)
-        sightings = [s for s in (self._sighting(key, box) for box in boxes) if s is not None]
+        sightings = self._sightings(key, boxes)
         sightings, duplicates = without_duplicates(sightings, options=self._options)
         self._reject(duplicates, "duplicate")
 
@@ -121,27 +119,27 @@ class EntityFollowing:
             self._reject(track.sightings, "over_entity_limit", forget=False)
         return believed[: self._options.max_entities]
 
-    def _sighting(self, key: int, box: DetectedBox) -> Sighting | None:
-        """The mask and looks of a detection; None, with the reason noted, for an empty mask."""
-        self._n_objects += 1
-        frames, object_id = self._frames, self._n_objects
-        mask = mask_of_box(self._session, frames, box.xyxy, object_id=object_id, frame=key)
-        region = Region.of(mask)
-        source = source_mask(mask, frames=frames, score=1.0)
-        if region is None or not source.area:
-            self._session.remove(object_id)
-            self.reasons[box.detection] = "empty_mask"
-            return None
-        return Sighting(
-            detection=box.detection,
-            frame=key,
-            phrase=box.phrase,
-            score=box.score,
-            object_id=object_id,
-            region=region,
-            look=describe(frames.pixels(key, key + 1)[0], region),
-            mask=source,
+    def _sightings(self, key: int, boxes: Sequence[DetectedBox]) -> list[Sighting]:
+        """The masks and looks of detections, less those with an empty mask, which is noted."""
+        frames, first = self._frames, self._n_objects + 1
+        self._n_objects += len(boxes)
+        numbers = range(first, first + len(boxes))
+        found = masks_of_boxes(
+            self._session, frames, [box.xyxy for box in boxes], object_ids=numbers, frame=key
         )
+        sightings = []
+        for box, object_id, mask in zip(boxes, numbers, found, strict=True):
+            region = Region.of(mask)
+            source = source_mask(mask, frames=frames, score=1.0)
+            if region is None or not source.area:
+                self._session.remove(object_id)
+                self.reasons[box.detection] = "empty_mask"
+                continue
+            look = describe(frames.pixels(key, key + 1)[0], region)
+            sightings.append(
+                Sighting(box.detection, key, box.phrase, box.score, object_id, region, look, source)
+            )
+        return sightings
 
     def _begin(self, sighting: Sighting) -> None:
         """A new track, if there is room for it or a weaker one makes room."""
@@ -232,21 +230,19 @@ def go_back(
     remaining = list(tracks)
     way = {start.object_id: (start.frame, track) for track in tracks for start in track.starts}
     n_empty = dict.fromkeys(way, 0)
-    for first, end in _downwards({frame for frame, _ in way.values()}):
-        active = {object_id: track for object_id, (frame, track) in way.items() if frame > first}
+    for frame in range(max((start for start, _ in way.values()), default=0) - 1, -1, -1):
+        active = {k: track for k, (start, track) in way.items() if start > frame}
+        for object_id in [k for k, track in active.items() if _is_seen(track, frame)]:
+            del active[object_id], way[object_id]
         if not active:
             continue
-        for masks in propagated(session, frames, first, end, objects=sorted(active)):
+        for masks in propagated(session, frames, frame, frame - 1, objects=sorted(active)):
             for object_id, mask, score in zip(masks.objects.tolist(), masks.masks, masks.score):
-                if object_id not in active:
-                    continue
                 source = source_mask(mask, frames=frames, score=score)
                 n_empty[object_id] = 0 if source.area else n_empty[object_id] + 1
-                ended = _step(active[object_id], remaining, frame=masks.frame, source=source)
+                ended = _step(active[object_id], remaining, frame=frame, source=source)
                 if ended or n_empty[object_id] >= patience:
-                    del active[object_id], way[object_id]
-            if not active:
-                break
+                    del way[object_id]
     return remaining
 
 
@@ -271,18 +267,14 @@ def _together(mask: FrameMask | None, other: FrameMask | None) -> bool:
     return rle.iou(mask.counts, other.counts) >= 0.5
 
 
-def _downwards(starts: set[int]) -> Iterator[tuple[int, int]]:
-    """Parts (first, end), descending, end exclusive, that break below every start."""
-    bounds = sorted({start - 1 for start in starts} | {-1}, reverse=True)
-    for first, end in pairwise(bounds):
-        for frame in range(first, end, -_LONGEST_PART):
-            yield frame, max(frame - _LONGEST_PART, end)
+def _is_seen(track: EntityTrack, frame: int) -> bool:
+    mask = track.masks.get(frame)
+    return mask is not None and mask.area > 0
 
 
 def _step(track: EntityTrack, tracks: list[EntityTrack], *, frame: int, source: FrameMask) -> bool:
     """Keep a mask of the way back; True where the way ends here."""
-    known = track.masks.get(frame)
-    if known is not None and known.area:
+    if _is_seen(track, frame):
         return True
     if not source.area:
         track.masks.setdefault(frame, source)

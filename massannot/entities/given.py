@@ -19,15 +19,13 @@ import numpy as np
 from massannot.clip import Frames
 from massannot.entities.following import DetectedBox
 from massannot.entities.identity import IdentityOptions, known_things, returned_things
-from massannot.entities.track import EntityTrack, Sighting, mask_of_box, propagated, source_mask
+from massannot.entities.track import EntityTrack, Sighting, masks_of_boxes, propagated, source_mask
 from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
 from massannot.models.protocols import Bool, GivenMasks, MaskSession
 
 _AT_ONCE = 64
 """Objects propagated together: of given things there is no limit, and each mask is a picture."""
-_LONGEST_PART = 32
-"""Frames after which objects that have come to their end leave the pass backwards."""
 
 
 class GivenFollowing:
@@ -114,7 +112,9 @@ class GivenFollowing:
         """The mask of a box, which may be empty: then the region is the box."""
         self._n_objects += 1
         frames, object_id = self._frames, self._n_objects
-        mask = mask_of_box(self._session, frames, box.xyxy, object_id=object_id, frame=key)
+        (mask,) = masks_of_boxes(
+            self._session, frames, [box.xyxy], object_ids=[object_id], frame=key
+        )
         source = source_mask(mask, frames=frames, score=1.0)
         region = Region.of(mask) or _region_of(box, mask.shape)
         look = np.empty(0, np.float32)
@@ -166,29 +166,33 @@ class GivenFollowing:
         """Each object on its way back, until its thing is seen there already."""
         active = dict(self._ways)
         n_empty = dict.fromkeys(active, 0)
-        frame = max((start for start, _ in active.values()), default=0) - 1
-        while frame >= 0 and active:
+        for frame in range(max((start for start, _ in active.values()), default=0) - 1, -1, -1):
             joined = [k for k, (start, _) in active.items() if start > frame]
-            end = max(
-                [frame - _LONGEST_PART, -1, *(s - 1 for s, _ in active.values() if s <= frame)]
-            )
-            for part in _parts(sorted(joined)):
-                for masks in propagated(self._session, self._frames, frame, end, objects=part):
+            joined = [k for k in sorted(joined) if not self._has_arrived(active, k, frame)]
+            for part in _parts(joined):
+                for masks in propagated(
+                    self._session, self._frames, frame, frame - 1, objects=part
+                ):
                     for object_id, mask, score in zip(
                         masks.objects.tolist(), masks.masks, masks.score
                     ):
-                        if object_id not in active:
+                        if self._has_arrived(active, object_id, frame):
                             continue
-                        track = active[object_id][1]
-                        existing = track.masks.get(masks.frame)
-                        if existing is not None and existing.area:
-                            del active[object_id]
-                            continue
-                        seen = self._keep(track, object_id, masks.frame, mask, score)
+                        seen = self._keep(active[object_id][1], object_id, frame, mask, score)
                         n_empty[object_id] = 0 if seen else n_empty[object_id] + 1
                         if n_empty[object_id] >= patience:
                             del active[object_id]
-            frame = end
+
+    @staticmethod
+    def _has_arrived(
+        active: dict[int, tuple[int, EntityTrack]], object_id: int, frame: int
+    ) -> bool:
+        """Whether an object's thing is seen in `frame` already: then its way has ended."""
+        existing = active[object_id][1].masks.get(frame)
+        if existing is None or not existing.area:
+            return False
+        del active[object_id]
+        return True
 
 
 def _parts(objects: Sequence[int]) -> list[Sequence[int]]:

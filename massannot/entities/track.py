@@ -12,7 +12,7 @@ it again, a new object of the session takes over and the track goes on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from massannot.errors import BadModelOutput
 from massannot.geometry import rle
 from massannot.geometry.appearance import similarity
 from massannot.geometry.region import Region
-from massannot.models.protocols import F32, Bool, FrameMasks, MaskSession
+from massannot.models.protocols import F32, Bool, BoxBatches, FrameMasks, MaskSession
 
 
 class FrameMask(NamedTuple):
@@ -50,20 +50,33 @@ def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
     return FrameMask(counts, rle.area(counts), box, float(score))
 
 
-def mask_of_box(
-    session: MaskSession, frames: Frames, box_xyxy: Sequence[float], *, object_id: int, frame: int
-) -> Bool:
-    """The mask (H, W) in working pixels of a new object of the session, prompted by a box.
+def masks_of_boxes(
+    session: MaskSession,
+    frames: Frames,
+    boxes_xyxy: Sequence[Sequence[float]],
+    *,
+    object_ids: Sequence[int],
+    frame: int,
+) -> Iterator[Bool]:
+    """The masks (H, W) in working pixels of new objects of the session, prompted by boxes.
 
     Raises BadModelOutput.
     """
-    mask = session.add_box(object_id, frame=frame, box_xyxy=np.array(box_xyxy, np.float32))
-    if mask.shape != (frames.height, frames.width) or mask.dtype != np.bool_:
-        raise BadModelOutput(
-            f"propagator: a box gave {mask.dtype} {mask.shape}, expected bool "
-            f"({frames.height}, {frames.width})"
+    boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
+    if isinstance(session, BoxBatches):
+        masks: Iterable[Bool] = session.add_boxes(object_ids, frame=frame, boxes_xyxy=boxes)
+    else:
+        masks = (
+            session.add_box(object_id, frame=frame, box_xyxy=box)
+            for object_id, box in zip(object_ids, boxes, strict=True)
         )
-    return mask
+    for mask in masks:
+        if mask.shape != (frames.height, frames.width) or mask.dtype != np.bool_:
+            raise BadModelOutput(
+                f"propagator: a box gave {mask.dtype} {mask.shape}, expected bool "
+                f"({frames.height}, {frames.width})"
+            )
+        yield mask
 
 
 def propagated(

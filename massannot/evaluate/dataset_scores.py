@@ -26,6 +26,7 @@ from massannot.evaluate.coverage import (
     clip_intervals,
     coverage_over_clips,
 )
+from massannot.evaluate.event_scores import score_events
 from massannot.evaluate.presence_scores import score_presence
 from massannot.evaluate.quality_scores import (
     ClipQuality,
@@ -111,7 +112,7 @@ class _ScoredClip:
 
 
 def _scored(clip: ClipTruth) -> _ScoredClip:
-    scores = (*score_clip(clip), *score_presence(clip))
+    scores = (*score_clip(clip), *score_presence(clip), *score_events(clip))
     return _ScoredClip(scores, clip_intervals(clip), clip_quality(clip))
 
 

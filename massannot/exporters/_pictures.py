@@ -18,35 +18,38 @@ from massannot.questions.examples import Example
 from massannot.questions.model_families import Size
 from massannot.questions.question_view import Film, Shot
 from massannot.questions.scene_dataset import SCHEME, scene_pictures
+from massannot.questions.shown_video import ShownVideo
 from massannot.video.film_encoder import FilmWriter
 
 RGB = npt.NDArray[np.uint8]
 
 
-def image_name(shot: Shot) -> str:
-    return f"images/{shot.clip_id}/{shot.frame:05d}.jpg"
+def image_name(shot: Shot, shown: ShownVideo) -> str:
+    return f"images/{shot.clip_id}{shown.picture_name}/{shot.frame:05d}.jpg"
 
 
-def film_name(film: Film) -> str:
+def film_name(film: Film, shown: ShownVideo) -> str:
     more = f"-{len(film.clip_ids)}" if len(film.clip_ids) > 1 else ""
-    return f"videos/{film.clip_ids[0]}{more}.mp4"
+    return f"videos/{film.clip_ids[0]}{more}{shown.name}.mp4"
 
 
 def write_images(dataset: Dataset, examples: Sequence[Example], folder: Path) -> set[str]:
     """Write a file for every frame of the examples; returns the names of the files written."""
-    wanted: dict[str, dict[int, tuple[str, Size]]] = {}
+    wanted: dict[str, dict[str, tuple[Shot, Example]]] = {}
     for example in examples:
         for shot in example.shots:
             of_clip = wanted.setdefault(shot.clip_id, {})
-            of_clip[shot.frame] = (image_name(shot), example.size)
+            of_clip[image_name(shot, example.shown)] = (shot, example)
     written = set()
-    frames_of = {clip_id: set(of_clip) for clip_id, of_clip in wanted.items()}
-    for clip_id, pixels in _pixels(dataset, frames_of):
-        for frame, (name, size) in sorted(wanted[clip_id].items()):
+    frames_of = {
+        clip_id: {shot.frame for shot, _ in of_clip.values()} for clip_id, of_clip in wanted.items()
+    }
+    for clip_id, pixels in pixels_of(dataset, frames_of):
+        for name, (shot, example) in sorted(wanted[clip_id].items()):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             # 4:4:4: small coloured things keep their colour
-            _resized(pixels[frame], size).save(path, quality=95, subsampling=0)
+            _drawn(pixels, shot, example).save(path, quality=95, subsampling=0)
             written.add(name)
     return written
 
@@ -54,7 +57,7 @@ def write_images(dataset: Dataset, examples: Sequence[Example], folder: Path) ->
 def write_films(dataset: Dataset, examples: Sequence[Example], folder: Path) -> set[str]:
     """Write a film for every span of the examples; returns the names of the films written."""
     films = {
-        film_name(example.film): (example.film, example.size)
+        film_name(example.film, example.shown): (example.film, example)
         for example in examples
         if example.film is not None
     }
@@ -69,14 +72,14 @@ def write_films(dataset: Dataset, examples: Sequence[Example], folder: Path) -> 
     left = {name: len(film.shots) for name, (film, _) in films.items()}
     open_films: dict[str, FilmWriter] = {}
     try:
-        for clip_id, pixels in _pixels(dataset, frames_of):
+        for clip_id, pixels in pixels_of(dataset, frames_of):
             for name in by_clip[clip_id]:
-                film, size = films[name]
+                film, example = films[name]
                 if name not in open_films:
-                    open_films[name] = _writer(folder / name, film, size)
+                    open_films[name] = _writer(folder / name, film, example.size)
                 for shot in film.shots:
                     if shot.clip_id == clip_id:
-                        open_films[name].write(np.asarray(_resized(pixels[shot.frame], size)))
+                        open_films[name].write(np.asarray(_drawn(pixels, shot, example)))
                         left[name] -= 1
                 if not left[name]:
                     open_films.pop(name).close()
@@ -91,7 +94,7 @@ def _writer(path: Path, film: Film, size: Size) -> FilmWriter:
     return FilmWriter(path, width=size[0], height=size[1], fps=film.fps, crf=12)
 
 
-def _pixels(
+def pixels_of(
     dataset: Dataset, frames_of: Mapping[str, set[int]]
 ) -> Iterator[tuple[str, Mapping[int, RGB]]]:
     """(clip id, (H, W, 3) uint8 RGB by frame), video by video, in order of time. Scenes, of which
@@ -108,5 +111,7 @@ def _pixels(
             yield clip.clip_id, dict(enumerate(clip.frames.pixels_THWC))
 
 
-def _resized(rgb: RGB, size: Size) -> Image.Image:
-    return Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC)
+def _drawn(pixels: Mapping[int, RGB], shot: Shot, example: Example) -> Image.Image:
+    """The frame as the example shows it, at its size."""
+    rgb = example.shown.picture(pixels[shot.frame], t_s=shot.t_s, source_width=example.source_width)
+    return Image.fromarray(rgb).resize(example.size, Image.Resampling.BICUBIC)

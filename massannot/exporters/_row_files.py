@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot.errors import UsageError
+from massannot.storage.json_text import parsed
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROWS_PER_GROUP = 100
@@ -132,7 +133,7 @@ def _text(row: Mapping[str, Any]) -> str:
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = parsed(text)
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from error
     return value

@@ -155,8 +155,8 @@ def columns(example: Example) -> dict[str, Any]:
 def picture_names(example: Example, media: Media) -> list[str]:
     """Files in the export's folder, in the order of the prompt."""
     if media == "video":
-        return [] if example.film is None else [film_name(example.film)]
-    return [image_name(shot) for shot in example.shots]
+        return [] if example.film is None else [film_name(example.film, example.shown)]
+    return [image_name(shot, example.shown) for shot in example.shots]
 
 
 def _of_answer(example: Example) -> dict[str, Any]:
@@ -182,6 +182,7 @@ def _of_prompt(example: Example) -> dict[str, Any]:
         "times_s": list(prompt.times_s),
         "dropped": [f"{piece.what} {piece.name.strip()}" for piece in prompt.dropped],
         "n_prompt_tokens": prompt.n_tokens,
+        "geometry": [str(file) for file in example.geometry],
         "source_row": json.dumps(example.row, ensure_ascii=False, allow_nan=False),
     }
 

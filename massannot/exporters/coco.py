@@ -26,6 +26,7 @@ from massannot.dataset.touching import clips_once
 from massannot.errors import UsageError
 from massannot.exporters import Exported, Options, quality_notes
 from massannot.geometry import rle
+from massannot.storage.json_text import parsed
 
 FILE = "annotations.json"
 TABLES = ("entities", "masks")
@@ -71,7 +72,7 @@ def load(folder: Path) -> dict[str, pa.Table]:
     """The tables `entities` and `masks`. Raises UsageError for a file that is not from here."""
     path = folder / FILE
     try:
-        content = json.loads(path.read_text())
+        content = parsed(path.read_text())
         clip_of = {video["id"]: video["clip_id"] for video in content["videos"]}
         entities, masks = [], []
         for annotation in content["annotations"]:

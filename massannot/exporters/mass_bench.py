@@ -50,6 +50,8 @@ from massannot.questions.question_view import (
     reference_of,
 )
 from massannot.questions.reference import ReferenceChoice
+from massannot.questions.shown_video import ShownVideo
+from massannot.storage.json_text import parsed
 
 FILE = "questions.jsonl"
 TRACKS = ("tracks_xy", "tracks_xyz")
@@ -100,10 +102,17 @@ def export(
     clip = lru_cache(maxsize=8)(dataset.clip)
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / FILE, folder / SCHEMA_FILE)
+    left_out = []
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
             views = [clip(clip_id) for clip_id in row["clip_ids"] or ()]
             name = row["question_id"]
+            if views and _is_of_another_video(row, views):
+                left_out.append(
+                    f"question {name}: found a video that is mirrored, reversed or cut short, "
+                    "expected one as it was annotated"
+                )
+                continue
             of_clips = names_over_clips(dataset, views, name) if views else []
             clips = [
                 _clip(view, name, options, templates, names)
@@ -119,7 +128,7 @@ def export(
             }
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     files[1].write_text(schema_text(), encoding="utf-8")
-    return Exported(files, notes=quality_notes(dataset, options))
+    return Exported(files, tuple(left_out), quality_notes(dataset, options))
 
 
 def load(folder: Path) -> dict[str, pa.Table]:
@@ -131,17 +140,28 @@ def load(folder: Path) -> dict[str, pa.Table]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(text.split("\n")[:-1], start=1):
-        item = json.loads(line)
-        if (item.get("format"), item.get("version")) != ("mass-bench", VERSION):
+        try:
+            item = parsed(line)
+            kind = item.get("format"), item.get("version")
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"{path}, line {number}: not a JSON object: {error}") from error
+        if kind != ("mass-bench", VERSION):
             raise UsageError(
-                f"{path}, line {number}: found {item.get('format')} version "
-                f"{item.get('version')}, expected mass-bench version {VERSION}"
+                f"{path}, line {number}: found {kind[0]} version {kind[1]}, expected mass-bench "
+                f"version {VERSION}"
             )
         for name, row in _rows_of(item):
             spec = tables.spec(name)
             row = {column: row.get(column) for column in spec.names}
             rows[name][tuple(row[column] for column in spec.key)] = row
     return {name: tables.spec(name).from_rows(list(item.values())) for name, item in rows.items()}
+
+
+def _is_of_another_video(row: Mapping[str, Any], views: Sequence[ClipView]) -> bool:
+    """Whether the question is about less than its clips show, or about them turned round."""
+    shown = ShownVideo.of(row)
+    last_s = views[-1].table("frames")["t_s"][-1].as_py()
+    return shown.how is not None or (shown.until_s is not None and shown.until_s < last_s)
 
 
 def _profiles(

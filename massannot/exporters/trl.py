@@ -59,6 +59,7 @@ COLUMNS = {
     "times_s": pa.list_(_REAL),
     "dropped": pa.list_(_TEXT),
     "n_prompt_tokens": pa.int64(),
+    "geometry": pa.list_(_TEXT),
     "source_row": _TEXT,
 }
 FORM = Form(

@@ -58,6 +58,7 @@ _EXTRA = {
     "times_s": pa.list_(_REAL),
     "dropped": pa.list_(_TEXT),
     "n_prompt_tokens": _WHOLE,
+    "geometry": pa.list_(_TEXT),
     "source_row": _TEXT,
 }
 _FILM = {"fps": _REAL, "frames_indices": pa.list_(_WHOLE), "video_start": _REAL, "video_end": _REAL}

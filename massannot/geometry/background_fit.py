@@ -140,7 +140,7 @@ def _fit_scale_and_shift(z: F64, known: Bool, scale: F64, reference: F64) -> tup
         change = np.nanmax(np.abs(updated / reference - 1))
         reference = updated
         residual = np.abs(placed - np.nan_to_num(reference)) * known
-        sigma = 1.4826 * masked_median(residual, known, axis=1)
+        sigma = SIGMA_FROM_MAD * masked_median(residual, known, axis=1)
         weight = known / (1 + (residual / np.maximum(2.385 * sigma, 1e-9)[:, None]) ** 2)
         weight = np.nan_to_num(weight)
         if change < _CONVERGED:

@@ -104,7 +104,7 @@ def from_json(text: str, *, where: str) -> Calibration:
             ),
             quality=Logistic(_scale(content["quality"]["score"])),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{where}: found no calibration ({type(error).__name__}: {error}), expected a file "
             "that `massannot calibrate` wrote"

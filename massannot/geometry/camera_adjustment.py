@@ -102,21 +102,21 @@ def estimated_poses(
     *,
     intrinsics: F64,
     picture_size: tuple[int, int],
-    lens_told: bool = True,
+    lens_rel_sd: float | None = None,
     rule: PoseRule | None = None,
 ) -> PoseEstimate | None:
     """Poses from points xy (T, N, 2) in pixels of a picture (width, height), `visible` (T, N), with
-    depth z (T, N) in any unit, NaN where there is none, and intrinsics (T, 4). Where the lens was
-    not told, the intrinsics are a guess, and one factor on their focal lengths is estimated with
-    the poses, and kept where it was observed.
+    depth z (T, N) in any unit, NaN where there is none, and intrinsics (T, 4). `lens_rel_sd`:
+    standard deviation of the logarithm of their focal lengths, where the lens was not told; one
+    factor on them is then estimated with the poses, and kept where it was observed.
 
     None: too few points, or points that no camera explains.
     """
     rule = rule or PoseRule()
     clip = (xy, visible, z, intrinsics, picture_size, rule)
-    if lens_told:
+    if lens_rel_sd is None:
         return _estimated(*clip, None)
-    free = _estimated(*clip, ASSUMED_FOCAL_REL_SD)
+    free = _estimated(*clip, lens_rel_sd)
     if free is None:
         return None
     sure = (free.focal_rel_sd or 0) <= rule.observed_focal
@@ -125,7 +125,7 @@ def estimated_poses(
     assumed = _estimated(*clip, None)
     if assumed is None:
         return None
-    return assumed._replace(cov=free.cov, focal_rel_sd=ASSUMED_FOCAL_REL_SD)
+    return assumed._replace(cov=free.cov, focal_rel_sd=lens_rel_sd)
 
 
 def _motion(poses: F64, z: F64) -> float:

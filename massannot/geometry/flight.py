@@ -1,43 +1,26 @@
 """Free flights in a path: stretches on which the acceleration is one and the same, and not nothing.
 
-A path is cut where a parabola no longer holds, which is at every contact: the cheapest cutting is
-looked for, where each part costs what its own parabola leaves over, and a fixed price. A part is
-then fitted in space, and is a flight where
+A path is cut into parabolas (parabolas.py). A part is then fitted in space, and is a flight where
 
     its acceleration is far above its error;
     a cubic term would not explain it much better: nothing pushed on the way;
     its velocity changes by more than the least speed on it, as in every throw that one would call
     one: a thing that rolls in a wide bend is none, in whatever unit and however slow the film;
     it is no straight line on which the thing slows down, as a thing that slides does.
-
-Unusual: all weights come from the path itself. Depth errs along the ray and an outline across it,
-often by ten times as much, so the two are measured apart, on the part of four neighbouring places
-that no parabola explains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from massannot.geometry.parabolas import CutPath, Observations
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-_LONGEST = 40
-"""Frames of a part at most: longer flights are cut in two."""
-_PRICE = 18.0
-"""Of a part, in squared standard errors: a parabola has nine numbers."""
-_LEAST_ACROSS_PX = 0.3
-_LEAST_ALONG = 0.003
-"""Errors that no path undercuts: of an outline's centre, and of ln z."""
-_QUIET_SHARE = 0.35
-"""Quantile of the unexplained parts that stands for noise: contacts are in the upper ones."""
-_QUIET_NORMAL = 0.4538
-"""The same quantile of |N(0, 1)|."""
 _PRIOR_FREEDOM = 6.0
 """Degrees of freedom that the path's noise weighs against a part's own residuals."""
 _ROUNDS = 4
@@ -108,106 +91,15 @@ def find_flights(
     if len(known) < options.least_frames:
         return []
     path, t = xyz[known], t_s[known]
-    picture = np.column_stack([path[:, :2] / path[:, 2:], np.log(path[:, 2])])
-    noise = _noise(
-        picture,
-        t,
-        least=np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)]),
-    )
-    noise = np.maximum(noise, _left_over(picture, t, list(_parts(picture / noise, t))))
+    cut = CutPath.of(path, t, focal_px=focal_px, range_rel_sd=range_rel_sd)
     flights = []
-    for first, end in _parts(picture / noise, t):
+    for first, end in cut.parts:
         if end - first >= options.least_frames:
-            fit = _Fit.of(path[first:end], t[first:end], noise, options)
+            fit = _Fit.of(path[first:end], t[first:end], cut.noise, options)
             if fit is not None and fit.is_flight(options):
                 covariance = fit.covariance[3:, 3:]
                 flights.append(Flight(known[first:end], fit.acceleration, covariance))
     return flights
-
-
-def _noise(picture: F64, t: F64, *, least: F64) -> F64:
-    """(3,) standard error of x/z, y/z and ln z of one frame, of N places (N, 3)."""
-    weights = _beyond_parabola(sliding_window_view(t, 4))
-    unexplained = np.einsum("nai,ni->na", sliding_window_view(picture, 4, axis=0), weights)
-    quiet = np.quantile(np.abs(unexplained), _QUIET_SHARE, axis=0) / _QUIET_NORMAL
-    across = max(quiet[0], quiet[1])
-    return np.maximum([across, across, quiet[2]], least)
-
-
-def _left_over(picture: F64, t: F64, parts: Sequence[tuple[int, int]]) -> F64:
-    """(3,) standard error of one frame that the parabolas of all parts leave over; 0 where no part
-    is long enough to tell."""
-    squares, freedom = np.zeros(3), 0
-    for first, end in parts:
-        if end - first >= 5:
-            design = (t[first:end, None] - t[first:end].mean()) ** np.arange(3)
-            fitted = design @ np.linalg.lstsq(design, picture[first:end], rcond=None)[0]
-            squares += ((picture[first:end] - fitted) ** 2).sum(axis=0)
-            freedom += end - first - 3
-    across = squares[:2].mean()
-    return np.sqrt(np.array([across, across, squares[2]]) / max(freedom, 1))
-
-
-def _beyond_parabola(t: F64) -> F64:
-    """(N, 4) weights of unit length that are zero on every parabola over four times (N, 4)."""
-    apart = t[:, :, None] - t[:, None, :] + np.eye(4)
-    weights = 1 / apart.prod(axis=-1)
-    return np.asarray(weights / np.linalg.norm(weights, axis=-1, keepdims=True))
-
-
-def _parts(scaled: F64, t: F64) -> Iterator[tuple[int, int]]:
-    """Parts (first, end), end exclusive, of the cheapest cutting of N places (N, 3) in standard
-    errors."""
-    n = len(t)
-    cost = _costs(scaled, t)
-    best, start = np.zeros(n + 1), np.zeros(n + 1, np.int64)
-    for end in range(1, n + 1):
-        firsts = np.arange(max(0, end - _LONGEST), end)
-        total = best[firsts] + cost[firsts, end - firsts - 1] + _PRICE
-        choice = int(np.argmin(total))
-        best[end], start[end] = total[choice], firsts[choice]
-    bounds = [n]
-    while bounds[-1]:
-        bounds.append(int(start[bounds[-1]]))
-    yield from zip(bounds[:0:-1], bounds[-2::-1])
-
-
-def _costs(scaled: F64, t: F64) -> F64:
-    """(N, longest) squares that a parabola leaves over, of the part of n + 1 places from each one
-    on; infinite where the path ends before.
-
-    From running sums, so that all parts together cost no more than a few long ones.
-    """
-    n_places = len(t)
-    longest = min(n_places, _LONGEST)
-    n = np.arange(1, longest + 1.0)
-    first = np.arange(n_places)[:, None]
-    end = np.minimum(first + n.astype(np.int64), n_places)
-    u = (t - t.mean()) / max(float(np.ptp(t)), 1e-9)
-    y = scaled - scaled.mean(axis=0)
-
-    def total(values: F64) -> F64:
-        """Sums over each part: (N, longest, ...)."""
-        running = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-        return np.asarray(running[end] - running[first])
-
-    s1, s2, s3, s4 = (total(u**power) for power in (1, 2, 3, 4))
-    y0, y1, y2 = (total(y * u[:, None] ** power) for power in (0, 1, 2))
-    centre = s1 / n
-    line = s2 - n * centre**2  # squared lengths of a line and of a bend over the part
-    skew = s3 - 3 * centre * s2 + 2 * n * centre**3
-    fourth = s4 - 4 * centre * s3 + 6 * centre**2 * s2 - 3 * n * centre**4
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tilt = skew / line
-        bend = fourth - skew * tilt - line**2 / n
-        of_line = y1 - centre[..., None] * y0
-        of_bend = y2 - (2 * centre + tilt)[..., None] * y1
-        of_bend += (centre**2 + tilt * centre - line / n)[..., None] * y0
-        left = total(y**2) - y0**2 / n[:, None]
-        left -= of_line**2 / line[..., None] + of_bend**2 / bend[..., None]
-        cost = np.maximum(left, 0.0).sum(axis=-1)
-    cost[:, :3] = 0.0
-    return np.where(first + n <= n_places, cost, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +118,9 @@ class _Fit:
     @classmethod
     def of(cls, path: F64, t: F64, noise: F64, options: FlightOptions) -> _Fit | None:
         """Robust: a place that lies far off loses weight. None where it is clear at first sight
-        that nothing accelerates. `noise` as `_noise` gives it."""
+        that nothing accelerates. `noise` as `CutPath` has it."""
         t = t - t.mean()
-        system = _System.of(path, t, noise)
+        system = Observations.of(path, t, noise)
         weight = np.ones(len(t))
         squares, values = system.solved(weight, degree=2)
         covariance = system.covariance(weight)
@@ -273,37 +165,3 @@ class _Fit:
 
 def _chi2(values: F64, covariance: F64) -> float:
     return float(values @ np.linalg.solve(covariance, values))
-
-
-@dataclass(frozen=True, eq=False)
-class _System:
-    """Observations of n places in units of their errors, along the ray and across it."""
-
-    observed: F64
-    """(n, 3)."""
-    design: F64
-    """(n, 3, 12): of a polynomial of degree 3, power by power."""
-
-    @classmethod
-    def of(cls, path: F64, t: F64, noise: F64) -> _System:
-        z = float(np.median(path[:, 2]))
-        ray = path / np.linalg.norm(path, axis=1, keepdims=True)
-        along = ray[:, :, None] * ray[:, None, :]
-        whitener = (np.eye(3) - along) / (noise[0] * z) + along / (noise[2] * z)
-        powers = t[:, None] ** np.arange(4)
-        design = whitener[:, :, None, :] * powers[:, None, :, None]
-        observed = np.matmul(whitener, path[..., None])[..., 0]
-        return cls(observed, design.reshape(len(t), 3, 12))
-
-    def solved(self, weight: F64, *, degree: int) -> tuple[F64, F64]:
-        """Squared residuals (n,) and coefficients ((degree + 1) * 3,)."""
-        design, root = self.design[..., : 3 * (degree + 1)], np.sqrt(weight)[:, None]
-        rows = (design * root[..., None]).reshape(-1, design.shape[-1])
-        values = np.linalg.lstsq(rows, (self.observed * root).ravel(), rcond=None)[0]
-        squares = ((self.observed - design @ values) ** 2).sum(axis=1)
-        return np.asarray(squares), np.asarray(values)
-
-    def covariance(self, weight: F64) -> F64:
-        """(9, 9) of a parabola's coefficients, for errors of size 1."""
-        design = self.design[..., :9]
-        return np.linalg.inv(np.einsum("n,nij,nik->jk", weight, design, design))

@@ -195,7 +195,10 @@ def _joined(starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
 def _from_spans(starts: Integers, ends: Integers, *, n_pixels: int) -> str:
     starts, ends = _joined(starts, ends)
     runs = np.diff(_alternating(starts, ends), prepend=0, append=n_pixels)
-    return _pack(runs[:-1] if runs.size > 1 and runs[-1] == 0 else runs)
+    runs = runs[:-1] if runs.size > 1 and runs[-1] == 0 else runs
+    counts = _pack(runs)
+    _MEMORY.add(counts, runs)
+    return counts
 
 
 def _alternating(first: Integers, second: Integers) -> Integers:
@@ -232,8 +235,39 @@ def _checked_runs(counts: str, height: int, width: int) -> Integers:
     return runs
 
 
+class _RunMemory:
+    """The run lengths of strings that were written or read last: every stage asks for a clip's
+    masks, and reading a string costs more than most of what is asked. Values are read-only."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._runs: dict[str, Integers] = {}
+        self._n_runs = 0
+
+    def get(self, counts: str) -> Integers | None:
+        return self._runs.get(counts)
+
+    def add(self, counts: str, runs: Integers) -> Integers:
+        """`runs`, remembered; everything else is forgotten once it is too much."""
+        if self._n_runs > self._most:
+            self._runs, self._n_runs = {}, 0
+        runs.setflags(write=False)
+        self._runs[counts] = runs
+        self._n_runs += runs.size
+        return runs
+
+
+_MEMORY = _RunMemory(1 << 22)
+"""32 MB and the strings: some thousand frames of smooth things."""
+
+
 def _runs(counts: str) -> Integers:
     """The run lengths of a compressed string; BadMask where it is malformed."""
+    known = _MEMORY.get(counts)
+    return _MEMORY.add(counts, _parsed(counts)) if known is None else known
+
+
+def _parsed(counts: str) -> Integers:
     code = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     if code.size == 0 or code.min() < 0 or code.max() > 63:
         raise BadMask(f"mask {_quoted(counts)}: expected one or more characters from '0' to 'o'")

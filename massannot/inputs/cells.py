@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from massannot.errors import UsageError
 from massannot.inputs.text import START_BYTES, looks_binary
+from massannot.storage.json_text import parsed
 
 Cells = Mapping[str, Any]
 """Column to value, without empty cells."""
@@ -123,7 +123,7 @@ def _decoded(value: Any) -> Any:
 
 def _parsed(text: str, *, where: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError as error:
         raise UsageError(f"{where}: not JSON: {error}") from error
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from massannot.inputs.question import Question, with_valid_text
 from massannot.inputs.text import is_video_name
+from massannot.storage.json_text import parsed
 from massannot.storage.store import Store, store_of
 
 CLIPS, METAS, METAS_IN_CHUNKS = "clips", "metas/v0", "metas_jsonl/v0"
@@ -72,7 +73,7 @@ def _meta(store: Store, folder: str, uri: str) -> Mapping[str, Any]:
 def _object(content: bytes) -> Mapping[str, Any]:
     """The object in a meta; an empty one where it is broken: the clip is there all the same."""
     try:
-        values = json.loads(content.decode(errors="surrogateescape"))
+        values = parsed(content.decode(errors="surrogateescape"))
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}

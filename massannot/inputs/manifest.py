@@ -37,6 +37,7 @@ from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
 from massannot.inputs.phrase_list import split_phrases
 from massannot.inputs.question import Problem, Question, with_valid_text
 from massannot.inputs.text import escaped, refuse_impossible_name
+from massannot.storage.json_text import parsed
 from massannot.storage.path import beside, lies_in, place
 from massannot.storage.store import is_remote, store_of
 from massannot.tables._spec import SOURCE_KINDS
@@ -281,7 +282,7 @@ def _number(value: Any, where: str) -> float:
 def _list(value: Any, where: str) -> list[Any]:
     if isinstance(value, str):
         try:
-            value = json.loads(value) if value.lstrip().startswith("[") else re.split("[;|]", value)
+            value = parsed(value) if value.lstrip().startswith("[") else re.split("[;|]", value)
         except ValueError as error:
             raise BadQuestion(f"{where}: found {value!r}, which is not JSON: {error}") from error
     if not isinstance(value, list):

@@ -7,13 +7,13 @@ names each phrase outright, so that one may have a comma inside.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from massannot.errors import BadPhrase, UsageError
 from massannot.inputs.text import escaped, is_unicode
+from massannot.storage.json_text import parsed
 
 _SEPARATORS = re.compile(r"[;|,]|(?<=\s)\.(?=\s)")
 
@@ -45,7 +45,7 @@ def split_phrases(value: Any) -> tuple[str, ...]:
 def _items(text: str) -> Any:
     if text.lstrip().startswith("["):
         try:
-            return json.loads(text)
+            return parsed(text)
         except ValueError:
             return text
     return [part for part in _SEPARATORS.split(f"{text} ") if part.strip(" \t\n.")]

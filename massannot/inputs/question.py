@@ -12,6 +12,7 @@ from typing import Any
 
 from massannot.errors import NotUnicode
 from massannot.inputs.text import escaped, is_unicode
+from massannot.storage.json_text import parsed
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Question:
 
     @classmethod
     def from_json(cls, text: str) -> Question:
-        values = json.loads(text)
+        values = parsed(text)
         for name in _TUPLES:
             if values.get(name) is not None:
                 values[name] = tuple(values[name])

@@ -326,7 +326,7 @@ def _is_there_or_pattern(source: str) -> bool:
 
 def _spelt_out(source: str) -> Iterator[str]:
     """`{000..012}` and `{a,b}` become several sources; a file of that very name stays one."""
-    braces = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", source)
+    braces = "{" in source and re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", source)
     if not braces or os.path.exists(source.removeprefix("@")):
         yield source
         return

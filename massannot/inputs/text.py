@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
@@ -89,6 +90,12 @@ def is_unicode(text: str) -> bool:
 def escaped(text: str) -> str:
     """The text with every half of a surrogate pair spelt out: six characters like \\ud83d."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def printable(text: str) -> str:
+    """The text as a terminal may show it: control characters, which could move its cursor or name
+    its window, are spelt out; lines and tabs stay."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
 
 
 def looks_binary(start: bytes) -> bool:

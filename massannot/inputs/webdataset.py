@@ -17,6 +17,7 @@ from typing import Any
 from massannot.errors import ClipError
 from massannot.inputs.question import Problem, Question, with_valid_text
 from massannot.inputs.text import is_video_name, refuse_impossible_name
+from massannot.storage.json_text import parsed
 from massannot.storage.store import store_of
 from massannot.storage.tar_store import Member, members
 
@@ -80,7 +81,7 @@ class _Parts:
 def _object(content: bytes) -> dict[str, Any]:
     """The object in a .json; an empty one where there is none: the video is there all the same."""
     try:
-        values = json.loads(content.decode(errors="surrogateescape"))
+        values = parsed(content.decode(errors="surrogateescape"))
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}

@@ -30,7 +30,7 @@ from massannot.jobs.outcome import Outcome, depth_lines, exit_code, run_lines
 from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
 from massannot.jobs.previews import drop_previews
 from massannot.jobs.reuse import reusable_record
-from massannot.jobs.run import RunOptions, execute
+from massannot.jobs.run import RunOptions, execute, refuse_emulated_dtype
 from massannot.models.weights import require
 from massannot.plan.deal import deal
 from massannot.plan.folder import PlannedShard
@@ -126,9 +126,11 @@ def run(
         report = None
         if dataset.names and films and not done.interrupted:
             watcher.say("drawing films")
-            drawn = films_of(dataset, drawn=lambda film: None)
+            again = done.done_now > 0
+            new: list[Path] = []
+            drawn = films_of(dataset, again=again, drawn=new.append)
             drop_previews(begun.layout)
-            report = report_of(dataset)
+            report = report_of(dataset, again=again or bool(new))
     annotated = Annotated(out, done, dataset if dataset.names else None)
     code = exit_code(done, options.max_failed)
     text = _as_text(annotated, begun.spec, begun.record, drawn, report)
@@ -160,6 +162,7 @@ def begin(
         reusable_record(options.reuse, spec)
     if settings.executor == "local":
         local.devices(settings.device, settings.workers)
+    refuse_emulated_dtype(spec, settings)
     videos = videos_of(spec, needs_phrases=needs_phrases and pipeline.uses_phrases)
     record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
     _refuse_other_folder(layout, record, spec, videos)

@@ -93,6 +93,31 @@ PAPERS: Mapping[str, Paper] = {
         2024,
         arxiv="2406.09414",
     ),
+    "mm_grounding_dino": Paper(
+        "zhao2024mmgroundingdino",
+        "An Open and Comprehensive Pipeline for Unified Object Grounding and Detection",
+        "Zhao, Xiangyu and Chen, Yicheng and Xu, Shilin and Li, Xiangtai and Wang, Xinjiang and "
+        "Li, Yining and Huang, Haian",
+        2024,
+        arxiv="2401.02361",
+    ),
+    "sam3_video": Paper(
+        "carion2025sam3",
+        "SAM 3: Segment Anything with Concepts",
+        "Carion, Nicolas and Gustafson, Laura and Hu, Yuan-Ting and Debnath, Shoubhik and Hu, "
+        "Ronghang and Suris, Didac and Ryali, Chaitanya and Alwala, Kalyan Vasudev and Khedr, "
+        "Haitham and Huang, Andrew and others",
+        2025,
+        arxiv="2511.16719",
+    ),
+    "depth_pro": Paper(
+        "bochkovskii2024depthpro",
+        "Depth Pro: Sharp Monocular Metric Depth in Less Than a Second",
+        'Bochkovskii, Aleksei and Delaunoy, Ama{\\"e}l and Germain, Hugo and Santos, Marcel and '
+        "Zhou, Yichao and Richter, Stephan R. and Koltun, Vladlen",
+        2024,
+        arxiv="2410.02073",
+    ),
     "cotracker3": Paper(
         "karaev2024cotracker3",
         "CoTracker3: Simpler and Better Point Tracking by Pseudo-Labelling Real Videos",

@@ -20,9 +20,11 @@ from massannot.engine.progress import (
     Event,
     Load,
     RunBegun,
+    ShardElsewhere,
     WorkerDied,
     WorkerReady,
 )
+from massannot.inputs.text import printable
 
 LINE_EVERY_S = 60.0
 
@@ -91,6 +93,8 @@ class Watcher:
         elif isinstance(event, RunBegun):
             self.n_expected = event.clips
             self._started = self._clock()
+        elif isinstance(event, ShardElsewhere) and self.n_expected is not None:
+            self.n_expected -= event.clips
         elif isinstance(event, WorkerReady) and self._verbose:
             self.say(f"worker {event.worker} ready on {event.device} after {event.seconds:.1f} s")
         self._draw()
@@ -98,7 +102,7 @@ class Watcher:
     def say(self, message: str) -> None:
         """One line to stderr, above the bar."""
         if not self._quiet:
-            self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
     def slowest(self) -> str:
         """Share of time of the three slowest stages, for people."""

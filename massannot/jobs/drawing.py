@@ -8,28 +8,40 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from massannot.dataset.frames_again import clips_again
-from massannot.dataset.grounds import grounds_of
 from massannot.dataset.reading import Dataset
-from massannot.dataset.record import read
 from massannot.dataset.video_view import numbered_names
 from massannot.jobs.previews import previews, with_preview
-from massannot.viewers.film import render
-from massannot.viewers.report import Heading, write_report
+from massannot.jobs.view import heading_of
+from massannot.viewers.clip_drawing import FILM_WIDTH
+from massannot.viewers.clip_questions import ClipQuestions
+from massannot.viewers.film import paths, render
+from massannot.viewers.report import write_report
 
 
 def films_of(
-    dataset: Dataset, *, clip_ids: Sequence[str] | None = None, drawn: Callable[[Path], None]
+    dataset: Dataset,
+    *,
+    clip_ids: Sequence[str] | None = None,
+    again: bool = True,
+    width: int = FILM_WIDTH,
+    drawn: Callable[[Path], None],
 ) -> list[Path]:
     """Render the overlay films (and stills) of clips into OUT/films, of a bucket into its working
-    folder; `drawn` is called with every film."""
+    folder; `drawn` is called with every film. `again`: also films that are there already.
+    `width`: of a film, in pixels, its depth included."""
     layout = dataset.layout
     things_of_video = lru_cache(maxsize=1)(partial(_things, dataset))  # clips come by video
+    wanted = list(clip_ids if clip_ids is not None else dataset.clip_ids)
     films = []
-    for clip in clips_again(layout, set(clip_ids if clip_ids is not None else dataset.clip_ids)):
+    if not again:
+        made = {c: paths(layout.local / "films", dataset.clip(c).table).film for c in wanted}
+        films = [film for film in made.values() if film.is_file()]
+        wanted = [clip_id for clip_id, film in made.items() if not film.is_file()]
+    for clip in clips_again(layout, set(wanted)):
         tables = with_preview(dataset.clip(clip.clip_id), previews(layout))
         things = things_of_video(clip.video.video_id).get(clip.clip_id, {})
         pictures = iter(clip.frames.pixels_THWC)
-        rendered = render(tables, pictures, layout.local / "films", things=things)
+        rendered = render(tables, pictures, layout.local / "films", width=width, things=things)
         films.append(rendered.film)
         drawn(rendered.film)
     return films
@@ -48,25 +60,27 @@ def _things(dataset: Dataset, video_id: str) -> dict[str, dict[int, tuple[int, s
 
 
 def report_of(
-    dataset: Dataset, *, sample: int = 60, seed: int = 0, min_quality: float | None = None
+    dataset: Dataset,
+    *,
+    sample: int = 60,
+    seed: int = 0,
+    min_quality: float | None = None,
+    again: bool = True,
+    asked: Path | None = None,
 ) -> Path:
-    """Write OUT/report/index.html and a page per clip; returns the index. See write_report."""
-    record = read(dataset.layout)
-    heading = Heading(
-        title=f"massannot: {dataset.layout.out.name}",
-        lines=(
-            *(() if record is None else (f"profile {record.profile}",)),
-            *grounds_of(dataset).lines,
-        ),
-        notes=() if record is None else tuple(record.notes),
-    )
+    """Write OUT/report/index.html and a page per clip; returns the index. See write_report.
+    `again`: also if there is one already."""
+    index = dataset.layout.local / "report" / "index.html"
+    if index.is_file() and not again:
+        return index
     return write_report(
         dataset.table_or_empty,
         lambda clip_id: dataset.clip(clip_id).table,
         dataset.layout.local / "report",
         films=dataset.layout.local / "films",
-        heading=heading,
+        heading=heading_of(dataset),
         sample=sample,
         seed=seed,
         min_quality=min_quality,
+        questions=ClipQuestions(dataset, asked).of,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from massannot.dataset.record import RunRecord
 from massannot.errors import OtherRecipe, UsageError
 from massannot.inputs.manifest import read_manifests
 from massannot.inputs.sources import chosen, find
+from massannot.inputs.span import Span
 from massannot.inputs.text import TextColumn
 from massannot.models.text_prompts import expected_words, unknown_words
 from massannot.plan import folder as plan_folder
@@ -34,6 +35,7 @@ from massannot.recipes.digests import record_of
 from massannot.recipes.models import JOBS, model, pinned, vocabulary_of_detector
 from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
+from massannot.storage.json_text import our_own, parsed
 from massannot.storage.path import BucketPath, place
 from massannot.video.sampling import Sampling
 
@@ -52,14 +54,20 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
     spec = pinned(spec)
     pipeline = spec.pipeline()
     record = record_of(spec, pipeline)
-    videos = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+
+    def written(where: Path) -> FinishedPlan:
+        found = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+        videos, totals = probed(spec, found, where / PROBES, say=say)
+        del found  # a million are large
+        return _written(spec, record, videos, totals, where)
+
     existing = plan_folder.read_finished(folder)
     if existing is None:
-        return _written(spec, record, videos, folder, folder / PROBES, say)
+        return written(folder)
     _refuse_other_plan(folder, read_record(folder), record)
     again = folder.with_name(f".{folder.name}")
     try:
-        plan = _written(spec, record, videos, again, again / PROBES, say)
+        plan = written(again)
         if _tables(plan) != _tables(existing):
             raise OtherRecipe(
                 f"{folder} holds a plan of other videos:\n"
@@ -71,14 +79,8 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
 
 
 def _written(
-    spec: RunSpec,
-    record: RunRecord,
-    videos: PlannedVideos,
-    folder: Path,
-    probes: Path,
-    say: Say,
+    spec: RunSpec, record: RunRecord, videos: PlannedVideos, totals: Totals, folder: Path
 ) -> FinishedPlan:
-    videos, totals = probed(spec, videos, probes, say=say)
     n_shards = plan_folder.write_tables(folder, deal(videos, shard_cost=spec.shard_pixels))
     content = json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n"
     durable.write_over(folder / SPEC, content.encode())
@@ -97,7 +99,7 @@ def _written(
         files={name: durable.sha256_of(folder / name) for name in names},
     )
     plan_folder.write_finished(folder, plan)
-    shutil.rmtree(probes, ignore_errors=True)
+    shutil.rmtree(folder / PROBES, ignore_errors=True)
     return plan
 
 
@@ -189,7 +191,7 @@ def probed(
     """
     totals = Totals()
     headers = probe_all(videos, folder, each=lambda n: say(f"{n} of {len(videos)} headers read"))
-    return with_expected(videos, totals.adding(videos, headers, spec.sampling)), totals
+    return with_expected(videos, totals.adding(videos.spans, headers, spec.sampling)), totals
 
 
 @dataclass
@@ -201,11 +203,11 @@ class Totals:
     problems: Counter[str] = field(default_factory=Counter)
 
     def adding(
-        self, videos: Iterable[PlannedVideo], headers: Iterable[Probed], sampling: Sampling
+        self, spans: Iterable[Sequence[Span]], headers: Iterable[Probed], sampling: Sampling
     ) -> Iterator[Expected | None]:
         """Yield each video's expected work and add it to the totals."""
-        for video, header in zip(videos, headers, strict=True):
-            work = expected(video, header, sampling)
+        for of_video, header in zip(spans, headers, strict=True):
+            work = expected(of_video, header, sampling)
             if work is not None:
                 self.clips += work.clips
                 self.frames += work.frames
@@ -216,7 +218,9 @@ class Totals:
 
 def read_record(folder: Path) -> RunRecord:
     """The record of a plan's spec.json."""
-    return run_record.from_json(json.loads((folder / SPEC).read_bytes()))
+    path = folder / SPEC
+    with our_own(path, plan_folder.PLAN_ANEW):
+        return run_record.from_json(parsed(path.read_bytes()))
 
 
 def _refuse_other_plan(folder: Path, existing: RunRecord, wanted: RunRecord) -> None:

@@ -22,6 +22,7 @@ from massannot.jobs.estimate import patience_with
 from massannot.jobs.outcome import DONE, Outcome, exit_code, run_lines
 from massannot.jobs.plan import SPEC, read_record
 from massannot.jobs.reuse import WorkerPipeline, reusable_record
+from massannot.models.runtime import refuse_emulated
 from massannot.models.weights import require
 from massannot.plan import folder as plan_folder
 from massannot.plan.folder import FinishedPlan, PlannedShard, share_of
@@ -126,8 +127,10 @@ def execute(
 ) -> RunSummary:
     """Annotate the shards: the end of `annotate`, `run` and `retry`.
 
-    `previews`: keep depth for films. Raises what engine.execution.run raises.
+    `previews`: keep depth for films. Raises what engine.execution.run raises, and what
+    refuse_emulated_dtype does.
     """
+    refuse_emulated_dtype(spec, settings)
     return execution.run(
         layout,
         record,
@@ -136,6 +139,16 @@ def execute(
         settings=replace(settings, patience=patience_with(spec, settings.patience)),
         progress=progress,
     )
+
+
+def refuse_emulated_dtype(spec: RunSpec, settings: ExecutorSettings) -> None:
+    """Raises NothingToRun where a model would compute in what this machine's processor lacks."""
+    if settings.executor != "local":
+        return
+    for option, value in spec.options.items():
+        if option.endswith(".dtype"):
+            for device in dict.fromkeys(local.devices(settings.device, settings.workers)):
+                refuse_emulated(value, device=device)
 
 
 def folder_of_plan(named: Path) -> Path:

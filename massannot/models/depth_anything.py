@@ -11,31 +11,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from massannot.clip import DepthMaps, Frames
 from massannot.errors import BadModelOutput, UsageError
-from massannot.models.networks import (
-    Dtype,
-    InFloat32,
-    frames_on,
-    inference,
-    load_network,
-    n_parameters,
-)
-from massannot.models.preprocess import (
-    Normalization,
-    normalization_from,
-    processor_config,
-    resized,
-    size_of_multiples,
-)
 from massannot.models.protocols import ModelCard
-from massannot.models.runtime import micro_batch
+from massannot.models.runtime import Dtype, micro_batch
 from massannot.models.weights import Weights, find
+
+if TYPE_CHECKING:
+    import torch
+
+    from massannot.models.preprocess import Normalization
 
 OFFICIAL_SIDE = 518
 """Shorter side of the network's input: 37 patches of 14, as it was trained."""
@@ -73,7 +62,11 @@ class DepthAnything:
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
+        import torch
         from transformers import DepthAnythingForDepthEstimation
+
+        from massannot.models.networks import InFloat32, load_network, n_parameters
+        from massannot.models.preprocess import normalization_from, processor_config
 
         local = find(self.weights)
         net = load_network(DepthAnythingForDepthEstimation, local, device=device)
@@ -106,6 +99,11 @@ class DepthAnything:
     def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
         """Depth of every frame, (T, h, w). `focal_px`, in pixels of these frames, replaces the
         option; only a canonical network needs one. Raises BadModelOutput for NaN or infinity."""
+        import torch
+
+        from massannot.models.networks import frames_on
+        from massannot.models.preprocess import size_of_multiples
+
         loaded = self._ready()
         factor = self._metres_per_unit(loaded.canonical, frames, focal_px)
         height, width = size_of_multiples(
@@ -127,6 +125,9 @@ class DepthAnything:
     def _predict(
         self, loaded: _LoadedDepth, pixels_BHWC: torch.Tensor, height: int, width: int
     ) -> torch.Tensor:
+        from massannot.models.networks import inference
+        from massannot.models.preprocess import resized
+
         with inference(self.dtype, device=loaded.device, auto="bfloat16"):
             levels = resized(pixels_BHWC, height=height, width=width, interpolation="bicubic")
             answer: torch.Tensor = loaded.net(loaded.normalize(levels)).predicted_depth

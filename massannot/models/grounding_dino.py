@@ -16,27 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput, MissingWeights
 from massannot.geometry.camera import clipped_xyxy, xyxy_from_normalized_cxcywh
-from massannot.models.networks import Dtype, frames_on, inference, load_network, n_parameters
-from massannot.models.preprocess import (
-    Normalization,
-    normalization_from,
-    processor_config,
-    resized,
-    size_with_shortest_edge,
-)
 from massannot.models.protocols import Detections, ModelCard
-from massannot.models.runtime import micro_batch
+from massannot.models.runtime import Dtype, micro_batch
 from massannot.models.text_prompts import STOP, DetectorPrompt, prompts_of, vocabulary_of
 from massannot.models.weights import Weights, find
+
+if TYPE_CHECKING:
+    import torch
+
+    from massannot.models.preprocess import Normalization
 
 CANDIDATES = 300
 """Best boxes of a phrase that duplicate suppression looks at: far more than a picture holds."""
@@ -63,6 +59,9 @@ class GroundingDino:
     dtype: Dtype = "auto"
     """auto: float32 everywhere; boxes are refined in logits, which bfloat16 would round."""
     compile: bool = False
+    name: ClassVar[str] = "grounding_dino"
+    network: ClassVar[str] = "GroundingDinoForObjectDetection"
+    """The class of transformers; another of the same inputs and outputs is another adapter."""
     _loaded: _LoadedDetector | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -72,11 +71,21 @@ class GroundingDino:
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
-        from transformers import AutoTokenizer, GroundingDinoForObjectDetection
+        import torch
+        import transformers
+
+        from massannot.models.networks import (
+            load_network,
+            n_parameters,
+            refuse_other_architecture,
+        )
+        from massannot.models.preprocess import normalization_from, processor_config
 
         local = find(self.weights)
-        net = load_network(GroundingDinoForObjectDetection, local, device=device)
-        tokenizer = AutoTokenizer.from_pretrained(local.folder, local_files_only=True)
+        kind = getattr(transformers, self.network)
+        refuse_other_architecture(kind, local)
+        net = load_network(kind, local, device=device)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(local.folder, local_files_only=True)
         if tokenizer(".", add_special_tokens=False)["input_ids"] != [STOP]:
             raise MissingWeights(
                 f"tokenizer of {local.folder}: '.' is not token {STOP}, the border between phrases "
@@ -93,7 +102,7 @@ class GroundingDino:
             longest=int(size.get("longest_edge", 1333)),
             normalize=normalization_from(config),
             device=device,
-            card=local.card(name="grounding_dino", n_parameters=n_parameters(net)),
+            card=local.card(name=self.name, n_parameters=n_parameters(net)),
             vocabulary=self.vocabulary,
         )
 
@@ -104,7 +113,7 @@ class GroundingDino:
     def card(self) -> ModelCard:
         """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
-            return ModelCard("grounding_dino", str(self.weights), self.weights.revision)
+            return ModelCard(self.name, str(self.weights), self.weights.revision)
         return self._loaded.card
 
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
@@ -121,6 +130,9 @@ class GroundingDino:
 
         Texts that hold earlier phrases alone cost no pass. Raises as `detect` does.
         """
+        from massannot.models.networks import frames_on
+        from massannot.models.preprocess import resized
+
         loaded = self._ready()
         prompts = prompts_of(
             (*earlier, *phrases), loaded.tokenize, limit=loaded.text_limit,
@@ -149,6 +161,8 @@ class GroundingDino:
     ) -> tuple[F32, F32]:
         """The best boxes of each phrase of one prompt: scores (B, P, k), 0 where none passed, and
         normalised cxcywh (B, P, k, 4)."""
+        import torch
+
         logits_BQL, boxes_BQ4 = self._read(loaded, values_BCHW, prompt)
         scores_BPQ = torch.stack(
             [logits_BQL[..., first:end].amax(-1) for first, end in prompt.spans], dim=1
@@ -166,6 +180,10 @@ class GroundingDino:
     def _read(
         self, loaded: _LoadedDetector, values_BCHW: torch.Tensor, prompt: DetectorPrompt
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        from massannot.models.networks import inference
+
         ids = torch.tensor(prompt.ids, device=loaded.device).expand(len(values_BCHW), -1)
         with inference(self.dtype, device=loaded.device, auto="float32"):
             out = loaded.net(
@@ -204,7 +222,7 @@ class GroundingDino:
 
     def _ready(self) -> _LoadedDetector:
         if self._loaded is None:
-            raise RuntimeError("GroundingDino: setup() comes before detect()")
+            raise RuntimeError(f"{type(self).__name__}: setup() comes before detect()")
         return self._loaded
 
 
@@ -225,6 +243,8 @@ class _LoadedDetector:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
+        from massannot.models.preprocess import size_with_shortest_edge
+
         if self.fixed is not None:
             return self.fixed
         return size_with_shortest_edge(height, width, shortest=self.shortest, longest=self.longest)

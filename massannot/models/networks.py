@@ -8,18 +8,17 @@ inside a network stays so. A clip's pictures are sent to the device once per cli
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from massannot.clip import Frames
 from massannot.errors import MissingWeights, UsageError
+from massannot.models.runtime import Dtype
 from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-"""auto: what the adapter's author found tolerable on CUDA; always float32 on the CPU."""
 
 
 def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
@@ -47,6 +46,19 @@ def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
             f"shape (first: {misfits[:3]}); these are the weights of another model"
         )
     return net.eval().requires_grad_(False).to(device)
+
+
+def refuse_other_architecture(kind: Any, local: LocalWeights) -> None:
+    """Raise MissingWeights when config.json describes another model than `kind`. transformers only
+    warns, and where names and shapes fit by chance, nothing else tells relatives apart."""
+    config = local.folder / "config.json"
+    found = json.loads(config.read_text()).get("model_type") if config.is_file() else None
+    expected = kind.config_class.model_type
+    if found is not None and found != expected:
+        raise MissingWeights(
+            f"{kind.__name__} from {local.folder}: config.json describes {found!r}, expected "
+            f"{expected!r}; choose the model that fits these weights, see `massannot models list`"
+        )
 
 
 def exact_float32() -> None:

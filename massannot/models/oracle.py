@@ -216,7 +216,12 @@ class OracleTracker(_Oracle):
         visible = exact.visible | self.always_visible
         sure = visible.astype(np.float32)
         return PointTracks(
-            xy.astype(np.float32), visible, sure, np.ones_like(sure), np.zeros_like(sure)
+            xy.astype(np.float32),
+            visible,
+            sure,
+            np.ones_like(sure),
+            np.zeros_like(sure),
+            given=True,
         )
 
 

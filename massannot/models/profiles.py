@@ -3,8 +3,9 @@ need.
 
 A profile is a description: naming one imports no torch and touches no network. `build` makes one
 adapter, which still loads nothing before its `setup`. Revisions are commits, so a profile means
-the same files next year. Licences are as tagged on the hub when this was written, bytes those of
-the weights file there.
+the same files next year; where the commit was not known here it is a branch (`UNPINNED`), which a
+plan pins to the commit of that day and the record names. Licences are as tagged on the hub when
+this was written, bytes those of the weights file there, 0: not known.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from massannot.errors import UsageError
 from massannot.models.weights import Weights
 from massannot.plugins import is_file, outside_object
 
-Job = Literal["detect", "masks", "depth", "tracks", "cameras"]
+Job = Literal["detect", "masks", "depth", "second_depth", "tracks", "cameras"]
 
 OWN = Path(__file__).parent
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause")
@@ -45,6 +46,15 @@ class ProfileModel:
     @property
     def license(self) -> str:
         return "" if self.weights is None else self.weights.license
+
+    @property
+    def seen(self) -> str:
+        """What this model was seen with where the project is made."""
+        if self.weights is None:
+            return "seen on rendered scenes and on camera clips"
+        if self.weights.on_hub:
+            return "seen with random weights of its architecture, never with these"
+        return "seen with these weights, on rendered scenes"
 
     @property
     def method(self) -> str:
@@ -244,7 +254,28 @@ _TRACKS_COTRACKER3 = ProfileModel(
     ),
     n_bytes=101_890_938,
 )
+_DETECT_MM_LARGE = ProfileModel(
+    "detect",
+    "mm_grounding_dino:MMGroundingDino",
+    _hub("openmmlab-community/mm_grounding_dino_large_all", "main", "apache-2.0"),
+)
+_DETECT_SAM3 = ProfileModel(
+    "detect",
+    "sam3.video:Sam3Video",
+    _hub("facebook/sam3", "main", "sam-license"),
+)
+_MASKS_SAM3 = replace(_DETECT_SAM3, job="masks")
+_DEPTH_PRO = ProfileModel(
+    "depth",
+    "depth_pro:DepthPro",
+    _hub("apple/DepthPro-hf", "main", "apple-amlr"),
+)
+_CAMERAS_DEPTH_PRO = replace(_DEPTH_PRO, job="cameras")
 _TRACKS_LUCAS_KANADE = ProfileModel("tracks", "lucas_kanade:LucasKanade", None)
+
+UNPINNED = frozenset(
+    {"openmmlab-community/mm_grounding_dino_large_all", "apple/DepthPro-hf", "facebook/sam3"}
+)
 
 PROFILES: Sequence[Profile] = (
     Profile(
@@ -272,6 +303,22 @@ PROFILES: Sequence[Profile] = (
         "the same with depth trained outdoors, up to 80 m instead of 20",
         (_DETECT_TINY, _MASKS_TINY, _DEPTH_OUTDOOR_SMALL, _TRACKS_COTRACKER3),
         note="tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+    ),
+    Profile(
+        "frontier",
+        "the newest models: SAM 3 from phrases to masks, metres and the lens by Depth Pro; wants a "
+        "large GPU",
+        (_DETECT_SAM3, _MASKS_SAM3, _DEPTH_PRO, _CAMERAS_DEPTH_PRO, _TRACKS_COTRACKER3),
+        note="boxes and masks: weights under SAM 3's own licence (sam-license), behind a gate: "
+        "accept it on the hub and set HF_TOKEN; depth and cameras: weights for research only "
+        "(apple-amlr); tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+    ),
+    Profile(
+        "recent",
+        "MM Grounding DINO and SAM 2.1, metres and the lens by Depth Pro; wants a large GPU",
+        (_DETECT_MM_LARGE, _MASKS_LARGE, _DEPTH_PRO, _CAMERAS_DEPTH_PRO, _TRACKS_COTRACKER3),
+        note="depth and cameras: weights for research only (apple-amlr); tracks: weights for "
+        "non-commercial use only (cc-by-nc-4.0)",
     ),
     Profile(
         "permissive-relative",

@@ -132,6 +132,14 @@ class MaskSession(Protocol):
 
 
 @runtime_checkable
+class BoxBatches(MaskSession, Protocol):
+    """A MaskSession that takes the boxes of a frame together."""
+
+    def add_boxes(self, object_ids: Sequence[int], *, frame: int, boxes_xyxy: F32) -> Bool:
+        """Prompt new objects by boxes (K, 4); returns their masks (K, H, W)."""
+
+
+@runtime_checkable
 class GivenMasks(MaskSession, Protocol):
     """Masks that a person or a file gave: they speak of some frames and say nothing about the
     others, in which `propagate` gives empty masks."""
@@ -157,6 +165,8 @@ class PointTracks:
     visibility: F32
     confidence: F32
     fb_error_px: F32
+    given: bool = False
+    """Whether a person, a file or the truth gave them: they are written exactly as they are."""
 
 
 @runtime_checkable
@@ -179,12 +189,14 @@ CameraOrigin = Literal["given", "assumed", "estimated"]
 @dataclass(frozen=True, eq=False)
 class Cameras:
     """`intrinsics` (T, 4) fx fy cx cy in pixels of the Frames, `cam_from_world` (T, 4, 4) rigid,
-    world = the clip's first camera, and where each comes from."""
+    world = the clip's first camera, and where each comes from. `focal_rel_sd`: standard deviation
+    of the logarithm of fx and fy, of a model that estimates the lens."""
 
     intrinsics: F64
     cam_from_world: F64
     intrinsics_origin: CameraOrigin
     pose_origin: CameraOrigin
+    focal_rel_sd: float | None = None
 
 
 @runtime_checkable

@@ -15,8 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from massannot.errors import NothingToRun
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""auto: what the adapter's author found tolerable on CUDA; always float32 on the CPU."""
 
 _HALVINGS: ContextVar[int] = ContextVar("halvings", default=0)
 
@@ -80,7 +85,7 @@ def torch_state() -> TorchState:
 def pick(wish: str) -> str:
     """`auto` becomes cuda:0 where torch sees a GPU, else cpu. Raises NothingToRun for a device
     that is not there, naming those that are."""
-    if wish == "cpu":
+    if wish == "cpu" or (wish == "auto" and not may_have_gpu()):
         return "cpu"
     state = torch_state()
     devices = [f"cuda:{i}" for i in range(len(state.cuda_devices))]
@@ -93,6 +98,36 @@ def pick(wish: str) -> str:
     raise NothingToRun(
         f"--device {wish}: torch {state.version or '(not installed)'} sees {devices or 'no GPU'}; "
         "use --device cpu, or see `massannot doctor`"
+    )
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this machine's processor multiplies bfloat16 by itself; elsewhere it is emulated,
+    slower than float32 and less exact."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def refuse_emulated(dtype: str, *, device: str) -> None:
+    """Raises NothingToRun for bfloat16 on a processor that has none."""
+    if device == "cpu" and dtype in ("bf16", "bfloat16") and not cpu_has_bfloat16():
+        raise NothingToRun(
+            "--dtype bf16 on cpu: this processor has no bfloat16 arithmetic (found neither "
+            "avx512_bf16 nor amx_bf16 in /proc/cpuinfo), so it would be slower than float32 and "
+            "less exact; use --dtype fp32, or a GPU"
+        )
+
+
+def may_have_gpu() -> bool:
+    """Whether a driver of NVIDIA's or AMD's is there: without one torch need not be asked."""
+    drivers = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
+    return (
+        sys.platform != "linux"
+        or shutil.which("nvidia-smi") is not None
+        or any(driver.exists() for driver in drivers)
     )
 
 

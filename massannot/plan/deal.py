@@ -41,27 +41,27 @@ def deal(videos: PlannedVideos, *, shard_cost: float, first_number: int = 0) -> 
 
 def copies_together(
     sizes: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """(N,) the videos' indices, those of one size beside each other: they may be copies; and (G,)
     where in this order each such group ends. Size 0 stands for unknown."""
-    by_size = np.argsort(sizes, kind="stable").astype(np.int32)
-    begins = np.ones(len(sizes), bool)
-    in_order = sizes[by_size]
-    begins[1:] = in_order[1:] != in_order[:-1]
-    begins |= in_order <= 0
+    n = len(sizes)
+    in_order = np.sort(sizes)
+    several = np.unique(in_order[1:][(in_order[1:] == in_order[:-1]) & (in_order[1:] > 0)])
     del in_order
-    group = np.where(begins, np.arange(len(sizes), dtype=np.int32), 0)
-    np.maximum.accumulate(group, out=group)
-    first = np.empty_like(by_size)
-    first[by_size] = by_size[group]
+    first = np.arange(n, dtype=np.int32)  # of its size; most have a size of their own
+    shared = np.flatnonzero(np.isin(sizes, several)).astype(np.int32)
+    by_size = shared[np.argsort(sizes[shared], kind="stable")]
+    begins = np.ones(len(by_size), bool)
+    begins[1:] = sizes[by_size[1:]] != sizes[by_size[:-1]]
+    first[by_size] = by_size[np.maximum.accumulate(np.where(begins, np.arange(len(by_size)), 0))]
     order = np.argsort(first, kind="stable").astype(np.int32)
-    ends = np.flatnonzero(np.diff(first[order], append=-1)) + 1
+    ends = (np.flatnonzero(np.diff(first[order], append=-1)) + 1).astype(np.int32)
     return order, ends
 
 
 def _cuts(
     costs: npt.NDArray[np.float64],
-    group_ends: npt.NDArray[np.int64],
+    group_ends: npt.NDArray[np.int32],
     total: float,
     shard_cost: float,
     most: int,

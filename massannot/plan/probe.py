@@ -1,7 +1,8 @@
 """Probing: what the headers of many videos claim, read in parallel and none of them twice.
 
-Answers are kept a few hundred at a time, under a name made of what was asked, so that an
-interrupted plan goes on where it was and a file that changed is asked again.
+Answers are kept two thousand at a time, under a name made of what was asked, so that an
+interrupted plan goes on where it was and a file that changed is asked again. Nobody waits for the
+disk: answers that a power cut damaged are asked again.
 
 What a planned video will ask for: clips, annotated frames, and their pixels, which is its cost.
 
@@ -19,15 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot.errors import ClipError
 from massannot.inputs.span import Span
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos
-from massannot.storage.parquet import write_parquet
-from massannot.tables._spec import FLOAT64, INT32, STRING, Column, TableSpec
+from massannot.storage import durable
 from massannot.video.header import Header
 from massannot.video.reader import probe
 from massannot.video.sampling import Sampling
@@ -46,8 +48,9 @@ class Expected:
     """Annotated frames times working pixels: what models see."""
 
 
-def expected(video: PlannedVideo, probed: Probed, sampling: Sampling) -> Expected | None:
-    """None where the header does not say how long the video is, or lies, or there is none."""
+def expected(spans: Sequence[Span], probed: Probed, sampling: Sampling) -> Expected | None:
+    """Of one video. None where the header does not say how long it is, or lies, or there is
+    none."""
     if probed.duration_s is None or not probed.width or not probed.height:
         return None
     if not probed.duration_s <= LONGEST_S:
@@ -55,7 +58,7 @@ def expected(video: PlannedVideo, probed: Probed, sampling: Sampling) -> Expecte
     rate = probed.frame_rate or USUAL_RATE
     rate = rate if sampling.fps is None else min(rate, sampling.fps)
     clips = frames = 0
-    for span in video.spans or (Span(),):
+    for span in spans or (Span(),):
         start_s = span.start_s or 0.0
         end_s = probed.duration_s if span.end_s is None else min(span.end_s, probed.duration_s)
         n_frames = max(1, round(max(0.0, end_s - start_s) * rate))
@@ -84,36 +87,34 @@ def with_expected(videos: PlannedVideos, work: Iterable[Expected | None]) -> Pla
     return videos.expecting(pixels, n_clips)
 
 
-AT_ONCE = 256
+AT_ONCE = 2048
 """Videos whose answers are kept together: what an interruption costs at most."""
 THREADS = 2 * (os.cpu_count() or 1)
 """Headers wait for the disk or the network more than for a core."""
 
-SPEC = TableSpec(
-    name="plan_probes",
-    version=1,
-    key=("place",),
-    doc="What headers claim.",
-    columns=(
-        Column("place", INT32, "0.. among those asked together."),
-        Column("duration_s", FLOAT64, "Length.", nullable=True),
-        Column("frame_rate", FLOAT64, "Frames a second.", nullable=True),
-        Column("width", INT32, "Pixels, unrotated.", nullable=True),
-        Column("height", INT32, "Pixels, unrotated.", nullable=True),
-        Column("problem", STRING, "Why it cannot be opened, as in failures.", nullable=True),
-    ),
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(NamedTuple):
     """A header, or why there is none."""
 
     duration_s: float | None = None
     frame_rate: float | None = None
     width: int | None = None
+    """Pixels, unrotated."""
     height: int | None = None
     problem: str | None = None
+    """Why it cannot be opened, as in failures."""
+
+
+_SCHEMA = pa.schema(
+    {
+        "duration_s": pa.float64(),
+        "frame_rate": pa.float64(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "problem": pa.string(),
+    }
+)
+assert tuple(_SCHEMA.names) == Probed._fields
 
 
 def probe_all(
@@ -129,14 +130,52 @@ def probe_all(
         for start in range(0, len(videos), AT_ONCE):
             asked = videos[start : start + AT_ONCE]
             path = kept / f"{_name_of(asked)}.parquet"
-            if not path.exists():
-                answers = list(pool.map(lambda video: _probed(video.uri, probe), asked))
-                columns = {name: [getattr(a, name) for a in answers] for name in SPEC.names[1:]}
-                table = SPEC.from_columns({"place": list(range(len(answers))), **columns})
-                write_parquet(path, [table], spec=SPEC)
-            for row in pq.read_table(path, partitioning=None).drop_columns(["place"]).to_pylist():
-                yield Probed(**row)
+            answers = _kept(path, len(asked))
+            if answers is None:
+                answers = _asked(asked, probe, pool)
+                _keep(path, answers)
+            yield from answers
             each(start + len(asked))
+
+
+def _asked(
+    videos: Sequence[PlannedVideo], probe: Callable[[str], Header], pool: ThreadPoolExecutor
+) -> list[Probed]:
+    """Each thread takes the next video when it is done with one: a task a video would cost more
+    than the header of a local file."""
+    answers = [Probed()] * len(videos)
+    rest = iter(range(len(videos)))
+
+    def work() -> None:
+        for n in rest:  # threads share it: one step of a range's iterator is atomic
+            answers[n] = _probed(videos[n].uri, probe)
+
+    tasks = [pool.submit(work) for _ in range(THREADS)]
+    try:
+        for task in tasks:
+            task.result()
+    finally:
+        for _ in rest:  # after an interruption nobody takes another one
+            pass
+    return answers
+
+
+def _kept(path: Path, count: int) -> list[Probed] | None:
+    """None: nothing is there, or nothing that can be read."""
+    try:
+        table = pq.read_table(path, partitioning=None).cast(_SCHEMA)
+    except (OSError, ValueError):
+        return None
+    columns = [column.to_pylist() for column in table.columns]
+    return list(map(Probed, *columns)) if table.num_rows == count else None
+
+
+def _keep(path: Path, answers: Sequence[Probed]) -> None:
+    columns = zip(*answers, strict=True)
+    arrays = [pa.array(c, kind) for c, kind in zip(columns, _SCHEMA.types, strict=True)]
+    with durable.private_file(path) as written:
+        pq.write_table(pa.table(arrays, schema=_SCHEMA), written)
+        os.replace(written, path)
 
 
 def _probed(uri: str, probe: Callable[[str], Header]) -> Probed:

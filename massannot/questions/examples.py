@@ -27,6 +27,7 @@ from massannot.questions.question_view import (
     question_view,
 )
 from massannot.questions.reference import Reference, ReferenceChoice
+from massannot.questions.shown_video import ShownVideo
 from massannot.questions.splits import Split, SplitBy, Splits
 
 
@@ -66,6 +67,10 @@ class TrainingData:
     processor: Annotated[Path | None, "Folder of the model whose tokenizer counts."] = None
     max_tokens: Annotated[
         int | None, "Of a prompt: whole pieces of the profile are dropped to stay within."
+    ] = None
+
+    geometry: Annotated[
+        Path | None, "Folder of `export geometry`: names each clip's file in the column geometry."
     ] = None
 
     def __post_init__(self) -> None:
@@ -126,8 +131,14 @@ class Example:
     """None: its frames are images, or it has none."""
     size: Size
     """(width, height) of its pictures."""
+    source_width: int
+    """Of the video, in whose pixels `shown` has its boxes."""
+    shown: ShownVideo
+    """What is done to the video first."""
     video_id: str
     split: Split
+    geometry: tuple[Path, ...] = ()
+    """The files of its clips' points; none: they were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -310,9 +321,27 @@ def _example(
         shots=tuple(view.shots[index] for index in prompt.frames),
         film=film,
         size=size,
+        source_width=view.source_size[0],
+        shown=view.shown,
         video_id=video_id,
         split=split,
+        geometry=_geometry(view, options.geometry),
     )
+
+
+def _geometry(view: QuestionView, folder: Path | None) -> tuple[Path, ...]:
+    """The files of its clips. Raises BadQuestion for a clip without one."""
+    if folder is None:
+        return ()
+    clip_ids = dict.fromkeys(shot.clip_id for shot in view.shots)
+    files = tuple(folder / f"{clip_id}.safetensors" for clip_id in clip_ids)
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise BadQuestion(
+            f"question {view.row['question_id']}: found no {missing[0]}, expected the points of "
+            "its clip; `massannot export geometry` says which clips it leaves out, and why"
+        )
+    return files
 
 
 _NO_LIMIT = 1 << 62

@@ -34,6 +34,7 @@ from massannot.questions.profile import entity_names, motion_profile
 from massannot.questions.profile_blocks import Template, joined, profile_blocks
 from massannot.questions.prompts import TypedQuestion
 from massannot.questions.reference import Reference, ReferenceChoice, chosen_reference
+from massannot.questions.shown_video import AS_IT_IS, ShownVideo
 
 Row = Mapping[str, Any]
 
@@ -68,6 +69,8 @@ class QuestionView:
     """Frame of reference of the profile's motions; None: there is no profile."""
     source_size: tuple[int, int]
     """(width, height) of the video, which boxes refer to."""
+    shown: ShownVideo = AS_IT_IS
+    """What is done to the video first; `shots` are in its times."""
 
     def frames(self, n: int) -> list[tuple[int, float]]:
         """At most n of the shots, first and last among them, as (index of `shots`, seconds)."""
@@ -96,11 +99,17 @@ def question_view(
     if not clip_ids:
         raise NoClip(f"question {name}: no clip answers it; `failures` says why")
     views = [dataset.clip(clip_id) for clip_id in clip_ids]
-    shots = tuple(
+    seen = tuple(
         shot
         for view, n_own in zip(views, own_lengths(views), strict=True)
         for shot in islice(_shots(view), n_own)
     )
+    shown = ShownVideo.of(row)
+    if shown.how == "reversed" and len(views) > 1:
+        raise BadQuestion(f"question {name}: found {len(views)} clips to reverse, expected one")
+    shots = shown.shots(seen)
+    if shown.how or len(shots) < len(seen):
+        template = None  # the profile tells of the video as it is, and of its end
     first = views[0].row
     named = [text for view in views for text in _entities_named(view, name)]
     entities = tuple(dict.fromkeys(named or row["entities"] or ()))
@@ -121,6 +130,7 @@ def question_view(
         ),
         reference=chosen,
         source_size=(first["source_width"], first["source_height"]),
+        shown=shown,
     )
 
 

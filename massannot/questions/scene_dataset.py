@@ -25,10 +25,12 @@ from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import RunRecord, this_start
 from massannot.errors import UsageError
+from massannot.questions.scene_depth import keep_depth
 from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all
 from massannot.questions.scene_story import OPTIONS, Story, seen_from, stories
+from massannot.questions.sight_questions import described
 from massannot.scenes.render import render
-from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, make_scene
+from massannot.scenes.world import HELD_OUT_SEEDS, SCENE_VERSION, Scene, make_scene
 from massannot.storage.durable import write_over
 from massannot.storage.parquet import write_parquet
 from massannot.video.video_id import clip_id
@@ -50,13 +52,15 @@ def write_scene_questions(
     views: int = 1,
     names: Sequence[str] = (),
     seed: int = 0,
+    depth_maps: bool = False,
 ) -> Counter[str]:
     """Write questions about the scenes of `seeds`; returns the number of each family, 0 where the
     balance leaves none. Equal arguments give equal bytes.
 
     The split is "test" for held-out seeds, else "train". `names`: of families; none: all. `seed`
-    decides what balancing keeps. Raises UsageError for an unknown family, for seeds of both
-    splits, for a folder that holds another dataset, and where the balance leaves nothing.
+    decides what balancing keeps. `depth_maps`: keep the thumbnails' depth, for `export geometry`.
+    Raises UsageError for an unknown family, for seeds of both splits, for a folder that holds
+    another dataset, and where the balance leaves nothing.
     """
     unknown = sorted(set(names) - set(FAMILIES))
     if unknown:
@@ -77,7 +81,7 @@ def write_scene_questions(
             "ask about more seeds"
         )
     rows = _rows(scenes, questions)
-    _draw(layout.out, scenes, questions)
+    _draw(layout.out, scenes, questions, depth_maps=depth_maps)
     for name in sorted(rows, key=lambda name: (name == _LAST, name)):
         table = tables.spec(name).from_rows(rows[name])
         write_parquet(layout.published(name, _FILE), [table], spec=tables.spec(name))
@@ -102,6 +106,12 @@ def scene_pictures(folder: Path, clip_id: str, *, uri: str, frames: Sequence[int
         with Image.open(path) as image:
             strip = np.asarray(image.convert("RGB")).reshape(N_PICTURES, -1, OPTIONS.width, 3)
         return [strip[index_of[frame]] for frame in frames]
+    scene = scene_of(uri)
+    return [render(scene, frame).rgb for frame in frames]
+
+
+def scene_of(uri: str) -> Scene:
+    """The scene, simulated again. Raises UsageError for an address that is no scene's."""
     try:
         seed, view = map(int, uri.removeprefix(SCHEME).split("/"))
     except ValueError as error:
@@ -109,7 +119,7 @@ def scene_pictures(folder: Path, clip_id: str, *, uri: str, frames: Sequence[int
     scene = seen_from(make_scene(seed, OPTIONS), view)
     if scene is None:
         raise UsageError(f"{uri}: found no such side of the scene")
-    return [render(scene, frame).rgb for frame in frames]
+    return scene
 
 
 def _refuse_other_tables(layout: Layout) -> None:
@@ -122,14 +132,19 @@ def _refuse_other_tables(layout: Layout) -> None:
         )
 
 
-def _draw(folder: Path, scenes: Sequence[Story], questions: Sequence[SceneQuestion]) -> None:
+def _draw(
+    folder: Path, scenes: Sequence[Story], questions: Sequence[SceneQuestion], *, depth_maps: bool
+) -> None:
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     wanted = {(question.seed, question.view) for question in questions}
     for story in scenes:
         if (story.seed, story.view) in wanted and story.scene is not None:
-            shown = [render(story.scene, frame).rgb for frame in picture_frames(len(story.t_s))]
+            frames = picture_frames(len(story.t_s))
+            shown = [render(story.scene, frame).rgb for frame in frames]
             path = folder / PICTURES / f"{_clip_row(story)['clip_id']}.png"
             Image.fromarray(np.concatenate(shown)).save(path)
+            if depth_maps:
+                keep_depth(path.with_suffix(".safetensors"), story, frames)
 
 
 def _rows(scenes: Sequence[Story], questions: Sequence[SceneQuestion]) -> dict[str, list[Row]]:
@@ -169,8 +184,12 @@ def _question_row(question: SceneQuestion, story: Story, clip_id: str, question_
         "problem_type": family.kind,
         "options": list(question.options) or None,
         "unit": family.unit if family.kind == "number" else None,
-        "further": json.dumps({"thinking": thinking}),
+        "further": json.dumps({"thinking": thinking, "described": _described(story)}),
     }
+
+
+def _described(story: Story) -> str:
+    return described(story, picture_frames(len(story.t_s)))
 
 
 def _clip_row(story: Story) -> Row:
@@ -246,7 +265,8 @@ def _of_clip(story: Story) -> dict[str, list[Row]]:
     events = [
         {
             "event": number,
-            "kind": f"contact_{contact.kind}",
+            "kind": "contact_begin",
+            "rule": contact.kind,
             "entities": [contact.first]
             if contact.second is None
             else [contact.first, contact.second],

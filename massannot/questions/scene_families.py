@@ -18,6 +18,15 @@ import numpy as np
 
 from massannot.questions.answers import Kind
 from massannot.questions.scene_story import Story
+from massannot.questions.sight_questions import (
+    COMES_FROM,
+    SIDES,
+    Draft,
+    comes_from,
+    is_shape,
+    is_there,
+    on_side,
+)
 
 RATIO = 1.25
 """Two lengths nearer than this are a tie."""
@@ -44,10 +53,6 @@ class SceneQuestion:
     """Numbers of the motion profile from which the answer follows; none: it does not follow."""
     options: tuple[str, ...] = ()
     answer: str = ""
-
-
-Draft = tuple[str, tuple[int, ...], str | float, tuple[float, ...]]
-"""Text, entities, value and numbers of a question, see SceneQuestion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,5 +332,9 @@ FAMILIES = {
         Family(
             name="when_it_lands", kind="multiple_choice", ask=_when_it_lands, unit="s", n_lines=0
         ),
+        Family(name="colour", kind="yes_no", ask=is_there, answers=_YES_NO, n_lines=0),
+        Family(name="shape", kind="yes_no", ask=is_shape, answers=_YES_NO, n_lines=0),
+        Family(name="side", kind="multiple_choice", ask=on_side, answers=SIDES, n_lines=0),
+        Family(name="order", kind="multiple_choice", ask=comes_from, answers=COMES_FROM, n_lines=0),
     )
 }

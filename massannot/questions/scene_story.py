@@ -47,6 +47,10 @@ class Story:
     contacts: tuple[ContactEvent, ...]
     scene: Scene | None = None
     """To draw pictures of."""
+    colours: tuple[str, ...] = ()
+    """(K,)."""
+    half_width: float = 1.0
+    """Of the picture, as x / z of a point at its edge."""
 
     @cached_property
     def segments(self) -> tuple[tuple[int, int], ...]:
@@ -87,6 +91,17 @@ class Story:
         """Displacements of one segment or of all, one after the other."""
         which = range(len(self.segments)) if segment is None else [segment]
         return tuple(x for number in which for x in self.displacement_m(entity, number).tolist())
+
+    def picture_x(self, frame: int, entity: int) -> float | None:
+        """Where its centre is across the picture, -1 at the left edge and 1 at the right one; None
+        outside of the picture, or where another body in front may hide it."""
+        x, y, z = np.moveaxis(self.centres_m[frame], -1, 0)
+        across, down = x / z / self.half_width, y / z / self.half_width
+        apart = np.hypot(across - across[entity], down - down[entity])
+        hidden = (apart < _MAY_HIDE) & (z < z[entity])
+        if hidden.any() or max(abs(across[entity]), abs(down[entity])) > _INSIDE:
+            return None
+        return float(across[entity])
 
     def floor_contacts_s(self, entity: int) -> list[float]:
         return [e.t_s for e in self.contacts if e.kind == "floor" and e.first == entity]
@@ -148,6 +163,8 @@ def _story(scene: Scene, view: int) -> Story:
         t_s=np.array([scene.t_s(frame) for frame in range(scene.n_frames)]),
         contacts=scene.motion.events,
         scene=scene,
+        colours=tuple(entity.colour for entity in scene.entities),
+        half_width=scene.camera.lens.width / 2 / scene.camera.lens.focal_px,
     )
 
 
@@ -157,6 +174,8 @@ def _centres_m(scene: Scene) -> NDArray[np.float64]:
     return scene.motion.position @ cam_from_room[:3, :3].T + cam_from_room[:3, 3]
 
 
+_INSIDE = 0.95
+_MAY_HIDE = 0.4  # half widths of the picture
 _SIDES_TRIED = 12
 _FROM_WALL_M = 0.3
 _FROM_LENS_M = 0.6

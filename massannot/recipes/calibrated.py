@@ -34,7 +34,8 @@ _PLACES_NOTHING = (
     "split_segments",
     "estimate_poses",  # what it finds has a covariance of its own
     "store_depth",
-    "find_flights",
+    "compare_depth",
+    "find_events",
     "score_quality",
 )
 _STAGE_OF: Mapping[str, Job] = {
@@ -99,7 +100,10 @@ def _chosen(pipeline: Pipeline, spec: RunSpec) -> ChosenCalibration:
     key = key_of(pipeline, spec)
     if spec.calibration != AUTO:
         return chosen_from(Path(spec.calibration), key)
-    if any(answerer.kind == "file" and job != "cameras" for job, answerer in spec.models.items()):
+    if any(
+        answerer.kind == "file" and job not in ("cameras", "second_depth")
+        for job, answerer in spec.models.items()
+    ):
         return ChosenCalibration()
     for name, sha256, calibration in _shipped():
         if calibration.key == key:

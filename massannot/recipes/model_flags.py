@@ -1,8 +1,9 @@
 """ModelFlags: the flags that say who does which job, and the rule that makes one answerer of them.
 
-The first of these does a job: the model named for it, recorded answers from a file, the scenes'
-truth, the profile's weights, a method that needs no weights. Masks from a file answer for boxes
-too, unless the truth does.
+The first of these does a job: the model named for it, recorded answers from a file or typed, the
+scenes' truth, the profile's weights, a method that needs no weights. Masks from a file answer for
+boxes too, unless the truth does. A field of view that is given wins over a profile that estimates
+it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models import profiles
+from massannot.models.boxes_by_hand import BETWEEN, check_phrases, typed_box
 from massannot.models.profiles import Job, Profile
 from massannot.recipes.models import JOBS, JobKind, profile_of
 from massannot.recipes.spec import Answerer, PoseChoice, RunSpec
 
 DTYPES = ("auto", "fp32", "bf16", "fp16")
+BY_HAND = "boxes_by_hand:BoxesByHand"
 DEFAULT_PROFILE = "small"
 """The meaning of `auto`: the smallest official weights."""
-WITH_WEIGHTS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks")
-"""Jobs that a profile has weights for."""
+WITH_WEIGHTS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras")
+"""Jobs that a profile may have weights for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class ModelFlags:
     """A job to "NAME" or "NAME@WEIGHTS", see Answerer."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """A job to the hub id, folder or file that replaces the profile's weights."""
+    boxes_by_hand: Sequence[str] = ()
+    """Boxes as a person types them, see models/boxes_by_hand.py; they answer for boxes."""
     box_threshold: float | None = None
     text_threshold: float | None = None
     dtype: str = "auto"
@@ -55,6 +60,10 @@ class ModelFlags:
         _check_jobs("--oracle", self.oracles, "some of", JOBS)
         _check_jobs("--model", self.models, "one of", JOBS)
         _check_jobs("--weights", self.weights, "one of", WITH_WEIGHTS)
+        for text in self.boxes_by_hand:
+            typed_box(text)
+        if self.boxes_by_hand and ("detect" in self.models or self.files.get("detect")):
+            raise UsageError("--box and --boxes or --model detect=...: found both, expected one")
         if self.oracles and self.scenes is None:
             raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
         if self.dtype not in DTYPES:
@@ -76,11 +85,14 @@ class ModelFlags:
             return Answerer("model", name, weights or None)
         if path:
             return Answerer("file", path)
+        if job == "detect" and self.boxes_by_hand:
+            return Answerer("model", BY_HAND)
         if job in self.oracles:
             return Answerer("scene", str(self.scenes))
         if job == "detect" and self.files.get("masks"):
             return Answerer("file", str(self.files["masks"]))
-        if profile is not None and job in profile.jobs:
+        lens_given = job == "cameras" and self.hfov_deg is not None
+        if profile is not None and job in profile.jobs and not lens_given:
             return Answerer("model", profile.name, self.weights.get(job))
         return None if kind.method is None else Answerer("model", kind.method)
 
@@ -89,6 +101,8 @@ class ModelFlags:
         answerers = self.answerers()
         of_profile = _of_profile(answerers)
         options: dict[str, str] = {}
+        if self.boxes_by_hand:
+            options["detect.boxes"] = BETWEEN.join(self.boxes_by_hand)
         if self.dtype != "auto":
             options |= {f"{job}.dtype": self.dtype for job in of_profile if job != "tracks"}
         if "detect" in of_profile:
@@ -133,9 +147,11 @@ def run_spec(
 ) -> RunSpec:
     """The spec that flags describe: by default those of the profile `auto`.
 
-    `options` win over those of the flags. `fields` are further fields of RunSpec.
+    `options` win over those of the flags. `fields` are further fields of RunSpec. Raises UsageError
+    for a box by hand that answers none of the phrases.
     """
     flags = flags or ModelFlags()
+    check_phrases(flags.boxes_by_hand, phrases)
     return RunSpec(
         **{
             "sources": tuple(sources),

@@ -40,6 +40,9 @@ JOBS: Mapping[Job, JobKind] = {
     "detect": JobKind("--boxes", "recorded.object_files:RecordedBoxes", "oracle:OracleDetector"),
     "masks": JobKind("--masks", "recorded.object_files:RecordedMasks", "oracle:OracleMasks"),
     "depth": JobKind("--depth", "recorded.depth_files:RecordedDepth", "oracle:OracleDepth"),
+    "second_depth": JobKind(
+        "--second-depth", "recorded.depth_files:RecordedDepth", "oracle:OracleDepth"
+    ),
     "tracks": JobKind(
         "--tracks",
         "recorded.track_files:RecordedTracks",
@@ -53,6 +56,9 @@ JOBS: Mapping[Job, JobKind] = {
         "camera_pinhole:PinholeCamera",
     ),
 }
+
+NEEDED: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras")
+"""The jobs of the recipe annotate; a second depth is asked by name alone."""
 
 
 def pipeline_of(name: str, spec: RunSpec, *stages: Stage) -> Pipeline:
@@ -70,6 +76,13 @@ def propagator(spec: RunSpec) -> MaskPropagator:
 
 def depth(spec: RunSpec) -> DepthEstimator:
     return cast(DepthEstimator, model(spec, "depth"))
+
+
+def second_depth(spec: RunSpec) -> DepthEstimator | None:
+    """None: nobody was asked to do this job."""
+    if "second_depth" not in spec.models:
+        return None
+    return cast(DepthEstimator, model(spec, "second_depth"))
 
 
 def tracker(spec: RunSpec) -> PointTracker:
@@ -109,10 +122,15 @@ def _built(answerer: Answerer, job: Job) -> Any:
     weights = weights_of(answerer, job)
     profile = profile_of(answerer)
     if profile is not None:
-        chosen = profile if weights is None else profile.using(job, weights)
-        return chosen.model(job).build()
+        own = _job_of_profiles(job)
+        chosen = profile if weights is None else profile.using(own, weights)
+        return chosen.model(own).build()
     adapter = profiles.adapter(answerer.name)
     return adapter() if weights is None else adapter(weights)
+
+
+def _job_of_profiles(job: Job) -> Job:
+    return "depth" if job == "second_depth" else job
 
 
 def profile_of(answerer: Answerer) -> Profile | None:
@@ -125,7 +143,7 @@ def profile_of(answerer: Answerer) -> Profile | None:
 def weights_of(answerer: Answerer, job: Job) -> Weights | None:
     """What the answerer loads: its own weights or the profile's, at the pinned revision."""
     profile = profile_of(answerer)
-    weights = None if profile is None else profile.model(job).weights
+    weights = None if profile is None else profile.model(_job_of_profiles(job)).weights
     if answerer.weights is not None:
         weights = Weights.named(answerer.weights)
     if weights is None or answerer.revision is None:
@@ -179,7 +197,9 @@ def _pinned_or_all_missing(weights: Weights, spec: RunSpec) -> Weights:
 def suited(pipeline: Pipeline, spec: RunSpec) -> Pipeline:
     """The pipeline with the options that suit the weights of its profiles."""
     stages = {stage.name for stage in pipeline.stages}
-    for name in spec.profiles:
+    first = dict(spec.models)
+    first.pop("second_depth", None)
+    for name in replace(spec, models=first).profiles:
         for stage, option, value in profiles.named(name).options:
             if stage in stages:
                 pipeline = pipeline.with_option(stage, option, value)

@@ -6,7 +6,6 @@ them in another order, with the profile's segments in order and in another one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 from massannot.errors import UsageError
 from massannot.rft import training_rows
-from massannot.rft.train import AFTER, BEFORE, RUN, load_policy, read_rows
+from massannot.rft.run_folder import AFTER, BEFORE, settings_of
+from massannot.rft.train import give_bank, load_policy, read_rows
 from massannot.rft.training_recipes import recipe as recipe_named
 from massannot.rft.training_rows import Evidence, Row, TrainingRows
 
@@ -24,6 +24,9 @@ CONDITIONS: dict[Evidence, str] = {
     "none": "blind",
     "frames": "plain",
     "frames+profile": "profile",
+    "frames+geometry": "selected geometry",
+    "frames+all-geometry": "all geometry",
+    "frames+geometry+profile": "selected geometry and profile",
 }
 BATCH = 128
 
@@ -45,21 +48,29 @@ class Answered:
 
 
 def answers(
-    runs: list[Path], *, data: Path, limit: int | None = None, log: Log = print
+    runs: list[Path],
+    *,
+    data: Path,
+    geometry: Path | None = None,
+    limit: int | None = None,
+    log: Log = print,
 ) -> list[Answered]:
-    """The answers of every run before and after reinforcement. Raises UsageError for a
-    folder without a run, and for two runs with the same evidence, which would be scored as one."""
+    """The answers of every run, before training and after. Raises UsageError for a
+    folder without a run, and for two runs with the same evidence and method."""
     import torch
 
     answered: list[Answered] = []
-    for evidence, (run, settings) in _by_evidence(runs).items():
+    for run, conditions in _conditions(runs).items():
+        settings = settings_of(run)
         recipe = recipe_named(settings["recipe"])
-        rows = read_rows(recipe, data, evidence=evidence, held_out=True)
+        evidence = settings["evidence"]
+        rows = read_rows(recipe, data, evidence=evidence, held_out=True, geometry=geometry)
         some = replace(rows, rows=rows.rows[:limit]) if limit else rows
         if (warning := training_rows.seen_before(run, some.rows)) is not None:
             log(f"warning: {warning}")
-        for condition, folder, shuffle in _conditions(run, evidence):
-            policy, processor = load_policy(recipe, folder)
+        for condition, folder, shuffle in conditions:
+            policy, processor = load_policy(recipe, folder, evidence=evidence)
+            give_bank(policy, rows, processor)
             policy.to("cuda" if torch.cuda.is_available() else "cpu")
             n_tokens = recipe.max_completion_tokens
             answered += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
@@ -68,31 +79,39 @@ def answers(
     return answered
 
 
-def _by_evidence(runs: list[Path]) -> dict[Evidence, tuple[Path, dict[str, Any]]]:
-    by_evidence: dict[Evidence, tuple[Path, dict[str, Any]]] = {}
+Condition = tuple[str, Path, str]
+"""Name, folder of the model, the shuffled evidence."""
+SPELLED = {"sft": "SFT", "grpo": "GRPO", "tgrpo": "T-GRPO"}
+
+
+def _conditions(runs: list[Path]) -> dict[Path, list[Condition]]:
+    """What each run answers. One warm-up answers once, whoever went on from it. Raises UsageError
+    where two runs have one name: they would be scored as one."""
+    of_name: dict[str, Path] = {}
+    conditions: dict[Path, list[Condition]] = {}
+    warmed_up = set()
     for run in runs:
-        if not (run / RUN).exists():
-            raise UsageError(f"{run}: found no {RUN}, expected what `massannot rft train -o` wrote")
-        settings = json.loads((run / RUN).read_text())
-        other = by_evidence.setdefault(settings["evidence"], (run, settings))[0]
+        settings = settings_of(run)
+        name = CONDITIONS[settings["evidence"]]
+        methods = settings.get("methods") or [settings["method"]]
+        trained = " + ".join([name, *(SPELLED[method] for method in methods)])
+        other = of_name.setdefault(trained, run)
         if other is not run:
             raise UsageError(
-                f"{run}: found the evidence {settings['evidence']!r}, as in {other}, expected runs "
-                "that differ in it; score these two one by one"
+                f"{run}: found {trained}, as in {other}, expected runs that differ in evidence or "
+                "method; score these two one by one"
             )
-    return by_evidence
-
-
-def _conditions(run: Path, evidence: Evidence) -> Iterator[tuple[str, Path, str]]:
-    """(name, folder of the model, the shuffled evidence)."""
-    name = CONDITIONS[evidence]
-    if (run / BEFORE).exists():
-        yield name, run / BEFORE, ""
-    yield f"{name} + RFT", run / AFTER, ""
-    if evidence != "none":
-        yield f"{name} + RFT, frames shuffled", run / AFTER, "frames"
-    if evidence == "frames+profile":
-        yield f"{name} + RFT, frames and profile shuffled", run / AFTER, "frames and profile"
+        conditions[run] = []
+        if (run / BEFORE).exists() and name not in warmed_up:
+            warmed_up.add(name)
+            conditions[run].append((name, run / BEFORE, ""))
+        conditions[run].append((trained, run / AFTER, ""))
+        if settings["evidence"] != "none":
+            conditions[run].append((f"{trained}, frames shuffled", run / AFTER, "frames"))
+        if "profile" in settings["evidence"]:
+            both = f"{trained}, frames and profile shuffled"
+            conditions[run].append((both, run / AFTER, "frames and profile"))
+    return conditions
 
 
 def _conversations(data: TrainingRows, rows: list[Row], what: str) -> list[list[dict[str, Any]]]:

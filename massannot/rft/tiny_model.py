@@ -17,11 +17,13 @@ completions with four frames each shows a picture 32 times.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -30,6 +32,12 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from massannot.questions.sight_questions import COLOUR_NAMES
+from massannot.rft.geometry_tokens import DIGITS
+
+if TYPE_CHECKING:
+    import torch
 
 
 class TinyLlavaConfig(LlavaConfig):
@@ -40,7 +48,22 @@ class TinyLlavaConfig(LlavaConfig):
 
 
 class TinyLlava(LlavaForConditionalGeneration):
+    """`config.geometry` holds the options of its geometry selector; absent: it has none."""
+
     config_class = TinyLlavaConfig
+
+    def __init__(self, config: TinyLlavaConfig) -> None:
+        super().__init__(config)
+        if getattr(config, "geometry", None):
+            from massannot.rft.geometry_selector import SelectorOptions, attach
+
+            attach(self, SelectorOptions(**config.geometry))
+
+    # Saved under its own names: with those of LLaVA's older files, which transformers writes by
+    # default and a trainer does not translate back, a checkpoint loses the language model.
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        super().save_pretrained(save_directory, **{"save_original_format": False, **kwargs})
+
     # Where OPT keeps its embeddings, unlike the models that LLaVA was made for.
     _tied_weights_keys = {"lm_head.weight": "model.language_model.decoder.embed_tokens.weight"}  # noqa: RUF012
 
@@ -53,21 +76,31 @@ class Thumbnails(CLIPImageProcessorPil):
     """RGB pictures of the right size as (N, 3, H, W) from -1 to 1."""
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:
-        import torch
-
         flat = [one for each in images for one in (each if isinstance(each, list) else [each])]
-        pixels = np.stack([np.asarray(one, np.float32) for one in flat]) / 127.5 - 1
-        return BatchFeature({"pixel_values": torch.from_numpy(pixels).permute(0, 3, 1, 2)})
+        return BatchFeature({"pixel_values": pixel_values(np.stack([*map(np.asarray, flat)]))})
 
 
+def pixel_values(pictures: NDArray[np.uint8]) -> torch.Tensor:
+    """(N, H, W, 3) as (N, 3, H, W) from -1 to 1."""
+    import torch
+
+    pixels = np.asarray(pictures, np.float32) / 127.5 - 1
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+EYES = Path(__file__).parent.parent / "weights" / "tiny_eyes"
+EYES_FILE = "model.safetensors"
 PICTURE_PX = 32
-PATCH_PX = 32
+PATCH_PX = 8
+N_PATCHES = (PICTURE_PX // PATCH_PX) ** 2
 _PAD, _END, _UNKNOWN, _IMAGE = "<pad>", "<end>", "<unknown>", "<image>"
+_FIXED = (_PAD, _END, _UNKNOWN, _IMAGE, *DIGITS, *COLOUR_NAMES)
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
-    "<image>{% else %}{{ part['text'] }}{% endif %}\n{% endfor %}{% endif %}{% endfor %}"
+    "<image>{% else %}{{ part['text'] }}{% endif %}\n{% endfor %}{% endif %}"
+    "{% if message['role'] == 'assistant' %}<end>{% endif %}{% endfor %}"
 )
 
 
@@ -76,8 +109,8 @@ class TinySize:
     width: int = 64
     layers: int = 3
     heads: int = 4
-    picture_width: int = 32
-    picture_layers: int = 1
+    picture_width: int = 64
+    picture_layers: int = 2
 
 
 def tiny_processor(texts: list[str]) -> Any:
@@ -88,8 +121,7 @@ def tiny_processor(texts: list[str]) -> Any:
 
     split = pre_tokenizers.Split(Regex(_PIECES), "removed", invert=True)
     words = {piece for text in texts for piece, _ in split.pre_tokenize_str(text)}
-    fixed = [_PAD, _END, _UNKNOWN, _IMAGE]
-    vocabulary = [*fixed, *_NUMBERS, *sorted(words - {*_NUMBERS, *fixed})]
+    vocabulary = [*_FIXED, *_NUMBERS, *sorted(words - {*_NUMBERS, *_FIXED})]
     bare = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token=_UNKNOWN)
     )
@@ -101,7 +133,7 @@ def tiny_processor(texts: list[str]) -> Any:
             pad_token=_PAD,
             eos_token=_END,
             unk_token=_UNKNOWN,
-            additional_special_tokens=[_IMAGE],
+            additional_special_tokens=[_IMAGE, *DIGITS],
             padding_side="left",
         )
     )
@@ -129,21 +161,28 @@ def _processor(tokenizer: Any) -> Any:
     )
 
 
-# A tag, a frame's time, the first decimal of a number, how to answer, wording up to a comma.
+# A tag, a frame's time, the first decimal of a number, how to answer, a colour, wording up to a
+# comma or a colour.
+_COLOUR = rf"\b(?:{'|'.join(COLOUR_NAMES)})\b"
 _PIECES = (
-    r"</?(?:think|answer|image|pad|end)>|\d+\.\d\d s:|-?\d+\.\d|(?<![\d.])-?\d+"
-    r"|First reason between.*|[A-Za-z*](?:[^<>\n,]*[^<>\s,])?"
+    r"</?(?:think|answer|image|pad|end|g\d+)>|\d+\.\d\d s:|-?\d+\.\d|(?<![\d.])-?\d+"
+    rf"|First reason between.*|{_COLOUR}"
+    rf"|[A-Za-z*](?:(?:(?!{_COLOUR})[^<>\n,])*(?!{_COLOUR})[^<>\s,])?"
 )
 _NUMBERS = [f"{sign}{n / 10:.1f}" for sign in ("-", "") for n in range(100)]
 
 
-def tiny_model(processor: Any, *, size: TinySize = TinySize(), seed: int = 0) -> Any:
-    """An untrained model for that processor's words."""
+def tiny_model(
+    processor: Any,
+    *,
+    size: TinySize = TinySize(),
+    seed: int = 0,
+    geometry: Mapping[str, Any] | None = None,
+) -> Any:
+    """An untrained model for that processor's words; only its eyes are trained. `geometry`: options
+    of a geometry selector, but for those that the model decides."""
     import torch
-    from transformers import (
-        CLIPVisionConfig,
-        OPTConfig,
-    )
+    from transformers import OPTConfig
 
     tokenizer = processor.tokenizer
     text = OPTConfig(
@@ -161,32 +200,90 @@ def tiny_model(processor: Any, *, size: TinySize = TinySize(), seed: int = 0) ->
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    pictures = CLIPVisionConfig(
-        hidden_size=size.picture_width,
-        intermediate_size=2 * size.picture_width,
-        num_hidden_layers=size.picture_layers,
-        num_attention_heads=2,
-        image_size=PICTURE_PX,
-        patch_size=PATCH_PX,
-        projection_dim=size.picture_width,
-    )
     config = TinyLlavaConfig(
-        vision_config=pictures,
+        vision_config=_vision_config(size),
         text_config=text,
         image_token_index=tokenizer.convert_tokens_to_ids(_IMAGE),
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         tie_word_embeddings=True,
-        image_seq_length=(PICTURE_PX // PATCH_PX) ** 2,
+        image_seq_length=N_PATCHES,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
+    if geometry is not None:
+        first_id = tokenizer.convert_tokens_to_ids(DIGITS[0])
+        decided = {"model_width": size.width, "size": _SPREAD, "first_id": first_id}
+        config.geometry = {**geometry, **decided}
     torch.manual_seed(seed)
     model = TinyLlava(config)
     with torch.no_grad():
         _spread_numbers(model.get_input_embeddings().weight, tokenizer)
+        _see(model, tokenizer)
         model.model.language_model.decoder.embed_positions.weight.normal_(0, _SPREAD)
     return model
+
+
+def _see(model: Any, tokenizer: Any) -> None:
+    """Take the trained encoder, where its size is the usual one, and let the projector say what it
+    was trained on: of a patch with a colour, the embedding of that colour's word. All other numbers
+    of a picture's token are drawn, a tenth as large.
+
+    As LLaVA begins, its projector's tokens are a fiftieth of a word's, and not noticed."""
+    import torch
+    from safetensors.torch import load_file
+
+    eyes, projector = model.model.vision_tower, model.model.multi_modal_projector
+    words = model.get_input_embeddings().weight
+    for layer, size in ((projector.linear_1, 1.0), (projector.linear_2, _SPREAD)):
+        torch.nn.init.normal_(layer.weight, 0, 0.3 * size / layer.in_features**0.5)
+        torch.nn.init.zeros_(layer.bias)
+    trained = load_file(EYES / EYES_FILE)
+    heads = {name: trained.pop(f"colour.{name}") for name in ("weight", "bias")}
+    if any(trained[name].shape != weight.shape for name, weight in eyes.state_dict().items()):
+        return
+    eyes.load_state_dict(trained)
+    n_colours = len(heads["weight"])
+    colours = tokenizer.convert_tokens_to_ids(list(COLOUR_NAMES))
+    projector.linear_1.weight[:n_colours] = heads["weight"]
+    projector.linear_1.bias[:n_colours] = heads["bias"]  # below 0 where the colour is not
+    projector.linear_2.weight[:, :n_colours] = words[colours].T / _SURE
+
+
+def picture_encoder(size: TinySize) -> Any:
+    """The untrained encoder of pictures alone."""
+    from transformers import CLIPVisionModel
+
+    return CLIPVisionModel(_vision_config(size))
+
+
+def save_eyes(eyes: Any, colours: Any, folder: Path) -> None:
+    """The encoder's weights, and those of the linear layer that reads a patch's colour from them,
+    as 16-bit numbers, for `tiny_model`."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        **eyes.state_dict(),
+        **{f"colour.{name}": weight for name, weight in colours.state_dict().items()},
+    }
+    half = {name: weight.to(torch.float16).contiguous() for name, weight in weights.items()}
+    save_file(half, folder / EYES_FILE)
+
+
+def _vision_config(size: TinySize) -> Any:
+    from transformers import CLIPVisionConfig
+
+    return CLIPVisionConfig(
+        hidden_size=size.picture_width,
+        intermediate_size=2 * size.picture_width,
+        num_hidden_layers=size.picture_layers,
+        num_attention_heads=4,
+        image_size=PICTURE_PX,
+        patch_size=PATCH_PX,
+        projection_dim=size.picture_width,
+    )
 
 
 def _spread_numbers(weight: Any, tokenizer: Any) -> None:
@@ -206,3 +303,4 @@ def _spread_numbers(weight: Any, tokenizer: Any) -> None:
 
 
 _SPREAD = 0.3
+_SURE = 4.7  # the usual logit of a patch's own colour

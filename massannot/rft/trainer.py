@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather
-from trl import GRPOTrainer
+from trl import GRPOTrainer, SFTTrainer
 
 from massannot.errors import UsageError
 from massannot.questions.profile_blocks import profile_blocks
@@ -36,7 +36,38 @@ def temporal(prompts: Sequence[Any], **columns: Any) -> list[float]:
     return [0.0] * len(prompts)
 
 
-class TGRPOTrainer(GRPOTrainer):
+class WholeCheckpoints:
+    """Of a trainer that goes on from a checkpoint: all weights come back, or it stops. Transformers
+    only warns, and trains on with those that it began with."""
+
+    model: Any
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        tied = set(getattr(self.model, "all_tied_weights_keys", {}))
+        lost = sorted({*load_result.missing_keys} - tied)
+        if lost or load_result.unexpected_keys:
+            raise UsageError(
+                f"checkpoint: found no {len(lost)} of the model's weights in it, {lost[:1]}, and "
+                f"{len(load_result.unexpected_keys)} others, {load_result.unexpected_keys[:1]}; "
+                "expected those that were trained"
+            )
+        if load_result.missing_keys:
+            self.model.tie_weights()
+
+
+class SupervisedTrainer(WholeCheckpoints, SFTTrainer):
+    """TRL's, learning the completion of a prompt with its pictures."""
+
+
+class FramesTrainer(WholeCheckpoints, GRPOTrainer):
+    """GRPO of TRL, which refuses videos."""
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        refuse_video(prompts)
+        return super()._tokenize_prompts(prompts)
+
+
+class TGRPOTrainer(FramesTrainer):
     """`reward_funcs`: accuracy first, then format. Rows need `question_id`; frames are the image
     parts of the prompt, and the profile is the part of that role.
 
@@ -60,10 +91,6 @@ class TGRPOTrainer(GRPOTrainer):
             )
         self.tgrpo = tgrpo
         self.shuffle_profile = shuffle_profile
-
-    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
-        refuse_video(prompts)
-        return super()._tokenize_prompts(prompts)
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: Any, ids: Any

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from massannot import plugins
 from massannot.errors import UsageError
 from massannot.questions.profile_blocks import Template
 from massannot.rft.tgrpo import TGRPOOptions
+
+Method = Literal["sft", "grpo", "tgrpo"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,28 @@ class WarmUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelSizes:
+    """A model's published configuration, as far as it says how many weights it has."""
+
+    model_type: str
+    """As transformers names it."""
+    text: Mapping[str, Any]
+    vision: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeometryTokens:
+    """Of prompts with geometry; their files come from `massannot export geometry`."""
+
+    selected: int
+    """Tokens of the selector."""
+    all: int
+    """Tokens of all points, pooled: a square number for each frame of the files."""
+    width: int
+    """Of the selector."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One way of training; `massannot rft train` changes only its number of steps."""
 
@@ -37,7 +62,9 @@ class Recipe:
     template: Template
     max_completion_tokens: int
     grpo: Mapping[str, Any]
-    """Arguments of trl.GRPOConfig."""
+    """Arguments of trl.GRPOConfig, with and without the bonus for order."""
+    sft: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of trl.SFTConfig."""
     balanced: bool = False
     """Questions of rarer categories are repeated until all are as frequent."""
     rewards: tuple[str, ...] = ("accuracy", "format")
@@ -48,6 +75,12 @@ class Recipe:
     lora: Mapping[str, Any] | None = None
     """Arguments of peft.LoraConfig; None: all weights are trained."""
     warm_up: WarmUp | None = None
+    geometry: GeometryTokens = GeometryTokens(selected=32, all=512, width=512)
+    """DSR Suite's 32 queries."""
+    sizes: ModelSizes | None = None
+    """Of the model, for --dry-run."""
+    evidence: str = "frames+profile"
+    """Of its prompts, where `--evidence` says nothing."""
 
 
 def names() -> tuple[str, ...]:
@@ -81,7 +114,8 @@ TINY = Recipe(
     template="mass-v1",
     max_completion_tokens=6,
     balanced=True,
-    warm_up=WarmUp(steps=80, scenes=32, learning_rate=3e-3),
+    warm_up=WarmUp(steps=900, scenes=16, learning_rate=2e-3),
+    geometry=GeometryTokens(selected=16, all=64, width=64),
     grpo={
         "max_steps": 160,
         "per_device_train_batch_size": 256,  # 64 questions, each answered 4 times
@@ -93,6 +127,17 @@ TINY = Recipe(
         "max_grad_norm": 1.0,
         "beta": 0.2,  # without, answers to a family not yet learned become sure, and stay wrong
         "loss_type": "grpo",
+        "logging_steps": 5,
+        "save_steps": 20,
+    },
+    sft={
+        "max_steps": 240,
+        "per_device_train_batch_size": 64,  # as many questions as a step of reinforcement
+        "learning_rate": 2e-3,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 15,
+        "adam_beta2": 0.98,
+        "max_grad_norm": 1.0,
         "logging_steps": 5,
         "save_steps": 20,
     },
@@ -108,6 +153,26 @@ QWEN2_5_VL_7B = Recipe(
     max_completion_tokens=768,
     rewards=("accuracy", "format", "length"),
     lora={"r": 64, "lora_alpha": 128, "lora_dropout": 0.05, "target_modules": "all-linear"},
+    sizes=ModelSizes(
+        model_type="qwen2_5_vl",
+        text={
+            "vocab_size": 152064,
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+        },
+        vision={
+            "depth": 32,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "patch_size": 14,
+            "out_hidden_size": 3584,
+            "fullatt_block_indexes": [7, 15, 23, 31],
+        },
+    ),
     grpo={
         "max_steps": 1200,
         "per_device_train_batch_size": 8,
@@ -126,6 +191,19 @@ QWEN2_5_VL_7B = Recipe(
         "logging_steps": 1,
         "save_steps": 100,
     },
+    sft={  # Video-R1's cold start; ten times its rate, for LoRA
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 16,
+        "learning_rate": 1e-5,
+        "lr_scheduler_type": "cosine",
+        "weight_decay": 0.01,
+        "max_grad_norm": 5.0,
+        "bf16": True,
+        "gradient_checkpointing": True,
+        "logging_steps": 1,
+        "save_steps": 100,
+    },
 )
 
 QWEN2_5_VL_7B_EVIDENCE = replace(
@@ -134,8 +212,46 @@ QWEN2_5_VL_7B_EVIDENCE = replace(
     rewards=("accuracy", "format", "length", "evidence_time", "evidence_box"),
 )
 
+QWEN2_5_VL_7B_GEOMETRY = replace(
+    QWEN2_5_VL_7B,
+    summary="the same with selected geometry tokens in place of the profile; not run",
+    evidence="frames+geometry",
+    frames=32,
+    template="mass-v2",
+)
+
+QWEN3_VL_8B = replace(
+    QWEN2_5_VL_7B,
+    summary="Qwen3-VL-8B with the settings of qwen2_5_vl_7b; needs GPUs; not run",
+    model="Qwen/Qwen3-VL-8B-Instruct",
+    sizes=ModelSizes(
+        model_type="qwen3_vl",
+        text={
+            "vocab_size": 151936,
+            "hidden_size": 4096,
+            "intermediate_size": 12288,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+        },
+        vision={
+            "depth": 27,
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_heads": 16,
+            "patch_size": 16,
+            "out_hidden_size": 4096,
+            "num_position_embeddings": 2304,
+            "deepstack_visual_indexes": [8, 16, 24],
+        },
+    ),
+)
+
 _RECIPES = {
     "tiny": TINY,
     "qwen2_5_vl_7b": QWEN2_5_VL_7B,
     "qwen2_5_vl_7b_evidence": QWEN2_5_VL_7B_EVIDENCE,
+    "qwen2_5_vl_7b_geometry": QWEN2_5_VL_7B_GEOMETRY,
+    "qwen3_vl_8b": QWEN3_VL_8B,
 }

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle, islice
@@ -29,12 +29,20 @@ from massannot.questions.examples import Example, TrainingData, examples
 from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.profile_blocks import Template
 from massannot.questions.scene_dataset import SCHEME, scene_pictures
+from massannot.rft.geometry_tokens import BankEntry, bank_of, clip_geometry, placeholder
 
 FILE = "trained_on.json"
 
 Row = dict[str, Any]
 AnyRow = Mapping[str, Any]
-Evidence = Literal["frames+profile", "frames", "none"]
+Evidence = Literal[
+    "frames+profile",
+    "frames",
+    "none",
+    "frames+geometry",
+    "frames+all-geometry",
+    "frames+geometry+profile",
+]
 EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 
 
@@ -55,6 +63,33 @@ class TrainingRows:
             return list(self.export[row["index"]]["images"])
         return _thumbnails(self.folder, row["clip_id"], row["uri"], tuple(row["frames"]))
 
+    def bank(self, processor: Any) -> list[BankEntry]:
+        """The geometry of each row, for a model's `geometry_bank`; empty: prompts have none."""
+        return bank_of(self.rows, processor.tokenizer) if self.n_places else []
+
+    def names(self) -> tuple[str, ...]:
+        """Of the things whose points prompts have."""
+        files = self._geometry_files
+        return tuple(sorted({name for file in files for name in clip_geometry(file).names}))
+
+    def geometry_digest(self) -> str | None:
+        """blake2b-128 of the points; None: prompts have none."""
+        if not self.n_places:
+            return None
+        content = [hashlib.blake2b(file.read_bytes()).hexdigest() for file in self._geometry_files]
+        return _blake2b("\n".join(content), 16)
+
+    @property
+    def n_places(self) -> int:
+        """Of geometry tokens in a prompt."""
+        parts = self.rows[0]["prompt"][0]["content"] if self.rows else ()
+        return sum(part["text"].count("<g") for part in parts if part.get("role") == "geometry")
+
+    @property
+    def _geometry_files(self) -> list[Path]:
+        files = {row["geometry"] for row in self.rows} if self.n_places else set()
+        return [Path(file) for file in sorted(files)]
+
 
 def load(
     folder: Path,
@@ -63,17 +98,22 @@ def load(
     frames: int = 4,
     template: Template = "mass-v1",
     held_out: bool = False,
+    geometry: Path | None = None,
+    n_tokens: int = 0,
 ) -> TrainingRows:
     """Every question of the folder; of an export, those to train on, or with `held_out` the others
-    where it has any, test before val. Raises UsageError for a folder that is neither, or for an
-    annotated dataset, whose pictures an export has to write first."""
+    where it has any, test before val.
+
+    `geometry`: the folder of the clips' points, for prompts that keep geometry in `n_tokens`
+    places; None: rows of an export name the files themselves. Raises UsageError for a folder that
+    is neither, or for an annotated dataset, whose pictures an export has to write first."""
     if evidence not in EVIDENCE:
         raise UsageError(f"evidence: found {evidence!r}, expected {', '.join(EVIDENCE)}")
     splits = ("test", "val", "train") if held_out else ("train",)
     exported = [folder / f"{split}.parquet" for split in splits]
     for file in exported:
         if file.exists():
-            return _exported(file, evidence)
+            return _with_geometry(_exported(file, evidence), evidence, geometry, n_tokens)
     dataset = DatasetInMemory(Layout(folder))
     if not dataset.names:
         raise UsageError(
@@ -88,11 +128,66 @@ def load(
         )
     options = TrainingData(
         frames=0 if evidence == "none" else frames,
-        profile_template=template if evidence == "frames+profile" else "none",
+        profile_template=template if "profile" in evidence else "none",
     )
     complete = examples(dataset, options, media="images")
     left_out = tuple(question.sentence for question in complete.left_out)
-    return TrainingRows(tuple(map(_row, complete.examples)), folder, left_out)
+    rows = TrainingRows(tuple(map(_row, complete.examples)), folder, left_out)
+    return _with_geometry(rows, evidence, geometry, n_tokens)
+
+
+def _with_geometry(
+    data: TrainingRows, evidence: Evidence, folder: Path | None, n_tokens: int
+) -> TrainingRows:
+    """The places of geometry tokens before each question, and the file that fills them. Raises
+    UsageError where a clip has none, or a question several."""
+    if "geometry" not in evidence:
+        return data
+    rows = []
+    for number, row in enumerate(data.rows):
+        files = list(row.get("geometry") or [])
+        if folder is not None:
+            files = [str(folder / f"{row['clip_id']}.safetensors")]
+        if len(files) != 1 or not Path(files[0]).exists():
+            raise UsageError(
+                f"question {row['question_id']}: found {files or 'no file'} for its geometry, "
+                "expected one; name the folder of `massannot export geometry` with --geometry, "
+                "here or in the export"
+            )
+        (message,) = row["prompt"]
+        *others, question = message["content"]
+        places = {"type": "text", "text": placeholder(number, n_tokens), "role": "geometry"}
+        content = [*others, places, question]
+        rows.append({**row, "geometry": files[0], "prompt": [{**message, "content": content}]})
+    return replace(data, rows=tuple(rows))
+
+
+def trl_dataset(rows: TrainingRows, *, completion: Callable[[Row], str] | None = None) -> Any:
+    """A `datasets.Dataset` whose pictures are loaded row by row and never stored in it.
+
+    `completion`: what the model should answer, for supervised tuning; each row then has `images`,
+    an empty list where nothing is shown, so that TRL's collator for pictures takes all of them."""
+    from datasets import Dataset as RowsOfTrl
+
+    shown = any(part["type"] == "image" for part in rows.rows[0]["prompt"][0]["content"])
+    stored = [{k: v for k, v in row.items() if k != "images"} for row in rows.rows]
+    if completion is not None:
+        stored = [
+            {**row, "completion": [{"role": "assistant", "content": completion(row)}]}
+            for row in stored
+        ]
+    pictures = {row["question_id"]: row for row in rows.rows}
+
+    def with_pictures(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        if shown:
+            images = [rows.pictures(pictures[name]) for name in batch["question_id"]]
+        elif completion is not None:
+            images = [[] for _ in batch["question_id"]]
+        else:
+            return batch
+        return {**batch, "images": images}
+
+    return RowsOfTrl.from_list(stored).with_transform(with_pictures)
 
 
 def balanced(data: TrainingRows) -> TrainingRows:
@@ -156,7 +251,9 @@ def _row(example: Example) -> Row:
         "uri": row["uri"],
         "clip_id": row["clip_id"],
         "frames": [shot.frame for shot in example.shots],
-        "thinking": json.loads(row["further"] or "{}").get("thinking", ""),
+        "thinking": "",
+        "described": "",
+        **json.loads(row["further"] or "{}"),
     }
 
 
@@ -171,7 +268,8 @@ def _exported(file: Path, evidence: Evidence) -> TrainingRows:
         )
     rows = []
     for index, row in enumerate(export.remove_columns("images")):
-        more = {"index": index, "group": row["video_id"], "split": file.stem, "thinking": ""}
+        more = {"index": index, "group": row["video_id"], "split": file.stem}
+        more |= {"thinking": "", "described": ""}
         for message in row["prompt"]:
             parts = _with_roles(message["content"], profile=row["profile"])
             message["content"] = [part for part in parts if part["role"] in _ROLES[evidence]]
@@ -182,6 +280,9 @@ def _exported(file: Path, evidence: Evidence) -> TrainingRows:
 _ROLES: Mapping[Evidence, tuple[str, ...]] = {
     "frames+profile": ("time", "image", "profile", "question"),
     "frames": ("time", "image", "question"),
+    "frames+geometry": ("time", "image", "question"),
+    "frames+all-geometry": ("time", "image", "question"),
+    "frames+geometry+profile": ("time", "image", "profile", "question"),
     "none": ("question",),
 }
 

@@ -20,6 +20,7 @@ from massannot.scenes.contacts import (
     touching_plane,
 )
 from massannot.scenes.shapes import Floats, Shape
+from massannot.scenes.touches import GAP_S, Touch, TouchLog
 
 GRAVITY_M_S2 = 9.81
 STEPS_PER_S = 240
@@ -29,7 +30,6 @@ _SWEEPS = 12
 _SETTLED_M_S = 1e-5
 _BOUNCE_FROM_M_S = 0.25  # slower approaches do not bounce, or nothing would ever come to rest
 _EVENT_FROM_M_S = 0.15
-_EVENT_GAP_S = 0.08
 _SLOP_M = 0.0005
 _REST_M_S = 0.03
 _REST_S = 0.15
@@ -65,6 +65,20 @@ class ContactEvent:
 
 
 @dataclass(frozen=True)
+class Breach:
+    """From a frame on, one body does not obey the laws of physics."""
+
+    body: int
+    frame: int
+    gravity_share: float = 1.0
+    """Of gravity that acts on the body: 0 it floats, -1 it falls upward."""
+    solid: bool = True
+    """Off: nothing that it meets stops it."""
+    shift_m: Floats | None = None
+    """(3,) by which it is displaced at once, room frame."""
+
+
+@dataclass(frozen=True)
 class Motion:
     """The motion of all bodies: arrays over (frames T, bodies N), in the room frame."""
 
@@ -74,6 +88,7 @@ class Motion:
     spin: Floats  # (T,N,3)
     energy_J: Floats  # (T,)
     events: tuple[ContactEvent, ...]
+    touches: tuple[Touch, ...] = ()
 
 
 def room_planes(half_x_m: float, half_y_m: float, height_m: float) -> list[Plane]:
@@ -88,12 +103,25 @@ def room_planes(half_x_m: float, half_y_m: float, height_m: float) -> list[Plane
     return planes
 
 
-def simulate(bodies: list[Body], planes: list[Plane], *, fps: float, n_frames: int) -> Motion:
-    """Motion of `bodies` sampled at frame / fps seconds, frame 0 being the start."""
+def simulate(
+    bodies: list[Body],
+    planes: list[Plane],
+    *,
+    fps: float,
+    n_frames: int,
+    breach: Breach | None = None,
+) -> Motion:
+    """Motion of `bodies` sampled at frame / fps seconds, frame 0 being the start.
+
+    The same to the last bit before the frame of a `breach`, whatever it is.
+    """
     run = _Run(bodies, planes)
     steps = max(1, round(STEPS_PER_S / fps))
     snapshots = [run.snapshot()]
-    for _ in range(n_frames - 1):
+    for frame in range(n_frames - 1):
+        if breach is not None and frame == breach.frame:
+            run.suffer(breach)
+            snapshots[-1] = run.snapshot()
         for _ in range(steps):
             run.step(1 / (fps * steps))
         snapshots.append(run.snapshot())
@@ -105,6 +133,7 @@ def simulate(bodies: list[Body], planes: list[Plane], *, fps: float, n_frames: i
         np.stack(spin),
         np.array(energy),
         tuple(run.events),
+        run.touches.touches(t_s=run.t_s),
     )
 
 
@@ -122,7 +151,18 @@ class _Run:
         self.spin = np.array([b.spin for b in bodies], float)
         self.resting_s = np.zeros(len(bodies))
         self.bound = np.array([b.shape.bound_m for b in bodies])
+        self.gravity_share = np.ones(len(bodies))
+        self.solid = np.ones(len(bodies), bool)
         self.last_touch: dict[tuple[str, int, int], float] = {}
+        self.touches = TouchLog()
+
+    def suffer(self, breach: Breach) -> None:
+        """Change the laws for one body, which wakes up."""
+        self.gravity_share[breach.body] = breach.gravity_share
+        self.solid[breach.body] = breach.solid
+        if breach.shift_m is not None:
+            self.position[breach.body] += breach.shift_m
+        self.resting_s[:] = 0
 
     def snapshot(self) -> tuple[Floats, Floats, Floats, Floats, float]:
         moving = (self.position, self.rotation, self.velocity, self.spin)
@@ -133,13 +173,15 @@ class _Run:
         local = np.einsum("nji,nj->ni", self.rotation, self.spin)
         kinetic = 0.5 * (self.mass * (self.velocity**2).sum(1)).sum()
         turning = 0.5 * (self.inertia * local**2).sum()
-        return float(kinetic + turning + GRAVITY_M_S2 * (self.mass * self.position[:, 2]).sum())
+        weight = self.mass * self.gravity_share
+        return float(kinetic + turning + GRAVITY_M_S2 * (weight * self.position[:, 2]).sum())
 
     def step(self, h: float) -> None:
         asleep = self.resting_s > _REST_S
         before = self.energy()
         self._fly(h, ~asleep)
         self.t_s += h
+        self.touches.sleep(asleep, t_s=self.t_s)
         contacts = self._contacts(asleep)
         if contacts:
             self._collide(contacts, h)
@@ -149,8 +191,9 @@ class _Run:
 
     def _fly(self, h: float, awake: np.ndarray) -> None:
         self.position[awake] += self.velocity[awake] * h
-        self.position[awake, 2] -= 0.5 * GRAVITY_M_S2 * h * h
-        self.velocity[awake, 2] -= GRAVITY_M_S2 * h
+        share = self.gravity_share[awake]
+        self.position[awake, 2] -= 0.5 * GRAVITY_M_S2 * h * h * share
+        self.velocity[awake, 2] -= GRAVITY_M_S2 * h * share
         for i in np.flatnonzero(awake & (np.abs(self.spin).max(axis=1) > 0)):
             rotation, inertia = self.rotation[i], self.inertia[i]
             momentum = rotation @ (inertia * (rotation.T @ self.spin[i]))
@@ -162,7 +205,7 @@ class _Run:
     def _contacts(self, asleep: np.ndarray) -> list[Contact]:
         contacts: list[Contact] = []
         for i, body in enumerate(self.bodies):
-            if asleep[i]:
+            if asleep[i] or not self.solid[i]:
                 continue
             for plane in self.planes:
                 points = touching_plane(body.shape, self.position[i], self.rotation[i], plane)
@@ -171,7 +214,7 @@ class _Run:
                     contacts.append(Contact(plane.kind, i, ROOM, point, plane.normal, depth))
         gap = np.linalg.norm(self.position[:, None] - self.position[None], axis=-1)
         close = np.triu(gap < self.bound[:, None] + self.bound[None], 1)
-        close &= ~(asleep[:, None] & asleep[None])
+        close &= ~(asleep[:, None] & asleep[None]) & self.solid[:, None] & self.solid[None]
         for i, j in np.argwhere(close):
             one = (self.bodies[i].shape, self.position[i], self.rotation[i])
             two = (self.bodies[j].shape, self.position[j], self.rotation[j])
@@ -199,6 +242,8 @@ class _Run:
         impulse = _gauss_seidel(rows @ pushed, relative, target, friction)
         after = (speed + pushed @ impulse).reshape(len(self.bodies), 6)
         self.velocity, self.spin = after[:, :3].copy(), after[:, 3:].copy()
+        for c, parting in enumerate((rows @ after.ravel())[::3].tolist()):
+            self.touches.parted(contacts[c], parting)
 
     def _surface(self, contact: Contact) -> tuple[float, float]:
         one = self.bodies[contact.first]
@@ -212,7 +257,8 @@ class _Run:
         key = (contact.kind, contact.first, contact.second)
         last = self.last_touch.get(key, -np.inf)
         self.last_touch[key] = self.t_s
-        if approach_m_s < _EVENT_FROM_M_S or self.t_s - last < _EVENT_GAP_S:
+        self.touches.note(contact, t_s=self.t_s, approach_m_s=float(approach_m_s))
+        if approach_m_s < _EVENT_FROM_M_S or self.t_s - last < GAP_S:
             return
         t_s = max(0.0, self.t_s - contact.depth_m / approach_m_s)
         second = None if contact.second == ROOM else contact.second

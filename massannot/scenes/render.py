@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.scenes.prisms import Prism
 from massannot.scenes.rays import (
     CEILING,
     FLOOR,
@@ -148,6 +149,9 @@ def _albedo(scene: Scene, frame: int, hits: Hits) -> tuple[Colours, Colours]:
             pose = scene.motion.rotation[frame, i]
             local = (hits.points[:, rows].T - scene.motion.position[frame, i]) @ pose
             albedo[rows] = entity.skin.sample(local)
+            if isinstance(entity.body.shape, Prism):
+                shade = entity.body.shape.paint(local).astype(np.float32)
+                albedo[rows] = np.minimum(albedo[rows] * shade[:, None], 1)
             gloss[rows] = entity.skin.gloss
     return albedo, gloss
 

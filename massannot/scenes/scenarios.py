@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from massannot.scenes.physics import Body, turned
+from massannot.scenes.prisms import FRONTED_NAMES, draw_prism
 from massannot.scenes.revolved import Cone, Cylinder
 from massannot.scenes.shapes import Ball, Box, Floats, Shape
 
@@ -40,7 +41,10 @@ class Arena:
 
 
 def draw_shape(rng: np.random.Generator, name: str) -> Shape:
-    """A body of one of SHAPE_NAMES, between 28 and 94 cm across."""
+    """A body of one of SHAPE_NAMES, between 28 and 94 cm across, or of FRONTED_NAMES."""
+    for fronted in FRONTED_NAMES:
+        if name == fronted:
+            return draw_prism(rng, fronted)
     if name == "ball":
         return Ball(rng.uniform(0.17, 0.4))
     if name == "box":
@@ -186,7 +190,7 @@ def _hiding(rng: np.random.Generator, names: list[str], arena: Arena) -> list[Bo
         "cylinder": Cylinder(rng.uniform(0.22, 0.3), rng.uniform(0.35, 0.42)),
         "cone": Cone(rng.uniform(0.3, 0.36), rng.uniform(0.7, 0.85)),
     }
-    front = shapes[names[0]]
+    front = shapes[names[0]] if names[0] in shapes else draw_shape(rng, names[0])
     near = -rng.uniform(0.5, 0.7) * arena.half_depth_m
     spot = (rng.uniform(-0.3, 0.3), near)
     bodies = [_on_floor(rng, front, arena, spot, np.zeros(3), lying=False)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from massannot.errors import ModelFailed, UsageError
 from massannot.scenes.world import SCENE_VERSION, Scene, SceneOptions, make_scene
+from massannot.storage.json_text import parsed
 
 _KEPT = 4
 
@@ -36,7 +37,7 @@ class SceneRecord:
     def from_json(cls, path: Path) -> SceneRecord:
         """Read back. Raises UsageError for a file that is not one, or of another scene version."""
         try:
-            content = json.loads(path.read_text())
+            content = parsed(path.read_text())
             record = cls(**{**content, "options": SceneOptions(**content["options"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UsageError(

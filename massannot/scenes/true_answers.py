@@ -91,10 +91,13 @@ class Answers:
 
     def in_picture(self, frame: int, entity: int) -> bool:
         """Whether it would be seen if nothing stood before it."""
-        if self.mask(frame, entity).any():
-            return True
+        return bool(self.mask(frame, entity).any()) or self.area_alone(frame, entity) > 0
+
+    def area_alone(self, frame: int, entity: int) -> int:
+        """Pixels that would show it if nothing stood before it."""
         x, y = self._grid(self.height, self.width)
-        return bool(silhouette(self.scene, self.scene_frames[frame], entity, x, y).any())
+        met = silhouette(self.scene, self.scene_frames[frame], entity, x, y)
+        return int(np.count_nonzero(met))
 
     def occluder(self, frame: int, entity: int) -> int | None:
         """The entity that stands before most of it; None: it is seen, or outside of the picture."""

@@ -25,6 +25,7 @@ from massannot.scenes.true_answers import (
     followed_points,
     visible_surface_centre,
 )
+from massannot.scenes.true_events import true_events
 from massannot.scenes.true_tracks import ROOM
 from massannot.scenes.world import Scene
 
@@ -54,7 +55,7 @@ def truth_tables(scene: Scene, clip: Clip) -> dict[str, pa.Table]:
         "cameras": _cameras(answers, clip),
         "positions": positions,
         "motions": motions,
-        "events": _events(scene, clip, seen),
+        "events": _events(answers, clip, masks),
         "segments": segments,
     }
     finished = {name: tables.spec(name).from_rows(items) for name, items in rows.items()}
@@ -249,6 +250,9 @@ def _positions_and_motions(
                 row |= {f"{a}_cam": centres.xyz[frame, i] for i, a in enumerate(_AXES)}
                 row |= {f"{a}_world": in_world[frame, i] for i, a in enumerate(_AXES)}
                 row |= {"spread": centres.spread[frame]}
+            front = answers.scene.front_in_cam(answers.scene_frames[frame], track.entity)
+            if front is not None:
+                row |= {f"front_{a}": front[i] for i, a in enumerate(_AXES)}
             positions.append(row)
         for segment in segments:
             for reference, path in (("camera", centres.xyz), ("world", in_world)):
@@ -284,25 +288,29 @@ def _motion(clip: Clip, path: Floats, present: npt.NDArray[np.bool_], segment: R
     return row
 
 
-def _events(scene: Scene, clip: Clip, seen: dict[int, list[int]]) -> list[Row]:
-    """Contacts at their exact times, and appearances and disappearances of entities, by frame."""
-    events: list[tuple[float, str, list[int]]] = []
+def _events(answers: Answers, clip: Clip, masks: list[Row]) -> list[Row]:
+    """Events from the simulation at their exact times, and those of being seen by frame."""
+    scene, shape = answers.scene, (answers.scene.n_frames, len(answers.scene.entities))
+    seen, within = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    for mask in masks:
+        at = answers.scene_frames[mask["frame"]], mask["entity"]
+        seen[at], within[at] = mask["area"] > 0, mask["state"] != "absent"
+    known = set(np.flatnonzero(seen.any(axis=0)).tolist())
     start, end = clip.frames.t_s[0], clip.frames.t_s[-1]
-    for event in scene.motion.events:
-        entities = [event.first] if event.second is None else [event.first, event.second]
-        if start <= event.t_s <= end and set(entities) & set(seen):
-            events.append((event.t_s, f"contact_{event.kind}", entities))
-    for entity, frames in seen.items():
-        steps = np.flatnonzero(np.diff(frames) > 1)
-        gone = [frames[i] + 1 for i in steps]
-        gone += [frames[-1] + 1] if frames[-1] + 1 < len(clip) else []
-        come = [frames[i + 1] for i in steps] + ([frames[0]] if frames[0] else [])
-        for kind, when in (("appear", come), ("disappear", gone)):
-            events += [(float(clip.frames.t_s[frame]), kind, [entity]) for frame in when]
-    return [
-        {"clip_id": clip.clip_id, "event": i, "kind": kind, "entities": entities, "t_s": t_s}
-        for i, (t_s, kind, entities) in enumerate(sorted(events))
-    ]
+    to_world = answers.cam_from_world()[0] @ scene.cam_from_room(answers.scene_frames[0])
+    rows: list[Row] = []
+    for event in true_events(scene, seen, within):
+        if not (start <= event.t_s <= end and known & set(event.entities)):
+            continue
+        row: Row = {"kind": event.kind, "entities": list(event.entities), "t_s": event.t_s}
+        row |= {"clip_id": clip.clip_id, "event": len(rows), "score": 1.0, "rule": event.rule}
+        row["t1_s"] = None if event.t1_s is None else min(event.t1_s, float(end))
+        if event.acceleration is not None:
+            pull = to_world[:3, :3] @ event.acceleration
+            row |= {f"acceleration_{axis}": pull[i] for i, axis in enumerate(_AXES)}
+            row["scale_type"] = "metric"
+        rows.append(row)
+    return rows
 
 
 def _by_point(arrays: Sequence[Array]) -> Array:

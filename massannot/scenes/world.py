@@ -14,7 +14,7 @@ judged on COVERAGE_SEEDS.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -30,10 +30,13 @@ from massannot.scenes.camera_path import (
     draw_camera,
     pinhole,
 )
+from massannot.scenes.contacts import Plane
 from massannot.scenes.physics import Body, Motion, room_planes, simulate
+from massannot.scenes.prisms import FRONTED_NAMES, front_of
 from massannot.scenes.scenarios import SCENARIOS, Arena, Scenario, draw_bodies
 from massannot.scenes.shapes import SHAPE_NAMES, Floats
 from massannot.scenes.textures import TILE_M, Skin, Tiling, draw_floor, draw_skin, draw_wall
+from massannot.scenes.violations import VIOLATIONS, Violation, ViolationName, violate
 
 SCENE_VERSION = 1
 VALIDATION_SEEDS = range(900_000, 900_128)
@@ -75,6 +78,8 @@ class SceneOptions:
     camera: CameraMove | None = None
     noise: bool = True
     antialias: bool = True
+    violate: ViolationName | None = None  # a law of physics, from a moment on
+    n_fronts: int = 0  # bodies with a front, see prisms.py; they stand for the first ones
     long: bool = False  # things that come and go instead of physics, see long_scene.py
 
     def __post_init__(self) -> None:
@@ -82,6 +87,16 @@ class SceneOptions:
             raise ValueError(f"scene options: found {self}, expected sizes and rates of 1 or more")
         if self.n_bodies is not None and not 1 <= self.n_bodies <= 6:
             raise ValueError(f"scene options: found n_bodies={self.n_bodies}, expected 1 to 6")
+        if not 0 <= self.n_fronts <= 6:
+            raise ValueError(f"scene options: found n_fronts={self.n_fronts}, expected 0 to 6")
+        if self.long and (self.violate or self.n_fronts):
+            raise ValueError(
+                "scene options: found long with violate or n_fronts, expected one without them"
+            )
+        if self.violate is not None and self.violate not in VIOLATIONS:
+            raise ValueError(
+                f"scene options: found violate {self.violate!r}, expected {VIOLATIONS}"
+            )
         if self.scenario is not None and self.scenario not in SCENARIOS:
             raise ValueError(
                 f"scene options: found scenario {self.scenario!r}, expected {SCENARIOS}"
@@ -142,6 +157,7 @@ class Scene:
     camera: CameraPath
     entities: tuple[Entity, ...]
     motion: Motion
+    violation: Violation | None = None
 
     @property
     def n_frames(self) -> int:
@@ -190,13 +206,27 @@ class Scene:
         """(4,4)."""
         return self.cam_from_room(frame) @ self.room_from_body(frame, entity)
 
+    def front_in_cam(self, frame: int, entity: int) -> Floats | None:
+        """(3,) unit vector along which a body's front points, camera frame; None: it has none."""
+        front = front_of(self.entities[entity].body.shape)
+        return None if front is None else self.cam_from_body(frame, entity)[:3, :3] @ front
+
     def describe(self) -> str:
         """One sentence for people, with the scale that can be read off the picture."""
         low, high = CAMERA_HEIGHT_M
+        wrong = "" if self.violation is None else f"; violation: {self._violation_in_words()}"
         return (
             f"scene {self.seed} (version {SCENE_VERSION}): {self.scenario}, {self.camera.move} "
-            f"camera {low}-{high} m above a floor of {TILE_M} m tiles; " + ", ".join(self.phrases())
+            f"camera {low}-{high} m above a floor of {TILE_M} m tiles; "
+            + ", ".join(self.phrases())
+            + wrong
         )
+
+    def _violation_in_words(self) -> str:
+        assert self.violation is not None
+        who = ", ".join(self.entities[i].phrase for i in self.violation.entities)
+        what = self.violation.law.replace("_", " ")
+        return f"{who or 'nothing'} {what} from {self.t_s(self.violation.frame):.2f} s on"
 
 
 def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
@@ -210,7 +240,13 @@ def make_scene(seed: int, options: SceneOptions | None = None) -> Scene:
         scene = _draw(seed, attempt, options)
         if _worth_showing(scene):
             break
-    return scene
+    return scene if options.violate is None else _violated(scene, options.violate)
+
+
+def _violated(scene: Scene, name: ViolationName) -> Scene:
+    """The scene with the same pictures until something impossible happens."""
+    violation, motion = violate(scene, name, planes=_planes(scene.room))
+    return replace(scene, violation=violation, motion=motion)
 
 
 def refuse_held_out(seeds: Iterable[int]) -> None:
@@ -259,12 +295,14 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
     right = np.array([-away[1], away[0], 0.0]) * -1
     arena = Arena(focus, right, away, half_width_m=1.05, half_depth_m=1.05)
     count = options.n_bodies or int(rng.choice(6, p=[0.08, 0.17, 0.25, 0.22, 0.16, 0.12])) + 1
-    names = _draw_names(rng, scenario, count)
+    names = _with_fronts(_draw_names(rng, scenario, count), seed, options.n_fronts)
     bodies = draw_bodies(rng, scenario=scenario, names=[shape for _, shape in names], arena=arena)
     entities = _named(rng, names, bodies)
-    planes = room_planes(room.half_m[0], room.half_m[1], room.height_m)
     motion = simulate(
-        [entity.body for entity in entities], planes, fps=options.fps, n_frames=options.n_frames
+        [entity.body for entity in entities],
+        _planes(room),
+        fps=options.fps,
+        n_frames=options.n_frames,
     )
     return Scene(
         seed=seed,
@@ -281,6 +319,10 @@ def _draw(seed: int, attempt: int, options: SceneOptions) -> Scene:
     )
 
 
+def _planes(room: Room) -> list[Plane]:
+    return room_planes(room.half_m[0], room.half_m[1], room.height_m)
+
+
 def _draw_names(rng: np.random.Generator, scenario: Scenario, count: int) -> list[tuple[str, str]]:
     """Distinct (colour, shape) pairs; often two that share a colour or a shape."""
     names: list[tuple[str, str]] = []
@@ -293,6 +335,18 @@ def _draw_names(rng: np.random.Generator, scenario: Scenario, count: int) -> lis
         if (colour, shape) not in names:
             names.append((colour, shape))
     return names
+
+
+def _with_fronts(names: list[tuple[str, str]], seed: int, count: int) -> list[tuple[str, str]]:
+    """The first `count` shapes replaced by such with a front, in distinct pairs with colours."""
+    rng = np.random.default_rng([seed, 6])
+    fronted = [(colour, str(rng.choice(FRONTED_NAMES))) for colour, _ in names[:count]]
+    for n, (colour, shape) in enumerate(fronted):
+        taken = fronted[:n]
+        if (colour, shape) in taken:
+            free = [name for name in COLOUR_NAMES if (name, shape) not in taken]
+            fronted[n] = str(rng.choice(free)), shape
+    return fronted + names[count:]
 
 
 def _named(

@@ -2,6 +2,7 @@
 
     OUT/videos/scene-7.mp4      H.264, frame k at exactly k / fps
     OUT/scenes/scene-7.json     seed and options: enough to render the very same scene again
+    OUT/videos/scene-7-gravity.mp4    its twin with `violate="gravity"`, likewise
     OUT/data/<table>/scene-7.parquet, OUT/README.md    the truth, in the annotator's own tables
 
 The film is read back as the annotator will read it, so ids, times and key frames are those of the
@@ -64,7 +65,7 @@ def write_scenes(
 
 
 def _write(layout: Layout, scene: Scene) -> SceneRecord:
-    name = f"scene-{scene.seed}"
+    name = f"scene-{scene.seed}" + (f"-{scene.options.violate}" if scene.options.violate else "")
     film = layout.out / "videos" / f"{name}.mp4"
     film.parent.mkdir(parents=True, exist_ok=True)
     lens, fps = scene.camera.lens, Fraction(scene.options.fps)

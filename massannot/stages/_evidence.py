@@ -87,6 +87,8 @@ class PositionEvidence:
     disagreement: F64
     """(N,) distance of the centre of the measured points from the position, relative."""
     mask_visible: Bool
+    second_depth: F64
+    """(N,) logarithm of a second depth model's distance over this one; NaN: not known."""
 
     @property
     def placed(self) -> Bool:
@@ -155,6 +157,7 @@ def position_evidence(clip: Tables, *, n_frames: int) -> PositionEvidence:
         noise_px,
         apart / distance,
         mask.area > 0,
+        numbers(positions, "second_depth_log_ratio"),
     )
 
 

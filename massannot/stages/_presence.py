@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
 from massannot.clip import Clip
 from massannot.geometry.occlusion import I64, occluders_of_all
-from massannot.geometry.presence import MaskPath, States, presence_of_all
-from massannot.stages._track_arrays import numbers
+from massannot.geometry.presence import SEEN, MaskPath, States, presence_of_all
+from massannot.stages._track_arrays import Tables, numbers
 
 
 def presences(clip: Clip) -> tuple[dict[int, States], dict[int, I64]]:
@@ -28,9 +30,23 @@ def presences(clip: Clip) -> tuple[dict[int, States], dict[int, I64]]:
     return states, occluders
 
 
-def mask_paths(clip: Clip) -> dict[int, MaskPath]:
+def finished_presences(clip: Tables, paths: Mapping[int, MaskPath]) -> dict[int, States]:
+    """The same states of a finished clip with masks `paths`: those of `positions`; where nothing
+    could be lifted, from the masks alone."""
+    positions = clip.table("positions")
+    if positions.num_rows == 0:
+        row = clip.table("clips").to_pylist()[0]
+        return presence_of_all(paths, height=row["source_height"], width=row["source_width"])
+    entity, state = numbers(positions, "entity"), np.array(positions["state"].to_pylist())
+    return {
+        number: np.where(path.area > 0, SEEN, state[entity == number])
+        for number, path in paths.items()
+    }
+
+
+def mask_paths(clip: Tables) -> dict[int, MaskPath]:
     """The masks of every entity of a clip, by entity."""
-    masks, n_frames = clip.table("masks"), len(clip)
+    masks, n_frames = clip.table("masks"), clip.table("frames").num_rows
     entities = numbers(clip.table("entities"), "entity").astype(np.int64)
     return {int(e): _path(masks, int(e), n_frames) for e in entities}
 

@@ -24,7 +24,7 @@ from massannot.geometry.camera_motion import CameraMotion, StaticCameraRule, cam
 from massannot.geometry.motion import jitter, path_length
 from massannot.models.protocols import I32, PointTracker, PointTracks
 from massannot.tables._matrices import symmetric_matrices
-from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, list_of
+from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, in_steps, list_of
 from massannot.tables.cameras import poses_are_known
 
 F64 = NDArray[np.float64]
@@ -172,21 +172,33 @@ def camera_arrays(clip: Tables) -> tuple[F64, F64]:
     return intrinsics, poses.reshape(-1, 4, 4)
 
 
+def focal_px(clip: Clip) -> float:
+    """In working pixels along x; the median over frames, because depth models hear one number."""
+    fx = np.median(numbers(clip.table("cameras"), "fx"))
+    return float(fx / clip.frames.source_from_working[0])
+
+
 def pose_covariances(clip: Tables) -> F64:
     """(T, 6, 6) of the column `pose_cov`; NaN in frames without one."""
     return symmetric_matrices(clip.table("cameras")["pose_cov"], size=6)
 
 
 def background_motion(clip: Clip, rule: StaticCameraRule) -> CameraMotion:
-    """Whether the camera stood still, by the clip's background points."""
-    background = picture_tracks(clip).of(BACKGROUND)
-    return camera_motion(
-        background.xy,
-        background.visible,
-        background.query_frame,
-        picture_size=(clip.frames.source_width, clip.frames.source_height),
-        rule=rule,
-    )
+    """Whether the camera stood still, by the clip's background points. Found once for a table."""
+    table = clip.table("tracks_xy")
+
+    def found() -> tuple[pa.Table, CameraMotion]:
+        background = picture_tracks(clip).of(BACKGROUND)
+        motion = camera_motion(
+            background.xy,
+            background.visible,
+            background.query_frame,
+            picture_size=(clip.frames.source_width, clip.frames.source_height),
+            rule=rule,
+        )
+        return table, motion  # the table, so that no other one takes its number
+
+    return clip.frames.once(("background motion", rule, id(table)), found)[1]
 
 
 def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
@@ -272,18 +284,23 @@ def tracks_xy_table(
         tracks = replace(tracks, visible=tracks.visible & _is_inside(frames, tracks.xy))
     factor = frames.source_from_working.astype(np.float32)
     sd_px = _noise_px(tracks, t_s=frames.t_s) * np.sqrt(factor.prod())
-    return tables.spec("tracks_xy").from_columns(
+    spec = tables.spec("tracks_xy")
+
+    def column(name: str, values: NDArray[np.float32]) -> pa.Array:
+        return _lists(values if tracks.given else in_steps(spec.column(name), values))
+
+    return spec.from_columns(
         {
             "clip_id": [clip.clip_id] * len(points),
             "entity": entities,
             "point": points,
             "query_frame": queries_txy[:, 0].astype(np.int32),
-            "x": _lists(tracks.xy[..., 0] * factor[0]),
-            "y": _lists(tracks.xy[..., 1] * factor[1]),
+            "x": column("x", tracks.xy[..., 0] * factor[0]),
+            "y": column("y", tracks.xy[..., 1] * factor[1]),
             "visible": _lists(tracks.visible),
-            "visibility": _lists(tracks.visibility),
-            "confidence": _lists(tracks.confidence),
-            "fb_error_px": _lists(tracks.fb_error_px * np.sqrt(factor.prod())),
+            "visibility": column("visibility", tracks.visibility),
+            "confidence": column("confidence", tracks.confidence),
+            "fb_error_px": column("fb_error_px", tracks.fb_error_px * np.sqrt(factor.prod())),
             "xy_sd_px": pa.array(sd_px.astype(np.float32), from_pandas=True),
         }
     )

@@ -32,7 +32,9 @@ class EstimateCameras(Stage):
         cameras = self.model.estimate_cameras(clip.frames)
         _check(cameras, n_frames=len(clip), source_id=clip.frames.source_id)
         frames, n_frames = clip.frames, len(clip)
-        assumed = cameras.intrinsics_origin == "assumed"
+        focal_rel_sd = cameras.focal_rel_sd
+        if cameras.intrinsics_origin == "assumed":
+            focal_rel_sd = ASSUMED_FOCAL_REL_SD
         intrinsics = resized_intrinsics(
             cameras.intrinsics,
             from_size=(frames.width, frames.height),
@@ -50,7 +52,7 @@ class EstimateCameras(Stage):
                 "cam_from_world": list(cameras.cam_from_world.reshape(n_frames, 16)),
                 "intrinsics_origin": [cameras.intrinsics_origin] * n_frames,
                 "pose_origin": [cameras.pose_origin] * n_frames,
-                "focal_rel_sd": [ASSUMED_FOCAL_REL_SD if assumed else None] * n_frames,
+                "focal_rel_sd": [focal_rel_sd] * n_frames,
             }
         )
         return clip.with_table("cameras", table)

@@ -18,6 +18,7 @@ from massannot.clip import Clip, DepthMaps
 from massannot.errors import BadModelOutput
 from massannot.models.protocols import DepthEstimator
 from massannot.stages._stage import Stage
+from massannot.stages._track_arrays import focal_px
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,13 @@ class EstimateDepth(Stage):
     def process(self, clip: Clip) -> Clip:
         """`clip` with depth. Raises BadModelOutput for another number of maps than frames, and for
         depth that is nowhere valid."""
-        depth = self.model.estimate_depth(clip.frames, focal_px=_focal_px(clip))
+        depth = self.model.estimate_depth(clip.frames, focal_px=focal_px(clip))
         if len(depth) != len(clip):
             raise BadModelOutput(
                 f"depth of {clip.frames.source_id}: found {len(depth)} maps, expected one for each "
                 f"of {len(clip)} frames"
             )
         return clip.with_depth(_without_impossible(depth, source_id=clip.frames.source_id))
-
-
-def _focal_px(clip: Clip) -> float:
-    """In working pixels along x; the median over frames, because depth models hear one number."""
-    fx = np.median(clip.table("cameras")["fx"].to_numpy())
-    return float(fx / clip.frames.source_from_working[0])
 
 
 def _without_impossible(depth: DepthMaps, *, source_id: str) -> DepthMaps:

@@ -92,7 +92,7 @@ class EstimatePoses(Stage):
             *sightings[:3],
             intrinsics=sightings.intrinsics,
             picture_size=(clip.frames.width, clip.frames.height),
-            lens_told=not words(clip.table("cameras"), "intrinsics_origin", "assumed").all(),
+            lens_rel_sd=_lens_rel_sd(clip),
             rule=self.rule,
         )
 
@@ -108,6 +108,12 @@ class _Sightings(NamedTuple):
     """(T, N); NaN: not known."""
     intrinsics: F64
     """(T, 4)."""
+
+
+def _lens_rel_sd(clip: Clip) -> float | None:
+    """How unsure the clip's lens is; None: it was given."""
+    stated = numbers(clip.table("cameras"), "focal_rel_sd")
+    return None if np.isnan(stated).any() else round(float(stated[0]), 6)  # stored as float32
 
 
 def _free_of_things(clip: Clip) -> Bool:

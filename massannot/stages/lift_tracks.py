@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.depth_sampling import EdgeRule
 from massannot.geometry.lifting import lift_tracks
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import camera_arrays, float_lists, picture_tracks, state_lists
+from massannot.tables._spec import in_steps
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,23 @@ class LiftTracks(Stage):
             edge_rule=self.edge,
         )
         n_points = len(tracks.entity)
+        xyz = {axis: lifted.xyz[..., i] for i, axis in enumerate("xyz")}
+        # Of another unit nobody knows how long a step would be; what was given is not in steps.
+        if depth.kind == "metric" and _are_in_steps(tracks.xy):
+            xyz = {axis: in_steps(spec.column(axis), values) for axis, values in xyz.items()}
         table = spec.from_columns(
             {
                 "clip_id": [clip.clip_id] * n_points,
                 "entity": tracks.entity,
                 "point": tracks.point,
                 "scale_type": [depth.kind] * n_points,
-                **{axis: float_lists(lifted.xyz[..., i]) for i, axis in enumerate("xyz")},
+                **{axis: float_lists(xyz[axis]) for axis in "xyz"},
                 "state": state_lists(lifted.measured, lifted.interpolated),
             }
         )
         return clip.with_table("tracks_xyz", table)
+
+
+def _are_in_steps(xy: NDArray[np.float64]) -> bool:
+    """Whether all places (T, N, 2) in the picture are whole steps of their columns: found ones."""
+    return np.array_equal(in_steps(tables.spec("tracks_xy").column("x"), xy), xy)

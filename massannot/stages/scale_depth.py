@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.clip import Clip, DepthMaps
+from massannot.geometry.background_fit import SIGMA_FROM_MAD
 from massannot.geometry.visible_surface import outline_margin
 from massannot.stages._stage import Stage
 from massannot.stages._surfaces import masked_surfaces
@@ -27,9 +28,6 @@ from massannot.stages._track_arrays import pose_covariances, with_columns, words
 from massannot.tables._matrices import upper_triangles
 
 F64 = NDArray[np.float64]
-
-_TO_SD = 1.4826
-"""The standard deviation of Gaussian numbers over their median absolute deviation."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class ScaleDepth(Stage):
             return clip
         logs = np.log(of_entity[seen] / measured[seen])
         middle = float(np.median(logs))
-        spread = _TO_SD * float(np.median(np.abs(logs - middle)))
+        spread = SIGMA_FROM_MAD * float(np.median(np.abs(logs - middle)))
         margin = outline_margin((clip.frames.source_width, clip.frames.source_height))
         outline = margin / float(np.median(found.side_px[seen]))
         return _scaled(clip, clip.depth, float(np.exp(middle)), float(np.hypot(spread, outline)))

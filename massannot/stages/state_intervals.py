@@ -6,6 +6,7 @@ the clip itself shows:
 
     frame     noise of the range from frame to frame, along the ray and across it (jitter)
     entity    the tracked points' centre against that under the mask, middle over the frames
+    all three  by how far a second depth model is apart, where one was asked, if that is more
     clip      that of things of known size, where one is given; else unknown: a factor on all
               distances shows in nothing here
 
@@ -24,6 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot.clip import Clip
+from massannot.geometry.background_fit import SIGMA_FROM_MAD
 from massannot.geometry.calibration import Calibration, PositionCalibration
 from massannot.stages._evidence import (
     MotionEvidence,
@@ -58,6 +60,8 @@ class ChosenCalibration:
         return self._content
 
 
+_TAKEN_OUT = 1e-6
+"""A middle ratio of two depths below this was taken out, see compare_depth."""
 _LENGTHS = ("length", "path", "speed")
 
 
@@ -150,7 +154,31 @@ def internal_errors(evidence: PositionEvidence, *, clip_rel_sd: float = np.nan) 
     apart = np.where(evidence.measured, evidence.disagreement, np.nan)
     entity = _median_by_entity(apart, evidence.entity)
     clip = np.full(len(apart), clip_rel_sd)
-    return PositionErrors(clip, entity, evidence.jitter, evidence.jitter_px)
+    frame = evidence.jitter
+    if np.isfinite(evidence.second_depth).any():
+        other = _by_second_depth(evidence)
+        clip, entity, frame = (
+            np.fmax(own, seen) for own, seen in zip((clip, entity, frame), other, strict=True)
+        )
+    return PositionErrors(clip, entity, frame, evidence.jitter_px)
+
+
+def _by_second_depth(evidence: PositionEvidence) -> tuple[F64, F64, F64]:
+    """Standard deviations of clip, entity and frame, (N,) each, by how far two depth models are
+    apart; NaN: not told. Each has half the variance of what lies between them."""
+    logs = evidence.second_depth
+    of_clip = np.full(len(logs), np.nanmedian(logs))
+    of_entity = _median_by_entity(logs - of_clip, evidence.entity)
+    rest = np.abs(logs - of_clip - of_entity)
+    per_entity = np.array([of_entity[evidence.entity == e][0] for e in np.unique(evidence.entity)])
+    known = per_entity[np.isfinite(per_entity)]
+    entity = np.sqrt(np.sum(known**2) / (len(known) - 1)) if len(known) > 1 else np.nan
+    middle = np.where(np.abs(of_clip) > _TAKEN_OUT, np.abs(of_clip), np.nan)
+    return (
+        middle / np.sqrt(2),
+        np.full(len(logs), entity / np.sqrt(2)),
+        _median_by_entity(rest, evidence.entity) * SIGMA_FROM_MAD / np.sqrt(2),
+    )
 
 
 def _positions(

@@ -75,6 +75,20 @@ def link_once(source: Path, target: Path) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def full_disk_refused(out: Path) -> Iterator[None]:
+    """Raises NothingToRun for a disk or quota that is full, with the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NothingToRun(
+            f"{out}: no space left; what is finished is kept: make room and give the same command "
+            "again"
+        ) from error
+
+
 def sync(path: Path) -> None:
     """Wait until the file's bytes are on the disk."""
     with open(path, "rb+") as opened:

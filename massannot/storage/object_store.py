@@ -133,8 +133,8 @@ class ObjectStore:
         return uri[len(self._root) :]
 
     def _entry(self, meta: Any) -> Entry:
-        """Without the time of change: a listing and a look at one file round it differently."""
-        return Entry(self._root + meta["path"], meta["size"], None, meta["e_tag"])
+        written_s = meta["last_modified"].timestamp()
+        return Entry(self._root + meta["path"], meta["size"], None, meta["e_tag"], written_s)
 
     def _no_bucket(self) -> StoreRefused:
         return StoreRefused(f"{self._root}: found no such bucket")

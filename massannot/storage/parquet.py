@@ -74,7 +74,7 @@ def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Tabl
         raise BadTable(f"table {spec.name}: columns {missing} are missing")
     try:
         return table.select(list(spec.names)).cast(spec.schema())
-    except ValueError as error:  # other types, or nulls where none may be
+    except (ValueError, pa.ArrowException) as error:  # other types, or nulls where none may be
         raise BadTable(f"table {spec.name}: {error}") from error
 
 

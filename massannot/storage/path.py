@@ -112,9 +112,10 @@ class BucketPath(PosixPath):
         return next(self.store.list(str(self)), None) is not None
 
     def stat(self, **_: Any) -> os.stat_result:
-        """Only the size is known."""
-        size = self.store.head(str(self)).size_bytes
-        return os.stat_result((0o100644, 0, 0, 1, 0, 0, size, 0, 0, 0))
+        """Size and, in whole seconds by the store's clock, when it was written."""
+        entry = self.store.head(str(self))
+        written_s = int(entry.written_s or 0)
+        return os.stat_result((0o100644, 0, 0, 1, 0, 0, entry.size_bytes, 0, written_s, 0))
 
     def glob(self, pattern: str, **_: Any) -> Iterator[Path]:  # type: ignore[override]  # of 3.13
         """Files, not folders, directly in this one."""

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -43,6 +43,9 @@ class Entry:
     """None where the store gives none."""
     etag: str | None
     """None in a folder, where mtime_ns changes instead."""
+    written_s: float | None = field(default=None, compare=False, repr=False)
+    """When it was written, by a bucket's own clock. No part of the version: a listing and a look at
+    one file round it differently."""
 
 
 class Store(Protocol):
@@ -123,6 +126,8 @@ def store_of(uri: str) -> Store:
 
 def scheme_of(uri: str) -> str:
     """'s3' of s3://bucket/name; '' of a path."""
+    if "://" not in uri:
+        return ""  # nearly always, and this is asked several times of each of a million names
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
     return scheme[1].lower() if scheme else ""
 

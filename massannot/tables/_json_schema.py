@@ -98,6 +98,8 @@ def _property(column: Column) -> dict[str, Any]:
         described["x-items"] = column.items
     if column.nullable:
         described["type"] = [described["type"], "null"]
+    if column.steps:
+        described |= {"x-step": f"1/{column.steps}"}
     return {"description": column.doc, "x-arrow": str(column.type), **described}
 
 

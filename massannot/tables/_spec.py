@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from massannot.errors import BadTable, NewerTable
 
@@ -60,6 +61,21 @@ class Column:
     """Allowed values of a string column; empty: any."""
     items: int | str | None = None
     """Length of a list: a number, or `n_frames` for the clip's frame count. None: any."""
+    steps: int = 0
+    """Steps of one unit to whose multiples what a model or this program found is rounded, with
+    `in_steps`: digits that mean nothing are most of a file. What was given stays exact. 0: none."""
+
+
+Floats = TypeVar("Floats", NDArray[np.float32], NDArray[np.float64])
+
+
+def in_steps(column: Column, values: Floats) -> Floats:
+    """`values` at whole multiples of the column's step; NaN stays."""
+    if not column.steps:
+        return values
+    steps: Any = values * np.float32(column.steps)
+    rounded: Floats = np.round(steps) / np.float32(column.steps)
+    return rounded
 
 
 def half_widths(of: Sequence[str]) -> tuple[Column, ...]:
@@ -139,7 +155,12 @@ class TableSpec:
     def schema(self) -> pa.Schema:
         """The Arrow schema; version, key, conventions and each column's sentence as metadata."""
         fields = [
-            pa.field(c.name, c.type, nullable=c.nullable, metadata={"doc": c.doc})
+            pa.field(
+                c.name,
+                c.type,
+                nullable=c.nullable,
+                metadata={"doc": c.doc} | ({"step": f"1/{c.steps}"} if c.steps else {}),
+            )
             for c in self.columns
         ]
         metadata = {

@@ -61,8 +61,8 @@ SPEC = TableSpec(
             "focal_rel_sd",
             FLOAT32,
             "Standard deviation of the logarithm of fx and fy, one number for both and for the "
-            "whole clip, where nobody gave the lens: estimated with the poses, or assumed. Null: "
-            "given.",
+            "whole clip, where nobody gave the lens: estimated with the poses or by a model, or "
+            "assumed. Null: given.",
             nullable=True,
         ),
         Column(

@@ -132,6 +132,14 @@ SPEC = TableSpec(
             nullable=True,
         ),
         Column(
+            "second_depth_log_ratio",
+            FLOAT32,
+            "Logarithm of the distance by a second depth model (--second-depth) over this one; "
+            "less its middle over the clip where either has no unit of its own, or the scale came "
+            "from a thing of known size.",
+            nullable=True,
+        ),
+        Column(
             "range_rel_sd",
             FLOAT32,
             "Relative standard deviation along the ray that this frame has for itself; those that "
@@ -154,6 +162,15 @@ SPEC = TableSpec(
             nullable=True,
             one_of=INTERVAL_BASES,
         ),
+        Column(
+            "front_x",
+            FLOAT32,
+            "Direction in which the entity's front points, of length 1, camera frame of this "
+            "frame, right; null: it has no front, or nobody knows. Rendered scenes write it.",
+            nullable=True,
+        ),
+        Column("front_y", FLOAT32, "Camera frame, down.", nullable=True),
+        Column("front_z", FLOAT32, "Camera frame, forward.", nullable=True),
     ),
     references=(
         Reference(("clip_id", "frame"), "frames"),

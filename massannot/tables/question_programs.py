@@ -3,7 +3,7 @@
 from massannot.tables._spec import FLOAT64, INT32, STRING, Column, Reference, TableSpec, list_of
 
 BASES = ("exact", "calibrated", "internal", "none")
-TWINS = ("mirrored", "reversed")
+TWINS = ("mirrored", "reversed", "paraphrased")
 
 SPEC = TableSpec(
     name="question_programs",
@@ -42,7 +42,8 @@ SPEC = TableSpec(
         Column(
             "twin_kind",
             STRING,
-            "What is to be done to the video: mirrored left to right, or played backwards.",
+            "What is to be done to the video: mirrored left to right, or played backwards; "
+            "paraphrased: nothing, it is asked in other words.",
             nullable=True,
             one_of=TWINS,
         ),

@@ -21,23 +21,29 @@ SPEC = TableSpec(
         Column("entity", INT32, "See entities; -1: a point of the background."),
         Column("point", INT32, "0.. within the entity."),
         Column("query_frame", INT32, "The frame in which the point was chosen."),
-        Column("x", list_of(FLOAT32), "Source pixels.", items="n_frames"),
-        Column("y", list_of(FLOAT32), "Source pixels.", items="n_frames"),
+        Column("x", list_of(FLOAT32), "Source pixels.", items="n_frames", steps=256),
+        Column("y", list_of(FLOAT32), "Source pixels.", items="n_frames", steps=256),
         Column("visible", list_of(BOOL), "The tracker's decision.", items="n_frames"),
         Column(
-            "visibility", list_of(FLOAT32), "Probability of being visible, 0..1.", items="n_frames"
+            "visibility",
+            list_of(FLOAT32),
+            "Probability of being visible, 0..1.",
+            items="n_frames",
+            steps=256,
         ),
         Column(
             "confidence",
             list_of(FLOAT32),
             "Probability of being near the truth, 0..1.",
             items="n_frames",
+            steps=256,
         ),
         Column(
             "fb_error_px",
             list_of(FLOAT32),
             "Distance after tracking there and back; null items: not computed.",
             items="n_frames",
+            steps=64,
         ),
         Column(
             "xy_sd_px",

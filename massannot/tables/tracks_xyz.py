@@ -27,9 +27,15 @@ SPEC = TableSpec(
             "Unit of x y z: metres, or one unknown factor.",
             one_of=LIFTED_SCALE_TYPES,
         ),
-        Column("x", list_of(FLOAT32), "Camera frame, right; null items: absent.", items="n_frames"),
-        Column("y", list_of(FLOAT32), "Camera frame, down.", items="n_frames"),
-        Column("z", list_of(FLOAT32), "Camera frame, forward.", items="n_frames"),
+        Column(
+            "x",
+            list_of(FLOAT32),
+            "Camera frame, right; null items: absent.",
+            items="n_frames",
+            steps=1024,
+        ),
+        Column("y", list_of(FLOAT32), "Camera frame, down.", items="n_frames", steps=1024),
+        Column("z", list_of(FLOAT32), "Camera frame, forward.", items="n_frames", steps=1024),
         Column(
             "state",
             list_of(STRING),

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageDraw
 
-from massannot.dataset.arrays import stored_values
 from massannot.geometry import rle
 from massannot.geometry.camera import inverse
 from massannot.questions.profile import entity_names
 from massannot.tables.cameras import poses_are_known
+from massannot.viewers.depth_sheet import depth_of
 from massannot.viewers.overlay import (
     FAINT,
     GRID,
@@ -40,8 +40,8 @@ GetTable = Callable[[str], pa.Table]
 Things = Mapping[int, tuple[int, str]]
 """Entity to the number of the thing, which gives its colour, and to its name."""
 
-MAIN_LONG_SIDE = 960
-"""The picture's longer side in the film: large enough for labels, small enough to post."""
+FILM_WIDTH = 960
+"""Of the whole film, the picture and its depth: large enough for labels, small enough to post."""
 PANEL_HEIGHT = 220
 
 
@@ -57,7 +57,9 @@ class ClipDrawing:
     """Draws frame after frame of one clip from its tables; pictures come from outside. A thing has
     the colour of its number."""
 
-    def __init__(self, table: GetTable, *, things: Things | None = None) -> None:
+    def __init__(
+        self, table: GetTable, *, film_width: int = FILM_WIDTH, things: Things | None = None
+    ) -> None:
         clip = table("clips").to_pylist()[0]
         self.clip_id: str = clip["clip_id"]
         self.n_frames: int = clip["n_frames"]
@@ -87,7 +89,7 @@ class ClipDrawing:
             paths, measured, camera = self._paths_in_camera, self._measured, None
             if clip["camera_static"] is not True and paths:
                 view = "from above, seen from the camera as it moves; world unknown"
-        self.main_size = self._main_size()
+        self.main_size = self._main_size(film_width * 2 // 3 if self._depth else film_width)
         width = self.main_size[0] + (self.main_size[0] // 2 if self._depth else 0)
         size = (width // 2, PANEL_HEIGHT)
         self._top = TopView(paths, measured, self.unit, size, view, camera)
@@ -95,9 +97,9 @@ class ClipDrawing:
         self._depth_range = self._near_far()
         self.size = (width + width % 2, self.main_size[1] + PANEL_HEIGHT)
 
-    def _main_size(self) -> tuple[int, int]:
+    def _main_size(self, long_side: int) -> tuple[int, int]:
         width, height = self.source_size
-        scale = MAIN_LONG_SIDE / max(width, height)
+        scale = long_side / max(width, height)
         return (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
 
     def overlay(self, frame: int, picture: npt.NDArray[np.uint8]) -> Image.Image:
@@ -150,11 +152,7 @@ class ClipDrawing:
 
     def depth(self, frame: int) -> npt.NDArray[np.float32]:
         """(h, w) depth of a stored frame, NaN where invalid; inverse depth is inverted."""
-        row = self._depth[frame]
-        value = stored_values(row)
-        if row["encoding"] == "inverse_depth":
-            value = 1 / np.maximum(value, 1e-6)
-        return value.astype(np.float32)
+        return depth_of(self._depth[frame])
 
     def _depth_panel(self, frame: int, picture: npt.NDArray[np.uint8]) -> Image.Image:
         width, height = self.main_size[0] // 2, self.main_size[1] // 2

@@ -27,12 +27,6 @@ th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid var(--lin
 th { font-weight: 600; color: var(--faint); font-size: 13px; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 img, video { max-width: 100%; border-radius: 6px; display: block; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
-        text-decoration: none; display: block; }
-.card b { display: block; overflow-wrap: anywhere; } .card img { margin-bottom: 8px; width: 100%; }
-.bar { height: 6px; border-radius: 3px; background: var(--line); overflow: hidden; width: 90px; }
-.bar i { display: block; height: 100%; background: var(--good); }
 .bad { color: var(--bad); } pre { background: var(--card); border: 1px solid var(--line);
        border-radius: 8px; padding: 12px; overflow-x: auto;
        font: 13px/1.45 ui-monospace, monospace; }
@@ -46,10 +40,6 @@ UNKNOWN = "<span class=sub>unknown</span>"
 def text(value: object) -> str:
     """`value` escaped for HTML; null is shown as unknown."""
     return UNKNOWN if value is None else html.escape(str(value))
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -79,20 +69,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in rows
     ]
     return f"<table><tr>{top}</tr>{''.join(lines)}</table>"
-
-
-def quality_bar(quality: float | None, basis: str | None) -> str:
-    """0..1 as a bar with its number and its ground; only a probability is called good or bad."""
-    if quality is None:
-        return f"<span class=sub>quality {UNKNOWN}</span>"
-    colour = "" if quality >= 0.5 else "background:var(--bad);"
-    ground = "calibrated"
-    if basis != "calibrated":
-        colour, ground = "background:var(--faint);", "internal: a rank, no probability"
-    return (
-        f'<div class=bar title="{quality:.2f}"><i style="{colour}width:{quality:.0%}"></i></div>'
-        f"<span class=sub>{quality:.2f}, {ground}</span>"
-    )
 
 
 def picture(image: Image.Image, *, alt: str, quality: int = 78) -> str:

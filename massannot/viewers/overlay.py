@@ -1,4 +1,4 @@
-"""One picture with what was found drawn into it: masks, boxes, labels, trails.
+"""One picture with what was found drawn into it: outlines of masks, boxes, labels, trails.
 
 Colours: one per entity, and a ramp for depth.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,6 @@ def depth_rgb(depth: npt.NDArray[np.float32], *, near: float, far: float) -> npt
     return mixed.astype(np.uint8)
 
 
-MASK_OPACITY = 0.22
 TRAIL_FRAMES = 24
 """Frames a trail reaches back: about as long as the eye follows."""
 
@@ -73,55 +73,81 @@ class DrawnEntity:
     """(K, N, 2): the last K frames of N points, newest last."""
     trails_visible: npt.NDArray[np.bool_]
     """(K, N)."""
+    rgb: tuple[int, int, int] | None = None
+    """Of its box; None: the entity's colour."""
 
 
 def draw(picture: npt.NDArray[np.uint8], entities: Sequence[DrawnEntity]) -> Image.Image:
     """`picture` (H, W, 3) with every entity drawn into it."""
-    canvas = picture.astype(np.float32)
+    canvas = picture.copy()
     for entity in entities:
         if entity.mask is not None:
-            _tint(canvas, entity.mask, entity_rgb(entity.entity))
-    image = Image.fromarray(canvas.astype(np.uint8))
-    pen = ImageDraw.Draw(image, "RGBA")
+            _outline(canvas, entity.mask, entity_rgb(entity.entity))
     unit = max(1.0, max(picture.shape[:2]) / 640)
     for entity in entities:
-        _trails(pen, entity, unit)
+        _trails(canvas, entity, max(1, round(unit)))
+    image = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(image, "RGBA")
+    for entity in entities:
+        _spots(pen, entity, unit)
     for entity in entities:
         _box(pen, entity, unit, image.size)
     return image
 
 
+@cache
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _tint(
-    canvas: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], rgb: tuple[int, int, int]
+def _outline(
+    canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], rgb: tuple[int, int, int]
 ) -> None:
-    """Mixes the colour into the mask, fully on its outline."""
-    colour = np.array(rgb, np.float32)
+    """Colours the mask's border and leaves the thing's own colour."""
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]
     inner[:, 1:] &= mask[:, :-1]
     inner[:, :-1] &= mask[:, 1:]
-    canvas[inner] += MASK_OPACITY * (colour - canvas[inner])
-    canvas[mask & ~inner] = colour
+    canvas[mask & ~inner] = rgb
 
 
-def _trails(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float) -> None:
+def _trails(canvas: npt.NDArray[np.uint8], entity: DrawnEntity, width: int) -> None:
+    """Lines between a point's places in two frames, fading with age, fainter where it was hidden.
+
+    All lines at once, as dots a pixel apart: pens draw one after the other, thousands a frame.
+    """
+    far = np.array(canvas.shape[1::-1], np.float32)
+    xy, visible = np.clip(entity.trails_xy, -far, 2 * far), entity.trails_visible
+    n_steps = len(xy) - 1
+    if n_steps < 1 or not xy.shape[1]:
+        return
+    known = np.isfinite(xy[1:]).all(axis=-1) & np.isfinite(xy[:-1]).all(axis=-1)
+    age = np.broadcast_to((np.arange(n_steps)[:, None] + 2) / len(xy), known.shape)
+    opacity = np.where(visible[1:] & visible[:-1], 230, 60) * age**1.5
+    start, step, opacity = xy[:-1][known], (xy[1:] - xy[:-1])[known], opacity[known]
+    n_dots = np.ceil(np.abs(step).max(axis=1)).astype(np.intp) + 1
+    line = np.repeat(np.arange(len(n_dots)), n_dots)  # oldest first: the newest dot stays
+    along = (np.arange(len(line)) - np.repeat(np.cumsum(n_dots) - n_dots, n_dots)) / n_dots[line]
+    dots = np.floor(start[line] + along[:, None] * step[line]).astype(np.intp)
+    height, wide = canvas.shape[:2]
+    shown = np.zeros((height, wide), np.uint8)
+    for down in range(width):
+        for right in range(width):
+            x, y = dots[:, 0] + right - width // 2, dots[:, 1] + down - width // 2
+            inside = (x >= 0) & (x < wide) & (y >= 0) & (y < height)
+            shown[y[inside], x[inside]] = opacity[line[inside]]
+    pixels, places = canvas.reshape(-1, 3), np.flatnonzero(shown)
+    share = shown.ravel()[places, None].astype(np.float32) / 255
+    below = pixels[places].astype(np.float32)
+    pixels[places] = below + share * (np.array(entity_rgb(entity.entity)) - below)
+
+
+def _spots(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float) -> None:
+    """A dot at each point's place in the last frame, a ring where it is hidden."""
     rgb = entity_rgb(entity.entity)
     xy, visible = entity.trails_xy, entity.trails_visible
-    count = len(xy)
-    for k in range(1, count):
-        age = (k + 1) / count
-        for point in range(xy.shape[1]):
-            seen = visible[k, point] and visible[k - 1, point]
-            alpha = int((230 if seen else 60) * age**1.5)
-            if np.isfinite(xy[k - 1 : k + 1, point]).all():
-                ends = [tuple(xy[k - 1, point]), tuple(xy[k, point])]
-                pen.line(ends, fill=(*rgb, alpha), width=max(1, round(unit)))
-    if not count:
+    if not len(xy):
         return
     radius = 1.6 * unit
     for point in range(xy.shape[1]):
@@ -137,7 +163,7 @@ def _trails(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float) -> None:
 def _box(pen: ImageDraw.ImageDraw, entity: DrawnEntity, unit: float, size: tuple[int, int]) -> None:
     if entity.box_xyxy is None:
         return
-    rgb = entity_rgb(entity.entity)
+    rgb = entity.rgb or entity_rgb(entity.entity)
     x0, y0, x1, y1 = entity.box_xyxy
     pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=(*rgb, 255), width=max(1, round(1.5 * unit)))
     letters = font(12 * unit)

@@ -15,7 +15,7 @@ from pathlib import Path
 from massannot.clip import Clip, Phrase
 from massannot.inputs.span import Span, VideoSource
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.world import SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
 from massannot.video.reader import read_clips
@@ -35,7 +35,7 @@ def main(n_frames: int) -> None:
     cpu_s: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         (record,) = write_scenes(Path(folder), seeds=[seed], options=options)
-        flags = ModelFlags(profile="none", scenes=folder, oracles=tuple(JOBS))
+        flags = ModelFlags(profile="none", scenes=folder, oracles=NEEDED)
         sampling = Sampling(fps=None)
         pipeline = run_spec(flags=flags, sampling=sampling).pipeline()
         pipeline.setup(device="cpu")

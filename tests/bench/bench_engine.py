@@ -27,6 +27,7 @@ from massannot import tables
 from massannot.clip import Clip, Frames, Video
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
+from massannot.dataset.leases import Leases
 from massannot.dataset.record import RunRecord
 from massannot.engine.driver import Driver, StopSignals
 from massannot.engine.progress import ClipDone, WorkerReady
@@ -109,6 +110,7 @@ def scheduling_rate() -> float:
             ),
             workplace=NoopProcesses(),
             patience=Patience(),
+            leases=Leases(layout),
         ).run()
     assert len(times) == 100 * len(shards)
     return len(times) / (times[-1] - times[0])

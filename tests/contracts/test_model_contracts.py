@@ -17,14 +17,17 @@ import pytest
 
 import massannot.models
 from massannot.geometry import rle
+from massannot.models.boxes_by_hand import BoxesByHand
 from massannot.models.camera_pinhole import PinholeCamera
 from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
-from massannot.models.cotracker3.predictor import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
+from massannot.models.depth_pro import DepthPro
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
+from massannot.models.mm_grounding_dino import MMGroundingDino
 from massannot.models.oracle import (
     OracleCameras,
     OracleDepth,
@@ -47,13 +50,21 @@ from massannot.models.recorded.depth_files import RecordedDepth
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
 from massannot.models.recorded.track_files import RecordedTracks
 from massannot.models.sam2.propagator import Sam2Video
+from massannot.models.sam3.video import Sam3Video
 from massannot.models.weights import Weights
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import SceneOptions, make_scene
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
 from tests.drawn_world import clip_of
-from tests.tiny_models import tiny_depth, tiny_detector, tiny_sam2
+from tests.tiny_models import (
+    tiny_depth,
+    tiny_depth_pro,
+    tiny_detector,
+    tiny_mm_detector,
+    tiny_sam2,
+    tiny_sam3,
+)
 from tests.unit.scene_clip import scene_frames, write_record
 
 T = 6
@@ -139,12 +150,18 @@ MODELS: dict[type, Made] = {
     GroundingDino: lambda folder: GroundingDino(
         Weights(str(tiny_detector(folder))), box_threshold=0.0, text_threshold=0.0
     ),
+    MMGroundingDino: lambda folder: MMGroundingDino(
+        Weights(str(tiny_mm_detector(folder))), box_threshold=0.0, text_threshold=0.0
+    ),
     OracleDetector: oracle(OracleDetector),
+    BoxesByHand: lambda folder: BoxesByHand("0s:10,8,30,20"),
     RecordedBoxes: lambda folder: RecordedBoxes(objects_file(folder)),
     Sam2Video: lambda folder: Sam2Video(Weights(str(tiny_sam2(folder)))),
+    Sam3Video: lambda folder: Sam3Video(Weights(str(tiny_sam3(folder)))),
     OracleMasks: oracle(OracleMasks),
     RecordedMasks: lambda folder: RecordedMasks(objects_file(folder)),
     DepthAnything: lambda folder: DepthAnything(Weights(str(tiny_depth(folder)))),
+    DepthPro: lambda folder: DepthPro(Weights(str(tiny_depth_pro(folder)))),
     OracleDepth: oracle(OracleDepth),
     RecordedDepth: lambda folder: RecordedDepth(depth_file(folder)),
     CoTracker3Tracker: cotracker3,
@@ -176,8 +193,16 @@ ANSWER_FROM_TRUTH = {
 }
 
 
+TWO_JOBS = {DepthPro, Sam3Video}
+
+
 def of_job(method: str) -> list[type]:
     return [kind for kind in MODELS if hasattr(kind, method)]
+
+
+def of_masks() -> list[type]:
+    """Those that follow what somebody else found; SAM 3 follows what it found itself."""
+    return [kind for kind in of_job("session") if kind is not Sam3Video]
 
 
 def ready(kind: type, folder: Path) -> Any:
@@ -217,8 +242,8 @@ def test_every_model_is_in_the_table() -> None:
 def test_a_model_has_the_protocols_life_and_its_job(kind: type, tmp_path: Path) -> None:
     model = MODELS[kind](tmp_path)
     jobs = [protocol for method, protocol in JOBS.items() if hasattr(kind, method)]
-    assert len(jobs) == 1
-    assert isinstance(model, jobs[0])
+    assert len(jobs) == (2 if kind in TWO_JOBS else 1)
+    assert all(isinstance(model, job) for job in jobs)
     assert all(callable(getattr(model, name)) for name in ("setup", "destroy", "card"))
     model.setup(device="cpu")
     assert isinstance(model.card(), ModelCard)
@@ -250,7 +275,7 @@ def test_detections_are_boxes_of_the_frames_and_phrases_asked(kind: type, tmp_pa
         assert np.array_equal(found.boxes_xyxy, np.array(boxes, np.float32))
 
 
-@pytest.mark.parametrize("kind", of_job("session"))
+@pytest.mark.parametrize("kind", of_masks())
 def test_masks_are_given_for_every_frame_and_object_asked(kind: type, tmp_path: Path) -> None:
     session = ready(kind, tmp_path).session(FRAMES)
     assert isinstance(session, MaskSession)
@@ -276,7 +301,7 @@ def test_masks_are_given_for_every_frame_and_object_asked(kind: type, tmp_path: 
                     assert np.array_equal(mask, TRUTH.mask(answer.frame, number - 1))
 
 
-@pytest.mark.parametrize("kind", of_job("session"))
+@pytest.mark.parametrize("kind", of_masks())
 def test_objects_come_and_go_while_others_are_followed(kind: type, tmp_path: Path) -> None:
     session = ready(kind, tmp_path).session(FRAMES)
     box = np.float32([20, 20, 60, 60])
@@ -363,7 +388,7 @@ def test_the_protocols_name_all_jobs() -> None:
     assert set(kinds) - {Model} == set(JOBS.values())
 
 
-@pytest.mark.parametrize("kind", of_job("session"))
+@pytest.mark.parametrize("kind", of_masks())
 def test_given_boxes_are_kept_whoever_makes_their_masks(kind: type, tmp_path: Path) -> None:
     (tmp_path / "given").mkdir()
     boxes = ready(RecordedBoxes, tmp_path / "given")

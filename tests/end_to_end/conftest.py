@@ -10,7 +10,7 @@ import pytest
 from massannot.engine.settings import ExecutorSettings
 from massannot.jobs import annotate as job
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
@@ -53,7 +53,7 @@ def annotate(
         prompts=names_of(world),
         out=out,
         spec=run_spec(
-            flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=tuple(JOBS)),
+            flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=NEEDED),
             options=options,
             sampling=ALL_FRAMES,
         ),

@@ -18,6 +18,7 @@ from massannot import cli
 from massannot.dataset.reading import open_dataset
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from tests.in_process import run_massannot
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from massannot.cli import main; main()"]
@@ -40,6 +41,10 @@ COMMANDS = [
     ("annotate ball.mp4 -p ball -o new --profile none", 2, "--boxes FILE"),
     ("annotate ball.mp4 -p ball -o new --oracle detect", 2, "--scenes FOLDER"),
     ("annotate ball.mp4 -p ball -o new --scenes scenes --oracle eyes", 2, "expected some of"),
+    (f"{BALL} --box 100,80,140,120", 2, "such as 2.4s:100,80,140,120"),
+    (f"{BALL} --box 0s:30,8,10,20", 2, "found an empty box"),
+    (f"{BALL} --box hoop@0s:3,8,10,20", 2, "found hoop, expected one of ['ball']"),
+    (f"{BALL} --box 0s:3,8,10,20 --boxes b.json", 2, "--box and --boxes"),
     (f"{BALL} --fps fast", 2, "--fps fast: expected"),
     (f"{BALL} --fps -3", 2, "--fps -3: expected"),
     (f"{BALL} --limit 0", 2, "--limit"),
@@ -64,6 +69,8 @@ COMMANDS = [
     ("evaluate out --truth other", 2, "expected the folder whose videos were annotated"),
     ("evaluate out --truth scenes --picture p.png", 2, "expected a name that ends in .svg"),
     ("evaluate out --truth scenes", 0, "path_median_bias_m"),
+    ("compare out out", 0, "1 clip; score 0 alike, 1 worst: median 0.00"),
+    ("compare out empty", 2, "holds no dataset"),
     ("scenes render new --width 97", 2, "expected even sizes"),
     ("scenes render new --count -1", 2, "--count"),
     ("scenes render new --seed -1", 2, "--seed"),
@@ -105,6 +112,7 @@ AS_JSON = [
     "validate out",
     "report out",
     "evaluate out --truth scenes",
+    "compare out out",
     "doctor",
     "recipes list",
     "recipes show annotate",
@@ -157,7 +165,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "a_file").write_text("hello")
     (folder / "empty").mkdir()
     (folder / "refused.jsonl").write_text('{"video": "ball.mp4", "question": "Why?"}\n')
-    process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q", folder)
+    process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q --device cpu", folder)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "'ball': 1 in 1 of 1 clip" in out
@@ -193,9 +201,7 @@ def test_with_json_stdout_is_one_json_document(
 
 
 def test_rendered_scenes_are_listed_as_json(folder: Path) -> None:
-    process = started("scenes render again --width 64 --height 48 --frames 2 --json", folder)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    out = run_massannot("scenes render again --width 64 --height 48 --frames 2 --json", folder)
     assert json.loads(out) == [{"video": "again/videos/scene-0.mp4", "seed": 0}]
 
 
@@ -255,7 +261,7 @@ def test_a_damaged_dataset_is_not_called_valid(
 
 
 def test_an_asked_end_is_75_and_the_same_command_continues(folder: Path) -> None:
-    command = f"annotate ball.mp4 -p ball -o stopped {TRUTH}"
+    command = f"annotate ball.mp4 -p ball -o stopped {TRUTH} --device cpu"
     process = started(command, folder)
     while not (folder / "stopped" / "_run" / "spec.json").exists():
         assert process.poll() is None

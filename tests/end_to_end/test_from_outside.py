@@ -15,6 +15,7 @@ import pytest
 from massannot.dataset.reading import open_dataset
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from tests.in_process import run_massannot
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -38,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, command: str, *, code: int = 0) -> str:
+    """A command that reads code from outside, in a process of its own: each reads it once."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*PROGRAM, *shlex.split(command)],
@@ -59,11 +61,9 @@ def test_a_model_from_outside_answers(folder: Path) -> None:
 
 
 def test_a_model_has_the_options_of_its_fields(folder: Path) -> None:
-    flags = "--model depth=./zoe.py:Flat --profile none -q --no-films"
-    run(
-        folder,
-        f"annotate ball.mp4 --recipe depth_and_cameras -o far --set depth.metres=7 {flags}",
-    )
+    flags = "--model depth=./zoe.py:Flat --profile none -q --no-films --device cpu"
+    recipe = "--recipe depth_and_cameras --set depth.metres=7"
+    run_massannot(f"annotate ball.mp4 {recipe} -o far {flags}", folder)
     near, far = (open_dataset(folder / name).table("depth_maps") for name in ("flat", "far"))
     assert near["offset"].to_pylist() != far["offset"].to_pylist()
 
@@ -73,15 +73,15 @@ def test_a_stage_writes_its_own_table_that_every_reader_can_open(folder: Path) -
     assert [row["frame"] for row in rows] == list(range(10))
     (path,) = (folder / "still" / "data" / "brightness").glob("*.parquet")
     assert pq.read_table(path).to_pylist() == rows
-    assert "nothing wrong" in run(folder, "validate still")
-    run(folder, "publish still given -q")
+    assert "nothing wrong" in run_massannot("validate still", folder)
+    run_massannot("publish still given -q", folder)
     assert open_dataset(folder / "given").table("brightness").to_pylist() == rows
 
 
 def test_a_format_from_outside_writes(folder: Path) -> None:
     (line,) = (folder / "lines" / "clips.txt").read_text().splitlines()
     assert line.endswith(" ball.mp4")
-    assert "One text file with a line a clip" in run(folder, "export ./lines.py -h")
+    assert "One text file with a line a clip" in run_massannot("export ./lines.py -h", folder)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,14 @@ def test_a_format_from_outside_writes(folder: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_refused_by_name(folder: Path, command: str, words: str) -> None:
-    assert words in run(folder, f"annotate ball.mp4 {command} --profile none -o new", code=2)
+    annotate = f"annotate ball.mp4 {command} --profile none -o new"
+    assert words in run_massannot(annotate, folder, code=2)
     assert not (folder / "new").exists()
 
 
 def test_other_code_of_a_file_from_outside_is_refused(folder: Path) -> None:
-    command = "annotate ball.mp4 --recipe ./still.py --profile none -o still -q --no-films"
+    annotate = "annotate ball.mp4 --recipe ./still.py --profile none -o still"
+    command = f"{annotate} -q --no-films --device cpu"
     file = folder / "still.py"
     before = file.read_text()
     file.write_text(before.replace("picture.mean()", "picture.max()"))

@@ -64,7 +64,6 @@ def asked(folder: Path, more: str = "") -> str:
     ("more", "n_clips"),
     [
         pytest.param("", 4, id="all"),
-        pytest.param("--limit 2", 2, id="the first two"),
         pytest.param("--limit 3 --sample random --seed 5", 3, id="any three"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 
 from massannot.jobs.annotate import Annotated
 from massannot.plan.folder import read_shards
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.scene_record import SceneLibrary
 from tests.end_to_end.conftest import ONE
 
@@ -106,7 +106,7 @@ def test_a_dataset_is_planned_drawn_and_exported_without_linux(
 
 def plan_of(world: SceneLibrary, folder: Path) -> list[str | Path]:
     """The command that plans one of the world's videos."""
-    truth = ("--profile", "none", "--scenes", world.folder, "--oracle", ",".join(JOBS))
+    truth = ("--profile", "none", "--scenes", world.folder, "--oracle", ",".join(NEEDED))
     return ["plan", world.folder / ONE, "-p", "a ball", "-o", folder, *truth, "-q"]
 
 

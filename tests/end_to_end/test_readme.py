@@ -9,7 +9,6 @@ import csv
 import itertools
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from tests.in_process import run_massannot
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -51,19 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def shell(command: str, folder: Path) -> str:
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, "-c", "from massannot.cli import main; main()"]
-    done = subprocess.run(
-        [*program, *shlex.split(command)[1:]],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return run_massannot(command.removeprefix("massannot "), folder)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +72,9 @@ def shell(command: str, folder: Path) -> str:
             id="questions",
             marks=[pytest.mark.seen("questions", "oracle")],
         ),
+        pytest.param(DOCS / "models.md", 4, id="models", marks=pytest.mark.slow),
         pytest.param(
-            DOCS / "training.md", 5, id="training", marks=[pytest.mark.seen("training", "oracle")]
+            DOCS / "training.md", 10, id="training", marks=[pytest.mark.seen("training", "oracle")]
         ),
     ],
 )
@@ -151,8 +140,8 @@ def test_the_python_example_runs(folder: Path) -> None:
     chosen = (
         "from massannot.engine.settings import ExecutorSettings\n"
         "from massannot.recipes.model_flags import ModelFlags, run_spec\n"
-        "from massannot.recipes.models import JOBS\n"
-        "flags = ModelFlags(profile='none', scenes='world', oracles=tuple(JOBS))\n"
+        "from massannot.recipes.models import NEEDED\n"
+        "flags = ModelFlags(profile='none', scenes='world', oracles=NEEDED)\n"
         "more = {'spec': run_spec(flags=flags), 'settings': ExecutorSettings(workers=0)}\n"
     )
     assert 'out="out")' in code

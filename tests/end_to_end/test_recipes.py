@@ -13,7 +13,7 @@ from massannot.errors import BadRecipe
 from massannot.jobs.annotate import annotate
 from massannot.recipes import registry
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from massannot.video.sampling import Sampling
@@ -44,7 +44,7 @@ def test_the_table_above_names_every_recipe() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_recipe_gives_its_tables(world: Path, tmp_path: Path, name: str) -> None:
-    flags = ModelFlags(profile="none", scenes=str(world), oracles=tuple(JOBS))
+    flags = ModelFlags(profile="none", scenes=str(world), oracles=NEEDED)
     needs_phrases = "phrases" in TABLES[name]
     done = annotate(
         str(world / "videos"),

@@ -16,7 +16,7 @@ from massannot.errors import OtherRecipe, UsageError
 from massannot.jobs import annotate as job
 from massannot.models.oracle import OracleDepth, OracleMasks
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.video.sampling import Sampling
 from tests.end_to_end.conftest import names_of
@@ -35,7 +35,7 @@ class Run:
     def __init__(self, world: SceneLibrary, out: Path, prompts: list[str], **options):
         self.out = out
         self.stages: Counter[str] = Counter()
-        models = options.pop("models", {"profile": "none", "oracles": tuple(JOBS)})
+        models = options.pop("models", {"profile": "none", "oracles": NEEDED})
         flags = ModelFlags(scenes=str(world.folder), **models)
         job.annotate(
             [str(world.folder / f"videos/scene-{n}.mp4") for n in (11, 12)],
@@ -124,7 +124,7 @@ def test_a_late_option_runs_that_stage_and_what_follows_alone(world, first, tmp_
     prompts = names_of(world)[:2]
     again = Run(world, tmp_path / "again", prompts, reuse=first.out, options=LATE)
     assert calls == {}
-    late = ("measure_motions", "score_quality", "state_intervals", "find_flights")
+    late = ("measure_motions", "score_quality", "state_intervals", "find_events")
     assert again.stages == dict.fromkeys(late, 2)
     fresh = Run(world, tmp_path / "fresh", prompts, options=LATE)
     assert data_files(again.out) == data_files(fresh.out)

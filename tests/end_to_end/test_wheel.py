@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email import message_from_string
 from email.message import Message
@@ -48,10 +49,11 @@ def run(*command: str | Path, cwd: Path, path: Path | None = None, timeout_s: in
     return done.stdout
 
 
-def wheel_of(source: Path, folder: Path) -> Path:
-    run(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
-    (wheel,) = folder.glob("massannot-*.whl")
-    return wheel
+def wheel_of(source: Path, folder: Path, *more: str, path: Path | None = None) -> Path:
+    wheel = (*PIP, "wheel", "--quiet", "--no-deps", *more, "--wheel-dir", folder, source)
+    run(*wheel, cwd=folder, path=path)
+    (written,) = folder.glob("massannot-*.whl")
+    return written
 
 
 def files_in(wheel: Path) -> dict[str, str]:
@@ -75,6 +77,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what builds the package, installed once for all builds but the first, which
+    gets its own from pip as a stranger's does."""
+    folder = tmp_path_factory.mktemp("backend")
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    run(*PIP, "install", "--quiet", "--no-compile", "--target", folder, *needs, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def target(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the wheel's packages alone, to come before the tests' environment."""
     folder = tmp_path_factory.mktemp("target")
@@ -86,10 +98,10 @@ def target(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a fresh environment with the wheel and its base dependencies."""
     folder = tmp_path_factory.mktemp("installed")
-    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     bin = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    run(bin / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt",
-        wheel, cwd=folder)  # fmt: skip
+    run(*PIP, "--python", bin / "python", "install", "--quiet", "--no-compile",
+        "-c", ROOT / "constraints.txt", wheel, cwd=folder)  # fmt: skip
     return bin
 
 
@@ -111,9 +123,10 @@ def test_the_wheel_carries_recipes_schemas_weights_types_and_licence(wheel: Path
 
 
 def test_the_sdist_builds_the_same_wheel_and_carries_what_tests_read(
-    wheel: Path, tmp_path: Path
+    wheel: Path, backend: Path, tmp_path: Path
 ) -> None:
-    run(sys.executable, "-m", "build", "--sdist", "--outdir", tmp_path, ROOT, cwd=tmp_path)
+    build = (sys.executable, "-m", "build", "--sdist", "--no-isolation")
+    run(*build, "--outdir", tmp_path, ROOT, cwd=tmp_path, path=backend)
     (sdist,) = tmp_path.glob("massannot-*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -122,7 +135,8 @@ def test_the_sdist_builds_the_same_wheel_and_carries_what_tests_read(
     assert tests <= names
     media = re.compile(r"docs/.*\.(gif|jpg|mp4|png|webp)")
     assert [name for name in names if media.fullmatch(name)] == []
-    assert files_in(wheel_of(sdist, tmp_path)) == files_in(wheel)
+    built = wheel_of(sdist, tmp_path, "--no-build-isolation", path=backend)
+    assert files_in(built) == files_in(wheel)
 
 
 def test_the_commands_answer(installed: Path, tmp_path: Path) -> None:
@@ -138,7 +152,8 @@ def test_the_commands_answer(installed: Path, tmp_path: Path) -> None:
 def test_the_base_install_has_no_torch_and_still_renders_and_reads(
     installed: Path, tmp_path: Path
 ) -> None:
-    found = run(installed / "python", "-m", "pip", "list", "--format", "freeze", cwd=tmp_path)
+    pip = (*PIP, "--python", installed / "python")
+    found = run(*pip, "list", "--format", "freeze", cwd=tmp_path)
     names = {line.split("==")[0].lower() for line in found.splitlines()}
     assert not names & {"torch", "transformers", "ray", "opencv-python-headless"}
     massannot = installed / "massannot"
@@ -194,7 +209,9 @@ def instructions() -> list[tuple[str, str]]:
     return [tuple(line.split(None, 1)) for line in lines if not line.startswith("#")]
 
 
-def test_the_container_installs_from_the_files_it_copies_alone(wheel: Path, tmp_path: Path) -> None:
+def test_the_container_installs_from_the_files_it_copies_alone(
+    wheel: Path, backend: Path, tmp_path: Path
+) -> None:
     source, packages = tmp_path / "src", tmp_path / "packages"
     source.mkdir()
     for name, arguments in instructions():
@@ -218,7 +235,8 @@ def test_the_container_installs_from_the_files_it_copies_alone(wheel: Path, tmp_
     known = set(metadata_of(wheel).get_all("Provides-Extra", []))
     assert {"models", "ray", "s3"} <= known
     for pip in ours:
-        run(*PIP, *pip, "--quiet", "--no-deps", "--target", packages, cwd=source)
+        run(*PIP, *pip, "--quiet", "--no-deps", "--no-build-isolation", "--target", packages,
+            cwd=source, path=backend)  # fmt: skip
     listed = {
         name: digest for name, digest in files_in(wheel).items() if name.startswith("massannot/")
     }

@@ -106,6 +106,7 @@ def test_two_drivers_on_one_folder_make_one_dataset(videos, undisturbed, tmp_pat
     second = killing.start(layout.out, videos, tally, workers=1)
     for driver in (first, second):
         assert finish(driver)["done"] == N_CLIPS
+    assert sum(done(tally).values()) == N_CLIPS  # no clip was paid for twice
     assert data_files(layout.out) == data_files(undisturbed)
     assert list(damage(layout)) == []
     assert layout.shards_in_staging() == set()

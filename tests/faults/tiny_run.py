@@ -48,8 +48,9 @@ def write_videos(folder: Path, count: int) -> list[str]:
         path = folder / f"v{number:03d}.mp4"
         with FilmWriter(path, width=SIDE, height=SIDE, fps=Fraction(FPS)) as film:
             for frame in range(SECONDS * FPS):
-                picture = np.full((SIDE, SIDE, 3), 30 + number, np.uint8)
-                picture[2 * frame : 2 * frame + 8, number % 20 : number % 20 + 8] = 255 - 5 * number
+                picture = np.full((SIDE, SIDE, 3), 30 + number % 97, np.uint8)
+                square = np.s_[2 * frame : 2 * frame + 8, number % 20 : number % 20 + 8]
+                picture[square] = 255 - 5 * (number % 40)
                 film.write(picture)
         uris.append(str(path))
     return uris

@@ -17,6 +17,7 @@ from massannot.geometry import rle
 from massannot.geometry.camera import apply, project, resized_intrinsics
 from massannot.models.protocols import Cameras, ModelCard
 from massannot.stages._stage import Pipeline
+from massannot.stages.compare_depth import CompareDepth
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.lift_tracks import LiftTracks
@@ -79,6 +80,8 @@ class PlaneWorld:
     pose_origin: str = "given"
     kind: DepthKind = "metric"
     known_sizes: dict[str, float] = field(default_factory=dict)
+    second_depth: np.ndarray | None = None
+    """(T, K) factors on the boards' depth that a second model tells; None: none is asked."""
 
     @property
     def n_frames(self) -> int:
@@ -147,6 +150,7 @@ class PlaneWorld:
                 LiftTracks(),
                 SummarizeClip(),
                 LocateEntities(),
+                *(() if self.second_depth is None else (CompareDepth(self._second_told()),)),
                 MeasureMotions(),
                 ScoreQuality(),
             ),
@@ -162,6 +166,15 @@ class PlaneWorld:
         if self.kind == "affine":
             maps = 1 / maps + 0.1
         return DepthMaps(maps.astype(np.float32), self.kind)
+
+    def _second_told(self) -> Told:
+        x = (np.arange(MAP[0]) + 0.5) * SOURCE[0] / MAP[0]
+        y = (np.arange(MAP[1]) + 0.5) * SOURCE[1] / MAP[1]
+        maps = self.depth_maps().values.copy()
+        for frame, factors in enumerate(() if self.second_depth is None else self.second_depth):
+            for board, factor in enumerate(factors):
+                maps[frame][self._inside(x, y, board, frame)] *= factor
+        return Told(DepthMaps(maps, self.kind), self._cameras())
 
     def board_in_cam(self, board: int) -> np.ndarray:
         """(T, 3) the board's centre in each frame's camera."""
@@ -206,6 +219,19 @@ class PlaneWorld:
             tracks += self._track_rows(xyz, board, seen, rng)
         tracks += self._track_rows(self._wall_points(rng), -1, np.ones(self.n_frames, bool), rng)
         return {
+            "frames": _spec("frames").from_rows(
+                [
+                    {
+                        "clip_id": clip_id,
+                        "frame": frame,
+                        "pts": frame * 100,
+                        "t_s": frame / self.fps,
+                        "keyframe": False,
+                        "damaged": False,
+                    }
+                    for frame in range(self.n_frames)
+                ]
+            ),
             "phrases": _spec("phrases").from_rows(
                 [_phrase_row(board, 1) for board in range(n_boards)]
             ),
@@ -315,20 +341,3 @@ def _phrase_row(phrase: int, n_entities: int) -> dict[str, object]:
 
 def _spec(name: str) -> TableSpec:
     return tables.spec(name)
-
-
-def with_frames(planes: PlaneWorld) -> Clip:
-    """The annotated clip with the table `frames`, which reading a film gives."""
-    clip = planes.annotated()
-    rows = [
-        {
-            "clip_id": clip.clip_id,
-            "frame": frame,
-            "pts": int(clip.frames.pts[frame]),
-            "t_s": float(clip.frames.t_s[frame]),
-            "keyframe": False,
-            "damaged": False,
-        }
-        for frame in range(len(clip))
-    ]
-    return clip.with_table("frames", _spec("frames").from_rows(rows))

@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 EXTRAS = (
-    "torch", "transformers", "safetensors", "cv2", "scipy", "ray", "obstore", "rerun", "trl",
-    "peft", "datasets", "huggingface_hub", "tokenizers",
+    "torch", "transformers", "safetensors", "cv2", "scipy", "ray", "obstore", "trl",
+    "peft", "starlette", "uvicorn", "datasets", "huggingface_hub", "tokenizers",
 )  # fmt: skip
 
 IMPORT_ALL = """

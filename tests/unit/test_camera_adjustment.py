@@ -69,7 +69,7 @@ def estimate(
         z,
         intrinsics=lens,
         picture_size=SIZE,
-        lens_told=guess is None,
+        lens_rel_sd=None if guess is None else ASSUMED_FOCAL_REL_SD,
         rule=rule,
     )
 

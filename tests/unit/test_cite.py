@@ -85,7 +85,8 @@ def test_a_run_whose_models_are_not_loaded_yet_cites_the_software(tmp_path: Path
 
 def test_every_model_of_every_profile_has_a_paper() -> None:
     files = {model.adapter.partition(":")[0] for profile in PROFILES for model in profile.models}
-    cards = {"sam2.propagator": "sam2_video", "cotracker3.tracker": "cotracker3"}
+    cards = {"sam2.propagator": "sam2_video", "cotracker3.tracker": "cotracker3",
+             "sam3.video": "sam3_video"}  # fmt: skip
     assert {cards.get(file, file) for file in files} == set(PAPERS)
 
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from massannot.engine.progress import ClipDone, ClipFailed, Load, RunBegun, WorkerDied
+from massannot.engine.progress import (
+    ClipDone,
+    ClipFailed,
+    Load,
+    RunBegun,
+    ShardElsewhere,
+    WorkerDied,
+)
 from massannot.jobs.console import Watcher
 from massannot.stages._stage import StageTime
 
@@ -23,6 +30,12 @@ def failed(reason: str) -> ClipFailed:
     [
         pytest.param([], 5, "0 clips", id="nothing is known yet"),
         pytest.param([RunBegun(40, 8)], 5, "0 of about 40 clips", id="nothing is done yet"),
+        pytest.param(
+            [RunBegun(40, 8), ShardElsewhere("000003", 12)],
+            5,
+            "0 of about 28 clips",
+            id="another driver has done a shard",
+        ),
         pytest.param(
             [RunBegun(40, 8), done(0, Load(0.5, 30 * GIB, 80 * GIB)), done(1, Load(1.0))],
             10,

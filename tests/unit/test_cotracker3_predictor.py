@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from test_cotracker3 import PIXELS, TINY, clip, network
 from torch import Tensor
 
+from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.cotracker3.point_tokens import grid_queries
-from massannot.models.cotracker3.predictor import Conventions, CoTracker3Predictor
+from massannot.models.cotracker3.predictor import CoTracker3Predictor
 
 SIZE = (64, 96)
 BARE = Conventions(resize_to=SIZE, iters=2, support_grid=0, backward=False, queries_are_truth=False)

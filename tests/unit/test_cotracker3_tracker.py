@@ -13,7 +13,7 @@ from test_cotracker3 import TINY, network
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput, MissingWeights
 from massannot.models.cotracker3.checkpoint import save_cotracker3
-from massannot.models.cotracker3.predictor import Conventions
+from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.protocols import PointTracker
 from massannot.models.weights import Weights

@@ -11,7 +11,7 @@ from massannot.jobs.estimate import Pilot, in_proportion
 from massannot.jobs.plan import make_plan
 from massannot.plan.folder import PlannedShard
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.recipes.spec import RunSpec
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
@@ -108,7 +108,7 @@ def world(tmp_path_factory) -> Path:
 
 
 def spec_of(world: Path, *, sources: str = "videos") -> RunSpec:
-    flags = ModelFlags(profile="none", scenes=str(world), oracles=tuple(JOBS))
+    flags = ModelFlags(profile="none", scenes=str(world), oracles=NEEDED)
     return run_spec([str(world / sources)], ["a ball"], flags=flags, sampling=Sampling(fps=None))
 
 

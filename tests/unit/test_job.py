@@ -2,11 +2,17 @@
 
 import os
 import signal
+from contextlib import nullcontext
 
 import pyarrow as pa
 import pytest
 
+from massannot.engine.settings import ExecutorSettings
+from massannot.errors import NothingToRun
 from massannot.jobs import outcome
+from massannot.jobs.run import refuse_emulated_dtype
+from massannot.models import runtime
+from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.spec import Answerer, RunSpec
 
 
@@ -59,3 +65,12 @@ def test_much_depth_at_the_edge_is_a_warning_that_names_a_profile_that_reaches_f
 
 def test_depth_of_unknown_range_is_not_spoken_of():
     assert depth_lines("small", [None]) == []
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_bfloat16_is_refused_on_a_processor_that_would_emulate_it(monkeypatch, emulated):
+    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: not emulated)
+    spec = run_spec(flags=ModelFlags(profile="embedded", dtype="bf16"))
+    expected = pytest.raises(NothingToRun, match="avx512_bf16") if emulated else nullcontext()
+    with expected:
+        refuse_emulated_dtype(spec, ExecutorSettings(device="cpu"))

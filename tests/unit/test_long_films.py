@@ -21,7 +21,6 @@ from massannot.questions.question_view import find_question, question_view
 from massannot.tables import _consistency as consistency
 from massannot.viewers import summary
 from massannot.viewers.clip_drawing import ClipDrawing
-from massannot.viewers.overlay import MASK_OPACITY, entity_rgb
 from tests.unit import long_film
 from tests.unit.long_film import TWO_SHOTS, VIDEO, Part
 from tests.unit.test_export_mass_bench import wrong
@@ -210,21 +209,19 @@ def test_a_question_over_the_film_has_one_profile_with_one_name_a_thing(tmp_path
 
 def test_a_thing_has_one_colour_and_one_name_in_all_films_of_its_video(film: Dataset) -> None:
     """Clips number their things in an order of their own; drawn are those of the video."""
-    grey = np.full((long_film.HEIGHT, long_film.WIDTH, 3), 90, np.uint8)
+    names = ("ball 1", "ball 2", "box 1")
     for part in TWO_SHOTS[:3]:
         things = drawing._things(film, VIDEO)[part.clip_id]
-        assert things == {
-            n: (thing, ("ball 1", "ball 2", "box 1")[thing]) for n, thing in enumerate(part.things)
-        }
+        assert things == {n: (thing, names[thing]) for n, thing in enumerate(part.things)}
         drawn = ClipDrawing(film.clip(part.clip_id).table, things=things)
-        picture = np.asarray(drawn.overlay(0, grey)).astype(int)
-        scale = drawn.main_size[0] / long_film.WIDTH
+        assert drawn.labels == dict(enumerate(names))
         for thing in part.things:
-            rows, columns = np.nonzero(long_film.mask(thing, part.first))
-            at = (int((np.median(rows) + 0.5) * scale), int((np.median(columns) + 0.5) * scale))
-            tint = picture[at] - 90 * (1 - MASK_OPACITY)
-            expected = MASK_OPACITY * np.array(entity_rgb(thing))
-            assert tint == pytest.approx(expected, abs=4), (part.clip_id, thing)
+            entity = drawn._entity(thing, 0)
+            assert (entity.entity, entity.label) == (thing, names[thing])
+            step = drawn.main_size[0] // long_film.WIDTH
+            assert entity.mask is not None
+            shown = entity.mask[step // 2 :: step, step // 2 :: step]
+            assert np.array_equal(shown, long_film.mask(thing, part.first))
 
 
 def first_position(part: Part, thing: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import textwrap
@@ -13,16 +12,21 @@ from typing import Any
 import pytest
 
 from massannot.errors import UsageError
-from massannot.models.profiles import PERMISSIVE, PROFILES, ProfileModel, named
+from massannot.models.profiles import PERMISSIVE, PROFILES, UNPINNED, ProfileModel, named
 from massannot.models.weights import SHIPPED, Weights, find
 from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.models import needed_weights
 
 
-def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:
+def test_describing_a_run_of_any_profile_imports_neither_torch_nor_the_hub() -> None:
     code = """
     import sys
+    from massannot.jobs import annotate, run
     from massannot.models.profiles import PROFILES
-    [str(weights) for profile in PROFILES for weights in profile.weights]
+    from massannot.recipes.model_flags import ModelFlags, run_spec
+    for profile in PROFILES:
+        [str(weights) for weights in profile.weights]
+        run_spec(flags=ModelFlags(profile=profile.name)).pipeline().describe()
     heavy = ("torch", "transformers", "huggingface_hub", "cv2")
     print([name for name in heavy if name in sys.modules])
     """
@@ -33,7 +37,9 @@ def test_listing_profiles_imports_neither_torch_nor_the_hub() -> None:
 
 def test_every_profile_does_every_job_once() -> None:
     for profile in PROFILES:
-        assert sorted(profile.jobs) == ["depth", "detect", "masks", "tracks"], profile.name
+        jobs = sorted(set(profile.jobs) - {"cameras"})
+        assert jobs == ["depth", "detect", "masks", "tracks"], profile.name
+        assert len(profile.jobs) == len(set(profile.jobs)), profile.name
 
 
 def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year() -> None:
@@ -41,9 +47,12 @@ def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year(
         str(w)
         for profile in PROFILES
         for w in profile.weights
-        if w.on_hub and not re.fullmatch("[0-9a-f]{40}", w.revision)
+        if w.on_hub and not w.is_pinned and w.source not in UNPINNED
     ]
     assert loose == []
+    specs = [run_spec(flags=ModelFlags(profile=name)) for name in ("frontier", "recent")]
+    needed = {w.source: w.revision for spec in specs for w in needed_weights(spec)}
+    assert {source for source, revision in needed.items() if revision == "main"} == UNPINNED
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,8 @@ def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year(
         ("small", {"depth", "tracks"}),
         ("mass-outdoor", {"depth", "tracks"}),
         ("small-outdoor", {"depth", "tracks"}),
+        ("frontier", {"detect", "masks", "depth", "cameras", "tracks"}),
+        ("recent", {"depth", "cameras", "tracks"}),
         ("permissive-relative", set()),
         ("embedded", set()),
     ],
@@ -65,6 +76,20 @@ def test_what_is_not_permissive_is_said(name: str, restricted: set[str]) -> None
     assert all(
         m.license in PERMISSIVE for m in profile.models if m not in profile.restricted and m.weights
     )
+
+
+def test_a_field_of_view_that_is_given_wins_over_a_profile_that_estimates_it() -> None:
+    estimating, given = (
+        ModelFlags(profile="frontier", hfov_deg=degrees).answerers()["cameras"].name
+        for degrees in (None, 70.0)
+    )
+    assert (estimating, given) == ("frontier", "camera_pinhole:PinholeCamera")
+
+
+def test_a_model_says_with_what_it_was_seen() -> None:
+    said = {m.seen for p in PROFILES for m in p.models if m.weights and m.weights.on_hub}
+    assert said == {"seen with random weights of its architecture, never with these"}
+    assert "these weights" in named("embedded").model("depth").seen
 
 
 def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:

@@ -361,6 +361,16 @@ def test_a_clip_costs_at_most_two_passes_however_late_things_appear() -> None:
     assert masks.n_asked <= 2 * T * len(things)
 
 
+@pytest.mark.parametrize("renew", [False, True])
+def test_a_thing_in_sight_costs_each_frame_once_however_often_it_is_followed_afresh(
+    renew: bool,
+) -> None:
+    world = World([Thing("a ball", RED, 20, only(STILL, 7, T))])
+    masks = DrawnMasks(world)
+    annotated(world, masks=masks, renew=renew)
+    assert masks.n_asked == T - 1  # its own mask in the frame of its first box is the prompt's
+
+
 def test_the_same_thing_asked_for_by_two_questions_counts_for_both() -> None:
     world = World([Thing("a ball", RED, 30, STILL)])
     clip = annotated(world, phrases=["a ball", "a box", "a ball"])

@@ -19,7 +19,7 @@ from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, ask
 from massannot.questions.ask.audit_answers import audit
 from massannot.questions.ask.blind_check import check_manifest
-from massannot.questions.ask.cited_rows import DatasetRows, MissingRow
+from massannot.questions.ask.cited_rows import ClipRows, DatasetRows, MissingRow
 from massannot.questions.ask.derivation import derivation
 from massannot.questions.ask.family import families_of
 from massannot.questions.ask.phases import levels, up_and_down
@@ -27,6 +27,7 @@ from massannot.questions.ask.questions_of_clip import answered
 from massannot.questions.ask.run_program import ProgramRun
 from massannot.questions.ask.seen_to_hold import offered, profile_of
 from massannot.storage.parquet import read_parquet, write_parquet
+from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.question_page import write_question_page
 from tests.asked_tables import N, way_of, write_asked_about
 
@@ -119,13 +120,27 @@ def test_a_program_reads_nothing_but_what_was_cited(data: Path) -> None:
         ProgramRun(rows.fresh(only)).result(p.Path(1, "world"))
 
 
+def test_a_column_that_a_later_version_adds_breaks_no_proof(data: Path) -> None:
+    rows = rows_of(data, 1)
+    motions = rows.tables["motions"]
+    key = (rows.clip_id, 0)
+    later = motions.append_column("later", pa.nulls(motions.num_rows))
+    assert ClipRows({"motions": later}, rows.clip_id).digest("motions", key) == rows.digest(
+        "motions", key
+    )
+    known = motions.append_column("later", pa.array([0.0] * motions.num_rows))
+    assert ClipRows({"motions": known}, rows.clip_id).digest("motions", key) != rows.digest(
+        "motions", key
+    )
+
+
 def test_every_answer_is_proved(asked: Path) -> None:
     found = audit(asked)
     assert found.questions > 40
     assert found.findings == ()
     programs = open_dataset(asked).table("question_programs")
     assert len(set(programs["family"].to_pylist())) >= 5
-    assert {"mirrored", "reversed", None} == set(programs["twin_kind"].to_pylist())
+    assert {"mirrored", "reversed", "paraphrased", None} == set(programs["twin_kind"].to_pylist())
     manifest = [json.loads(line) for line in (asked / "questions.jsonl").read_text().splitlines()]
     assert len(manifest) == found.questions
     assert all(row["end_s"] > row["start_s"] and row["answer"] for row in manifest)
@@ -269,7 +284,7 @@ def test_an_explanation_says_each_step_and_what_does_not_hold(
     assert found.problems == ()
     assert len(found.lines) == 4  # two speeds, which is greater, how sure
     assert "standard deviations away" in found.lines[-1]
-    assert not write_question_page(tmp_path / "why.html", found, data=data)  # no such film
+    assert not write_question_page(tmp_path / "why.html", [found], data=data)  # no such film
     assert found.question["question"] in (tmp_path / "why.html").read_text()
     out = tmp_path / "out"
     shutil.copytree(data, out)
@@ -302,3 +317,16 @@ def test_families_are_offered_by_the_models_that_answered(
     assert profile_of(open_dataset(tmp_path)) == expected
     n = len(offered(families_of(()), expected))  # type: ignore[arg-type]
     assert (n > 20) == (expected is None)
+
+
+def test_the_page_of_a_clip_has_its_questions_with_derivation_and_proof(
+    data: Path, asked: Path
+) -> None:
+    row = open_dataset(asked).table("questions").to_pylist()[0]
+    shown = ClipQuestions(open_dataset(data), asked).of(row["clip_id"])
+    (mine,) = (one for one in shown if one["id"] == row["question_id"])
+    assert (mine["question"], mine["answer"]) == (row["question"], row["answer"])
+    assert mine["lines"] == list(derivation(asked, row["question_id"], data=data).lines)
+    assert mine["evidence"]
+    assert {one["clip_id"] for one in open_dataset(asked).table("questions").to_pylist()
+            if one["question_id"] in {s["id"] for s in shown}} == {row["clip_id"]}  # fmt: skip

@@ -8,17 +8,43 @@ from pathlib import Path
 import pytest
 
 from massannot.errors import UsageError
-from massannot.rft.answer import Answered, answers
+from massannot.rft.answer import Answered, _conditions, answers
 from massannot.rft.scores import as_text, picture, scores, write
 
 
-def test_two_runs_with_the_same_evidence_are_not_scored_as_one(tmp_path: Path) -> None:
+def test_two_runs_with_the_same_evidence_and_method_are_not_scored_as_one(tmp_path: Path) -> None:
     runs = [tmp_path / name for name in ("one", "other")]
     for run in runs:
         run.mkdir()
         (run / "run.json").write_text(json.dumps({"recipe": "tiny", "evidence": "frames"}))
-    with pytest.raises(UsageError, match=r"other: found the evidence 'frames', as in .*one"):
+    with pytest.raises(UsageError, match=r"other: found plain \+ T-GRPO, as in .*one"):
         answers(runs, data=tmp_path)
+
+
+def test_runs_are_named_by_evidence_and_methods_and_one_warm_up_answers_once(
+    tmp_path: Path,
+) -> None:
+    about = {
+        "sft": {"evidence": "frames", "method": "sft", "methods": ["sft"]},
+        "both": {"evidence": "frames", "method": "tgrpo", "methods": ["sft", "tgrpo"]},
+        "grpo": {"evidence": "frames", "method": "grpo", "methods": ["grpo"]},
+        "geometry": {"evidence": "frames+geometry+profile", "method": "grpo"},
+    }
+    for name, settings in about.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"recipe": "tiny", **settings}))
+    for name in ("sft", "grpo"):
+        (tmp_path / name / "before").mkdir()
+    found = _conditions([tmp_path / name for name in about])
+    assert {run.name: [condition[0] for condition in of_run] for run, of_run in found.items()} == {
+        "sft": ["plain", "plain + SFT", "plain + SFT, frames shuffled"],
+        "both": ["plain + SFT + T-GRPO", "plain + SFT + T-GRPO, frames shuffled"],
+        "grpo": ["plain + GRPO", "plain + GRPO, frames shuffled"],
+        "geometry": [
+            f"selected geometry and profile + GRPO{shuffled}"
+            for shuffled in ("", ", frames shuffled", ", frames and profile shuffled")
+        ],
+    }
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from massannot.questions.profile import motion_profile
 from massannot.questions.scene_dataset import picture_frames, scene_pictures, write_scene_questions
 from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all, chance
 from massannot.questions.scene_story import SEGMENT_FRAMES, Story, stories
+from massannot.questions.sight_questions import described
 from massannot.scenes.physics import ContactEvent
 
 SEEDS = range(900_256, 900_266)
@@ -77,6 +80,56 @@ def test_what_two_readings_see_otherwise_is_not_asked() -> None:
 def test_what_is_true_of_a_story_worked_out_by_hand(text: str, value: str | float) -> None:
     drafts = {draft[0]: draft[1:] for family in FAMILIES.values() for draft in family.ask(ONE)}
     assert drafts[text][1] == value
+
+
+SIGHT = [
+    ("Is one of the two things red?", "yes"),
+    ("Is one of the two things green?", "no"),
+    ("Is one of the two things a ball?", "yes"),
+    ("Is one of the two things a cone?", "no"),
+    ("At the start, on which side of the picture is the blue thing?", "on the right"),
+    ("At the end, on which side of the picture is the red thing?", "on the right"),
+    ("Where in the picture was the red thing first, compared with the end?", "farther to the left"),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), SIGHT, ids=[text for text, _ in SIGHT])
+def test_what_a_picture_shows_of_a_story_worked_out_by_hand(text: str, value: str) -> None:
+    """The red ball from the middle, x / z = 0, to 0.33; the blue box stays at 0.33 and 0.24."""
+    seen = replace(ONE, colours=("red", "blue"))
+    drafts = {draft[0]: draft[2] for family in FAMILIES.values() for draft in family.ask(seen)}
+    assert drafts[text] == value
+    assert "At the start, on which side of the picture is the red thing?" not in drafts
+    assert "Where in the picture was the blue thing first, compared with the end?" not in drafts
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"colours": ("red", "red")}, "both have one colour"),
+        ({"half_width": 0.3}, "at the end it is outside of the picture"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_of_a_thing_that_is_not_to_be_told_or_seen_nobody_asks_where_it_was(
+    changed: dict[str, Any], reason: str
+) -> None:
+    seen = replace(ONE, **{"colours": ("red", "blue"), **changed})
+    drafts = {draft[0] for draft in FAMILIES["order"].ask(seen)}
+    assert not drafts, reason
+
+
+def test_what_is_where_is_said_of_every_picture() -> None:
+    """The ball goes from column 4 of eight to 5; the box is in 5, in the end behind the ball."""
+    seen = replace(ONE, colours=("red", "blue"))
+    assert described(seen, (0, -1)) == "red 0.4 blue 0.5 red 0.5 blue 9.9"
+
+
+def test_a_thing_behind_another_is_in_no_place() -> None:
+    """The box passes in front of the ball's line of sight."""
+    behind = story(ends=((0.0, 0.0, 4.0), (0.05, 0.0, 3.0)))
+    assert behind.picture_x(-1, 0) is None
+    assert behind.picture_x(-1, 1) is not None
 
 
 def test_near_ties_are_not_asked() -> None:
@@ -210,7 +263,7 @@ def test_pictures_beside_the_tables_are_those_of_the_scene(folder: Path, tmp_pat
     ("seeds", "names", "message"),
     [
         (range(999_998, 1_000_003), (), "both splits"),
-        (range(900_256, 900_257), ("colour",), "no family 'colour'; families: which_way"),
+        (range(900_256, 900_257), ("weight",), "no family 'weight'; families: which_way"),
         (range(900_256, 900_257), ("how_far",), "no balanced question"),
     ],
     ids=["training and held-out", "unknown family", "too few to balance"],

@@ -69,7 +69,7 @@ def test_a_recipe_from_outside_of_the_package_is_described_as_ours_are(tmp_path:
     [
         (
             "huge",
-            "no recipe 'huge'; recipes: qwen2_5_vl_7b, qwen2_5_vl_7b_evidence, tiny, or a file",
+            "no recipe 'huge'; recipes: qwen2_5_vl_7b, qwen2_5_vl_7b_evidence, qwen2_5_vl_7b_geo",
         ),
         ("./absent.py", "recipe ./absent.py: found no such file"),
         ("massannot.errors", "recipe massannot.errors: found NoneType as RECIPE"),

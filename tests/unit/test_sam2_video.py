@@ -16,7 +16,8 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 from massannot.clip import Frames
 from massannot.models.protocols import FrameMasks, MaskPropagator, MaskSession
 from massannot.models.sam2.features import box_logits
-from massannot.models.sam2.propagator import Sam2Session, Sam2Video
+from massannot.models.sam2.propagator import Sam2Video
+from massannot.models.sam2.session import Sam2Session
 from massannot.models.weights import Weights
 from tests.tiny_models import frames_of, noise_frames, tiny_sam2
 
@@ -182,6 +183,15 @@ def test_batches_of_any_size_say_the_same(folder: Path, options: dict[str, int])
         np.testing.assert_allclose(a.score, b.score, atol=1e-4)
 
 
+def test_bfloat16_on_a_processor_narrows_the_heavy_products_alone(folder: Path) -> None:
+    frames = noise_frames(6, HEIGHT, WIDTH)
+    exact = run(model(folder).session(frames), list(BOXES), end=6)
+    narrow = run(model(folder, dtype="bf16").session(frames), list(BOXES), end=6)
+    apart = [np.abs(a.score - b.score).max() for a, b in zip(exact, narrow)]
+    assert 0 < max(apart) < 0.05
+    assert np.mean([(a.masks != b.masks).mean() for a, b in zip(exact, narrow)]) < 0.02
+
+
 def test_an_object_added_later_changes_nothing_for_the_others(folder: Path) -> None:
     frames = noise_frames(10, HEIGHT, WIDTH)
     alone = run(model(folder).session(frames), [1], end=10)
@@ -250,7 +260,7 @@ def test_two_thousand_frames_take_the_memory_of_forty(folder: Path) -> None:
 def held_bytes(folder: Path, *, n_frames: int, at: tuple[int, ...]) -> dict[int, int]:
     """Bytes of all tensors that exist in this process after each of the frames `at`."""
     pixels = np.resize(noise_frames(7, 45, 70).pixels_THWC, (n_frames, 45, 70, 3))
-    session = model(folder).session(frames_of(pixels))
+    session = model(folder, kept_mib=1).session(frames_of(pixels))
     for object_id in BOXES:
         session.add_box(object_id, frame=0, box_xyxy=box(object_id) / 2)
     frames = (masks.frame for masks in session.propagate(first=0, end=n_frames))
@@ -298,7 +308,7 @@ def test_a_box_prompt_is_corner_origin(folder: Path) -> None:
     masks.session(noise_frames(1, HEIGHT, WIDTH)).add_box(
         1, frame=0, box_xyxy=np.array([0, 9, 140, 81], np.float32)
     )
-    corners = told[0][0, 0, :2] / SIDE * torch.tensor([WIDTH, HEIGHT])
+    corners = told[-1][0, 0, :2] / SIDE * torch.tensor([WIDTH, HEIGHT])
     np.testing.assert_allclose(corners, [[0, 9], [140, 81]], atol=1e-4)
 
 

@@ -8,7 +8,7 @@ import pytest
 from massannot.cli.flag_texts import known_sizes
 from massannot.errors import UsageError
 from massannot.stages.state_intervals import stated
-from tests.unit.plane_world import PlaneWorld, with_frames
+from tests.unit.plane_world import PlaneWorld
 
 N = 12
 SIDE = 0.8
@@ -64,7 +64,7 @@ def test_shifts_of_given_poses_keep_their_own_unit_and_estimated_ones_take_the_f
 
 
 def test_the_error_of_the_scale_is_that_of_the_whole_clip() -> None:
-    clip = with_frames(boards(known_sizes={"board a": SIZE}))
+    clip = boards(known_sizes={"board a": SIZE}).annotated()
     row = clip.table("clips").to_pylist()[0]
     tables = stated(clip, None)
     assert tables["clips"]["range_rel_sd"][0].as_py() == pytest.approx(row["size_scale_rel_sd"])

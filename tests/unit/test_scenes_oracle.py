@@ -16,7 +16,7 @@ from massannot.models.oracle import (
     OracleMasks,
     OracleTracker,
 )
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.render import render
 from massannot.scenes.truth_tables import truth_tables
 from massannot.scenes.world import Scene, SceneOptions, make_scene
@@ -224,4 +224,4 @@ def test_true_positions_are_medians_of_visible_true_points(scene: Scene) -> None
 
 def test_an_oracle_is_named_after_its_job(folder: str) -> None:
     names = [ready(oracle, folder).card().name for oracle, _ in PROTOCOLS]
-    assert sorted(names) == [f"oracle_{job}" for job in sorted(JOBS)]
+    assert sorted(names) == [f"oracle_{job}" for job in sorted(NEEDED)]

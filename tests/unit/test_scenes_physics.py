@@ -177,7 +177,7 @@ def test_bodies_stay_out_of_each_other_and_of_the_room(
 
 def test_a_contact_event_is_told_when_the_gap_closes() -> None:
     found = 0
-    for seed in range(6):
+    for seed in range(3):
         scene = make_scene(seed, SceneOptions(scenario="colliding", n_bodies=2))
         for event in scene.motion.events:
             if event.second is None:
@@ -191,4 +191,4 @@ def test_a_contact_event_is_told_when_the_gap_closes() -> None:
             ]
             gap = np.linalg.norm(pair[0][1] - pair[1][1])
             assert gap < pair[0][0].bound_m + pair[1][0].bound_m + 0.1
-    assert found >= 4
+    assert found >= 2

@@ -11,7 +11,7 @@ import pytest
 from massannot.clip import Clip
 from massannot.models.oracle import OracleDepth
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.world import SceneOptions, make_scene
 from massannot.stages._stage import Pipeline
 from tests.unit.scene_clip import scene_clip, write_record
@@ -34,7 +34,7 @@ def clip(folder: Path) -> Clip:
 
 
 def pipeline(folder: Path, options: Mapping[str, str] | None = None) -> Pipeline:
-    flags = ModelFlags(profile="none", scenes=str(folder), oracles=tuple(JOBS))
+    flags = ModelFlags(profile="none", scenes=str(folder), oracles=NEEDED)
     built = run_spec(flags=flags, options=options, calibration="none").pipeline()
     built.setup(device="cpu")
     return built

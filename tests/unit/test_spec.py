@@ -13,7 +13,7 @@ from massannot.cli.options import RecipeOptions
 from massannot.errors import BadRecipe, UsageError
 from massannot.models.profiles import Job
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import JOBS, NEEDED
 from massannot.recipes.spec import Answerer, RunSpec, Selection
 from massannot.stages._stage import Pipeline
 from massannot.video.sampling import Sampling
@@ -36,6 +36,7 @@ FULL = RunSpec(
     options={"depth.dtype": "bf16", "track_points.max_per_entity": "9"},
     grid_size=5,
     poses="estimate",
+    known_sizes={"a ball": 0.24},
     depth_maps=True,
     calibration="none",
     shard_pixels=1.5e9,
@@ -130,8 +131,8 @@ def test_the_first_that_a_flag_names_does_the_job(job: Job, letters: str, answer
         with pytest.raises(UsageError, match=f"--model {job}=... and {JOBS[job].flag}: found both"):
             flags.answerers()
         return
-    if answer == "profile" and job == "cameras":
-        answer = "method"  # no profile has a model for cameras
+    if answer == "profile" and job in ("cameras", "second_depth"):
+        answer = "method"  # no profile has a model for cameras, and a second depth is asked by name
     method = Answerer("model", METHODS[job]) if job in METHODS else None
     expected = {
         "model": Answerer("model", "mine:Model", weights="weights"),
@@ -189,7 +190,7 @@ def test_flags_that_mean_nothing_are_refused(given: dict[str, Any], words: str) 
         ModelFlags(**{"scenes": "world", **given})
 
 
-NO_MODELS: dict[str, Any] = {"profile": "none", "scenes": "world", "oracles": tuple(JOBS)}
+NO_MODELS: dict[str, Any] = {"profile": "none", "scenes": "world", "oracles": NEEDED}
 PINHOLE: dict[str, Any] = {"oracles": ("detect", "masks", "depth", "tracks")}
 
 

@@ -31,7 +31,7 @@ from massannot.stages._evidence import (
     quality_features,
 )
 from massannot.stages.state_intervals import ChosenCalibration, StateIntervals, stated
-from tests.unit.plane_world import PlaneWorld, with_frames
+from tests.unit.plane_world import PlaneWorld
 from tests.unit.stated_intervals import stated_clips
 
 N = 16
@@ -46,7 +46,7 @@ def world(**options: Any) -> Clip:
     """A board that stands and one that goes WAY, annotated up to quality; no intervals yet."""
     paths = np.array([np.tile([-1.0, 0.3, 3.0], (N, 1)), np.tile([0.3, -0.4, 3.0], (N, 1))])
     paths[MOVER] += np.linspace(0, 1, N)[:, None] * WAY
-    return with_frames(PlaneWorld(paths, **options))
+    return PlaneWorld(paths, **options).annotated()
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_noise_of_a_frame_is_seen_from_frame_to_frame(clip: Clip) -> None:
 
 def test_where_nothing_shows_an_error_the_ground_is_none() -> None:
     paths = np.tile([-1.0, 0.3, 3.0], (1, 5, 1))  # too short for noise to show
-    found = stated(with_frames(PlaneWorld(paths)), None)
+    found = stated(PlaneWorld(paths).annotated(), None)
     assert set(found["positions"]["interval_basis"].to_pylist()) == {"none"}
     assert found["positions"]["z_half_90"].null_count == 5
     assert found["positions"]["cov"].null_count == 5
@@ -124,7 +124,7 @@ def test_where_nothing_shows_an_error_the_ground_is_none() -> None:
 
 def test_a_position_that_does_not_exist_has_no_ground() -> None:
     paths = np.tile([-1.0, 0.3, 3.0], (1, N, 1))
-    found = stated(with_frames(PlaneWorld(paths, hidden={0: range(10, N)})), None)
+    found = stated(PlaneWorld(paths, hidden={0: range(10, N)}).annotated(), None)
     for row in found["positions"].to_pylist():
         assert (row["interval_basis"] is None) == (row["x_cam"] is None)
         assert row["x_cam"] is not None or row["cov"] is None

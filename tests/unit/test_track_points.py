@@ -25,6 +25,8 @@ class StandingStill:
 
     asked: NDArray[np.float64] | None = None
     wrong: str = ""
+    given: bool = False
+    off_px: float = 0.0
 
     def setup(self, *, device: str) -> None: ...
 
@@ -44,7 +46,10 @@ class StandingStill:
             xy = xy[1:]
         if self.wrong == "probability":
             sure = sure * 1.5
-        return PointTracks(xy, sure > 0, sure, sure, np.full(shape, np.nan, np.float32))
+        error = np.full(shape, np.nan, np.float32)
+        return PointTracks(
+            xy + np.float32(self.off_px), sure > 0, sure, sure, error, given=self.given
+        )
 
 
 def tracked(world: World, **options: int) -> Clip:
@@ -210,3 +215,16 @@ def test_in_few_frames_a_points_noise_is_unknown() -> None:
     clip = TrackPoints(Noisy(noise_px=0.3)).process(annotated(world))
     table = clip.table("tracks_xy")
     assert table["xy_sd_px"].null_count == table.num_rows > 0
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_what_was_found_is_written_in_whole_steps_and_what_was_given_exactly(given: bool) -> None:
+    tracker = StandingStill(given=given, off_px=0.3)
+    clip = TrackPoints(tracker).process(annotated(World([Thing("a ball", RED, 30, STILL)])))
+    table = clip.table("tracks_xy")
+    assert tracker.asked is not None
+    x = table["x"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, T)[:, 0]
+    answered = np.sort(tracker.asked[:, 1].astype(np.float32) + np.float32(0.3))
+    assert table.schema.field("x").metadata[b"step"] == b"1/256"
+    assert np.abs(np.sort(x) - answered).max() <= (0 if given else 1 / 512)
+    assert (x * 256 == np.round(x * 256)).all() is np.bool_(not given)

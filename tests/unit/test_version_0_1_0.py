@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import massannot
+from tests.in_process import run_massannot
 
 WRITTEN = Path(__file__).parents[1] / "data" / "v0_1_0"
-PROGRAM = [sys.executable, "-c", "from massannot.cli import main; main()"]
 ROWS = {
     "cameras": 16,
     "clips": 2,
@@ -48,18 +45,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(words: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
-    here = {**os.environ, "PYTHONPATH": str(Path(massannot.__file__).parents[1])}
-    command = [*PROGRAM, *words.split()]
-    return subprocess.run(command, cwd=cwd, env=here, capture_output=True, text=True)
-
-
-def answer(words: str, *, cwd: Path) -> str:
-    done = run(words, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_every_table_is_read_with_all_its_rows() -> None:
     dataset = massannot.open_dataset(WRITTEN)
     assert {name: dataset.table(name).num_rows for name in dataset.names} == ROWS
@@ -78,16 +63,16 @@ def test_what_was_asked_and_what_failed_is_still_said() -> None:
 
 
 def test_nothing_is_wrong_with_it(folder: Path) -> None:
-    assert "16 tables, nothing wrong" in answer("validate v0_1_0", cwd=folder)
+    assert "16 tables, nothing wrong" in run_massannot("validate v0_1_0", folder)
 
 
 def test_its_run_is_over(folder: Path) -> None:
-    standing = answer("status v0_1_0", cwd=folder)
+    standing = run_massannot("status v0_1_0", folder)
     assert "3 clips planned = 2 done + 1 failed + 0 quarantined + 0 remaining" in standing
 
 
 def test_a_report_shows_its_clips_without_their_films(folder: Path) -> None:
-    answer("report v0_1_0", cwd=folder)
+    run_massannot("report v0_1_0", folder)
     page = (folder / "v0_1_0" / "report" / "index.html").read_text()
     assert "scene-0" in page
     assert "scene-1" in page
@@ -95,21 +80,21 @@ def test_a_report_shows_its_clips_without_their_films(folder: Path) -> None:
 
 
 def test_csv_has_a_row_for_every_position(folder: Path) -> None:
-    answer("export csv v0_1_0 written", cwd=folder)
+    run_massannot("export csv v0_1_0 written", folder)
     rows = [row for path in (folder / "written").glob("*.csv") for row in csv.reader(path.open())]
     files = len(massannot.open_dataset(WRITTEN).clip_ids)
     assert len(rows) - files == ROWS["positions"]
 
 
 def test_coco_has_every_clip_and_entity(folder: Path) -> None:
-    answer("export coco v0_1_0 written", cwd=folder)
+    run_massannot("export coco v0_1_0 written", folder)
     written = json.loads((folder / "written" / "annotations.json").read_text())
     assert len(written["videos"]) == ROWS["clips"]
     assert len(written["annotations"]) == ROWS["entities"]
 
 
 def test_it_is_published_row_for_row(folder: Path) -> None:
-    answer("publish v0_1_0 published", cwd=folder)
+    run_massannot("publish v0_1_0 published", folder)
     published, written = (massannot.open_dataset(out) for out in (folder / "published", WRITTEN))
     assert published.names == written.names
     for name in written.names:
@@ -118,12 +103,10 @@ def test_it_is_published_row_for_row(folder: Path) -> None:
 
 def test_continuing_it_is_refused_in_one_sentence(folder: Path) -> None:
     size = "--seed 0 --count 1 --frames 8 --width 64 --height 48"
-    answer(f"scenes render scenes {size}", cwd=folder)
+    run_massannot(f"scenes render scenes {size}", folder)
     shutil.copytree(folder / "scenes" / "videos", folder / "videos")
     asked = {"id": "moves", "video": "videos/scene-0.mp4", "entities": ["a cyan box"]}
     (folder / "questions.jsonl").write_text(json.dumps(asked) + "\n")
-    done = run(ANNOTATE, cwd=folder)
-    assert done.returncode == 2
-    (sentence,) = done.stderr.strip().splitlines()
+    (sentence,) = run_massannot(ANNOTATE, folder, code=2).strip().splitlines()
     assert "0.1.0" in sentence
     assert "another output folder" in sentence

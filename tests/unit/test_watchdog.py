@@ -5,6 +5,7 @@ import time
 import pytest
 
 from massannot.dataset.layout import Layout
+from massannot.dataset.leases import Leases
 from massannot.dataset.record import RunRecord
 from massannot.engine.driver import Driver, StopSignals
 from massannot.engine.handles import ChildProcesses
@@ -82,7 +83,7 @@ def test_frames_are_slow_on_a_cpu_alone(tmp_path, monkeypatch, devices, expected
     ]
     driver = Driver(
         Layout(tmp_path), RunRecord({}, {}, ""), [], configs, StopSignals(), lambda event: None,
-        workplace=ChildProcesses(), patience=PATIENCE,
+        workplace=ChildProcesses(), patience=PATIENCE, leases=Leases(Layout(tmp_path)),
     )  # fmt: skip
     driver._hear(None, ClipBegun(0, "a.mp4", 0, 1.0, 400))
     now = time.monotonic()

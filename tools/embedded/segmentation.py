@@ -286,8 +286,8 @@ def _remembered(
     out = net.memory_attention(
         current_vision_features=here,
         current_vision_position_embeddings=position.expand(-1, n, -1),
-        memory=memory.memory,
-        memory_posision_embeddings=memory.position,
+        memory=memory.memory.transpose(0, 1),
+        memory_posision_embeddings=memory.position.transpose(0, 1),
         num_object_pointer_tokens=memory.n_pointer_tokens,
     )
     return _decode(net, _as_map(net, out.reshape(n, -1, HIDDEN).transpose(0, 1)), details)

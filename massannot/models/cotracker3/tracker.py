@@ -9,24 +9,21 @@ them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from massannot.clip import Frames
 from massannot.errors import BadModelOutput
-from massannot.models.cotracker3.checkpoint import load_cotracker3
-from massannot.models.cotracker3.predictor import (
-    Conventions,
-    CoTracker3Predictor,
-    EncodedClip,
-    Prediction,
-)
-from massannot.models.networks import Dtype, exact_float32, frames_on, n_parameters
+from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.protocols import F32, F64, ModelCard, PointTracks
+from massannot.models.runtime import Dtype
 from massannot.models.weights import Weights, find
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from massannot.models.cotracker3.predictor import CoTracker3Predictor, EncodedClip, Prediction
 
 ThereAndBack = Literal["off", "far end", "both ends"]
 
@@ -55,6 +52,12 @@ class CoTracker3Tracker:
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
+        import torch
+
+        from massannot.models.cotracker3.checkpoint import load_cotracker3
+        from massannot.models.cotracker3.predictor import CoTracker3Predictor
+        from massannot.models.networks import exact_float32, n_parameters
+
         exact_float32()
         local = find(self.weights)
         net = load_cotracker3(local.files[0], online=self.online)
@@ -82,6 +85,8 @@ class CoTracker3Tracker:
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
         """The positions in every frame of the points (N, 3), given as (frame, x, y). Raises
         BadModelOutput for NaN or infinity, ValueError for queries that are none."""
+        import torch
+
         if queries_txy.ndim != 2 or queries_txy.shape[1] != 3:
             raise ValueError(f"queries: found {queries_txy.shape}, expected (N, 3) as (t, x, y)")
         loaded = self._ready()
@@ -106,6 +111,8 @@ class CoTracker3Tracker:
         )
 
     def _encoded(self, loaded: _LoadedTracker, frames: Frames) -> EncodedClip:
+        from massannot.models.networks import frames_on
+
         key = ("cotracker3", loaded.card.sha256, self.conventions.resize_to, self.dtype)
         return frames.once(
             (*key, loaded.device),
@@ -122,6 +129,8 @@ class CoTracker3Tracker:
         prediction: Prediction,
     ) -> F32:
         """(T, N) pixels, NaN in the frames from which nothing was tracked back."""
+        import torch
+
         n_frames = clip.features.n_frames
         error = np.full(tuple(prediction.visible.shape[1:]), np.nan, np.float32)
         if self.there_and_back == "off" or n_frames < 2:

@@ -6,19 +6,18 @@ left out without a word would be taken for one that counts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from massannot.errors import ModelFailed, UsageError
 from massannot.models.recorded.matching import RowTimes
+from massannot.storage.json_text import parsed
 
 TIMES = ("pts", "t_s", "fps")
 
@@ -105,7 +104,7 @@ def check_names(path: str, *, known: Collection[str]) -> None:
         try:
             with np.load(file, allow_pickle=False) as loaded:
                 names = set(loaded.files)
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+        except Exception as error:  # see _of_numpy
             raise UsageError(f"{path}: not an npz file of plain arrays: {error}") from error
         _refuse_unknown(file, names, known)
     elif file.is_file() and file.suffix == ".json":
@@ -145,13 +144,13 @@ def _of_numpy(path: Path) -> Mapping[str, NDArray[Any]]:
             return {"": loaded}
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except Exception as error:  # numpy, zipfile and tokenize raise a dozen kinds for a damaged file
         raise UsageError(f"{path}: not an npz or npy file of plain arrays: {error}") from error
 
 
 def _of_json(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parsed(path.read_text(encoding="utf-8-sig"))
         return {name: np.asarray(value) for name, value in content.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{path}: expected a JSON object of arrays: {error}") from error

@@ -13,7 +13,6 @@ regions are left out unless `crowd` says that they are things.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +49,7 @@ from massannot.models.recorded.recorded_videos import (
     video_of,
 )
 from massannot.models.recorded.segmentations import counts_of
+from massannot.storage.json_text import parsed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_json(path: str, *, crowd: bool = False) -> RecordedFile:
     """Every video of a file. Raises UsageError for one that is of neither kind, and for one that
     contradicts itself, naming the entry."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        content = parsed(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a JSON file: {error}") from error
     if not isinstance(content, dict) or not ({"videos", "images"} & set(content)):
@@ -87,6 +87,8 @@ class _Reading:
         self._left_out: Counter[str] = Counter()
         self._n_annotations = 0
         self._largest_corner = 0.0
+        self._masks_agree = False
+        """Whether a box is exactly its mask's: then boxes are in pixels."""
         self._n_beyond = 0
         self._n_empty = 0
         self._categories = {
@@ -105,7 +107,7 @@ class _Reading:
                 f"{', '.join(parts)}. Some writers mark every run length as a crowd: --set "
                 "detect.crowd=true, --set masks.crowd=true take them as things"
             )
-        if 0 < self._largest_corner <= 1:
+        if 0 < self._largest_corner <= 1 and not self._masks_agree:
             raise UsageError(
                 f"{self._lists.path}: all boxes lie within the first pixel; expected pixels, not "
                 "shares of the picture: multiply by width and height"
@@ -298,6 +300,7 @@ class _Reading:
             raise UsageError(
                 f"{where}: bbox {list(box)} (x0 y0 x1 y1) and its mask's {list(own)} do not meet"
             )
+        self._masks_agree |= box is not None and box == own
         if box is not None or own is not None:
             thing.boxes[row] = box or tuple(map(float, own or ()))  # type: ignore[assignment]
         if counts is not None and own is None:

@@ -15,6 +15,8 @@ from pathlib import PurePosixPath
 from massannot.errors import UsageError
 
 _PARTS = re.compile(r"\d+|\D+")
+MOST_DIGITS = 18
+"""Of a frame's number; more are part of a hash."""
 
 
 def numbers_in(names: Sequence[str]) -> list[int] | None:
@@ -22,16 +24,19 @@ def numbers_in(names: Sequence[str]) -> list[int] | None:
 
     Raises UsageError for a number that occurs twice.
     """
+    for name in names:
+        if not isinstance(name, str):
+            raise UsageError(f"found {name!r} for a picture's name, expected a text")
     stems = [PurePosixPath(name.replace("\\", "/")).stem for name in names]
     parts = [_PARTS.findall(stem) for stem in stems]
     if len(names) == 1:
-        digits = [part for part in parts[0] if part.isdigit()]
+        digits = [part for part in parts[0] if _is_number(part)]
         return [int(digits[-1])] if digits else None
     for position in range(min(map(len, parts), default=0)):
         column = [row[position] for row in parts]
         if len(set(column)) == 1:
             continue
-        if not all(part.isdigit() for part in column):
+        if not all(map(_is_number, column)):
             return None
         ends = {row[position + 1][:1] if len(row) > position + 1 else "" for row in parts}
         if len(ends) > 1 or any(end.isalpha() for end in ends):
@@ -47,6 +52,11 @@ def numbers_in(names: Sequence[str]) -> list[int] | None:
             first_with[number] = name
         return numbers
     return None
+
+
+def _is_number(part: str) -> bool:
+    """Of a frame: no superscripts, and no hundred digits."""
+    return part.isdecimal() and len(part) <= MOST_DIGITS
 
 
 def order_of(numbers: Sequence[int] | None, n_pictures: int) -> list[int]:

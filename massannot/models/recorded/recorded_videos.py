@@ -97,13 +97,18 @@ def names_of(video: Entry) -> tuple[str, ...]:
     """Every name under which a clip may ask for this video."""
     names = [video[key] for key in ("name", "source_id", "video_id", "id") if key in video]
     names += [file_path(video["file_name"]).stem] if video.get("file_name") else []
-    folders = {file_path(file).parent.name for file in video.get("file_names") or []}
+    files = video.get("file_names")
+    named = files if isinstance(files, list) else []
+    folders = {file_path(file).parent.name for file in named if file}
     names += [folder for folder in folders if folder]
     return tuple(dict.fromkeys(str(name) for name in names))
 
 
-def file_path(name: str) -> PurePosixPath:
-    """The path of a file, also of one that was named on Windows."""
+def file_path(name: Any) -> PurePosixPath:
+    """The path of a file, also of one that was named on Windows. Raises UsageError for what is no
+    name."""
+    if not isinstance(name, str):
+        raise UsageError(f"found {name!r} for a file's name, expected a text")
     return PurePosixPath(name.replace("\\", "/"))
 
 

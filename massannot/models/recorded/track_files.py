@@ -87,7 +87,7 @@ class RecordedTracks:
         xy[cells] = recorded.xy[known][:, track_of[answered]]
         visible[cells] = recorded.visible[known][:, track_of[answered]]
         confidence[cells] = recorded.confidence[known][:, track_of[answered]]
-        return PointTracks(xy, visible, visible.astype(np.float32), confidence, error)
+        return PointTracks(xy, visible, visible.astype(np.float32), confidence, error, given=True)
 
     def _nearest(self, recorded: _Recorded, queries: F64) -> Rows:
         """(N,) the track of each query, NO_ROW for none."""

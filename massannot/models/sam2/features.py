@@ -13,6 +13,7 @@ prompt encoder.
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +41,15 @@ class FrameFeatures:
     finer: tuple[torch.Tensor, ...]
     """(1, C', 4h, 4w) and (1, C'', 2h, 2w)."""
 
+    @property
+    def n_bytes(self) -> int:
+        """Of what a frame has for itself."""
+        return sum(x.numel() * x.element_size() for x in (self.coarse, *self.finer))
+
 
 class ClipFeatures:
-    """Features by frame index; at most `kept_blocks` blocks are held, least recently used out."""
+    """Features by frame index; at most `kept_bytes` are held, and two blocks at least, least
+    recently used out."""
 
     def __init__(
         self,
@@ -52,14 +59,18 @@ class ClipFeatures:
         image_size: int,
         normalize: Normalization,
         block: int,
-        kept_blocks: int,
+        kept_bytes: int,
+        encoder_dtype: torch.dtype | None = None,
     ):
+        """`encoder_dtype`: lower precision for the image encoder alone; features are float32."""
         self._net = net
         self._pixels = pixels_THWC
         self._image_size = image_size
         self._normalize = normalize
         self._block = block
-        self._kept_blocks = kept_blocks
+        self._kept_bytes = kept_bytes
+        self._encoder_dtype = encoder_dtype
+        self._position: torch.Tensor | None = None
         self._kept: OrderedDict[int, list[FrameFeatures]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -68,9 +79,10 @@ class ClipFeatures:
     def __getitem__(self, frame: int) -> FrameFeatures:
         first = frame // self._block * self._block
         if first not in self._kept:
-            while len(self._kept) >= self._kept_blocks:
-                self._kept.popitem(last=False)
             self._kept[first] = self._encode(first, min(first + self._block, len(self)))
+            block_bytes = self._block * self._kept[first][0].n_bytes
+            while len(self._kept) > max(2, self._kept_bytes // block_bytes):
+                self._kept.popitem(last=False)
         self._kept.move_to_end(first)
         return self._kept[first][frame - first]
 
@@ -81,15 +93,25 @@ class ClipFeatures:
             width=self._image_size,
             interpolation="bilinear",
         )
-        out = self._net.get_image_features(self._normalize(levels), return_dict=True)
+        with self._precision():
+            out = self._net.get_image_features(self._normalize(levels), return_dict=True)
         *finer, coarse = out.fpn_hidden_states
-        position = out.fpn_position_encoding[-1][:, :1]
+        if self._encoder_dtype is not None:
+            *finer, coarse = (x.float() for x in (*finer, coarse))
+        if self._position is None:
+            self._position = out.fpn_position_encoding[-1][:, :1].clone()
+        position = self._position
         sizes = self._net.backbone_feature_sizes[:-1]
         maps = [_as_map(x, size) for x, size in zip(finer, sizes)]
         return [
             FrameFeatures(coarse[:, i : i + 1], position, tuple(m[i : i + 1] for m in maps))
             for i in range(end - first)
         ]
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self._encoder_dtype is None:
+            return nullcontext()
+        return torch.autocast(self._pixels.device.type, dtype=self._encoder_dtype)
 
 
 def box_corners(box_xyxy: F32, *, width: int, height: int, side: int) -> F32:

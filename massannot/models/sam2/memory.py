@@ -17,8 +17,9 @@ import torch
 @dataclass(eq=False)
 class Moment:
     """One object in one frame. `features` (h w, M) in bfloat16, as the network was trained to
-    read them, None once too old to be read; `pointer` (C,) its summary; `score` () the logit that
-    it is in the picture; `mask_low` (h', w') logits, only where a prompt fixed them."""
+    read them, None once too old to be read, and of a prompted frame until something reads them;
+    `pointer` (C,) its summary; `score` () the logit that it is in the picture; `mask_low` (h', w')
+    logits, only where a prompt fixed them."""
 
     features: torch.Tensor | None
     pointer: torch.Tensor
@@ -57,9 +58,9 @@ class MemoryInput:
 
     objects: tuple[int, ...]
     memory: torch.Tensor
-    """(L, B, M): spatial memories, then object pointers cut into pieces of M."""
+    """(B, L, M): spatial memories, then object pointers cut into pieces of M."""
     position: torch.Tensor
-    """(L, B, M)."""
+    """(B, L, M)."""
     n_pointer_tokens: int
 
 
@@ -149,8 +150,8 @@ class MemoryReader:
             positions.append(torch.cat(position))
         return MemoryInput(
             tuple(index for index, _ in members),
-            torch.stack(memories, dim=1),
-            torch.stack(positions, dim=1),
+            torch.stack(memories),
+            torch.stack(positions),
             pieces,
         )
 

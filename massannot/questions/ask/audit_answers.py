@@ -17,8 +17,10 @@ from typing import Any
 from massannot.dataset.reading import open_dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.ask import program as p
-from massannot.questions.ask.ask_dataset import SOURCE, answer_text, evidence_hash
+from massannot.questions.ask.ask_dataset import SOURCE
 from massannot.questions.ask.cited_rows import ClipRows, DatasetRows
+from massannot.questions.ask.evidence import evidence_hash
+from massannot.questions.ask.question_row import answer_text
 from massannot.questions.ask.questions_of_clip import plain_value
 from massannot.questions.ask.run_program import ProgramRun
 
@@ -65,12 +67,20 @@ def audit(dest: Path, *, data: Path | None = None) -> Audit:
             by_clip[questions[row["question_id"]]["clip_id"]].append(row)
         else:
             findings.append(BrokenProof(row["question_id"], "has a program, but no question"))
-    for rows in DatasetRows(open_dataset(data or source_of(dest))).each(list(by_clip)):
+    for rows in rows_asked_about(dest, data=data).each(list(by_clip)):
         for row in by_clip[rows.clip_id]:
             question_id = row["question_id"]
             for message in problems_of(questions[question_id], row, evidence[question_id], rows):
                 findings.append(BrokenProof(question_id, message))
     return Audit(len(programs), tuple(findings))
+
+
+def rows_asked_about(dest: Path, *, data: Path | None) -> DatasetRows:
+    """Of the dataset that was asked about, with the orientations that were given. Raises
+    UsageError where it is gone."""
+    asked = open_dataset(dest)
+    given = asked.table("orientations") if "orientations" in asked.names else None
+    return DatasetRows(open_dataset(data or source_of(dest)), orientations=given)
 
 
 def source_of(dest: Path) -> Path:

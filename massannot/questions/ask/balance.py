@@ -18,10 +18,15 @@ STEP_RATIO = 1.6
 STEPS = 4
 
 
-def balanced(found: Sequence[Candidate], *, per_clip: int, seed: int) -> list[Candidate]:
-    """Of one family's candidates, at most `per_clip` a clip. Equal arguments, equal choice."""
+def balanced(
+    found: Sequence[Candidate], *, per_clip: int, seed: int, even: bool = True
+) -> list[Candidate]:
+    """Of one family's candidates, at most `per_clip` a clip. Equal arguments, equal choice.
+    `even`: no answer more often than another."""
     chance = np.random.default_rng([seed, len(found)])
     chosen = _some_of_each_clip(found, per_clip, chance)
+    if not even:
+        return sorted(chosen, key=lambda c: (c.clip_id, c.question_id))
     labels = {id(c): _label(c) for c in chosen}
     kept_labels = _frequent(Counter(labels.values()), numbers=_is_number(found))
     groups: dict[Hashable, dict[Hashable, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
@@ -64,11 +69,14 @@ def _is_swapped(candidate: Candidate) -> bool:
 
 
 def _group(candidate: Candidate) -> Hashable:
-    return candidate.proposal.text.split(" s?")[0], candidate.nouns, len(candidate.proposal.choices)
+    n_options = len(candidate.options or candidate.proposal.choices)
+    return candidate.proposal.text.split(" s?")[0], candidate.nouns, n_options
 
 
 def _label(candidate: Candidate) -> Hashable:
     value = candidate.gives.value
+    if candidate.options:  # by their order
+        return candidate.options.index(value)
     if candidate.family.kind == "number":
         if candidate.family.tolerance_abs is not None:
             return math.floor(float(value) / (2 * candidate.family.tolerance_abs))  # type: ignore[arg-type]
@@ -82,7 +90,7 @@ def _label(candidate: Candidate) -> Hashable:
 
 
 def _is_number(found: Sequence[Candidate]) -> bool:
-    return bool(found) and found[0].family.kind in ("number", "interval")
+    return bool(found) and found[0].family.kind in ("number", "interval") and not found[0].options
 
 
 def _frequent(counts: Counter[Hashable], *, numbers: bool) -> list[Hashable]:

@@ -20,6 +20,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -34,6 +35,8 @@ from massannot.questions.answers import (
     parse,
 )
 from massannot.questions.ask.blind_solvers import BlindItem, chance_of, solved
+from massannot.storage.durable import write_over
+from massannot.storage.json_text import parsed
 
 Row = dict[str, Any]
 F64 = NDArray[np.float64]
@@ -104,6 +107,18 @@ def check_items(items: Sequence[BlindItem], *, bound: float, seed: int) -> Blind
     return BlindCheck(tuple(checks), tuple(enumerate(scores.tolist())))
 
 
+def write_scored(path: Path, manifest: Path, found: BlindCheck) -> None:
+    """The manifest's rows with the column blind_score, null where an answer cannot be judged. The
+    ending decides: .parquet, else JSONL."""
+    score_of = dict(found.blind_score)
+    rows = [row | {"blind_score": score_of.get(n)} for n, row in enumerate(read_rows(manifest))]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    write_over(path, "".join(f"{line}\n" for line in lines).encode())
+
+
 def read_rows(path: Path) -> list[Row]:
     """Raises UsageError for a file that cannot be read."""
     path = path / "questions.jsonl" if path.is_dir() else path
@@ -112,8 +127,8 @@ def read_rows(path: Path) -> list[Row]:
             return list(pq.read_table(path, partitioning=None).to_pylist())
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
-            return list(json.loads(text))
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return list(parsed(text))
+        return [parsed(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
 

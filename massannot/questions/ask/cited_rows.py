@@ -24,7 +24,8 @@ Row = Mapping[str, Any]
 Key = tuple[Any, ...]
 
 TABLES = (
-    "clips", "frames", "phrases", "entities", "masks", "positions", "motions", "events", "cameras"
+    "clips", "frames", "phrases", "entities", "masks", "positions", "motions", "events", "cameras",
+    "orientations",
 )  # fmt: skip
 """That programs read."""
 CLIPS_AT_ONCE = 256
@@ -88,13 +89,15 @@ class ClipRows:
         return len(key) < len(tables.spec(table).key) or key in self._rows(table)
 
     def digest(self, table: str, key: Key) -> str:
-        """blake2b-64 of all cells of the rows that begin with `key`, as hex."""
+        """blake2b-64 of all cells of the rows that begin with `key`, as hex; a null is no cell, so
+        that a column that a later version adds changes nothing."""
         if (table, key) not in self._digests:
             found = self._rows(table)
             if len(key) == len(tables.spec(table).key):
-                cells = [list(found[key].values())] if key in found else []
+                rows = [found[key]] if key in found else []
             else:
-                cells = [list(r.values()) for k, r in found.items() if k[: len(key)] == key]
+                rows = [row for there, row in found.items() if there[: len(key)] == key]
+            cells = [{name: x for name, x in row.items() if x is not None} for row in rows]
             text = json.dumps(cells, separators=(",", ":"))
             digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
             self._digests[table, key] = digest
@@ -114,23 +117,30 @@ class ClipRows:
 
 
 class DatasetRows:
-    """Rows of a dataset's clips, some clips at a time. Raises UsageError where it is none."""
+    """Rows of a dataset's clips, some clips at a time."""
 
-    def __init__(self, dataset: Dataset, *, names: tuple[str, ...] = TABLES):
+    def __init__(self, dataset: Dataset, *, orientations: pa.Table | None = None):
+        """`orientations`: a table that is none of the dataset's own."""
         self.dataset = dataset
-        self.names = names
+        self.orientations = orientations
 
     def of(self, clip_ids: list[str]) -> dict[str, ClipRows]:
         """By clip_id; a clip that is not there has no rows."""
         wanted = pa.array(clip_ids)
         found: dict[str, dict[str, pa.Table]] = {clip_id: {} for clip_id in clip_ids}
-        for name in self.names:
-            for path in self.dataset.files(name):
-                table = read_parquet(path, name=name)
+        for name in TABLES:
+            for table in self._tables(name):
                 table = table.filter(pc.is_in(table["clip_id"], value_set=wanted)).combine_chunks()
                 for clip_id, first, n in _runs(table):
                     found[clip_id][name] = table.slice(first, n)
         return {clip_id: ClipRows(parts, clip_id) for clip_id, parts in found.items()}
+
+    def _tables(self, name: str) -> Iterator[pa.Table]:
+        if name == "orientations" and self.orientations is not None:
+            yield self.orientations
+            return
+        for path in self.dataset.files(name):
+            yield read_parquet(path, name=name)
 
     def each(self, clip_ids: Sequence[str]) -> Iterator[ClipRows]:
         """Of the clips in this order, some read at a time."""

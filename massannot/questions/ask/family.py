@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from massannot.plugins import Registry
 from massannot.questions.answers import Kind
 from massannot.questions.ask.cited_rows import ClipRows, Row
-from massannot.questions.ask.program import Operation, Reference
+from massannot.questions.ask.fronts import WITH_A_FRONT
+from massannot.questions.ask.program import FrontBy, Operation, Reference
+from massannot.questions.shown_video import BOX_RGB
 
 REGISTRY = Registry("question family", Path(__file__).parent / "families",
                     "massannot.questions.ask.families")  # fmt: skip
@@ -30,7 +32,7 @@ RATIO = 1.25
 """Two lengths nearer than this are a tie."""
 WHOLE_SHARE = 0.9
 """Of the frames, in which a thing's outline is neither cut nor hidden."""
-BOX_COLOURS = ("red", "blue", "green", "yellow")
+BOX_COLOURS = tuple(BOX_RGB)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Proposal:
     """Other readings of the text: each must give the same value (a number within 15 %)."""
     until_frame: int | None = None
     """Last frame that may be shown; None: all may be."""
+    answer: Any = None
+    """Of the program, as JSON has it, where somebody said one: another is not asked."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,16 @@ class SeenThing:
 class Sight:
     """A clip, as far as a family needs it to propose. Nothing that it reads is evidence."""
 
-    def __init__(self, rows: ClipRows, *, reference: Reference, boxes: bool = False):
+    def __init__(
+        self, rows: ClipRows, *, reference: Reference | Literal["auto"], boxes: bool = False
+    ):
+        """`reference` auto: the world where the camera's poses are known."""
         self._rows = rows.fresh()
-        self.reference = reference
+        self.clip_id = rows.clip_id
+        if reference == "auto":
+            known = {row["reference"] for row in self._rows.rows("motions", role="subject")}
+            reference = "world" if "world" in known else "camera"
+        self.reference: Reference = reference
         self.boxes = boxes
 
     @cached_property
@@ -102,6 +113,15 @@ class Sight:
     def last(self) -> int:
         """The last frame."""
         return len(self.t_s) - 1
+
+    def boxes_of(self, thing: int) -> list[tuple[float, ...]]:
+        """t_s, x0, y0, x1, y1 of its visible part, by frame."""
+        rows = self._rows.rows("masks", thing, role="witness")
+        return [
+            (self.t_s[row["frame"]], *(row[side] for side in ("x0", "y0", "x1", "y1")))
+            for row in rows
+            if row["x0"] is not None
+        ]
 
     def frames_in(self, seconds: float) -> int:
         """At least one."""
@@ -133,7 +153,7 @@ class Sight:
 
     def has(self, kinds: tuple[str, ...], thing: int) -> bool:
         events = self._rows.rows("events", role="event")
-        return any(row["kind"] in kinds and thing in row["entities"] for row in events)
+        return any(row["kind"] in kinds and takes_part(row, thing) for row in events)
 
     @cached_property
     def things(self) -> tuple[SeenThing, ...]:
@@ -155,6 +175,15 @@ class Sight:
                 )
             )
         return tuple(found)
+
+    def front_by(self, thing: SeenThing) -> FrontBy | None:
+        """Where the direction of its front comes from; None: it has none, or nobody knows."""
+        if self._rows.rows("orientations", thing.entity, role="subject"):
+            return "front"
+        rows = self._rows.rows("positions", thing.entity, role="subject")
+        if rows and all(row.get("front_x") is not None for row in rows):
+            return "front"
+        return "motion" if thing.noun in WITH_A_FRONT and thing.moves else None
 
     @property
     def movers(self) -> tuple[SeenThing, ...]:
@@ -231,6 +260,14 @@ def _hides(
     apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
     behind = depth.get((other, frame), 0.0) > depth[entity, frame]
     return not apart and not behind
+
+
+def takes_part(event: Row, thing: int | None) -> bool:
+    """Whether a thing does, None: anything. A contact that is asked for is one of two things: with
+    the floor or a wall it is no event of theirs."""
+    if event["kind"].startswith("contact_") and len(event["entities"]) < 2:
+        return False
+    return thing is None or thing in event["entities"]
 
 
 def families_of(names: tuple[str, ...]) -> tuple[AskedFamily, ...]:

@@ -66,3 +66,23 @@ def _turns(series: F64, least: float) -> Phases:
             amounts.append(abs(far - value))
             pivot = far
     return Phases(tuple(names), tuple(amounts))
+
+
+def longest_run(inside: np.ndarray) -> tuple[int, int] | None:
+    """First and last item of the longest run of at least two."""
+    best: tuple[int, int] | None = None
+    start: int | None = None
+    for i, is_in in enumerate([*inside.tolist(), False]):
+        if is_in and start is None:
+            start = i
+        elif not is_in and start is not None:
+            if i - start >= 2 and (best is None or i - start > best[1] - best[0] + 1):
+                best = (start, i - 1)
+            start = None
+    return best
+
+
+def overlap(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """Of two runs of items: what both have, as a share of what either has."""
+    both = min(one[1], other[1]) - max(one[0], other[0])
+    return max(both, 0) / (max(one[1], other[1]) - min(one[0], other[0]))

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from massannot.errors import BadQuestion
+from massannot.storage.json_text import parsed
 
 VERSION = 1
 """Of the operations: it changes with what any of them gives."""
 CAMERA = -1
 
 Reference = Literal["camera", "world"]
-How = Literal["mirrored", "reversed"]
+How = Literal["mirrored", "reversed", "shifted"]
 Viewpoint = Literal["absolute", "relative"]
+FrontBy = Literal["front", "motion"]
 Quantity = Literal["distance", "bearing", "speed"]
 
 
@@ -161,6 +163,23 @@ class StateSequence(Operation):
 
 
 @dataclass(frozen=True)
+class Turning(Operation):
+    """Phases in which the front of a thing turns, from above: a list of up (clockwise) and down.
+
+    by front: from the angles of its front that the rows hold; by motion: the front is taken to
+    point where the thing moves. Viewpoint absolute: seen by who stays where the camera is at first;
+    relative: by who moves along with the camera. `least`: the smallest turn that counts, degrees.
+    """
+
+    thing: int
+    by: FrontBy
+    viewpoint: Viewpoint
+    first: int
+    last: int
+    least: float
+
+
+@dataclass(frozen=True)
 class Faster(Operation):
     """Who of two is faster, phase by phase: a list of first and second."""
 
@@ -205,7 +224,8 @@ class Gravity(Operation):
 
 @dataclass(frozen=True)
 class Counterfactual(Operation):
-    """The same program, had the video been mirrored left to right or played backwards."""
+    """The same program, had the video been mirrored left to right, played backwards, or begun at
+    its middle, what was before following at the end (shifted)."""
 
     how: How
     of: Operation
@@ -226,7 +246,7 @@ def as_json(program: Operation) -> str:
 def from_json(text: str) -> Operation:
     """The program of `as_json`. Raises BadQuestion for anything else."""
     try:
-        program = _built(json.loads(text))
+        program = _built(parsed(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadQuestion(f"program: found {text[:200]!r}, expected operations: {error}") from error
     if not isinstance(program, Operation):
@@ -261,6 +281,17 @@ def with_things(program: Operation, instead: dict[int, int]) -> Operation:
         elif isinstance(value, tuple) and any(isinstance(item, Operation) for item in value):
             changed[each.name] = tuple(with_things(item, instead) for item in value)
     return dataclasses.replace(program, **changed)  # type: ignore[type-var]
+
+
+def things_of(program: Operation) -> tuple[int, ...]:
+    """The entities that it names, each once, in order."""
+    found: list[int] = []
+    for each in dataclasses.fields(program):  # type: ignore[arg-type]
+        value = getattr(program, each.name)
+        if each.name in _THINGS and isinstance(value, int):
+            found.append(value)
+    found += [thing for child in children(program) for thing in things_of(child)]
+    return tuple(dict.fromkeys(thing for thing in found if thing != CAMERA))
 
 
 _THINGS = ("thing", "one", "other", "viewer")

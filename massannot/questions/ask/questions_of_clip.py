@@ -22,6 +22,7 @@ from massannot.questions.ask.thing_tracks import Basis, Unanswerable
 INTERNAL_MARGIN = 3.0
 AGREE_REL = 0.15
 """Two readings of a number may differ by so much."""
+_SAID_REL = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Candidate:
     """Of the things, in the order of mention; empty ones where boxes speak for them."""
     gives: Gives
     basis: Basis
+    options: tuple[Value, ...] = ()
+    """To choose from, of a question that has none of its own; see distractors."""
 
     @property
     def question_id(self) -> str:
@@ -55,6 +58,8 @@ def candidates(
         if gives is None or not _askable(family, proposal, run, gives, min_margin):
             continue
         if not _readings_agree(rows, family, proposal, gives):
+            continue
+        if proposal.answer is not None and not _says(proposal.answer, gives.value):
             continue
         yield Candidate(
             family,
@@ -83,6 +88,14 @@ def plain_value(value: Value) -> Any:
     if isinstance(value, tuple):
         return [plain_value(item) for item in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _says(answer: Any, value: Value) -> bool:
+    """Whether a writer's answer is the program's: numbers within one in a hundred."""
+    found = plain_value(value)
+    if isinstance(answer, int | float) and isinstance(found, int | float):
+        return abs(answer - found) <= _SAID_REL * abs(found)
+    return bool(answer == found)
 
 
 def _askable(

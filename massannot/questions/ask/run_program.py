@@ -18,6 +18,8 @@ import numpy as np
 from massannot.questions.ask import phases
 from massannot.questions.ask import program as p
 from massannot.questions.ask.cited_rows import ClipRows, Row
+from massannot.questions.ask.family import takes_part
+from massannot.questions.ask.fronts import front_angles
 from massannot.questions.ask.moving_quantities import LEAST_DEG, series_of, turn_between
 from massannot.questions.ask.thing_tracks import (
     CENTRE_SHARE,
@@ -147,14 +149,16 @@ class ProgramRun:
         off = np.array([(a - 30 * program.hour + 180) % 360 - 180 for a, _ in turns])
         sigma = np.array([s for _, s in turns])
         middle = (t_s[:-stride] + t_s[stride:]) / 2
-        inside = _longest(np.abs(off) <= 15)
+        inside = phases.longest_run(np.abs(off) <= 15)
         if inside is None:
             raise Unanswerable(f"thing {program.thing} never moves towards {program.hour} o'clock")
         value = (float(middle[inside[0]]), float(middle[inside[1]]))
         margin = 0.0
         for sigmas in np.arange(0.5, 6.1, 0.5):
-            others = [_longest(np.abs(off) <= 15 + sign * sigmas * sigma) for sign in (1, -1)]
-            if any(o is None or _overlap(inside, o) < 0.5 for o in others):
+            others = [
+                phases.longest_run(np.abs(off) <= 15 + sign * sigmas * sigma) for sign in (1, -1)
+            ]
+            if any(o is None or phases.overlap(inside, o) < 0.5 for o in others):
                 break
             margin = float(sigmas)
         return Gives(value, None, margin)
@@ -213,11 +217,11 @@ class ProgramRun:
         least = program.least
         if program.quantity != "bearing":
             least *= float(np.abs(series).mean())
-        found = phases.up_and_down(series, least=least)
-        if found is None:
-            raise Unanswerable(f"{program.quantity}: it depends on how much counts as a change")
-        smallest = min((*found.amounts, least))
-        return Gives(found.names, None, smallest / max(sd, 1e-9))
+        return _up_and_down(program.quantity, series, sd, least)
+
+    @_of.register
+    def _(self, program: p.Turning) -> Gives:
+        return _up_and_down("front", *front_angles(self.tracks, program), program.least)
 
     @_of.register
     def _(self, program: p.Faster) -> Gives:
@@ -362,11 +366,14 @@ class ProgramRun:
             wanted = tuple(_BACKWARDS[kind] for kind in kinds)
         found = []
         for row in self.rows.rows("events", role="event"):
-            if row["kind"] in wanted and (thing is None or thing in row["entities"]):
+            if row["kind"] in wanted and takes_part(row, thing):
                 if (row.get("score") or 1.0) < SURE_SCORE:
                     raise Unanswerable(f"{row['kind']}: it is not sure that it happened")
                 t_s = row["t_s"]
                 t_s = times[0] + times[-1] - t_s if self.how == "reversed" else t_s
+                if self.how == "shifted":
+                    began, lasts = times[len(times) // 2], times[-1] - times[0]
+                    t_s = times[0] + (t_s - began) % max(lasts, 1e-9)
                 found.append((float(t_s), float(row.get("t_sd_s") or usual), row))
         return sorted(found, key=lambda item: item[0])
 
@@ -374,8 +381,15 @@ class ProgramRun:
 _BACKWARDS = {
     "appear": "disappear", "disappear": "appear", "start": "stop", "stop": "start",
     "leave": "re_enter", "re_enter": "leave", "contact_begin": "contact_end",
-    "contact_end": "contact_begin", "contact_body": "contact_body",
+    "contact_end": "contact_begin",
 }  # fmt: skip
+
+
+def _up_and_down(what: str, series: np.ndarray, sd: float, least: float) -> Gives:
+    found = phases.up_and_down(series, least=least)
+    if found is None:
+        raise Unanswerable(f"{what}: it depends on how much counts as a change")
+    return Gives(found.names, None, min((*found.amounts, least)) / max(sd, 1e-9))
 
 
 def _number(value: float, sigma: float) -> Gives:
@@ -388,22 +402,3 @@ def _sd_of(one: Gives, other: Gives) -> float:
 
 def _length(row: Row) -> float:
     return math.sqrt(sum(row[f"motion_{a}"] ** 2 for a in "xyz"))
-
-
-def _longest(inside: np.ndarray) -> tuple[int, int] | None:
-    """First and last item of the longest run of at least two."""
-    best: tuple[int, int] | None = None
-    start: int | None = None
-    for i, is_in in enumerate([*inside.tolist(), False]):
-        if is_in and start is None:
-            start = i
-        elif not is_in and start is not None:
-            if i - start >= 2 and (best is None or i - start > best[1] - best[0] + 1):
-                best = (start, i - 1)
-            start = None
-    return best
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> float:
-    both = min(one[1], other[1]) - max(one[0], other[0])
-    return max(both, 0) / (max(one[1], other[1]) - min(one[0], other[0]))

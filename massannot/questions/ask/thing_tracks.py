@@ -94,7 +94,7 @@ class ThingTracks:
         xyz, own_cov, shared_rel = [], [], 0.0
         exact = self.exact
         for frame in frames:
-            there = len(times) - 1 - frame if self.how == "reversed" else frame
+            there = self.frame_there(frame)
             row = self.rows.row("positions", thing, there, role=role)
             if row["x_cam"] is None or row["state"] not in ("measured", "interpolated"):
                 raise Unanswerable(f"thing {thing} has no position in frame {there}")
@@ -109,6 +109,16 @@ class ThingTracks:
             xyz.append(point)
             own_cov.append(cov)
         return ThingTrack(times[list(frames)], np.array(xyz), np.array(own_cov), float(shared_rel))
+
+    def frame_there(self, frame: int) -> int:
+        """Of the clip, the frame that is seen there in the video that is thought of."""
+        memo = self.rows.memo
+        if "n frames" not in memo:
+            memo["n frames"] = len(self.rows.rows("frames", role="clip"))
+        n = int(memo["n frames"])
+        if self.how == "reversed":
+            return n - 1 - frame
+        return (frame + n // 2) % n if self.how == "shifted" else frame
 
     def _seen(
         self, row: Row, clip: Row, frame: int, reference: Reference, shared: float

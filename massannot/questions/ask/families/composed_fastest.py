@@ -8,9 +8,9 @@ from massannot.questions.ask.family import AskedFamily, Proposal, Sight
 from massannot.questions.ask.program import Having, Most
 
 DEEDS = (
-    ("hit the floor", ("contact_floor", "landing")),
+    ("land on something", ("landing",)),
     ("leave the picture", ("leave",)),
-    ("touch another thing", ("contact_body", "contact_begin")),
+    ("touch another thing", ("contact_begin",)),
     ("come to rest", ("stop",)),
 )
 

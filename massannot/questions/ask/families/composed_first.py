@@ -8,9 +8,9 @@ from massannot.questions.ask.family import AskedFamily, Proposal, Sight
 from massannot.questions.ask.program import FirstTo, NetSpeed, Speed
 
 DEEDS = (
-    ("hits the floor", ("contact_floor", "landing")),
+    ("lands on something", ("landing",)),
     ("leaves the picture", ("leave",)),
-    ("touches another thing", ("contact_body", "contact_begin")),
+    ("touches another thing", ("contact_begin",)),
     ("comes to rest", ("stop",)),
 )
 

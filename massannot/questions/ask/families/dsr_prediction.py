@@ -19,6 +19,7 @@ def _propose(sight: Sight, viewpoint: Viewpoint) -> Iterator[Proposal]:
     cut = round(SHOWN * sight.last)
     for thing, viewer, words, things in viewed(sight, viewpoint):
         program = StateSequence("distance", thing, viewer, viewpoint, cut, sight.last, LEAST)
+        words = words.replace("{1} is at the start", "{1} is at the last moment shown")
         seconds = sight.t_s[sight.last] - sight.t_s[cut]
         text = f"{words}, what will the distance to {{0}} do in the next {seconds:.1f} s?"
         yield Proposal(text, things, program, until_frame=cut)

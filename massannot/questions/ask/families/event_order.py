@@ -8,7 +8,7 @@ from massannot.questions.ask.family import AskedFamily, Proposal, Sight
 from massannot.questions.ask.program import EventTime, Order
 
 DEEDS = (
-    ("lands or hits the floor", ("contact_floor", "landing")),
+    ("lands on something", ("landing",)),
     ("leaves the picture", ("leave",)),
     ("comes to rest", ("stop",)),
     ("begins to move", ("start",)),

@@ -8,7 +8,7 @@ from massannot.questions.ask.family import AskedFamily, Proposal, Sight
 from massannot.questions.ask.program import EventTime
 
 DEEDS = (
-    ("land or hit the floor", ("contact_floor", "landing")),
+    ("land on something", ("landing",)),
     ("leave the picture", ("leave",)),
     ("come to rest", ("stop",)),
     ("begin to move", ("start",)),

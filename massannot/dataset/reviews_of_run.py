@@ -1,0 +1,212 @@
+"""Decisions of people about a run's clips: a file a reviewer, `_run/reviews/NAME.jsonl`, a line a
+decision.
+
+A line is on the disk before anybody is told that it is saved; a torn last line is no line. Lines
+are only added: a later one of the same reviewer about the same thing takes the earlier one's place,
+`withdraw` takes it back. A request that comes twice, since its sender never heard the answer, is
+one line. Numbers are given under a lock, so that two pages of one reviewer do not share one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import ClipView
+from massannot.errors import UsageError
+from massannot.storage import durable
+from massannot.storage.file_lock import locked
+from massannot.storage.json_text import our_own, parsed
+from massannot.tables.reviews import DECISIONS, FIXES, KINDS, REASONS
+
+WITHDRAW = "withdraw"
+SHOWN = ("clips", "phrases", "entities", "masks", "positions", "motions", "events")
+"""Tables whose rows a reviewer sees; a decision is about them as they were."""
+LONGEST_NOTE = 4000
+MOST_FIXES = 200
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One line. `fixes`: what the reviewer put right, see docs/review.md."""
+
+    number: int
+    reviewer: str
+    when: str
+    kind: str
+    clip_id: str
+    question_id: str | None
+    decision: str
+    reason: str | None
+    note: str | None
+    fixes: tuple[Mapping[str, Any], ...]
+    rows_hash: str
+    sample: str | None
+    stratum: str | None
+    request: str
+
+    @property
+    def review(self) -> str:
+        """Its id in the table `reviews`."""
+        text = f"{self.reviewer}\n{self.number}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def subject(self) -> tuple[str, str, str | None]:
+        return self.kind, self.clip_id, self.question_id
+
+
+def reviews_folder(layout: Layout) -> Path:
+    return layout.run / "reviews"
+
+
+class ReviewFile:
+    """The decisions of one reviewer. Raises UsageError for a name that is no file's name."""
+
+    def __init__(self, layout: Layout, reviewer: str) -> None:
+        if not _NAME.fullmatch(reviewer):
+            raise UsageError(
+                f"--reviewer: found {reviewer!r}, expected letters, digits, '.', '_' and '-'"
+            )
+        self.reviewer = reviewer
+        self.path = reviews_folder(layout) / f"{reviewer}.jsonl"
+
+    def add(self, values: Mapping[str, Any], *, rows_hash: str, sample: str | None,
+            stratum: str | None) -> Decision:  # fmt: skip
+        """Write a decision and wait for the disk. `values` come from a page: request, kind,
+        clip_id, decision, and question_id, reason, note, fixes. Raises UsageError for others."""
+        wanted = _checked(values)
+        with locked(self.path.with_suffix(".lock")):
+            before = self.read()
+            same = next((d for d in before if d.request == wanted["request"]), None)
+            if same is not None:
+                return same
+            made = Decision(
+                number=max((d.number for d in before), default=0) + 1,
+                reviewer=self.reviewer,
+                when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                rows_hash=rows_hash,
+                sample=sample,
+                stratum=stratum,
+                **wanted,
+            )
+            self._append(json.dumps(asdict(made), ensure_ascii=True))
+        return made
+
+    def read(self) -> list[Decision]:
+        """Every decision, in order."""
+        return list(_decisions(self.path)) if self.path.is_file() else []
+
+    def _append(self, line: str) -> None:
+        is_new = not self.path.exists()
+        descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, b"\n" * bool(torn) + line.encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            durable.sync_folder(self.path.parent)
+
+
+def all_decisions(layout: Layout) -> list[Decision]:
+    """Those of every reviewer, by reviewer and number."""
+    files = sorted(reviews_folder(layout).glob("*.jsonl"))
+    return [decision for path in files for decision in _decisions(path)]
+
+
+def standing(decisions: Sequence[Decision]) -> list[Decision]:
+    """Of each reviewer the last decision about each thing, without what was taken back."""
+    last = {(d.reviewer, d.subject): d for d in decisions}
+    return [d for d in last.values() if d.decision != WITHDRAW]
+
+
+def hash_of_rows(view: ClipView) -> str:
+    """blake2b-128 of a clip's rows as a reviewer sees them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in SHOWN:
+        rows = [list(row.values()) for row in view.table(name).to_pylist()]
+        digest.update(json.dumps([name, rows], separators=(",", ":")).encode())
+    return digest.hexdigest()
+
+
+def _decisions(path: Path) -> Iterator[Decision]:
+    """The lines of a file that are whole."""
+    names = {field.name for field in fields(Decision)}
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            values = parsed(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict) and names <= values.keys():
+            known = {name: values[name] for name in names}
+            with our_own(path, "mend or remove that line"):
+                yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a page decides. Raises UsageError naming the first wrong one."""
+    kind, decision = values.get("kind", "clip"), values.get("decision")
+    reason, fixes = values.get("reason") or None, values.get("fixes") or []
+    note, request = values.get("note") or None, values.get("request")
+    for name, value, known in (
+        ("kind", kind, KINDS),
+        ("decision", decision, (*DECISIONS, WITHDRAW)),
+        ("reason", reason, (None, *REASONS)),
+    ):
+        if value not in known:
+            raise UsageError(f"{name}: found {value!r}, expected one of {known}")
+    if decision == "reject" and reason is None:
+        raise UsageError("reason: found none, expected one for what is rejected")
+    if decision != "reject" and fixes:
+        raise UsageError(f"fixes: found {len(fixes)} beside {decision}, expected reject")
+    if not isinstance(request, str) or not 8 <= len(request) <= 80:
+        raise UsageError("request: expected 8 to 80 letters that are this decision's own")
+    if note is not None and (not isinstance(note, str) or len(note) > LONGEST_NOTE):
+        raise UsageError(f"note: expected a text of at most {LONGEST_NOTE} letters")
+    if not isinstance(fixes, list) or len(fixes) > MOST_FIXES:
+        raise UsageError(f"fixes: expected a list of at most {MOST_FIXES}")
+    return {
+        "request": request,
+        "kind": kind,
+        "clip_id": str(values.get("clip_id")),
+        "question_id": values.get("question_id") if kind == "question" else None,
+        "decision": decision,
+        "reason": reason if decision == "reject" else None,
+        "note": note,
+        "fixes": tuple(_fix(fix) for fix in fixes),
+    }
+
+
+def _fix(fix: Any) -> dict[str, Any]:
+    """A box, a point or a name, with nothing else in it."""
+    try:
+        kind = fix["kind"]
+        entity = None if fix.get("entity") is None else int(fix["entity"])
+        if kind == "name":
+            text = str(fix["name"]).strip()
+            if not 0 < len(text) <= 200:
+                raise ValueError("name")
+            return {"kind": kind, "entity": entity, "name": text}
+        numbers = [round(float(v), 2) for v in fix[kind]]
+        if kind not in FIXES or len(numbers) != {"box": 4, "point": 2}[kind]:
+            raise ValueError(kind)
+        if kind == "box" and not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
+            raise ValueError("an empty box")
+        return {"kind": kind, "entity": entity, "frame": int(fix["frame"]), kind: numbers}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"fix {fix!r}: expected a box [x0, y0, x1, y1] or a point [x, y] with its frame, or a "
+            f"name ({error})"
+        ) from error

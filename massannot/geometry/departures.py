@@ -1,0 +1,152 @@
+"""Departures: a thing in full view is not there any more in the next frame, as no motion has it.
+
+    vanish    its mask is gone but for a scrap, or has jumped onto another thing's
+    teleport  its mask has jumped to a place of its own
+
+What goes behind something or out of the picture does so by moving, its own or the other's: in one
+frame no more of it goes out of sight than that motion covers, as a share of its size. And a step of
+a thing that is struck, or that strikes, lies between the steps before and after it, however hard
+the blow: a jump is as long as the step's distance from the straight line between the mean steps on
+both sides. It has to exceed a share of the thing's size, for the middle of what is seen of a thing
+moves by as much when something passes in front of it.
+
+Unusual: neither poses nor metres are needed; a camera that moves smoothly moves all steps alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.geometry.presence import MaskPath
+
+F64 = NDArray[np.float64]
+
+LEAST_SIZES = 0.75
+"""Of the thing's size, for a jump."""
+LEFT_OVER = 0.5
+"""Share of its usual area that something loses at once, beyond what motion explains."""
+_LEFT_OVER_SD = 0.12
+_LEAST_SD = 0.1
+"""Of a jump, in sizes."""
+_NORMAL_MEDIAN = 1.538
+"""Median length of a normal vector of three numbers with standard deviation 1."""
+_SIDE = 2
+"""Steps before and after."""
+_BEFORE = 5
+"""Frames among which the usual area is looked for, and by which motion is told."""
+_LONG = 3
+"""Frames that a thing that vanished is not seen for: a propagator may lose it for fewer."""
+_LEAST_PX = 60
+"""Area of a mask below which it is too small to be in full view."""
+_STEADY = 0.25
+"""Change of ln area from frame to frame up to which a mask is that of a thing in full view."""
+_ASIDE = 0.5
+"""Share of a thing's box in another's box, up to which it stands aside of it."""
+_SAME_PLACE = 0.5
+"""Intersection over union of boxes from which on two masks are in one place."""
+_SCRAP = 0.35
+"""Share of its usual area up to which what is left of a mask is not the thing."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """The first frame without the thing where it has to be."""
+
+    kind: Literal["vanish", "teleport"]
+    frame: int
+    score: float
+    """Probability that the deciding number is beyond its threshold."""
+
+
+def departures(
+    path: MaskPath, others: Sequence[MaskPath], xyz: F64, *, size: float
+) -> Iterator[Departure]:
+    """Of a thing whose surface is at `xyz` (T, 3) in each frame's camera, NaN: not known; `size` in
+    the unit of these. Only those that are likelier than not."""
+    off = _off_lines(xyz) / size
+    known = off[np.isfinite(off)]
+    sd = max(_LEAST_SD, float(np.median(known)) / _NORMAL_MEDIAN) if len(known) else _LEAST_SD
+    for frame in range(2, len(path)):
+        if not _in_full_view(path, others, frame - 1):
+            continue
+        vanished = _vanishes(path, others, frame)
+        jump = float(off[frame - 1])
+        if vanished >= 0.5:
+            yield Departure("vanish", frame, vanished)
+        elif jump > LEAST_SIZES and _iou(path, path, frame - 1, frame) < _SAME_PLACE:
+            score = 0.5 * (1 + math.erf((jump - LEAST_SIZES) / sd / math.sqrt(2)))
+            on_another = any(_iou(path, other, frame, frame) >= _SAME_PLACE for other in others)
+            yield Departure("vanish" if on_another else "teleport", frame, score)
+
+
+def _in_full_view(path: MaskPath, others: Sequence[MaskPath], frame: int) -> bool:
+    one, two = path.area[frame - 1 : frame + 1]
+    if min(one, two) < _LEAST_PX or abs(math.log(two / one)) > _STEADY:
+        return False
+    box = path.box_xyxy[frame]
+    return all(_meet(box, o.box_xyxy[frame]) <= _ASIDE * _meet(box, box) for o in others)
+
+
+def _vanishes(path: MaskPath, others: Sequence[MaskPath], frame: int) -> float:
+    recent = path.area[max(0, frame - _BEFORE) : frame]
+    usual = float(np.median(recent[recent > 0]))
+    left = float(path.area[frame : frame + _LONG].max()) / usual
+    if left > _SCRAP:
+        return 0.0
+    share = float(path.area[frame - 1] / usual)
+    box = path.box_xyxy[frame - 1]
+    own = _step(path, frame)
+    near = [o for o in others if _meet(box + 0.5 * _sides(box), o.box_xyxy[frame - 1]) > 0]
+    step = max(float(np.abs(v).max()) for v in (own, *(own - _step(o, frame) for o in near)))
+    left_over = share - step / float(_sides(box)[2:].min())
+    return 0.5 * (1 + math.erf((left_over - LEFT_OVER) / _LEFT_OVER_SD / math.sqrt(2)))
+
+
+def _step(path: MaskPath, frame: int) -> F64:
+    """(2,) pixels a frame of the box's centre before a frame; 0 where it is not seen twice."""
+    steps = np.diff(path.centre[max(0, frame - _BEFORE) : frame], axis=0)
+    steps = steps[np.isfinite(steps[:, 0])]
+    return np.median(steps, axis=0) if len(steps) else np.zeros(2)
+
+
+def _sides(box: F64) -> F64:
+    """(4,) -width, -height, width, height: to widen a box by."""
+    sides = box[2:] - box[:2]
+    return np.r_[-sides, sides]
+
+
+def _meet(one: F64, other: F64) -> float:
+    """Area in both boxes; 0 for NaN."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    return float(sides.prod()) if (sides > 0).all() else 0.0
+
+
+def _iou(one: MaskPath, other: MaskPath, frame: int, frame_of_other: int) -> float:
+    a, b = one.box_xyxy[frame], other.box_xyxy[frame_of_other]
+    both = _meet(a, b)
+    return both / (_meet(a, a) + _meet(b, b) - both) if both else 0.0
+
+
+def _off_lines(xyz: F64) -> F64:
+    """(T - 1,) distance of each step of a path from the line between the means of those around it;
+    NaN: a side is not known."""
+    steps = np.diff(xyz, axis=0)
+    off = np.full(len(steps), np.nan)
+    for at in range(len(steps)):
+        one = _mean(steps[max(0, at - _SIDE) : at])
+        along = _mean(steps[at + 1 : at + 1 + _SIDE]) - one
+        share = np.clip((steps[at] - one) @ along / max(float(along @ along), 1e-12), 0.0, 1.0)
+        off[at] = np.linalg.norm(steps[at] - one - share * along)
+    return off
+
+
+def _mean(steps: F64) -> F64:
+    """(3,) of the known ones; NaN: none."""
+    known = steps[np.isfinite(steps[:, 0])]
+    return np.asarray(known.mean(axis=0)) if len(known) else np.full(3, np.nan)

@@ -1,0 +1,213 @@
+"""Kinks of a path: moments at which the velocity changes at once, as contacts do to it.
+
+A path is cut into stretches of one law each (laws.py): things lie, roll and slide with little
+acceleration, fall with gravity's, or do something else. Two neighbouring parts meet where they come
+nearest to one another, between the last place of the one and the first of the other; what their
+velocities differ by there, above its error, is the kink.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.geometry.laws import Law, Stretch, cut_by_laws, weights_of
+from massannot.geometry.parabolas import path_noise
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+GRAVITY = 9.81
+"""Metres a second squared."""
+STEADY, FREE, RISING, OTHER = "steady", "free", "rising", "other"
+_STEADY_SD, _FALL_SD, _OTHER_SD = 2.0, 1.0, 12.0
+"""Metres a second squared by which things differ from rest, from a fall, and from neither."""
+_PRICE = 14.0
+"""Of a part, in squared standard errors: it has six numbers that are free."""
+_RARE = 10.0
+_PRIOR_FREEDOM = 6.0
+"""Degrees of freedom that the path's noise weighs against a part's own residuals."""
+_LEAST_ACROSS_PX = 0.5
+_LEAST_ALONG = 0.006
+"""Errors that no path undercuts: of an outline's centre, and of ln z."""
+_MOST_ACROSS_PX = 1.0
+_MOST_ALONG = 0.02
+"""Errors beyond which a path's restlessness is motion: of things that bounce all the time."""
+_MOMENTS = 33
+_BETWEEN = 0.26
+"""Seconds without a place beyond which nothing is said of what happened."""
+
+
+@dataclass(frozen=True, eq=False)
+class PathPart:
+    """A parabola through n places of a path, under a law."""
+
+    law: str
+    """FREE, STEADY, RISING or OTHER."""
+    run: int
+    """Parts with a pause or a jump between them are of different runs."""
+    frames: I64
+    """(n,) of the path."""
+    t0_s: float
+    """Time 0 of the coefficients."""
+    first_s: float
+    last_s: float
+    coefficients: F64
+    """(9,): place, velocity and half of the acceleration at time 0."""
+    covariance: F64
+    """(9, 9)."""
+
+    def place(self, t_s: float) -> F64:
+        """(3,)."""
+        return np.asarray(_powers(t_s - self.t0_s) @ self.coefficients)
+
+    def velocity(self, t_s: float) -> F64:
+        """(3,)."""
+        return np.asarray(_slopes(t_s - self.t0_s) @ self.coefficients)
+
+    def velocity_covariance(self, t_s: float) -> F64:
+        """(3, 3)."""
+        slopes = _slopes(t_s - self.t0_s)
+        return np.asarray(slopes @ self.covariance @ slopes.T)
+
+    @property
+    def acceleration(self) -> F64:
+        """(3,)."""
+        return 2 * self.coefficients[6:]
+
+    @property
+    def acceleration_covariance(self) -> F64:
+        """(3, 3)."""
+        return 4 * self.covariance[6:, 6:]
+
+
+@dataclass(frozen=True, eq=False)
+class Kink:
+    """The change of velocity from one part to the next."""
+
+    before: PathPart
+    after: PathPart
+    t_s: float
+    t_sd_s: float
+    change: F64
+    """(3,)."""
+    covariance: F64
+    """(3, 3) of the change."""
+
+    @property
+    def size(self) -> float:
+        """Length of the change."""
+        return float(np.linalg.norm(self.change))
+
+    @property
+    def direction(self) -> F64:
+        """(3,) of length 1."""
+        return self.change / max(self.size, 1e-9)
+
+    @property
+    def sd(self) -> float:
+        """Of the size."""
+        return math.sqrt(float(self.direction @ self.covariance @ self.direction))
+
+
+def laws_of(down: F64, tilt: float, *, unit: float, unit_error: float) -> tuple[Law, ...]:
+    """What the accelerations of things are like where `down` (3,) may be off by `tilt` radians.
+
+    `unit`: what a metre is in units of the path; `unit_error`: how wrong that may be, relatively.
+    """
+    across = np.eye(3) - np.outer(down, down)
+    pull = GRAVITY * unit
+    spread = (_FALL_SD * unit) ** 2 * np.eye(3) + (pull * tilt) ** 2 * across
+    spread += (pull * unit_error) ** 2 * np.outer(down, down)
+    return (
+        Law(STEADY, np.zeros(3), (_STEADY_SD * unit) ** 2 * np.eye(3), _PRICE),
+        Law(FREE, pull * down, spread, _PRICE),
+        Law(RISING, -pull * down, spread, _PRICE + _RARE),
+        Law(OTHER, np.zeros(3), (_OTHER_SD * unit) ** 2 * np.eye(3), _PRICE + _RARE),
+    )
+
+
+def parts_of(
+    xyz: F64,
+    t_s: F64,
+    *,
+    focal_px: float,
+    range_rel_sd: float,
+    cuts: Sequence[int],
+    laws: Sequence[Law],
+) -> list[PathPart]:
+    """The stretches of a path (T, 3) in a camera that stands still, NaN: no place, in order.
+
+    `cuts`: frames before which the thing was elsewhere; no stretch holds both sides.
+    """
+    known = np.flatnonzero(np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0))
+    if len(known) < 4:
+        return []
+    least = np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)])
+    noise = path_noise(xyz[known], t_s[known], least=least)
+    most = np.array([_MOST_ACROSS_PX / focal_px] * 2 + [_MOST_ALONG])
+    noise = np.minimum(noise, np.maximum(least, most))
+    parts: list[PathPart] = []
+    pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
+    ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)
+    for number, run in enumerate(np.split(known, ends)):
+        weights = weights_of(xyz[run], noise)
+        for stretch in cut_by_laws(xyz[run], t_s[run], weights, laws):
+            parts.append(_part(stretch, number, run, t_s[run]))
+    return parts
+
+
+def kinks_of(parts: Sequence[PathPart]) -> Iterator[Kink]:
+    """Between neighbouring parts of one run."""
+    for before, after in pairwise(parts):
+        if before.run == after.run:
+            yield _kink(before, after)
+
+
+def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
+    first, end = stretch.first, stretch.end
+    freedom = max(3 * (end - first) - 9, 0)
+    variance = (stretch.left_over + _PRIOR_FREEDOM) / (freedom + _PRIOR_FREEDOM)
+    return PathPart(
+        stretch.law.name,
+        run,
+        frames[first:end],
+        stretch.t0_s,
+        float(t_s[first]),
+        float(t_s[end - 1]),
+        stretch.coefficients,
+        stretch.covariance * max(variance, 0.5),
+    )
+
+
+def _kink(before: PathPart, after: PathPart) -> Kink:
+    moments = np.linspace(before.last_s, after.first_s, _MOMENTS)
+    gaps = np.array([after.place(m) - before.place(m) for m in moments])
+    errors = np.array([_place_covariance(before, m) + _place_covariance(after, m) for m in moments])
+    squares = np.einsum("ni,nij,nj->n", gaps, np.linalg.inv(errors), gaps)
+    weight = np.exp(-0.5 * (squares - squares.min()))
+    weight /= weight.sum()
+    t_s = float(weight @ moments)
+    step = (after.first_s - before.last_s) / _MOMENTS
+    t_sd_s = math.sqrt(float(weight @ (moments - t_s) ** 2) + step**2)
+    change = after.velocity(t_s) - before.velocity(t_s)
+    covariance = before.velocity_covariance(t_s) + after.velocity_covariance(t_s)
+    return Kink(before, after, t_s, t_sd_s, change, covariance)
+
+
+def _place_covariance(part: PathPart, t_s: float) -> F64:
+    powers = _powers(t_s - part.t0_s)
+    return np.asarray(powers @ part.covariance @ powers.T)
+
+
+def _powers(t: float) -> F64:
+    return np.kron(np.array([1.0, t, t * t]), np.eye(3))
+
+
+def _slopes(t: float) -> F64:
+    return np.kron(np.array([0.0, 1.0, 2 * t]), np.eye(3))

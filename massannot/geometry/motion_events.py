@@ -1,0 +1,219 @@
+"""Events of one thing's motion: contacts, landings, rebounds, apexes, starts and stops; and jumps,
+accelerations away from the ground, falls that go on in a straight line, which cannot be.
+
+A path is parabolas and the kinks between them (kinks.py). An event is a number beyond its
+threshold; its score is the probability of that for normal errors of the size that the path shows.
+
+Unusual: which way is down is an argument, and how far it may be off: one clip need not say. Where
+things fall, their acceleration says it; else it is the camera's, held within a tilt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MotionRules:
+    """Thresholds, in metres and seconds, from which on an event is one."""
+
+    least_change: float = 0.5
+    """Of the velocity at a contact, m/s."""
+    least_fall: float = 0.6
+    """Speed at which something lands, or meets what throws it back."""
+    least_return: float = 0.3
+    """Speed at which it is thrown back."""
+    least_pull: float = 3.0
+    """Acceleration of a fall."""
+    least_side_s: float = 0.08
+    """Of a rise before an apex, and of the fall after it."""
+    still: float = 0.1
+    moving: float = 0.25
+    """Speeds."""
+    still_s: float = 0.2
+    impossible_s: float = 0.24
+    """Of what is against gravity, seconds: its frames of a 12th each span three tenths."""
+    least_steady: float = 0.4
+    """Vertical speed of something without weight."""
+    least_steady_flat: float = 0.7
+    """The same where distances are not known: what rolls nearer seems to sink."""
+
+
+@dataclass(frozen=True, eq=False)
+class Down:
+    """Where down is, in the path's axes."""
+
+    direction: F64
+    """(3,) of length 1."""
+    tilt: float
+    """Angle by which it may be off, radians."""
+
+
+@dataclass(frozen=True)
+class MotionEvent:
+    """One event of a path."""
+
+    kind: str
+    t_s: float
+    t_sd_s: float
+    rule: str
+    score: float
+    """Probability that the deciding number is beyond its threshold."""
+    t1_s: float | None = None
+
+
+def falls(parts: Sequence[PathPart]) -> Iterator[tuple[F64, float]]:
+    """Accelerations (3,) of the falls on a path that are long enough to show one, and their
+    relative errors."""
+    for part in parts:
+        error = math.sqrt(float(np.trace(part.acceleration_covariance)))
+        size = float(np.linalg.norm(part.acceleration))
+        if part.law == FREE and len(part.frames) >= 4 and error < 0.5 * size:
+            yield part.acceleration, error / size
+
+
+def motion_events(
+    parts: Sequence[PathPart],
+    down: Down,
+    *,
+    unit: float,
+    flat: bool = False,
+    rules: MotionRules | None = None,
+) -> list[MotionEvent]:
+    """The events of a path in order of time; those below an even chance are left out.
+
+    `unit`: what a metre is, in units of the path; `flat`: all places of it are as far away.
+    """
+    found = _Finder(parts, tuple(kinks_of(parts)), down, unit, flat, rules or MotionRules())
+    events = [
+        *found.contacts(),
+        *found.apexes(),
+        *found.rests(),
+        *found.impossible(),
+    ]
+    return sorted((e for e in events if e.score >= 0.5), key=lambda e: (e.t_s, e.kind))
+
+
+@dataclass(frozen=True)
+class _Finder:
+    parts: Sequence[PathPart]
+    kinks: tuple[Kink, ...]
+    down: Down
+    unit: float
+    flat: bool
+    rules: MotionRules
+
+    def contacts(self) -> Iterator[MotionEvent]:
+        rules, unit, down = self.rules, self.unit, self.down.direction
+        for kink in self.kinks:
+            score = _beyond(kink.size / unit, rules.least_change, kink.sd / unit)
+            touch = MotionEvent("contact_begin", kink.t_s, kink.t_sd_s, "velocity_jump", score)
+            yield touch
+            before, after = kink.before.velocity(kink.t_s), kink.after.velocity(kink.t_s)
+            n, sd = kink.direction, kink.sd / unit
+            into, out = -float(before @ n) / unit, float(after @ n) / unit
+            back = min(
+                _beyond(into, rules.least_fall, sd),
+                _beyond(out, max(rules.least_return, 0.15 * into), sd),
+                score,
+            )
+            yield replace(touch, kind="rebound", score=back)
+            yield replace(touch, kind="contact_end", score=back)
+            falling = float(before @ down) / unit
+            upward = -float(kink.change @ down) / max(kink.size, 1e-9)
+            landed = min(_beyond(falling, rules.least_fall, sd), score)
+            if upward >= 0.5 and _may_fall(kink.before):
+                yield replace(touch, kind="landing", score=landed)
+
+    def apexes(self) -> Iterator[MotionEvent]:
+        down, rules, unit = self.down.direction, self.rules, self.unit
+        for part in self.parts:
+            pull = float(part.acceleration @ down)
+            if part.law != FREE or len(part.frames) < 3 or pull < rules.least_pull * unit:
+                continue
+            t_s = part.t0_s - float(part.velocity(part.t0_s) @ down) / pull
+            first_s, last_s = self._bounds(part)
+            side = min(t_s - first_s, last_s - t_s)
+            if side < rules.least_side_s:
+                continue
+            sd = _sd(part.acceleration_covariance, down)
+            t_sd_s = _sd(part.velocity_covariance(t_s), down) / pull
+            score = _beyond(pull / unit, rules.least_pull, sd / unit)
+            yield MotionEvent("apex", t_s, t_sd_s, "turning_point", score)
+
+    def rests(self) -> Iterator[MotionEvent]:
+        for kink in self.kinks:
+            states = [self._rest(part) for part in (kink.before, kink.after)]
+            for kind, (still, moving) in (("start", states), ("stop", states[::-1])):
+                score = min(still[0], moving[1])
+                yield MotionEvent(kind, kink.t_s, kink.t_sd_s, "speed", score)
+
+    def impossible(self) -> Iterator[MotionEvent]:
+        """Accelerations away from the ground, and straight lines that rise or fall."""
+        rules, unit, down = self.rules, self.unit, self.down
+        least = rules.least_steady_flat if self.flat else rules.least_steady
+        for part in self.parts:
+            if len(part.frames) < 4 or part.last_s - part.first_s < rules.impossible_s:
+                continue
+            size = float(np.linalg.norm(part.acceleration)) / unit
+            pull = float(part.acceleration @ down.direction) / unit
+            sd = _sd(part.acceleration_covariance, down.direction) / unit
+            t_sd_s = (part.last_s - part.first_s) / (len(part.frames) - 1) / math.sqrt(12)
+            up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull / 2, sd)
+            event = MotionEvent(
+                "upward_acceleration", part.first_s, t_sd_s, "against_gravity", up, part.last_s
+            )
+            yield event
+            middle_s = (part.first_s + part.last_s) / 2
+            velocity = part.velocity(middle_s) / unit
+            speed = float(np.linalg.norm(velocity))
+            steady = abs(float(velocity @ down.direction)) - speed * math.sin(down.tilt)
+            steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
+            weightless = min(
+                _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
+                _beyond(steady, least, steady_sd),
+            )
+            yield replace(event, kind="weightless", rule="straight", score=weightless)
+
+    def _bounds(self, part: PathPart) -> tuple[float, float]:
+        """From the contact before a part to that after it."""
+        first_s, last_s = part.first_s, part.last_s
+        for kink in self.kinks:
+            first_s = kink.t_s if kink.after is part else first_s
+            last_s = kink.t_s if kink.before is part else last_s
+        return first_s, last_s
+
+    def _rest(self, part: PathPart) -> tuple[float, float]:
+        """Probabilities that a part lies still for long enough, and that it moves."""
+        span_s = part.last_s - part.first_s
+        way = part.place(part.last_s) - part.place(part.first_s)
+        length = float(np.linalg.norm(way))
+        middle = part.velocity_covariance((part.first_s + part.last_s) / 2)
+        axis = way / max(length, 1e-9)
+        speed, sd = length / max(span_s, 1e-9) / self.unit, _sd(middle, axis) / self.unit
+        still = _beyond(self.rules.still, speed, sd)
+        enough = span_s >= self.rules.still_s - 1e-6
+        return (still if enough else 0.0), _beyond(speed, self.rules.moving, sd)
+
+
+def _may_fall(part: PathPart) -> bool:
+    """Three places and less do not tell a fall from a straight line."""
+    return part.law == FREE or len(part.frames) <= 3
+
+
+def _sd(covariance: F64, axis: F64) -> float:
+    return math.sqrt(max(float(axis @ covariance @ axis), 0.0))
+
+
+def _beyond(value: float, threshold: float, sd: float) -> float:
+    """Probability that a normal number with this mean and sd is above a threshold."""
+    return 0.5 * (1 + math.erf((value - threshold) / (max(sd, 1e-9) * math.sqrt(2))))

@@ -1,0 +1,268 @@
+"""`massannot doctor --weights PROFILE`: each of a profile's models once, on a rendered clip.
+
+Whether weights load, answer in the right shapes and ranges and know their job is told in minutes,
+before hours are spent: the clip's truth is known, so every answer has an error. An answer of the
+wrong form is a problem; a large error is none, since these are pictures that no official network
+was trained for, except where the project has stored what the same weights answered (`EXPECTED`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massannot.clip import Frames
+from massannot.errors import MassannotError
+from massannot.models.profiles import Job, Profile, ProfileModel
+from massannot.scenes.render import render
+from massannot.scenes.true_answers import Answers
+from massannot.scenes.world import Scene, SceneOptions, make_scene
+
+SEED = 900_003
+OPTIONS = SceneOptions(
+    width=160, height=128, n_frames=6, camera="static", scenario="rolling", n_bodies=4
+)
+LEAST_PIXELS = 100
+"""Things smaller than this in the first frame are not asked for."""
+
+EXPECTED: Mapping[tuple[str, Job], tuple[str, float, float]] = {
+    ("embedded/grounding_dino", "detect"): ("best_iou", 0.913, 0.03),
+    ("embedded/sam2_video", "masks"): ("J_last", 0.868, 0.03),
+    ("embedded/depth_anything", "depth"): ("ratio", 0.963, 0.02),
+}
+"""By weights and job: the measure, what it was here, and how far it may lie from that."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model's answer. `measures`: counts and errors by name, see `_TRIALS`."""
+
+    job: Job
+    adapter: str
+    weights: str
+    license: str
+    revision: str = ""
+    sha256: str = ""
+    n_parameters: int = 0
+    setup_s: float = 0.0
+    run_s: float = 0.0
+    peak_memory_gb: float | None = None
+    """Of the process on the CPU, which all models before it share; of the device on CUDA."""
+    measures: Mapping[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    """What is wrong; empty: the model may be used."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def try_profile(profile: Profile, *, device: str) -> list[Trial]:
+    """Every model of the profile, one after the other. Weights must lie on this machine."""
+    scene = make_scene(SEED, OPTIONS)
+    frames = _frames(scene)
+    truth = Answers.of(scene, frames)
+    try:  # one model may do two jobs and keep with the frames what it found for both
+        return [_try(model, frames, truth, device=device) for model in profile.models]
+    finally:
+        frames.forget()
+
+
+def _try(chosen: ProfileModel, frames: Frames, truth: Answers, *, device: str) -> Trial:
+    weights = "" if chosen.weights is None else str(chosen.weights)
+    trial = Trial(chosen.job, chosen.adapter, weights, chosen.license)
+    start = time.perf_counter()
+    try:
+        model = chosen.build()
+        model.setup(device=device)
+        setup_s = time.perf_counter() - start
+        card = model.card()
+        start = time.perf_counter()
+        measures, problems = _TRIALS[chosen.job](model, frames, truth)
+        run_s = time.perf_counter() - start
+        model.destroy()
+    except (MassannotError, RuntimeError, ValueError) as error:
+        return Trial(**{**asdict(trial), "problems": (f"{type(error).__name__}: {error}",)})
+    return Trial(
+        job=chosen.job,
+        adapter=chosen.adapter,
+        weights=weights,
+        license=card.license or chosen.license,
+        revision=card.revision,
+        sha256=card.sha256,
+        n_parameters=card.n_parameters,
+        setup_s=round(setup_s, 2),
+        run_s=round(run_s, 2),
+        peak_memory_gb=_peak_memory_gb(device),
+        measures={name: round(value, 4) for name, value in measures.items()},
+        problems=(*problems, *_unexpected(weights, chosen.job, measures)),
+    )
+
+
+def _unexpected(weights: str, job: Job, measures: Mapping[str, float]) -> list[str]:
+    expected = EXPECTED.get((weights, job))
+    if expected is None:
+        return []
+    name, value, margin = expected
+    if abs(measures[name] - value) <= margin:
+        return []
+    return [f"{name}: found {measures[name]:.3f}, expected {value:.3f} within {margin:g}"]
+
+
+Answer = tuple[dict[str, float], list[str]]
+"""Measures and problems."""
+
+
+def _boxes(model: Any, frames: Frames, truth: Answers) -> Answer:
+    """Boxes of the scene's names in the first frame."""
+    names = sorted(set(truth.scene.phrases()))
+    found = model.detect(frames, at=[0], phrases=names)
+    boxes, scores = np.asarray(found.boxes_xyxy), np.asarray(found.score)
+    problems = []
+    inside = (boxes >= 0).all() and (boxes <= [frames.width, frames.height] * 2).all()
+    if not inside or not (boxes[:, 2:] > boxes[:, :2]).all():
+        problems.append("boxes: found some outside of the picture or empty")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        problems.append(f"scores: found {scores.min():g} to {scores.max():g}, expected 0 to 1")
+    overlaps = []
+    for entity in _large(truth):
+        mine = boxes[found.phrase == names.index(truth.scene.phrases()[entity])]
+        true = truth.box_xyxy(0, entity)
+        overlaps.append(max((_iou(box, true) for box in mine), default=0.0))
+    return {"boxes": float(len(boxes)), "best_iou": float(np.mean(overlaps))}, problems
+
+
+def _masks(model: Any, frames: Frames, truth: Answers) -> Answer:
+    """Things followed from their true box in the first frame to the last one."""
+    session, entities = model.session(frames), _large(truth)
+    for entity in entities:
+        box = np.asarray(truth.box_xyxy(0, entity), np.float32)
+        session.add_box(entity, frame=0, box_xyxy=box)
+    found = list(session.propagate(first=0, end=len(frames)))
+    problems = []
+    if [one.frame for one in found] != list(range(len(frames))):
+        problems.append(f"masks: found frames {[one.frame for one in found]}, expected each once")
+    shape = (len(entities), frames.height, frames.width)
+    if any(one.masks.shape != shape for one in found):
+        problems.append(f"masks: found {found[0].masks.shape}, expected {shape}")
+    if problems:
+        return {}, problems
+    measures = {
+        name: float(
+            np.mean([_j(mask, truth.mask(at, k)) for k, mask in zip(entities, found[at].masks)])
+        )
+        for name, at in (("J_first", 0), ("J_last", len(frames) - 1))
+    }
+    return measures, []
+
+
+def _depth(model: Any, frames: Frames, truth: Answers) -> Answer:
+    """Depth of every frame, with the true lens."""
+    maps = model.estimate_depth(frames, focal_px=float(truth.intrinsics()[0]))
+    values = maps.values
+    if len(values) != len(frames) or not np.isfinite(values).any():
+        return {}, [f"depth: found {values.shape}, expected {len(frames)} maps with finite values"]
+    true = np.stack(
+        [
+            truth.depth_m(t, height=values.shape[1], width=values.shape[2])
+            for t in range(len(values))
+        ]
+    )
+    if maps.kind == "affine":
+        together = np.corrcoef(values.ravel(), 1 / true.ravel())[0, 1]
+        return {"correlation_with_inverse": float(together)}, []
+    if not (values > 0).all():
+        return {}, [f"depth: found {np.nanmin(values):g}, expected positive numbers"]
+    ratio = float(np.median(values / true))
+    return {"ratio": ratio, "abs_rel": float(np.mean(np.abs(values / true - 1)))}, []
+
+
+def _cameras(model: Any, frames: Frames, truth: Answers) -> Answer:
+    """The lens, beside the true one."""
+    found = model.estimate_cameras(frames)
+    fx = float(np.median(found.intrinsics[:, 0]))
+    if not np.isfinite(found.intrinsics).all() or fx <= 0:
+        return {}, [f"cameras: found a focal length of {fx:g}, expected a positive number"]
+    measures = {"focal_ratio": fx / float(truth.intrinsics()[0])}
+    if found.focal_rel_sd is not None:
+        measures["focal_rel_sd"] = found.focal_rel_sd
+    return measures, []
+
+
+def _tracks(model: Any, frames: Frames, truth: Answers) -> Answer:
+    """A point in the middle of each thing, chosen in the first frame."""
+    queries = []
+    for entity in _large(truth):
+        y, x = np.nonzero(truth.mask(0, entity))
+        queries.append([0, x[len(x) // 2] + 0.5, y[len(y) // 2] + 0.5])
+    points = np.array(queries, np.float64)
+    found = model.track(frames, queries_txy=points)
+    if found.xy.shape != (len(frames), len(points), 2) or not np.isfinite(found.xy).all():
+        return {}, [f"tracks: found {found.xy.shape}, expected one finite place a frame and point"]
+    true = truth.tracks(points)
+    error = np.linalg.norm(found.xy - true.xy, axis=-1)[true.visible]
+    return {"median_error_px": float(np.median(error))}, []
+
+
+_TRIALS: Mapping[Job, Callable[[Any, Frames, Answers], Answer]] = {
+    "detect": _boxes,
+    "masks": _masks,
+    "depth": _depth,
+    "tracks": _tracks,
+    "cameras": _cameras,
+}
+
+
+def _frames(scene: Scene) -> Frames:
+    """The scene's pictures as a model gets them."""
+    fps, options = scene.options.fps, scene.options
+    return Frames(
+        np.stack([render(scene, k).rgb for k in range(scene.n_frames)]),
+        video_id=f"{scene.seed:032x}",
+        source_id=f"scene-{scene.seed}",
+        pts=np.arange(scene.n_frames, dtype=np.int64),
+        t_s=np.arange(scene.n_frames) / fps,
+        time_base=Fraction(1, fps),
+        source_width=options.width,
+        source_height=options.height,
+    )
+
+
+def _large(truth: Answers) -> list[int]:
+    """Entities that are large enough in the first frame to be asked for."""
+    n_entities = len(truth.scene.entities)
+    return [k for k in range(n_entities) if np.count_nonzero(truth.mask(0, k)) >= LEAST_PIXELS]
+
+
+def _iou(box: NDArray[Any], other: NDArray[Any] | None) -> float:
+    assert other is not None, "only things that are seen are asked for"
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    shared = float(np.prod(np.clip(high - low, 0, None)))
+    areas = float(np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2]))
+    return shared / (areas - shared)
+
+
+def _j(mask: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    union = np.count_nonzero(mask | true)
+    return np.count_nonzero(mask & true) / union if union else 1.0
+
+
+def _peak_memory_gb(device: str) -> float | None:
+    """None where the system does not say."""
+    if device.startswith("cuda"):
+        import torch
+
+        return round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(peak * unit / 1e9, 2)

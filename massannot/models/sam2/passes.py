@@ -1,0 +1,183 @@
+"""The passes of SAM 2 after its image encoder, for B objects of one picture at once: looking into
+their memories, decoding their masks, and making new memories.
+
+What does not depend on the object is computed once: the places of the picture, the empty prompt,
+and the picture's own part of a memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from massannot.models.sam2.attention import MemoryAttention
+from massannot.models.sam2.features import FrameFeatures
+from massannot.models.sam2.memory import MemoryInput
+
+ABSENT = -1024.0
+"""Mask logit where the network says that the object is not in the picture."""
+
+GIVEN_SCORE = 10.0
+"""Object logit of a frame whose mask was given, and its negative for an empty mask."""
+
+BOX_CORNERS = (2, 3)
+"""Point labels of a box's first and second corner."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """B objects: mask logits (B, 1, h', w'), pointer (B, C), score logit (B,); all float32."""
+
+    mask_low: torch.Tensor
+    pointer: torch.Tensor
+    score: torch.Tensor
+
+
+class ObjectPasses:
+    """The passes of one network on one device, for one clip."""
+
+    def __init__(self, net: Any, *, device: str, products: torch.dtype | None = None):
+        """`products`: see MemoryAttention."""
+        self._net = net
+        self._device = device
+        self._attention = MemoryAttention(net, products=products)
+        self._places = net.get_image_wide_positional_embeddings()
+        points = torch.zeros(1, 1, 1, 2, device=device)
+        labels = -torch.ones(1, 1, 1, dtype=torch.int32, device=device)
+        self._no_prompt = self._embedded(points, labels, None)
+        self._box_labels = torch.tensor(BOX_CORNERS, dtype=torch.int32, device=device)
+
+    def unremembered(self, seen: FrameFeatures) -> torch.Tensor:
+        """(1, C, h, w): a picture as the decoder knows it without a memory."""
+        return self._as_map(seen.coarse + self._net.no_memory_embedding)
+
+    def remembered(self, seen: FrameFeatures, memory: MemoryInput) -> torch.Tensor:
+        """(B, C, h, w): the picture after looking into each object's memory."""
+        flat = self._attention(
+            seen.coarse.transpose(0, 1),
+            seen.position.transpose(0, 1),
+            memory.memory,
+            memory.position,
+            n_pointer_tokens=memory.n_pointer_tokens,
+        )
+        return self._as_map(flat.transpose(0, 1))
+
+    def decode(
+        self,
+        coarse_BCHW: torch.Tensor,
+        finer: Sequence[torch.Tensor],
+        *,
+        corners: torch.Tensor | None = None,
+        dense: torch.Tensor | None = None,
+    ) -> Decoded:
+        """The mask decoder; without a prompt it takes the best of its masks. `corners`
+        (B, 1, 2, 2) of boxes, `dense` (B, 1, h', w') logits; one picture is given to all."""
+        net = self._net
+        given = corners if corners is not None else dense
+        n = len(coarse_BCHW) if given is None else len(given)
+        n_points = 0 if corners is None else corners.shape[2]
+        sparse, dense_embedding = self._prompt(n, corners, dense)
+        several = self._several_masks(n_points, prompted=given is not None)
+        masks, ious, tokens, score = net.mask_decoder(
+            image_embeddings=coarse_BCHW.expand(n, -1, -1, -1),
+            image_positional_embeddings=self._places.expand(n, -1, -1, -1),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense_embedding,
+            multimask_output=several,
+            high_resolution_features=[m.expand(n, -1, -1, -1) for m in finer],
+        )
+        if not several:
+            return self._gated(masks[:, 0, :1], tokens[:, 0, 0], score[:, 0, 0])
+        row, best = torch.arange(n, device=self._device), ious[:, 0].argmax(-1)
+        token = tokens[row, 0, best if tokens.shape[2] > 1 else torch.zeros_like(best)]
+        return self._gated(masks[row, 0, best][:, None], token, score[:, 0, 0])
+
+    def as_decoded(self, seen: FrameFeatures, square_11SS: torch.Tensor) -> Decoded:
+        """A given mask, 0 or 1, in the place of the decoder's answer; the pointer still comes from
+        the decoder, without the "no memory" embedding, as trained."""
+        dense = self._net.mask_downsample(square_11SS)
+        decoded = self.decode(self._as_map(seen.coarse), seen.finer, dense=dense).pointer
+        present = square_11SS.flatten(1).any(dim=1)
+        pointer = torch.where(present[:, None], decoded, self._net.no_object_pointer.float())
+        score = torch.where(present, GIVEN_SCORE, -GIVEN_SCORE)
+        return Decoded(square_11SS * 2 * GIVEN_SCORE - GIVEN_SCORE, pointer, score)
+
+    def memories(
+        self, seen: FrameFeatures, mask_low: torch.Tensor, score: torch.Tensor, *, given: bool
+    ) -> torch.Tensor:
+        """(B, h w, M) in bfloat16, as the network was trained to read them: prompted masks hard,
+        tracked ones soft."""
+        net, encoder = self._net, self._net.memory_encoder
+        side = int(net.prompt_encoder.input_image_size)
+        mask = mask_low
+        if tuple(mask.shape[-2:]) != (side, side):
+            mask = F.interpolate(mask, (side, side), mode="bilinear")
+        ink = (mask > 0).float() if given else mask.sigmoid()
+        ink = ink * net.config.sigmoid_scale_for_mem_enc + net.config.sigmoid_bias_for_mem_enc
+        picture = encoder.feature_projection(self._as_map(seen.coarse))
+        fused = encoder.memory_fuser(picture + encoder.mask_downsampler(ink))
+        features = encoder.projection(fused)
+        hidden = net.occlusion_spatial_embedding_parameter
+        if hidden is not None:
+            absent = (score <= 0).to(features.dtype)[:, None, None, None]
+            features = features + absent * hidden[..., None, None]
+        return features.flatten(2).transpose(1, 2).to(torch.bfloat16)
+
+    def memory_places(self) -> torch.Tensor:
+        """(h w, M): the encoding of a memory's places, the same for all."""
+        height, width = self._net.backbone_feature_sizes[-1]
+        shape = torch.Size((1, self._net.mem_dim, height, width))
+        encoding = self._net.memory_encoder.position_encoding
+        position: torch.Tensor = encoding(shape, self._places.device, torch.float32)
+        return position.flatten(2)[0].transpose(0, 1)
+
+    def _prompt(
+        self, n: int, corners: torch.Tensor | None, dense: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        sparse, dense_embedding = self._no_prompt
+        if corners is not None:
+            sparse, dense_embedding = self._embedded(
+                corners, self._box_labels.expand(n, 1, -1), dense
+            )
+        elif dense is not None:
+            dense_embedding = self._embedded_mask(dense)
+        return sparse.expand(n, -1, -1, -1), dense_embedding.expand(n, -1, -1, -1)
+
+    def _embedded(
+        self, points: torch.Tensor, labels: torch.Tensor, dense: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        sparse, dense_embedding = self._net.prompt_encoder(
+            input_points=points, input_labels=labels, input_boxes=None, input_masks=dense
+        )
+        return sparse, dense_embedding
+
+    def _embedded_mask(self, dense: torch.Tensor) -> torch.Tensor:
+        embedded: torch.Tensor = self._net.prompt_encoder.mask_embed(dense)
+        return embedded
+
+    def _gated(self, mask_low: torch.Tensor, token: torch.Tensor, score: torch.Tensor) -> Decoded:
+        """Masks emptied and pointers replaced where the object is said to be absent."""
+        present = (score > 0)[:, None]
+        pointer = self._net.object_pointer_proj(token)
+        pointer = torch.where(present, pointer, self._net.no_object_pointer)
+        mask_low = torch.where(present[..., None, None], mask_low.float(), ABSENT)
+        return Decoded(mask_low, pointer.float(), score.float())
+
+    def _several_masks(self, n_points: int, *, prompted: bool) -> bool:
+        """Whether the decoder chooses among its ambiguous masks: as configured for this many
+        points, and while tracking only if configured so."""
+        config = self._net.config
+        fits = config.multimask_min_pt_num <= n_points <= config.multimask_max_pt_num
+        return bool(
+            config.multimask_output_in_sam
+            and (prompted or config.multimask_output_for_tracking)
+            and fits
+        )
+
+    def _as_map(self, flat: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) from (h w, B, C)."""
+        return flat.permute(1, 2, 0).unflatten(-1, tuple(self._net.backbone_feature_sizes[-1]))

@@ -1,0 +1,1 @@
+"""SAM 3 video: phrases to masks with identities in one network."""

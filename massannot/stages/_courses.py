@@ -1,0 +1,178 @@
+"""Courses: where each entity of a clip is measured to be, in a camera that stands still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from massannot.geometry import rle
+from massannot.geometry.camera import apply, inverse
+from massannot.stages._track_arrays import Tables, camera_arrays, numbers, words
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """The places of one entity, in a camera that stands still."""
+
+    xyz: F64
+    """(T, 3); NaN: not measured."""
+    of_body: bool
+    """Of the body's centre, not of the visible surface's."""
+    world_from_fixed: F64
+    """(4, 4)."""
+    frame_rel_sd: float
+    """Relative standard deviation along the ray that each frame has for itself; 0: not known."""
+    shared_rel_sd: float
+    """That which all frames share; 0: not known."""
+    calibrated: bool
+    """Whether the two come from clips whose truth is known; else they are lower bounds."""
+
+    def at_one_depth(self) -> Course:
+        """The same rays, all of them as far as the place usually is. Unusual: what is thrown up, a
+        model that reads depth off the ground takes for farther away; its rays are right."""
+        z = self.xyz[:, 2]
+        return replace(self, xyz=self.xyz / z[:, None] * _median(z))
+
+
+_LEAST_BODY_FRAMES = 5
+"""With fewer frames in which the body's centre is known, the visible surface's is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Courses:
+    """The measured places of E entities in T frames; NaN: none."""
+
+    entity: NDArray[np.int64]
+    """(E,)."""
+    surface: F64
+    """(E, T, 3) in each frame's camera."""
+    body: F64
+    """(E, T, 3) likewise; NaN also where something nearer may cover a part of the outline."""
+    cam_from_world: F64
+    frame_rel_sd: F64
+    """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
+    shared_rel_sd: F64
+    """(E,) that which all frames share; 0: not known."""
+    size: F64
+    """(E,) of the outline, in the unit of the places; NaN: not known."""
+    calibrated: bool
+
+    @classmethod
+    def of(cls, clip: Tables, *, most_covered: float = 0.0) -> Courses:
+        """`most_covered`: share of the outline's edge at which something nearer may lie; 0: the box
+        of nothing nearer may meet its box. Above 0, outlines whose area is not the usual one count
+        as well, as of things that tumble: the centre of their box stands for the body's.
+        """
+        entities, positions = clip.table("entities"), clip.table("positions")
+        entity = numbers(entities, "entity").astype(np.int64)
+        measured = positions.filter(pa.array(words(positions, "state", "measured")))
+        shape = (len(entity), clip.table("frames").num_rows)
+        surface = _dense(measured, ("x_cam", "y_cam", "z_cam"), entity, shape)
+        body = _dense(measured, ("body_x", "body_y", "body_z"), entity, shape)
+        boxes = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1"), entity, shape)
+        covers = _may_cover(boxes, surface[..., 2])
+        if most_covered:
+            covers = _covers_more(clip, entity, boxes, covers, most_covered)
+            uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
+            body = _with_box_centres(body, surface, boxes, uncut, camera_arrays(clip)[0])
+        body[covers.any(axis=1)] = np.nan
+        shared = [numbers(table, "range_rel_sd") for table in (entities, clip.table("clips"))]
+        sd = np.sqrt(np.nan_to_num(shared[0]) ** 2 + np.nan_to_num(shared[1]) ** 2)
+        own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
+        calibrated = bool(words(measured, "interval_basis", "calibrated").all())
+        known = [row[np.isfinite(row)] for row in own]
+        own_sd = [float(np.median(row)) if len(row) else 0.0 for row in known]
+        intrinsics, cam_from_world = camera_arrays(clip)
+        side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
+        size = np.array([_median(row) for row in side * surface[..., 2] / intrinsics[:, 0]])
+        return cls(entity, surface, body, cam_from_world, np.array(own_sd), sd, size, calibrated)
+
+    def path(self, entity: int) -> Course:
+        """Of one entity. Unusual: the camera that stands still is that of the middle frame with a
+        place, so that depth errs along the rays of a moving one too."""
+        (index,) = np.flatnonzero(self.entity == entity)
+        of_body = np.isfinite(self.body[index, :, 0]).sum() >= _LEAST_BODY_FRAMES
+        in_camera = self.body[index] if of_body else self.surface[index]
+        frames = np.flatnonzero(np.isfinite(in_camera[:, 0]))
+        middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
+        xyz = apply(middle, apply(inverse(self.cam_from_world), in_camera))
+        errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
+        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
+
+
+def _median(row: F64) -> float:
+    known = row[np.isfinite(row)]
+    return float(np.median(known)) if len(known) else np.nan
+
+
+def _dense(
+    rows: pa.Table, names: tuple[str, ...], entity: NDArray[np.int64], shape: tuple[int, int]
+) -> F64:
+    """(E, T, len(names)) of rows with an entity and a frame; NaN without a row."""
+    values = np.full((*shape, len(names)), np.nan)
+    index = np.searchsorted(entity, numbers(rows, "entity").astype(np.int64))
+    frame = numbers(rows, "frame").astype(np.int64)
+    values[index, frame] = np.stack([numbers(rows, name) for name in names], axis=-1)
+    return values
+
+
+def _may_cover(boxes: F64, z: F64) -> NDArray[np.bool_]:
+    """(E, E, T) whether the box of the second, nearer entity meets that of the first."""
+    low, high = boxes[:, None, :, :2], boxes[:, None, :, 2:]
+    meet = ((low < high.swapaxes(0, 1)) & (low.swapaxes(0, 1) < high)).all(axis=-1)
+    return np.asarray(meet & (z[None] < z[:, None]))  # false for NaN
+
+
+def _with_box_centres(
+    body: F64, surface: F64, boxes: F64, uncut: NDArray[np.bool_], intrinsics: F64
+) -> F64:
+    """`body` (E, T, 3), where it is unknown that of the box: on the ray of its centre, as far
+    behind the surface and aside as it usually is. `intrinsics` (T, 4): fx fy cx cy, source px."""
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    ray = (centre - intrinsics[:, 2:]) / intrinsics[:, :2]
+    aside = body[..., :2] / body[..., 2:] - ray
+    behind = body[..., 2] - surface[..., 2]
+    filled = body.copy()
+    for e in range(len(body)):
+        known = np.isfinite(behind[e])
+        missing = uncut[e] & ~known & np.isfinite(surface[e, :, 2])
+        usual_aside = np.median(aside[e, known], axis=0) if known.any() else np.zeros(2)
+        z = surface[e, missing, 2] + (np.median(behind[e, known]) if known.any() else 0.0)
+        filled[e, missing] = np.column_stack([(ray[e, missing] + usual_aside) * z[:, None], z])
+    return filled
+
+
+def _covers_more(
+    clip: Tables, entity: NDArray[np.int64], boxes: F64, covers: NDArray[np.bool_], most: float
+) -> NDArray[np.bool_]:
+    """Those of `covers` (E, E, T) where the nearer mask lies along more of the other's edge."""
+    masks = clip.table("masks")
+    keys = zip(masks["entity"].to_pylist(), masks["frame"].to_pylist(), strict=True)
+    counts = dict(zip(keys, masks["counts"].to_pylist(), strict=True))
+    row = clip.table("clips").to_pylist()[0]
+    size = {"height": row["source_height"], "width": row["source_width"]}
+    more = np.zeros_like(covers)
+    for one, two, frame in np.argwhere(covers):
+        mine = rle.decode(counts[int(entity[one]), int(frame)], **size)
+        near = rle.decode(counts[int(entity[two]), int(frame)], **size)
+        x0, y0, x1, y1 = boxes[one, frame]
+        part = slice(max(int(y0) - 2, 0), int(y1) + 3), slice(max(int(x0) - 2, 0), int(x1) + 3)
+        more[one, two, frame] = _share_of_edge(mine[part], near[part]) > most
+    return more
+
+
+def _share_of_edge(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Share of a mask's edge pixels that lie beside, or under, another mask."""
+    inside = mask.copy()
+    beside = other.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inside &= np.roll(mask, step, axis)
+            beside |= np.roll(other, step, axis)
+    edge = mask & ~inside
+    return float((edge & beside).sum() / max(edge.sum(), 1))

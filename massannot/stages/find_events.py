@@ -1,0 +1,253 @@
+"""What happens when: events of motion and of being seen, beside the flights (_flights.py).
+
+Masks say when a thing is seen and, with what is in front of it, why it is not; the path of its
+centre in a still camera says where it touches something, turns, starts, stops, or does what cannot
+be. Where the camera moves in an unknown way, nothing is said about motion.
+
+Down is where things fall: the mean of the accelerations of parabolas that may be falls, none of
+which is farther from the camera's own down than HELD; without one it is the camera's, held within
+TILTED. So a thing accelerates upward only if it does for every down within that tilt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from massannot import tables
+from massannot.clip import Clip
+from massannot.geometry.departures import Departure, departures
+from massannot.geometry.kinks import PathPart, laws_of, parts_of
+from massannot.geometry.motion_events import (
+    Down,
+    MotionEvent,
+    MotionRules,
+    falls,
+    motion_events,
+)
+from massannot.geometry.presence import MaskPath
+from massannot.geometry.sight_events import sight_events
+from massannot.stages._courses import Course, Courses
+from massannot.stages._flights import Flights
+from massannot.stages._presence import finished_presences, mask_paths
+from massannot.stages._stage import Stage
+from massannot.stages._track_arrays import Tables, camera_arrays, numbers, world_known
+
+F64 = NDArray[np.float64]
+Row = dict[str, Any]
+
+HELD = math.radians(50)
+TILTED = math.radians(30)
+_KNOWN = math.radians(12)
+"""Error of down where things fall."""
+_CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
+_COVERED = 0.15
+"""Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
+_UNIT_ERROR = 0.5
+_EXACT = 0.01
+"""Relative error of single depths up to which they are used one by one."""
+_DEPTH_ERROR = 0.25
+"""Of a thing that is taken to be as far away all the time."""
+_TOGETHER_S = 0.13
+"""Apart at most, two things' contacts are one between them, if their masks are near."""
+_NEAR = 0.35
+"""Of a thing's extent, between the boxes of two things that touch."""
+
+
+@dataclass(frozen=True)
+class FindEvents(Stage):
+    """One row per event, flights included."""
+
+    flights: Flights = field(default_factory=Flights)
+    rules: MotionRules = field(default_factory=MotionRules)
+
+    reads: ClassVar[tuple[str, ...]] = (
+        "frames",
+        "clips",
+        "entities",
+        "masks",
+        "positions",
+        "cameras",
+    )
+    writes: ClassVar[tuple[str, ...]] = ("events",)
+
+    def process(self, clip: Clip) -> Clip:
+        """`clip` with its events in order of time."""
+        return clip.with_table("events", self.events(clip))
+
+    def events(self, clip: Tables) -> pa.Table:
+        """The table of a clip that is finished but for them: no model and no picture is needed."""
+        masks = mask_paths(clip)
+        rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
+        courses = Courses.of(clip, most_covered=_COVERED)
+        gone = {entity: list(_departures(courses, masks, entity)) for entity in masks}
+        rows += _gone(clip, gone)
+        if clip.table("positions").num_rows and world_known(clip):
+            cuts = {entity: [one.frame for one in mine] for entity, mine in gone.items()}
+            rows += self._moved(clip, courses, cuts, masks)
+        rows.sort(key=lambda row: (row["t_s"], row["kind"], row["entities"]))
+        clip_id = clip.table("clips")["clip_id"][0].as_py()
+        spec = tables.spec("events")
+        numbered = [{**row, "clip_id": clip_id, "event": i} for i, row in enumerate(rows)]
+        return spec.from_rows(numbered) if rows else spec.empty()
+
+    def _moved(
+        self,
+        clip: Tables,
+        courses: Courses,
+        cuts: Mapping[int, list[int]],
+        masks: Mapping[int, MaskPath],
+    ) -> list[Row]:
+        units = _units(clip, courses)
+        t_s = numbers(clip.table("frames"), "t_s")
+        focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
+        paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
+        exact = {entity: 0 < path.frame_rel_sd <= _EXACT for entity, path in paths.items()}
+        paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
+
+        def cut(entity: int, down_in_world: F64 | None) -> list[PathPart]:
+            down = _in_path(down_in_world, paths[entity])
+            unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
+            return parts_of(
+                paths[entity].xyz,
+                t_s,
+                focal_px=focal_px,
+                range_rel_sd=paths[entity].frame_rel_sd,
+                cuts=cuts[entity],
+                laws=laws_of(
+                    down.direction,
+                    down.tilt,
+                    unit=units[entity],
+                    unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
+                ),
+            )
+
+        down_in_world = _down(paths, {entity: cut(entity, None) for entity in paths})
+        parts = {entity: cut(entity, down_in_world) for entity in paths}
+        found = {
+            entity: motion_events(
+                parts[entity],
+                _in_path(down_in_world, path),
+                unit=units[entity],
+                flat=not exact[entity],
+                rules=self.rules,
+            )
+            for entity, path in paths.items()
+        }
+        return list(_rows(clip, found, masks))
+
+
+def _seen(clip: Tables, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
+    t_s = numbers(clip.table("frames"), "t_s")
+    for entity, states in finished_presences(clip, masks).items():
+        for event in sight_events(masks[entity], states):
+            step = float(t_s[event.frame] - t_s[event.frame - 1])
+            yield {
+                "kind": event.kind,
+                "entities": [entity],
+                "t_s": float(t_s[event.frame]),
+                "t_sd_s": step / math.sqrt(12),
+                "rule": event.rule,
+                "score": event.score,
+            }
+
+
+def _departures(
+    courses: Courses, masks: Mapping[int, MaskPath], entity: int
+) -> Iterator[Departure]:
+    (index,) = np.flatnonzero(courses.entity == entity)
+    others = [path for number, path in masks.items() if number != entity]
+    size = float(courses.size[index])
+    return departures(masks[entity], others, courses.surface[index], size=size)
+
+
+def _gone(clip: Tables, gone: Mapping[int, list[Departure]]) -> Iterator[Row]:
+    t_s = numbers(clip.table("frames"), "t_s")
+    for entity, departed in gone.items():
+        for one in departed:
+            yield {
+                "kind": one.kind,
+                "entities": [entity],
+                "t_s": float(t_s[one.frame]),
+                "t_sd_s": float(t_s[one.frame] - t_s[one.frame - 1]) / math.sqrt(12),
+                "rule": "no_cause" if one.kind == "vanish" else "position_jump",
+                "score": one.score,
+            }
+
+
+def _units(clip: Tables, courses: Courses) -> dict[int, float]:
+    """What a metre is for each entity: in an unknown unit, twice its own size."""
+    metric = clip.table("positions")["scale_type"][0].as_py() == "metric"
+    sizes = dict(zip(courses.entity.tolist(), courses.size.tolist(), strict=True))
+    return {
+        entity: 1.0 if metric or not np.isfinite(size) else 2 * size
+        for entity, size in sizes.items()
+    }
+
+
+def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> F64 | None:
+    """(3,) in the world, where things fall; None: nothing does."""
+    total = np.zeros(3)
+    for entity, path in paths.items():
+        for pull, error in falls(parts[entity]):
+            direction = pull / np.linalg.norm(pull)
+            if direction @ _CAMERA_DOWN > math.cos(HELD):
+                total += path.world_from_fixed[:3, :3] @ direction / error**2
+    size = float(np.linalg.norm(total))
+    return total / size if size else None
+
+
+def _in_path(down_in_world: F64 | None, path: Course) -> Down:
+    if down_in_world is None:
+        return Down(_CAMERA_DOWN, TILTED)
+    return Down(path.world_from_fixed[:3, :3].T @ down_in_world, _KNOWN)
+
+
+def _rows(
+    clip: Tables, found: Mapping[int, list[MotionEvent]], masks: Mapping[int, MaskPath]
+) -> Iterator[Row]:
+    touching = _Touching(numbers(clip.table("frames"), "t_s"), found, masks)
+    for entity, events in found.items():
+        for event in events:
+            other = touching.other(entity, event) if "contact" in event.kind else None
+            if other and other[0] < entity and touching.other(*other) == (entity, event):
+                continue  # it is the other one's row
+            yield {
+                "kind": event.kind,
+                "entities": [entity, other[0]] if other else [entity],
+                "t_s": event.t_s,
+                "t1_s": event.t1_s,
+                "t_sd_s": event.t_sd_s,
+                "rule": event.rule,
+                "score": event.score,
+            }
+
+
+@dataclass(frozen=True)
+class _Touching:
+    t_s: F64
+    found: Mapping[int, list[MotionEvent]]
+    masks: Mapping[int, MaskPath]
+
+    def other(self, entity: int, event: MotionEvent) -> tuple[int, MotionEvent] | None:
+        """The thing nearby whose velocity changes nearest in time, and that event; None: none."""
+        frame = int(np.argmin(np.abs(self.t_s - event.t_s)))
+        near = [
+            (abs(theirs.t_s - event.t_s), other, theirs)
+            for other, events in self.found.items()
+            if other != entity and self._meet(entity, other, frame)
+            for theirs in events
+            if theirs.kind == event.kind and abs(theirs.t_s - event.t_s) <= _TOGETHER_S
+        ]
+        return min(near, key=lambda item: item[:2])[1:] if near else None
+
+    def _meet(self, entity: int, other: int, frame: int) -> bool:
+        box, theirs = (self.masks[number].box_xyxy[frame] for number in (entity, other))
+        gap = np.maximum(theirs[:2] - box[2:], box[:2] - theirs[2:])
+        return bool((gap <= _NEAR * (box[2:] - box[:2])).all())  # false for NaN

@@ -1,0 +1,37 @@
+"""Reviews: what people decided when they looked. One row a decision that stands: one that was taken
+back is none."""
+
+from massannot.tables._spec import BOOL, INT32, STRING, Column, TableSpec
+
+KINDS = ("clip", "question")
+DECISIONS = ("accept", "reject")
+REASONS = ("wrong_thing", "missing_thing", "mask", "track", "depth", "motion", "event", "other")
+"""Why something is rejected."""
+FIXES = ("box", "point", "name")
+
+SPEC = TableSpec(
+    name="reviews",
+    version=1,
+    key=("review",),
+    doc="One row per decision of a person.",
+    columns=(
+        Column("review", STRING, "blake2b-128 of the reviewer and the decision's number."),
+        Column("reviewer", STRING, "Who decided, as they call themselves."),
+        Column("when", STRING, "UTC, ISO 8601, to the second."),
+        Column("kind", STRING, "What was looked at.", one_of=KINDS),
+        Column("clip_id", STRING, "The clip, see clips; of a question, the clip it asks about."),
+        Column("question_id", STRING, "The question; null: the clip itself.", nullable=True),
+        Column("decision", STRING, "accept or reject.", one_of=DECISIONS),
+        Column("reason", STRING, "Why it is rejected.", nullable=True, one_of=REASONS),
+        Column("note", STRING, "In the reviewer's words.", nullable=True),
+        Column("n_fixes", INT32, "Boxes, points and names that the reviewer put right."),
+        Column("fixes", STRING, "They, as a JSON list; see docs/review.md.", nullable=True),
+        Column("rows_hash", STRING, "blake2b-128 of the rows that were shown."),
+        Column(
+            "sample", STRING, "The sample it was drawn into; null: chosen freely.", nullable=True
+        ),
+        Column("stratum", STRING, "The stratum of the sample.", nullable=True),
+        Column("counted", BOOL, "Whether the card's rate counts it: of the sample, rows as shown."),
+    ),
+    of_runs=False,
+)

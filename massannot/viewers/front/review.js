@@ -1,0 +1,215 @@
+"use strict";
+// Deciding about a clip: accept, reject with a reason, note, fix, undo. A decision is shown as saved
+// when the server has answered, which it does after the disk has. Until then it waits in the tab's
+// own storage and is sent again, always as the same request, so that it counts once.
+
+const WAITING = "massannot-decisions";
+const AGAIN_MS = 700;
+
+/** Decisions that no answer has come to yet, oldest first. */
+const waiting = {
+  read: () => JSON.parse(sessionStorage.getItem(WAITING) || "[]"),
+  write: (all) => sessionStorage.setItem(WAITING, JSON.stringify(all)),
+  add: (one) => waiting.write([...waiting.read(), one]),
+  drop: (request) => waiting.write(waiting.read().filter((one) => one.request !== request)),
+};
+
+async function sendWaiting(heard) {
+  for (const one of waiting.read()) {
+    const { to, ...values } = one;
+    const answer = await fetch(new URL("../api/reviews", location.href), {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(values),
+    });
+    if (answer.status >= 500 || answer.status === 404) throw new Error(`status ${answer.status}`);
+    waiting.drop(one.request);
+    heard(one, await answer.json());
+  }
+}
+
+class ReviewBar {
+  constructor(data, { player, overlay, stage }) {
+    Object.assign(this, { data, player, overlay, stage, fixes: [], tool: null, sending: false });
+    this.said = el("p.said", { role: "status" });
+    this.reason = el("select", { "aria-label": "Reason of a rejection" },
+      el("option", { value: "" }, "reason …"),
+      data.review.reasons.map((reason) => el("option", { value: reason }, reason.replace("_", " "))));
+    this.note = el("textarea", { "aria-label": "Note", placeholder: "note (optional)", maxlength: "4000" });
+    this.list = el("ul", null);
+    this.entity = el("select", { "aria-label": "Entity to fix" },
+      data.entities.map((e) => el("option", { value: e.entity }, e.name)),
+      el("option", { value: "" }, "a thing that is missing"));
+    this.buttons = Object.fromEntries([
+      ["accept", "Accept (a)"], ["reject", "Reject (r)"], ["withdraw", "Undo (u)"],
+    ].map(([decision, label]) => [decision, el("button", {
+      type: "button", "data-decision": decision, onclick: () => this.decide(decision),
+    }, label)]));
+    this.tools = Object.fromEntries([["box", "Drag a box"], ["point", "Click a point"]].map(
+      ([kind, label]) => [kind, el("button", {
+        type: "button", "data-tool": kind, "aria-pressed": "false", onclick: () => this.take(kind),
+      }, label)]));
+    this.next = el("a", { href: safeNext(data.review.next) }, "Next (n)");
+    this.root = el("section.review", { "aria-label": "Your decision" },
+      this.said,
+      el("div.answers", null, this.buttons.accept, this.reason, this.buttons.reject, this.buttons.withdraw, this.next),
+      this.note,
+      el("details", null, el("summary", null, "Put something right"),
+        el("div.answers", null, this.entity, this.tools.box, this.tools.point,
+          el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
+        this.list));
+    this.draw();
+    document.addEventListener("keydown", (event) => this.pressed(event));
+    window.addEventListener("focus", () => this.send());
+    this.tell(data.review);
+    this.send();
+  }
+
+  tell(review) {
+    this.data.review = review;
+    this.next.setAttribute("href", safeNext(review.next));
+    if (!safeNext(review.next)) this.next.removeAttribute("href");
+    const mine = review.mine;
+    const open = waiting.read().find((one) => one.clip_id === this.data.id);
+    const words = { accept: "accepted", reject: `rejected: ${(mine?.reason || "").replace("_", " ")}` };
+    this.say(open ? "Not saved yet" : mine ? `Saved: ${words[mine.decision]}` : "Not decided");
+    for (const [decision, button] of Object.entries(this.buttons)) {
+      button.classList.toggle("chosen", mine?.decision === decision);
+    }
+    this.buttons.withdraw.disabled = !mine;
+  }
+
+  say(text) {
+    const { done, total, reviewer, stratum } = this.data.review;
+    this.said.textContent = `${text}. ${done} of ${total} by ${reviewer}`
+      + (stratum ? ` (${stratum})` : "; this clip is not of the sample");
+    document.body.dataset.saved = String(text.startsWith("Saved"));
+  }
+
+  decide(decision, more = {}) {
+    if (decision === "reject" && !this.reason.value) {
+      this.reason.focus();
+      return this.say("Not saved: choose a reason");
+    }
+    const rejected = decision === "reject";
+    waiting.add({
+      request: crypto.randomUUID(), kind: "clip", clip_id: this.data.id, decision,
+      reason: rejected ? this.reason.value : null, note: this.note.value || null,
+      fixes: rejected ? this.fixes : [], rows_hash: this.data.review.rows_hash, ...more,
+    });
+    this.say("Saving");
+    this.send();
+  }
+
+  async send() {
+    if (this.sending) return;
+    this.sending = true;
+    try {
+      let refused = null;
+      await sendWaiting((one, answer) => { if (answer.error) refused = answer.error; });
+      await this.refresh();
+      if (refused) this.say(`NOT saved: ${refused}`);
+    } catch {
+      this.say(waiting.read().length ? "NOT saved yet, the server does not answer; trying again"
+        : "The server does not answer");
+    } finally {
+      this.sending = false;
+    }
+    if (waiting.read().length) setTimeout(() => this.send(), AGAIN_MS);
+  }
+
+  async refresh() {
+    const answer = await fetch(new URL(`../api/reviews/${this.data.id}`, location.href));
+    if (answer.ok) this.tell(await answer.json());
+  }
+
+  take(kind) {
+    this.tool = this.tool === kind ? null : kind;
+    this.player.pause();
+    for (const [name, button] of Object.entries(this.tools)) {
+      button.setAttribute("aria-pressed", String(name === this.tool));
+    }
+    this.stage.classList.toggle("drawing", this.tool !== null);
+  }
+
+  draw() {
+    const canvas = this.overlay.canvas;
+    canvas.addEventListener("pointerdown", (event) => {
+      if (!this.tool) return;
+      canvas.setPointerCapture(event.pointerId);
+      this.from = this.overlay.place(event);
+      if (this.tool === "point") this.keep({ kind: "point", point: this.from });
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (this.tool !== "box" || !this.from) return;
+      this.overlay.draft = { box: boxOf(this.from, this.overlay.place(event)) };
+      this.overlay.draw();
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      if (this.tool !== "box" || !this.from) return;
+      const box = boxOf(this.from, this.overlay.place(event));
+      if (box[2] - box[0] >= 2 && box[3] - box[1] >= 2) this.keep({ kind: "box", box });
+      this.from = null;
+    });
+  }
+
+  keep(fix) {
+    const round = (values) => values && values.map((v) => Math.round(v * 10) / 10);
+    const entity = this.entity.value === "" ? null : Number(this.entity.value);
+    this.fixes.push({ ...fix, box: round(fix.box), point: round(fix.point), entity, frame: this.player.frame });
+    this.overlay.draft = fix.box ? { box: fix.box } : { point: fix.point };
+    this.from = null;
+    this.overlay.draw();
+    this.take(null);
+    this.listFixes();
+  }
+
+  rename() {
+    if (this.asking) return this.asking.focus();
+    const input = el("input", { "aria-label": "Right name", maxlength: "200", placeholder: "right name, then Enter" });
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !input.value.trim()) return;
+      const entity = this.entity.value === "" ? null : Number(this.entity.value);
+      this.fixes.push({ kind: "name", name: input.value.trim(), entity });
+      input.remove();
+      this.asking = null;
+      this.listFixes();
+    });
+    this.asking = input;
+    this.list.before(input);
+    input.focus();
+  }
+
+  listFixes() {
+    this.list.replaceChildren(...this.fixes.map((fix, k) => el("li", null,
+      fix.kind === "name" ? `its name is ${fix.name} ` : `${fix.kind} in frame ${fix.frame} `,
+      el("button.link", {
+        type: "button", onclick: () => {
+          this.fixes.splice(k, 1);
+          this.overlay.draft = null;
+          this.overlay.draw();
+          this.listFixes();
+        },
+      }, "remove"))));
+  }
+
+  pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input:not([type=range], [type=checkbox]), select, textarea")) return;
+    const decision = { a: "accept", r: "reject", u: "withdraw" }[event.key];
+    if (decision === "withdraw" && this.buttons.withdraw.disabled) return;
+    if (decision) this.decide(decision);
+    else if (event.key === "n" && this.next.href) this.next.click();
+  }
+}
+
+function boxOf([x0, y0], [x1, y1]) {
+  return [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
+}
+
+function safeNext(target) {
+  return typeof target === "string" && /^\.\.\/clip\/[\w.-]+$/.test(target) ? target : null;
+}
+
+function showProgress(place, review) {
+  fill(place, [el("p.notes", null, `${review.done} of ${review.total} clips of the sample looked at by `
+    + `${review.reviewer}. Open the first one that is not, press a to accept, r to reject, n for the next.`)]);
+}

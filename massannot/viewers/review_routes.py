@@ -1,0 +1,127 @@
+"""The part of the server that hears decisions; `massannot view` has none of it.
+
+The answer to a decision is sent after its line is on the disk. The page sends the same request
+again until it hears the answer, and the file takes it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from massannot.dataset.reviews_of_run import ReviewFile, hash_of_rows, standing
+from massannot.errors import UsageError
+from massannot.storage.json_text import parsed
+from massannot.tables.reviews import REASONS
+from massannot.viewers.clip_data import Json
+from massannot.viewers.review_sample import ReviewSample
+from massannot.viewers.served_dataset import ServedDataset
+
+MOST_BYTES = 200_000
+
+
+@dataclass(frozen=True)
+class ReviewDesk:
+    """One reviewer's decisions about one dataset, for the pages and the list."""
+
+    served: ServedDataset
+    sample: ReviewSample
+    file: ReviewFile
+
+    @cached_property
+    def order(self) -> list[str]:
+        return list(self.sample.clips)
+
+    def decisions(self) -> dict[tuple[str, str | None], Json]:
+        """Clip and question (or None) to what this reviewer decided about it, as it stands."""
+        return {
+            (d.clip_id, d.question_id): {"decision": d.decision, "reason": d.reason,
+                                         "note": d.note, "fixes": list(d.fixes)}
+            for d in standing(self.file.read())
+        }  # fmt: skip
+
+    def listed(
+        self, asked: Any, decided: Mapping[tuple[str, str | None], Json]
+    ) -> list[str] | None:
+        """The clips that the list may show: of the sample, with the decision that is asked for.
+        None: all clips."""
+        wanted = asked.get("decision") or None
+        if asked.get("sample") == "no" and wanted is None:
+            return None
+        among = self.order if asked.get("sample") != "no" else [c for c, q in decided if q is None]
+        stands = {c: decided.get((c, None), {}).get("decision", "open") for c in among}
+        return [c for c, now in stands.items() if wanted in (None, now)]
+
+    def of_index(self) -> Json:
+        return {"reviewer": self.file.reviewer, **self.progress()}
+
+    def progress(self) -> Json:
+        done = {clip_id for clip_id, question in self.decisions() if question is None}
+        return {"total": len(self.order), "done": len(done & set(self.order))}
+
+    def of_clip(self, clip_id: str) -> Json:
+        """What the clip's page needs: how it stands, and which clip is next."""
+        decided = self.decisions()
+        left = [c for c in self.order if (c, None) not in decided and c != clip_id]
+        at = self.order.index(clip_id) if clip_id in self.sample.clips else -1
+        later = [c for c in left if self.order.index(c) > at]
+        following = next(iter([*later, *left]), None)
+        return {
+            "reviewer": self.file.reviewer,
+            "reasons": list(REASONS),
+            "stratum": self.sample.clips.get(clip_id),
+            "rows_hash": hash_of_rows(self.served.dataset.clip(clip_id)),
+            "next": None if following is None else f"../clip/{following}",
+            "mine": decided.get((clip_id, None)),
+            "questions": {q: d for (c, q), d in decided.items() if c == clip_id and q is not None},
+            **self.progress(),
+        }
+
+    def routes(self) -> list[Any]:
+        from starlette.routing import Route
+
+        return [
+            Route("/api/reviews", self.decide, methods=["POST"]),
+            Route("/api/reviews/{clip_id}", self.stand),
+        ]
+
+    def stand(self, request: Any) -> Any:
+        """How a clip stands now: asked when a page comes back into view."""
+        from starlette.responses import JSONResponse, Response
+
+        clip_id = request.path_params["clip_id"]
+        if not self.served.has(clip_id):
+            return Response(status_code=404)
+        return JSONResponse(self.of_clip(clip_id))
+
+    async def decide(self, request: Any) -> Any:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import JSONResponse
+
+        body = await request.body()
+        if request.headers.get("content-type") != "application/json" or len(body) > MOST_BYTES:
+            raise UsageError("a decision: expected a small application/json")
+        try:
+            values = parsed(body)
+        except ValueError as error:
+            raise UsageError(f"a decision: found no JSON ({error})") from error
+        return JSONResponse(await run_in_threadpool(self._save, values))
+
+    def _save(self, values: Any) -> Json:
+        clip_id = values.get("clip_id") if isinstance(values, dict) else None
+        if not isinstance(clip_id, str) or not self.served.has(clip_id):
+            raise UsageError(f"clip_id: found {clip_id!r}, expected a clip of the dataset")
+        shown = values.get("rows_hash")
+        now = hash_of_rows(self.served.dataset.clip(clip_id))
+        if shown != now and values.get("decision") != "withdraw":
+            raise UsageError("rows_hash: the clip has changed since it was shown; load it again")
+        stratum = self.sample.clips.get(clip_id)
+        made = self.file.add(
+            values,
+            rows_hash=now,
+            sample=None if stratum is None else self.sample.id,
+            stratum=stratum,
+        )
+        return {"review": made.review, "decision": made.decision, **self.progress()}

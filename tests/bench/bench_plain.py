@@ -1,0 +1,130 @@
+"""`annotate --profile embedded` against the plain script of the same weights, clips and boxes:
+CPU seconds (user and system, all processes, one thread each), alternating, and their ratios.
+
+    python -m tests.bench.bench_plain [N_RUNS [N_CLIPS [N_FRAMES [ROW...]]]]
+
+ROW: a part of a row's name; the plain script is always run. MASSANNOT_BENCH_BASE: the source tree
+of another build, whose rows alternate with this one's.
+
+The script (plain_script.py) is the shortest honest one with transformers; it follows, forwards
+only, what `annotate` found, from the boxes with which `annotate` began.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from massannot.dataset.reading import open_dataset
+from massannot.models.weights import SHIPPED
+from massannot.scenes.world import TEST_SEEDS, SceneOptions, make_scene
+from massannot.scenes.write import write_scenes
+
+ROOT = Path(__file__).parents[2]
+BASE = os.environ.get("MASSANNOT_BENCH_BASE")
+ANNOTATE = {
+    "--cameras assume, no films": ("--cameras", "assume", "--no-films"),
+    "all defaults, no films": ("--no-films",),
+    "all defaults, films and report": (),
+}
+
+
+def main(n_runs: int = 5, n_clips: int = 4, n_frames: int = 48, *wanted: str) -> None:
+    rows = {k: v for k, v in ANNOTATE.items() if not wanted or any(word in k for word in wanted)}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        manifest = write_manifest(work, n_clips, n_frames)
+        prompts = work / "prompts.json"
+        annotate(work, manifest, ANNOTATE["--cameras assume, no films"])
+        prompts.write_text(json.dumps(prompts_of(work / "out", manifest)))
+        script = (
+            sys.executable,
+            str(ROOT / "tests/bench/plain_script.py"),
+            str(SHIPPED / "embedded"),
+        )
+        cpu_s: dict[str, list[float]] = defaultdict(list)
+        for _ in range(n_runs):
+            cpu_s["plain script"].append(children_s(ROOT, work, *script, str(prompts)))
+            for name, flags in rows.items():
+                cpu_s[name].append(annotate(work, manifest, flags))
+                if BASE:
+                    seconds = annotate(work, manifest, flags, tree=Path(BASE))
+                    cpu_s[f"{name}, the build before"].append(seconds)
+    print("| command | CPU-s, median | to the plain script, median of pairs | all pairs |")
+    print("|---|---|---|---|")
+    for name, seconds in cpu_s.items():
+        ratios = [s / plain for s, plain in zip(seconds, cpu_s["plain script"], strict=True)]
+        pairs = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(
+            f"| {name} | {statistics.median(seconds):.1f} | {statistics.median(ratios):.2f} | "
+            f"{pairs} |"
+        )
+
+
+def write_manifest(work: Path, n_clips: int, n_frames: int) -> Path:
+    """Rendered films and the things to look for in each."""
+    seeds = list(TEST_SEEDS)[:n_clips]
+    options = SceneOptions(width=160, height=128, n_frames=n_frames)
+    records = write_scenes(work / "scenes", seeds=seeds, options=options)
+    manifest = work / "clips.csv"
+    with manifest.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("video", "entities"))
+        for record, seed in zip(records, seeds, strict=True):
+            phrases = make_scene(seed, options).phrases()
+            rows.writerow((str(work / "scenes" / record.video), ";".join(phrases)))
+    return manifest
+
+
+def prompts_of(out: Path, manifest: Path) -> list[dict[str, object]]:
+    """The text and the first box of each entity, by video."""
+    dataset = open_dataset(out)
+    uris = {row["clip_id"]: row["uri"] for row in dataset.table("clips").to_pylist()}
+    boxes: dict[tuple[str, int], tuple[int, list[float]]] = {}
+    for row in dataset.table("detections").to_pylist():
+        key = Path(uris[row["clip_id"]]).name, row["entity"]
+        if row["entity"] is not None and (key not in boxes or row["frame"] < boxes[key][0]):
+            boxes[key] = row["frame"], [row[name] for name in ("x0", "y0", "x1", "y1")]
+    with manifest.open(newline="") as file:
+        return [
+            {
+                "video": row["video"],
+                "text": " . ".join(row["entities"].split(";")) + " .",
+                "boxes": [box for key, box in boxes.items() if key[0] == Path(row["video"]).name],
+            }
+            for row in csv.DictReader(file)
+        ]
+
+
+def annotate(work: Path, manifest: Path, flags: tuple[str, ...], *, tree: Path = ROOT) -> float:
+    """CPU seconds of the whole command."""
+    shutil.rmtree(work / "out", ignore_errors=True)
+    command = (sys.executable, "-m", "massannot", "annotate", str(manifest), "-o")
+    common = ("--profile", "embedded", "--fps", "all", "--device", "cpu", "--workers", "1", "-q")
+    return children_s(tree, work, *command, str(work / "out"), *common, *flags)
+
+
+def children_s(tree: Path, work: Path, *command: str) -> float:
+    """CPU seconds of a command and all its processes, with the code of `tree`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{seconds:.1f} CPU-s: {Path(tree).name} {command[1:4]}", file=sys.stderr, flush=True)
+    return seconds
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:4]), *sys.argv[4:])  # type: ignore[arg-type]

@@ -1,0 +1,112 @@
+"""`massannot view` on many clips: time to the first page and of filters; the server's memory."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from massannot import tables
+from massannot.storage.parquet import write_parquet
+from tests.looked_at import rows_of
+
+CLIPS = 200_000
+THINGS, FRAMES = 3, 3
+STATES = ("measured", "interpolated", "hidden", "left", "lost")
+QUERIES = ("", "q=clip-01999", "phrase=a+red+ball+3", "most=0.1&camera=moving", "state=hidden",
+           "sort=name", "sort=longest&q=blue")  # fmt: skip
+
+
+def write_many(out: Path) -> None:
+    """A published dataset of three things a clip, whose positions have three frames; no pixels."""
+    rng = np.random.default_rng(0)
+    like = rows_of(1, "x", "a ball", Path("film.mp4"))
+    ids = pa.array(sorted(hashlib.blake2b(b"%d" % k, digest_size=16).hexdigest()
+                          for k in range(CLIPS)))  # fmt: skip
+    texts = [f"a {colour} ball {k}" for colour in ("red", "blue") for k in range(20)]
+    uris = [f"s3://bucket/{k % 977:04d}/clip-{k:07d}.mp4" for k in range(CLIPS)]
+    _write(out, "clips", like, ids, 1, {
+        "uri": pa.array(uris), "source_id": pa.nulls(CLIPS, pa.string()),
+        "camera_static": pa.array(rng.random(CLIPS) < 0.5),
+    })  # fmt: skip
+    _write(out, "entities", like, ids, THINGS, {
+        "entity": _counting(THINGS), "quality": pa.array(rng.random(CLIPS * THINGS), pa.float32()),
+    })  # fmt: skip
+    _write(out, "phrases", like, ids, 2, {
+        "phrase": _counting(2),
+        "text": pa.array(texts).take(pa.array(rng.integers(0, len(texts), 2 * CLIPS))),
+    })  # fmt: skip
+    _write(out, "positions", like, ids, FRAMES, {
+        "frame": _counting(FRAMES),
+        "state": pa.array(STATES).take(pa.array(rng.integers(0, 5, CLIPS * FRAMES))),
+    })  # fmt: skip
+    (out / "massannot.json").write_text('{"files": []}')
+
+
+def _counting(n: int) -> pa.Array:
+    return pa.array(np.tile(np.arange(n, dtype=np.int32), CLIPS))
+
+
+def _write(
+    out: Path, name: str, like: Mapping[str, Any], ids: pa.Array, a_clip: int,
+    changed: Mapping[str, pa.Array],
+) -> None:  # fmt: skip
+    spec = tables.spec(name)
+    one = spec.from_rows(like[name][:1])
+    same = pa.array(np.zeros(CLIPS * a_clip, np.int64))
+    columns = {c: one[c].combine_chunks().take(same) for c in one.column_names}
+    columns |= {"clip_id": ids.take(pa.array(np.repeat(np.arange(CLIPS), a_clip))), **changed}
+    whole = pa.table(columns).cast(spec.schema())
+    step = 20_000 * a_clip
+    pieces = (whole.slice(first, step) for first in range(0, whole.num_rows, step))
+    write_parquet(out / "data" / name / "00000.parquet", pieces, spec=spec)
+
+
+def _memory_mb(pid: int) -> int:
+    """The most that the process had in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def _ask(address: str) -> float:
+    start = time.perf_counter()
+    with urllib.request.urlopen(address, timeout=120) as answer:
+        answer.read()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "many"
+        write_many(out)
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "massannot", "view", str(out), "--no-open"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            print(f"start to address: {time.perf_counter() - start:.2f} s")
+            print(
+                f"first page: {_ask(address):.2f} s; its list: {_ask(address + 'api/clips'):.2f} s"
+            )
+            print(f"start to the first list: {time.perf_counter() - start:.2f} s")
+            for query in QUERIES:
+                times = sorted(_ask(f"{address}api/clips?{query}") for _ in range(3))
+                print(f"{query or 'no filter':<24} {times[1]:.3f} s")
+            print(f"memory at most: {_memory_mb(server.pid)} MB")
+        finally:
+            server.kill()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()

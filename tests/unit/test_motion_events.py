@@ -1,0 +1,95 @@
+"""Events of motion: scripted paths that bounce, rise, float, slide and rest."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from massannot.geometry.kinks import laws_of, parts_of
+from massannot.geometry.motion_events import Down, MotionEvent, motion_events
+from massannot.stages.find_events import FindEvents
+from tests.unit.test_flight import along_floor, bouncing, clip_with, contacts, sliding, with_noise
+
+F64 = NDArray[np.float64]
+
+FPS, T = 24, 48
+T_S = np.arange(T) / FPS
+DOWN = Down(np.array([0.0, 1.0, 0.0]), 0.2)
+
+
+def events(path: F64, t_s: F64 = T_S, *, cuts: tuple[int, ...] = ()) -> list[MotionEvent]:
+    laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
+    parts = parts_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts, laws=laws)
+    return motion_events(parts, DOWN, unit=1.0)
+
+
+def times(found: list[MotionEvent], kind: str) -> list[float]:
+    return [event.t_s for event in found if event.kind == kind]
+
+
+def falling(pull: float, *, speed: float = 0.0) -> F64:
+    """(T, 3) in the air all the time, drifting right; `speed` upward at the start."""
+    y = -speed * T_S + pull * T_S**2 / 2
+    return np.stack([0.3 * T_S, y, 4 + 0 * T_S], axis=-1)
+
+
+@pytest.mark.seen("events", "engine alone")
+@pytest.mark.parametrize("seed", range(3))
+def test_every_bounce_is_a_contact_a_landing_and_a_rebound_with_an_apex_between(seed: int) -> None:
+    t_s = np.arange(36) / 12
+    found = events(with_noise(bouncing(), across=0.002, along=0.004, seed=seed), t_s)
+    true = [t for t in contacts() if t < t_s[-1] - 0.2]
+    for kind in ("contact_begin", "landing", "rebound"):
+        assert times(found, kind)[: len(true)] == pytest.approx(true, abs=0.06)
+    tops = [(a + b) / 2 for a, b in itertools.pairwise(true)]
+    assert times(found, "apex")[: len(tops)] == pytest.approx(tops, abs=0.06)
+    assert not {"upward_acceleration", "weightless"} & {event.kind for event in found}
+
+
+WHAT_CANNOT_BE = [
+    ("falls upward", falling(-9.81), {"upward_acceleration"}),
+    ("rises in a straight line", falling(0.0, speed=1.5), {"weightless"}),
+    ("falls", falling(9.81, speed=8.0), set()),
+    ("rolls", along_floor(lambda t: 0.9 * t), set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "path", "kinds"), WHAT_CANNOT_BE, ids=[w[0] for w in WHAT_CANNOT_BE]
+)
+def test_what_gravity_does_not_allow_is_told(what: str, path: F64, kinds: set[str]) -> None:
+    t_s = T_S if len(path) == T else np.arange(len(path)) / 12
+    found = events(with_noise(path, across=0.001, along=0.003), t_s)
+    assert {"upward_acceleration", "weightless"} & {event.kind for event in found} == kinds
+
+
+def test_what_slides_to_rest_stops_and_touches_nothing() -> None:
+    t_s = np.arange(36) / 12
+    found = events(with_noise(along_floor(sliding), across=0.001, along=0.003), t_s)
+    assert times(found, "stop") == pytest.approx([0.8], abs=0.2)
+    assert not times(found, "landing")
+
+
+def test_no_contact_is_found_where_the_thing_was_elsewhere_before() -> None:
+    path = np.tile([0.0, 0.5, 3.0], (T, 1))
+    path[20:] += [1.0, 0.0, 0.0]
+    path[21:] += np.outer(np.arange(1, T - 20), [0.05, 0, 0])
+    assert times(events(path), "contact_begin")
+    assert not times(events(path, cuts=(20,)), "contact_begin")
+
+
+def test_the_stage_writes_flights_and_events_of_motion_in_order_of_time() -> None:
+    rows = FindEvents().events(clip_with(with_noise(bouncing()))).to_pylist()
+    assert [row["event"] for row in rows] == list(range(len(rows)))
+    assert [row["t_s"] for row in rows] == sorted(row["t_s"] for row in rows)
+    assert {"flight", "landing", "rebound", "apex", "contact_begin"} <= {r["kind"] for r in rows}
+    assert all(row["entities"] == [0] for row in rows)
+    scored = [row for row in rows if row["kind"] != "flight"]
+    assert all(0.5 <= row["score"] <= 1 and row["t_sd_s"] > 0 and row["rule"] for row in scored)
+
+
+def test_a_camera_that_moves_in_an_unknown_way_gives_no_events_of_motion() -> None:
+    assert FindEvents().events(clip_with(with_noise(bouncing()), static=None)).num_rows == 0
