@@ -23,8 +23,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from massannot import tables
+from massannot.geometry.active_area import Area
 
 T = TypeVar("T")
+
+ACTIVE = ("active_x0", "active_y0", "active_x1", "active_y1")
+"""Columns of `clips`."""
 
 DepthKind = Literal["metric", "relative", "affine"]
 
@@ -104,6 +108,8 @@ class Frames:
     source_height: int
     sample_aspect: Fraction = Fraction(1)
     """Width of a source pixel over its height."""
+    active_xyxy: Area | None = None
+    """The part of the source picture between black bars; None: all of it."""
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -138,6 +144,20 @@ class Frames:
     def pixels(self, first: int, end: int) -> npt.NDArray[np.uint8]:
         """A view of frames first..end (exclusive): (end - first, H, W, 3)."""
         return self.pixels_THWC[first:end]
+
+    @property
+    def area(self) -> Area:
+        """`active_xyxy`, of all of the picture where that says nothing."""
+        return self.active_xyxy or Area(0, 0, self.source_width, self.source_height)
+
+    @property
+    def has_bars(self) -> bool:
+        return self.area != (0, 0, self.source_width, self.source_height)
+
+    @property
+    def working_area(self) -> Area:
+        """The part of the working picture between black bars."""
+        return self.area.resized(1 / self.source_from_working)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """`make()`, computed at most once for these frames: an upload, an embedding."""
@@ -278,6 +298,7 @@ class Clip:
             "micro_batch": self.micro_batch,
             "damaged": video.damaged,
             "shot": self.shot,
+            **dict(zip(ACTIVE, frames.area, strict=True)),
         }
 
     @property

@@ -105,12 +105,15 @@ def publish(
     )
     if as_json:
         files = [{"name": file.name, "rows": file.rows} for file in done.files]
-        print_json({"dest": str(done.dest), "written": done.written, "files": files})
+        counts = {"written": done.written, "unasked_phrases": done.unasked}
+        print_json({"dest": str(done.dest), **counts, "files": files})
     else:
         print(
             f"{done.dest}: {len(done.files)} files in {len({f.table for f in done.files})} tables, "
             f"{done.written} written now"
         )
+        if done.unasked_line is not None:
+            print(done.unasked_line)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.acceptance import Reviewed
 from massannot.dataset.commits import LAST, Commit
+from massannot.dataset.copies import Copies
 from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, spec_in
@@ -36,7 +37,7 @@ def published_card(
     target: Layout,
     *,
     license: str | None,
-    n_copies: int = 0,
+    copies: Copies | None = None,
     looked: Reviewed | None = None,
     accepted_only: bool = False,
     made: Mapping[str, int] = MappingProxyType({}),
@@ -59,7 +60,7 @@ def published_card(
         grounds=grounds_of(Dataset(target)),
     )
     return (
-        f"{text}\n## Counts\n{_counts(found)}{_copies(n_copies)}\n\n"
+        f"{text}\n## Counts\n{_counts(found)}{_copies(copies)}\n\n"
         f"{_acceptance(looked, accepted_only)}"
         f"## Noise\n{_noise(layout, found)}\n\n"
         f"## Published by\n`{run_record.this_start().command}`\n"
@@ -75,10 +76,12 @@ def _acceptance(looked: Reviewed | None, accepted_only: bool) -> str:
     return f"## Accepted\n{by}{_lines(f'* {line}' for line in looked.lines)}\n\n"
 
 
-def _copies(n_copies: int) -> str:
-    if not n_copies:
+def _copies(copies: Copies | None) -> str:
+    if copies is None or not copies.n_copies:
         return ""
-    return f"\n* {n_copies:,} videos are byte copies of others, named in `videos.same_as`"
+    lines = [f"{copies.n_copies:,} videos are byte copies of others, named in `videos.same_as`"]
+    lines += [line for line in (copies.unasked_line,) if line is not None]
+    return "".join(f"\n* {line}" for line in lines)
 
 
 def _counts(found: Sequence[Commit]) -> str:

@@ -1,13 +1,14 @@
 """Byte copies in different shards, whose workers knew nothing of each other: the lowest uri wins.
 
 Both have annotated the same clips. In a run's folder the rows of the others stay where they are and
-readers leave them out; published files do not have them. `videos` keeps a row for every file, and
+readers leave them out; published files do not have them, and `publish` says for which phrases the
+others were asked and the first was not. `videos` keeps a row for every file, and
 `same_as` names the first.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,9 @@ import pyarrow.parquet as pq
 from massannot.dataset.commits import READ_AT_ONCE, Commit
 from massannot.dataset.layout import Layout
 from massannot.tables._spec import TableSpec
+
+SHOWN = 20
+"""Phrases that are named in words."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,31 @@ class Copies:
     def n_copies(self) -> int:
         """Files whose bytes another file of a lower uri has too."""
         return sum(len(places) - 1 for places in self._videos.values())
+
+    @cached_property
+    def unasked(self) -> Mapping[str, int]:
+        """Phrases that only clips which gave way were asked for, and of how many clips each is
+        missing: nothing in the dataset says whether such a thing is there."""
+        gone = pa.array(sorted({i for ids in self.lost.values() for i in ids}), pa.string())
+        texts: tuple[set[tuple[str, str]], set[tuple[str, str]]] = (set(), set())
+        for shard, rows in self._read("phrases", ["clip_id", "text"]) if len(gone) else ():
+            rows = rows.filter(pc.is_in(rows["clip_id"], value_set=gone))
+            for pair in zip(rows["clip_id"].to_pylist(), rows["text"].to_pylist(), strict=True):
+                texts[pair[0] in self.lost.get(shard, ())].add(pair)
+        asked, of_gone = texts
+        return dict(sorted(Counter(text for _, text in of_gone - asked).items()))
+
+    @cached_property
+    def unasked_line(self) -> str | None:
+        """The same in words; None: there are none."""
+        if not self.unasked:
+            return None
+        some = [f"{text!r} ({n:,})" for text, n in list(self.unasked.items())[:SHOWN]]
+        more = [f"{len(self.unasked) - SHOWN:,} more"] if len(self.unasked) > SHOWN else []
+        return (
+            "phrases that were asked of a copy alone, and not of the clips that stand for it "
+            f"(clips): {', '.join([*some, *more])}; annotate the file that `same_as` names for them"
+        )
 
     def resolved(self, table: pa.Table, *, spec: TableSpec, shard: str) -> pa.Table:
         """Some rows of a shard's table, as a reader is to see them."""

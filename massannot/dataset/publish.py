@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,6 +88,9 @@ class Published:
     files: tuple[PublishedFile, ...]
     written: int
     """Files this start wrote; the others were there."""
+    unasked: Mapping[str, int] = field(default_factory=dict)
+    """See Copies.unasked."""
+    unasked_line: str | None = None
 
 
 def publish(
@@ -154,11 +157,11 @@ def publish(
     for file in files:
         made[file.table] += file.rows if file.table in (FLAT, REVIEWS) else 0
     card = published_card(
-        layout, found, target, license=license, n_copies=copies.n_copies, looked=looked,
+        layout, found, target, license=license, copies=copies, looked=looked,
         accepted_only=accepted_only, made=+made,
     )  # fmt: skip
     durable.write_over(target.card, card.encode())
-    return Published(target.out, files, written)
+    return Published(target.out, files, written, copies.unasked, copies.unasked_line)
 
 
 def _looked_at(layout: Layout, least: float | None, *, required: bool) -> Reviewed | None:

@@ -9,7 +9,7 @@ the film, and from a clip whose camera moved nobody knows how, no world leads on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -131,6 +131,22 @@ def identified(dataset: Dataset, views: Sequence[ClipView]) -> pa.Table:
             rows.append({**row, "text": texts[entity["phrase"]]})
     schema = table.schema.remove_metadata().append(pa.field("text", pa.string()))
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def numbered_names(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], str]:
+    """(clip_id, entity) to the phrase that its identity answers, numbered where several do: rows of
+    `identified`, of one video."""
+    of_text: dict[str, list[int]] = {}
+    for row in sorted(rows, key=lambda row: int(row["identity"])):
+        numbers = of_text.setdefault(row["text"], [])
+        if row["identity"] not in numbers:
+            numbers.append(row["identity"])
+    names = {}
+    for row in rows:
+        numbers = of_text[row["text"]]
+        number = "" if len(numbers) == 1 else f" {numbers.index(row['identity']) + 1}"
+        names[row["clip_id"], row["entity"]] = f"{row['text']}{number}"
+    return names
 
 
 def shared_worlds(views: Sequence[ClipView]) -> dict[str, F64 | None]:

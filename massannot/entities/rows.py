@@ -79,6 +79,7 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.T
         {number: _path(track, len(clip)) for number, track in enumerate(tracks)},
         height=clip.frames.source_height,
         width=clip.frames.source_width,
+        area=clip.frames.area,
     )
     no_box = (np.nan,) * 4
     first_seen = [track.visible_frames[0] for track in tracks]

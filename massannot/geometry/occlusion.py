@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.geometry.active_area import Area
 from massannot.geometry.presence import (
     COVERED,
     F64,
@@ -45,13 +46,14 @@ def occluders_of_all(
     height: int,
     width: int,
     depth: NDArray[np.float32] | None = None,
+    area: Area | None = None,
 ) -> dict[int, I64]:
     """For each thing: (T,) the number of the thing that hides it in each frame, NOTHING for none.
 
     The arguments are those, and `states` the result, of `presence.presence_of_all`.
     """
     return {
-        number: _Hidden(number, paths, height, width, depth).occluders(states[number])
+        number: _Hidden(number, paths, (height, width), depth, area).occluders(states[number])
         for number in paths
     }
 
@@ -63,13 +65,13 @@ class _Hidden:
         self,
         number: int,
         paths: Mapping[int, MaskPath],
-        height: int,
-        width: int,
+        size: tuple[int, int],
         depth: NDArray[np.float32] | None,
+        area: Area | None,
     ) -> None:
         self.path = paths[number]
         self.others = {n: path for n, path in paths.items() if n != number}
-        self.picture = MaskPicture(list(self.others.values()), height, width)
+        self.picture = MaskPicture(list(self.others.values()), *size, area)
         self.depth = depth
 
     def occluders(self, states: States) -> I64:

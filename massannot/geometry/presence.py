@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.geometry import rle
+from massannot.geometry.active_area import Area
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -92,16 +93,20 @@ def presence_of_all(
     height: int,
     width: int,
     depth: NDArray[np.float32] | None = None,
+    area: Area | None = None,
 ) -> dict[int, States]:
     """For each thing of a picture (height, width): (T,) one of STATES for each frame.
 
     `depth` (T, h, w): maps over the whole picture in which less is nearer, comparable between
-    frames; None: there are none. Seen: the thing has a mask; hidden: something is in front of it;
-    left: it is outside of the picture; lost: it has no mask, and none of these is known.
+    frames; None: there are none. `area`: of the picture between black bars; None: all. Seen: the
+    thing has a mask; hidden: something is in front of it; left: it is outside of the picture; lost:
+    it has no mask, and none of these is known.
     """
     return {
         number: _states(
-            path, MaskPicture([p for p in paths.values() if p is not path], height, width), depth
+            path,
+            MaskPicture([p for p in paths.values() if p is not path], height, width, area),
+            depth,
         )
         for number, path in paths.items()
     }
@@ -148,6 +153,13 @@ class MaskPicture:
     others: Sequence[MaskPath]
     height: int
     width: int
+    area: Area | None = None
+    """Of the picture between bars; None: all."""
+
+    @property
+    def edges(self) -> Area:
+        """Of what can be seen."""
+        return self.area or Area(0, 0, self.width, self.height)
 
     def cause(self, path: MaskPath, *, seen: int, step: int) -> str:
         """Why the mask of frame `seen` is gone `step` frames later: HIDDEN, LEFT or LOST."""
@@ -188,9 +200,11 @@ class MaskPicture:
         return whole[:_FITTED] if len(whole) >= 2 else span[:_FITTED]
 
     def touches_border(self, box_xyxy: F64) -> bool:
+        left, top, right, bottom = self.edges
+        near_x, near_y = _BORDER * (right - left), _BORDER * (bottom - top)
         x0, y0, x1, y1 = box_xyxy
-        across = x0 <= _BORDER * self.width or x1 >= (1 - _BORDER) * self.width
-        return bool(across or y0 <= _BORDER * self.height or y1 >= (1 - _BORDER) * self.height)
+        across = x0 <= left + near_x or x1 >= right - near_x
+        return bool(across or y0 <= top + near_y or y1 >= bottom - near_y)
 
     def pixels(self, path: MaskPath, frame: int) -> F64:
         """(N, 2) centres of pixels of a mask, all or evenly chosen ones."""
@@ -229,7 +243,7 @@ class MaskPicture:
         return float(np.mean(covered & inside))
 
     def _is_outside(self, xy: F64) -> Bool:
-        return np.asarray(((xy < 0) | (xy >= [self.width, self.height])).any(axis=-1))
+        return np.asarray(((xy < self.edges[:2]) | (xy >= self.edges[2:])).any(axis=-1))
 
     def is_behind(self, path: MaskPath, depth: NDArray[np.float32], frame: int) -> bool:
         """Whether most of the place where the thing should be is nearer than the thing was."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
+from massannot.dataset.video_view import numbered_names
 from massannot.jobs.previews import previews, with_preview
 from massannot.jobs.view import heading_of
 from massannot.viewers.clip_drawing import FILM_WIDTH
@@ -27,6 +30,7 @@ def films_of(
     folder; `drawn` is called with every film. `again`: also films that are there already.
     `width`: of a film, in pixels, its depth included."""
     layout = dataset.layout
+    things_of_video = lru_cache(maxsize=1)(partial(_things, dataset))  # clips come by video
     wanted = list(clip_ids if clip_ids is not None else dataset.clip_ids)
     films = []
     if not again:
@@ -35,11 +39,24 @@ def films_of(
         wanted = [clip_id for clip_id, film in made.items() if not film.is_file()]
     for clip in clips_again(layout, set(wanted)):
         tables = with_preview(dataset.clip(clip.clip_id), previews(layout))
+        things = things_of_video(clip.video.video_id).get(clip.clip_id, {})
         pictures = iter(clip.frames.pixels_THWC)
-        rendered = render(tables, pictures, layout.local / "films", width=width)
+        rendered = render(tables, pictures, layout.local / "films", width=width, things=things)
         films.append(rendered.film)
         drawn(rendered.film)
     return films
+
+
+def _things(dataset: Dataset, video_id: str) -> dict[str, dict[int, tuple[int, str]]]:
+    """For each clip of a video: its entities by identity, so that a thing has one colour and one
+    name in all of the video's films."""
+    rows = dataset.video(video_id).entities().to_pylist()
+    names = numbered_names(rows)
+    things: dict[str, dict[int, tuple[int, str]]] = defaultdict(dict)
+    for row in rows:
+        key = row["clip_id"], row["entity"]
+        things[row["clip_id"]][row["entity"]] = (row["identity"], names[key])
+    return things
 
 
 def report_of(

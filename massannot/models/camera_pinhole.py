@@ -40,7 +40,8 @@ class PinholeCamera:
     intrinsics: tuple[float, float, float, float] | None = None
     """fx fy cx cy in source pixels, from the top-left corner (OpenCV's cx, cy plus 0.5)."""
     horizontal_fov_deg: float | None = None
-    """Degrees from the picture's left to its right edge; None: ASSUMED_FOV_DEG."""
+    """Degrees from the picture's left to its right edge, or from bar to bar; None:
+    ASSUMED_FOV_DEG."""
     poses: str | None = None
     """Path of an .npz; None: the camera stands still."""
 
@@ -88,12 +89,14 @@ class PinholeCamera:
         source_size = (frames.source_width, frames.source_height)
         source: object = self.intrinsics
         if source is None:
-            source = pinhole_from_horizontal_fov(
+            x0, y0, x1, y1 = frames.area
+            fx, fy, cx, cy = pinhole_from_horizontal_fov(
                 self.horizontal_fov_deg or ASSUMED_FOV_DEG,
-                width=frames.source_width,
-                height=frames.source_height,
+                width=x1 - x0,
+                height=y1 - y0,
                 sample_aspect=float(frames.sample_aspect),
             )
+            source = (fx, fy, x0 + cx, y0 + cy)
         return resized_intrinsics(
             np.asarray(source, np.float64),
             from_size=source_size,

@@ -1,12 +1,12 @@
 """The motion profile: a clip's motions as text, for a prompt or a reader.
 
-mass-v1 has the wording of MASS (arXiv 2511.18373, teaser figure), which says neither unit nor frame
-of reference. mass-v2 states units, frame of reference, times and uncertainty, the camera's turns
-and ways, rest, and when and why a thing is not seen. Motions are in the world wherever it is known,
-unless those in the camera are asked for. In both, a segment's last position is the next one's
-first, numbers have two decimals and no minus before zero, an entity
-without a motion in a segment has no line there, and entities that answer the same phrase are
-numbered ("ball 1", "ball 2").
+mass-v1 has the wording of MASS (arXiv 2511.18373, teaser figure), which says no unit, and before it
+a line with the frame of reference. mass-v2 states units, frame of reference, times and uncertainty,
+the camera's turns and ways, rest, and when and why a thing is not seen. Motions are in the world
+wherever it is known, unless those in the camera are asked for. In both, a segment's last position
+is the next one's first, numbers have two decimals and no minus before zero, an entity without a
+motion in a segment has no line there, and entities that answer the same phrase are numbered
+("ball 1", "ball 2").
 
 profile_blocks.py reads the text of both back.
 """
@@ -78,6 +78,8 @@ def motion_profile(
     exact = clip["uri"].startswith(_SCENE)
     fixed = reference == "world" or clip["camera_static"] is True
     lines = ["Motion Profile"]
+    if template == "mass-v1":
+        lines.append(f"  Frame of reference: the {reference}")
     further = _Further(tables, clip, names, reference) if template == "mass-v2" else None
     if further is not None:
         lines += _conventions(clip, reference, further.camera.of_clip())

@@ -84,7 +84,7 @@ def profile_blocks(text: str) -> ProfileBlocks:
     header: list[str] = []
     segments: list[SegmentBlock] = []
     for line in text.splitlines():
-        title = re.fullmatch(r"  Video Segment \d+: Frame (\d+)\.\.\.(\d+)", line)
+        title = re.fullmatch(r"  Video Segment \d+: Frame (\d+)\.\.\.(\d+)(?:, Shot \d+)?", line)
         if title:
             segments.append(SegmentBlock(line, int(title[1]), int(title[2]), ()))
         elif not segments:
@@ -94,12 +94,18 @@ def profile_blocks(text: str) -> ProfileBlocks:
     return ProfileBlocks(tuple(header), tuple(segments))
 
 
-def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> ProfileBlocks:
+def joined(
+    profiles: Sequence[ProfileBlocks],
+    *,
+    lengths: Sequence[int],
+    shots: Sequence[int | None] | None = None,
+) -> ProfileBlocks:
     """Clips that follow one another as one profile: frames and segments are counted on, the times
     are those of all of them, and another line of the headers that differs is there for each.
 
     `lengths`: frames of each clip that come before those of the next: one less than it has where
-    the next begins with its last.
+    the next begins with its last. `shots`: the shot of each, None where it is not known; of several
+    ones each segment says in which it lies, counted from 1 within these clips.
     Raises BadQuestion where the clips' units differ: numbers of one would be read as the other's.
     """
     units = {line for item in profiles for line in item.header if line.startswith("  Units:")}
@@ -111,13 +117,22 @@ def joined(profiles: Sequence[ProfileBlocks], *, lengths: Sequence[int]) -> Prof
     )
     segments: list[SegmentBlock] = []
     n_frames = 0
-    for profile, length in zip(profiles, lengths, strict=True):
+    names = _shot_names([None] * len(profiles) if shots is None else shots)
+    for profile, length, shot in zip(profiles, lengths, names, strict=True):
         for item in profile.segments:
             first, last = item.first_frame + n_frames, item.last_frame + n_frames
-            title = f"  Video Segment {len(segments) + 1}: Frame {first}...{last}"
+            title = f"  Video Segment {len(segments) + 1}: Frame {first}...{last}{shot}"
             segments.append(replace(item, title=title, first_frame=first, last_frame=last))
         n_frames += length
     return ProfileBlocks(tuple(headers), tuple(segments))
+
+
+def _shot_names(shots: Sequence[int | None]) -> list[str]:
+    """ ", Shot 2" for each clip; empty where all lie in one, or it is not known."""
+    in_order = list(dict.fromkeys(shot for shot in shots if shot is not None))
+    if len(in_order) < 2:
+        return [""] * len(shots)
+    return ["" if shot is None else f", Shot {in_order.index(shot) + 1}" for shot in shots]
 
 
 _TIME = re.compile(r"  Time: (\S+) s to (\S+) s of the video, \d+ frames")

@@ -3,7 +3,8 @@
 A clip is annotated once for all questions about it; a question's profile shows the entities of the
 question's own phrases and of the phrases of every question (-p). A question over several clips (a
 span that was cut) has one profile, in which segments and frames are numbered through all of its
-clips, a frame that two clips share is one, and an identity has one name: "ball 2" is the same thing
+clips, a frame that two clips share is one, segments of several shots say in which they lie ("Shot
+2"), and an identity has one name: "ball 2" is the same thing
 in all of them, and "ball 3" perhaps one of the others after a cut. (In a dataset without
 `identities` entities of different clips are not linked, and "ball" in one need not be "ball" in
 the next.) `prompts` builds the prompt itself.
@@ -24,7 +25,7 @@ import pyarrow.compute as pc
 from massannot.dataset.arrays import good_entities, rows_of_entities
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import own_lengths
-from massannot.dataset.video_view import identified
+from massannot.dataset.video_view import identified, numbered_names
 from massannot.errors import BadQuestion, UsageError
 from massannot.plan.join_questions import texts_of
 from massannot.questions.answers import is_count, kind_of
@@ -247,7 +248,9 @@ def question_profile(
     ]
     if len(texts) == 1:
         return texts[0]
-    return joined([profile_blocks(text) for text in texts], lengths=own_lengths(views)).text
+    shots = [view.row["shot"] for view in views]
+    blocks = [profile_blocks(text) for text in texts]
+    return joined(blocks, lengths=own_lengths(views), shots=shots).text
 
 
 def names_over_clips(
@@ -268,14 +271,9 @@ def names_over_clips(
         for row in identified(dataset, views).to_pylist()
         if (row["clip_id"], row["entity"]) in asked
     ]
-    of_text: dict[str, list[int]] = {}
-    for row in sorted(rows, key=lambda row: int(row["identity"])):
-        of_text.setdefault(row["text"], []).append(row["identity"])
     names: dict[str, dict[int, str]] = {view.clip_id: {} for view in views}
-    for row in rows:
-        text, numbers = row["text"], list(dict.fromkeys(of_text[row["text"]]))
-        number = "" if len(numbers) == 1 else f" {numbers.index(row['identity']) + 1}"
-        names[row["clip_id"]][row["entity"]] = f"{text}{number}"
+    for (clip_id, entity), name in numbered_names(rows).items():
+        names[clip_id][entity] = name
     return [names[view.clip_id] for view in views]
 
 

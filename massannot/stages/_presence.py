@@ -24,8 +24,10 @@ def presences(clip: Clip) -> tuple[dict[int, States], dict[int, I64]]:
     paths = mask_paths(clip)
     depth = clip.depth.values if clip.depth is not None and clip.depth.kind != "affine" else None
     height, width = clip.frames.source_height, clip.frames.source_width
-    states = presence_of_all(paths, height=height, width=width, depth=depth)
-    return states, occluders_of_all(paths, states, height=height, width=width, depth=depth)
+    area = clip.frames.area
+    states = presence_of_all(paths, height=height, width=width, depth=depth, area=area)
+    occluders = occluders_of_all(paths, states, height=height, width=width, depth=depth, area=area)
+    return states, occluders
 
 
 def finished_presences(clip: Tables, paths: Mapping[int, MaskPath]) -> dict[int, States]:

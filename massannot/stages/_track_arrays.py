@@ -6,7 +6,7 @@ stand still.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from massannot import tables
-from massannot.clip import Clip
+from massannot.clip import Clip, Frames
 from massannot.errors import BadModelOutput
+from massannot.geometry.active_area import Area
 from massannot.geometry.background_fit import masked_median
 from massannot.geometry.camera import apply, inverse
 from massannot.geometry.camera_motion import CameraMotion, StaticCameraRule, camera_motion
@@ -279,6 +280,8 @@ def tracks_xy_table(
     working = queries_txy / np.r_[1.0, frames.source_from_working]
     tracks = tracker.track(frames, queries_txy=working)
     _check_tracks(tracks, shape=(len(clip), len(points)), model=tracker.card().name)
+    if frames.has_bars:
+        tracks = replace(tracks, visible=tracks.visible & _is_inside(frames, tracks.xy))
     factor = frames.source_from_working.astype(np.float32)
     sd_px = _noise_px(tracks, t_s=frames.t_s) * np.sqrt(factor.prod())
     spec = tables.spec("tracks_xy")
@@ -301,6 +304,26 @@ def tracks_xy_table(
             "xy_sd_px": pa.array(sd_px.astype(np.float32), from_pandas=True),
         }
     )
+
+
+def free_of_bars(frames: Frames, *, margin: int) -> Bool:
+    """(H, W) working pixels between black bars, and `margin` of them away from each bar; all where
+    there are none."""
+    height, width = frames.height, frames.width
+    x0, y0, x1, y1 = frames.working_area
+    cut = Area(
+        x0 + margin * (x0 > 0),
+        y0 + margin * (y0 > 0),
+        x1 - margin * (x1 < width),
+        y1 - margin * (y1 < height),
+    )
+    return cut.inside(height=height, width=width)
+
+
+def _is_inside(frames: Frames, xy: NDArray[np.float32]) -> Bool:
+    """(T, N) whether points (T, N, 2) in working pixels lie between black bars."""
+    x0, y0, x1, y1 = frames.working_area
+    return np.asarray(((xy >= [x0, y0]) & (xy < [x1, y1])).all(axis=-1))
 
 
 def _noise_px(tracks: PointTracks, *, t_s: F64) -> F64:

@@ -5,6 +5,8 @@ with a detection, and nothing that enters before the end goes unseen; the price 
 All key frames go to the detector in one call. A detector whose boxes were given (a file) is asked
 in every frame that it names, and no limit drops any of them.
 
+Boxes that a model finds end at black bars; those that lie within one are rejected as empty.
+
 Unusual: the detections written here are undecided (neither `entity` nor `rejected` is set) except
 those beyond the limit a phrase; `propagate_masks` decides. A text asked for twice, by two
 questions, is detected once, for the first of its phrases. Phrases that are added to those of an
@@ -106,6 +108,9 @@ class DetectPhrases(Stage):
         frames = clip.frames
         first_with_text = [[p.text for p in clip.phrases].index(text) for text in texts]
         boxes = clipped_xyxy(detections.boxes_xyxy, width=frames.width, height=frames.height)
+        if frames.has_bars and not given:
+            x0, y0, x1, y1 = frames.working_area
+            boxes = np.clip(boxes, [x0, y0, x0, y0], [x1, y1, x1, y1])
         boxes = (boxes * np.tile(frames.source_from_working, 2)).astype(np.float32)
         phrase = np.asarray(first_with_text, np.int32)[detections.phrase]
         n_rows = len(boxes)

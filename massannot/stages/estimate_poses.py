@@ -4,6 +4,8 @@ Where the camera stands still, by the same test as in summarize_clip, all poses 
 Elsewhere corners of the background are followed and a camera is adjusted to them
 (geometry/camera_adjustment.py), in the unit of the clip's depth: metres where it is metric.
 
+A clip that zooms (geometry/zoom.py) is said to: its lens is not one, and its poses stay assumed.
+
 Unusual: a clip whose poses were given, whose depth has no scale, or whose background says too
 little is handed on as it is; poses that were assumed are still called so.
 """
@@ -11,22 +13,24 @@ little is handed on as it is; poses that were assumed are still called so.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.clip import Clip
+from massannot.clip import Clip, DepthMaps
 from massannot.geometry import rle
 from massannot.geometry.camera import resized_intrinsics
 from massannot.geometry.camera_adjustment import PoseEstimate, PoseRule, estimated_poses
 from massannot.geometry.camera_motion import StaticCameraRule
 from massannot.geometry.depth_sampling import sample_depth
+from massannot.geometry.zoom import ZoomRule, zooms
 from massannot.models.background_corners import BackgroundCorners
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
     background_motion,
     camera_arrays,
+    free_of_bars,
     numbers,
     with_columns,
     words,
@@ -45,6 +49,7 @@ class EstimatePoses(Stage):
     rule: PoseRule = field(default_factory=PoseRule)
     static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
     """The rule for a camera that stands still; the same as in summarize_clip."""
+    zoom: ZoomRule = field(default_factory=ZoomRule)
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "masks", "tracks_xy", "cameras")
     writes: ClassVar[tuple[str, ...]] = ("cameras",)
@@ -56,32 +61,53 @@ class EstimatePoses(Stage):
         if background_motion(clip, self.static_camera).static is True:
             still = np.tile(np.eye(4), (len(clip), 1, 1))
             return _with_poses(clip, still, None)
-        estimate = self._estimate(clip)
+        depth = clip.depth
+        if depth is None or depth.kind == "affine":
+            return clip
+        sightings = self._sightings(clip, depth)
+        zoom = zooms(*sightings[:3], intrinsics=sightings.intrinsics, rule=self.zoom)
+        if zoom is not None:
+            clip = _with_zoom(clip, zoom)
+        estimate = None if zoom else self._estimate(clip, sightings)
         if estimate is None:
             return clip
         clip = _with_poses(clip, estimate.cam_from_world, estimate.cov)
         return clip if estimate.focal_factor == 1 else _with_focal(clip, estimate)
 
-    def _estimate(self, clip: Clip) -> PoseEstimate | None:
-        frames, depth = clip.frames, clip.depth
-        if depth is None or depth.kind == "affine":
-            return None
+    def _sightings(self, clip: Clip, depth: DepthMaps) -> _Sightings:
+        frames = clip.frames
         size = (frames.width, frames.height)
         tracks = self.corners.follow(frames, free=_free_of_things(clip))
         samples = sample_depth(depth.values, tracks.xy, picture_size=size)
+        intrinsics = resized_intrinsics(
+            camera_arrays(clip)[0],
+            from_size=(frames.source_width, frames.source_height),
+            to_size=size,
+        )
+        z = np.where(samples.reliable, samples.z, np.nan)
+        return _Sightings(tracks.xy, tracks.visible, z, intrinsics)
+
+    def _estimate(self, clip: Clip, sightings: _Sightings) -> PoseEstimate | None:
         return estimated_poses(
-            tracks.xy,
-            tracks.visible,
-            np.where(samples.reliable, samples.z, np.nan),
-            intrinsics=resized_intrinsics(
-                camera_arrays(clip)[0],
-                from_size=(frames.source_width, frames.source_height),
-                to_size=size,
-            ),
-            picture_size=size,
+            *sightings[:3],
+            intrinsics=sightings.intrinsics,
+            picture_size=(clip.frames.width, clip.frames.height),
             lens_rel_sd=_lens_rel_sd(clip),
             rule=self.rule,
         )
+
+
+class _Sightings(NamedTuple):
+    """Points of the background in working pixels."""
+
+    xy: F64
+    """(T, N, 2)."""
+    visible: Bool
+    """(T, N)."""
+    z: F64
+    """(T, N); NaN: not known."""
+    intrinsics: F64
+    """(T, 4)."""
 
 
 def _lens_rel_sd(clip: Clip) -> float | None:
@@ -91,9 +117,9 @@ def _lens_rel_sd(clip: Clip) -> float | None:
 
 
 def _free_of_things(clip: Clip) -> Bool:
-    """(T, height, width) working pixels outside of all masks."""
+    """(T, height, width) working pixels outside of all masks and black bars."""
     frames, masks = clip.frames, clip.table("masks")
-    free = np.ones((len(frames), frames.height, frames.width), np.bool_)
+    free = np.tile(free_of_bars(frames, margin=0), (len(frames), 1, 1))
     for frame, counts in zip(masks["frame"].to_pylist(), masks["counts"].to_pylist(), strict=True):
         counts = rle.resize_nearest(
             counts,
@@ -104,6 +130,11 @@ def _free_of_things(clip: Clip) -> Bool:
         )
         free[frame] &= ~rle.decode(counts, height=frames.height, width=frames.width)
     return free
+
+
+def _with_zoom(clip: Clip, zoom: bool) -> Clip:
+    """`cameras` that say whether the clip zooms."""
+    return clip.with_table("cameras", with_columns(clip.table("cameras"), zooms=[zoom] * len(clip)))
 
 
 def _with_poses(clip: Clip, cam_from_world: F64, cov: F64 | None) -> Clip:

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from massannot.clip import Clip
+from massannot.entities.between_bars import BetweenBars
 from massannot.entities.following import DetectedBox, EntityFollowing, go_back
 from massannot.entities.given import GivenFollowing
 from massannot.entities.identity import IdentityOptions, joined_fragments
@@ -51,6 +52,8 @@ class PropagateMasks(IdentityOptions, Stage):
         session = self.propagator.session(clip.frames)
         if "given" in clip.table("detections")["origin"].to_pylist():
             return self._given(clip, session)
+        if clip.frames.has_bars and not isinstance(session, GivenMasks):
+            session = BetweenBars(session, clip.frames)
         following = EntityFollowing(clip.frames, session, options=self)
         for key, boxes, _ in _undecided(clip):
             following.go_to(key)

@@ -44,6 +44,7 @@ class SummarizeClip(Stage):
             **clip.read_columns(),
             "scale_type": None if clip.depth is None else clip.depth.kind,
             "camera_static": motion.static,
+            "camera_zooms": clip.table("cameras").slice(0, 1).to_pylist()[0]["zooms"],
             "background_motion_px": _known(motion.displacement_px),
             "noise_floor": floor,
             "noise_floor_p90": floor_p90,

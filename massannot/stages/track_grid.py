@@ -1,7 +1,7 @@
 """Points of a regular grid through the clip: `tracks_xy` without any phrase or mask.
 
-The grid lies in one frame, its points in the middle of equal cells of the picture; all belong to
-entity -1, as points that belong to no named thing do.
+The grid lies in one frame, its points in the middle of equal cells of the picture between black
+bars; all belong to entity -1, as points that belong to no named thing do.
 """
 
 from __future__ import annotations
@@ -52,6 +52,6 @@ class TrackGrid(Stage):
         """Queries (N, 3) frame, x, y in source pixels, row by row."""
         middles = (np.arange(self.size) + 0.5) / self.size
         y, x = np.meshgrid(middles, middles, indexing="ij")
-        size = (clip.frames.source_width, clip.frames.source_height)
-        points = np.stack([x.ravel(), y.ravel()], axis=1) * size
+        x0, y0, x1, y1 = clip.frames.area
+        points = np.stack([x.ravel(), y.ravel()], axis=1) * [x1 - x0, y1 - y0] + [x0, y0]
         return np.c_[np.full(len(points), min(self.frame, len(clip) - 1)), points]

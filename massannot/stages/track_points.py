@@ -26,12 +26,14 @@ from massannot.geometry import rle
 from massannot.geometry.point_choice import choose_points, texture
 from massannot.models.protocols import F32, F64, I32, Bool, PointTracker
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import BACKGROUND, tracks_xy_table
+from massannot.stages._track_arrays import BACKGROUND, free_of_bars, tracks_xy_table
 
 _VIEW_FRAMES = 64
 _MOST_VIEWS = 8
 _SAME_VIEW_GAP = 2
 """Frames out of sight that do not end a view."""
+_FROM_BAR_PX = 6
+"""Working pixels from a black bar, whose edge would hold a point where it is."""
 _TEXTURE_WIDTH = 480
 _OPEN_SHARE = 0.2
 """Of the picture that must lie outside all boxes; with less, only the frame's own masks count."""
@@ -86,11 +88,13 @@ class TrackPoints(Stage):
         last = len(clip) - 1
         chosen = sorted({0, last // 2, last}) if last >= 0 else []
         ever = masks.boxes_free(frames.height, frames.width, frames.source_from_working)
+        picture_area = free_of_bars(frames, margin=_FROM_BAR_PX)
+        ever &= picture_area
         parts = [np.zeros((0, 3))]
         for frame, n_points in zip(chosen, _shares(self.n_background, [1] * len(chosen))):
             free = ever
-            if np.count_nonzero(ever) < _OPEN_SHARE * ever.size:
-                free = masks.free_at(frame, frames.height, frames.width)
+            if np.count_nonzero(ever) < _OPEN_SHARE * np.count_nonzero(picture_area):
+                free = masks.free_at(frame, frames.height, frames.width) & picture_area
             picture = frames.pixels(frame, frame + 1)[0]
             points = choose_points(free, n_points, preference=_texture(picture))
             points = points * frames.source_from_working

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from massannot.tables._spec import (
+    BOOL,
     FLOAT32,
     FLOAT64,
     INT32,
@@ -62,6 +63,15 @@ SPEC = TableSpec(
             "Standard deviation of the logarithm of fx and fy, one number for both and for the "
             "whole clip, where nobody gave the lens: estimated with the poses or by a model, or "
             "assumed. Null: given.",
+            nullable=True,
+        ),
+        Column(
+            "zooms",
+            BOOL,
+            "Whether the focal length changes over the clip, by a test on points of the "
+            "background, one answer for the whole clip. Where it does, poses are not estimated, "
+            "and fx fy are of no frame in particular. Null: not tested (poses were given, or the "
+            "camera stands still), or it cannot be told.",
             nullable=True,
         ),
     ),

@@ -106,6 +106,23 @@ SPEC = TableSpec(
             "outline's pixels; the known size itself counts as exact.",
             nullable=True,
         ),
+        Column(
+            "active_x0",
+            INT32,
+            "The part of the picture between black bars, in which alone things are looked for and "
+            "followed: left edge, source pixels; null: written before bars were looked for.",
+            nullable=True,
+        ),
+        Column("active_y0", INT32, "Top edge of the same.", nullable=True),
+        Column("active_x1", INT32, "Right edge, exclusive.", nullable=True),
+        Column("active_y1", INT32, "Bottom edge, exclusive.", nullable=True),
+        Column(
+            "camera_zooms",
+            BOOL,
+            "Whether the focal length changes, see cameras.zooms; null: not tested, or it cannot "
+            "be told.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("video_id",), "videos"),),
 )

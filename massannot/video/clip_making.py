@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from massannot.geometry.active_area import Area, active_area
 from massannot.video.sampling import Cut
+
+AREA_FRAMES = 9
+"""Of a clip, in which black bars are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +67,22 @@ class Making:
         self.keyframes.append(frame.keyframe)
         self.damaged.append(frame.suspect)
 
-    def last(self) -> Shown:
-        """Its last frame, read back from its memory."""
+    def picture(self, frame: int) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) of one of its frames, read back from its memory."""
         width, height = self.working_size
-        content = os.pread(self.descriptor, self.frame_bytes, self.used - self.frame_bytes)
+        content = os.pread(self.descriptor, self.frame_bytes, frame * self.frame_bytes)
+        return np.frombuffer(content, np.uint8).reshape(height, width, 3)
+
+    def active_xyxy(self) -> Area:
+        """The part of the source picture between black bars, of a few frames from all over it."""
+        looked_at = np.unique(np.linspace(0, len(self.pts) - 1, AREA_FRAMES).round().astype(int))
+        found = active_area(self.picture(int(frame)) for frame in looked_at)
+        if found is None:
+            return Area(0, 0, *self.source_size)
+        return found.resized(np.divide(self.source_size, self.working_size))
+
+    def last(self) -> Shown:
+        """Its last frame."""
         return Shown(
             pts=self.pts[-1],
             keyframe=self.keyframes[-1],
@@ -74,7 +90,7 @@ class Making:
             damaged=False,
             other_size=False,
             size=self.source_size,
-            picture=np.frombuffer(content, np.uint8).reshape(height, width, 3),
+            picture=self.picture(len(self.pts) - 1),
             reserved=0,
         )
 

@@ -24,6 +24,7 @@ from massannot.errors import (
     UnsupportedCodec,
     VideoChanged,
 )
+from massannot.geometry.active_area import Area
 from massannot.video.clip_making import Making, Shown
 from massannot.video.header import Header, header_of, open_container, open_file, video_stream
 from massannot.video.sampling import Cut, CutRules, EmptySpan, SpanCutter
@@ -82,6 +83,8 @@ class DecodedClip:
     damaged_so_far: bool
     shot: int | None
     """Of the video's shots; None: they were not looked for."""
+    active_xyxy: Area
+    """The part of the source picture between black bars."""
     shared_frames: tuple[bool | None, ...] = ()
     """Whether a later clip begins with the frame; None: clips share none."""
 
@@ -336,6 +339,7 @@ class _Decoding:
                 height=making.working_size[1],
                 damaged_so_far=damaged,
                 shot=None if self.shots is None else cut.shot,
+                active_xyxy=making.active_xyxy(),
                 shared_frames=tuple(shared),
             )
             try:

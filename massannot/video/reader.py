@@ -330,6 +330,7 @@ def _clip(
             source_width=decoded.source_width,
             source_height=decoded.source_height,
             sample_aspect=video.sample_aspect,
+            active_xyxy=decoded.active_xyxy,
         ),
         tables=MappingProxyType(
             {

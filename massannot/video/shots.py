@@ -2,8 +2,9 @@
 
 Every frame gets the number of its shot, 0.. within the film, or None where it belongs to none: to
 a gradual transition (two shots at once), or because it is blank (black between fades, an empty
-title card). A flash is part of its shot. A frame's number is known `ShotRule.look_ahead` frames
-later, and depends on the film alone, not on which frames are annotated.
+title card, between black bars too). A flash is part of its shot. A frame's number is known
+`ShotRule.look_ahead` frames later, and depends on the film alone, not on which frames are
+annotated.
 
 A hard cut: the picture changes much more than just before and after, its details do not stay where
 they were (as they do behind a large thing that flies by), and neither side comes back within four
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
+from massannot.geometry.active_area import without_bars
 from massannot.video.shot_rule import ShotRule
 
 WIDTH, HEIGHT = 64, 36
@@ -231,7 +233,8 @@ def _look(small: Small, before: _Look | None, rule: ShotRule) -> _Look:
     mean_free = (half - half.mean((1, 2), keepdims=True)).reshape(-1)
     length = max(1e-3, float(np.linalg.norm(mean_free)))
     pattern = (mean_free / length).astype(np.float32)
-    spread = np.abs(planes - planes.mean((1, 2), keepdims=True)).max()
+    inner = without_bars(planes)
+    spread = np.abs(inner - inner.mean((1, 2), keepdims=True)).max()
     return _Look(
         hsv,
         half.reshape(-1),

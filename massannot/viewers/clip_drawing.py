@@ -6,7 +6,7 @@ where depth maps were stored); below, the view from above and each entity's dist
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,9 @@ from massannot.viewers.top_view import TopView
 GetTable = Callable[[str], pa.Table]
 """One clip's rows of a table by name."""
 
+Things = Mapping[int, tuple[int, str]]
+"""Entity to the number of the thing, which gives its colour, and to its name."""
+
 FILM_WIDTH = 960
 """Of the whole film, the picture and its depth: large enough for labels, small enough to post."""
 PANEL_HEIGHT = 220
@@ -51,25 +54,34 @@ class DrawnTracks:
 
 
 class ClipDrawing:
-    """Draws frame after frame of one clip from its tables; pictures come from outside."""
+    """Draws frame after frame of one clip from its tables; pictures come from outside. A thing has
+    the colour of its number."""
 
-    def __init__(self, table: GetTable, *, film_width: int = FILM_WIDTH) -> None:
+    def __init__(
+        self, table: GetTable, *, film_width: int = FILM_WIDTH, things: Things | None = None
+    ) -> None:
         clip = table("clips").to_pylist()[0]
         self.clip_id: str = clip["clip_id"]
         self.n_frames: int = clip["n_frames"]
         self.source_size: tuple[int, int] = (clip["source_width"], clip["source_height"])
         self.t_s = table("frames")["t_s"].to_numpy()
         self.unit = "m" if clip["scale_type"] == "metric" else "units"
-        self.labels = entity_names({name: table(name) for name in ("phrases", "entities")})
+        if things is None:
+            names = entity_names({name: table(name) for name in ("phrases", "entities")})
+            things = {entity: (entity, name) for entity, name in names.items()}
+        self.labels = dict(things.values())
+        number = {entity: thing for entity, (thing, _) in things.items()}
         self._masks = {
-            (row["entity"], row["frame"]): row
+            (number[row["entity"]], row["frame"]): row
             for row in table("masks").to_pylist()
             if row["area"] > 0
         }
-        self._tracks = _tracks(table("tracks_xy"), self.n_frames)
+        tracks = _tracks(table("tracks_xy"), self.n_frames)
+        self._tracks = {number[entity]: of for entity, of in tracks.items() if entity in number}
         self._depth = {row["frame"]: row for row in table("depth_maps").to_pylist()}
-        paths, measured = _paths(table("positions"), self.n_frames, "world")
-        self._paths_in_camera, self._measured = _paths(table("positions"), self.n_frames, "cam")
+        positions = table("positions")
+        paths, measured = _paths(positions, self.n_frames, "world", number)
+        self._paths_in_camera, self._measured = _paths(positions, self.n_frames, "cam", number)
         view, camera = TopView.title, _world_from_cam(table("cameras"), clip["camera_static"])
         if camera is not None:
             view = "from above, with the way of the camera"
@@ -216,13 +228,14 @@ def _tracks(tracks: pa.Table, n_frames: int) -> dict[int, DrawnTracks]:
 
 
 def _paths(
-    positions: pa.Table, n_frames: int, reference: str
+    positions: pa.Table, n_frames: int, reference: str, number: Mapping[int, int]
 ) -> tuple[dict[int, npt.NDArray[np.float32]], dict[int, npt.NDArray[np.bool_]]]:
-    """Entity to (T, 3) positions in the reference, NaN where unknown, and (T,) measured or not."""
+    """By `number` of the entity: (T, 3) positions in the reference, NaN where unknown, and (T,)
+    measured or not."""
     paths: dict[int, npt.NDArray[np.float32]] = {}
     measured: dict[int, npt.NDArray[np.bool_]] = {}
     for row in positions.to_pylist():
-        entity = row["entity"]
+        entity = number[row["entity"]]
         path = paths.setdefault(entity, np.full((n_frames, 3), np.nan, np.float32))
         seen = measured.setdefault(entity, np.zeros(n_frames, bool))
         place = [row[f"{axis}_{reference}"] for axis in "xyz"]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from massannot.video.film_encoder import FilmWriter
-from massannot.viewers.clip_drawing import FILM_WIDTH, ClipDrawing, GetTable
+from massannot.viewers.clip_drawing import FILM_WIDTH, ClipDrawing, GetTable, Things
 
 STILL_WIDTH = 480
 """Width of each of a still's three pictures."""
@@ -51,13 +51,15 @@ def render(
     *,
     crf: int = 20,
     width: int = FILM_WIDTH,
+    things: Things | None = None,
 ) -> Rendered:
     """Write the film, the still and the plain film of one clip.
 
     `table` gives the clip's rows of a table by name; `pictures` are its annotated frames in
-    order, uint8 (H, W, 3) of any one size. Raises ValueError when their number is not the clip's.
+    order, uint8 (H, W, 3) of any one size. `things`: as all clips of the video number and name
+    them; None: as this clip does. Raises ValueError when their number is not the clip's.
     """
-    drawing = ClipDrawing(table, film_width=width)
+    drawing = ClipDrawing(table, film_width=width, things=things)
     made = paths(folder, table)
     made.plain.parent.mkdir(parents=True, exist_ok=True)
     pts = table("frames")["pts"].to_numpy()

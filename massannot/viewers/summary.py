@@ -147,6 +147,8 @@ class Facts:
     """Of all videos together, those with a clip; None: shots were not looked for."""
     grounds: Grounds = NOTHING_STATED
     """Of intervals and qualities."""
+    n_zooming: int = 0
+    """Clips whose focal length was seen to change."""
     n_identities: int | None = None
     """Things of all videos together, each counted once however many clips show it; None: nobody
     says who is who over clips."""
@@ -189,6 +191,7 @@ def facts(dataset: Dataset) -> Facts:
         over_limits=dict(limits),
         n_shots=_n_shots(clips),
         grounds=grounds_of(dataset),
+        n_zooming=clips["camera_zooms"].to_pylist().count(True),
         n_identities=_n_identities(dataset),
     )
 
@@ -279,6 +282,9 @@ def _camera(known: Facts) -> str:
     if known.n_moving > known.n_moving_posed:
         parts.append("motions are in the moving camera's frame where its poses are not known "
                      "(--cameras FILE gives them)")  # fmt: skip
+    if known.n_zooming:
+        parts.append(f"{counted(known.n_zooming, 'clip')} with a zoom, whose poses are not "
+                     "estimated")  # fmt: skip
     if known.n_moving_posed:
         parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with known poses, in the "
                      "world's frame too")  # fmt: skip

@@ -162,6 +162,7 @@ def clip_tables(part: Part) -> dict[str, pa.Table]:
 def _mask_row(part: Part, entity: int, pts: int) -> dict[str, Any]:
     thing = part.things[entity]
     shown = mask(thing, pts) & ((thing, pts) not in part.hidden)
+    box = rle.box_xyxy(rle.encode(shown), height=HEIGHT, width=WIDTH)
     return {
         "clip_id": part.clip_id,
         "entity": entity,
@@ -170,6 +171,7 @@ def _mask_row(part: Part, entity: int, pts: int) -> dict[str, Any]:
         "width": WIDTH,
         "counts": rle.encode(shown),
         "area": int(shown.sum()),
+        **dict(zip(("x0", "y0", "x1", "y1"), box or [None] * 4, strict=True)),
         "score": 1.0,
         "state": "visible" if shown.any() else "absent",
     }

@@ -127,9 +127,35 @@ def test_of_a_thousand_videos_two_hundred_copies_are_named_and_no_key_is_there_t
         rows = sum(pq.read_metadata(path).num_rows for path in files)
         assert rows == in_run.table(table).num_rows
         assert published.table(table).equals(in_run.table(table))
+    assert Copies(layout, in_run.shards).unasked_line is None
     card = (tmp_path / "published" / "README.md").read_text()
     assert f"{n_videos} clips = {n_videos} done" in card
     assert f"{len(expected)} videos are byte copies" in card
+
+
+def test_publish_names_the_phrases_that_a_copy_alone_was_asked_for(tmp_path):
+    """Shards that knew nothing of each other; the clips of the lowest uri stand for all."""
+    layout = Layout(tmp_path / "out")
+    run_record.begin(layout, small.RECORD)
+    runs = (("c", "one", ["ball", "hoop"]), ("a", "one", ["ball", "cube"]), ("b", "two", ["cup"]),
+             ("d", "one", ["hoop", "dog"]))  # fmt: skip
+    for shard, (uri, name_of_video, texts) in enumerate(runs):
+        rows = small.rows_of_one_frame(f"{uri}.mp4", name_of_video)
+        made = {name: tables.spec(name).from_rows([row]) for name, row in rows.items()}
+        phrases = [
+            {"clip_id": rows["clips"]["clip_id"], "phrase": n, "text": text, "origin": "prompt"}
+            | {"n_entities": 0}
+            for n, text in enumerate(texts)
+        ]
+        made["phrases"] = tables.spec("phrases").from_rows(phrases)
+        name = f"{shard:06d}"
+        commit = small.stage(layout, name, layout.new_attempt(name), made)
+        assert commits.put(layout, commit)
+        commits.publish(layout, commit)
+    copies = Copies(layout, open_dataset(layout.out).shards)
+    assert copies.unasked == {"dog": 1, "hoop": 1}
+    assert "'dog' (1), 'hoop' (1)" in copies.unasked_line
+    assert open_dataset(layout.out).table("phrases")["text"].to_pylist() == ["ball", "cube", "cup"]
 
 
 @pytest.fixture(scope="module")

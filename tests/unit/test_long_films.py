@@ -15,10 +15,12 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.validate import problems
 from massannot.errors import UsageError
 from massannot.exporters import _mass_bench_schema, mass_bench
+from massannot.jobs import drawing
 from massannot.questions.profile_blocks import profile_blocks
 from massannot.questions.question_view import find_question, question_view
 from massannot.tables import _consistency as consistency
 from massannot.viewers import summary
+from massannot.viewers.clip_drawing import ClipDrawing
 from tests.unit import long_film
 from tests.unit.long_film import TWO_SHOTS, VIDEO, Part
 from tests.unit.test_export_mass_bench import wrong
@@ -196,11 +198,30 @@ def test_a_question_over_the_film_has_one_profile_with_one_name_a_thing(tmp_path
         (19, 29),
         (30, 39),
     ]
+    shots = [each.title.partition(", ")[2] for each in blocks.segments]
+    assert shots == ["Shot 1", "Shot 1", "Shot 1", "Shot 2"]
     names = [{entity.name for entity in each.entities} for each in blocks.segments]
     assert names == [{"ball 1", "ball 2", "box 1"}] * 3 + [{"ball 3", "ball 4", "box 2"}]
     for segment, part in zip(blocks.segments, TWO_SHOTS, strict=True):
         (line,) = (e.lines[1] for e in segment.entities if e.name in ("ball 1", "ball 3"))
         assert line.startswith(f"    * Motion: First position <{first_position(part, 0)}> at ")
+
+
+def test_a_thing_has_one_colour_and_one_name_in_all_films_of_its_video(film: Dataset) -> None:
+    """Clips number their things in an order of their own; drawn are those of the video."""
+    names = ("ball 1", "ball 2", "box 1")
+    for part in TWO_SHOTS[:3]:
+        things = drawing._things(film, VIDEO)[part.clip_id]
+        assert things == {n: (thing, names[thing]) for n, thing in enumerate(part.things)}
+        drawn = ClipDrawing(film.clip(part.clip_id).table, things=things)
+        assert drawn.labels == dict(enumerate(names))
+        for thing in part.things:
+            entity = drawn._entity(thing, 0)
+            assert (entity.entity, entity.label) == (thing, names[thing])
+            step = drawn.main_size[0] // long_film.WIDTH
+            assert entity.mask is not None
+            shown = entity.mask[step // 2 :: step, step // 2 :: step]
+            assert np.array_equal(shown, long_film.mask(thing, part.first))
 
 
 def first_position(part: Part, thing: int) -> str:

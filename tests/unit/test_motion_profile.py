@@ -132,6 +132,7 @@ THROWN = [
 def test_mass_v1_reads_as_in_the_paper() -> None:
     assert motion_profile(profile_tables(THROWN)) == (
         "Motion Profile\n"
+        "  Frame of reference: the camera\n"
         "  Video Segment 1: Frame 0...31\n"
         "    * Entity: basketball\n"
         "    * Motion: First position <0.00, 0.50, 3.00>, Last Position <1.00, 0.00, 3.25>, "

@@ -201,6 +201,15 @@ def test_clips_that_follow_one_another_have_one_profile() -> None:
         "Motion Profile\n  Units: metres\n  Time: 0.00 s to 2.00 s of the video, 15 frames\n"
         f"  Video Segment 1: Frame 0...9\n{LINE}  Video Segment 2: Frame 10...14\n"
     )
+    shots = joined([*blocks, blocks[1]], lengths=[10, 5, 5], shots=[3, 5, 3]).text
+    titles = [line.strip() for line in shots.splitlines() if "Segment" in line]
+    assert titles == [
+        "Video Segment 1: Frame 0...9, Shot 1",
+        "Video Segment 2: Frame 10...14, Shot 2",
+        "Video Segment 3: Frame 15...19, Shot 1",
+    ]
+    assert profile_blocks(shots).text == shots
+    assert "Shot" not in joined(blocks, lengths=[10, 5], shots=[2, 2]).text
     blocks[1] = profile_blocks(profiles[1].replace("metres", "relative"))
     with pytest.raises(BadQuestion, match="expected one unit"):
         joined(blocks, lengths=[10, 5])

@@ -201,6 +201,7 @@ def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said
         above_noise=0,
         n_motions=0,
         failures={},
+        n_sized=0,
     )
     text = as_text(known, out=Path("out"), models=(), notes=(), looks=())
     (line,) = (line for line in text.split("\n") if line.startswith("camera:"))
