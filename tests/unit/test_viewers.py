@@ -196,12 +196,10 @@ def test_a_summary_says_in_whose_frame_motions_are(moving: int, posed: int, said
         n_static=3,
         n_moving=moving,
         n_moving_posed=posed,
-        n_sized=0,
         noise_floor=None,
         above_noise=0,
         n_motions=0,
         failures={},
-        n_sized=0,
     )
     text = as_text(known, out=Path("out"), models=(), notes=(), looks=())
     (line,) = (line for line in text.split("\n") if line.startswith("camera:"))
