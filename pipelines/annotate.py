@@ -1,18 +1,9 @@
 """Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-from massannot.recipes.models import (
-    cameras,
-    depth,
-    detector,
-    pipeline_of,
-    propagator,
-    second_depth,
-    tracker,
-)
-from massannot.recipes.poses import poses
+from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.optional_stages import depth_asked, depth_compared, poses
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
-from massannot.stages.compare_depth import CompareDepth
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
 from massannot.stages.estimate_depth import EstimateDepth
@@ -21,18 +12,15 @@ from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
-from massannot.stages.scale_depth import ScaleDepth
 from massannot.stages.score_quality import ScoreQuality
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
 from massannot.stages.state_intervals import StateIntervals
-from massannot.stages.store_depth import StoreDepth
 from massannot.stages.summarize_clip import SummarizeClip
 from massannot.stages.track_points import TrackPoints
 
 
 def pipeline(spec: RunSpec) -> Pipeline:
-    second = second_depth(spec)
     return pipeline_of(
         "annotate",
         spec,
@@ -44,12 +32,11 @@ def pipeline(spec: RunSpec) -> Pipeline:
         EstimateDepth(depth(spec)),
         StabilizeDepth(),
         *poses(spec),
-        *((ScaleDepth(spec.known_sizes),) if spec.known_sizes else ()),
-        *((StoreDepth(),) if spec.depth_maps else ()),
+        *depth_asked(spec),
         LiftTracks(),
         SummarizeClip(),
         LocateEntities(),
-        *((CompareDepth(second),) if second else ()),
+        *depth_compared(spec),
         MeasureMotions(),
         ScoreQuality(),
         StateIntervals(),

@@ -81,7 +81,7 @@ COMMANDS = [
     (
         "export coco out new --frames 3",
         2,
-        "--frames with coco: expected one of dsr-bench, lmms-eval, ms-swift, trl",
+        "--frames with coco: expected one of dsr-bench, geometry, lmms-eval, ms-swift, ply",
     ),
     ("export csv out new --profile-template mass-v1", 2, "--profile-template with csv"),
     ("export -h", 0, "tapvid3d    point tracks"),

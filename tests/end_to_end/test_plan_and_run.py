@@ -179,6 +179,7 @@ def test_every_gpu_that_will_be_used_is_named(folder, massannot, planned, monkey
         raise UsageError("not here")
 
     monkeypatch.setattr(local, "torch_state", lambda: TorchState(None, None, ("A", "B"), ()))
+    monkeypatch.setattr(local, "may_have_gpu", lambda: True)
     monkeypatch.setattr(execution, "run", no_run)
     code, _, err = massannot("run plan -o new")
     assert (code, "on cuda:0, cuda:1 with local" in err) == (2, True), err

@@ -469,7 +469,7 @@ def test_a_file_that_names_no_video_is_refused_for_several(tmp_path: Path) -> No
 
 
 def test_the_summary_says_what_was_given_and_which_limit_left_boxes_out() -> None:
-    known = Facts(1, 10, (), {}, {}, 1, 0, 0, None, 0, 0, {}, {"used": 9, "empty_mask": 1},
+    known = Facts(1, 10, (), {}, {}, 0, 1, 0, 0, None, 0, 0, {}, {"used": 9, "empty_mask": 1},
                   {"over_phrase_limit": 50})  # fmt: skip
     text = as_text(known, out=Path("out"), models=(), notes=(), looks=())
     assert "given boxes in these frames: 1 empty_mask, 9 used" in text

@@ -179,7 +179,7 @@ def test_auto_is_the_small_profile_and_other_weights_stay_with_their_job() -> No
     ("given", "words"),
     [
         ({"models": {"eyes": "small"}}, "--model eyes: expected one of detect, masks"),
-        ({"weights": {"cameras": "x"}}, "--weights cameras: expected one of detect, masks"),
+        ({"weights": {"eyes": "x"}}, "--weights eyes: expected one of detect, masks"),
         ({"oracles": ("ears", "eyes")}, "--oracle ears,eyes: expected some of detect"),
         ({"oracles": ("depth",), "scenes": None}, "--oracle needs --scenes FOLDER"),
         ({"dtype": "fp7"}, "--dtype fp7: expected one of auto, fp32"),

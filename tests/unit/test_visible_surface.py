@@ -240,10 +240,21 @@ def located() -> list[dict[str, Any]]:
         "entities": [{**COMMON, "phrase": 0, "first_frame": 0, "last_frame": N - 2, "score": 0.9}],
         "masks": [mask_row(frame, mask) for frame, mask in enumerate(masks)],
         "cameras": [camera_row(frame) for frame in range(N)],
+        "frames": [
+            {
+                "clip_id": clip.clip_id,
+                "frame": frame,
+                "pts": frame,
+                "t_s": frame / 10,
+                "keyframe": False,
+                "damaged": False,
+            }
+            for frame in range(N)
+        ],
     }.items():
         spec = tables.spec(name)
         clip = clip.with_table(name, spec.from_rows(rows))
-    for name in ("clips", "tracks_xy", "tracks_xyz", "frames"):
+    for name in ("clips", "tracks_xy", "tracks_xyz"):
         clip = clip.with_table(name, tables.spec(name).empty())
     return LocateEntities().process(clip).table("positions").to_pylist()
 
