@@ -45,7 +45,7 @@ _STAGE_OF: Mapping[str, Job] = {
     "estimate_cameras": "cameras",
     "estimate_depth": "depth",
 }
-_CHANGES_NO_ERROR = ("batch", "encode_batch", "object_batch", "compile", "threads")
+_CHANGES_NO_ERROR = ("batch", "encode_batch", "object_batch", "kept_mib", "compile", "threads")
 """Options of models that decide how fast they answer, and the last bits."""
 
 

@@ -15,7 +15,8 @@ from massannot.errors import UsageError
 from massannot.models.profiles import PERMISSIVE, PROFILES, UNPINNED, ProfileModel, named
 from massannot.models.weights import SHIPPED, Weights, find
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import needed_weights
+from massannot.recipes.models import NEEDED, needed_weights
+from massannot.stages.state_intervals import StateIntervals
 
 
 def test_describing_a_run_of_any_profile_imports_neither_torch_nor_the_hub() -> None:
@@ -168,3 +169,19 @@ def test_a_profile_brings_the_options_that_suit_its_weights_and_the_user_has_the
     assert stages["detect_phrases"]["key_every"] == 8
     assert stages["propagate_masks"]["renew"] is False
     assert stages_of("small", {})["detect_phrases"]["key_every"] == 32
+
+
+@pytest.mark.parametrize(
+    ("calibration", "flags"),
+    [
+        ("embedded", ModelFlags(profile="embedded", hfov_deg=50)),
+        ("oracle", ModelFlags(profile="none", scenes="scenes", oracles=NEEDED)),
+    ],
+)
+def test_the_shipped_calibration_is_true_of_the_defaults(
+    calibration: str, flags: ModelFlags
+) -> None:
+    """A default that decides errors may not change without `make calibration`."""
+    states = run_spec(flags=flags).pipeline().stages
+    (stage,) = (stage for stage in states if isinstance(stage, StateIntervals))
+    assert stage.calibration.name == calibration
