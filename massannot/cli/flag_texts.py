@@ -30,13 +30,17 @@ TypedBoxes = Annotated[
 
 
 def rate(text: str) -> float:
+    return _above_0(text, f"--fps {text}: expected frames a second above 0, or all")
+
+
+def _above_0(text: str, refusal: str) -> float:
     try:
-        rate = float(text)
+        number = float(text)
     except ValueError:
-        rate = -1.0
-    if not 0 < rate < float("inf"):
-        raise UsageError(f"--fps {text}: expected frames a second above 0, or all")
-    return rate
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise UsageError(refusal)
+    return number
 
 
 def pairs(texts: Sequence[str], form: str) -> list[tuple[str, str]]:
@@ -72,12 +76,9 @@ def known_sizes(texts: Sequence[str]) -> dict[str, float]:
     sizes: dict[str, float] = {}
     for text in texts:
         phrase, metres = pair(text, "--known-size PHRASE=METRES")
-        try:
-            size = float(metres)
-        except ValueError:
-            size = -1.0
-        if not 0 < size < float("inf"):
-            raise UsageError(f"--known-size {text}: expected metres above 0, as in 'a ball=0.24'")
+        size = _above_0(
+            metres, f"--known-size {text}: expected metres above 0, as in 'a ball=0.24'"
+        )
         for name in phrases_of([phrase]):
             if sizes.setdefault(name, size) != size:
                 raise UsageError(f"--known-size: found two sizes of {name!r}, expected one")

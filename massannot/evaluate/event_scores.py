@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from massannot.evaluate.clip_truth import NAN, ClipScore, ClipTruth
 from massannot.scenes.true_events import TrueEvent, true_events
+from massannot.tables.events import KINDS
 
 Bool = NDArray[np.bool_]
 
@@ -29,25 +30,7 @@ SHOWN = 0.9
 CLEAR_M_S = 1.0
 APART_FRAMES = 2.5
 LEAST_S = 0.4
-SCORED = (
-    "appear",
-    "disappear",
-    "occlude",
-    "leave",
-    "re_enter",
-    "vanish",
-    "start",
-    "stop",
-    "flight",
-    "apex",
-    "landing",
-    "rebound",
-    "contact_begin",
-    "contact_end",
-    "teleport",
-    "upward_acceleration",
-    "weightless",
-)
+SCORED = tuple(kind for kind in KINDS if kind != "violation")
 _OF_SIGHT = ("appear", "disappear", "occlude", "leave", "re_enter", "vanish")
 
 

@@ -146,7 +146,8 @@ def _jumped(places: F64) -> F64:
 
 def _size_px(path: MaskPath) -> float:
     """The usual side of the thing's box, pixels."""
-    return float(np.nanmedian(np.sqrt(_sides(path.box_xyxy.T)[2:].prod(axis=0))))
+    sides = path.box_xyxy[:, 2:] - path.box_xyxy[:, :2]
+    return float(np.nanmedian(np.sqrt(sides.prod(axis=1))))
 
 
 def _off_lines(places: F64) -> F64:

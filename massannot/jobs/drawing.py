@@ -10,8 +10,8 @@ from pathlib import Path
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.dataset.video_view import numbered_names
+from massannot.jobs.heading import heading_of
 from massannot.jobs.previews import previews, with_preview
-from massannot.jobs.view import heading_of
 from massannot.viewers.clip_drawing import FILM_WIDTH
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, render

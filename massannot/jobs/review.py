@@ -11,7 +11,8 @@ from pathlib import Path
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.reviews_of_run import ReviewFile
 from massannot.errors import UsageError
-from massannot.jobs.view import MANY_CLIPS, announce, heading_of, need_server, served_dataset
+from massannot.jobs.heading import MANY_CLIPS, heading_of
+from massannot.jobs.view import announce, need_server, served_dataset
 from massannot.viewers import server
 from massannot.viewers.review_routes import ReviewDesk
 from massannot.viewers.review_sample import draw_sample

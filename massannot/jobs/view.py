@@ -7,35 +7,12 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from massannot.dataset.grounds import grounds_of
 from massannot.dataset.reading import Dataset, open_dataset
-from massannot.dataset.record import read
 from massannot.errors import NothingToRun
+from massannot.jobs.heading import MANY_CLIPS, heading_of
 from massannot.jobs.previews import previews, with_preview
 from massannot.viewers import server
-from massannot.viewers.report import Heading
 from massannot.viewers.served_dataset import ServedDataset
-
-MANY_CLIPS = 20_000
-"""Beyond that the server does not read positions for the grounds of intervals, which the card and
-`massannot inspect` state too: its first page is to come at once."""
-
-
-def heading_of(dataset: Dataset, *, most_clips: int | None = None) -> Heading:
-    """What stands above the clips: from the run's record and, where there are at most `most_clips`,
-    the grounds of intervals."""
-    record = read(dataset.layout)
-    few = most_clips is None or _n_clips(dataset) <= most_clips
-    return Heading(
-        title=f"massannot: {dataset.layout.out.name}",
-        lines=(
-            *(() if record is None else (f"profile {record.profile}",)),
-            *(grounds_of(dataset).lines if few else ()),
-        ),
-        notes=() if record is None else tuple(record.notes),
-    )
 
 
 def view(out: Path, *, asked: Path | None = None, port: int = 0, open_browser: bool = True) -> None:
@@ -51,10 +28,6 @@ def view(out: Path, *, asked: Path | None = None, port: int = 0, open_browser: b
         return server.app(served, heading, token=token, port=bound)
 
     server.serve(served, make, port=port, ready=announce(token, open_browser))
-
-
-def _n_clips(dataset: Dataset) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in dataset.files("clips"))
 
 
 def served_dataset(dataset: Dataset, asked: Path | None = None) -> ServedDataset:

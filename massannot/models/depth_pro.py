@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from massannot.errors import BadModelOutput, MissingWeights
 from massannot.geometry.camera import pinhole_from_horizontal_fov, resized_intrinsics
 from massannot.models.protocols import F64, Cameras, ModelCard
 from massannot.models.runtime import Dtype, micro_batch
+from massannot.models.shared_network import SharedNetwork
 from massannot.models.weights import Weights, find
 
 if TYPE_CHECKING:
@@ -59,11 +59,7 @@ class DepthPro:
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights, also for weights without the
         network of the field of view, whose depth would be in no unit."""
-        key = (str(self.weights), self.weights.revision, device)
-        loaded = _SHARED.get(key)
-        if loaded is None:
-            loaded = _SHARED[key] = _load(self.weights, device)
-        self._loaded = loaded
+        self._loaded = _NETWORK.of(self.weights, device)
 
     def destroy(self) -> None:
         """Give memory back, unless another adapter of this process uses the same network."""
@@ -160,10 +156,6 @@ class _LoadedDepthPro:
     card: ModelCard
 
 
-_SHARED: WeakValueDictionary[tuple[str, str, str], _LoadedDepthPro] = WeakValueDictionary()
-"""Networks in use, so that the camera's and the depth's adapter hold one."""
-
-
 def _load(weights: Weights, device: str) -> _LoadedDepthPro:
     from transformers import DepthProForDepthEstimation
 
@@ -187,6 +179,9 @@ def _load(weights: Weights, device: str) -> _LoadedDepthPro:
         device=device,
         card=local.card(name="depth_pro", n_parameters=n_parameters(net)),
     )
+
+
+_NETWORK = SharedNetwork(_load)
 
 
 def _focal_px(fov_deg: F64, frames: Frames) -> F64:

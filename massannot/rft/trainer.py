@@ -28,8 +28,6 @@ from massannot.rft.tgrpo import (
 )
 from massannot.rft.trl_rewards import RewardFunction, refuse_video
 
-TEMPORAL = "temporal"
-
 
 def temporal(prompts: Sequence[Any], **columns: Any) -> list[float]:
     """Holds the bonus's column among TRL's rewards; the trainer fills it."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from massannot.errors import BadPhrase, ModelFailed
 from massannot.geometry import rle
 from massannot.models.protocols import F32, Bool, Detections, FrameMasks, MaskSession, ModelCard
 from massannot.models.runtime import Dtype
+from massannot.models.shared_network import SharedNetwork
 from massannot.models.weights import Weights, find
 
 if TYPE_CHECKING:
@@ -49,11 +49,7 @@ class Sam3Video:
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
-        key = (str(self.weights), self.weights.revision, device)
-        loaded = _SHARED.get(key)
-        if loaded is None:
-            loaded = _SHARED[key] = _load(self.weights, device)
-        self._loaded = loaded
+        self._loaded = _NETWORK.of(self.weights, device)
 
     def destroy(self) -> None:
         """Give memory back, unless the other job's adapter uses the same network."""
@@ -272,10 +268,6 @@ class _Pictures:
         return self._loaded.normalize(levels)[0]
 
 
-_SHARED: WeakValueDictionary[tuple[str, str, str], _LoadedSam3] = WeakValueDictionary()
-"""Networks in use, so that the adapters of both jobs hold one."""
-
-
 def _load(weights: Weights, device: str) -> _LoadedSam3:
     import transformers
     from transformers.models.sam3_video import modeling_sam3_video
@@ -298,6 +290,9 @@ def _load(weights: Weights, device: str) -> _LoadedSam3:
         device=device,
         card=local.card(name="sam3_video", n_parameters=n_parameters(net)),
     )
+
+
+_NETWORK = SharedNetwork(_load)
 
 
 def _kept(frames: Frames, weights: Weights) -> dict[tuple[str, ...], list[FollowedThing]]:

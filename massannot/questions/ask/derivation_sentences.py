@@ -60,6 +60,10 @@ class Sentences:
         size = f"{gives.value:.3g}{unit}"
         return size if gives.sigma is None else f"{size}, give or take {gives.sigma:.2g}"
 
+    @property
+    def _unit_a_second(self) -> str:
+        return f"{self.unit}/s" if self.unit == " m" else f"{self.unit} a second"
+
     def _time(self, frame: int) -> str:
         return f"{self.t_s[frame]:.2f} s"
 
@@ -80,8 +84,8 @@ class Sentences:
 
     @_of.register
     def _(self, q: p.Speed, gives: Gives) -> str:
-        unit = f"{self.unit}/s" if self.unit == " m" else f"{self.unit} a second"
-        return f"Along its way {self.thing(q.thing)} makes {self._number(gives, unit)} on average."
+        a_second = self._number(gives, self._unit_a_second)
+        return f"Along its way {self.thing(q.thing)} makes {a_second} on average."
 
     @_of.register
     def _(self, q: p.Displacement, gives: Gives) -> str:
@@ -92,8 +96,9 @@ class Sentences:
 
     @_of.register
     def _(self, q: p.NetSpeed, gives: Gives) -> str:
-        unit = f"{self.unit}/s" if self.unit == " m" else f"{self.unit} a second"
-        return f"Straight on, {self.thing(q.thing)} makes {self._number(gives, unit)}."
+        return (
+            f"Straight on, {self.thing(q.thing)} makes {self._number(gives, self._unit_a_second)}."
+        )
 
     @_of.register
     def _(self, q: p.Distance, gives: Gives) -> str:
