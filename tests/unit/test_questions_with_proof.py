@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def asked(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dest = tmp_path_factory.mktemp("asked") / "asked"
-    ask(data, dest, Asking(families=FEW, per_clip=6, twins=True))
+    ask(data, dest, Asking(families=FEW, per_clip=6, min_margin=1.0, twins=True))
     return dest
 
 
@@ -149,7 +149,7 @@ def test_every_answer_is_proved(asked: Path) -> None:
 def test_equal_arguments_give_equal_bytes(data: Path, tmp_path: Path) -> None:
     asked, again = tmp_path / "one", tmp_path / "again"
     for dest in (asked, again):
-        ask(data, dest, Asking(families=("event_order", "speed_comparison")))
+        ask(data, dest, Asking(families=("event_order", "speed_comparison"), min_margin=1.0))
     for name in ("questions", "question_programs", "question_evidence"):
         path = f"data/{name}/questions.parquet"
         assert (again / path).read_bytes() == (asked / path).read_bytes()
