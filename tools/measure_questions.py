@@ -1,6 +1,6 @@
 """How often the answers of `questions ask` are right, by family: against the simulation.
 
-    python -m tools.measure_questions DATASET SCENES [DATASET SCENES ...] [--margin 2] [--skip 256]
+    python -m tools.measure_questions DATASET SCENES [DATASET SCENES ...] [--margin 2]
 
 DATASET is an annotation of the folder SCENES, which `scenes render` wrote, or its truth tables.
 `askable`: all that has an answer, whatever its margin; `kept`: what `--margin` leaves. A question
@@ -8,8 +8,9 @@ about two things counts once, whichever is named first. A thing that is not in t
 answer wrong. Numbers are right within 25 %, intervals that overlap by half. `predicted` is the
 share of the askable that ought to be right by the stated sigmas. Intervals are 95 %, over clips.
 
-`--skip N` leaves out the first N scenes of each folder, which somebody set a threshold on;
-`--again` finds the events again in the tables that are there; `--show` prints what is wrong.
+`--from-seed SEED` leaves out the scenes before it, which somebody set a threshold on; `--again`
+finds the events again in the tables that are there; `--fronts-sd 5` adds the fronts of the scenes'
+things, as somebody may estimate them with that error in degrees; `--show` prints what is wrong.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.geometry.intervals import ratio_over_clips
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, found_candidates
-from massannot.questions.ask.cited_rows import DatasetRows
+from massannot.questions.ask.cited_rows import ClipRows, DatasetRows
 from massannot.questions.ask.family import AskedFamily, families_of
 from massannot.questions.ask.questions_of_clip import Candidate
 from massannot.scenes.scene_record import SceneLibrary
+from massannot.scenes.world import Scene
 from massannot.stages.find_events import FindEvents
 from tools.simulated_answers import Simulated
 
@@ -53,27 +55,34 @@ class Judged:
     predicted: float
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """How a dataset is asked."""
+
+    margin: float = 2.0
+    from_seed: int = 0
+    again: bool = False
+    fronts_sd: float | None = None
+    show: bool = False
+
+
 def judged_questions(
-    dataset: Dataset, library: SceneLibrary, families: Sequence[AskedFamily], asking: Asking,
-    *, skip: int = 0, again: bool = False, show: bool = False,
-) -> Iterator[tuple[str, Judged]]:  # fmt: skip
+    dataset: Dataset, library: SceneLibrary, families: Sequence[AskedFamily], how: Measuring
+) -> Iterator[tuple[str, Judged]]:
     """Family and question, of all that have an answer and a truth."""
-    rows = _Rows(dataset, skip=skip, again=again)
+    rows = _Rows(dataset, library, how)
     found = found_candidates(rows, families, Asking(min_margin=0.0))
-    things, simulated = _bodies(dataset), {}
+    things = _things(dataset)
+    simulated: dict[str, Simulated] = {}
     for family in families:
         for candidate in found[family.name]:
             clip, program = candidate.clip_id, candidate.proposal.program
-            if isinstance(program, ONCE) and tuple(sorted(candidate.proposal.things)) != (
-                candidate.proposal.things
-            ):
+            named = candidate.proposal.things
+            if isinstance(program, ONCE) and tuple(sorted(named)) != named:
                 continue
             if clip not in simulated:
                 scene = library.scene(candidate.video_id)
-                place = {text: k for k, text in enumerate(scene.phrases())}
-                simulated[clip] = Simulated(
-                    scene, {e: place.get(text) for e, text in things[clip].items()}
-                )
+                simulated[clip] = Simulated(scene, _bodies(scene, things[clip]))
             try:
                 truth = simulated[clip].true(program)
             except LookupError as error:
@@ -81,21 +90,37 @@ def judged_questions(
                     continue
                 truth = None
             right = truth is not None and is_right(candidate.gives.value, truth, family)
-            certain = candidate.is_certain(asking.min_margin)
-            if show and certain and not right:
+            certain = candidate.is_certain(how.margin)
+            if how.show and certain and not right:
                 print(family.name, clip, p.as_json(program), candidate.gives, "TRUE", truth)
             yield family.name, Judged(clip, certain, right, predicted(candidate))
 
 
 class _Rows(DatasetRows):
-    def __init__(self, dataset: Dataset, *, skip: int, again: bool):
-        super().__init__(dataset)
-        self.ids = _by_seed(dataset)[skip:]
-        self.events = _events_again(dataset, self.ids) if again else None
+    """Of the clips that are asked about, with the tables that are made for it."""
 
-    def each(self, clip_ids: Sequence[str]) -> Iterator[Any]:
-        wanted = set(self.ids)
-        yield from super().each([clip_id for clip_id in clip_ids if clip_id in wanted])
+    def __init__(self, dataset: Dataset, library: SceneLibrary, how: Measuring):
+        clips = dataset.table("clips").select(["clip_id", "video_id"]).to_pylist()
+        seeds = {row["clip_id"]: library.records[row["video_id"]].seed for row in clips}
+        self.wanted = {clip for clip, seed in seeds.items() if seed >= how.from_seed}
+        views = [view for view in dataset.clips() if view.clip_id in self.wanted]
+        fronts = None
+        if how.fronts_sd is not None:
+            chance = np.random.default_rng(0)
+            things = _things(dataset)
+            fronts = tables.spec("orientations").from_rows([
+                row for view in views for row in _fronts(
+                    library.scene(view.row["video_id"]), things[view.clip_id], view.clip_id,
+                    sd=how.fronts_sd, chance=chance)
+            ])  # fmt: skip
+        super().__init__(dataset, orientations=fronts)
+        self.events: pa.Table | None = None
+        if how.again:
+            found = [FindEvents().events(view) for view in views]
+            self.events = pa.concat_tables([tables.spec("events").empty(), *found])
+
+    def each(self, clip_ids: Sequence[str]) -> Iterator[ClipRows]:
+        yield from super().each([clip_id for clip_id in clip_ids if clip_id in self.wanted])
 
     def _tables(self, name: str) -> Iterator[pa.Table]:
         if name == "events" and self.events is not None:
@@ -104,18 +129,26 @@ class _Rows(DatasetRows):
         yield from super()._tables(name)
 
 
-def _by_seed(dataset: Dataset) -> list[str]:
-    clips = dataset.table("clips").select(["clip_id", "uri"]).to_pylist()
-    return [row["clip_id"] for row in sorted(clips, key=lambda row: row["uri"])]
+def _fronts(
+    scene: Scene, things: dict[int, str], clip_id: str, *, sd: float, chance: np.random.Generator
+) -> Iterator[dict[str, Any]]:
+    """Rows of `orientations`, each frame's error its own."""
+    for entity, body in _bodies(scene, things).items():
+        for frame in range(scene.n_frames):
+            front = None if body is None else scene.front_in_cam(frame, body)
+            if front is not None:
+                angle = math.degrees(math.atan2(front[0], front[2])) + sd * chance.normal()
+                yield {"clip_id": clip_id, "entity": entity, "frame": frame,
+                       "azimuth_deg": angle, "sd_deg": sd}  # fmt: skip
 
 
-def _events_again(dataset: Dataset, clip_ids: Sequence[str]) -> pa.Table:
-    wanted = set(clip_ids)
-    found = [FindEvents().events(view) for view in dataset.clips() if view.clip_id in wanted]
-    return pa.concat_tables([tables.spec("events").empty(), *found])
+def _bodies(scene: Scene, things: dict[int, str]) -> dict[int, int | None]:
+    """Of each entity, the body that its words mean."""
+    place = {text: body for body, text in enumerate(scene.phrases())}
+    return {entity: place.get(text) for entity, text in things.items()}
 
 
-def _bodies(dataset: Dataset) -> dict[str, dict[int, str]]:
+def _things(dataset: Dataset) -> dict[str, dict[int, str]]:
     """By clip, what each entity was looked for as."""
     texts: dict[str, dict[int, str]] = defaultdict(dict)
     for row in dataset.table("phrases").to_pylist():
@@ -198,18 +231,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="DATASET SCENES")
     parser.add_argument("--margin", type=float, default=2.0)
-    parser.add_argument("--skip", type=int, default=0)
+    parser.add_argument("--from-seed", type=int, default=0)
     parser.add_argument("--family", action="append", default=[])
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--fronts-sd", type=float)
     parser.add_argument("--show", action="store_true")
     args = parser.parse_args()
+    how = Measuring(args.margin, args.from_seed, args.again, args.fronts_sd, args.show)
     families = families_of(tuple(args.family))
     questions: dict[str, list[Judged]] = {family.name: [] for family in families}
     for path, scenes in zip(args.folders[::2], args.folders[1::2], strict=True):
-        for name, question in judged_questions(
-            open_dataset(path), SceneLibrary(scenes), families, Asking(min_margin=args.margin),
-            skip=args.skip, again=args.again, show=args.show,
-        ):  # fmt: skip
+        found = judged_questions(open_dataset(path), SceneLibrary(scenes), families, how)
+        for name, question in found:
             questions[name].append(question)
     print(json.dumps({name: report(found) for name, found in questions.items()}, indent=1))
 

@@ -107,7 +107,6 @@ def test_phases_that_depend_on_how_much_counts_are_none() -> None:
     assert up_and_down(np.array([0, 1, 2, 1, 0.0]), least=0.5).names == ("up", "down")  # type: ignore[union-attr]
     assert up_and_down(np.array([0, 1, 2, 1.45, 1.45]), least=0.5) is None
     assert up_and_down(np.zeros(4), least=0.5).names == ()  # type: ignore[union-attr]
-    assert levels(np.array([2, 2, 0, -2, -2.0]), least=1).names == ("first", "second")  # type: ignore[union-attr]
     assert levels(np.array([2, 2, -2.0]), least=1) is None
 
 

@@ -185,6 +185,8 @@ class ProgramRun:
             rows = self._motions(thing, program.reference)
             vector = np.array([rows[-1][f"last_{a}"] - rows[0][f"first_{a}"] for a in "xyz"])
             length = float(np.linalg.norm(vector))
+            if length < 1e-6:
+                raise Unanswerable(f"thing {thing} ends where it began: it has no direction")
             sigma = math.hypot(sigma, math.degrees(self._sd(rows, "length", thing) / length))
             vectors.append(vector / length)
         angle = math.degrees(math.acos(float(np.clip(vectors[0] @ vectors[1], -1, 1))))
@@ -330,7 +332,8 @@ class ProgramRun:
         spread = self.rows.row("positions", thing, first, role="subject")["spread"] or 0.0
         total, half = 0.0, 0.0
         for row in rows:
-            size = row["path"] if name == "path" else _length(row)
+            motion = math.hypot(*(row[f"motion_{a}"] for a in "xyz"))
+            size = row["path"] if name == "path" else motion
             low, high = row[f"{name}_low_68"], row[f"{name}_high_68"]
             known = low is not None and row["interval_basis"] not in (None, "none")
             basis = self.tracks.note(row["interval_basis"] if known else None)
@@ -414,7 +417,3 @@ def _number(value: float, sigma: float) -> Gives:
 
 def _sd_of(one: Gives, other: Gives) -> float:
     return max(math.hypot(one.sigma or 0.0, other.sigma or 0.0), 1e-9)
-
-
-def _length(row: Row) -> float:
-    return math.hypot(*(row[f"motion_{a}"] for a in "xyz"))
