@@ -189,6 +189,8 @@ def _add(
     programs: list[tuple[str | None, p.Operation]] = [(None, mine)]
     if asking.twins:
         hows: tuple[p.How, ...] = ("mirrored", "reversed")
+        if candidate.proposal.until_frame is not None:
+            hows = ("mirrored",)  # backwards it asks of another time, whose answers are not even
         programs += [(how, p.Counterfactual(how, mine)) for how in hows]
         programs.append(("paraphrased", mine))
     chance = np.random.default_rng([asking.seed, int(candidate.question_id[:8], 16)])
