@@ -14,8 +14,8 @@ from massannot.scenes.write import write_scenes
 from tools.measure_questions import Judged, Measuring, judged_questions, report
 
 OPTIONS = SceneOptions(
-    width=96, height=80, n_frames=18, fps=12, n_bodies=3, camera="static", n_fronts=1, scenario="sliding",
-    antialias=False, noise=False,
+    width=96, height=80, n_frames=18, fps=12, n_bodies=3, camera="static", n_fronts=1,
+    scenario="sliding", antialias=False, noise=False,
 )  # fmt: skip
 
 
