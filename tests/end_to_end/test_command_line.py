@@ -250,6 +250,36 @@ def test_a_format_of_one_file_outside_of_the_package_has_its_own_help_and_flags(
     assert (code, "--media with ./my_format.py: expected one of ms-swift" in err) == (2, True), err
 
 
+LIGHT = """
+import sys
+from massannot import cli
+try:
+    cli.main()
+except SystemExit as end:
+    heavy = {"av", "cv2", "numpy", "pandas", "PIL", "pyarrow", "ray", "rich", "torch"}
+    print(end.code, *sorted(heavy & set(sys.modules)), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", BALL.replace("new", "light")])
+def test_a_command_with_nothing_to_do_imports_none_of_the_libraries_of_work(
+    command: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code, first, err = said(command, folder, monkeypatch, capfd)
+    assert code == 0, err
+    again = subprocess.run(
+        [sys.executable, "-c", LIGHT, *shlex.split(command)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout == first.partition("; 1 now in ")[0].rstrip("\n") + "\n0\n"
+
+
 def test_a_damaged_dataset_is_not_called_valid(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
