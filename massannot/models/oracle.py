@@ -110,7 +110,7 @@ class OracleDetector(_Oracle):
 
     def _meant(self, answers: Answers, phrase: str) -> list[int]:
         words = set(re.findall(r"[a-z]+", phrase.lower())) - _ARTICLES
-        names = [{e.colour, e.shape_name} for e in answers.scene.entities]
+        names = [{e.colour, *e.shape_name.split()} for e in answers.scene.entities]
         exact = [i for i, name in enumerate(names) if words and words <= name]
         if exact or not self.false_names:
             return exact
