@@ -54,18 +54,23 @@ def retry(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     executor: ExecutorFlags,
     status: Annotated[
-        str, typer.Option(help="Which clips: failed, quarantined, or both with a comma.")
+        str,
+        typer.Option(help="Which clips: failed, quarantined, corrected, or several with commas."),
     ] = "failed",
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try again the clips that ended so, and no others; also goes on with what was left to do.
+    """Do the clips again that ended so, or that people corrected, and no others; also goes on with
+    what was left to do.
 
-    A shard's rows leave the dataset while its clips are tried again.
+    Corrected: the boxes, points and names that people gave in `massannot review` are taken as
+    given; only the things they touched are made anew. The rows that stand are there until a shard's
+    new ones are complete, which then take their place.
 
     \b
     massannot retry out --status failed,quarantined
+    massannot retry out --status corrected
     """
     from massannot.jobs import run as job
     from massannot.jobs.outcome import run_and_print
