@@ -9,15 +9,25 @@ import typer
 
 from massannot.cli.app import AsJson, app
 from massannot.cli.flag_groups import takes
-from massannot.cli.options import ExecutorFlags, Output, Quiet, Verbose
+from massannot.cli.options import AddPhrase, ExecutorFlags, Onto, Quiet, Verbose
+from massannot.errors import UsageError
 
 
 @app.command()
 @takes(executor=ExecutorFlags)
 def run(
-    plan: Annotated[Path, typer.Argument(help="Folder of a plan, see `massannot plan`.")],
-    out: Output,
     executor: ExecutorFlags,
+    plan: Annotated[
+        Path | None, typer.Argument(help="Folder of a plan, see `massannot plan`.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The folder of the dataset, here or at s3:// or gs://."
+        ),
+    ] = None,
+    onto: Onto = None,
+    add_phrase: AddPhrase = [],  # noqa: B006
     shard: Annotated[
         str | None,
         typer.Option(help="I/N: one of N equal shares, 0-based; default: Slurm's array task."),
@@ -32,11 +42,22 @@ def run(
     massannot run plan -o out
     massannot run plan -o out --shard 3/64
     massannot run plan -o out --executor ray --actors-per-gpu 2
+    massannot run --onto out --add-phrase "a green cone" --executor ray
     """
     from massannot.jobs import run as job
     from massannot.jobs.outcome import run_and_print
     from massannot.storage.path import place
 
+    if onto is not None or add_phrase:
+        from massannot.cli.onto import asked_besides
+
+        if plan is not None or out is not None or shard is not None:
+            raise UsageError(
+                f"--onto {onto}: found a plan, -o or --shard beside it; it has its own"
+            )
+        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
+    if plan is None or out is None:
+        raise UsageError("run: expected PLAN and -o OUT, or --onto OUT --add-phrase TEXT")
     share = job.share_from(shard)
     settings, options = executor.settings(), executor.options(max_failed=job.MAX_FAILED)
     code = run_and_print(

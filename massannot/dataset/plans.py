@@ -12,7 +12,8 @@ from pathlib import Path
 from massannot.dataset import commits
 from massannot.dataset.corrections import corrected_shards
 from massannot.dataset.layout import Layout
-from massannot.dataset.reopening import CORRECTED, can_be_retried
+from massannot.dataset.reopening import ADDED, CORRECTED, can_be_retried
+from massannot.dataset.steps import shards_lacking
 from massannot.errors import OtherRecipe
 from massannot.inputs.span import Span
 from massannot.plan import folder as plan_folder
@@ -44,6 +45,8 @@ def retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, ..
     again = {c.shard for c in commits.read_all(layout) if can_be_retried(c, statuses)}
     if CORRECTED in statuses:
         again |= corrected_shards(layout)[0].keys()
+    if ADDED in statuses:
+        again |= set(shards_lacking(layout))
     generation = commits.newest(layout)
     return tuple(
         replace(shard, retry=statuses, generation=generation[shard.id] + 1)

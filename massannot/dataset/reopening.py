@@ -33,11 +33,14 @@ from massannot.dataset.journal import (
 from massannot.dataset.layout import Layout
 from massannot.dataset.reviews_of_run import all_decisions
 from massannot.dataset.standing import StandingShard, of_value
+from massannot.dataset.steps import clips_lacking, read_steps
 from massannot.errors import BadTable
 from massannot.plan.planned_videos import Shard
 
 CORRECTED = "corrected"
 """The status of a clip in which a person put something right."""
+ADDED = "added"
+"""The status of a clip that has not been through all steps, see steps.py."""
 
 
 def can_be_retried(commit: Commit, statuses: Collection[str]) -> bool:
@@ -77,6 +80,12 @@ def _again(layout: Layout, standing: StandingShard, statuses: Collection[str]) -
         decisions = [d for d in all_decisions(layout) if d.clip_id in ids]
         for correction in corrections_of(decisions, standing.view).usable:
             yield Again(ids[correction.clip_id], correction.why, correction.fixes)
+    if ADDED in statuses:
+        steps = read_steps(layout)
+        left = clips_lacking(standing.table("clips"), standing.table("phrases"), steps)
+        for key, clip_id in standing.clip_ids.items():
+            if clip_id in left:
+                yield Again(key, f"{ADDED}: step {len(steps)}")
 
 
 class _Reopened:

@@ -30,10 +30,12 @@ from massannot.dataset.journal import (
 )
 from massannot.dataset.merge import settled_clips
 from massannot.dataset.standing import StandingShard
+from massannot.dataset.steps import Step
 from massannot.engine.prefetch import Item, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed
 from massannot.errors import ClipError
 from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.recipes.added_phrases import with_phrases
 from massannot.recipes.corrected import corrected
 from massannot.stages._stage import StageFailed, StageTime
 from massannot.tables import _consistency as consistency
@@ -64,7 +66,7 @@ class KilledProcess(ClipError):
 
 class ShardAnnotation:
     """One attempt at one shard, until every clip is settled. `standing`: the rows that it is to
-    replace, where some of its clips are done again."""
+    replace, where some of its clips are done again; `steps`: what is asked besides."""
 
     def __init__(
         self,
@@ -74,10 +76,12 @@ class ShardAnnotation:
         past: Past,
         journal: Journal,
         standing: StandingShard | None = None,
+        steps: Sequence[Step] = (),
     ):
         self._worker = worker
         self._shard = shard
         self._standing = standing
+        self._steps = steps
         self._folder = worker.layout.attempt(shard.edition, attempt)
         self._past = past
         self._journal = journal
@@ -174,14 +178,20 @@ class ShardAnnotation:
         )
 
     def _annotated(self, key: ClipKey, clip: Clip, times: list[StageTime]) -> Clip:
-        """The clip with its tables: all of them made, or those that stand put right. Raises
-        StageFailed."""
+        """The clip with its tables: all of them made, or those that stand put right; then with what
+        was asked besides. Raises StageFailed."""
         pipeline, again = self._worker.pipeline, self._past.again.get(key)
         rows = self._rows_that_stand(key)
         if again is None or rows is None:
-            return pipeline.process(clip, times=times)
-        standing = replace(clip, tables=MappingProxyType(rows))
-        return corrected(pipeline, standing, again.fixes, times=times)
+            clip = pipeline.process(clip, times=times)
+        else:
+            clip = replace(clip, tables=MappingProxyType(rows))
+            if again.fixes:
+                clip = corrected(pipeline, clip, again.fixes, times=times)
+        for step in self._steps:
+            if new := step.lacking(clip.table("phrases")["text"].to_pylist()):
+                clip = with_phrases(pipeline, clip, new, times=times)
+        return clip
 
     def _rows_that_stand(self, key: ClipKey) -> dict[str, pa.Table] | None:
         if self._standing is None or key not in self._standing.clip_ids:

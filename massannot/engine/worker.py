@@ -14,19 +14,28 @@ import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 from massannot.clip import Clip
 from massannot.dataset import commits
-from massannot.dataset.journal import WHOLE_VIDEO, Journal, newly_together, past_of, read_past
+from massannot.dataset.journal import (
+    WHOLE_VIDEO,
+    Journal,
+    Past,
+    newly_together,
+    past_of,
+    read_past,
+)
 from massannot.dataset.layout import Layout
-from massannot.dataset.merge import merge_parts
-from massannot.dataset.reopening import reopen
+from massannot.dataset.merge import Link, merge_parts
+from massannot.dataset.reopening import ADDED, reopen
 from massannot.dataset.standing import StandingShard
+from massannot.dataset.steps import Step, read_steps
 from massannot.engine.annotation import ShardAnnotation, unread
 from massannot.engine.prefetch import Item, Prefetch, Read
 from massannot.engine.progress import Load, Progress, ShardBegun
-from massannot.entities.over_clips import identities
+from massannot.entities.over_clips import identities, identities_beside
 from massannot.plan.byte_copies import with_copies_found
 from massannot.plan.folder import PlannedShard, read_shard
 from massannot.plan.planned_videos import PlannedVideo, Shard
@@ -68,6 +77,8 @@ class OpenedShard:
     shard: Shard
     standing: StandingShard | None = None
     """The rows that its generation replaces; None: it is the first."""
+    steps: tuple[Step, ...] = ()
+    """What every clip is asked besides."""
     is_over: bool = False
     """There is nothing to do: somebody else was first, or nothing is to be done again."""
 
@@ -160,7 +171,9 @@ class Worker:
                     failed={key.uri for key in past.failed if key.clip_index == WHOLE_VIDEO},
                 )
                 is_over = bool(planned.retry) and standing is None
-                self._opened_shards[planned.id] = OpenedShard(shard, standing, is_over)
+                self._opened_shards[planned.id] = OpenedShard(
+                    shard, standing, read_steps(self.layout), is_over
+                )
             return self._opened_shards[planned.id]
 
     def _work_once(self, opened: OpenedShard, ahead: Iterator[Item] | None) -> ShardEnd:
@@ -189,13 +202,29 @@ class Worker:
             for together in newly_together(shard, past):
                 journal.write(together)
                 past.unite(together)
-            annotation = ShardAnnotation(self, shard, attempt, past, journal, opened.standing)
+            annotation = ShardAnnotation(
+                self, shard, attempt, past, journal, opened.standing, opened.steps
+            )
             if not annotation.run(ahead):
                 return "interrupted"
         commit = merge_parts(
-            self.layout, shard, attempt, past, table_names=self.pipeline.tables, link=identities
+            self.layout,
+            shard,
+            attempt,
+            past,
+            table_names=self.pipeline.tables,
+            link=_link(opened, past),
         )
         if not commits.put(self.layout, commit):
             return "lost"
         commits.publish(self.layout, commit)
         return "committed"
+
+
+def _link(opened: OpenedShard, past: Past) -> Link:
+    """Who is who over the clips: where phrases were added and nothing else was done again, those
+    who stand keep their rows."""
+    only_added = bool(past.again) and all(a.why.startswith(ADDED) for a in past.again.values())
+    if opened.standing is None or not only_added:
+        return identities
+    return partial(identities_beside, standing=opened.standing.table("identities"))

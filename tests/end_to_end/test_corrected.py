@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,10 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.reviews_of_run import ReviewFile, hash_of_rows
 from massannot.dataset.validate import problems
-from massannot.engine.settings import ExecutorSettings
 from massannot.errors import UsageError
-from massannot.jobs import annotate as job
 from massannot.jobs.run import RunOptions, retry
-from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import NEEDED
-from massannot.scenes.scene_record import SceneLibrary
-from massannot.scenes.world import SceneOptions
-from massannot.scenes.write import write_scenes
-from massannot.video.sampling import Sampling
-from tests.end_to_end.conftest import names_of
+from tests.end_to_end.conftest import HERE, small_run
 
-HERE = ExecutorSettings(device="cpu", workers=0)
 OF_THINGS = ("entities", "looks", "masks", "tracks_xy", "tracks_xyz", "positions", "motions")
 OF_CLIP = ("clips", "frames", "segments", "cameras")
 
@@ -35,22 +25,7 @@ OF_CLIP = ("clips", "frames", "segments", "cameras")
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips, in one shard."""
-    folder = tmp_path_factory.mktemp("found")
-    options = SceneOptions(width=96, height=80, n_frames=10, camera="static")
-    write_scenes(folder / "world", seeds=[11, 12], options=options)
-    world = SceneLibrary(folder / "world")
-    spec = run_spec(
-        flags=ModelFlags(profile="none", scenes=str(world.folder), oracles=NEEDED),
-        sampling=Sampling(fps=None),
-    )
-    job.annotate(
-        str(world.folder / "videos"),
-        prompts=names_of(world),
-        out=folder / "out",
-        spec=replace(spec, shard_pixels=1e12),
-        settings=HERE,
-    )
-    return folder / "out"
+    return small_run(tmp_path_factory.mktemp("found"))
 
 
 @pytest.fixture
@@ -130,6 +105,7 @@ def same_rows(before: Path, after: Path, *, touched: tuple[int, ...]) -> None:
             assert of_clip(after, 1, name) == of_clip(before, 1, name), name
 
 
+@pytest.mark.seen("corrections run again", "oracle")
 def test_a_box_is_followed_in_its_things_place_and_the_others_stay(found: Path, out: Path) -> None:
     frame = in_sight(out, 0, 1)
     put_right(out, box_of(out, 1, frame))  # entity 0 is what was taken for entity 1
