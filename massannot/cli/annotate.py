@@ -59,6 +59,13 @@ def annotate(
         --scenes scenes --oracle detect,masks,depth,cameras
     massannot annotate --onto out --add-phrase "a green cone"
     """
+    from massannot.jobs.repeated import Command
+
+    command = Command(out, repr(("annotate", videos, recipe, select, executor, depth_maps, films)))
+    if (earlier := command.earlier_outcome()) is not None:
+        earlier.print(as_json=as_json)
+        raise typer.Exit(earlier.code)
+
     from massannot.jobs import annotate as job
     from massannot.jobs.outcome import run_and_print
     from massannot.storage.path import place
@@ -84,6 +91,7 @@ def annotate(
             warnings=flags.without_effect(),
             quiet=quiet,
             verbose=verbose,
+            command=command,
         ),
         as_json=as_json,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,14 @@ def run(
     massannot run plan -o out --executor ray --actors-per-gpu 2
     massannot run --onto out --add-phrase "a green cone" --executor ray
     """
+    from massannot.jobs.repeated import Command
+
+    array = sorted(item for item in os.environ.items() if item[0].startswith("SLURM_ARRAY"))
+    command = Command(out, repr(("run", plan, executor, shard, array)))
+    if (earlier := command.earlier_outcome()) is not None:
+        earlier.print(as_json=as_json)
+        raise typer.Exit(earlier.code)
+
     from massannot.jobs import run as job
     from massannot.jobs.outcome import run_and_print
     from massannot.storage.path import place
@@ -62,7 +71,14 @@ def run(
     settings, options = executor.settings(), executor.options(max_failed=job.MAX_FAILED)
     code = run_and_print(
         lambda: job.run(
-            plan, place(out), settings, options, share=share, quiet=quiet, verbose=verbose
+            plan,
+            place(out),
+            settings,
+            options,
+            share=share,
+            quiet=quiet,
+            verbose=verbose,
+            command=command,
         ),
         as_json=as_json,
     )

@@ -24,12 +24,14 @@ sightings are the LAST axis of all that is computed for each of them: ten times 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from massannot.geometry.camera import rigid
+from massannot.geometry.sightings import Sightings
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -51,32 +53,6 @@ class BundleRule:
     max_steps: int = 40
     converged: float = 2e-4
     """Relative gain of a step below which no other is tried."""
-
-
-class Sightings(NamedTuple):
-    """O sightings of N points in T frames, in order of their frames; each frame sees a point, and
-    each point is seen."""
-
-    frame: I64
-    point: I64
-    xy: F64
-    """(O, 2) pixels."""
-    log_z: F64
-    """(O,) NaN: no depth."""
-    intrinsics: F64
-    """(O, 4) fx fy cx cy."""
-    n_frames: int
-    n_points: int
-
-    def by_frame(self, values: F64) -> F64:
-        """Sums (..., T) of the values (..., O) of each frame."""
-        return np.add.reduceat(values, np.searchsorted(self.frame, range(self.n_frames)), axis=-1)
-
-    def by_point(self, values: F64) -> F64:
-        """Sums (..., N) of the values (..., O) of each point."""
-        order = np.argsort(self.point, kind="stable")
-        first = np.searchsorted(self.point[order], range(self.n_points))
-        return np.add.reduceat(values[..., order], first, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,15 +174,13 @@ class _NormalEquations:
         gradient (K + G, O)."""
         seen = self.seen
         n_unknowns, n_frames = self.n_unknowns, seen.n_frames
-        inverse = np.moveaxis(self.inverse_points(damping), 0, -1)[..., seen.point]
-        eliminated = np.einsum("kjo,jlo->klo", self.joint, inverse)
-        part = self.frame_gradient - np.einsum(
-            "kjo,jo->ko", eliminated, self.point_gradient[:, seen.point]
-        )
+        root = np.moveaxis(self.inverse_roots(damping), 0, -1)
+        halves = _triangular(root, self.joint, seen.point)
+        drawn = np.einsum("jlo,lo->jo", root, self.point_gradient)
+        part = self.frame_gradient - np.einsum("kjo,jo->ko", halves, drawn[:, seen.point])
         size = n_unknowns * (n_frames - 1)
-        normal = np.zeros((size + len(part) - n_unknowns,) * 2)
-        for axis in range(3):
-            normal -= self._rows(eliminated[:, axis]) @ self._rows(self.joint[:, axis]).T
+        rows = self._rows(halves)
+        normal = -(rows @ rows.T)
         blocks = normal[:size, :size].reshape(n_unknowns, n_frames - 1, n_unknowns, n_frames - 1)
         each = np.arange(n_frames - 1)
         own, shared = np.split(self.frames, [n_unknowns])
@@ -222,21 +196,27 @@ class _NormalEquations:
 
     def pulls(self, part: F64) -> F64:
         """(N, K (T-1) + G) what each point adds to the gradient."""
-        return self._rows(part).T
+        return self._rows(part[:, None]).T
 
-    def inverse_points(self, damping: float) -> F64:
-        """(N, 3, 3)."""
+    def inverse_roots(self, damping: float) -> F64:
+        """(N, 3, 3) lower triangular; its transpose times itself is the inverse of a point's own
+        block."""
         size = np.einsum("nii->n", self.points)[:, None, None] / 3
-        return np.asarray(np.linalg.inv(self.points + (damping + 1e-9) * size * np.eye(3)))
+        damped = self.points + (damping + 1e-9) * size * np.eye(3)
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(damped)))
 
     def _rows(self, values: F64) -> F64:
-        """(K (T-1) + G, N) of values (K + G, O): each unknown by point; 0 where it is not seen."""
+        """(K (T-1) + G, J N) of values (K + G, J, O): each unknown by axis and point; 0 where the
+        point is not seen."""
         seen = self.seen
+        n_axes = values.shape[1]
         own, shared = np.split(values, [self.n_unknowns])
-        dense = np.zeros((len(own), seen.n_frames * seen.n_points))
-        dense[:, seen.frame * seen.n_points + seen.point] = own
-        later = dense.reshape(len(own), seen.n_frames, seen.n_points)[:, 1:]
-        return np.concatenate([later.reshape(-1, seen.n_points), seen.by_point(shared)])
+        later, size = seen.frame_starts[1], n_axes * seen.n_points
+        cell = (seen.frame[later:] - 1) * size + seen.point[later:]
+        dense = np.zeros((len(own), (seen.n_frames - 1) * size))
+        for axis in range(n_axes):
+            dense[:, cell + axis * seen.n_points] = own[:, axis, later:]
+        return np.concatenate([dense.reshape(-1, size), seen.by_point(shared).reshape(-1, size)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,8 +242,9 @@ class _LeastSquares:
 
     def at(self, bundle: Bundle) -> _Linearisation:
         seen, rule = self.seen, self.rule
-        poses, points = bundle.cam_from_world[seen.frame], bundle.points[seen.point]
-        in_cam = (poses[:, :3, :3] @ points[:, :, None])[..., 0].T + poses[:, :3, 3].T
+        poses = np.moveaxis(bundle.cam_from_world[:, :3], 0, 1)
+        everywhere = poses[..., :3].reshape(-1, 3) @ bundle.points.T + poses[..., 3].reshape(-1, 1)
+        in_cam = everywhere.reshape(3, -1)[:, seen.cell]
         z = np.maximum(in_cam[2], _NEAREST)
         expected = self._focal(bundle) * in_cam[:2] / z + seen.intrinsics[:, 2:].T
         residuals = (expected - seen.xy.T) / rule.pixel_sigma
@@ -297,7 +278,7 @@ class _LeastSquares:
         root = np.sqrt(state.weights)
         residuals = state.residuals * root
         by_cam = self._by_cam(state) * root[:, None]
-        by_pose = np.stack([np.cross(state.in_cam, row, axis=0) for row in by_cam])
+        by_pose = _crossed(state.in_cam, by_cam)
         if self.moves:
             by_scale = np.zeros((3, 1, len(seen.frame)))
             by_scale[2, 0] = -self.depth_weight * root[2]
@@ -310,7 +291,7 @@ class _LeastSquares:
             by_focal[:2, 0] = self._focal(state.bundle) * state.in_cam[:2] * root[:2]
             by_focal[:2, 0] /= np.maximum(state.in_cam[2], _NEAREST) * self.rule.pixel_sigma
             by_pose = np.concatenate([by_pose, by_focal], axis=1)
-        frames = seen.by_frame(_products(by_pose, by_pose))
+        frames = _squares(by_pose, seen.frame_starts)
         prior = np.zeros((len(frames), seen.n_frames))
         if self.moves:
             frames[6, 6] += 1 / self.rule.frame_sigma**2
@@ -355,7 +336,8 @@ class _LeastSquares:
         pushed = system.point_gradient + seen.by_point(
             np.einsum("kjo,ko->jo", system.joint, change[:, seen.frame])
         )
-        points = bundle.points - np.einsum("nij,jn->ni", system.inverse_points(damping), pushed)
+        root = system.inverse_roots(damping)
+        points = bundle.points - np.einsum("nki,nkj,jn->ni", root, root, pushed, optimize=True)
         shift = change[3:6].T if self.moves else np.zeros((seen.n_frames, 3))
         poses = rigid(rotations(change[:3].T), shift) @ bundle.cam_from_world
         scale = bundle.log_scale + change[6] if self.moves else bundle.log_scale
@@ -366,6 +348,29 @@ class _LeastSquares:
 def _products(left: F64, right: F64) -> F64:
     """(I, J, O) sums over the residuals R of (R, I, O) times (R, J, O)."""
     return np.einsum("rio,rjo->ijo", left, right)
+
+
+def _squares(values: F64, starts: I64) -> F64:
+    """(K, K, T) sums over residuals and each frame's sightings of (R, K, O) times itself."""
+    rows = np.ascontiguousarray(np.moveaxis(values, 0, 1))
+    frames = [rows[..., a:b].reshape(len(rows), -1) for a, b in pairwise(starts)]
+    return np.stack([frame @ frame.T for frame in frames], axis=-1)
+
+
+def _triangular(lower: F64, values: F64, point: I64) -> F64:
+    """(K, 3, O) values (K, 3, O) turned by the lower triangular matrices (3, 3, N) of points."""
+    turned = np.empty_like(values)
+    for row in range(3):
+        turned[:, row] = values[:, row] * lower[row, row, point]
+        for column in range(row):
+            turned[:, row] += values[:, column] * lower[row, column, point]
+    return turned
+
+
+def _crossed(left: F64, right: F64) -> F64:
+    """(R, 3, O) cross products of (3, O) with (R, 3, O)."""
+    (x, y, z), (u, v, w) = left, np.moveaxis(right, 1, 0)
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
 
 
 _NEAREST = 1e-2

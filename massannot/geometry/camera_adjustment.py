@@ -31,11 +31,11 @@ from massannot.geometry.bundle_adjustment import (
     Adjustment,
     Bundle,
     BundleRule,
-    Sightings,
     adjusted,
     rotation_vectors,
 )
 from massannot.geometry.camera import rigid
+from massannot.geometry.sightings import Sightings
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -110,8 +110,9 @@ def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> tuple[float,
         slopes = np.concatenate([slopes, of_scale[..., None]], axis=-1)
         length = np.linalg.norm(apart, axis=1)
         weight = 1 / (1 + (length / max(3 * _sigma_of(length), 1e-6)) ** 2)
-        normal = np.einsum("n,nij,nik->jk", weight, slopes, slopes) + 1e-9 * np.eye(4)
-        step = -np.linalg.solve(normal, np.einsum("n,nij,ni->j", weight, slopes, apart))
+        weighted = (slopes * weight[:, None, None]).reshape(-1, 4).T
+        normal = weighted @ slopes.reshape(-1, 4) + 1e-9 * np.eye(4)
+        step = -np.linalg.solve(normal, weighted @ apart.ravel())
         turn = rotations(step[None, :3])[0] @ turn
         log_scale += step[3] if scales else 0.0
     return _sigma_of(length), float(log_scale)

@@ -26,11 +26,12 @@ from massannot.inputs.phrase_list import phrases_of
 from massannot.jobs.console import Watcher
 from massannot.jobs.drawing import films_of, report_of
 from massannot.jobs.estimate import time_ahead
-from massannot.jobs.outcome import Outcome, depth_lines, exit_code, run_lines
+from massannot.jobs.outcome import depth_lines, exit_code, run_lines
 from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
 from massannot.jobs.previews import drop_previews
+from massannot.jobs.repeated import Command, Outcome
 from massannot.jobs.reuse import reusable_record
-from massannot.jobs.run import RunOptions, execute, refuse_emulated_dtype
+from massannot.jobs.run import RunOptions, execute, inputs_of, keep, refuse_emulated_dtype
 from massannot.models.weights import require
 from massannot.plan.deal import deal
 from massannot.plan.folder import PlannedShard
@@ -110,13 +111,16 @@ def run(
     warnings: Sequence[str] = (),
     quiet: bool = False,
     verbose: bool = False,
+    command: Command | None = None,
 ) -> Outcome:
     """The command: plan and annotate, then draw films and the report. Progress goes to stderr.
+    `command`: as given, to which the outcome is kept where nothing is left to do.
 
     Raises UsageError, OtherRecipe, MissingWeights, NothingToRun.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"-o {out}: found a file, expected a folder; choose another name")
+    inputs = inputs_of(spec)
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
         begun = begin(spec, out, options, settings=settings, say=watcher.say)
         watcher.say(_ahead(begun, settings, warnings))
@@ -131,10 +135,16 @@ def run(
             drawn = films_of(dataset, again=again, drawn=new.append)
             drop_previews(begun.layout)
             report = report_of(dataset, again=again or bool(new))
-    annotated = Annotated(out, done, dataset if dataset.names else None)
-    code = exit_code(done, options.max_failed)
-    text = _as_text(annotated, begun.spec, begun.record, drawn, report)
-    return Outcome(code, text, _as_json(annotated, drawn, report, code))
+
+    def outcome_of(done: RunSummary) -> Outcome:
+        annotated = Annotated(out, done, dataset if dataset.names else None)
+        code = exit_code(done, options.max_failed)
+        text = _as_text(annotated, begun.spec, begun.record, drawn, report)
+        return Outcome(code, text, _as_json(annotated, drawn, report, code))
+
+    if command is not None:
+        keep(command, done, outcome_of, inputs, begun.spec)
+    return outcome_of(done)
 
 
 def begin(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from massannot.engine.driver import SENT_TO_STOP
 from massannot.engine.tally import RunSummary
+from massannot.jobs.repeated import Outcome
 from massannot.models.profiles import PROFILES, named
 from massannot.recipes.spec import RunSpec
 
@@ -21,15 +19,6 @@ DONE, TOO_MANY_FAILED, INTERRUPTED = 0, 3, 75
 
 MUCH_AT_EDGE = 0.2
 """Share of a clip's depth at the edge of the trained range from which another profile is named."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A job that is over, for people and for scripts."""
-
-    code: int
-    text: str
-    as_json: dict[str, Any]
 
 
 def run_and_print(job: Callable[[], Outcome], *, as_json: bool) -> int:
@@ -40,10 +29,7 @@ def run_and_print(job: Callable[[], Outcome], *, as_json: bool) -> int:
     finally:
         for number, handler in zip(SENT_TO_STOP, before, strict=True):
             signal.signal(number, handler)
-    if as_json:
-        print(json.dumps(outcome.as_json, indent=2, ensure_ascii=False))
-    else:
-        print(outcome.text)
+    outcome.print(as_json=as_json)
     return outcome.code
 
 

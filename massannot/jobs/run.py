@@ -4,7 +4,7 @@ alone or as one of many jobs. `annotate` ends in the same `execute`."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,14 +21,16 @@ from massannot.engine.tally import RunSummary
 from massannot.errors import UsageError
 from massannot.jobs.console import Watcher
 from massannot.jobs.estimate import patience_with
-from massannot.jobs.outcome import DONE, Outcome, exit_code, run_lines
+from massannot.jobs.outcome import DONE, exit_code, run_lines
 from massannot.jobs.plan import SPEC, read_record
+from massannot.jobs.repeated import Command, Outcome, state_of, states_of
 from massannot.jobs.reuse import WorkerPipeline, reusable_record
 from massannot.models.runtime import refuse_emulated
 from massannot.models.weights import require
 from massannot.plan import folder as plan_folder
 from massannot.plan.folder import FinishedPlan, PlannedShard, share_of
-from massannot.recipes.digests import record_of
+from massannot.recipes import registry
+from massannot.recipes.digests import code_outside, record_of
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
@@ -60,8 +62,10 @@ def run(
     share: tuple[int, int] = (0, 1),
     quiet: bool = False,
     verbose: bool = False,
+    command: Command | None = None,
 ) -> Outcome:
     """Carry out what the plan has and `out` does not hold yet. Progress goes to stderr.
+    `command`: as given, to which the outcome is kept where nothing is left to do.
 
     Raises UsageError, OtherRecipe where recipe, code, weights or answers are not those planned.
     """
@@ -69,6 +73,7 @@ def run(
     counts = finished_plan(folder).counts
     planned = read_record(folder)
     spec = RunSpec.from_json(planned.spec)
+    inputs = inputs_of(replace(spec, sources=(str(folder),)))
     require(needed_weights(spec))
     present = record_of(spec)
     run_record.refuse_other(folder, planned, present, allow_code=options.allow_code)
@@ -85,7 +90,13 @@ def run(
         if n_shares > 1:
             settings = replace(settings, share=f"{index}-of-{n_shares}")
         done = execute(spec, record, layout, shards, settings, options, progress=watcher.watch)
-    return _outcome(layout, done, options, n_shares=n_shares)
+
+    def outcome_of(done: RunSummary) -> Outcome:
+        return _outcome(layout, done, options, n_shares=n_shares)
+
+    if command is not None:
+        keep(command, done, outcome_of, inputs, spec)
+    return outcome_of(done)
 
 
 def retry(
@@ -152,6 +163,28 @@ def execute(
         settings=replace(settings, patience=patience_with(spec, settings.patience)),
         progress=progress,
     )
+
+
+def inputs_of(spec: RunSpec) -> dict[str, str | None]:
+    """The state of what decides the spec's rows, the user's own code not included."""
+    return states_of(spec.to_json(), code=(registry().folder,))
+
+
+def keep(
+    command: Command,
+    done: RunSummary,
+    outcome_of: Callable[[RunSummary], Outcome],
+    inputs: Mapping[str, str | None],
+    spec: RunSpec,
+) -> None:
+    """Note the outcome that the same command would have now, where nothing is left to do for it:
+    clips that failed are worth another look, so there is none with failures."""
+    settled = not (done.remaining or done.interrupted or done.failed or done.quarantined)
+    if settled and not done.questions.bad:
+        state = command.out_state()
+        idle = replace(done, done_now=0, frames_now=0, seconds=0.0, stage_seconds={})
+        code = {path: state_of(Path(path)) for path in code_outside(spec)}
+        command.keep(outcome_of(idle), {**inputs, **code}, state)
 
 
 def refuse_emulated_dtype(spec: RunSpec, settings: ExecutorSettings) -> None:

@@ -46,7 +46,7 @@ def record_of(spec: RunSpec, pipeline: Pipeline | None = None) -> RunRecord:
 
 def code_of(spec: RunSpec) -> dict[str, str]:
     """Digests of the code that decides the spec's rows, the user's own files included."""
-    return {**code_digests(), **_outside(spec)}
+    return {**code_digests(), **code_outside(spec)}
 
 
 @functools.cache
@@ -57,8 +57,8 @@ def code_digests() -> dict[str, str]:
     return {name: _of_python(path) for name, path in parts.items()}
 
 
-def _outside(spec: RunSpec) -> dict[str, str]:
-    """The user's own files: a recipe and models from outside the package."""
+def code_outside(spec: RunSpec) -> dict[str, str]:
+    """Digests of the user's own files: a recipe and models from outside the package."""
     files = list(_files_of(spec.recipe)) if is_outside(spec.recipe) else []
     for answerer in spec.models.values():
         module, colon, _ = answerer.name.partition(":")

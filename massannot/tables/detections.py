@@ -35,7 +35,8 @@ SPEC = TableSpec(
         Column(
             "origin",
             STRING,
-            "given: by a person or a file; found: by a model; null: written before 0.3.",
+            "given: by a person or a file (of a point: the box of its mask); found: by a model; "
+            "null: written before 0.3.",
             nullable=True,
             one_of=ORIGINS,
         ),

@@ -43,6 +43,7 @@ COMMANDS = [
     ("annotate ball.mp4 -p ball -o new --scenes scenes --oracle eyes", 2, "expected some of"),
     (f"{BALL} --box 100,80,140,120", 2, "such as 2.4s:100,80,140,120"),
     (f"{BALL} --box 0s:30,8,10,20", 2, "found an empty box"),
+    (f"{BALL} --point 0s:30,8,10,20", 2, "such as 2.4s:120,95"),
     (f"{BALL} --box hoop@0s:3,8,10,20", 2, "found hoop, expected one of ['ball']"),
     (f"{BALL} --box 0s:3,8,10,20 --boxes b.json", 2, "--box and --boxes"),
     (f"{BALL} --fps fast", 2, "--fps fast: expected"),
@@ -247,6 +248,36 @@ def test_a_format_of_one_file_outside_of_the_package_has_its_own_help_and_flags(
     assert (folder / "names" / "names.txt").read_text() == f"{clip}!"
     code, out, err = said("export ./my_format.py out new --media video", folder, monkeypatch, capfd)
     assert (code, "--media with ./my_format.py: expected one of ms-swift" in err) == (2, True), err
+
+
+LIGHT = """
+import sys
+from massannot import cli
+try:
+    cli.main()
+except SystemExit as end:
+    heavy = {"av", "cv2", "numpy", "pandas", "PIL", "pyarrow", "ray", "rich", "torch"}
+    print(end.code, *sorted(heavy & set(sys.modules)), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", BALL.replace("new", "light")])
+def test_a_command_with_nothing_to_do_imports_none_of_the_libraries_of_work(
+    command: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code, first, err = said(command, folder, monkeypatch, capfd)
+    assert code == 0, err
+    again = subprocess.run(
+        [sys.executable, "-c", LIGHT, *shlex.split(command)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout == first.partition("; 1 now in ")[0].rstrip("\n") + "\n0\n"
 
 
 def test_a_damaged_dataset_is_not_called_valid(
