@@ -376,3 +376,13 @@ Output = Annotated[
         help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
     ),
 ]
+Onto = Annotated[
+    Path | None,
+    typer.Option(
+        help="A finished run's folder, which is asked for more; its recipe, models and videos are "
+        "taken, and what stands stays byte for byte."
+    ),
+]
+AddPhrase = Annotated[
+    list[str], typer.Option(help="With --onto: look for this too; again for more phrases.")
+]

@@ -12,7 +12,11 @@ SPEC = TableSpec(
     doc="One row per detected box.",
     columns=(
         Column("clip_id", STRING, "The clip, see clips."),
-        Column("detection", INT32, "0.. within the clip, by frame, phrase, score."),
+        Column(
+            "detection",
+            INT32,
+            "0.. within the clip, by frame, phrase, score; those added later come last.",
+        ),
         Column("frame", INT32, "0.. within the clip's annotated frames."),
         Column("phrase", INT32, "The phrase it answers, see phrases."),
         Column("entity", INT32, "The entity it belongs to; null: rejected.", nullable=True),

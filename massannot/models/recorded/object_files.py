@@ -41,7 +41,7 @@ _LEAST_OVERLAP = 0.1
 
 @dataclass
 class RecordedBoxes:
-    """Boxes in `path`: COCO or YouTube-VIS JSON, or a dataset of ours."""
+    """Boxes in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
 
     path: str
     fps: float | None = None
@@ -120,7 +120,7 @@ class RecordedBoxes:
 
 @dataclass
 class RecordedMasks:
-    """Masks in `path`: COCO or YouTube-VIS JSON, or a dataset of ours."""
+    """Masks in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
 
     path: str
     fps: float | None = None
