@@ -91,7 +91,7 @@ guard: setup
 # The arms: no training (before/ of each), supervised, GRPO, T-GRPO, supervised then T-GRPO.
 rft: setup
 	$(BIN)/massannot questions scenes rft-out/asked --count 400 --views 4 $(RFT) $(SEEN)
-	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 2 \
+	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 4 \
 		$(RFT) $(SEEN)
 	for method in sft grpo tgrpo; do \
 		$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/$$method \

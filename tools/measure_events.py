@@ -1,6 +1,6 @@
 """How right events are, on rendered scenes: recall, precision, and what tells broken laws apart.
 
-    python -m tools.measure_events DATASET SCENES [DATASET SCENES ...] [--clips 60] [--again]
+    python -m tools.measure_events DATASET SCENES [DATASET SCENES ...] [--clips 60] [--from-seed N]
 
 DATASET is an annotation of the folder SCENES: scenes, and their twins with `--violate`. For each
 kind, over the scenes that obey physics: the share of clear true events that are stated within
@@ -10,6 +10,7 @@ the higher one), the share of twins with an event of that law, and the false ala
 95 %, by the bootstrap over clips.
 
 `--again` finds the events again, in the tables that are there: after a change of the rules.
+`--laws` leaves recall and precision out, for which every frame of the truth has to be cast.
 """
 
 from __future__ import annotations
@@ -53,14 +54,14 @@ class Measured:
     """Highest score of the events of each law."""
 
 
-def measure(view: ClipView, scene: Scene, *, again: bool) -> Measured | None:
+def measure(view: ClipView, scene: Scene, *, again: bool, laws: bool = False) -> Measured | None:
     """None: a violation too short to be asked for."""
     law, broken = scene.options.violate, scene.violation
     shown_s = 0.0 if broken is None else (broken.end - 1 - broken.frame) / scene.options.fps
     if law == "gravity" and shown_s < LEAST_FLIGHT_S - 1e-6:
         return None
     events = FindEvents().events(view) if again else view.table("events")
-    counts = {} if law else _counts(view, scene, events)
+    counts = {} if law or laws else _counts(view, scene, events)
     return Measured(law, counts, {name: _highest(events, kinds) for name, kinds in LAWS.items()})
 
 
@@ -84,7 +85,8 @@ def report(clips: Sequence[Measured], *, seed: int = 0) -> dict[str, dict[str, o
     usual = [clip for clip in clips if clip.law is None]
     found: dict[str, dict[str, object]] = defaultdict(dict)
     for kind in SCORED:
-        n = np.array([clip.counts[kind] for clip in usual], np.float64).reshape(-1, 4)
+        counts = [clip.counts.get(kind, (0, 0, 0, 0)) for clip in usual]
+        n = np.array(counts, np.float64).reshape(-1, 4)
         for name, (part, whole) in {"recall": (1, 0), "precision": (3, 2)}.items():
             if n[:, whole].sum():
                 share = ratio_over_clips(n[:, part], n[:, whole], seed=seed)
@@ -121,15 +123,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="DATASET SCENES")
     parser.add_argument("--clips", type=int, help="At most so many of each dataset.")
+    parser.add_argument("--from-seed", type=int, default=0)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--laws", action="store_true")
     args = parser.parse_args()
     measured = []
     for dataset, scenes in zip(args.folders[::2], args.folders[1::2], strict=True):
         library = SceneLibrary(scenes)
         views = sorted(open_dataset(dataset).clips(), key=lambda view: view.clip_id)
+        records = library.records
+        views = [v for v in views if records[v.row["video_id"]].seed >= args.from_seed]
         for view in views[: args.clips]:
             scene = library.scene(view.row["video_id"])
-            measured.append(measure(view, scene, again=args.again))
+            measured.append(measure(view, scene, again=args.again, laws=args.laws))
     print(json.dumps(report([clip for clip in measured if clip is not None]), indent=1))
 
 

@@ -1,160 +1,165 @@
 """How often the answers of `questions ask` are right, by family: against the simulation.
 
-`python -m tools.measure_questions DATASET SCENES [--margin 2] [--show]`: DATASET is annotated, or
-the scenes' own truth tables; SCENES is the folder of `scenes render`. The truth is computed here
-from the bodies' centres of mass, by code that shares nothing with the programs. A thing that is not
-in the scene makes an answer wrong. Numbers are right within 25 %, intervals that overlap by half.
-`predicted` is the share that ought to be right by the stated sigmas, also at `--margin 0`.
+    python -m tools.measure_questions DATASET SCENES [DATASET SCENES ...] [--margin 2]
+
+DATASET is an annotation of the folder SCENES, which `scenes render` wrote, or its truth tables.
+`askable`: all that has an answer, whatever its margin; `kept`: what `--margin` leaves. A question
+about two things counts once, whichever is named first. A thing that is not in the scene makes an
+answer wrong. Numbers are right within 25 %, intervals that overlap by half. `predicted` is the
+share of the askable that ought to be right by the stated sigmas. Intervals are 95 %, over clips.
+
+`--from-seed SEED` leaves out the scenes before it, which somebody set a threshold on; `--again`
+finds the events again in the tables that are there; `--fronts-sd 5` adds the fronts of the scenes'
+things, as somebody may estimate them with that error in degrees; `--show` prints what is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from massannot.dataset.reading import open_dataset
+from massannot import tables
+from massannot.dataset.reading import Dataset, open_dataset
+from massannot.geometry.intervals import ratio_over_clips
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, found_candidates
-from massannot.questions.ask.cited_rows import DatasetRows
-from massannot.questions.ask.family import families_of
+from massannot.questions.ask.cited_rows import ClipRows, DatasetRows
+from massannot.questions.ask.family import AskedFamily, families_of
 from massannot.questions.ask.questions_of_clip import Candidate
 from massannot.scenes.scene_record import SceneLibrary
-from massannot.scenes.true_events import true_events
+from massannot.scenes.world import Scene
+from massannot.stages.find_events import FindEvents
+from tools.simulated_answers import Simulated
 
-F64 = Any
-OF_MOTION = {
-    "start", "stop", "flight", "apex", "landing", "rebound", "contact_begin", "contact_end",
-    "teleport", "vanish", "upward_acceleration", "weightless",
-}  # fmt: skip
-
-
-class Simulated:
-    """One scene: centres of mass by frame, and events."""
-
-    def __init__(self, scene: Any, things: dict[int, int | None]):
-        n, k = scene.n_frames, len(scene.entities)
-        self.t = np.array([scene.t_s(f) for f in range(n)])
-        cam = np.array([[scene.cam_from_body(f, i)[:3, 3] for i in range(k)] for f in range(n)])
-        poses = np.array([scene.cam_from_world(f) for f in range(n)])
-        self.cam = cam
-        self.world = np.einsum("fji,fkj->fki", poses[:, :3, :3], cam - poses[:, None, :3, 3])
-        self.things = things
-        everywhere = np.ones((n, k), np.bool_)
-        self.events = true_events(scene, everywhere, everywhere)
-
-    def track(self, thing: int, reference: str) -> F64:
-        k = self.things.get(thing)
-        if k is None:
-            raise LookupError("no such thing")
-        return (self.cam if reference == "camera" else self.world)[:, k]
-
-    def times(self, kinds: tuple[str, ...], thing: int) -> list[float]:
-        k = self.things.get(thing)
-        if not set(kinds) <= OF_MOTION:
-            raise LookupError(f"no truth for {kinds}")
-        return [
-            e.t_s for e in self.events
-            if e.kind in kinds and k in e.entities and e.t_s <= self.t[-1]
-            and (len(e.entities) > 1 or not e.kind.startswith("contact_"))
-        ]  # fmt: skip
-
-    def true(self, q: p.Operation) -> Any:
-        """Raises LookupError where the scene has no answer."""
-        if isinstance(q, (p.Path, p.Speed, p.Displacement)):
-            thing = q.thing if isinstance(q.thing, int) else self.true(q.thing)
-            track = self.track(thing, q.reference)
-            if isinstance(q, p.Displacement):
-                return float(np.linalg.norm(track[-1] - track[0]))
-            path = float(sum(math.dist(a, b) for a, b in itertools.pairwise(track)))
-            return path / float(self.t[-1] - self.t[0]) if isinstance(q, p.Speed) else path
-        if isinstance(q, p.DirectionClock):
-            return self.hour(self.track(q.thing, q.reference), q.base, q.step)
-        if isinstance(q, p.When):
-            track, n = self.track(q.thing, q.reference), q.stride
-            hours = [self.hour(track, (0, n), (f, f + n)) for f in range(len(track) - n)]
-            runs: list[list[int]] = [[]]
-            for f, hour in enumerate(hours):
-                runs = [*runs[:-1], [*runs[-1], f]] if hour == q.hour else [*runs, []]
-            run = max(runs, key=len)
-            if not run:
-                raise LookupError("never")
-            return tuple((self.t[f] + self.t[f + n]) / 2 for f in (run[0], run[-1]))
-        if isinstance(q, p.Compare):
-            return "first" if self.true(q.one) > self.true(q.other) else "second"
-        if isinstance(q, p.DirectionsDiffer):
-            a, b = (np.subtract(*self.track(k, q.reference)[[-1, 0]]) for k in (q.one, q.other))
-            cosine = np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
-            return "yes" if cosine < math.cos(math.radians(q.degrees)) else "no"
-        if isinstance(q, p.Happens):
-            return "yes" if self.times(q.kinds, q.thing) else "no"
-        if isinstance(q, p.Count):
-            return len(self.times(q.kinds, q.thing))
-        if isinstance(q, p.EventTime):
-            return self.times(q.kinds, q.thing)[0]  # type: ignore[arg-type]
-        if isinstance(q, p.Order):
-            return tuple(int(i) for i in np.argsort([self.true(item) for item in q.items]))
-        if isinstance(q, p.Most):
-            having = [k for k in self.things if self.times(q.of.kinds, k)]
-            return max(having, key=lambda k: self.true(p.OPERATIONS[q.by](k, q.reference)))  # type: ignore[call-arg]
-        if isinstance(q, p.FirstTo):
-            first = {k: self.times(q.kinds, k) for k in self.things}
-            return min((k for k in first if first[k]), key=lambda k: first[k][0])
-        if isinstance(q, p.StateSequence):
-            series = self.series(q.quantity, q.thing, q.viewer, q.viewpoint, q.first, q.last)
-            least = q.least * (1 if q.quantity == "bearing" else float(np.mean(np.abs(series))))
-            return legs(series, least)
-        if isinstance(q, p.Faster):
-            one, other = (
-                self.series("speed", k, q.viewer, q.viewpoint, q.first, q.last)
-                for k in (q.one, q.other)
-            )
-            clear = np.where(
-                one > q.least_ratio * other, 1, np.where(other > q.least_ratio * one, 2, 0)
-            )
-            words = [("", "first", "second")[c] for c in clear if c]
-            return tuple(w for i, w in enumerate(words) if i == 0 or words[i - 1] != w)
-        raise LookupError(f"no truth for {type(q).__name__}")
-
-    def hour(self, track: F64, base: tuple[int, int], step: tuple[int, int]) -> int:
-        z = [complex(*(track[j] - track[i])[[2, 0]]) for i, j in (base, step)]
-        return round(math.degrees(np.angle(z[1] / z[0])) / 30) % 12 or 12
-
-    def series(self, what: str, thing: int, viewer: int, point: str, first: int, last: int) -> F64:
-        frames = slice(first, last + 1)
-        reference = "camera" if viewer == p.CAMERA and point == "relative" else "world"
-        track = self.track(thing, reference)[frames]
-        if viewer != p.CAMERA:
-            seen = self.track(viewer, "world")[frames]
-            track = track - (seen if point == "relative" else seen[:1])
-        if what == "distance":
-            return np.linalg.norm(track, axis=1)
-        if what == "bearing":
-            return np.degrees(np.unwrap(np.angle(track[:, 2] + 1j * track[:, 0])))
-        n = max(2, round(0.2 / (self.t[1] - self.t[0])))
-        speed = np.linalg.norm(track[n:] - track[:-n], axis=1) / (n * (self.t[1] - self.t[0]))
-        return np.array(
-            [speed[max(0, i - n // 2) : i + n // 2 + 1].mean() for i in range(len(speed))]
-        )
+ONCE = (p.Compare, p.DirectionsDiffer, p.Order, p.Faster)
+"""Operations that are the same question with their two things swapped."""
 
 
-def legs(series: F64, least: float) -> tuple[str, ...]:
-    """One leg, or two around the turning point that makes both longest."""
-    whole = series[-1] - series[0]
-    turn = int(np.argmax(np.abs(series - series[0]) + np.abs(series - series[-1])))
-    one, two = series[turn] - series[0], series[-1] - series[turn]
-    if one * two < 0 and min(abs(one), abs(two)) >= least:
-        return tuple("up" if leg > 0 else "down" for leg in (one, two))
-    return ("up" if whole > 0 else "down",) if abs(whole) >= least else ()
+@dataclass(frozen=True)
+class Judged:
+    """One question that has an answer."""
+
+    clip_id: str
+    certain: bool
+    right: bool
+    predicted: float
 
 
-def is_right(value: Any, truth: Any, family: Any) -> bool:
+@dataclass(frozen=True)
+class Measuring:
+    """How a dataset is asked."""
+
+    margin: float = 2.0
+    from_seed: int = 0
+    again: bool = False
+    fronts_sd: float | None = None
+    show: bool = False
+
+
+def judged_questions(
+    dataset: Dataset, library: SceneLibrary, families: Sequence[AskedFamily], how: Measuring
+) -> Iterator[tuple[str, Judged]]:
+    """Family and question, of all that have an answer and a truth."""
+    rows = _Rows(dataset, library, how)
+    found = found_candidates(rows, families, Asking(min_margin=0.0))
+    things = _things(dataset)
+    simulated: dict[str, Simulated] = {}
+    for family in families:
+        for candidate in found[family.name]:
+            clip, program = candidate.clip_id, candidate.proposal.program
+            named = candidate.proposal.things
+            if isinstance(program, ONCE) and tuple(sorted(named)) != named:
+                continue
+            if clip not in simulated:
+                scene = library.scene(candidate.video_id)
+                simulated[clip] = Simulated(scene, _bodies(scene, things[clip]))
+            try:
+                truth = simulated[clip].true(program)
+            except LookupError as error:
+                if "no truth" in str(error):
+                    continue
+                truth = None
+            right = truth is not None and is_right(candidate.gives.value, truth, family)
+            certain = candidate.is_certain(how.margin)
+            if how.show and certain and not right:
+                print(family.name, clip, p.as_json(program), candidate.gives, "TRUE", truth)
+            yield family.name, Judged(clip, certain, right, predicted(candidate))
+
+
+class _Rows(DatasetRows):
+    """Of the clips that are asked about, with the tables that are made for it."""
+
+    def __init__(self, dataset: Dataset, library: SceneLibrary, how: Measuring):
+        clips = dataset.table("clips").select(["clip_id", "video_id"]).to_pylist()
+        seeds = {row["clip_id"]: library.records[row["video_id"]].seed for row in clips}
+        self.wanted = {clip for clip, seed in seeds.items() if seed >= how.from_seed}
+        views = [view for view in dataset.clips() if view.clip_id in self.wanted]
+        fronts = None
+        if how.fronts_sd is not None:
+            chance = np.random.default_rng(0)
+            things = _things(dataset)
+            fronts = tables.spec("orientations").from_rows([
+                row for view in views for row in _fronts(
+                    library.scene(view.row["video_id"]), things[view.clip_id], view.clip_id,
+                    sd=how.fronts_sd, chance=chance)
+            ])  # fmt: skip
+        super().__init__(dataset, orientations=fronts)
+        self.events: pa.Table | None = None
+        if how.again:
+            found = [FindEvents().events(view) for view in views]
+            self.events = pa.concat_tables([tables.spec("events").empty(), *found])
+
+    def each(self, clip_ids: Sequence[str]) -> Iterator[ClipRows]:
+        yield from super().each([clip_id for clip_id in clip_ids if clip_id in self.wanted])
+
+    def _tables(self, name: str) -> Iterator[pa.Table]:
+        if name == "events" and self.events is not None:
+            yield self.events
+            return
+        yield from super()._tables(name)
+
+
+def _fronts(
+    scene: Scene, things: dict[int, str], clip_id: str, *, sd: float, chance: np.random.Generator
+) -> Iterator[dict[str, Any]]:
+    """Rows of `orientations`, each frame's error its own."""
+    for entity, body in _bodies(scene, things).items():
+        for frame in range(scene.n_frames):
+            front = None if body is None else scene.front_in_cam(frame, body)
+            if front is not None:
+                angle = math.degrees(math.atan2(front[0], front[2])) + sd * chance.normal()
+                yield {"clip_id": clip_id, "entity": entity, "frame": frame,
+                       "azimuth_deg": angle, "sd_deg": sd}  # fmt: skip
+
+
+def _bodies(scene: Scene, things: dict[int, str]) -> dict[int, int | None]:
+    """Of each entity, the body that its words mean."""
+    place = {text: body for body, text in enumerate(scene.phrases())}
+    return {entity: place.get(text) for entity, text in things.items()}
+
+
+def _things(dataset: Dataset) -> dict[str, dict[int, str]]:
+    """By clip, what each entity was looked for as."""
+    texts: dict[str, dict[int, str]] = defaultdict(dict)
+    for row in dataset.table("phrases").to_pylist():
+        texts[row["clip_id"]][row["phrase"]] = row["text"]
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for row in dataset.table("entities").to_pylist():
+        found[row["clip_id"]][row["entity"]] = texts[row["clip_id"]][row["phrase"]]
+    return found
+
+
+def is_right(value: Any, truth: Any, family: AskedFamily) -> bool:
     if isinstance(value, float):
         room = family.tolerance_abs if family.tolerance_abs is not None else 0.25 * abs(truth)
         return bool(abs(value - truth) <= room)
@@ -169,76 +174,77 @@ def predicted(candidate: Candidate) -> float:
     number, that it stays on both sides within what counts as right; of a choice, that it does not
     cross the nearest edge; of an hour, neither of its two edges."""
     gives, family = candidate.gives, candidate.family
-    inside, beyond = gives.margin, math.inf
-    if family.kind == "number":
-        if family.tolerance_abs is not None and gives.sigma:
-            inside = family.tolerance_abs / gives.sigma
+    inside, beyond, sure = gives.margin, math.inf, 1.0
+    if family.tolerance_abs is not None and gives.sigma:  # a time: of an event that may be none
+        inside = beyond = family.tolerance_abs / gives.sigma
+        sure = NormalDist().cdf(gives.margin)
+    elif family.kind == "number":
         beyond = inside
     elif family.kind == "clock" and gives.sigma:
         beyond = 30 / gives.sigma - inside
-    return sum(math.erf(min(edge, 9.0) / math.sqrt(2)) for edge in (inside, beyond)) / 2
+    return sure * sum(math.erf(min(edge, 9.0) / math.sqrt(2)) for edge in (inside, beyond)) / 2
 
 
-def measure(
-    dataset_path: Path, scenes: Path, *, margin: float, names: tuple[str, ...], show: bool
-) -> dict[str, dict[str, Any]]:
-    dataset, library = open_dataset(dataset_path), SceneLibrary(scenes)
-    families = families_of(names)
-    found = found_candidates(DatasetRows(dataset), families, Asking(min_margin=margin))
-    phrases: dict[str, dict[int, str]] = defaultdict(dict)
-    for row in dataset.table("phrases").to_pylist():
-        phrases[row["clip_id"]][row["phrase"]] = row["text"]
-    entities: dict[str, dict[int, str]] = defaultdict(dict)
-    for row in dataset.table("entities").to_pylist():
-        entities[row["clip_id"]][row["entity"]] = phrases[row["clip_id"]][row["phrase"]]
-    simulated: dict[str, Simulated] = {}
-    results: dict[str, dict[str, Any]] = {}
-    for family in families:
-        right, expected, unknown = 0, [], 0
-        for candidate in found[family.name]:
-            clip = candidate.clip_id
-            if clip not in simulated:
-                scene = library.scene(candidate.video_id)
-                place = {text: k for k, text in enumerate(scene.phrases())}
-                simulated[clip] = Simulated(
-                    scene, {e: place.get(t) for e, t in entities[clip].items()}
-                )
-            try:
-                truth = simulated[clip].true(candidate.proposal.program)
-            except LookupError as error:
-                if "no truth" in str(error):
-                    unknown += 1
-                    continue
-                truth = None
-            good = truth is not None and is_right(candidate.gives.value, truth, family)
-            right += good
-            expected.append(predicted(candidate))
-            if show and not good:
-                print(family.name, clip, p.as_json(candidate.proposal.program),
-                      candidate.gives, "TRUE", truth)  # fmt: skip
-        n = len(found[family.name]) - unknown
-        clips = len({candidate.clip_id for candidate in found[family.name]})
-        results[family.name] = {
-            "questions": n,
-            "clips": clips,
-            "right": right / n if n else None,
-            "predicted": float(np.mean(expected)) if n else None,
-        }
-    return results
+def report(questions: Sequence[Judged]) -> dict[str, Any]:
+    """Of one family."""
+    kept = [question for question in questions if question.certain]
+    low, high = _interval(kept)
+    all_low, all_high = _interval(questions)
+    return {
+        "askable": len(questions),
+        "kept": len(kept),
+        "clips": len({question.clip_id for question in kept}),
+        "right": _share(kept),
+        "low": low,
+        "high": high,
+        "right_at_0": _share(questions),
+        "low_at_0": all_low,
+        "high_at_0": all_high,
+        "predicted_at_0": _mean([q.predicted for q in questions]),
+    }
+
+
+def _share(questions: Sequence[Judged]) -> float | None:
+    return _mean([question.right for question in questions])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), 4) if values else None
+
+
+def _interval(questions: Sequence[Judged]) -> tuple[float | None, float | None]:
+    """By the bootstrap over clips; where all are right, by the binomial of that many clips."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for question in questions:
+        counts[question.clip_id][0] += question.right
+        counts[question.clip_id][1] += 1
+    if not counts:
+        return None, None
+    right, n = np.array(list(counts.values())).T
+    if (right == n).all():
+        return round(0.025 ** (1 / len(n)), 4), 1.0
+    found = ratio_over_clips(right, n, seed=0)
+    return round(found.low, 4), round(found.high, 4)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("scenes", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DATASET SCENES")
     parser.add_argument("--margin", type=float, default=2.0)
+    parser.add_argument("--from-seed", type=int, default=0)
     parser.add_argument("--family", action="append", default=[])
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--fronts-sd", type=float)
     parser.add_argument("--show", action="store_true")
     args = parser.parse_args()
-    results = measure(
-        args.dataset, args.scenes, margin=args.margin, names=tuple(args.family), show=args.show
-    )
-    print(json.dumps(results, indent=1))
+    how = Measuring(args.margin, args.from_seed, args.again, args.fronts_sd, args.show)
+    families = families_of(tuple(args.family))
+    questions: dict[str, list[Judged]] = {family.name: [] for family in families}
+    for path, scenes in zip(args.folders[::2], args.folders[1::2], strict=True):
+        found = judged_questions(open_dataset(path), SceneLibrary(scenes), families, how)
+        for name, question in found:
+            questions[name].append(question)
+    print(json.dumps({name: report(found) for name, found in questions.items()}, indent=1))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ FEATURES = (
     "equal bytes again",
     "plan and run",
     "reuse of another run",
+    "corrections run again",
+    "phrases added to a finished dataset",
     "killed and continued",
     "Ray",
     "buckets",

@@ -10,30 +10,35 @@ import typer
 from massannot.cli.app import AsJson, app
 from massannot.cli.flag_groups import takes
 from massannot.cli.options import (
+    AddPhrase,
     DepthMaps,
     ExecutorFlags,
+    Onto,
     Output,
     Quiet,
     RecipeOptions,
     SelectOptions,
     Verbose,
 )
+from massannot.errors import UsageError
 
 
 @app.command()
 @takes(recipe=RecipeOptions, select=SelectOptions, executor=ExecutorFlags)
 def annotate(
+    recipe: RecipeOptions,
+    select: SelectOptions,
+    executor: ExecutorFlags,
     videos: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Files, folders, globs, also at s3:// gs:// hf://; @list.txt with a name a line; "
             "WebDataset tars, shards-{000..012}.tar; a cosmos-curate folder; or a manifest: .csv "
             ".json .jsonl .parquet with columns video, question, entities and more."
         ),
-    ],
-    recipe: RecipeOptions,
-    select: SelectOptions,
-    executor: ExecutorFlags,
+    ] = None,
+    onto: Onto = None,
+    add_phrase: AddPhrase = [],  # noqa: B006
     out: Output = Path("massannot-out"),
     depth_maps: DepthMaps = False,
     films: Annotated[bool, typer.Option(help="Render a film per clip and the report.")] = True,
@@ -52,7 +57,16 @@ def annotate(
         --boxes boxes.json --masks masks.json --depth depth.npz
     massannot annotate scenes/videos -p "a red ball" -o out --profile none \\
         --scenes scenes --oracle detect,masks,depth,cameras
+    massannot annotate --onto out --add-phrase "a green cone"
     """
+    if onto is not None or add_phrase:
+        from massannot.cli.onto import asked_besides
+
+        if videos:
+            raise UsageError(f"--onto {onto}: found {videos[0]} beside it; its videos are asked")
+        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
+    if not videos:
+        raise UsageError("found no videos, expected files, folders, a manifest, or --onto OUT")
     from massannot.jobs.repeated import Command
 
     command = Command(out, repr(("annotate", videos, recipe, select, executor, depth_maps, films)))

@@ -29,6 +29,15 @@ TypedBoxes = Annotated[
 ]
 
 
+TypedPoints = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[PHRASE@]2.4s:X,Y",
+        help="A point by hand, of one video: what is there is followed both ways.",
+    ),
+]
+
+
 def rate(text: str) -> float:
     return _above_0(text, f"--fps {text}: expected frames a second above 0, or all")
 

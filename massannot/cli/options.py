@@ -12,6 +12,7 @@ import typer
 
 from massannot.cli.flag_texts import (
     TypedBoxes,
+    TypedPoints,
     absolute_file,
     calibration_choice,
     camera_source,
@@ -113,6 +114,7 @@ class RecipeOptions:
         ),
     ] = field(default_factory=list)
     box: TypedBoxes = field(default_factory=list)
+    point: TypedPoints = field(default_factory=list)
     masks: Annotated[
         str | None, typer.Option(help="Masks from a file: COCO or YouTube-VIS JSON.")
     ] = None
@@ -199,6 +201,7 @@ class RecipeOptions:
             },
             weights=dict(pairs(self.weights, "--weights JOB=WHERE")),
             boxes_by_hand=tuple(self.box),
+            points_by_hand=tuple(self.point),
             box_threshold=self.box_threshold,
             text_threshold=self.text_threshold,
             dtype=self.dtype,
@@ -372,4 +375,14 @@ Output = Annotated[
         "--output",
         help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
     ),
+]
+Onto = Annotated[
+    Path | None,
+    typer.Option(
+        help="A finished run's folder, which is asked for more; its recipe, models and videos are "
+        "taken, and what stands stays byte for byte."
+    ),
+]
+AddPhrase = Annotated[
+    list[str], typer.Option(help="With --onto: look for this too; again for more phrases.")
 ]

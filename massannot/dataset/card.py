@@ -27,6 +27,7 @@ from massannot.dataset.copies import Copies
 from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, spec_in
+from massannot.dataset.steps import AddedPhrases, read_steps
 from massannot.storage import durable
 from massannot.tables._spec import TableSpec
 
@@ -58,6 +59,7 @@ def published_card(
         license=license,
         specs=_specs(layout, rows),
         grounds=grounds_of(Dataset(target)),
+        steps=read_steps(layout),
     )
     return (
         f"{text}\n## Counts\n{_counts(found)}{_copies(copies)}\n\n"
@@ -144,6 +146,7 @@ def write_card(layout: Layout, *, license: str | None = None) -> None:
             license=license,
             specs=specs,
             grounds=grounds_of(Dataset(layout)),
+            steps=read_steps(layout),
         )
         durable.write_over(layout.card, text.encode())
 
@@ -159,10 +162,12 @@ def card_text(
     license: str | None,
     specs: Mapping[str, TableSpec] | None = None,
     grounds: Grounds = NOTHING_STATED,
+    steps: Sequence[AddedPhrases] = (),
 ) -> str:
     """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
     `license`: the dataset's own; without one the card has the strictest of the weights'. `specs`:
-    of the tables; None: all of them are ours. `grounds`: of its intervals and qualities."""
+    of the tables; None: all of them are ours. `grounds`: of its intervals and qualities. `steps`:
+    what was asked besides."""
     if specs is None:
         specs = {name: tables.spec(name) for name in rows}
     tag = license or strictest_license(record.weights)
@@ -178,7 +183,7 @@ def card_text(
         *(line for name in rows for line in _features(specs[name])),
         "---",
     ]
-    return "\n".join(head) + "\n" + _body(rows, record, specs, grounds)
+    return "\n".join(head) + "\n" + _body(rows, record, specs, grounds, steps)
 
 
 def strictest_license(weights: Iterable[run_record.LoadedWeights]) -> str:
@@ -221,6 +226,7 @@ def _body(
     record: run_record.RunRecord,
     specs: Mapping[str, TableSpec],
     grounds: Grounds,
+    steps: Sequence[AddedPhrases],
 ) -> str:
     return f"""# Perception annotations of {rows.get("videos", 0):,} videos
 
@@ -246,7 +252,7 @@ Every column's meaning, unit and frame of reference stand in the Parquet files' 
 {_lines(f"* {note}" for note in record.notes)}
 ## Made by
 {_made_by(record.starts)}
-"""
+{_besides(steps)}"""
 
 
 def _empty(names: Sequence[str]) -> str:
@@ -305,6 +311,15 @@ def _made_by(starts: Sequence[run_record.Start]) -> str:
     installed = ", ".join(f"{name} {version}" for name, version in first.versions.items())
     more = f"; continued by {later} other command{'s' * (later > 1)}" if later else ""
     return f"`{first.command}`, with {installed}{more}"
+
+
+def _besides(steps: Sequence[AddedPhrases]) -> str:
+    """Phrases that were added to the finished dataset, step by step."""
+    if not steps:
+        return ""
+    asked = (f"`{'`, `'.join(step.phrases)}`, by `{step.command}`" for step in steps)
+    listed = _lines(f"{number}. {line}" for number, line in enumerate(asked, start=1))
+    return f"\nThen asked for besides, without a change of the rows before:\n\n{listed}\n"
 
 
 def _sentence(spec: TableSpec) -> str:

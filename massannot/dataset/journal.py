@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 
@@ -148,9 +148,21 @@ class Together:
     copies: tuple[str, ...]
 
 
-Event = Begun | Finished | Failed | VideoRead | Died | Together
+@dataclass(frozen=True)
+class Again:
+    """From here on the clip is to be done again. What was settled of it before is void, unless it
+    was for this very reason: then it is this request's own."""
+
+    clip: ClipKey
+    why: str
+    """How it ended, or which decision of a person it is done again for."""
+    fixes: tuple[Mapping[str, Any], ...] = ()
+    """What people put right, see docs/review.md."""
+
+
+Event = Begun | Finished | Failed | VideoRead | Died | Together | Again
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Begun, Finished, Failed, VideoRead, Died, Together)
+    kind.__name__: kind for kind in (Begun, Finished, Failed, VideoRead, Died, Together, Again)
 }
 
 
@@ -187,8 +199,9 @@ def read_journal(path: Path) -> Iterator[Event]:
             values["clip"] = ClipKey(**values["clip"])
         if values.get("part"):
             values["part"] = Part(**values["part"])
-        if values.get("copies"):
-            values["copies"] = tuple(values["copies"])
+        for name in ("copies", "fixes"):
+            if name in values:
+                values[name] = tuple(values[name])
         yield _KINDS[values.pop("is")](**values)
 
 
@@ -206,6 +219,8 @@ class Past:
     """How often an isolated worker died with the clip in hand."""
     deaths_elsewhere: int = 0
     """How often an isolated worker died with none in hand."""
+    again: dict[ClipKey, Again] = field(default_factory=dict)
+    """Clips of a finished shard that are done again for its next generation."""
 
     def is_settled(self, clip: ClipKey) -> bool:
         return clip in self.finished or clip in self.failed
@@ -219,23 +234,34 @@ class Past:
         others = {uri: first for uri, first in self.copies.items() if first != event.uri}
         self.copies = {**others, **dict.fromkeys(event.copies, event.uri)}
 
+    def redo(self, event: Again) -> None:
+        """Do a clip again; a video of which nothing could be read is read again."""
+        if self.again.get(event.clip) == event:
+            return
+        self.again[event.clip] = event
+        self.finished.pop(event.clip, None)
+        self.failed.pop(event.clip, None)
+        if event.clip.clip_index == WHOLE_VIDEO:
+            self.videos.pop(event.clip.uri, None)
+
     def path_of(self, part: Part) -> Path:
         return self.folders[part] / part.name
 
 
-def read_past(layout: Layout, shard: str) -> Past:
-    """The union of all attempts' journals, without parts that are not whole any more."""
+def read_past(layout: Layout, edition: str) -> Past:
+    """The union of all attempts' journals at a shard's generation, without parts that are not whole
+    any more."""
     past = Past()
-    for attempt in layout.attempts(shard):
-        path = layout.journal(shard, attempt)
+    for attempt in layout.attempts(edition):
+        path = layout.journal(edition, attempt)
         if path.exists():
-            _add(past, read_journal(path), layout.attempt(shard, attempt))
+            _add(past, read_journal(path), layout.attempt(edition, attempt))
     return past
 
 
 def past_of(layout: Layout, shard: Shard) -> Past:
     """The same for a shard whose copies have been found: what is void is left out."""
-    past = read_past(layout, shard.id)
+    past = read_past(layout, shard.edition)
     for together in newly_together(shard, past):
         past.unite(together)
     return past
@@ -271,6 +297,8 @@ def _add(past: Past, events: Iterator[Event], folder: Path) -> None:
                         past.folders[part] = folder
             case Together():
                 past.unite(event)
+            case Again():
+                past.redo(event)
             case Died(isolated=True) if in_hand is not None:
                 past.deaths[in_hand] += 1
             case Died(isolated=True):

@@ -94,34 +94,35 @@ class Layout:
     def published(self, table: str, shard: str) -> Path:
         return self.data / table / f"{shard}.parquet"
 
-    def commit(self, shard: str) -> Path:
-        return self.commits / f"{shard}.json"
+    def commit(self, edition: str) -> Path:
+        return self.commits / f"{edition}.json"
 
-    def uploads(self, shard: str) -> Path:
-        """In the bucket: the files of a shard before they are published."""
-        return self.run / "staging" / shard
+    def uploads(self, edition: str) -> Path:
+        """In the bucket: the files of a shard's generation before they are published."""
+        return self.run / "staging" / edition
 
-    def attempt(self, shard: str, attempt: int) -> Path:
-        """Folder of one attempt at a shard: its parts and, later, its tables."""
-        return self.staging / f"{shard}.{attempt}"
+    def attempt(self, edition: str, attempt: int) -> Path:
+        """Folder of one attempt at a shard's generation: its parts and, later, its tables."""
+        return self.staging / f"{edition}.{attempt}"
 
-    def journal(self, shard: str, attempt: int) -> Path:
-        return self.journals / f"{shard}.{attempt}.jsonl"
+    def journal(self, edition: str, attempt: int) -> Path:
+        return self.journals / f"{edition}.{attempt}.jsonl"
 
-    def attempts(self, shard: str) -> list[int]:
-        """Numbers of the attempts at a shard that left something, in order."""
-        return sorted({attempt for name, attempt in self._attempts(f"{shard}.*") if name == shard})
+    def attempts(self, edition: str) -> list[int]:
+        """Numbers of the attempts at it that left something, in order."""
+        found = {attempt for name, attempt in self._attempts(f"{edition}.*") if name == edition}
+        return sorted(found)
 
     def shards_in_staging(self) -> set[str]:
-        """Shards of which attempts have left something."""
+        """Generations of shards, see `edition`, of which attempts have left something."""
         return {name for name, _ in self._attempts("*")}
 
-    def new_attempt(self, shard: str) -> int:
-        """Reserve the next attempt at a shard by making its folder: two drivers get two numbers."""
-        attempt = max(self.attempts(shard), default=0) + 1
+    def new_attempt(self, edition: str) -> int:
+        """Reserve the next attempt by making its folder: two drivers get two numbers."""
+        attempt = max(self.attempts(edition), default=0) + 1
         while True:
             try:
-                self.attempt(shard, attempt).mkdir(parents=True)
+                self.attempt(edition, attempt).mkdir(parents=True)
             except FileExistsError:
                 attempt += 1
             else:
@@ -129,9 +130,9 @@ class Layout:
 
     def _attempts(self, pattern: str) -> Iterator[tuple[str, int]]:
         for path in (*self.staging.glob(pattern), *self.journals.glob(pattern)):
-            shard, _, attempt = path.name.removesuffix(".jsonl").rpartition(".")
-            if shard and attempt.isdigit():
-                yield shard, int(attempt)
+            name, _, attempt = path.name.removesuffix(".jsonl").rpartition(".")
+            if name and attempt.isdigit():
+                yield name, int(attempt)
 
 
 def drop_plans(layout: Layout) -> None:

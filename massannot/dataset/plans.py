@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from massannot.dataset import commits
+from massannot.dataset.corrections import corrected_shards
 from massannot.dataset.layout import Layout
-from massannot.dataset.merge import can_be_retried
+from massannot.dataset.reopening import ADDED, CORRECTED, can_be_retried
+from massannot.dataset.steps import shards_lacking
 from massannot.errors import OtherRecipe
 from massannot.inputs.span import Span
 from massannot.plan import folder as plan_folder
@@ -39,10 +41,17 @@ def adopt(layout: Layout, folder: Path) -> tuple[PlannedShard, ...]:
 
 
 def retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, ...]:
-    """Every shard of the folder, those with clips that ended so marked to be tried again."""
+    """Every shard of the folder, those with clips of these statuses in their next generation."""
     again = {c.shard for c in commits.read_all(layout) if can_be_retried(c, statuses)}
+    if CORRECTED in statuses:
+        again |= corrected_shards(layout)[0].keys()
+    if ADDED in statuses:
+        again |= set(shards_lacking(layout))
+    generation = commits.newest(layout)
     return tuple(
-        replace(shard, retry=statuses) if shard.id in again else shard
+        replace(shard, retry=statuses, generation=generation[shard.id] + 1)
+        if shard.id in again
+        else replace(shard, generation=generation.get(shard.id, 0))
         for shard in shard_table(layout)
     )
 

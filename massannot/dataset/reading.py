@@ -307,6 +307,10 @@ class Dataset:
             )
         return ClipView(clip_id, self._rows_of_clip)
 
+    def shard_of(self, clip_id: str) -> str:
+        """The shard that holds a clip of a run. Raises KeyError for an id that is not there."""
+        return self._file_stem_of_clip[clip_id]
+
     def video(self, video_id: str) -> VideoView:
         """All clips of one video as one story. Raises UsageError for a video without clips."""
         from massannot.dataset.video_view import VideoView

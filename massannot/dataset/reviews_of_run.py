@@ -1,16 +1,19 @@
 """Decisions of people about a run's clips: a file a reviewer, `_run/reviews/NAME.jsonl`, a line a
 decision.
 
-A line is on the disk before anybody is told that it is saved; a torn last line is no line. Lines
-are only added: a later one of the same reviewer about the same thing takes the earlier one's place,
-`withdraw` takes it back. A request that comes twice, since its sender never heard the answer, is
-one line. Numbers are given under a lock, so that two pages of one reviewer do not share one.
+A line is on the disk before anybody is told that it is saved. A torn last line, after a kill, is no
+line: nobody was told of it, and the next decision cancels it. Any other line that cannot be read is
+an error that names it, since a decision would be lost without a word. Lines are only added: a later
+one of the same reviewer about the same thing takes the earlier one's place, `withdraw` takes it
+back. A request that comes twice, since its sender never heard the answer, is one line. Numbers are
+given under a lock, so that two pages of one reviewer do not share one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +35,10 @@ SHOWN = ("clips", "phrases", "entities", "masks", "positions", "motions", "event
 """Tables whose rows a reviewer sees; a decision is about them as they were."""
 LONGEST_NOTE = 4000
 MOST_FIXES = 200
+_CANCELLED = b"\x18"
+"""ASCII's "cancel" ends a line that a kill tore, so that it is told from a damaged one."""
+_MEND = "expected a decision; mend or remove that line, nothing else is lost"
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -112,7 +119,7 @@ class ReviewFile:
         try:
             size = os.fstat(descriptor).st_size
             torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, b"\n" * bool(torn) + line.encode() + b"\n")
+            os.write(descriptor, (_CANCELLED + b"\n") * bool(torn) + line.encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -142,17 +149,25 @@ def hash_of_rows(view: ClipView) -> str:
 
 
 def _decisions(path: Path) -> Iterator[Decision]:
-    """The lines of a file that are whole."""
+    """The lines of a file. Raises UsageError naming one that is whole and no decision."""
     names = {field.name for field in fields(Decision)}
-    for line in path.read_bytes().split(b"\n"):
+    *lines, torn = path.read_bytes().split(b"\n")
+    if torn:
+        _LOG.warning("%s: left out line %d, torn by a kill", path, len(lines) + 1)
+    for number, line in enumerate(lines, start=1):
+        if not line or line.endswith(_CANCELLED):
+            continue
+        where = f"{path}, line {number}"
         try:
             values = parsed(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict) and names <= values.keys():
-            known = {name: values[name] for name in names}
-            with our_own(path, "mend or remove that line"):
-                yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
+        except ValueError as error:
+            raise UsageError(f"{where}: found no JSON ({error}); {_MEND}") from error
+        missing = names - values.keys() if isinstance(values, dict) else names
+        if missing:
+            raise UsageError(f"{where}: found no {', '.join(sorted(missing))}; {_MEND}")
+        known = {name: values[name] for name in names}
+        with our_own(Path(where), "mend or remove that line"):
+            yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

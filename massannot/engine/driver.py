@@ -2,8 +2,9 @@
 
 A shard that another driver has (see dataset/leases.py) is left to it, and taken over if that one
 dies. A worker that dies is replaced and its shard done again one clip at a time (see
-worker.DEATHS_TO_BLAME); one whose clip hangs is killed, and the clip has failed; one that is lost
-with its machine blames nobody. Nothing here knows how a clip is annotated, or where workers run.
+annotation.DEATHS_TO_BLAME); one whose clip hangs is killed, and the clip has failed; one that is
+lost with its machine blames nobody. Nothing here knows how a clip is annotated, or where workers
+run.
 
 StopSignals: SIGTERM, SIGUSR1 and Ctrl-C ask a run to stop after the clips in hand.
 """
@@ -200,7 +201,7 @@ class Driver:
             work = self._todo.popleft()
             if not self._leases.take(work.shard.id):
                 self._elsewhere.append(work)
-            elif work.shard.retry or not self._layout.commit(work.shard.id).exists():
+            elif not self._is_finished(work.shard):
                 return work
             else:  # somebody has just finished it
                 self._leases.give_back(work.shard.id)
@@ -213,15 +214,18 @@ class Driver:
         if not self._elsewhere or time.monotonic() < self._look_again_at:
             return
         self._look_again_at = time.monotonic() + LOOK_EVERY_S
-        committed = commits.shards(self._layout)
+        committed = commits.newest(self._layout)
         left = []
         for work in self._elsewhere:
-            if work.shard.retry or work.shard.id not in committed:
+            if committed.get(work.shard.id, -1) < work.shard.generation:
                 left.append(work)
             else:
                 self._report(ShardElsewhere(work.shard.id, work.shard.n_clips))
         self._todo.extend(left[:LOOKED_AT])
         self._elsewhere = deque(left[LOOKED_AT:])
+
+    def _is_finished(self, shard: PlannedShard) -> bool:
+        return commits.is_finished(self._layout, shard.id, shard.generation)
 
     def _listen(self) -> None:
         """Hear every worker out. A dead one is heard to its last message first."""
@@ -311,28 +315,28 @@ class Driver:
                 )
 
     def _record_death(self, worker: WorkerHandle, work: Work, exit_code: int) -> None:
-        shard = work.shard.id
-        if worker.attempt is not None and not self._layout.commit(shard).exists():
-            with Journal(self._layout.journal(shard, worker.attempt)) as journal:
+        edition = work.shard.edition
+        if worker.attempt is not None and not self._is_finished(work.shard):
+            with Journal(self._layout.journal(edition, worker.attempt)) as journal:
                 journal.write(Died(work.isolated, exit_code))
-            if read_past(self._layout, shard).deaths_elsewhere >= DEATHS_OUTSIDE_CLIPS:
+            if read_past(self._layout, edition).deaths_elsewhere >= DEATHS_OUTSIDE_CLIPS:
                 raise MassannotError(
-                    f"shard {shard}: its worker died {DEATHS_OUTSIDE_CLIPS} times with no clip in "
-                    f"hand (exit code {exit_code}: {worker.last_words()}); "
+                    f"shard {work.shard.id}: its worker died {DEATHS_OUTSIDE_CLIPS} times with no "
+                    f"clip in hand (exit code {exit_code}: {worker.last_words()}); "
                     f"see {worker.log}"
                 )
 
     def _record_hung(self, worker: WorkerHandle, hung: Hung) -> None:
         """The row of a clip that was stopped, unless it ended at the last moment."""
         clip = ClipKey(hung.clip.uri, hung.clip.clip_index)
-        shard = worker.work[0].shard.id
-        if worker.attempt is None or self._layout.commit(shard).exists():
+        shard = worker.work[0].shard
+        if worker.attempt is None or self._is_finished(shard):
             return
-        if read_past(self._layout, shard).is_settled(clip):
+        if read_past(self._layout, shard.edition).is_settled(clip):
             return
         message = f"stopped: not done within {hung.allowed_s:.0f} s"
         failed = Failed(clip, "process", "hung", message, "failed")
-        with Journal(self._layout.journal(shard, worker.attempt)) as journal:
+        with Journal(self._layout.journal(shard.edition, worker.attempt)) as journal:
             journal.write(failed)
         self._report(
             ClipFailed(

@@ -121,10 +121,10 @@ def _shared_out(layout: Layout, settings: ExecutorSettings) -> Path:
 
 
 def _dearest_first(layout: Layout, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
-    """Shards without a commit, or to be tried again. The longest go first, so that none is left
-    alone at the end."""
-    committed = commits.shards(layout)
-    left = [shard for shard in shards if shard.id not in committed or shard.retry]
+    """Shards without a commit of their generation. The longest go first, so that none is left alone
+    at the end."""
+    committed = commits.newest(layout)
+    left = [shard for shard in shards if committed.get(shard.id, -1) < shard.generation]
     return sorted(left, key=lambda shard: (-shard.cost, shard.id))
 
 

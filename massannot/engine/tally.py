@@ -105,7 +105,7 @@ def summarize(
             for count in commit.failures:
                 failures[count.reason, count.status] += count.clips
     for shard in left.values():
-        if shard.id not in begun:
+        if shard.edition not in begun:
             remaining += shard.n_clips
             continue
         more_done, more_remaining, counts = _unfinished(layout, shard)
@@ -136,7 +136,7 @@ def summarize(
 
 def _unfinished(layout: Layout, begun: PlannedShard) -> tuple[int, int, tuple[FailureCount, ...]]:
     """(done, remaining, failures) of a shard without a commit."""
-    shard, past = read_shard(begun), read_past(layout, begun.id)
+    shard, past = read_shard(begun), read_past(layout, begun.edition)
     remaining = 0
     for video in shard.videos:
         if video.uri not in past.videos and video.uri not in past.copies:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,31 @@ def identities(clips: Iterable[ReadTable]) -> pa.Table:
         videos[clip.video_id].append(clip)
     rows = [row for of_video in videos.values() for row in _rows(of_video)]
     return tables.spec("identities").from_rows(rows)
+
+
+def identities_beside(clips: Iterable[ReadTable], *, standing: pa.Table) -> pa.Table:
+    """The same where some entities have rows already, which stay as they are: the others are linked
+    among themselves and numbered after them, since none is of a phrase of theirs."""
+    columns = (standing[name].to_pylist() for name in ("clip_id", "entity"))
+    known = set(zip(*columns, strict=True))
+    first: dict[str, int] = defaultdict(int)
+    for video, number in zip(*(standing[n].to_pylist() for n in ("video_id", "identity"))):
+        first[video] = max(first[video], number + 1)
+    new = identities(partial(_new_rows, read, known) for read in clips).to_pylist()
+    for row in new:
+        row["identity"] += first[row["video_id"]]
+        if row["proposed_identity"] is not None:
+            row["proposed_identity"] += first[row["video_id"]]
+    return pa.concat_tables([standing, tables.spec("identities").from_rows(new)])
+
+
+def _new_rows(read: ReadTable, known: set[tuple[str, int]], name: str) -> pa.Table:
+    """A clip's rows of a table without those of known entities."""
+    table = read(name)
+    if "entity" not in table.column_names:
+        return table
+    columns = (table[column].to_pylist() for column in ("clip_id", "entity"))
+    return table.filter(pa.array([key not in known for key in zip(*columns)], pa.bool_()))
 
 
 @dataclass

@@ -34,7 +34,9 @@ def with_entities(
     clip = clip.with_table("entities", spec.from_rows(entities) if entities else spec.empty())
     clip = clip.with_table("looks", _looks_table(clip.clip_id, numbered))
     clip = clip.with_table("masks", _masks_table(clip, numbered, origin))
-    clip = clip.with_table("detections", _decided(clip.table("detections"), entity_of, reasons))
+    boxes = {s.detection: s.mask.box_xyxy for track in numbered for s in track.sightings}
+    detections = _with_boxes_of_points(clip.table("detections"), boxes)
+    clip = clip.with_table("detections", _decided(detections, entity_of, reasons))
     return clip.with_table("phrases", _counted(clip.table("phrases"), numbered))
 
 
@@ -127,6 +129,19 @@ def _decided(
     return tables.spec("detections").from_columns(
         {**columns, "entity": entity, "rejected": rejected}
     )
+
+
+def _with_boxes_of_points(
+    detections: pa.Table, boxes: Mapping[int, tuple[int, int, int, int] | None]
+) -> pa.Table:
+    """`detections` with the box of its mask for each row that is a point. `boxes` by row."""
+    rows = detections.to_pylist()
+    points = [n for n, r in enumerate(rows) if r["x0"] == r["x1"] and r["y0"] == r["y1"]]
+    for n in points:
+        box = boxes.get(rows[n]["detection"])
+        if box is not None:
+            rows[n].update(zip(("x0", "y0", "x1", "y1"), box, strict=True))
+    return tables.spec("detections").from_rows(rows) if points else detections
 
 
 def _counted(phrases: pa.Table, tracks: Sequence[EntityTrack]) -> pa.Table:

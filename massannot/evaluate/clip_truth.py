@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from massannot.dataset.reading import ClipView
 from massannot.dataset.touching import own_view
@@ -36,6 +37,21 @@ class ClipScore:
     metric: str
     value: float
     baseline: float = NAN
+    samples: tuple[float, ...] = ()
+    """Of a median: what it is the median of. A median over clips is that of all their samples, and
+    not a mean of medians; empty where nothing was compared."""
+    baseline_samples: tuple[float, ...] = ()
+
+    @classmethod
+    def median_of(
+        cls, stage: str, metric: str, samples: ArrayLike, baseline: ArrayLike = ()
+    ) -> ClipScore:
+        """The median of this clip's samples (N,), which a dataset's median is made of too; unknown
+        ones are left out."""
+        arrays = (np.asarray(x, np.float64) for x in (samples, baseline))
+        own, flat = (tuple(x[np.isfinite(x)].tolist()) for x in arrays)
+        middle, flat_middle = (float(np.median(x)) if x else NAN for x in (own, flat))
+        return cls(stage, metric, middle, flat_middle, own, flat)
 
 
 class ClipTruth:

@@ -35,7 +35,7 @@ from massannot.evaluate.quality_scores import (
     clip_quality,
     quality_over_clips,
 )
-from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips
+from massannot.geometry.intervals import ConfidenceInterval, mean_over_clips, median_over_clips
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene
@@ -43,7 +43,8 @@ from massannot.scenes.world import Scene
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: mean over clips with its 95 % interval."""
+    """One line of the table with its 95 % interval over clips: a mean over clips or, of errors in
+    metres, the median of all clips' errors, each clip weighing once."""
 
     stage: str
     metric: str
@@ -131,8 +132,10 @@ def _rows(
         Row(
             stage,
             metric,
-            mean_over_clips([s.value for s in scores], seed=seed),
-            mean_over_clips([s.baseline for s in scores], seed=seed),
+            _over_clips([s.value for s in scores], [s.samples for s in scores], seed=seed),
+            _over_clips(
+                [s.baseline for s in scores], [s.baseline_samples for s in scores], seed=seed
+            ),
         )
         for (stage, metric), scores in values.items()
     ]
@@ -141,6 +144,15 @@ def _rows(
         Row("quality", "largest_gap_points", quality.largest_gap, _exactly(math.nan, quality.auc)),
     ]
     return [replace(row, subgroup=subgroup) for row in rows]
+
+
+def _over_clips(
+    values: Sequence[float], samples: Sequence[Sequence[float]], *, seed: int
+) -> ConfidenceInterval:
+    """The median of all samples where the score is one, else the mean over clips."""
+    if any(samples):
+        return median_over_clips(samples, seed=seed)
+    return mean_over_clips(values, seed=seed)
 
 
 def _exactly(value: float, like: ConfidenceInterval) -> ConfidenceInterval:
@@ -172,9 +184,7 @@ def scores_as_text(rows: Sequence[Row]) -> str:
     """The scores, one line each; of one clip without columns of intervals."""
     several = any(row.value.n > 1 for row in rows)
     spread = f"  {'95 % interval':<19}{'clips':>6}" if several else ""
-    lines = [
-        f"{'stage':<11}{'score':<28}{'mean' if several else 'value':>9}{spread}{'baseline':>10}"
-    ]
+    lines = [f"{'stage':<11}{'score':<28}{'value':>9}{spread}{'baseline':>10}"]
     for row in rows:
         v = row.value
         if several:

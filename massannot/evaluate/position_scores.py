@@ -7,8 +7,8 @@ frame move a median of theirs although the thing stands still.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from massannot.errors import BadTable
-from massannot.evaluate.clip_truth import FOUND_J, NAN, ClipScore, ClipTruth, point_queries
+from massannot.evaluate.clip_truth import FOUND_J, ClipScore, ClipTruth, point_queries
 from massannot.geometry.camera import apply, inverse
 from massannot.scenes.true_answers import body_centres
 from massannot.stages._track_arrays import numbers
@@ -47,45 +47,40 @@ def position_scores(clip: ClipTruth) -> list[ClipScore]:
             same = same_points(clip, positions.entity)
             errors["same"] += _apart(positions.xyz, same, of_points)
     found, found_flat = found_position_errors_m(clip)
+    of = partial(ClipScore.median_of, "positions")
     return [
-        ClipScore(
-            "positions", "median_error_m", _median(errors["surface"]), _median(errors["flat"])
-        ),
-        ClipScore("positions", "median_error_found_m", _median(found), _median(found_flat)),
-        ClipScore("positions", "median_error_same_points_m", _median(errors["same"])),
-        ClipScore("positions", "surface_from_body_m", _median(errors["surface_to_body"])),
-        ClipScore("positions", "body_median_error_m", _median(errors["body"])),
-        ClipScore("positions", "surface_to_body_centre_m", _median(errors["apart"])),
+        of("median_error_m", errors["surface"], errors["flat"]),
+        of("median_error_found_m", found, found_flat),
+        of("median_error_same_points_m", errors["same"]),
+        of("surface_from_body_m", errors["surface_to_body"]),
+        of("body_median_error_m", errors["body"]),
+        of("surface_to_body_centre_m", errors["apart"]),
     ]
 
 
 def motion_scores(clip: ClipTruth) -> list[ClipScore]:
-    """Errors of displacements and paths; the baseline is that nothing moves.
+    """Errors of displacements and paths of requested entities whose mean J is above FOUND_J; the
+    baseline is that nothing moves.
 
     Paths are compared in the camera's frame where the camera stands still, in the world where it
     moves and its poses are known.
     """
-    motions = true_motions(clip)
+    motions = [m for m in true_motions(clip) if clip.requested_js.get(m.true, 0.0) > FOUND_J]
     still = [m for m in motions if m.reference == "camera" and is_still(clip)]
     world = [m for m in motions if m.reference == "world"]
     paths = [m for m in motions if m.is_comparable(clip)]
     excess = [m.row["path"] - m.path for m in paths]
+    of = partial(ClipScore.median_of, "motions")
     return [
-        ClipScore(
-            "motions",
+        of(
             f"median_error_{name}_m",
-            _median([float(np.linalg.norm(m.estimate - m.displacement)) for m in those]),
-            _median([float(np.linalg.norm(m.displacement)) for m in those]),
+            [float(np.linalg.norm(m.estimate - m.displacement)) for m in those],
+            [float(np.linalg.norm(m.displacement)) for m in those],
         )
         for name, those in (("still_camera", still), ("world", world))
     ] + [
-        ClipScore("motions", "path_median_bias_m", _median(excess)),
-        ClipScore(
-            "motions",
-            "path_median_error_m",
-            _median(np.abs(excess)),
-            _median([m.path for m in paths]),
-        ),
+        of("path_median_bias_m", excess),
+        of("path_median_error_m", np.abs(excess), [m.path for m in paths]),
     ]
 
 
@@ -262,9 +257,3 @@ def _apart(xyz: F64, truth: F64, where: Bool) -> list[float]:
 def columns(table: pa.Table, *names: str) -> F64:
     """(N, columns) with null as NaN."""
     return np.stack([numbers(table, name) for name in names], axis=-1)
-
-
-def _median(values: Sequence[float] | F64) -> float:
-    known = np.asarray(values, np.float64)
-    known = known[np.isfinite(known)]
-    return float(np.median(known)) if len(known) else NAN

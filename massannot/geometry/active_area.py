@@ -1,9 +1,9 @@
 """The active area of a clip's pictures: what lies between black bars, above and below or beside.
 
-A bar is black in every frame that is looked at, ends in a straight edge along which there is
-picture, and has a bar like it on the other side. A dark film has no such edge: where its picture
-ends nobody can tell, and it keeps all of it. Bars with words in them, and one bar alone, are
-picture too.
+A bar is black and even in every frame that is looked at, ends in a straight edge at which most
+of the line is brighter at once, however little, and has a bar like it on the other side. Where
+a picture only fades to black nobody can tell where it ends, and it keeps all of it. Bars with words
+in them, and one bar alone, are picture too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ BLACK = 16
 """Levels up to which a pixel is black: black, and what compression makes of it."""
 _LIT = 28
 """Levels from which it is picture."""
+_FAINT = 4
+"""Levels above a bar's own from which a pixel may be picture too, where the edge is sharp: the dark
+shots of real films are hardly brighter than their bars."""
+_SHARP = 3
+"""Lines within which it then is."""
 _SPECKS = 0.02
 """Share of a bar's line that may be lit."""
 _EDGE = 0.6
@@ -98,14 +103,23 @@ def _bars(levels: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _bar(levels: NDArray[np.uint8]) -> int:
-    """Lines of the bar that (H, W) levels begin with; 0: there is none. Its edge is where most of
-    the line lights up, within the block that a codec blurs it over."""
-    bright = (levels >= _LIT).mean(axis=1) if levels.size else np.zeros(0)
+    """Lines of the bar that (H, W) levels begin with; 0: there is none."""
+    if not levels.size:
+        return 0
+    own = float(np.median(levels[0]))
+    return _edge(levels, black=BLACK, lit=_LIT, blur=_BLOCK) or (
+        _edge(levels, black=own + _FAINT, lit=own + _FAINT + 1, blur=_SHARP) if own <= BLACK else 0
+    )
+
+
+def _edge(levels: NDArray[np.uint8], *, black: float, lit: float, blur: int) -> int:
+    """Lines of (H, W) levels before the edge at which most of a line lights up, black up to the few
+    lines over which a codec blurs it; 0: there is none."""
+    bright = (levels >= lit).mean(axis=1)
     full = np.flatnonzero(bright >= _EDGE)
     if not len(full) or full[0] == 0:
         return 0
-    blurred = max(int(full[0]) - _BLOCK, int(full[0]) // 2)
-    lit = (levels[:blurred] > BLACK).mean(axis=1)
-    if (lit > _SPECKS).any():
+    blurred = max(int(full[0]) - blur, int(full[0]) // 2)
+    if ((levels[:blurred] > black).mean(axis=1) > _SPECKS).any():
         return 0
     return blurred + int(np.argmax(np.diff(bright[blurred : full[0] + 1], prepend=0.0)))

@@ -6,7 +6,7 @@ arguments: equal input gives equal bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,37 @@ def mean_over_clips(
     drawn = _draws(known.size, seed=seed, n_resamples=n_resamples)
     low, high = _percentiles(known[drawn].mean(axis=1), level)
     return ConfidenceInterval(value, low, high, known.size)
+
+
+def median_over_clips(
+    samples: Sequence[ArrayLike],
+    *,
+    seed: int,
+    level: float = LEVEL,
+    n_resamples: int = N_RESAMPLES,
+) -> ConfidenceInterval:
+    """Interval of the median of all clips' samples, `samples[c]` (N_c,), each clip weighing once
+    however many it has. Clips without samples are left out."""
+    clips = [np.asarray(x, np.float64) for x in samples]
+    clips = [x for x in clips if x.size]
+    if not clips:
+        return ConfidenceInterval(float("nan"), float("nan"), float("nan"), 0)
+    values = np.concatenate(clips)
+    order = np.argsort(values, kind="stable")
+    values = values[order]
+    clip_of = np.repeat(np.arange(len(clips)), [x.size for x in clips])[order]
+    share = 1.0 / np.array([x.size for x in clips])
+
+    def median(drawn: Indices) -> float:
+        """The first sample, or the middle of the two, that halves the weight."""
+        weight = (np.bincount(drawn, minlength=len(clips)) * share)[clip_of]
+        reached = np.cumsum(weight)
+        half = reached[-1] / 2
+        low = int(np.searchsorted(reached, half * (1 - 1e-9)))
+        high = int(np.searchsorted(reached, half * (1 + 1e-9)))
+        return float((values[low] + values[min(high, len(values) - 1)]) / 2)
+
+    return bootstrap(median, n_clips=len(clips), seed=seed, level=level, n_resamples=n_resamples)
 
 
 def mean_difference(

@@ -23,6 +23,7 @@ from massannot.dataset.journal import WHOLE_VIDEO, ClipKey, read_past
 from massannot.dataset.layout import Layout
 from massannot.errors import UsageError
 from massannot.plan.folder import VIDEOS
+from massannot.plan.planned_videos import split_edition
 from massannot.storage.parquet import read_parquet
 
 BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
@@ -148,7 +149,7 @@ def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
     if not found:
         published = sorted(path.stem for path in (layout.data / "clips").glob("*.parquet"))
         found = [each for shard in published for each in _in_shard(layout, shard, beginning)]
-    for shard in layout.shards_in_staging() - commits.shards(layout):
+    for shard in layout.shards_in_staging() - _finished_once(layout):
         found += [
             Explanation(
                 key, finished.clip_id, shard, "done", None, _attempts(layout, shard),
@@ -162,6 +163,12 @@ def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
             f"{layout.out}: found {len(found)} clips that begin with {beginning!r}, expected one"
         )
     return found
+
+
+def _finished_once(layout: Layout) -> set[str]:
+    """Generations in staging whose shard has rows already, of this generation or another."""
+    committed = commits.shards(layout)
+    return {n for n in layout.shards_in_staging() if split_edition(n)[0] in committed}
 
 
 def _in_shard(layout: Layout, shard: str, beginning: str) -> Iterator[Explanation]:
@@ -204,7 +211,7 @@ def _planned(layout: Layout, address: str) -> Iterator[tuple[str, str]]:
 
 def _clips(layout: Layout, shard: str, uri: str) -> Iterator[Explanation]:
     """What is known of each of a video's clips."""
-    if layout.commit(shard).exists():
+    if commits.is_finished(layout, shard, 0):
         clips = read_parquet(layout.published("clips", shard), name="clips")
         for row in clips.filter(pc.equal(clips["uri"], uri)).to_pylist():
             yield _done(layout, shard, row)

@@ -130,7 +130,7 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'
         )
-    _refuse_unknown_words(spec, planned)
+    refuse_unknown_words(spec, planned)
     _refuse_unnamed_answers(spec, len(planned))
     _refuse_sizes_of_nothing(spec, planned)
     return planned
@@ -163,7 +163,7 @@ def _refuse_sizes_of_nothing(spec: RunSpec, videos: PlannedVideos) -> None:
         )
 
 
-def _refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:
+def refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:
     """Raises UsageError for -p with words that the detector's vocabulary lacks, and where no phrase
     of any manifest has other ones; a clip with a few such phrases fails later, by name."""
     vocabulary = vocabulary_of_detector(spec)

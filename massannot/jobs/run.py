@@ -10,8 +10,10 @@ from pathlib import Path
 
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
+from massannot.dataset.corrections import corrected_shards
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import RunRecord
+from massannot.dataset.reopening import CORRECTED
 from massannot.engine import execution, local
 from massannot.engine.progress import Progress
 from massannot.engine.settings import ExecutorSettings
@@ -33,7 +35,7 @@ from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import RunSpec
 from massannot.storage import durable
 
-RETRIED = ("failed", "quarantined")
+RETRIED = ("failed", "quarantined", CORRECTED)
 MAX_FAILED = 0.02
 """Of a million videos from anywhere some are broken: that is no failed run."""
 
@@ -117,12 +119,23 @@ def retry(
     require(needed_weights(spec))
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
         present = record_of(spec)
-        again = f"again what is {' or '.join(statuses)} in {out}"
+        again = f"again what is {' or '.join(statuses)} in {out}{_corrections(layout, statuses)}"
         _announce(watcher, again, spec, settings, present)
         record = run_record.begin(layout, present, allow_code=options.allow_code)
         shards = plans.retried(layout, statuses)
         done = execute(spec, record, layout, shards, settings, options, progress=watcher.watch)
     return _outcome(layout, done, options)
+
+
+def _corrections(layout: Layout, statuses: Sequence[str]) -> str:
+    """How many clips people put right, and of how many that cannot be used any more."""
+    if CORRECTED not in statuses:
+        return ""
+    _, found = corrected_shards(layout)
+    said = f" ({len(found.usable)} corrected"
+    if found.stale:
+        said += f"; {len(found.stale)} corrected before have other rows now: review them again"
+    return f"{said})"
 
 
 def execute(

@@ -19,7 +19,7 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.plans import shard_table
 from massannot.dataset.record import no_run
 from massannot.engine.tally import RunSummary, Tally, summarize
-from massannot.plan.folder import PlannedShard
+from massannot.plan.planned_videos import edition, split_edition
 
 RECENT_S = 30 * 60.0
 """Speed is that of the last half hour before the last sign of life."""
@@ -33,9 +33,10 @@ ALIVE_S = 150.0
 
 @dataclass(frozen=True)
 class BegunShard:
-    """A shard on which work has begun and that is not committed."""
+    """A shard, or a shard's next generation, on which work has begun and that is not committed."""
 
     shard: str
+    """000007.1: its first generation after the first."""
     attempts: int
     done: int
     failed: int
@@ -82,15 +83,22 @@ def standing(out: Path) -> Standing:
     if not shards:
         raise no_run(out)
     now = time.time()
-    committed = commits.shards(layout)
-    begun = layout.shards_in_staging() - committed
+    newest = commits.newest(layout)
+    committed = {edition(*item) for item in newest.items()}
+    planned = {shard.id for shard in shards}
+    begun = {
+        name
+        for name in layout.shards_in_staging()
+        for shard, generation in (split_edition(name),)
+        if shard in planned and generation > newest.get(shard, -1)
+    }
     finished = sorted((*_commit_times(layout, committed), *_part_times(layout, begun)))
     signs = [when for when, _ in finished] + _signs(layout)
     return Standing(
         summarize(layout, shards, tally=Tally(), seconds=0.0, interrupted=False),
         len(shards),
-        len(committed & {shard.id for shard in shards}),
-        tuple(_begun(layout, shard, now) for shard in shards if shard.id in begun),
+        len(newest.keys() & planned),
+        tuple(_begun(layout, name, now) for name in sorted(begun)),
         _rate(finished),
         now - max(signs) if signs else None,
         stage_times(layout),
@@ -206,13 +214,13 @@ def _life(found: Standing) -> str:
     return f"{ago}: if nobody works on it any more, the same command continues"
 
 
-def _begun(layout: Layout, shard: PlannedShard, now: float) -> BegunShard:
-    past = read_past(layout, shard.id)
-    attempts = layout.attempts(shard.id)
-    times = [t for a in attempts for t in _times(layout.journal(shard.id, a))]
+def _begun(layout: Layout, name: str, now: float) -> BegunShard:
+    past = read_past(layout, name)
+    attempts = layout.attempts(name)
+    times = [t for a in attempts for t in _times(layout.journal(name, a))]
     silent_s = now - max(times) if times else None
     return BegunShard(
-        shard.id, max(attempts, default=0), len(past.finished), len(past.failed), silent_s
+        name, max(attempts, default=0), len(past.finished), len(past.failed), silent_s
     )
 
 
@@ -220,7 +228,7 @@ def _commit_times(layout: Layout, committed: set[str]) -> Iterator[tuple[float, 
     """(time, clips done) of the latest commits."""
     times = [(when, name) for name in committed for when in _times(layout.commit(name))]
     for when, name in sorted(times)[-COMMITS_TIMED:]:
-        yield when, commits.read(layout, name).clips_done
+        yield when, commits.read_edition(layout, name).clips_done
 
 
 def _failed_by_hour(layout: Layout, committed: set[str]) -> dict[str, int]:
@@ -228,7 +236,7 @@ def _failed_by_hour(layout: Layout, committed: set[str]) -> dict[str, int]:
     failed: Counter[str] = Counter()
     for when, name in sorted(times)[-COMMITS_TIMED:]:
         hour = time.strftime("%Y-%m-%d %Hh", time.gmtime(when))
-        failed[hour] += sum(count.clips for count in commits.read(layout, name).failures)
+        failed[hour] += sum(count.clips for count in commits.read_edition(layout, name).failures)
     return {hour: n for hour, n in failed.items() if n}
 
 

@@ -25,6 +25,8 @@ from massannot.models.protocols import (
     FrameMasks,
     ModelCard,
     PointTracks,
+    holds,
+    point_of,
 )
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
@@ -157,7 +159,11 @@ class OracleSession:
 
     def add_box(self, object_id: int, *, frame: int, box_xyxy: F32) -> Bool:
         overlaps = []
+        point = point_of(box_xyxy)
         for entity in range(len(self.answers.scene.entities)):
+            if point is not None:
+                overlaps.append(float(holds(self.answers.mask(frame, entity), point)))
+                continue
             box = self.answers.box_xyxy(frame, entity)
             overlaps.append(0.0 if box is None else _box_iou(box, np.asarray(box_xyxy, float)))
         self.objects[object_id] = _most(overlaps)

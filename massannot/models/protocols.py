@@ -110,13 +110,27 @@ class FrameMasks:
     score: F32
 
 
+def point_of(box_xyxy: F32 | F64) -> F64 | None:
+    """(2,) the point that a box (4,) without extent is; None: it is a box."""
+    x0, y0, x1, y1 = np.asarray(box_xyxy, np.float64)
+    return np.array([x0, y0]) if x0 == x1 and y0 == y1 else None
+
+
+def holds(mask_HW: Bool, point_xy: F64) -> bool:
+    """Whether the mask's pixel in which a point lies is set; no pixel lies beyond the picture."""
+    column, row = np.floor(point_xy).astype(int)
+    height, width = mask_HW.shape
+    return bool(0 <= row < height and 0 <= column < width and mask_HW[row, column])
+
+
 @runtime_checkable
 class MaskSession(Protocol):
     """One clip's objects. Objects may be added at any time, also after propagation; the others keep
     their memory."""
 
     def add_box(self, object_id: int, *, frame: int, box_xyxy: F32) -> Bool:
-        """Prompt a new object; returns its mask (H, W) in that frame."""
+        """Prompt a new object by a box (4,); returns its mask (H, W) in that frame. A box without
+        extent is a point: the thing that is there. Raises UsageError where only boxes are known."""
 
     def add_mask(self, object_id: int, *, frame: int, mask: Bool) -> None:
         """Prompt with a mask (H, W)."""
@@ -136,7 +150,8 @@ class BoxBatches(MaskSession, Protocol):
     """A MaskSession that takes the boxes of a frame together."""
 
     def add_boxes(self, object_ids: Sequence[int], *, frame: int, boxes_xyxy: F32) -> Bool:
-        """Prompt new objects by boxes (K, 4); returns their masks (K, H, W)."""
+        """Prompt new objects by boxes (K, 4), all of them with an extent or none; returns their
+        masks (K, H, W)."""
 
 
 @runtime_checkable

@@ -31,7 +31,7 @@ from massannot.clip import Phrase
 from massannot.errors import BadTable, UsageError
 from massannot.inputs.question import Question
 from massannot.inputs.span import Span
-from massannot.plan.planned_videos import PlannedVideo, Shard
+from massannot.plan.planned_videos import PlannedVideo, Shard, edition
 from massannot.storage import durable
 from massannot.storage.json_text import our_own, parsed
 from massannot.storage.parquet import upgraded, write_parquet
@@ -151,7 +151,12 @@ class PlannedShard:
     where: str
     """The plan's folder."""
     retry: tuple[str, ...] = ()
-    """Clips that ended so are tried again, although the shard is committed."""
+    """Clips of these statuses are done again, for the shard's next generation."""
+    generation: int = 0
+
+    @property
+    def edition(self) -> str:
+        return edition(self.id, self.generation)
 
 
 def share_of(table: Sequence[PlannedShard], share: int, n_shares: int) -> tuple[PlannedShard, ...]:
@@ -167,7 +172,7 @@ def read_shard(planned: PlannedShard) -> Shard:
     with our_own(path, PLAN_ANEW), _readable(path):
         found = pq.read_table(path, filters=[("shard", "==", planned.id)], partitioning=None)
         (shard,) = _shards_of(upgraded(found, spec=SPEC, upgrades={}))
-        return shard
+        return dataclasses.replace(shard, generation=planned.generation)
 
 
 def read_shards(folder: Path) -> Iterator[Shard]:

@@ -56,6 +56,18 @@ class Copy:
     """The other's uri."""
 
 
+def edition(shard: str, generation: int) -> str:
+    """A shard's generation as staging, journals and commits name it; the first has the shard's own
+    name. What is published has that name in every generation."""
+    return f"{shard}.{generation}" if generation else shard
+
+
+def split_edition(name: str) -> tuple[str, int]:
+    """(shard, generation) of such a name."""
+    shard, dot, number = name.rpartition(".")
+    return (shard, int(number)) if dot and number.isdigit() else (name, 0)
+
+
 @dataclass(frozen=True)
 class Shard:
     """Videos that are committed together. Its id names the files in `data/<table>/`."""
@@ -64,6 +76,12 @@ class Shard:
     videos: tuple[PlannedVideo, ...]
     copies: tuple[Copy, ...] = ()
     """Further files with the bytes of one of `videos`; none in a plan, which reads no file."""
+    generation: int = 0
+    """0: the first. Those after it replace its files, each when it is complete."""
+
+    @property
+    def edition(self) -> str:
+        return edition(self.id, self.generation)
 
     @property
     def cost(self) -> float:

@@ -86,6 +86,11 @@ def ask_all(
     return questions
 
 
+def ask_of_answers(family: Family, story: Story) -> list[SceneQuestion]:
+    """Every question that the story allows, not balanced, of a family whose answers are words."""
+    return [_answered(family, question) for question in _drafted(family, story)]
+
+
 def chance(family: Family, values: Sequence[str | float], *, tolerance: float = 0.25) -> float:
     """The score of the best constant answer."""
     if family.kind == "number":
@@ -133,9 +138,14 @@ def _even_answers(group: list[SceneQuestion], family: Family) -> list[SceneQuest
     by_answer = {a: [question for question in group if question.value == a] for a in family.answers}
     n = min(map(len, by_answer.values()))
     even = [question for some in by_answer.values() for question in some[:n]]
+    return [_answered(family, question) for question in even]
+
+
+def _answered(family: Family, question: SceneQuestion) -> SceneQuestion:
+    """With its options and its answer, of a family whose answers are words."""
     if family.answers in (_YES_NO, _EITHER):
-        return [replace(question, answer=str(question.value)) for question in even]
-    return [_with_options(question, family.answers) for question in even]
+        return replace(question, answer=str(question.value))
+    return _with_options(question, family.answers)
 
 
 def _with_options(question: SceneQuestion, options: Sequence[str]) -> SceneQuestion:

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models import profiles
-from massannot.models.boxes_by_hand import BETWEEN, check_phrases, typed_box
 from massannot.models.profiles import Job, Profile
+from massannot.models.prompts_by_hand import BETWEEN, check_phrases, typed_prompt
 from massannot.recipes.models import JOBS, JobKind, profile_of
 from massannot.recipes.spec import Answerer, PoseChoice, RunSpec
 
 DTYPES = ("auto", "fp32", "bf16", "fp16")
-BY_HAND = "boxes_by_hand:BoxesByHand"
+BY_HAND = "prompts_by_hand:PromptsByHand"
 DEFAULT_PROFILE = "small"
 """The meaning of `auto`: the smallest official weights."""
 WITH_WEIGHTS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras")
@@ -47,7 +47,9 @@ class ModelFlags:
     weights: Mapping[str, str] = field(default_factory=dict)
     """A job to the hub id, folder or file that replaces the profile's weights."""
     boxes_by_hand: Sequence[str] = ()
-    """Boxes as a person types them, see models/boxes_by_hand.py; they answer for boxes."""
+    """Boxes as a person types them, see models/prompts_by_hand.py; they answer for boxes."""
+    points_by_hand: Sequence[str] = ()
+    """Points, likewise."""
     box_threshold: float | None = None
     text_threshold: float | None = None
     dtype: str = "auto"
@@ -60,14 +62,25 @@ class ModelFlags:
         _check_jobs("--oracle", self.oracles, "some of", JOBS)
         _check_jobs("--model", self.models, "one of", JOBS)
         _check_jobs("--weights", self.weights, "one of", WITH_WEIGHTS)
-        for text in self.boxes_by_hand:
-            typed_box(text)
-        if self.boxes_by_hand and ("detect" in self.models or self.files.get("detect")):
-            raise UsageError("--box and --boxes or --model detect=...: found both, expected one")
+        for flag, texts in self._by_hand().items():
+            for text in texts:
+                typed_prompt(text, flag=flag)
+            if texts and ("detect" in self.models or self.files.get("detect")):
+                raise UsageError(
+                    f"{flag} and --boxes or --model detect=...: found both, expected one"
+                )
         if self.oracles and self.scenes is None:
             raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
         if self.dtype not in DTYPES:
             raise UsageError(f"--dtype {self.dtype}: expected one of {', '.join(DTYPES)}")
+
+    def check_phrases(self, phrases: Sequence[str]) -> None:
+        """Raise UsageError for a prompt by hand that answers none of the phrases."""
+        for flag, texts in self._by_hand().items():
+            check_phrases(texts, phrases, flag=flag)
+
+    def _by_hand(self) -> dict[str, Sequence[str]]:
+        return {"--box": self.boxes_by_hand, "--point": self.points_by_hand}
 
     def answerers(self) -> dict[Job, Answerer]:
         """One answerer a job; a job that nobody does is left out. Raises UsageError."""
@@ -85,7 +98,7 @@ class ModelFlags:
             return Answerer("model", name, weights or None)
         if path:
             return Answerer("file", path)
-        if job == "detect" and self.boxes_by_hand:
+        if job == "detect" and any(self._by_hand().values()):
             return Answerer("model", BY_HAND)
         if job in self.oracles:
             return Answerer("scene", str(self.scenes))
@@ -101,8 +114,9 @@ class ModelFlags:
         answerers = self.answerers()
         of_profile = _of_profile(answerers)
         options: dict[str, str] = {}
-        if self.boxes_by_hand:
-            options["detect.boxes"] = BETWEEN.join(self.boxes_by_hand)
+        for flag, texts in self._by_hand().items():
+            if texts:
+                options[f"detect.{'boxes' if flag == '--box' else 'points'}"] = BETWEEN.join(texts)
         if self.dtype != "auto":
             options |= {f"{job}.dtype": self.dtype for job in of_profile if job != "tracks"}
         if "detect" in of_profile:
@@ -148,10 +162,10 @@ def run_spec(
     """The spec that flags describe: by default those of the profile `auto`.
 
     `options` win over those of the flags. `fields` are further fields of RunSpec. Raises UsageError
-    for a box by hand that answers none of the phrases.
+    for a box or point by hand that answers none of the phrases.
     """
     flags = flags or ModelFlags()
-    check_phrases(flags.boxes_by_hand, phrases)
+    flags.check_phrases(phrases)
     return RunSpec(
         **{
             "sources": tuple(sources),

@@ -1,4 +1,4 @@
-"""A vision-language model small enough to train from nothing on a CPU: LLaVA in miniature.
+"""A vision-language model small enough to train on a CPU: LLaVA in miniature, which sees scenes.
 
 Two things are unusual. The tokenizer reads a run of wording as one token, and of a number its first
 decimal ("-0.25" is "-0.2"): the trainer's language-model head works on every token of a prompt, and
@@ -17,6 +17,7 @@ completions with four frames each shows a picture 32 times.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from massannot.questions.sight_questions import COLOUR_NAMES
-from massannot.rft.geometry_tokens import DIGITS
+from massannot.rft.geometry_tokens import DIGITS, SELECTOR
 
 if TYPE_CHECKING:
     import torch
@@ -89,10 +90,13 @@ def pixel_values(pictures: NDArray[np.uint8]) -> torch.Tensor:
 
 
 EYES = Path(__file__).parent.parent / "weights" / "tiny_eyes"
-EYES_FILE = "model.safetensors"
+SEEING = Path(__file__).parent.parent / "weights" / "tiny_llava"
+_FILE = "model.safetensors"
 PICTURE_PX = 32
 PATCH_PX = 8
 N_PATCHES = (PICTURE_PX // PATCH_PX) ** 2
+N_PLACED = 4
+"""Pictures whose patches have places of their own; more begin as any word."""
 _PAD, _END, _UNKNOWN, _IMAGE = "<pad>", "<end>", "<unknown>", "<image>"
 _FIXED = (_PAD, _END, _UNKNOWN, _IMAGE, *DIGITS, *COLOUR_NAMES)
 
@@ -178,9 +182,12 @@ def tiny_model(
     size: TinySize = TinySize(),
     seed: int = 0,
     geometry: Mapping[str, Any] | None = None,
+    seeing: bool = True,
 ) -> Any:
-    """An untrained model for that processor's words; only its eyes are trained. `geometry`: options
-    of a geometry selector, but for those that the model decides."""
+    """A model for that processor's words. Of the usual size it has learned to see: to say of scenes
+    which colours are there, where and in what order; what it was never told, its other words and
+    its selector, is drawn. `geometry`: options of a geometry selector, but for those that the model
+    decides. `seeing`: False for only eyes that are trained."""
     import torch
     from transformers import OPTConfig
 
@@ -220,7 +227,9 @@ def tiny_model(
     with torch.no_grad():
         _spread_numbers(model.get_input_embeddings().weight, tokenizer)
         _see(model, tokenizer)
-        model.model.language_model.decoder.embed_positions.weight.normal_(0, _SPREAD)
+        _spread_places(model.model.language_model.decoder.embed_positions.weight)
+        if seeing and size == TinySize():
+            _take(model, tokenizer, SEEING)
     return model
 
 
@@ -238,7 +247,7 @@ def _see(model: Any, tokenizer: Any) -> None:
     for layer, size in ((projector.linear_1, 1.0), (projector.linear_2, _SPREAD)):
         torch.nn.init.normal_(layer.weight, 0, 0.3 * size / layer.in_features**0.5)
         torch.nn.init.zeros_(layer.bias)
-    trained = load_file(EYES / EYES_FILE)
+    trained = load_file(EYES / _FILE)
     heads = {name: trained.pop(f"colour.{name}") for name in ("weight", "bias")}
     if any(trained[name].shape != weight.shape for name, weight in eyes.state_dict().items()):
         return
@@ -248,6 +257,57 @@ def _see(model: Any, tokenizer: Any) -> None:
     projector.linear_1.weight[:n_colours] = heads["weight"]
     projector.linear_1.bias[:n_colours] = heads["bias"]  # below 0 where the colour is not
     projector.linear_2.weight[:, :n_colours] = words[colours].T / _SURE
+
+
+def _spread_places(weight: Any) -> None:
+    """Rows of positions: drawn; those that the pictures of a prompt take, the sum of what is drawn
+    for a picture, a row and a column, so that a column is one thing in all pictures."""
+    import torch
+
+    weight.normal_(0, _SPREAD)
+    side = PICTURE_PX // PATCH_PX
+    columns, rows, pictures = (
+        torch.randn(n, weight.shape[1]) * _SPREAD for n in (side, side, N_PLACED)
+    )
+    patches = columns[None] + 0.5 * rows[:, None]
+    for number, picture in enumerate(pictures):
+        first = _OPT_OFFSET + number * (1 + N_PATCHES)
+        weight[first] = picture  # of its time
+        weight[first + 1 : first + 1 + N_PATCHES] = picture + patches.flatten(0, 1)
+
+
+def save_seeing(model: Any, tokenizer: Any, folder: Path) -> None:
+    """The model's weights as 16-bit numbers and its words by name, for `tiny_model`."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    words = model.get_input_embeddings().weight
+    weights = {name: weight for name, weight in model.state_dict().items() if not _is_word(name)}
+    half = {k: v.to(torch.float16).contiguous() for k, v in {**weights, _WORDS: words}.items()}
+    spelled = json.dumps(tokenizer.convert_ids_to_tokens(range(len(words))))
+    save_file(half, folder / _FILE, metadata={_WORDS: spelled})
+
+
+def _take(model: Any, tokenizer: Any, folder: Path) -> None:
+    """What `save_seeing` wrote; words that the model does not have are left out."""
+    from safetensors import safe_open
+
+    with safe_open(folder / _FILE, framework="pt") as stored:
+        spelled = json.loads(stored.metadata()[_WORDS])
+        weights = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+    known = tokenizer.get_vocab()
+    rows = [number for number, word in enumerate(spelled) if word in known]
+    words = model.get_input_embeddings().weight
+    words[[known[spelled[number]] for number in rows]] = weights.pop(_WORDS)[rows]
+    missing = model.load_state_dict(weights, strict=False)
+    lost = [name for name in missing.missing_keys if not _is_word(name) and SELECTOR not in name]
+    if lost or missing.unexpected_keys:
+        raise ValueError(f"{folder}: found other weights, {lost + missing.unexpected_keys}")
+
+
+def _is_word(name: str) -> bool:
+    return name.endswith(("embed_tokens.weight", "lm_head.weight"))
 
 
 def picture_encoder(size: TinySize) -> Any:
@@ -269,7 +329,7 @@ def save_eyes(eyes: Any, colours: Any, folder: Path) -> None:
         **{f"colour.{name}": weight for name, weight in colours.state_dict().items()},
     }
     half = {name: weight.to(torch.float16).contiguous() for name, weight in weights.items()}
-    save_file(half, folder / EYES_FILE)
+    save_file(half, folder / _FILE)
 
 
 def _vision_config(size: TinySize) -> Any:
@@ -303,4 +363,6 @@ def _spread_numbers(weight: Any, tokenizer: Any) -> None:
 
 
 _SPREAD = 0.3
+_OPT_OFFSET = 2  # of its first position among the learned ones
+_WORDS = "words"
 _SURE = 4.7  # the usual logit of a patch's own colour

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ DESCRIBE = "Say what is where."
 _DESCRIBED = "described"
 
 
-def _describing(row: Row) -> Row:
+def describing(row: Row) -> Row:
     """The same prompt with another task in the place of its question."""
     (message,) = row["prompt"]
     seen = [part for part in message["content"] if part["role"] not in _OWN]
@@ -52,38 +52,60 @@ def _without_arithmetic(rows: Sequence[Row]) -> list[Row]:
     return chosen or list(rows)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What one step teaches: of each scene its tasks, with one prompt but for the question."""
+
+    tasks: list[list[Row]]
+    pictures: list[list[Any]] | None
+    """Of each scene; None: nothing is shown."""
+
+
 def warm_up(
     model: Any, processor: Any, data: TrainingRows, options: WarmUp, *, seed: int, log: Log
 ) -> None:
-    """Trains in place: AdamW, whose rate rises over 50 steps and falls to a tenth at the end."""
-    import torch
-
-    tokenizer = processor.tokenizer
+    """Trains in place, on questions of the data."""
     scenes: dict[str, list[Row]] = defaultdict(list)
     for row in _without_arithmetic(data.rows):
         scenes[row["clip_id"]].append(row)
     chance = random.Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
     waiting: list[str] = []
-    recent: list[float] = []
-    model.train()
-    for step in range(options.steps):
-        factor = min(1.0, (step + 1) / 50) * (1 - 0.9 * step / options.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * factor
+
+    def lesson(step: int) -> Lesson:
+        nonlocal waiting
         if len(waiting) < options.scenes:
             waiting = chance.sample(sorted(scenes), len(scenes))
         chosen, waiting = waiting[: options.scenes], waiting[options.scenes :]
         chosen_rows = [chance.sample(scenes[s], min(QUESTIONS, len(scenes[s]))) for s in chosen]
         shown = any(part["type"] == "image" for part in _parts(chosen_rows[0][0]))
         tasks = [
-            [*rows, _describing(rows[0])] if shown and rows[0]["described"] else rows
+            [*rows, describing(rows[0])] if shown and rows[0]["described"] else rows
             for rows in chosen_rows
         ]
-        inputs, labels = _packed([_questions(rows, tokenizer) for rows in tasks])
-        if shown:
-            pictures = [data.pictures(rows[0]) for rows in chosen_rows]
-            inputs |= processor.image_processor(pictures)
+        return Lesson(tasks, [data.pictures(rows[0]) for rows in tasks] if shown else None)
+
+    learn(model, processor, lesson, options, log=log)
+
+
+def learn(
+    model: Any, processor: Any, lesson: Callable[[int], Lesson], options: WarmUp, *, log: Log
+) -> None:
+    """Trains in place on the lesson of every step: AdamW, whose rate rises over 50 steps and falls
+    to a tenth at the end."""
+    import torch
+
+    tokenizer = processor.tokenizer
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
+    recent: list[float] = []
+    model.train()
+    for step in range(options.steps):
+        factor = min(1.0, (step + 1) / 50) * (1 - 0.9 * step / options.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * factor
+        current = lesson(step)
+        inputs, labels = _packed([_questions(rows, tokenizer) for rows in current.tasks])
+        if current.pictures is not None:
+            inputs |= processor.image_processor(current.pictures)
         hidden = model.model(**inputs).last_hidden_state[:, :-1]
         learned = labels[:, 1:] != _NOT_LEARNED
         loss = torch.nn.functional.cross_entropy(
@@ -97,6 +119,28 @@ def warm_up(
         if (step + 1) % 50 == 0:
             log(f"warm-up {step + 1}/{options.steps}: loss {sum(recent) / len(recent):.3f}")
             recent = []
+
+
+def judged(model: Any, processor: Any, lesson: Lesson) -> Iterator[tuple[str, bool]]:
+    """Family of each question, and whether the model finds its answer likeliest behind the words
+    that open an answer."""
+    model.eval()
+    scenes = [_questions(rows, processor.tokenizer) for rows in lesson.tasks]
+    inputs, labels = _packed(scenes)
+    if lesson.pictures is not None:
+        inputs |= processor.image_processor(lesson.pictures)
+    likeliest = model(**inputs).logits[:, :-1].argmax(dim=-1)
+    is_right = likeliest == labels[:, 1:]
+    for number, (rows, scene) in enumerate(zip(lesson.tasks, scenes, strict=True)):
+        for task, row in enumerate(rows, start=1):
+            learned = [
+                place
+                for place, (question, label) in enumerate(
+                    zip(scene.question, scene.labels, strict=True)
+                )
+                if question == task and label != _NOT_LEARNED
+            ]
+            yield row["category"], bool(is_right[number, learned[_OPENING] - 1])
 
 
 @dataclass
@@ -117,8 +161,8 @@ def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
     picture = "<image>" * N_PATCHES
     text = "\n".join(picture if part["type"] == "image" else part["text"] for part in shared)
     tokens = tokenizer(text)["input_ids"] if text else []
-    n = len(tokens)
-    scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(n)))
+    n, first = len(tokens), rows[0].get("picture_place", 0) * (1 + N_PATCHES)
+    scene = _Scene(tokens, [_NOT_LEARNED] * n, [0] * n, list(range(first, first + n)))
     for number, row in enumerate(rows, start=1):
         own = "\n".join(part["text"] for part in _parts(row) if part["role"] in _OWN)
         question = tokenizer(own)["input_ids"]
@@ -126,7 +170,7 @@ def _questions(rows: list[Row], tokenizer: Any) -> _Scene:
         scene.tokens += question + answer
         scene.labels += [_NOT_LEARNED] * len(question) + answer
         scene.question += [number] * len(question + answer)
-        scene.place += range(n, n + len(question + answer))
+        scene.place += range(first + n, first + n + len(question + answer))
     return scene
 
 
@@ -135,6 +179,8 @@ def _parts(row: Row) -> list[Row]:
     return parts
 
 
+_OPENING = 3
+"""Words before an answer's own: <think> </think> <answer>."""
 _OWN = ("geometry", "question")
 """Parts that are not those of the other questions of a scene."""
 

@@ -120,7 +120,7 @@ def described(
     if method != "sft":
         config, of_recipe = grpo_config(recipe, out=out, seed=0), sorted(recipe.grpo)
         of_recipe = sorted((*of_recipe, "scale_rewards"))
-    first = after or model or recipe.model or "untrained"
+    first = after or model or recipe.model or "the tiny model"
     lines = [f"recipe {name}: {recipe.summary}", f"method: {method}", f"model: {first}"]
     lines += [f"{len(rows.rows)} questions, {len(rows.left_out)} left out; prompts keep {evidence}"]
     lines += [f"  {key} = {getattr(config, key)}" for key in of_recipe]
@@ -147,7 +147,7 @@ def read_rows(
     geometry: Path | None = None,
 ) -> TrainingRows:
     """As `load`, with the recipe's frames and template. Raises UsageError for an export that a
-    model from nothing is to read: it knows the words and the pictures of scenes."""
+    tiny model is to read: it knows the words and the pictures of scenes."""
     rows = load(
         data,
         evidence=evidence,
@@ -160,7 +160,7 @@ def read_rows(
     if recipe.model is None and rows.export is not None:
         raise UsageError(
             f"{data}: found an export, expected questions about scenes (`massannot questions "
-            "scenes`): a model that begins from nothing reads nothing else"
+            "scenes`): the tiny model reads nothing else"
         )
     return rows
 
@@ -308,7 +308,7 @@ def _refuse_unused(
         )
     if model is not None and recipe.model is None:
         raise UsageError(
-            f"--model {model}: found the recipe {name}, whose model begins from nothing; expected "
+            f"--model {model}: found the recipe {name}, whose model is the tiny one; expected "
             "a recipe with a model to put another in its place"
         )
 

@@ -3,7 +3,8 @@
 Key frames are 0, 32, 64, .. and the last frame. So each sub-segment of the motion profile starts
 with a detection, and nothing that enters before the end goes unseen; the price is one picture more.
 All key frames go to the detector in one call. A detector whose boxes were given (a file) is asked
-in every frame that it names, and no limit drops any of them.
+in every frame that it names, and no limit drops any of them; a given box without extent is a point
+within the picture, and gets the box of its mask when that is known.
 
 Boxes that a model finds end at black bars; those that lie within one are rejected as empty.
 
@@ -24,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from massannot import tables
-from massannot.clip import Clip
+from massannot.clip import Clip, Frames
 from massannot.errors import BadModelOutput
 from massannot.geometry.camera import clipped_xyxy
 from massannot.models.protocols import (
@@ -93,7 +94,7 @@ class DetectPhrases(Stage):
         new = self._detections_table(clip, found, added, given=False)
         rounds |= dict.fromkeys(added, 1 + max(n or 0 for n in rounds.values()))
         clip = clip.with_table("phrases", _phrases_table(clip, rounds))
-        every = self._undecided(pa.concat_tables([kept, new]), given=False)
+        every = self._undecided(clip, pa.concat_tables([kept, new]), given=False)
         return clip.with_table("detections", every)
 
     def _detections_table(
@@ -129,16 +130,18 @@ class DetectPhrases(Stage):
                 "track": tracks,
             }
         )
-        return self._undecided(found, given=given)
+        return self._undecided(clip, found, given=given)
 
-    def _undecided(self, detections: pa.Table, *, given: bool) -> pa.Table:
+    def _undecided(self, clip: Clip, detections: pa.Table, *, given: bool) -> pa.Table:
         """Rows in order and numbered, without an entity, rejected where that is known now."""
         frame, phrase = (detections[name].to_numpy() for name in ("frame", "phrase"))
         boxes = np.stack([detections[name].to_numpy() for name in _BOX], axis=-1)
         order = np.lexsort((*boxes.T[::-1], -detections["score"].to_numpy(), phrase, frame))
         rejected = np.full(len(order), None, object)
         rejected[np.any(boxes[order, 2:] <= boxes[order, :2], axis=1)] = "empty_mask"
-        if not given:
+        if given:
+            rejected[_is_point(boxes[order], clip.frames)] = None
+        else:
             over = _rank(frame[order], phrase[order]) >= self.max_per_phrase
             rejected[over] = "over_phrase_limit"
         return with_columns(
@@ -147,6 +150,14 @@ class DetectPhrases(Stage):
             entity=[None] * len(order),
             rejected=list(rejected),
         )
+
+
+def _is_point(boxes_xyxy: NDArray[np.float32], frames: Frames) -> Bool:
+    """(D,) whether a box (D, 4) in source pixels has no extent, and lies within the picture: what a
+    person drew beyond it ends as a box without extent on its border."""
+    size = (frames.source_width, frames.source_height)
+    first, last = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    return np.asarray(((first == last) & (first > 0) & (first < size)).all(axis=1))
 
 
 def key_frames(n_frames: int, *, every: int) -> tuple[int, ...]:

@@ -75,6 +75,16 @@ def link_once(source: Path, target: Path) -> bool:
     return True
 
 
+def link_over(source: Path, target: Path) -> None:
+    """Give `source` the name of an existing file, whose readers see the old or the new one."""
+    if isinstance(target, BucketPath):
+        return target.store.copy(str(source), str(target))
+    with private_file(target) as linked:
+        os.link(source, linked)
+        os.replace(linked, target)
+        sync_folder(target.parent)
+
+
 @contextlib.contextmanager
 def full_disk_refused(out: Path) -> Iterator[None]:
     """Raises NothingToRun for a disk or quota that is full, with the way out."""

@@ -12,7 +12,11 @@ SPEC = TableSpec(
     doc="One row per detected box.",
     columns=(
         Column("clip_id", STRING, "The clip, see clips."),
-        Column("detection", INT32, "0.. within the clip, by frame, phrase, score."),
+        Column(
+            "detection",
+            INT32,
+            "0.. within the clip, by frame, phrase, score; those added later come last.",
+        ),
         Column("frame", INT32, "0.. within the clip's annotated frames."),
         Column("phrase", INT32, "The phrase it answers, see phrases."),
         Column("entity", INT32, "The entity it belongs to; null: rejected.", nullable=True),
@@ -31,7 +35,8 @@ SPEC = TableSpec(
         Column(
             "origin",
             STRING,
-            "given: by a person or a file; found: by a model; null: written before 0.3.",
+            "given: by a person or a file (of a point: the box of its mask); found: by a model; "
+            "null: written before 0.3.",
             nullable=True,
             one_of=ORIGINS,
         ),

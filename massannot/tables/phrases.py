@@ -31,7 +31,8 @@ SPEC = TableSpec(
             "added",
             INT32,
             "n: asked by the n-th run that took over the detections of the run before, behind that "
-            "run's phrases; null: asked by the first, all at once.",
+            "run's phrases, or by the n-th step that added some to the finished dataset; null: by "
+            "the first, all at once.",
             nullable=True,
         ),
     ),

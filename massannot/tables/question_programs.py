@@ -37,7 +37,7 @@ SPEC = TableSpec(
             "Values as JSON, one for each of the question's options.",
             nullable=True,
         ),
-        Column("evidence_hash", STRING, "Of question, options, program and digests."),
+        Column("evidence_hash", STRING, "Of the question's rows in all tables."),
         Column("twin_of", STRING, "The question whose counterpart this is.", nullable=True),
         Column(
             "twin_kind",

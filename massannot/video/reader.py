@@ -76,12 +76,12 @@ def read_clips(
     """
     source = VideoSource(video) if isinstance(video, str) else video
     budget = memory if memory is not None else ByteBudget()
-    with _local_copy(source, folder) as local:
+    with local_copy(source, folder) as local:
         yield from _read(source, _job(local, sampling), sampling, budget, silence_s)
 
 
 @contextlib.contextmanager
-def _local_copy(source: VideoSource, folder: str | None) -> Iterator[VideoSource]:
+def local_copy(source: VideoSource, folder: str | None) -> Iterator[VideoSource]:
     """The same video as a local file. A copy has the planned state, but no time of change."""
     address = source.uri if folder is None else resolved(source.uri, folder=folder)
     if is_remote(address):

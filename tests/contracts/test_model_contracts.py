@@ -17,7 +17,6 @@ import pytest
 
 import massannot.models
 from massannot.geometry import rle
-from massannot.models.boxes_by_hand import BoxesByHand
 from massannot.models.camera_pinhole import PinholeCamera
 from massannot.models.cotracker3.checkpoint import save_cotracker3
 from massannot.models.cotracker3.conventions import Conventions
@@ -35,6 +34,7 @@ from massannot.models.oracle import (
     OracleMasks,
     OracleTracker,
 )
+from massannot.models.prompts_by_hand import PromptsByHand
 from massannot.models.protocols import (
     CameraEstimator,
     DepthEstimator,
@@ -154,7 +154,7 @@ MODELS: dict[type, Made] = {
         Weights(str(tiny_mm_detector(folder))), box_threshold=0.0, text_threshold=0.0
     ),
     OracleDetector: oracle(OracleDetector),
-    BoxesByHand: lambda folder: BoxesByHand("0s:10,8,30,20"),
+    PromptsByHand: lambda folder: PromptsByHand("0s:10,8,30,20"),
     RecordedBoxes: lambda folder: RecordedBoxes(objects_file(folder)),
     Sam2Video: lambda folder: Sam2Video(Weights(str(tiny_sam2(folder)))),
     Sam3Video: lambda folder: Sam3Video(Weights(str(tiny_sam3(folder)))),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,23 @@ def exact(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> job.
 def plain(world: SceneLibrary, tmp_path_factory: pytest.TempPathFactory) -> job.Annotated:
     """One clip annotated by oracles that are right, depth as fine as the picture."""
     return annotate(world, tmp_path_factory.mktemp("plain") / "out", videos=ONE)
+
+
+HERE = ExecutorSettings(device="cpu", workers=0)
+
+
+def small_run(folder: Path, *, but: Sequence[str] = ()) -> Path:
+    """The output folder of two small clips in one shard, asked for all names but some, answered by
+    the truth."""
+    options = SceneOptions(width=96, height=80, n_frames=10, camera="static")
+    write_scenes(folder / "world", seeds=[11, 12], options=options)
+    world = SceneLibrary(folder / "world")
+    flags = ModelFlags(profile="none", scenes=str(world.folder), oracles=NEEDED)
+    job.annotate(
+        str(world.folder / "videos"),
+        prompts=[name for name in names_of(world) if name not in but],
+        out=folder / "out",
+        spec=replace(run_spec(flags=flags, sampling=ALL_FRAMES), shard_pixels=1e12),
+        settings=HERE,
+    )
+    return folder / "out"

@@ -43,6 +43,7 @@ COMMANDS = [
     ("annotate ball.mp4 -p ball -o new --scenes scenes --oracle eyes", 2, "expected some of"),
     (f"{BALL} --box 100,80,140,120", 2, "such as 2.4s:100,80,140,120"),
     (f"{BALL} --box 0s:30,8,10,20", 2, "found an empty box"),
+    (f"{BALL} --point 0s:30,8,10,20", 2, "such as 2.4s:120,95"),
     (f"{BALL} --box hoop@0s:3,8,10,20", 2, "found hoop, expected one of ['ball']"),
     (f"{BALL} --box 0s:3,8,10,20 --boxes b.json", 2, "--box and --boxes"),
     (f"{BALL} --fps fast", 2, "--fps fast: expected"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,16 +16,25 @@ import pyarrow.parquet as pq
 from massannot.dataset import commits
 from massannot.dataset.journal import Begun, Finished, read_journal
 from massannot.dataset.layout import Layout
+from massannot.plan.planned_videos import edition
 from tests.faults import tiny_run
 
 PHASES = ("decode", "model", "part", "commit", "publish")
 
 
 def start(
-    out: Path, videos: Path, tally: Path, *, workers: int, ray_address: str = "", seconds=0.02
+    out: Path,
+    videos: Path,
+    tally: Path,
+    *,
+    workers: int,
+    ray_address: str = "",
+    seconds: float = 0.02,
+    retry: Sequence[str] = (),
 ) -> subprocess.Popen:
-    """The run as a process: local, or on the Ray cluster at an address."""
-    arguments = [str(out), str(videos), str(tally), str(workers), ray_address, str(seconds)]
+    """The run as a process: local, or on the Ray cluster at an address. `retry`: clips of these
+    statuses are done again."""
+    arguments = [str(out), str(videos), str(tally), str(workers), ray_address, str(seconds), *retry]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.run_tiny", *arguments],
         stdout=subprocess.PIPE,
@@ -35,7 +45,7 @@ def start(
 def phase_of(layout: Layout, tally: Path) -> str | None:
     """What some worker is doing, read from the folder and from what its models have done; None:
     nothing has begun."""
-    committed = commits.shards(layout)
+    committed = {edition(*newest) for newest in commits.newest(layout).items()}
     busy = sorted(layout.shards_in_staging(), reverse=True)
     for shard in busy:
         attempt = layout.attempts(shard)

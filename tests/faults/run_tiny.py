@@ -9,7 +9,7 @@ from tests.faults import tiny_run
 
 
 def main() -> None:
-    out, videos, tally, workers, ray_address, seconds = sys.argv[1:]
+    out, videos, tally, workers, ray_address, seconds, *retry = sys.argv[1:]
     place = {"executor": "ray", "address": ray_address} if ray_address else {}
     summary = tiny_run.run(
         tiny_run.plan_of(sorted(map(str, Path(videos).glob("*.mp4"))), per_shard=2),
@@ -18,6 +18,7 @@ def main() -> None:
         sampling=tiny_run.SAMPLING,
         workers=int(workers),
         device="cpu",
+        retry=tuple(retry),
         **place,
     )
     print(json.dumps(asdict(summary)))

@@ -128,7 +128,7 @@ def words_in_a_bar(pictures: np.ndarray) -> np.ndarray:
 
 WHOLE: list[Callable[[np.ndarray], np.ndarray]] = [
     lambda pictures: pictures, night, faint, horizon, title, thing_on_black, words_in_a_bar,
-    lambda pictures: barred(faint(pictures), above=16), np.zeros_like,
+    lambda pictures: night(faint(pictures)), np.zeros_like,
 ]  # fmt: skip
 
 
@@ -137,6 +137,14 @@ def test_a_film_without_bars_keeps_all_of_its_picture_however_dark(
     pictures: np.ndarray, film: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     assert active_area(film(pictures)) is None
+
+
+def test_bars_of_a_dark_shot_are_found_where_their_edge_is_sharp(pictures: np.ndarray) -> None:
+    """Of a real film's dark shots a third of the line at the edge is brighter than 28 levels."""
+    assert active_area(barred(faint(pictures), above=16)) == (0, 16, WIDTH, 16 + HEIGHT)
+    above_two = barred(faint(pictures) + 2, above=16)
+    above_two[:, [*range(16), *range(-16, 0)]] = 2
+    assert active_area(above_two) == (0, 16, WIDTH, 16 + HEIGHT)
 
 
 def test_a_bar_is_dark_in_every_frame(pictures: np.ndarray) -> None:

@@ -474,7 +474,7 @@ def test_an_export_is_trained_on_and_judged_by_what_it_held_out(
     assert kinds == ["text", "image", "text", "image", "text", "text"]
     assert [one.size for one in judged.pictures(judged.rows[0])] == [(84, 84)] * 2
     assert not any("images" in row for row in (*trained.rows, *judged.rows))  # in the file
-    with pytest.raises(UsageError, match="begins from nothing"):
+    with pytest.raises(UsageError, match="the tiny model reads nothing else"):
         train("tiny", recipe("tiny"), data=tmp_path, out=tmp_path / "run", log=lambda text: None)
 
 

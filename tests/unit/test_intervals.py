@@ -12,6 +12,7 @@ from massannot.geometry.intervals import (
     bootstrap,
     mean_difference,
     mean_over_clips,
+    median_over_clips,
     ratio_over_clips,
 )
 
@@ -94,3 +95,22 @@ def test_one_clip_gives_a_value_only() -> None:
     assert found.value == 1
     assert math.isnan(found.low)
     assert isinstance(found, ConfidenceInterval)
+
+
+def test_a_median_weighs_each_clip_once_however_many_samples_it_has() -> None:
+    samples = [[1.0], [2.0], [9.0] * 50]
+    assert median_over_clips(samples, seed=0).value == 2
+    assert median_over_clips([[5.0, 1.0], [2.0, 4.0], []], seed=0).value == 3
+    assert median_over_clips([[1.0], [2.0], [3.0], [4.0]], seed=0).value == 2.5
+    assert math.isnan(median_over_clips([[], []], seed=0).value)
+
+
+def test_the_interval_of_a_median_covers_it_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    trials = [
+        median_over_clips(
+            [rng.normal(5 + rng.normal(), 1, 4) for _ in range(40)], seed=i, n_resamples=200
+        )
+        for i in range(200)
+    ]
+    assert 0.90 * 200 <= sum(trial.low <= 5 <= trial.high for trial in trials) <= 0.99 * 200

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from massannot.engine.annotation import without_host_paths
 from massannot.engine.prefetch import Prefetch, read_in_turn
-from massannot.engine.worker import without_host_paths
 from massannot.errors import NotAVideo
 from massannot.plan.planned_videos import PlannedVideo
 from massannot.video.byte_budget import ByteBudget

@@ -118,6 +118,7 @@ def test_twins_show_the_video_that_they_ask_about(rows: dict[str, Any]) -> None:
 def test_a_prediction_shows_neither_frames_nor_profile_of_what_comes(rows: dict[str, Any]) -> None:
     cut = [row for row in rows.values() if row["shown"].until_s is not None]
     assert cut
+    assert {row["shown"].how for row in cut} == {None, "mirrored"}  # answers are even, mirrored too
     for row in cut:
         question = json.loads(row["source_row"])
         assert max(row["times_s"]) <= row["shown"].until_s + 1e-6 < (T - 1) / 10

@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def asked(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dest = tmp_path_factory.mktemp("asked") / "asked"
-    ask(data, dest, Asking(families=FEW, per_clip=6, twins=True))
+    ask(data, dest, Asking(families=FEW, per_clip=6, min_margin=1.0, twins=True))
     return dest
 
 
@@ -107,7 +107,6 @@ def test_phases_that_depend_on_how_much_counts_are_none() -> None:
     assert up_and_down(np.array([0, 1, 2, 1, 0.0]), least=0.5).names == ("up", "down")  # type: ignore[union-attr]
     assert up_and_down(np.array([0, 1, 2, 1.45, 1.45]), least=0.5) is None
     assert up_and_down(np.zeros(4), least=0.5).names == ()  # type: ignore[union-attr]
-    assert levels(np.array([2, 2, 0, -2, -2.0]), least=1).names == ("first", "second")  # type: ignore[union-attr]
     assert levels(np.array([2, 2, -2.0]), least=1) is None
 
 
@@ -149,7 +148,7 @@ def test_every_answer_is_proved(asked: Path) -> None:
 def test_equal_arguments_give_equal_bytes(data: Path, tmp_path: Path) -> None:
     asked, again = tmp_path / "one", tmp_path / "again"
     for dest in (asked, again):
-        ask(data, dest, Asking(families=("event_order", "speed_comparison")))
+        ask(data, dest, Asking(families=("event_order", "speed_comparison"), min_margin=1.0))
     for name in ("questions", "question_programs", "question_evidence"):
         path = f"data/{name}/questions.parquet"
         assert (again / path).read_bytes() == (asked / path).read_bytes()

@@ -1,17 +1,16 @@
 """Retrying: exactly the clips that ended so are done again, and then nothing tells it apart."""
 
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from massannot.dataset import commits, plans
-from massannot.dataset.journal import read_past
+from massannot.dataset import commits, plans, reopening
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
 from massannot.jobs.status import standing
+from massannot.storage import durable
 from tests import s3_server
 from tests.faults import tiny_run
 from tests.faults.tiny_run import Tiny, data_files, done, plan_of
@@ -61,38 +60,39 @@ def test_a_clip_that_no_longer_fails_leaves_no_trace_and_nothing_else_is_done_ag
     assert list(commits.damage(Layout(out))) == []
 
 
-def test_two_retries_at_once_both_end_well(uris, undisturbed, tmp_path, monkeypatch):
-    out, publish, first = tmp_path / "out", commits.publish, [True]
+def test_a_generation_that_another_retry_finishes_first_stands(
+    uris, undisturbed, tmp_path, monkeypatch
+):
+    out, write_part = tmp_path / "out", reopening.write_part
     run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
+    shutil.copytree(out, tmp_path / "other")
+    again(tmp_path / "other")
 
-    def another_retry_comes_between(layout, commit):
-        publish(layout, commit)
-        if first:
-            first.clear()
-            assert commits.withdraw(layout, commit)
+    def another_is_quicker(folder, name, rows):
+        monkeypatch.setattr(reopening, "write_part", write_part)
+        shutil.rmtree(out)
+        shutil.copytree(tmp_path / "other", out)
+        (out / "_run" / "commits" / "000000.json").unlink(missing_ok=True)
+        raise FileNotFoundError(folder)
 
-    monkeypatch.setattr(commits, "publish", another_retry_comes_between)
+    monkeypatch.setattr(reopening, "write_part", another_is_quicker)
     after = again(out)
     assert (after.done, after.failed) == (N_CLIPS, 0)
     assert data_files(out) == data_files(undisturbed)
 
 
-def test_a_retry_whose_attempt_another_clears_away_leaves_the_shard_as_it_is(
-    uris, tmp_path, monkeypatch
-):
-    out, put = tmp_path / "out", os.replace
+def test_of_two_commits_of_a_generation_the_first_wins(uris, undisturbed, tmp_path, monkeypatch):
+    out, put = tmp_path / "out", commits.put
     run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
-    before = data_files(out)
 
-    def cleared_before(source, target):
-        if Path(target).suffix == ".zip":
-            shutil.rmtree(Path(target).parent)
-        put(source, target)
+    def second(layout, commit):
+        assert put(layout, commit)
+        return put(layout, commit)
 
-    monkeypatch.setattr(os, "replace", cleared_before)
-    after = again(out)
-    assert (after.done, after.failed) == (N_CLIPS - 1, 1)
-    assert data_files(out) == before
+    monkeypatch.setattr(commits, "put", second)
+    assert again(out).done == N_CLIPS
+    assert data_files(out) == data_files(undisturbed)
+    assert {path.name for path in Layout(out).commits.iterdir()} == {"000000.1.json", "000001.json"}
 
 
 def test_a_committed_file_that_has_gone_is_said_by_a_retry(uris, tmp_path):
@@ -156,46 +156,76 @@ def test_a_video_that_was_not_there_is_read_when_it_is(uris, undisturbed, tmp_pa
     assert data_files(out) == data_files(tmp_path / "fresh")
 
 
-def test_a_retry_that_breaks_off_is_ended_by_the_same_command_as_ever(uris, undisturbed, tmp_path):
+def test_a_retry_that_breaks_off_takes_no_row_away_and_goes_on_where_it_was(
+    uris, undisturbed, tmp_path
+):
     out, tally = tmp_path / "out", tmp_path / "tally"
-    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"}), tally=tally))
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1", "v002/0"}), tally=tally))
+    before = data_files(out)
     with pytest.raises(KeyError):
-        again(out, Tiny(breaks=frozenset({"v001/1"}), tally=tally))
-    assert len(read_past(Layout(out), "000000").finished) == 5, "its finished clips are kept"
+        again(out, Tiny(breaks=frozenset({"v002/0"}), tally=tally))
+    assert data_files(out) == before
+    assert done(tally)["v001/1"] == 1
     run(plan_of(uris), out, Tiny(tally=tally))
+    assert data_files(out) == before, "another command leaves the retry alone"
+    again(out, Tiny(tally=tally))
     assert data_files(out) == data_files(undisturbed)
     assert max(done(tally).values()) == 1
+    assert Layout(out).shards_in_staging() == set()
 
 
 class Killed(BaseException):
     """Nothing after it runs, as after a SIGKILL."""
 
 
-@pytest.mark.parametrize("n_gone", [0, 1, 3, "all"])
-def test_killed_while_a_shard_is_withdrawn_nothing_is_lost(
-    uris, undisturbed, tmp_path, monkeypatch, n_gone
+@pytest.mark.parametrize("n_replaced", [0, 1, 3, "all"])
+def test_killed_while_files_are_replaced_the_next_start_replaces_the_rest(
+    uris, undisturbed, tmp_path, monkeypatch, n_replaced
 ):
-    out, tally = tmp_path / "out", tmp_path / "tally"
-    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"}), tally=tally))
-    withdraw = commits.withdraw
+    out, link_over, replaced = tmp_path / "out", durable.link_over, []
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
 
-    def broken_off(layout: Layout, commit: commits.Commit) -> None:
-        if n_gone == "all":
-            withdraw(layout, commit)
+    def broken_off(source: Path, target: Path) -> None:
+        if len(replaced) == n_replaced:
             raise Killed
-        names = ["clips", *(file.table for file in commit.files if file.table != "clips")]
-        for name in names[:n_gone]:
-            layout.published(name, commit.shard).unlink()
+        link_over(source, target)
+        replaced.append(target)
+        if n_replaced == "all" and target.parent.name == "clips":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "link_over", broken_off)
+        with pytest.raises(Killed):
+            again(out)
+    assert len({p.stem for p in (out / "data" / "clips").glob("*.parquet")}) == 2
+    after = run(plan_of(uris), out)
+    assert (after.done, after.failed) == (N_CLIPS, 0)
+    assert data_files(out) == data_files(undisturbed)
+    assert failed(out) == []
+    assert list(commits.damage(Layout(out))) == []
+
+
+def test_a_generation_whose_files_are_damaged_before_they_are_there_leaves_the_rows(
+    uris, undisturbed, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    run(plan_of(uris), out, Tiny(raises=frozenset({"v001/1"})))
+    before, publish = data_files(out), commits.publish
+
+    def cut(layout, commit):
+        if not commit.generation:
+            return publish(layout, commit)
+        (layout.attempt(commit.edition, commit.attempt) / "tracks_xy.parquet").write_bytes(b"")
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(commits, "withdraw", broken_off)
-        with pytest.raises((Killed, commits.DamagedFile)):  # of whichever thread comes first
-            again(out, Tiny(tally=tally))
-    again(out, Tiny(tally=tally))
+        patch.setattr(commits, "publish", cut)
+        with pytest.raises(Killed):
+            again(out)
+    assert commits.recover(Layout(out)) == ()
+    assert data_files(out) == before
+    assert again(out).failed == 0
     assert data_files(out) == data_files(undisturbed)
-    assert failed(out) == []
-    assert max(done(tally).values()) == 1
 
 
 def test_in_a_bucket_a_retry_gives_the_bytes_of_a_local_run(

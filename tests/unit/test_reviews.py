@@ -80,6 +80,32 @@ def test_a_torn_line_is_no_decision_and_harms_none(empty: Layout) -> None:
     assert [(d.number, d.request) for d in file.read()] == [(1, "request-1"), (2, "request-2")]
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(b'{"number": 1', "line 2: found no JSON"), (b'{"number": 1}', "line 2: found no clip_id")],
+)
+def test_a_damaged_line_in_the_middle_is_named(empty: Layout, damage: bytes, said: str) -> None:
+    file = ReviewFile(empty, "ada")
+    add(file, decision(1), decision(2, clip=1), decision(3, clip=2))
+    lines = file.path.read_bytes().split(b"\n")
+    file.path.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
+    for read in (file.read, lambda: all_decisions(empty)):
+        with pytest.raises(UsageError) as caught:
+            read()
+        assert f"ada.jsonl, {said}" in str(caught.value)
+    file.path.write_bytes(b"\n".join([lines[0], *lines[2:]]))
+    assert [d.number for d in file.read()] == [1, 3]
+
+
+def test_a_torn_last_line_is_noted(empty: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    file = ReviewFile(empty, "ada")
+    add(file, decision(1))
+    with file.path.open("ab") as cut:
+        cut.write(b'{"number": 2')
+    assert [d.number for d in file.read()] == [1]
+    assert "ada.jsonl: left out line 2" in caplog.text
+
+
 def test_many_writers_of_one_name_share_no_number(empty: Layout) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: add(ReviewFile(empty, "ada"), decision(k)), range(24)))

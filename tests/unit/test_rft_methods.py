@@ -158,7 +158,7 @@ def test_a_warm_up_describes_and_asks_nothing_that_needs_arithmetic(world: Path)
     asked = tiny_warm_up._without_arithmetic([*faster, *rows])
     assert {row["category"] for row in asked} == {"colour"}
     assert tiny_warm_up._without_arithmetic(faster) == faster
-    described = tiny_warm_up._describing(rows[0])
+    described = tiny_warm_up.describing(rows[0])
     *shared, task = described["prompt"][0]["content"]
     assert task["text"] == tiny_warm_up.DESCRIBE
     assert shared == rows[0]["prompt"][0]["content"][:-1]

@@ -14,6 +14,7 @@ from PIL import Image
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
 from massannot.clip import Frames
+from massannot.errors import UsageError
 from massannot.models.protocols import FrameMasks, MaskPropagator, MaskSession
 from massannot.models.sam2.features import box_logits
 from massannot.models.sam2.propagator import Sam2Video
@@ -58,11 +59,17 @@ class Official:
         self.size = frames.height, frames.width
 
     def add_box(self, object_id: int, frame: int, box_xyxy: np.ndarray) -> None:
-        scale = SIDE / np.array(self.size[::-1] * 2)
-        corners = torch.tensor(box_xyxy * scale - 0.5, dtype=torch.float32).reshape(1, 1, 2, 2)
+        self._add(object_id, frame, box_xyxy.reshape(2, 2), [2, 3])
+
+    def add_point(self, object_id: int, frame: int, xy: np.ndarray) -> None:
+        self._add(object_id, frame, xy.reshape(1, 2), [1])
+
+    def _add(self, object_id: int, frame: int, points: np.ndarray, labels: list[int]) -> None:
+        scale = SIDE / np.array(self.size[::-1])
+        placed = torch.tensor(points * scale - 0.5, dtype=torch.float32)[None, None]
         index = self.session.obj_id_to_idx(object_id)
         self.session.add_point_inputs(
-            index, frame, {"point_coords": corners, "point_labels": torch.tensor([[[2, 3]]])}
+            index, frame, {"point_coords": placed, "point_labels": torch.tensor([[labels]])}
         )
         self._run(object_id, frame)
 
@@ -120,6 +127,28 @@ def test_boxes_are_followed_as_transformers_follows_them(
         theirs.add_box(object_id, prompt, box(object_id))
         theirs.session.frames_tracked_per_obj[theirs.session.obj_id_to_idx(object_id)] = {}
     assert_same(list(mine.propagate(first=first, end=end)), theirs.propagate(first, end))
+
+
+@pytest.mark.seen("masks through time", "random weights")
+@pytest.mark.parametrize("most_points", [0, 1], ids=["one mask", "the best of three"])
+def test_points_are_followed_as_transformers_follows_them(tmp_path: Path, most_points: int) -> None:
+    folder = tiny_sam2(tmp_path, side=SIDE, multimask_max_pt_num=most_points)
+    frames = noise_frames(5, SIDE, SIDE)
+    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    for object_id, at in {1: (40, 50), 2: (90.5, 70.25)}.items():
+        asked = np.array([*at, *at], np.float32)
+        seen = mine.add_box(object_id, frame=1, box_xyxy=asked)
+        theirs.add_point(object_id, 1, asked[:2])
+        theirs.session.frames_tracked_per_obj[theirs.session.obj_id_to_idx(object_id)] = {}
+        (first,) = mine.propagate(first=1, end=2, objects=[object_id])
+        np.testing.assert_array_equal(first.masks[0], seen)
+    assert_same(list(mine.propagate(first=1, end=5)), theirs.propagate(1, 5))
+
+
+def test_a_network_that_learnt_from_boxes_alone_refuses_a_point(folder: Path) -> None:
+    session = model(folder, box_as_mask=True).session(noise_frames(1, HEIGHT, WIDTH))
+    with pytest.raises(UsageError, match="expected --box, or a profile"):
+        session.add_box(1, frame=0, box_xyxy=np.array([9, 9, 9, 9], np.float32))
 
 
 def test_pictures_of_another_shape_are_read_as_transformers_reads_them(folder: Path) -> None:

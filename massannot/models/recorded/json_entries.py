@@ -37,11 +37,12 @@ READ: Mapping[str, tuple[str, ...]] = {
         "segmentations", "score", "track_id", "instance_id", "attributes", "iscrowd", "states",
         "scores", "origins",
     ),
+    "things": ("id", "video_id", "states", "scores"),
 }
 IGNORED = (
     "area", "areas", "length", "width", "height", "supercategory", "license", "flickr_url",
     "coco_url", "date_captured", "keypoints", "num_keypoints", "skeleton", "caption", "color",
-    "isthing", "clip_id", "uri", *tables.spec("entities").names,
+    "isthing", "clip_id", "uri", "category_id", "origins", *tables.spec("entities").names,
 )
 # fmt: on
 """Keys that say nothing about where a thing is: those of the formats, and of our own export."""

@@ -4,7 +4,8 @@ YouTube-VIS: `videos` (id or name, width, height, length; `pts`, `t_s` or `fps` 
 frame of the clip) and annotations with `segmentations` and `bboxes`, one a frame, null where the
 object is not seen. COCO: `images` with `video_id` or a folder in `file_name`, and annotations that
 share a `track_id` (`instance_id`, or `attributes.track_id`, as annotation tools write it); without
-one, or with one below 0, an annotation is an object of a single frame. Rows are the file's own
+one, or with one below 0, an annotation is an object of a single frame. A list `things`, of our own
+export, has the `states` of a track by frame. Rows are the file's own
 frames; matching.py finds those of a clip.
 
 The pass is strict: what contradicts itself is refused by name, what is left out is counted. Crowd
@@ -158,8 +159,14 @@ class _Reading:
             key = referred(annotation, "image_id", images, where=where, what="images")
             if not self._is_left_out(annotation, where):
                 annotations[key].append((where, annotation))
+        states: dict[Id, dict[Id, tuple[str, Entry]]] = {key: {} for key in of_video}
+        for where, thing in self._lists.entries("things", optional=True):
+            key = referred(thing, "video_id", of_video, where=where, what="the images' videos")
+            states[key][id_of(thing, "id", where=where)] = (where, thing)
         return [
-            self._video_of_images(key, {i: images[i] for i in ids}, videos.get(key), annotations)
+            self._video_of_images(
+                key, {i: images[i] for i in ids}, videos.get(key), annotations, states[key]
+            )
             for key, ids in of_video.items()
         ]
 
@@ -178,6 +185,7 @@ class _Reading:
         images: Mapping[Id, Entry],
         video: Entry | None,
         annotations: Mapping[Id, Sequence[tuple[str, Entry]]],
+        states: Mapping[Id, tuple[str, Entry]],
     ) -> RecordedVideo:
         name = f"{self._lists.path}: images of video {key!r}"
         sizes = {
@@ -190,7 +198,7 @@ class _Reading:
         numbers, are_indices = frame_numbers(list(images.values()), where=name)
         ids = [list(images)[place] for place in order_of(numbers, len(images))]
         ordered = [images[i] for i in ids]
-        objects = self._things(ids, annotations, size)
+        objects = self._things(ids, annotations, size, states)
         return video_of(
             {**({} if key == "" else {"id": key}), **(video or {})},
             size,
@@ -207,6 +215,7 @@ class _Reading:
         ids: Sequence[Id],
         annotations: Mapping[Id, Sequence[tuple[str, Entry]]],
         size: tuple[int, int],
+        states: Mapping[Id, tuple[str, Entry]],
     ) -> list[RecordedObject]:
         """The objects of one video: annotations of one track are one thing."""
         tracks: dict[Id, RecordedObject] = {}
@@ -240,6 +249,9 @@ class _Reading:
                 f"{self._lists.path}: track ids are numbers and texts, expected one kind; "
                 f"{first[next(t for t in tracks if isinstance(t, str))]} has a text"
             )
+        for number, (where, entry) in states.items():
+            if number in tracks:
+                _take_states(tracks[number], entry, len(ids), where)
         things = [*tracks.values(), *things]
         for thing in things:
             _finish(thing)
@@ -331,6 +343,20 @@ def _check_track(thing: RecordedObject, category: str, track: Id, first: str, wh
             f"{where} is track {track!r} of category {category!r}, and {first} of "
             f"{thing.category!r}; expected a number a thing, counted over all categories"
         )
+
+
+def _take_states(thing: RecordedObject, entry: Entry, length: int, where: str) -> None:
+    """In which frames nothing is said of it, and how sure it is that it is in the picture."""
+    for name in ("states", "scores"):
+        values = entry.get(name)
+        if not isinstance(values, list) or len(values) != length:
+            found = len(values) if isinstance(values, list) else type(values).__name__
+            raise UsageError(f"{where}: {name} has {found} items, expected {length}, one a frame")
+    for row, (state, belief) in enumerate(zip(entry["states"], entry["scores"])):
+        if state is None and row not in thing.boxes:
+            thing.unknown.add(row)
+        if belief is not None:
+            thing.beliefs[row] = number_of(belief, where=where, name="scores")
 
 
 def _finish(thing: RecordedObject) -> None:

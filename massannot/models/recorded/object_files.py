@@ -20,7 +20,16 @@ import numpy as np
 from massannot.clip import Frames
 from massannot.errors import MassannotWarning
 from massannot.geometry import rle
-from massannot.models.protocols import F32, F64, Bool, Detections, FrameMasks, ModelCard
+from massannot.models.protocols import (
+    F32,
+    F64,
+    Bool,
+    Detections,
+    FrameMasks,
+    ModelCard,
+    holds,
+    point_of,
+)
 from massannot.models.recorded.json_entries import Box
 from massannot.models.recorded.matching import NO_ROW
 from massannot.models.recorded.object_sources import ClipObjects, RecordedObjects
@@ -32,7 +41,7 @@ _LEAST_OVERLAP = 0.1
 
 @dataclass
 class RecordedBoxes:
-    """Boxes in `path`: COCO or YouTube-VIS JSON, or a dataset of ours."""
+    """Boxes in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
 
     path: str
     fps: float | None = None
@@ -111,7 +120,7 @@ class RecordedBoxes:
 
 @dataclass
 class RecordedMasks:
-    """Masks in `path`: COCO or YouTube-VIS JSON, or a dataset of ours."""
+    """Masks in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
 
     path: str
     fps: float | None = None
@@ -184,14 +193,19 @@ class RecordedSession:
             yield FrameMasks(frame, np.array(wanted, np.int32), masks, np.array(score, np.float32))
 
     def _overlapping(self, box: F64, frame: int) -> RecordedObject | None:
-        """The object whose box overlaps `box` (working pixels) most; None: none does."""
+        """The object whose box overlaps `box` (working pixels) most, or whose mask holds the point
+        that it is; None: none does."""
         video, row = self._recorded.video, int(self._recorded.rows[frame])
+        point = point_of(box)
         to_file = np.divide([video.width, video.height] * 2, [*self._shape[::-1]] * 2)
         best, best_overlap = None, (_LEAST_OVERLAP, False)
         for number, thing in enumerate(video.objects):
             if row == NO_ROW or row not in thing.boxes:
                 continue
-            overlap = round(_box_iou(np.array(thing.boxes[row]), box * to_file), 6)
+            if point is None:
+                overlap = round(_box_iou(np.array(thing.boxes[row]), box * to_file), 6)
+            else:
+                overlap = float(holds(self._drawn(thing, row), point))
             if (overlap, (frame, number) not in self._prompted) > best_overlap:
                 best, best_overlap = number, (overlap, (frame, number) not in self._prompted)
         if best is None:
@@ -208,7 +222,9 @@ class RecordedSession:
 
     def _mask(self, object_id: int, frame: int) -> Bool:
         """(H, W) in working pixels."""
-        thing, row = self._meant[object_id], int(self._recorded.rows[frame])
+        return self._drawn(self._meant[object_id], int(self._recorded.rows[frame]))
+
+    def _drawn(self, thing: RecordedObject | None, row: int) -> Bool:
         height, width = self._shape
         size = self._recorded.video.height, self._recorded.video.width
         if thing is not None and row in thing.masks:

@@ -1,8 +1,8 @@
-"""The recorded objects of a clip: from JSON, or from a dataset of ours, and which rows are its
-frames.
+"""The recorded objects of a clip: from JSON or CVAT's XML, or from a dataset of ours, and which
+rows are its frames.
 
-A JSON file is read once (json_files.py names the kinds); of a dataset, a folder, only the rows of a
-clip's video are read: its table `masks`, or else `detections`.
+A file is read once (json_files.py and cvat_files.py name the kinds); of a dataset, a folder, only
+the rows of a clip's video are read: its table `masks`, or else `detections`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed
+from massannot.models.recorded.cvat_files import read_cvat
 from massannot.models.recorded.json_files import read_json
 from massannot.models.recorded.matching import (
     RecordedDataset,
@@ -36,7 +37,7 @@ class ClipObjects:
 
 @dataclass
 class RecordedObjects:
-    """The objects in `path`, a JSON file or a dataset of ours."""
+    """The objects in `path`, a file or a dataset of ours."""
 
     path: str
     fps: float | None = None
@@ -52,7 +53,10 @@ class RecordedObjects:
     def load(self) -> None:
         """Read the file. Raises UsageError for one that is none of the known kinds."""
         self._dataset = RecordedDataset.at(self.path)
-        if self._dataset is None:
+        if self._dataset is None and self.path.lower().endswith(".xml"):
+            task = read_cvat(self.path)
+            self._videos, self.note = (task.video,), task.note
+        elif self._dataset is None:
             file = read_json(self.path, crowd=self.crowd)
             self._videos, self.note = file.videos, file.note
 
@@ -67,7 +71,7 @@ class RecordedObjects:
         return frames.once(key, lambda: self._read(frames))
 
     def _read(self, frames: Frames) -> ClipObjects:
-        video = self._of_dataset(frames) if self._dataset else self._of_json(frames)
+        video = self._of_dataset(frames) if self._dataset else self._of_file(frames)
         check_shape((video.width, video.height), frames, where=self.path)
         times = RowTimes(
             video.n_rows,
@@ -80,7 +84,7 @@ class RecordedObjects:
         )
         return ClipObjects(video, rows_for(frames, times, where=self.path))
 
-    def _of_json(self, frames: Frames) -> RecordedVideo:
+    def _of_file(self, frames: Frames) -> RecordedVideo:
         wanted = {frames.source_id, frames.video_id}
         named = [video for video in self._videos if wanted & set(video.names)]
         if named:  # where a file has a video's clips one by one, the one with most of these frames

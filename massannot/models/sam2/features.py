@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 
 from massannot.models.preprocess import Normalization, resized
+from massannot.models.protocols import point_of
 
 F32 = npt.NDArray[np.float32]
 
@@ -115,10 +116,12 @@ class ClipFeatures:
 
 
 def box_corners(box_xyxy: F32, *, width: int, height: int, side: int) -> F32:
-    """(1, 1, 2, 2): the two corners of a box (4,) of a picture `width` x `height`, minus the half
-    that the prompt encoder adds."""
+    """(1, 1, 2, 2): the two corners of a box (4,) of a picture `width` x `height`, or (1, 1, 1, 2):
+    the point that it is, minus the half that the prompt encoder adds."""
     scale = np.array([side / width, side / height])
-    corners = np.asarray(box_xyxy, np.float64).reshape(2, 2) * scale - 0.5
+    point = point_of(box_xyxy)
+    corners = np.asarray(box_xyxy if point is None else point, np.float64).reshape(-1, 2)
+    corners = corners * scale - 0.5
     return corners.astype(np.float32)[None, None]
 
 

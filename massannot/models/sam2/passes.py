@@ -26,6 +26,8 @@ GIVEN_SCORE = 10.0
 
 BOX_CORNERS = (2, 3)
 """Point labels of a box's first and second corner."""
+ON_THE_THING = (1,)
+"""That of a point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,10 @@ class ObjectPasses:
         points = torch.zeros(1, 1, 1, 2, device=device)
         labels = -torch.ones(1, 1, 1, dtype=torch.int32, device=device)
         self._no_prompt = self._embedded(points, labels, None)
-        self._box_labels = torch.tensor(BOX_CORNERS, dtype=torch.int32, device=device)
+        self._labels = {
+            len(labels): torch.tensor(labels, dtype=torch.int32, device=device)
+            for labels in (BOX_CORNERS, ON_THE_THING)
+        }
 
     def unremembered(self, seen: FrameFeatures) -> torch.Tensor:
         """(1, C, h, w): a picture as the decoder knows it without a memory."""
@@ -75,7 +80,8 @@ class ObjectPasses:
         dense: torch.Tensor | None = None,
     ) -> Decoded:
         """The mask decoder; without a prompt it takes the best of its masks. `corners`
-        (B, 1, 2, 2) of boxes, `dense` (B, 1, h', w') logits; one picture is given to all."""
+        (B, 1, 2, 2) of boxes, or points (B, 1, 1, 2), `dense` (B, 1, h', w') logits; one picture is
+        given to all."""
         net = self._net
         given = corners if corners is not None else dense
         n = len(coarse_BCHW) if given is None else len(given)
@@ -140,9 +146,8 @@ class ObjectPasses:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         sparse, dense_embedding = self._no_prompt
         if corners is not None:
-            sparse, dense_embedding = self._embedded(
-                corners, self._box_labels.expand(n, 1, -1), dense
-            )
+            labels = self._labels[corners.shape[2]].expand(n, 1, -1)
+            sparse, dense_embedding = self._embedded(corners, labels, dense)
         elif dense is not None:
             dense_embedding = self._embedded_mask(dense)
         return sparse.expand(n, -1, -1, -1), dense_embedding.expand(n, -1, -1, -1)

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 
 from massannot.clip import Frames
-from massannot.errors import BadModelOutput
+from massannot.errors import BadModelOutput, UsageError
 from massannot.models.networks import frames_on, inference
 from massannot.models.preprocess import Normalization
-from massannot.models.protocols import FrameMasks, MaskSession, ModelCard
+from massannot.models.protocols import FrameMasks, MaskSession, ModelCard, point_of
 from massannot.models.runtime import micro_batch
 from massannot.models.sam2.features import ClipFeatures, box_corners, box_logits, squared_mask
 from massannot.models.sam2.memory import MemoryReader, Moment, ObjectMemory
@@ -83,6 +83,7 @@ class Sam2Session(MaskSession):
             corners = np.concatenate([box_corners(b, **size, side=self._image_size) for b in boxes])
             dense = None
             if self._options.box_as_mask:
+                self._check_boxes(boxes)
                 dense = np.concatenate([box_logits(b, **size, grid=grid) for b in boxes])
             with self._inference():
                 seen = self._features[frame]
@@ -100,6 +101,13 @@ class Sam2Session(MaskSession):
                     self._given.pop((object_id, frame), None)
                 masks.append(self._upsampled(decoded.mask_low).cpu().numpy())
         return np.concatenate(masks)
+
+    def _check_boxes(self, boxes_xyxy: F32) -> None:
+        if any(point_of(box) is not None for box in boxes_xyxy):
+            raise UsageError(
+                "--point: these masks were trained on boxes alone (the profile embedded); expected "
+                "--box, or a profile with SAM 2's own weights"
+            )
 
     def add_mask(self, object_id: int, *, frame: int, mask: Bool) -> None:
         """Prompt with a mask (H, W); propagation returns it unchanged in that frame."""

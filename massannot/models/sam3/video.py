@@ -22,7 +22,16 @@ import numpy as np
 from massannot.clip import Frames
 from massannot.errors import BadPhrase, ModelFailed
 from massannot.geometry import rle
-from massannot.models.protocols import F32, Bool, Detections, FrameMasks, MaskSession, ModelCard
+from massannot.models.protocols import (
+    F32,
+    Bool,
+    Detections,
+    FrameMasks,
+    MaskSession,
+    ModelCard,
+    holds,
+    point_of,
+)
 from massannot.models.runtime import Dtype
 from massannot.models.shared_network import SharedNetwork
 from massannot.models.weights import Weights, find
@@ -163,7 +172,12 @@ class Sam3Session(MaskSession):
         self._objects: dict[int, FollowedThing | None] = {}
 
     def add_box(self, object_id: int, *, frame: int, box_xyxy: F32) -> Bool:
-        """The thing whose box overlaps this one most; returns its mask (H, W) in that frame."""
+        """The thing whose box overlaps this one most, or the first that holds the point; returns
+        its mask (H, W) in that frame."""
+        point = point_of(box_xyxy)
+        if point is not None:
+            held = [float(holds(t.mask(frame, self._frames), point)) for t in self._things]
+            return self._add(object_id, held, frame)
         x0, y0, x1, y1 = np.asarray(box_xyxy).round().astype(int).clip(0)
         asked = np.zeros((self._frames.height, self._frames.width), np.bool_)
         asked[y0:y1, x0:x1] = True

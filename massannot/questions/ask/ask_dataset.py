@@ -162,7 +162,20 @@ def _rows(
         sight = Sight(rows, reference=asking.reference, boxes=asking.mark == "boxes")
         for candidate in by_clip[rows.clip_id]:
             _add(found, candidate, rows, sight, asking)
-    return found
+    return _with_hashes(found)
+
+
+def _with_hashes(found: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """Of rows as they are read again: in the order and with the precision of their tables."""
+    read = {name: tables.spec(name).from_rows(rows).to_pylist() for name, rows in found.items()}
+    questions = {row["question_id"]: row for row in read["questions"]}
+    evidence: dict[str, list[Row]] = defaultdict(list)
+    for row in read["question_evidence"]:
+        evidence[row["question_id"]].append(row)
+    for row in read["question_programs"]:
+        number = row["question_id"]
+        row["evidence_hash"] = evidence_hash(questions[number], row, evidence[number])
+    return read
 
 
 def _add(
@@ -176,6 +189,8 @@ def _add(
     programs: list[tuple[str | None, p.Operation]] = [(None, mine)]
     if asking.twins:
         hows: tuple[p.How, ...] = ("mirrored", "reversed")
+        if candidate.proposal.until_frame is not None:
+            hows = ("mirrored",)  # backwards it asks of another time, whose answers are not even
         programs += [(how, p.Counterfactual(how, mine)) for how in hows]
         programs.append(("paraphrased", mine))
     chance = np.random.default_rng([asking.seed, int(candidate.question_id[:8], 16)])
@@ -207,9 +222,7 @@ def _add(
                 "version": p.VERSION,
                 "basis": run.basis,
                 "choices": choices,
-                "evidence_hash": evidence_hash(
-                    row, p.as_json(program), [item["digest"] for item in evidence]
-                ),
+                "evidence_hash": "",
                 "twin_of": candidate.question_id if twin else None,
                 "twin_kind": twin,
             }

@@ -18,7 +18,7 @@ from massannot.dataset.reading import open_dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import SOURCE
-from massannot.questions.ask.cited_rows import ClipRows, DatasetRows
+from massannot.questions.ask.cited_rows import TABLES, ClipRows, DatasetRows
 from massannot.questions.ask.evidence import evidence_hash
 from massannot.questions.ask.question_row import answer_text
 from massannot.questions.ask.questions_of_clip import plain_value
@@ -112,15 +112,18 @@ def problems_of(
             yield f"evidence {item['step']}.{item['item']}: {item['row_key']!r} is no key"
             gone = True
             continue
+        if item["table"] not in TABLES:
+            yield f"evidence {item['step']}.{item['item']}: {item['table']!r} is no table"
+            gone = True
+            continue
         cited.add((item["table"], key))
         if not rows.has(item["table"], key):
             yield f"{item['table']} {list(key)}: the cited row is not there"
             gone = True
         elif rows.digest(item["table"], key) != item["digest"]:
             yield f"{item['table']} {list(key)}: a cell differs from what was cited"
-    digests = [item["digest"] for item in evidence]
-    if evidence_hash(question, program_row["program"], digests) != program_row["evidence_hash"]:
-        yield "question, options, program or evidence are not those that were written"
+    if evidence_hash(question, program_row, evidence) != program_row["evidence_hash"]:
+        yield "question, program or evidence are not those that were written"
     if not gone:
         yield from _of_answer(question, program_row, frozenset(cited), rows)
 

@@ -13,12 +13,16 @@ from massannot.questions.ask.cited_rows import ClipRows, RowRead
 
 Row = dict[str, Any]
 
+ADDED_LATER = ("split", "license")
 
-def evidence_hash(question: Row, program: str, digests: Sequence[str]) -> str:
-    """Of what was asked and shown, the program and the rows it read: what no second run would
-    notice."""
-    shown = [question["question"], question["options"], question["further"]]
-    text = json.dumps([*shown, program, *digests])
+
+def evidence_hash(question: Row, program: Row, evidence: Sequence[Row]) -> str:
+    """Of all that was written about one question, so that what no second run would notice is found:
+    rows as their tables hold them. What a publisher adds later, split and licence, is left out."""
+    parts = [{name: question[name] for name in question if name not in ADDED_LATER}]
+    parts.append({name: program[name] for name in program if name != "evidence_hash"})
+    cells = [{name: x for name, x in row.items() if x is not None} for row in (*parts, *evidence)]
+    text = json.dumps(cells, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

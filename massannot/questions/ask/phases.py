@@ -30,7 +30,14 @@ def up_and_down(series: F64, *, least: float) -> Phases | None:
 
 def levels(series: F64, *, least: float) -> Phases | None:
     """first where series (n,) is above `least`, second below minus it, in order, each once a run.
-    None: it is never far from 0, or a run of one item decides."""
+    None: it is never far from 0, a run of one item decides, or it depends on how much counts."""
+    found = [_runs(series, least * factor) for factor in (1 / ROOM, 1.0, ROOM)]
+    if any(one is None or one.names != getattr(found[1], "names", ()) for one in found):
+        return None
+    return found[1]
+
+
+def _runs(series: F64, least: float) -> Phases | None:
     signs = np.where(series > least, 1, np.where(series < -least, -1, 0))
     runs: list[tuple[int, int, float]] = []
     for sign, size in zip(signs.tolist(), np.abs(series).tolist(), strict=True):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from massannot.errors import BadQuestion
 from massannot.storage.json_text import parsed
 
-VERSION = 1
+VERSION = 2
 """Of the operations: it changes with what any of them gives."""
 CAMERA = -1
 

@@ -45,6 +45,10 @@ class Candidate:
         text = json.dumps([self.clip_id, self.family.name, p.as_json(self.proposal.program)])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def is_certain(self, min_margin: float) -> bool:
+        """Whether its margin is as large, and that of INTERNAL_MARGIN where that is asked for."""
+        return _is_certain(self.family, self.gives, self.basis, min_margin)
+
 
 def candidates(
     sight: Sight, rows: ClipRows, family: AskedFamily, *, min_margin: float
@@ -101,21 +105,24 @@ def _says(answer: Any, value: Value) -> bool:
 def _askable(
     family: AskedFamily, proposal: Proposal, run: ProgramRun, gives: Gives, min_margin: float
 ) -> bool:
-    least = (
-        max(min_margin, INTERNAL_MARGIN) if run.basis == "internal" and min_margin else min_margin
-    )
     if family.needs_metres and run.basis == "none":
         return False
     choices = proposal.choices or family.choices
     if choices and gives.value not in choices:
         return False
-    if family.tolerance_abs is not None and gives.sigma is not None:
-        if gives.value < family.thresholds.get("earliest", 0.0):  # type: ignore[operator]
-            return False
-        return family.tolerance_abs >= least * gives.sigma
+    earliest = family.thresholds.get("earliest")
+    if earliest is not None and float(gives.value) < earliest:  # type: ignore[arg-type]
+        return False
     ratio = family.thresholds.get("ratio")
     if ratio and isinstance(proposal.program, p.Compare) and not _apart(run.steps, ratio):
         return False
+    return _is_certain(family, gives, run.basis, min_margin)
+
+
+def _is_certain(family: AskedFamily, gives: Gives, basis: Basis, min_margin: float) -> bool:
+    least = max(min_margin, INTERNAL_MARGIN) if basis == "internal" and min_margin else min_margin
+    if family.tolerance_abs is not None and gives.sigma is not None:
+        return family.tolerance_abs >= least * gives.sigma and gives.margin >= least
     return gives.margin >= least
 
 

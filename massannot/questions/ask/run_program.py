@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import numpy as np
 from massannot.questions.ask import phases
 from massannot.questions.ask import program as p
 from massannot.questions.ask.cited_rows import ClipRows, Row
+from massannot.questions.ask.event_certainty import certainty_of
 from massannot.questions.ask.family import takes_part
 from massannot.questions.ask.fronts import front_angles
 from massannot.questions.ask.moving_quantities import LEAST_DEG, series_of, turn_between
@@ -36,6 +37,8 @@ TOLERANCE = 0.25
 LEAST_REL = 0.03
 """No length of a way is better known than this: surface or body, straight or smoothed."""
 SURE_SCORE = 0.9
+GRAVITY, BROKEN = 9.81, ("upward_acceleration", "weightless")
+"""Its length, and the events that it forbids."""
 
 Value = float | int | str | tuple[Any, ...]
 
@@ -65,6 +68,8 @@ class ProgramRun:
     steps: list[Derived] = field(default_factory=list)
     bases: set[Basis] = field(default_factory=set)
     how: p.How | None = None
+    certainty: float = math.inf
+    """Of the events and the choices so far, standard deviations: no margin is larger."""
 
     @property
     def basis(self) -> Basis:
@@ -74,6 +79,7 @@ class ProgramRun:
     def result(self, program: p.Operation) -> Gives:
         """Raises Unanswerable where the rows do not answer it, MissingRow for a row not there."""
         gives = self._of(program)
+        gives = replace(gives, margin=min(gives.margin, self.certainty))
         self.steps.append(Derived(program, gives))
         self.rows.step = len(self.steps)
         return gives
@@ -179,6 +185,8 @@ class ProgramRun:
             rows = self._motions(thing, program.reference)
             vector = np.array([rows[-1][f"last_{a}"] - rows[0][f"first_{a}"] for a in "xyz"])
             length = float(np.linalg.norm(vector))
+            if length < 1e-6:
+                raise Unanswerable(f"thing {thing} ends where it began: it has no direction")
             sigma = math.hypot(sigma, math.degrees(self._sd(rows, "length", thing) / length))
             vectors.append(vector / length)
         angle = math.degrees(math.acos(float(np.clip(vectors[0] @ vectors[1], -1, 1))))
@@ -277,24 +285,28 @@ class ProgramRun:
 
     @_of.register
     def _(self, program: p.Gravity) -> Gives:
+        """Half of gravity's length is the edge between it and none, or another."""
         flights = [row for _, _, row in self._events(("flight",), program.thing)]
+        broken = self._events(BROKEN, program.thing)
+        if broken or (self.tracks.exact and flights):
+            return Gives("no" if broken else "yes")
         told = [row for row in flights if row["verdict"] not in (None, "cannot tell")]
         if not told:
             raise Unanswerable(f"thing {program.thing}: nobody can tell what moves it")
         self.bases |= {self.tracks.note(row["interval_basis"]) for row in told}
         margins = []
         for row in told:
-            length = math.sqrt(sum(row[f"acceleration_{a}"] ** 2 for a in "xyz"))
-            half = row["acceleration_half_90"] or 0.0
-            edge = abs(length - 9.81) if row["verdict"] == "not gravity" else half
-            margins.append(edge / max(half / 1.645, 1e-9))
+            length = math.hypot(*(row[f"acceleration_{a}"] for a in "xyz"))
+            off = abs(length - GRAVITY) - GRAVITY / 2
+            edge = off if row["verdict"] == "not gravity" else -off
+            margins.append(edge / max((row["acceleration_half_90"] or 0.0) / 1.645, 1e-9))
         wrong = any(row["verdict"] == "not gravity" for row in told)
-        return Gives("no" if wrong else "yes", None, float(min(margins)))
+        return Gives("no" if wrong else "yes", None, max(0.0, *margins))
 
     @_of.register
     def _(self, program: p.Counterfactual) -> Gives:
         if self.how is not None:
-            raise Unanswerable("Counterfactual: found one within another, expected one")
+            raise Unanswerable("Counterfactual: found one within another")
         self.how = program.how
         try:
             return self.result(program.of)
@@ -302,7 +314,10 @@ class ProgramRun:
             self.how = None
 
     def _thing(self, thing: int | p.Operation) -> int:
-        return thing if isinstance(thing, int) else int(self.result(thing).value)  # type: ignore[arg-type]
+        if not isinstance(thing, int):
+            chosen = self.result(thing)
+            self.certainty, thing = min(self.certainty, chosen.margin), int(chosen.value)  # type: ignore[arg-type]
+        return thing
 
     def _motions(self, thing: int, reference: p.Reference) -> list[Row]:
         rows = self.rows.rows("motions", thing, role="subject")
@@ -317,7 +332,8 @@ class ProgramRun:
         spread = self.rows.row("positions", thing, first, role="subject")["spread"] or 0.0
         total, half = 0.0, 0.0
         for row in rows:
-            size = row["path"] if name == "path" else _length(row)
+            motion = math.hypot(*(row[f"motion_{a}"] for a in "xyz"))
+            size = row["path"] if name == "path" else motion
             low, high = row[f"{name}_low_68"], row[f"{name}_high_68"]
             known = low is not None and row["interval_basis"] not in (None, "none")
             basis = self.tracks.note(row["interval_basis"] if known else None)
@@ -334,9 +350,9 @@ class ProgramRun:
         if what == "path":
             return _number(path, sd)
         seconds = sum(row["t1_s"] - row["t0_s"] for row in rows)
-        if seconds <= 0:
-            raise Unanswerable(f"thing {thing}: no time passes")
-        return _number(path / seconds, sd / seconds)
+        if seconds > 0:
+            return _number(path / seconds, sd / seconds)
+        raise Unanswerable(f"thing {thing}: no time passes")
 
     def _body_by_surface(self, thing: int, reference: p.Reference) -> float:
         """Length of the body's way by that of the visible surface, both smoothed: a thing that
@@ -375,6 +391,9 @@ class ProgramRun:
                     began, lasts = times[len(times) // 2], times[-1] - times[0]
                     t_s = times[0] + (t_s - began) % max(lasts, 1e-9)
                 found.append((float(t_s), float(row.get("t_sd_s") or usual), row))
+        if not self.tracks.exact:
+            events = [row for _, _, row in found]
+            self.certainty = min(self.certainty, certainty_of(self.rows, kinds, thing, events))
         return sorted(found, key=lambda item: item[0])
 
 
@@ -398,7 +417,3 @@ def _number(value: float, sigma: float) -> Gives:
 
 def _sd_of(one: Gives, other: Gives) -> float:
     return max(math.hypot(one.sigma or 0.0, other.sigma or 0.0), 1e-9)
-
-
-def _length(row: Row) -> float:
-    return math.sqrt(sum(row[f"motion_{a}"] ** 2 for a in "xyz"))
