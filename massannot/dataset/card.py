@@ -27,7 +27,7 @@ from massannot.dataset.copies import Copies
 from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, spec_in
-from massannot.dataset.steps import Step, read_steps
+from massannot.dataset.steps import AddedPhrases, read_steps
 from massannot.storage import durable
 from massannot.tables._spec import TableSpec
 
@@ -162,7 +162,7 @@ def card_text(
     license: str | None,
     specs: Mapping[str, TableSpec] | None = None,
     grounds: Grounds = NOTHING_STATED,
-    steps: Sequence[Step] = (),
+    steps: Sequence[AddedPhrases] = (),
 ) -> str:
     """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
     `license`: the dataset's own; without one the card has the strictest of the weights'. `specs`:
@@ -226,7 +226,7 @@ def _body(
     record: run_record.RunRecord,
     specs: Mapping[str, TableSpec],
     grounds: Grounds,
-    steps: Sequence[Step],
+    steps: Sequence[AddedPhrases],
 ) -> str:
     return f"""# Perception annotations of {rows.get("videos", 0):,} videos
 
@@ -313,7 +313,7 @@ def _made_by(starts: Sequence[run_record.Start]) -> str:
     return f"`{first.command}`, with {installed}{more}"
 
 
-def _besides(steps: Sequence[Step]) -> str:
+def _besides(steps: Sequence[AddedPhrases]) -> str:
     """Phrases that were added to the finished dataset, step by step."""
     if not steps:
         return ""

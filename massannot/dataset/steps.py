@@ -21,7 +21,7 @@ from massannot.storage.json_text import our_own, parsed
 
 
 @dataclass(frozen=True)
-class Step:
+class AddedPhrases:
     phrases: tuple[str, ...]
     command: str
     """The command that began it, without credentials."""
@@ -32,13 +32,13 @@ class Step:
         return tuple(phrase for phrase in self.phrases if phrase not in there)
 
 
-def read_steps(layout: Layout) -> tuple[Step, ...]:
+def read_steps(layout: Layout) -> tuple[AddedPhrases, ...]:
     """All of them, in order."""
     found = []
     for path in sorted((layout.run / "steps").glob("*.json")):
         with our_own(path, "put it back, or choose another output folder"):
             values = parsed(path.read_bytes())
-            found.append(Step(tuple(values["phrases"]), values["command"]))
+            found.append(AddedPhrases(tuple(values["phrases"]), values["command"]))
     return tuple(found)
 
 
@@ -50,13 +50,15 @@ def add_step(layout: Layout, phrases: Sequence[str]) -> None:
         new = tuple(phrase for phrase in phrases if phrase not in known)
         if not new:
             return
-        content = json.dumps(asdict(Step(new, this_start().command)), ensure_ascii=False, indent=1)
+        content = json.dumps(
+            asdict(AddedPhrases(new, this_start().command)), ensure_ascii=False, indent=1
+        )
         path = layout.run / "steps" / f"{len(steps) + 1:06d}.json"
         if durable.write_once(path, f"{content}\n".encode()):
             return
 
 
-def clips_lacking(clips: pa.Table, phrases: pa.Table, steps: Sequence[Step]) -> set[str]:
+def clips_lacking(clips: pa.Table, phrases: pa.Table, steps: Sequence[AddedPhrases]) -> set[str]:
     """Clips of the table `clips` that have not been through all steps."""
     texts: dict[str, set[str]] = {clip_id: set() for clip_id in clips["clip_id"].to_pylist()}
     columns = (phrases[name].to_pylist() for name in ("clip_id", "text"))

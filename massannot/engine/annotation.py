@@ -30,7 +30,7 @@ from massannot.dataset.journal import (
 )
 from massannot.dataset.merge import settled_clips
 from massannot.dataset.standing import StandingShard
-from massannot.dataset.steps import Step
+from massannot.dataset.steps import AddedPhrases
 from massannot.engine.prefetch import Item, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed
 from massannot.errors import ClipError
@@ -76,7 +76,7 @@ class ShardAnnotation:
         past: Past,
         journal: Journal,
         standing: StandingShard | None = None,
-        steps: Sequence[Step] = (),
+        steps: Sequence[AddedPhrases] = (),
     ):
         self._worker = worker
         self._shard = shard

@@ -31,7 +31,7 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.merge import Link, merge_parts
 from massannot.dataset.reopening import ADDED, reopen
 from massannot.dataset.standing import StandingShard
-from massannot.dataset.steps import Step, read_steps
+from massannot.dataset.steps import AddedPhrases, read_steps
 from massannot.engine.annotation import ShardAnnotation, unread
 from massannot.engine.prefetch import Item, Prefetch, Read
 from massannot.engine.progress import Load, Progress, ShardBegun
@@ -77,7 +77,7 @@ class OpenedShard:
     shard: Shard
     standing: StandingShard | None = None
     """The rows that its generation replaces; None: it is the first."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[AddedPhrases, ...] = ()
     """What every clip is asked besides."""
     is_over: bool = False
     """There is nothing to do: somebody else was first, or nothing is to be done again."""
