@@ -92,7 +92,7 @@ def main() -> None:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Shown(Story):
+class ShownScene(Story):
     """A scene as its pictures show it."""
 
     pictures: NDArray[np.uint8]
@@ -104,10 +104,10 @@ class Shown(Story):
         x = float(self.across[frame, entity])
         return None if np.isnan(x) else x
 
-    def in_order(self, order: tuple[int, ...]) -> Shown:
+    def in_order(self, order: tuple[int, ...]) -> ShownScene:
         return replace(self, pictures=self.pictures[[*order]], across=self.across[[*order]])
 
-    def mirrored(self) -> Shown:
+    def mirrored(self) -> ShownScene:
         return replace(self, pictures=self.pictures[:, :, ::-1], across=-self.across)
 
 
@@ -124,7 +124,7 @@ def draw(seeds: range, file: Path) -> None:
     np.savez_compressed(file, **{name: np.array(values) for name, values in found.items()})
 
 
-def read(file: Path) -> list[Shown]:
+def read(file: Path) -> list[ShownScene]:
     stored = np.load(file)
     every = zip(stored["rgb"], stored["x"], stored["colour"], strict=True)
     return [
@@ -135,8 +135,8 @@ def read(file: Path) -> list[Shown]:
 
 def _shown(
     pictures: NDArray[np.uint8], across: NDArray[np.float32], colours: tuple[str, ...]
-) -> Shown:
-    return Shown(
+) -> ShownScene:
+    return ShownScene(
         seed=0,
         view=0,
         names=("a thing", "a thing"),
@@ -151,11 +151,14 @@ def _shown(
 
 
 def taught(
-    scenes_shown: list[Shown], *, scenes: int, of: Callable[[Shown, random.Random], list[Row]]
+    scenes_shown: list[ShownScene],
+    *,
+    scenes: int,
+    of: Callable[[ShownScene, random.Random], list[Row]],
 ) -> Callable[[int], Lesson]:
     """The lesson of each step; every scene comes up before one comes again."""
     chance = random.Random(0)
-    waiting: list[Shown] = []
+    waiting: list[ShownScene] = []
 
     def lesson(step: int) -> Lesson:
         nonlocal waiting
@@ -168,14 +171,14 @@ def taught(
     return lesson
 
 
-def lesson_of_one(shown: Shown, chance: random.Random) -> list[Row]:
+def lesson_of_one(shown: ShownScene, chance: random.Random) -> list[Row]:
     """What is where in one of its pictures, which stands in the place of any of four. No question:
     their answers are of one bit, and a step has sixteen times the scenes without."""
     alone = shown.in_order((chance.randrange(N_PICTURES),) * N_PICTURES)
     return [_only(describing(_row(alone, "", "", "")), chance.randrange(N_PICTURES))]
 
 
-def lesson_of_four(shown: Shown, chance: random.Random) -> list[Row]:
+def lesson_of_four(shown: ShownScene, chance: random.Random) -> list[Row]:
     """All of its pictures, half of the time in any order."""
     order = tuple(range(N_PICTURES))
     if chance.random() < 0.5:
@@ -184,7 +187,7 @@ def lesson_of_four(shown: Shown, chance: random.Random) -> list[Row]:
     return [*_asked(now, chance, families=TAUGHT), describing(_row(now, "", "", ""))]
 
 
-def _asked(shown: Shown, chance: random.Random, *, families: tuple[str, ...]) -> list[Row]:
+def _asked(shown: ShownScene, chance: random.Random, *, families: tuple[str, ...]) -> list[Row]:
     """QUESTIONS of them, each family as often as another, and yes as often as no."""
     possible = {name: ask_of_answers(FAMILIES[name], shown) for name in families}
     asked = []
@@ -198,7 +201,9 @@ def _asked(shown: Shown, chance: random.Random, *, families: tuple[str, ...]) ->
     return asked
 
 
-def _row(shown: Shown, text: str, answer: str, family: str, options: tuple[str, ...] = ()) -> Row:
+def _row(
+    shown: ShownScene, text: str, answer: str, family: str, options: tuple[str, ...] = ()
+) -> Row:
     """As `training_rows` makes it of a dataset."""
     question = TypedQuestion(
         question_id=f"{shown.seed}",
@@ -249,7 +254,7 @@ def words() -> list[str]:
 
 
 @torch.no_grad()
-def measured(model: Any, processor: Any, held_out: list[Shown]) -> dict[str, dict[str, float]]:
+def measured(model: Any, processor: Any, held_out: list[ShownScene]) -> dict[str, dict[str, float]]:
     """Percent right of each family's questions, with frames in order and shuffled, and their
     number. Of the colours that are not there two are asked, as many as are."""
     found: dict[str, dict[str, float]] = {}
@@ -272,7 +277,7 @@ def measured(model: Any, processor: Any, held_out: list[Shown]) -> dict[str, dic
     return found
 
 
-def questions_about(shown: Shown, chance: random.Random) -> list[Row]:
+def questions_about(shown: ShownScene, chance: random.Random) -> list[Row]:
     rows = []
     for name in TAUGHT:
         asked = ask_of_answers(FAMILIES[name], shown)

@@ -133,7 +133,7 @@ TINY = Recipe(
     sft={
         "max_steps": 240,
         "per_device_train_batch_size": 64,  # as many questions as a step of reinforcement
-        "learning_rate": 5e-4,  # at 2e-3 it forgets what it sees
+        "learning_rate": 5e-4,  # at 2e-3 the model forgot what it saw
         "lr_scheduler_type": "linear",
         "warmup_steps": 15,
         "adam_beta2": 0.98,

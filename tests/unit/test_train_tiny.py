@@ -15,7 +15,7 @@ from massannot.rft.tiny_warm_up import _questions
 from massannot.scenes.world import COLOUR_NAMES, VALIDATION_SEEDS
 from tools.train_tiny import (
     TAUGHT,
-    Shown,
+    ShownScene,
     _shown,
     draw,
     lesson_of_four,
@@ -28,13 +28,13 @@ from tools.train_tiny import (
 ACROSS = np.array([[-0.6, 0.7], [-0.3, 0.7], [0.2, 0.3], [0.5, -0.4]], np.float32)
 
 
-def scene() -> Shown:
+def scene() -> ShownScene:
     """The red thing goes to the right, the blue one to the left; picture k is all k."""
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
     return _shown(pictures, ACROSS, ("red", "blue"))
 
 
-def answers(shown: Shown, family: str) -> dict[str, str]:
+def answers(shown: ShownScene, family: str) -> dict[str, str]:
     return {asked.text: asked.answer for asked in ask_of_answers(FAMILIES[family], shown)}
 
 
