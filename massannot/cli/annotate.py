@@ -59,6 +59,14 @@ def annotate(
         --scenes scenes --oracle detect,masks,depth,cameras
     massannot annotate --onto out --add-phrase "a green cone"
     """
+    if onto is not None or add_phrase:
+        from massannot.cli.onto import asked_besides
+
+        if videos:
+            raise UsageError(f"--onto {onto}: found {videos[0]} beside it; its videos are asked")
+        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
+    if not videos:
+        raise UsageError("found no videos, expected files, folders, a manifest, or --onto OUT")
     from massannot.jobs.repeated import Command
 
     command = Command(out, repr(("annotate", videos, recipe, select, executor, depth_maps, films)))
@@ -70,14 +78,6 @@ def annotate(
     from massannot.jobs.outcome import run_and_print
     from massannot.storage.path import place
 
-    if onto is not None or add_phrase:
-        from massannot.cli.onto import asked_besides
-
-        if videos:
-            raise UsageError(f"--onto {onto}: found {videos[0]} beside it; its videos are asked")
-        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
-    if not videos:
-        raise UsageError("found no videos, expected files, folders, a manifest, or --onto OUT")
     flags = recipe.flags()
     spec = recipe.spec(videos, flags, depth_maps=depth_maps, select=select.selection())
     settings, options = executor.settings(), executor.options(max_failed=0.0)

@@ -45,6 +45,16 @@ def run(
     massannot run plan -o out --executor ray --actors-per-gpu 2
     massannot run --onto out --add-phrase "a green cone" --executor ray
     """
+    if onto is not None or add_phrase:
+        from massannot.cli.onto import asked_besides
+
+        if plan is not None or out is not None or shard is not None:
+            raise UsageError(
+                f"--onto {onto}: found a plan, -o or --shard beside it; it has its own"
+            )
+        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
+    if plan is None or out is None:
+        raise UsageError("run: expected PLAN and -o OUT, or --onto OUT --add-phrase TEXT")
     from massannot.jobs.repeated import Command
 
     array = sorted(item for item in os.environ.items() if item[0].startswith("SLURM_ARRAY"))
@@ -57,16 +67,6 @@ def run(
     from massannot.jobs.outcome import run_and_print
     from massannot.storage.path import place
 
-    if onto is not None or add_phrase:
-        from massannot.cli.onto import asked_besides
-
-        if plan is not None or out is not None or shard is not None:
-            raise UsageError(
-                f"--onto {onto}: found a plan, -o or --shard beside it; it has its own"
-            )
-        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
-    if plan is None or out is None:
-        raise UsageError("run: expected PLAN and -o OUT, or --onto OUT --add-phrase TEXT")
     share = job.share_from(shard)
     settings, options = executor.settings(), executor.options(max_failed=job.MAX_FAILED)
     code = run_and_print(

@@ -19,8 +19,9 @@ from massannot.engine.settings import ExecutorSettings
 from massannot.errors import UsageError
 from massannot.inputs.phrase_list import phrases_of
 from massannot.jobs.console import Watcher
-from massannot.jobs.outcome import Outcome, exit_code, run_lines
+from massannot.jobs.outcome import exit_code, run_lines
 from massannot.jobs.plan import refuse_unknown_words
+from massannot.jobs.repeated import Outcome
 from massannot.jobs.run import RunOptions, execute
 from massannot.models.weights import require
 from massannot.plan.planned_videos import PlannedVideos
