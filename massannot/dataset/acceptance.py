@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from massannot import tables
 from massannot.dataset.layout import Layout
+from massannot.dataset.question_edits import EDITS
 from massannot.dataset.reviews_of_run import Decision, all_decisions, reviews_folder, standing
 
 Z_95 = 1.959963984540054
@@ -118,9 +119,14 @@ class Reviewed:
     accepted_clips: frozenset[str]
     """By everybody who looked, sampled or not, rows as shown."""
 
+    questions: AcceptedShare
+    """Of the questions looked at, those that everybody accepted, rows as shown."""
+
     @property
     def lines(self) -> list[str]:
-        lines = [] if self.acceptance is None else self.acceptance.lines
+        lines = [] if self.acceptance is None else list(self.acceptance.lines)
+        if self.questions.n:
+            lines.append(f"questions looked at: {self.questions}")
         if self.n_free:
             lines.append(f"looked at by choice, in no rate: {self.n_free}")
         if self.n_stale:
@@ -138,17 +144,20 @@ def reviewed(layout: Layout, rows_hash: Callable[[str], str | None]) -> Reviewed
     hashes = {clip_id: rows_hash(clip_id) for clip_id in {d.clip_id for d in decisions}}
     fresh = [d for d in decisions if hashes[d.clip_id] == d.rows_hash]
     of_clips = [d for d in fresh if d.kind == "clip"]
+    of_questions = [d for d in fresh if d.kind == "question"]
     verdicts = _verdicts(of_clips)
     samples = {d.sample for d in of_clips if d.sample is not None}
     found = [_acceptance(layout, sample, of_clips) for sample in sorted(samples)]
     best = max(found, key=lambda a: a.whole.n, default=None)
     counted = {d.review for d in of_clips if best is not None and d.sample == best.sample}
+    counted |= {d.review for d in of_questions}
     return Reviewed(
         table=tables.spec("reviews").from_rows([_row(d, d.review in counted) for d in decisions]),
         acceptance=best,
         n_stale=len(decisions) - len(fresh),
         n_free=len({d.clip_id for d in of_clips if d.sample is None}),
         accepted_clips=frozenset(clip_id for clip_id, ok in verdicts.items() if ok),
+        questions=_share(list(_verdicts(of_questions).values())),
     )
 
 
@@ -184,10 +193,11 @@ def _acceptance(layout: Layout, sample: str, decisions: Sequence[Decision]) -> A
 
 
 def _verdicts(decisions: Sequence[Decision]) -> dict[str, bool]:
-    """Clip to whether everybody who looked accepted it."""
+    """Clip, or question, to whether everybody who looked accepted it."""
     verdicts: dict[str, bool] = {}
     for d in decisions:
-        verdicts[d.clip_id] = verdicts.get(d.clip_id, True) and d.decision == "accept"
+        name = d.question_id or d.clip_id
+        verdicts[name] = verdicts.get(name, True) and d.decision == "accept"
     return verdicts
 
 
@@ -206,5 +216,6 @@ def _row(d: Decision, counted: bool) -> dict[str, Any]:
         "clip_id": d.clip_id, "question_id": d.question_id, "decision": d.decision,
         "reason": d.reason, "note": d.note, "n_fixes": len(d.fixes),
         "fixes": json.dumps(list(d.fixes), ensure_ascii=False) if d.fixes else None,
-        "rows_hash": d.rows_hash, "sample": d.sample, "stratum": d.stratum, "counted": counted,
+        **{name: getattr(d, name) for name in EDITS}, "rows_hash": d.rows_hash,
+        "sample": d.sample, "stratum": d.stratum, "counted": counted,
     }  # fmt: skip

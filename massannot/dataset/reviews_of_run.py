@@ -1,5 +1,5 @@
-"""Decisions of people about a run's clips: a file a reviewer, `_run/reviews/NAME.jsonl`, a line a
-decision.
+"""Decisions of people about a run's clips and questions: a file a reviewer,
+`_run/reviews/NAME.jsonl`, a line a decision.
 
 A line is on the disk before anybody is told that it is saved. A torn last line, after a kill, is no
 line: nobody was told of it, and the next decision cancels it. Any other line that cannot be read is
@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from massannot.dataset.layout import Layout
+from massannot.dataset.question_edits import EDITS, checked_edits
 from massannot.dataset.reading import ClipView
 from massannot.errors import UsageError
 from massannot.storage import durable
 from massannot.storage.file_lock import locked
 from massannot.storage.json_text import our_own, parsed
-from massannot.tables.reviews import DECISIONS, FIXES, KINDS, REASONS
+from massannot.tables.reviews import DECISIONS, FIXES, KINDS, QUESTION_REASONS, REASONS
 
 WITHDRAW = "withdraw"
 SHOWN = ("clips", "phrases", "entities", "masks", "positions", "motions", "events")
@@ -44,7 +45,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Decision:
-    """One line. `fixes`: what the reviewer put right, see docs/review.md."""
+    """One line. `fixes`: what the reviewer put right in a clip; from `question` on: in a question;
+    see docs/review.md."""
 
     number: int
     reviewer: str
@@ -60,6 +62,11 @@ class Decision:
     sample: str | None
     stratum: str | None
     request: str
+    question: str | None = None
+    category: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    event: str | None = None
 
     @property
     def review(self) -> str:
@@ -69,7 +76,8 @@ class Decision:
 
     @property
     def subject(self) -> tuple[str, str, str | None]:
-        return self.kind, self.clip_id, self.question_id
+        """What it is about. A question is one thing on the pages of all its clips."""
+        return self.kind, "" if self.kind == "question" else self.clip_id, self.question_id
 
 
 def reviews_folder(layout: Layout) -> Path:
@@ -90,7 +98,8 @@ class ReviewFile:
     def add(self, values: Mapping[str, Any], *, rows_hash: str, sample: str | None,
             stratum: str | None) -> Decision:  # fmt: skip
         """Write a decision and wait for the disk. `values` come from a page: request, kind,
-        clip_id, decision, and question_id, reason, note, fixes. Raises UsageError for others."""
+        clip_id, decision, and question_id, reason, note, fixes, EDITS. Raises UsageError for
+        others."""
         wanted = _checked(values)
         with locked(self.path.with_suffix(".lock")):
             before = self.read()
@@ -162,10 +171,10 @@ def _decisions(path: Path) -> Iterator[Decision]:
             values = parsed(line)
         except ValueError as error:
             raise UsageError(f"{where}: found no JSON ({error}); {_MEND}") from error
-        missing = names - values.keys() if isinstance(values, dict) else names
+        missing = names - values.keys() - set(EDITS) if isinstance(values, dict) else names
         if missing:
             raise UsageError(f"{where}: found no {', '.join(sorted(missing))}; {_MEND}")
-        known = {name: values[name] for name in names}
+        known = {name: values.get(name) for name in names}
         with our_own(Path(where), "mend or remove that line"):
             yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
 
@@ -178,7 +187,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value, known in (
         ("kind", kind, KINDS),
         ("decision", decision, (*DECISIONS, WITHDRAW)),
-        ("reason", reason, (None, *REASONS)),
+        ("reason", reason, (None, *(QUESTION_REASONS if kind == "question" else REASONS))),
     ):
         if value not in known:
             raise UsageError(f"{name}: found {value!r}, expected one of {known}")
@@ -186,6 +195,15 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError("reason: found none, expected one for what is rejected")
     if decision != "reject" and fixes:
         raise UsageError(f"fixes: found {len(fixes)} beside {decision}, expected reject")
+    edits = checked_edits(values)
+    changed = [name for name, value in edits.items() if value is not None]
+    if changed and (kind, decision) != ("question", "accept"):
+        raise UsageError(
+            f"{changed[0]}: found beside {decision} of a {kind}, expected accept of a question"
+        )
+    question_id = values.get("question_id") if kind == "question" else None
+    if kind == "question" and (fixes or not isinstance(question_id, str)):
+        raise UsageError("question: expected its question_id, and no fixes, which are a clip's")
     if not isinstance(request, str) or not 8 <= len(request) <= 80:
         raise UsageError("request: expected 8 to 80 letters that are this decision's own")
     if note is not None and (not isinstance(note, str) or len(note) > LONGEST_NOTE):
@@ -196,11 +214,12 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         "request": request,
         "kind": kind,
         "clip_id": str(values.get("clip_id")),
-        "question_id": values.get("question_id") if kind == "question" else None,
+        "question_id": question_id,
         "decision": decision,
         "reason": reason if decision == "reject" else None,
         "note": note,
         "fixes": tuple(_fix(fix) for fix in fixes),
+        **edits,
     }
 
 

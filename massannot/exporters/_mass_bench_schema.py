@@ -67,6 +67,14 @@ def _schema() -> dict[str, Any]:
         {
             "format": {"const": "mass-bench"},
             "version": {"const": VERSION},
+            "verified_by": {
+                **_list({"type": "string"}),
+                "description": "Who looked at the question and accepted it; empty: nobody looked.",
+            },
+            "event": {
+                "type": ["string", "null"],
+                "description": "What happens, as a sentence of a reviewer's.",
+            },
             "clips": _list(clip),
             "things": _list(_thing_schema()),
             "motion_profile": {**whole, "type": ["object", "null"]},

@@ -9,6 +9,10 @@ and the motion profile as text; and over all of its clips the profile once more 
 identity with its way through the whole sequence, a frame that two clips share once.
 `mass-bench.v1.json` beside it is the JSON Schema of a line.
 
+Where people looked at questions (`massannot review`), a rejected one is left out, and an accepted
+one stands as they reworded it, with their category, span and event sentence; `verified_by` says
+who accepted it.
+
 A line stands alone: a clip that answers two questions is in both their lines, each with the
 entities that its own phrases (and -p) asked for. Floats are the shortest decimals that read back as
 the same float32. A question that no clip answers has no clips and is there all the same.
@@ -28,6 +32,7 @@ import pyarrow.compute as pc
 
 from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.question_verdicts import QuestionVerdict, question_verdicts
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.video_view import Reference, VideoView
 from massannot.errors import BadQuestion, UsageError
@@ -86,6 +91,7 @@ class MassBenchOptions(Options):
 
 
 OPTIONS = MassBenchOptions
+_UNSEEN = QuestionVerdict(accepted=True, verified_by=(), edits={})
 
 
 def export(
@@ -103,8 +109,13 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / FILE, folder / SCHEMA_FILE)
     left_out = []
+    verdicts = question_verdicts(dataset)
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
+            verdict = verdicts.get(row["question_id"], _UNSEEN)
+            if not verdict.accepted:
+                left_out.append(f"question {row['question_id']}: rejected by a reviewer")
+                continue
             views = [clip(clip_id) for clip_id in row["clip_ids"] or ()]
             name = row["question_id"]
             if views and _is_of_another_video(row, views):
@@ -121,14 +132,27 @@ def export(
             line = {
                 "format": "mass-bench",
                 "version": VERSION,
-                **row,
+                **verdict.applied(row),
+                "verified_by": list(verdict.verified_by),
+                "event": verdict.edits.get("event"),
                 "clips": clips,
                 "things": list(_things(dataset, views, clips)) if views else [],
                 "motion_profile": _profiles(dataset, views, name, options, templates),
             }
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     files[1].write_text(schema_text(), encoding="utf-8")
-    return Exported(files, tuple(left_out), quality_notes(dataset, options))
+    notes = (*_verified_notes(verdicts), *quality_notes(dataset, options))
+    return Exported(files, tuple(left_out), notes)
+
+
+def _verified_notes(verdicts: Mapping[str, QuestionVerdict]) -> tuple[str, ...]:
+    """How many questions people looked at and left out; nothing where nobody looked."""
+    rejected = sum(not verdict.accepted for verdict in verdicts.values())
+    return (
+        (f"questions looked at: {len(verdicts)}, of which {rejected} rejected and left out",)
+        if verdicts
+        else ()
+    )
 
 
 def load(folder: Path) -> dict[str, pa.Table]:

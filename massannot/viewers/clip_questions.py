@@ -42,6 +42,10 @@ class ClipQuestions:
             shown += [_proved_question(one) for one in found]
         return shown
 
+    def ids_of(self, clip_id: str) -> frozenset[str]:
+        """Of the questions that the dataset itself holds: a decision is about one of these."""
+        return frozenset(row["question_id"] for row in self._given.get(clip_id, ()))
+
     @cached_property
     def _given(self) -> Mapping[str, list[Json]]:
         found: defaultdict[str, list[Json]] = defaultdict(list)

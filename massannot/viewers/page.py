@@ -18,7 +18,7 @@ from typing import Any
 
 FRONT = Path(__file__).parent / "front"
 SCRIPTS = ("dom", "masks", "player", "overlay", "timeline", "plots", "space", "facts", "clip",
-           "list", "review", "main")  # fmt: skip
+           "list", "review", "question_review", "main")  # fmt: skip
 """In the order in which they are read; each may use what the ones before declare."""
 ALONE = "img-src data:; media-src data: blob:"
 """Of a page from disk: pictures and films lie inside it."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from massannot.dataset.question_edits import EDITS
 from massannot.dataset.reviews_of_run import ReviewFile, hash_of_rows, standing
 from massannot.errors import UsageError
 from massannot.storage.json_text import parsed
-from massannot.tables.reviews import REASONS
+from massannot.tables.reviews import QUESTION_REASONS, REASONS
 from massannot.viewers.clip_data import Json
 from massannot.viewers.review_sample import ReviewSample
 from massannot.viewers.served_dataset import ServedDataset
@@ -38,7 +39,8 @@ class ReviewDesk:
         """Clip and question (or None) to what this reviewer decided about it, as it stands."""
         return {
             (d.clip_id, d.question_id): {"decision": d.decision, "reason": d.reason,
-                                         "note": d.note, "fixes": list(d.fixes)}
+                                         "note": d.note, "fixes": list(d.fixes),
+                                         **{name: getattr(d, name) for name in EDITS}}
             for d in standing(self.file.read())
         }  # fmt: skip
 
@@ -64,6 +66,7 @@ class ReviewDesk:
     def of_clip(self, clip_id: str) -> Json:
         """What the clip's page needs: how it stands, and which clip is next."""
         decided = self.decisions()
+        asked = self.served.questions.ids_of(clip_id)
         left = [c for c in self.order if (c, None) not in decided and c != clip_id]
         at = self.order.index(clip_id) if clip_id in self.sample.clips else -1
         later = [c for c in left if self.order.index(c) > at]
@@ -71,11 +74,13 @@ class ReviewDesk:
         return {
             "reviewer": self.file.reviewer,
             "reasons": list(REASONS),
+            "question_reasons": list(QUESTION_REASONS),
+            "question_ids": sorted(asked),
             "stratum": self.sample.clips.get(clip_id),
             "rows_hash": hash_of_rows(self.served.dataset.clip(clip_id)),
             "next": None if following is None else f"../clip/{following}",
             "mine": decided.get((clip_id, None)),
-            "questions": {q: d for (c, q), d in decided.items() if c == clip_id and q is not None},
+            "questions": {q: d for (_, q), d in decided.items() if q in asked},
             **self.progress(),
         }
 
@@ -113,6 +118,11 @@ class ReviewDesk:
         clip_id = values.get("clip_id") if isinstance(values, dict) else None
         if not isinstance(clip_id, str) or not self.served.has(clip_id):
             raise UsageError(f"clip_id: found {clip_id!r}, expected a clip of the dataset")
+        known = self.served.questions.ids_of(clip_id)
+        if values.get("kind") == "question" and values.get("question_id") not in known:
+            raise UsageError(
+                f"question_id: found {values.get('question_id')!r}, expected one of the clip's"
+            )
         shown = values.get("rows_hash")
         now = hash_of_rows(self.served.dataset.clip(clip_id))
         if shown != now and values.get("decision") != "withdraw":

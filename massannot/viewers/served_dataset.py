@@ -42,7 +42,7 @@ class ServedDataset:
         tables_of: Callable[[ClipView], GetTable],
         asked: Path | None = None,
     ) -> None:
-        self._questions = ClipQuestions(dataset, asked)
+        self.questions = ClipQuestions(dataset, asked)
         self.dataset = dataset
         self.layout = dataset.layout
         self._tables_of = tables_of
@@ -117,7 +117,7 @@ class ServedDataset:
             film=film,
             index_link="../",
             depth_src=f"../depth/{clip_id}.jpg",
-            questions=self._questions.of(clip_id),
+            questions=self.questions.of(clip_id),
         )
 
     def depth_maps(self, clip_id: str) -> pa.Table:

@@ -39,7 +39,9 @@ function showClip(main, data) {
   player.seek(startFrame(data));
   window.massannot = { player, overlay, space, data };
   if (data.review) {
-    document.getElementById("review").append(new ReviewBar(data, { player, overlay, stage }).root);
+    const bar = new ReviewBar(data, { player, overlay, stage });
+    document.getElementById("review").append(bar.root);
+    bar.panels = questionReviews(data, bar);
   }
 }
 

@@ -28,7 +28,7 @@ async function sendWaiting(heard) {
 
 class ReviewBar {
   constructor(data, { player, overlay, stage }) {
-    Object.assign(this, { data, player, overlay, stage, fixes: [], tool: null, sending: false });
+    Object.assign(this, { data, player, overlay, stage, fixes: [], tool: null, sending: false, panels: [] });
     this.said = el("p.said", { role: "status" });
     this.reason = el("select", { "aria-label": "Reason of a rejection" },
       el("option", { value: "" }, "reason …"),
@@ -68,13 +68,14 @@ class ReviewBar {
     this.next.setAttribute("href", safeNext(review.next));
     if (!safeNext(review.next)) this.next.removeAttribute("href");
     const mine = review.mine;
-    const open = waiting.read().find((one) => one.clip_id === this.data.id);
+    const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
     const words = { accept: "accepted", reject: `rejected: ${(mine?.reason || "").replace("_", " ")}` };
     this.say(open ? "Not saved yet" : mine ? `Saved: ${words[mine.decision]}` : "Not decided");
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }
     this.buttons.withdraw.disabled = !mine;
+    for (const panel of this.panels) panel.tell();
   }
 
   say(text) {
@@ -103,10 +104,14 @@ class ReviewBar {
     if (this.sending) return;
     this.sending = true;
     try {
-      let refused = null;
-      await sendWaiting((one, answer) => { if (answer.error) refused = answer.error; });
+      const refused = [];
+      await sendWaiting((one, answer) => { if (answer.error) refused.push([one, answer.error]); });
       await this.refresh();
-      if (refused) this.say(`NOT saved: ${refused}`);
+      for (const [one, error] of refused) {
+        const panel = this.panels.find((p) => p.question.id === one.question_id);
+        if (panel) panel.said.textContent = `NOT saved: ${error}`;
+        else this.say(`NOT saved: ${error}`);
+      }
     } catch {
       this.say(waiting.read().length ? "NOT saved yet, the server does not answer; trying again"
         : "The server does not answer");
