@@ -409,8 +409,10 @@ def test_a_decision_outlives_a_server_killed_before_the_disk(tab: Tab, small: Pa
 def test_the_commands_of_the_page_on_reviewing_run(
     tab: Tab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What does clips again is run by test_corrected and test_added_phrases."""
     text = (Path(__file__).parents[2] / "docs" / "review.md").read_text(encoding="utf-8")
     lines = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("massannot ")]
+    lines = [words for words in lines if words[0] not in ("retry", "annotate", "run")]
     assert [words[0] for words in lines] == ["view", "review", "publish", "publish"]
     for words in lines[:2]:
         free = [w if w not in ("8123", "8124") else "0" for w in words]
