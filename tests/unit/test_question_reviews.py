@@ -29,9 +29,11 @@ def about(name: str, what: str = "accept", **more: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Two scenes with two questions each, of which ada and bob looked at three."""
+    """A scene with three questions, of which ada and bob looked at two."""
     world = write_world(tmp_path_factory.mktemp("world"))
-    made = annotate(world, tmp_path_factory.mktemp("one") / "out", [questions_about(world)])
+    one, whole = questions_about(world)[:2]
+    rows = [one, whole, {**one, "id": "open-3"}]
+    made = annotate(world, tmp_path_factory.mktemp("one") / "out", [rows])
     ada, bob = (desk(made, name) for name in ("ada", "bob"))
     edits = {"question": "Does the thing move?", "category": "kinematics", "start_s": 0.1,
              "end_s": 0.3, "event": "It rolls to the left."}  # fmt: skip
@@ -39,13 +41,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     save(bob, about("one-3", category="motion of things"))
     save(ada, about("all-3"))
     save(bob, about("all-3", "reject"))
-    save(ada, about("one-4"))
-    save(ada, about("one-4", "withdraw"))
+    save(ada, about("open-3"))
+    save(ada, about("open-3", "withdraw"))
     return made
 
 
 def desk(dataset: Dataset, reviewer: str) -> ReviewDesk:
-    return desk_of(dataset, sample=2, by=(), seed=1, reviewer=reviewer)
+    return desk_of(dataset, sample=1, by=(), seed=1, reviewer=reviewer)
 
 
 def save(at: ReviewDesk, values: dict[str, object], **more: object) -> None:
@@ -121,7 +123,7 @@ def test_an_export_carries_what_people_made_of_the_questions(
     done = mass_bench.export(dataset, tmp_path / "run")
     text = (tmp_path / "run" / mass_bench.FILE).read_text()
     lines = {line["question_id"]: line for line in map(json.loads, text.splitlines())}
-    assert set(lines) == {"one-3", "one-4", "all-4"}
+    assert set(lines) == {"one-3", "open-3"}
     assert done.left_out == ("question all-3: rejected by a reviewer",)
     assert done.notes == ("questions looked at: 2, of which 1 rejected and left out",)
     one = lines["one-3"]
@@ -129,7 +131,7 @@ def test_an_export_carries_what_people_made_of_the_questions(
         "Does the thing move?", 0.1, 0.3, "It rolls to the left.", ["ada", "bob"]
     )  # fmt: skip
     assert one["category"] == "motion of things"
-    assert (lines["one-4"]["verified_by"], lines["one-4"]["event"]) == ([], None)
+    assert (lines["open-3"]["verified_by"], lines["open-3"]["event"]) == ([], None)
     published = publish(dataset.layout.out, tmp_path / "whole")
     card = (published.dest / "README.md").read_text()
     assert "questions looked at: 1 of 2 accepted: 50.0 %" in card
