@@ -179,13 +179,15 @@ class _Other:
 
     @cached_property
     def versions(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
-        """(table, key of the stage that left it so) to the columns that were null then."""
+        """(table, key of the stage that left it so) to the columns that were null then. What a
+        stage left in a column that a later one filled anew is gone, and so is its version."""
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         for name in self.made.pipeline.tables:
             cleared: tuple[str, ...] = ()
             for index in reversed(self.made.writers(name)):
-                found[name, self.made.keys[index]] = cleared
                 fills = getattr(self.made.pipeline.stages[index], "fills", {})
+                if not {*fills.get(name, ())} & {*cleared}:
+                    found[name, self.made.keys[index]] = cleared
                 if name not in fills:
                     break
                 cleared += fills[name]

@@ -45,6 +45,7 @@ class Run:
                 flags=flags,
                 options=options.pop("options", {}),
                 sampling=options.pop("sampling", Sampling(fps=5)),
+                calibration=options.pop("calibration", "auto"),
             ),
             settings=ExecutorSettings(device="cpu", workers=0),
             progress=self.hear,
@@ -127,6 +128,15 @@ def test_a_late_option_runs_that_stage_and_what_follows_alone(world, first, tmp_
     late = ("measure_motions", "score_quality", "state_intervals", "find_events")
     assert again.stages == dict.fromkeys(late, 2)
     fresh = Run(world, tmp_path / "fresh", prompts, options=LATE)
+    assert data_files(again.out) == data_files(fresh.out)
+
+
+def test_without_a_calibration_quality_is_that_of_the_clip_again(world, first, tmp_path):
+    """The calibrated one stands in the same column, so what was there before has to be made."""
+    prompts = names_of(world)[:2]
+    again = Run(world, tmp_path / "again", prompts, reuse=first.out, calibration="none")
+    assert set(again.stages) == {"score_quality", "state_intervals", "find_events"}
+    fresh = Run(world, tmp_path / "fresh", prompts, calibration="none")
     assert data_files(again.out) == data_files(fresh.out)
 
 
