@@ -50,6 +50,14 @@ def rows_of_entities(view: ClipView, table: str, entities: set[int]) -> pa.Table
     return found.filter(pc.is_in(found["entity"], value_set=wanted))
 
 
+def masks_by_frame(view: ClipView, entities: set[int]) -> dict[int, list[dict[str, Any] | None]]:
+    """Of each entity its rows of `masks`, see short_rows, one a frame; None where there is none."""
+    rows: dict[int, list[dict[str, Any] | None]] = {e: [None] * len(view) for e in sorted(entities)}
+    for row in short_rows(rows_of_entities(view, "masks", entities)):
+        rows[row["entity"]][row["frame"]] = row
+    return rows
+
+
 def short_rows(table: pa.Table) -> list[dict[str, Any]]:
     """One mapping a row, float32 as the shortest decimals."""
     columns = [_short(table[name].combine_chunks()) for name in table.column_names]

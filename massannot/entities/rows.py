@@ -135,13 +135,16 @@ def _with_boxes_of_points(
     detections: pa.Table, boxes: Mapping[int, tuple[int, int, int, int] | None]
 ) -> pa.Table:
     """`detections` with the box of its mask for each row that is a point. `boxes` by row."""
+    x0, y0, x1, y1 = (detections[side].to_numpy() for side in ("x0", "y0", "x1", "y1"))
+    points = np.flatnonzero((x0 == x1) & (y0 == y1))
+    if not len(points):
+        return detections
     rows = detections.to_pylist()
-    points = [n for n, r in enumerate(rows) if r["x0"] == r["x1"] and r["y0"] == r["y1"]]
     for n in points:
         box = boxes.get(rows[n]["detection"])
         if box is not None:
             rows[n].update(zip(("x0", "y0", "x1", "y1"), box, strict=True))
-    return tables.spec("detections").from_rows(rows) if points else detections
+    return tables.spec("detections").from_rows(rows)
 
 
 def _counted(phrases: pa.Table, tracks: Sequence[EntityTrack]) -> pa.Table:

@@ -11,7 +11,7 @@ it in both, by which `--masks` links things over clips again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,12 @@ import numpy as np
 import pyarrow as pa
 
 from massannot import tables
-from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.arrays import (
+    good_entities,
+    masks_by_frame,
+    rows_of_entities,
+    short_rows,
+)
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import clips_once
 from massannot.errors import UsageError
@@ -113,9 +118,7 @@ def _annotations(
     view: ClipView, category_of: Mapping[str, int], min_quality: float | None
 ) -> list[dict[str, Any]]:
     good = good_entities(view, min_quality=min_quality)
-    masks: dict[int, dict[int, dict[str, Any]]] = {entity: {} for entity in good}
-    for row in short_rows(rows_of_entities(view, "masks", good)):
-        masks[row["entity"]][row["frame"]] = row
+    masks = masks_by_frame(view, good)
     texts = view.phrases
     return [
         {
@@ -125,15 +128,14 @@ def _annotations(
             "width": view.row["source_width"],
             "length": len(view),
             **{name: value for name, value in entity.items() if name != "clip_id"},
-            **_by_frame(masks[entity["entity"]], len(view)),
+            **_by_frame(masks[entity["entity"]]),
         }
         for entity in short_rows(rows_of_entities(view, "entities", good))
     ]
 
 
-def _by_frame(masks: Mapping[int, Mapping[str, Any]], n_frames: int) -> dict[str, list[Any]]:
+def _by_frame(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     """Lists with one item a frame."""
-    rows = [masks.get(frame) for frame in range(n_frames)]
     return {
         "segmentations": [_segmentation(row) if row and row["area"] else None for row in rows],
         "bboxes": [_xywh(row) if row and row["x0"] is not None else None for row in rows],

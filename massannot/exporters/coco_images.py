@@ -19,7 +19,12 @@ import numpy as np
 import pyarrow as pa
 
 from massannot import tables
-from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.arrays import (
+    good_entities,
+    masks_by_frame,
+    rows_of_entities,
+    short_rows,
+)
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import clips_once
 from massannot.errors import UsageError
@@ -105,13 +110,10 @@ def _add_clip(
             }
         )
     good = good_entities(view, min_quality=min_quality)
-    masks: dict[int, dict[int, dict[str, Any]]] = {entity: {} for entity in good}
-    for mask in short_rows(rows_of_entities(view, "masks", good)):
-        masks[mask["entity"]][mask["frame"]] = mask
+    masks = masks_by_frame(view, good)
     for entity in short_rows(rows_of_entities(view, "entities", good)):
         category = category_of[view.phrases[entity["phrase"]]]
-        rows = masks[entity["entity"]]
-        of_frames = [rows.get(frame) for frame in range(len(view))]
+        of_frames = masks[entity["entity"]]
         thing = {"id": len(content["things"]) + 1, "video_id": number, "category_id": category}
         content["things"].append(
             {
@@ -123,8 +125,8 @@ def _add_clip(
                 },
             }
         )
-        for frame, mask in sorted(rows.items()):
-            if mask["area"]:
+        for frame, mask in enumerate(of_frames):
+            if mask and mask["area"]:
                 content["annotations"].append(
                     {
                         "id": len(content["annotations"]) + 1,

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from massannot import tables
 from massannot.dataset import record as run_record
-from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
+from massannot.dataset.arrays import good_entities, masks_by_frame, rows_of_entities
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import clips_once
 from massannot.errors import ClipError, UsageError
@@ -183,9 +183,7 @@ def _things(
 ) -> Iterator[tuple[str, int, list[dict[str, Any] | None]]]:
     """Label, entity, and its row of `masks` by frame; None where there is none."""
     good = good_entities(view, min_quality=min_quality)
-    rows: dict[int, list[dict[str, Any] | None]] = {e: [None] * len(view) for e in sorted(good)}
-    for row in short_rows(rows_of_entities(view, "masks", good)):
-        rows[row["entity"]][row["frame"]] = row
+    rows = masks_by_frame(view, good)
     for entity in rows_of_entities(view, "entities", good).to_pylist():
         yield view.phrases[entity["phrase"]], entity["entity"], rows[entity["entity"]]
 

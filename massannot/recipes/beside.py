@@ -101,13 +101,15 @@ def is_of_things(name: str) -> bool:
 
 def _stays(stage: Stage) -> bool:
     """Whether all that a stage of the recipe writes is the clip's and stays as it is."""
-    of_clip = all(name == "depth" or not is_of_things(name) for name in stage.writes)
-    return of_clip and not _is_from_pictures(stage)
+    return _writes_of_clip(stage) and not _is_from_pictures(stage)
 
 
 def _is_from_pictures(stage: Stage) -> bool:
-    of_clip = all(name == "depth" or not is_of_things(name) for name in stage.writes)
-    return of_clip and bool(stage.writes) and {*stage.reads} <= FROM_PICTURES
+    return _writes_of_clip(stage) and bool(stage.writes) and {*stage.reads} <= FROM_PICTURES
+
+
+def _writes_of_clip(stage: Stage) -> bool:
+    return all(name == "depth" or not is_of_things(name) for name in stage.writes)
 
 
 @dataclass(frozen=True)
