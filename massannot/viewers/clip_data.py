@@ -51,9 +51,11 @@ def clip_data(
     min_quality: float | None = None,
     questions: Sequence[Json] = (),
     depth_src: str | None = None,
+    story: Json | None = None,
 ) -> Json:
     """The page's data. `min_quality`: leave out entities of lower or unknown quality. `depth_src`:
-    an address of the depth pictures; without one they are inside the data."""
+    an address of the depth pictures; without one they are inside the data. `story`: the clip's
+    place in its video, see video_story.py."""
     clip = table("clips").to_pylist()[0]
     names = entity_names({name: table(name) for name in ("phrases", "entities")})
     rows = table("entities").to_pylist()
@@ -92,6 +94,7 @@ def clip_data(
         ],
         "events": _events(table("events"), names, t_s),
         "questions": list(questions),
+        "story": story,
         "review": None,
         "motions": _motions(table, names, good, t_s),
         "profile": motion_profile(

@@ -27,6 +27,7 @@ function showClip(main, data) {
       el("div.film", null, stage, controls(player, timeline), timeline.root, overlay.toggles(), reviewPlace()),
       el("div.side", null, space.root, plots.map((plot) => plot.root))),
     section("Entities", entityTable(data, overlay)),
+    data.story ? section("Through the video", videoStory(data)) : null,
     data.events.length ? section("Events", eventList(data, player)) : null,
     data.questions.length ? section("Questions", questionList(data, player, overlay)) : null,
     section("Motions", motionTable(data, player)),
