@@ -25,10 +25,13 @@ help:
 	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
+# Modules are compiled when they are first imported: most of torch and transformers never are.
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.*"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[models,rft,dev]"
+	$(PIP) -c constraints.txt "torch==2.13.*"
+	$(PIP) -c constraints.txt -e ".[models,rft,dev]"
 	@touch $@
 
 setup: $(VENV)/.installed
