@@ -317,7 +317,9 @@ def first_of_sample(tab: Tab, address: str) -> str:
 
 
 def saved(tab: Tab, words: str) -> None:
-    tab.until(f"document.querySelector('.said').textContent.startsWith({json.dumps(words)})")
+    tab.until(
+        f"document.querySelector('#review .said').textContent.startsWith({json.dumps(words)})"
+    )
 
 
 @pytest.fixture
@@ -337,9 +339,9 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         saved(tab, "Not decided. 0 of 6")
         tab.key("r")
         saved(tab, "Not saved: choose a reason")
-        tab.js("document.querySelector('.review details').open = true")
-        tab.js("document.querySelector('.review select').value = 'mask'")
-        tab.js("document.querySelector('.review textarea').value = 'too <b>wide</b>'")
+        tab.js("document.querySelector('#review details').open = true")
+        tab.js("document.querySelector('#review select').value = 'mask'")
+        tab.js("document.querySelector('#review textarea').value = 'too <b>wide</b>'")
         tab.click("[data-tool=box]")
         tab.drag(".stage canvas", [(0.25, 0.25), (0.4, 0.4), (0.5, 0.75)])
         tab.click("[data-tool=point]")
