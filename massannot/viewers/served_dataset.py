@@ -81,6 +81,7 @@ class ServedDataset:
         plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
                  for part in [empty, *parts]]  # fmt: skip
         found = pa.concat_tables(plain)
+        pa.default_memory_pool().release_unused()  # of reading whole columns, before the next ones
         if name == "clips" and len(found["clip_id"].unique()) < found.num_rows:
             self._has_copies = True
             return self._columns(name, wanted)

@@ -202,6 +202,7 @@ def test_outline_and_film_show_the_same_frame(tab: Tab, address: str, frame: int
 
 def test_layers_are_toggled_by_key_and_by_press(tab: Tab, address: str) -> None:
     tab.open(f"{address}clip/{clip_id_of(1)}")
+    tab.until("massannot.player.video?.readyState > 1 && !massannot.player.seeking")
     drawn = "massannot.overlay.canvas.toDataURL()"
     before = tab.js(drawn)
     tab.key("b")
