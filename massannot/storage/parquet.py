@@ -25,7 +25,7 @@ from massannot import tables
 from massannot.errors import BadTable, NewerTable
 from massannot.storage import durable
 from massannot.tables import Upgrades, upgrades_of
-from massannot.tables._spec import TableSpec
+from massannot.tables._spec import TableSpec, stated
 
 
 def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
@@ -53,11 +53,9 @@ def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Tabl
 
     Raises NewerTable, or BadTable when it is another table or no function leads here.
     """
-    metadata = table.schema.metadata or {}
-    name = metadata.get(b"massannot.table", b"").decode()
+    name, version, _ = stated(table.schema)
     if name != spec.name:
         raise BadTable(f"found table {name or '(unnamed)'}, expected table {spec.name}")
-    version = int(metadata.get(b"massannot.version", b"0"))
     if version > spec.version:
         raise NewerTable(
             f"table {spec.name} has version {version}; this massannot reads up to "
