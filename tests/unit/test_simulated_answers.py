@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from massannot.dataset.reading import open_dataset
@@ -12,6 +13,7 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tools.measure_questions import Judged, Measuring, judged_questions, report
+from tools.simulated_answers import legs
 
 OPTIONS = SceneOptions(
     width=96, height=80, n_frames=18, fps=12, n_bodies=3, camera="static", n_fronts=1,
@@ -51,3 +53,19 @@ def test_where_all_are_right_the_interval_is_that_of_so_many_clips() -> None:
     wrong = [*right, Judged("3", False, False, 0.5)]
     assert report(wrong)["right_at_0"] == 0.8
     assert report(wrong)["kept"] == 4
+
+
+@pytest.mark.parametrize(
+    ("series", "known"),
+    [
+        ([0, 6, 12], ("up",)),
+        ([0, 4, 8], ()),
+        ([87, 69, 77.4], ("down",)),  # nine and a half in all, but the way back is too short
+        ([0, 12, 1], ("up", "down")),
+        ([0, -8, 0], ()),
+    ],
+)
+def test_a_leg_counts_from_the_least_on_and_not_what_is_left_of_it(
+    series: list[float], known: tuple[str, ...]
+) -> None:
+    assert legs(np.array(series, np.float64), 10.0) == known
