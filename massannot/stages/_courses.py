@@ -159,14 +159,16 @@ def _covers_more(
     keys = zip(masks["entity"].to_pylist(), masks["frame"].to_pylist(), strict=True)
     counts = dict(zip(keys, masks["counts"].to_pylist(), strict=True))
     row = clip.table("clips").to_pylist()[0]
-    size = {"height": row["source_height"], "width": row["source_width"]}
+    width, height = row["source_width"], row["source_height"]
     more = np.zeros_like(covers)
     for one, two, frame in np.argwhere(covers):
-        mine = rle.decode(counts[int(entity[one]), int(frame)], **size)
-        near = rle.decode(counts[int(entity[two]), int(frame)], **size)
-        x0, y0, x1, y1 = boxes[one, frame]
-        part = slice(max(int(y0) - 2, 0), int(y1) + 3), slice(max(int(x0) - 2, 0), int(x1) + 3)
-        more[one, two, frame] = _share_of_edge(mine[part], near[part]) > most
+        x0, y0, x1, y1 = boxes[one, frame].astype(np.int64).tolist()
+        part = max(x0 - 2, 0), max(y0 - 2, 0), min(x1 + 3, width), min(y1 + 3, height)
+        mine, near = (
+            rle.decode_box(counts[int(entity[e]), int(frame)], part, height=height, width=width)
+            for e in (one, two)
+        )
+        more[one, two, frame] = _share_of_edge(mine, near) > most
     return more
 
 
