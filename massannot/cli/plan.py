@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from massannot.cli.flag_groups import takes
 from massannot.cli.options import DepthMaps, Quiet, RecipeOptions, SelectOptions
 
 INTERRUPTED = 75
+ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own allocator keeps much of what a million names took. Read when Arrow is imported."""
 
 
 @app.command()
@@ -52,6 +55,8 @@ def plan(
     massannot plan @list.txt -p hoop -o plan --limit 500 --sample random --seed 1
     massannot plan videos/ -p "a ball" -o plan --profile mass --estimate --pilot 64
     """
+    for name, value in ALLOCATOR.items():
+        os.environ.setdefault(name, value)
     from massannot.jobs import estimate as estimates
     from massannot.jobs import plan as planning
     from massannot.jobs.console import Watcher

@@ -108,6 +108,10 @@ def read_edition(layout: Layout, name: str) -> Commit:
         return _sound(Commit(**values), name)
 
 
+NAME_BYTES = 240
+"""Longest name of a shard or table: with its ending, one that file systems take."""
+
+
 def _sound(commit: Commit, name: str) -> Commit:
     """Raises ValueError for numbers that are none, and for tables whose name leads elsewhere."""
     counts = [commit.attempt, commit.clips_done, commit.copies, commit.generation]
@@ -116,8 +120,9 @@ def _sound(commit: Commit, name: str) -> Commit:
     if any(type(number) is not int or number < 0 for number in counts):
         raise ValueError(f"found counts {counts}")
     names = [commit.shard, *(file.table for file in commit.files)]
-    if commit.edition != name or not all(re.fullmatch(r"\w[\w.-]*", name) for name in names):
-        raise ValueError(f"found names {names}")
+    possible = [re.fullmatch(r"\w[\w.-]*", n) and len(n.encode()) <= NAME_BYTES for n in names]
+    if commit.edition != name or not all(possible):
+        raise ValueError(f"found names {[name[:80] for name in names]}")
     return commit
 
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from massannot.dataset.commits import READ_AT_ONCE, Commit
 from massannot.dataset.layout import Layout
-from massannot.tables._spec import TableSpec
+from massannot.tables._spec import TableSpec, stated
 
 SHOWN = 20
 """Phrases that are named in words."""
@@ -101,8 +101,7 @@ class Copies:
 
     def _rows_lost(self, table: str, shard: str) -> int:
         rows = _columns(self.layout.published(table, shard), ["clip_id"])
-        key = (rows.schema.metadata or {}).get(b"massannot.key", b"").decode().split(",")
-        if "clip_id" not in key:
+        if "clip_id" not in stated(rows.schema).key:
             return 0
         return int(pc.sum(pc.is_in(rows["clip_id"], value_set=self._ids(shard))).as_py() or 0)
 

@@ -148,7 +148,7 @@ class TextColumn(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         for chunk in self._chunks:
-            yield from chunk.to_pylist()
+            yield from _texts(chunk)
         yield from self._last
 
     def drained(self) -> Iterator[str]:
@@ -156,7 +156,7 @@ class TextColumn(Sequence[str]):
         chunks, last = self._chunks[::-1], self._last
         self._chunks, self._last = [], []
         while chunks:
-            yield from chunks.pop().to_pylist()
+            yield from _texts(chunks.pop())
         yield from last
 
     def drained_in_order(self) -> Iterator[str]:
@@ -167,6 +167,11 @@ class TextColumn(Sequence[str]):
         order = pc.sort_indices(column)
         for start in range(0, len(order), SHOWN):
             yield from column.take(order.slice(start, SHOWN)).to_pylist()
+
+
+def _texts(chunk: pa.Array) -> Iterator[str]:
+    for start in range(0, len(chunk), SHOWN):
+        yield from chunk.slice(start, SHOWN).to_pylist()
 
 
 class Identities:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from massannot.clip import Phrase
 from massannot.dataset import record as run_record
 from massannot.dataset.plans import difference_of_plans
@@ -59,6 +61,7 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
         found = videos_of(spec, needs_phrases=pipeline.uses_phrases)
         videos, totals = probed(spec, found, where / PROBES, say=say)
         del found  # a million are large
+        pa.default_memory_pool().release_unused()
         return _written(spec, record, videos, totals, where)
 
     existing = plan_folder.read_finished(folder)

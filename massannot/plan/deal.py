@@ -6,10 +6,13 @@ the others have nothing left.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from massannot.plan.planned_videos import PlannedVideos, Shard
 
@@ -20,6 +23,8 @@ SHARDS_WANTED = 16
 SMALL_FROM = 0.9
 """Share of the work after which shards are small."""
 SMALL = 1 / 8
+SHARDS_AT_ONCE = 32
+VALUES_AT_ONCE = 2**16
 
 
 def deal(videos: PlannedVideos, *, shard_cost: float, first_number: int = 0) -> Iterator[Shard]:
@@ -29,14 +34,20 @@ def deal(videos: PlannedVideos, *, shard_cost: float, first_number: int = 0) -> 
     the worker that has both notices. Each video is there once.
     """
     order, groups = copies_together(videos.sizes)
-    costs = videos.costs[order]
+    pa.default_memory_pool().release_unused()
+    costs = videos.costs
     total = float(costs.sum())
     most = min(VIDEOS_PER_SHARD, -(-len(videos) // SHARDS_WANTED))
-    cuts = _cuts(costs, groups, total, min(shard_cost, total / SHARDS_WANTED), most)
-    start = 0
-    for number, end in enumerate(cuts, start=first_number):
-        yield Shard(f"{number:06d}", tuple(videos.at(order[start:end])))
-        start = end
+    cuts = _cuts(
+        _values(costs, order), _values(groups), total, min(shard_cost, total / SHARDS_WANTED), most
+    )
+    start, number = 0, first_number
+    while ends := list(itertools.islice(cuts, SHARDS_AT_ONCE)):
+        some = videos.at(order[start : ends[-1]])  # one by one, they would take twice as long
+        for first, end in itertools.pairwise((start, *ends)):
+            yield Shard(f"{number:06d}", tuple(some[first - start : end - start]))
+            number += 1
+        start = ends[-1]
 
 
 def copies_together(
@@ -47,40 +58,58 @@ def copies_together(
     n = len(sizes)
     in_order = np.sort(sizes)
     several = np.unique(in_order[1:][(in_order[1:] == in_order[:-1]) & (in_order[1:] > 0)])
-    del in_order
+    del in_order  # of a million videos, 8 MB, as each array of 64 bits here
     first = np.arange(n, dtype=np.int32)  # of its size; most have a size of their own
-    shared = np.flatnonzero(np.isin(sizes, several)).astype(np.int32)
+    is_shared = np.zeros(n, bool)
+    for start in range(0, n, VALUES_AT_ONCE):
+        block = slice(start, start + VALUES_AT_ONCE)
+        is_shared[block] = np.isin(sizes[block], several)
+    shared = np.flatnonzero(is_shared).astype(np.int32)
     by_size = shared[np.argsort(sizes[shared], kind="stable")]
     begins = np.ones(len(by_size), bool)
     begins[1:] = sizes[by_size[1:]] != sizes[by_size[:-1]]
     first[by_size] = by_size[np.maximum.accumulate(np.where(begins, np.arange(len(by_size)), 0))]
-    order = np.argsort(first, kind="stable").astype(np.int32)
-    ends = (np.flatnonzero(np.diff(first[order], append=-1)) + 1).astype(np.int32)
-    return order, ends
+    keys = first.astype(np.int64)
+    keys *= n
+    keys += np.arange(n, dtype=np.int32)
+    keys.sort()
+    order = np.empty(n, np.int32)
+    np.remainder(keys, n, out=order, casting="unsafe")
+    keys //= n
+    is_end = np.ones(n, bool)
+    is_end[:-1] = keys[1:] != keys[:-1]
+    del keys
+    return order, (np.flatnonzero(is_end) + 1).astype(np.int32)
 
 
 def _cuts(
-    costs: npt.NDArray[np.float64],
-    group_ends: npt.NDArray[np.int32],
+    costs: Iterator[float],
+    group_ends: Iterator[int],
     total: float,
     shard_cost: float,
     most: int,
 ) -> Iterator[int]:
     """Where each shard ends. `before`: what the work before this shard costs."""
-    shard_start, group_start, cost, before = 0, 0, 0.0, 0.0
-    for group_end in map(int, group_ends):  # a list of a million would be large
-        of_group = costs[group_start:group_end].tolist()
-        for n, one in enumerate(of_group):
-            index = group_start + n
-            together = of_group if n == 0 else [one]  # copies in one shard, if they fit
+    shard_start, index, cost, before = 0, 0, 0.0, 0.0
+    for group_end in group_ends:
+        of_group = list(itertools.islice(costs, group_end - index))
+        for place, one in enumerate(of_group):
+            # copies in one shard, if they fit
+            together, n = (sum(of_group), len(of_group)) if place == 0 else (one, 1)
             limit = shard_cost if before < SMALL_FROM * total else shard_cost * SMALL
-            too_dear = cost + sum(together) > limit
-            too_many = index - shard_start + len(together) > most
+            too_dear, too_many = cost + together > limit, index - shard_start + n > most
             if index > shard_start and (too_dear or too_many):
                 yield index
                 before += cost
                 shard_start, cost = index, 0.0
             cost += one
-        group_start = group_end
-    if len(costs):
-        yield len(costs)
+            index += 1
+    if index:
+        yield index
+
+
+def _values(numbers: npt.NDArray[Any], order: npt.NDArray[np.int32] | None = None) -> Iterator[Any]:
+    """They, in this order, as Python's numbers: a list of a million is large."""
+    for start in range(0, len(numbers), VALUES_AT_ONCE):
+        block = slice(start, start + VALUES_AT_ONCE)
+        yield from (numbers[block] if order is None else numbers[order[block]]).tolist()

@@ -81,7 +81,7 @@ def write_finished(folder: Path, plan: FinishedPlan) -> None:
 VIDEOS, SHARDS = "videos.parquet", "shards.parquet"
 ROW_GROUP_BYTES = 2**20
 """What a worker reads to get at its shard: a few thousand spans, some milliseconds."""
-SHARDS_AT_ONCE = 64
+SHARDS_AT_ONCE = 16
 """Shards turned into rows together while a plan is written."""
 
 SPEC = TableSpec(
@@ -134,7 +134,8 @@ OF_VIDEO = (
     *("source_kind", "generator"),
 )
 OF_PHRASE = ("text", "origin", "question_id", "char_start", "char_end")
-OF_SPAN = ("start_s", "end_s", "span_source_id", *OF_PHRASE, "question")
+OF_ROW = ("shard", "video", *OF_VIDEO)
+OF_SPAN = ("span", "start_s", "end_s", "span_source_id", *OF_PHRASE, "question")
 _of_video = attrgetter(*OF_VIDEO)
 
 
@@ -283,24 +284,27 @@ def _table_of(shards: Sequence[Shard]) -> pa.Table:
     """By column: a mapping for each of a million rows takes half of the time of planning."""
     rows: list[tuple[Any, ...]] = []
     of_spans: list[tuple[Any, ...]] = []
-    written: dict[int, list[tuple[Any, ...]]] = {}  # by identity: videos share their spans
+    places: list[int] = []  # of each row among `of_spans`
+    written: dict[int, range] = {}  # by identity: videos share their spans
     for shard in shards:
         for number, video in enumerate(shard.videos):
             spans = written.get(id(video.spans))
             if spans is None:
-                spans = written[id(video.spans)] = _of_spans(video.spans)
+                before = len(of_spans)
+                of_spans += _of_spans(video.spans)
+                spans = written[id(video.spans)] = range(before, len(of_spans))
             row = (shard.id, number, *_of_video(video))
             rows += [row] * len(spans)
-            of_spans += spans
-    names = (("shard", "video", *OF_VIDEO), ("span", *OF_SPAN))
-    columns: dict[str, Any] = {}
-    for named, values in zip(names, (rows, of_spans), strict=True):
-        columns |= dict(zip(named, zip(*values, strict=True), strict=True))
+            places += spans
+    columns: dict[str, Any] = dict(zip(OF_ROW, zip(*rows, strict=True), strict=True))
+    kinds, taken = SPEC.schema(), pa.array(places)
+    for name, values in zip(OF_SPAN, zip(*of_spans, strict=True), strict=True):
+        columns[name] = pa.array(values, kinds.field(name).type).take(taken)
     return SPEC.from_columns(columns)
 
 
 def _of_spans(spans: Sequence[Span]) -> list[tuple[Any, ...]]:
-    """Values of OF_SPAN, after the span's number."""
+    """Values of OF_SPAN."""
     if not spans:
         return [(-1, None, None, None, [], [], [], [], [], None)]
     return [

@@ -133,20 +133,23 @@ AT_ONCE = 4096
 BLOCK = 16 * AT_ONCE
 """Videos in one Arrow table. One big table would double peak memory while it is built; with small
 ones, collecting a shard's scattered videos is slow."""
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
 _KINDS = {
-    "uri": pa.string(),
+    "folder": _REPEATED,
+    "name": pa.string(),
     "source_id": pa.string(),
     "size_bytes": pa.int64(),
     "mtime_ns": pa.int64(),
-    "license": pa.string(),
+    "license": _REPEATED,
     "etag": pa.string(),
-    "source_kind": pa.string(),
-    "generator": pa.string(),
+    "source_kind": _REPEATED,
+    "generator": _REPEATED,
     "cost": pa.float64(),
     "n_clips": pa.int32(),
 }
-_OF_FILE = attrgetter(*_KINDS)
-assert ["uri", "spans", *list(_KINDS)[1:]] == [field.name for field in fields(PlannedVideo)]
+"""Fields of PlannedVideo without `spans`; `folder` and `name` together are `uri`."""
+_OF_FILE = attrgetter("uri", *list(_KINDS)[2:])
+assert ["uri", "spans", *list(_KINDS)[2:]] == [field.name for field in fields(PlannedVideo)]
 
 
 class PlannedVideos(Sequence[PlannedVideo]):
@@ -164,10 +167,15 @@ class PlannedVideos(Sequence[PlannedVideo]):
     def _pieces(self, videos: Iterator[PlannedVideo]) -> Iterator[dict[str, pa.Array]]:
         while some := list(itertools.islice(videos, AT_ONCE)):
             self.spans += [video.spans for video in some]
-            columns = zip(*map(_OF_FILE, some), strict=True)
+            uris, *others = zip(*map(_OF_FILE, some), strict=True)
+            cuts = [uri.rfind("/") + 1 for uri in uris]
+            folders = [uri[:cut] for uri, cut in zip(uris, cuts, strict=True)]
+            names = [uri[cut:] for uri, cut in zip(uris, cuts, strict=True)]
             yield {
                 name: pa.array(column, kind)
-                for (name, kind), column in zip(_KINDS.items(), columns, strict=True)
+                for (name, kind), column in zip(
+                    _KINDS.items(), (folders, names, *others), strict=True
+                )
             }
 
     def __len__(self) -> int:
@@ -194,8 +202,9 @@ class PlannedVideos(Sequence[PlannedVideo]):
         for block in np.unique(indices // BLOCK).tolist():
             inside = indices[indices // BLOCK == block]
             places, rows = inside.tolist(), pa.array(inside % BLOCK)
-            uris, *others = (_taken(column, rows) for column in self._blocks[block].values())
-            spans = map(self.spans.__getitem__, places)
+            columns = (_taken(column, rows) for column in self._blocks[block].values())
+            folders, names, *others = columns
+            uris, spans = map(str.__add__, folders, names), map(self.spans.__getitem__, places)
             videos.update(zip(places, map(PlannedVideo, uris, spans, *others), strict=True))
         return [videos[index] for index in indices.tolist()]
 
@@ -242,5 +251,8 @@ def _joined(pieces: Sequence[pa.Array]) -> pa.Array:
 def _taken(column: pa.Array, rows: pa.Array) -> list[Any]:
     if column.null_count == len(column):
         return [None] * len(rows)
-    values: list[Any] = column.take(rows).to_pylist()
+    taken = column.take(rows)
+    if pa.types.is_dictionary(column.type):
+        taken = taken.dictionary_decode()
+    values: list[Any] = taken.to_pylist()
     return values

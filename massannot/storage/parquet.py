@@ -25,15 +25,16 @@ from massannot import tables
 from massannot.errors import BadTable, NewerTable
 from massannot.storage import durable
 from massannot.tables import Upgrades, upgrades_of
-from massannot.tables._spec import TableSpec
+from massannot.tables._spec import TableSpec, stated
 
 
-def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Table:
-    """The rows of one file, or those of one clip, in the present version of table `name`.
+def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
+    """The rows of one file, or those with certain `values` in columns such as `clip_id`, in the
+    present version of table `name`.
 
     Raises BadTable for a file that is no Parquet, NewerTable for one from a newer massannot.
     """
-    rows = None if clip_id is None else [("clip_id", "==", clip_id)]
+    rows = [(column, "==", value) for column, value in values.items()] or None
     try:
         schema = pq.ParquetFile(path).schema_arrow
         table = pq.read_table(path, filters=rows, partitioning=None)
@@ -52,11 +53,9 @@ def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Tabl
 
     Raises NewerTable, or BadTable when it is another table or no function leads here.
     """
-    metadata = table.schema.metadata or {}
-    name = metadata.get(b"massannot.table", b"").decode()
+    name, version, _ = stated(table.schema)
     if name != spec.name:
         raise BadTable(f"found table {name or '(unnamed)'}, expected table {spec.name}")
-    version = int(metadata.get(b"massannot.version", b"0"))
     if version > spec.version:
         raise NewerTable(
             f"table {spec.name} has version {version}; this massannot reads up to "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -101,6 +101,28 @@ class Reference:
     target_columns: tuple[str, ...] = ()
 
 
+class Stated(NamedTuple):
+    """What a file or a table in memory says that it is; nothing where nothing is said."""
+
+    name: str
+    version: int
+    key: tuple[str, ...]
+
+
+def stated(schema: pa.Schema) -> Stated:
+    """Raises BadTable where the metadata are damaged."""
+    metadata = schema.metadata or {}
+    texts = [metadata.get(f"massannot.{of}".encode(), b"") for of in ("table", "version", "key")]
+    try:
+        name, version, key = (text.decode() for text in texts)
+        return Stated(name, int(version or 0), tuple(key.split(",")) if key else ())
+    except ValueError as error:  # as UnicodeDecodeError is
+        raise BadTable(
+            f"found table {texts[0]!r}, version {texts[1]!r}, key {texts[2]!r} in its metadata, "
+            "expected texts and a number: the file is damaged"
+        ) from error
+
+
 @dataclass(frozen=True)
 class TableSpec:
     """A table: its name, version, key (= sort order), columns, and what its keys point to."""
@@ -118,11 +140,12 @@ class TableSpec:
     def from_schema(cls, schema: pa.Schema) -> TableSpec:
         """The declaration that `schema()` wrote into a file, as far as it is there: without
         references and the checks of single columns."""
-        metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
-        key = tuple(metadata["massannot.key"].split(","))
+        name, version, key = stated(schema)
+        if not key:
+            raise BadTable(f"table {name}: found no key in its metadata: the file is damaged")
         return cls(
-            name=metadata["massannot.table"],
-            version=int(metadata["massannot.version"]),
+            name=name,
+            version=version,
             key=key,
             doc=f"One row per {', '.join(key)}.",
             columns=tuple(
@@ -240,7 +263,7 @@ class TableSpec:
         self._check_key(table)
 
     def _check_version(self, table: pa.Table) -> None:
-        version = int((table.schema.metadata or {}).get(b"massannot.version", b"0"))
+        version = stated(table.schema).version
         if version > self.version:
             raise NewerTable(
                 f"table {self.name} has version {version}; this massannot reads up to "

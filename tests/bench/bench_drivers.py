@@ -23,7 +23,7 @@ from tests.faults.ray_cluster import cluster
 
 CLIPS = 192
 SECONDS_A_CLIP = 0.1
-PLACES = (("folder", 2), ("folder", 8), ("bucket", 2), ("Ray", 2))
+PLACES = (("folder", 2), ("folder", 8), ("bucket", 2), ("bucket", 8), ("Ray", 2), ("Ray", 4))
 
 
 def main(clips: int) -> None:

@@ -81,6 +81,17 @@ def retyped(column: str) -> Damage:
     return damage
 
 
+def stating(**metadata: bytes) -> Damage:
+    """A table whose metadata say something else."""
+
+    def damage(path: Path) -> None:
+        table = pq.read_table(path)
+        said = {f"massannot.{name}".encode(): text for name, text in metadata.items()}
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **said}), path)
+
+    return damage
+
+
 HUGE = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000, 1000), }"
 ROWS: list[tuple[str, str, str, Damage, type[MassannotError], str]] = [
     ("a manifest of lists within lists", "manifest json", "m.json", says(DEEP), UsageError, "too deep"),
@@ -102,8 +113,13 @@ ROWS: list[tuple[str, str, str, Damage, type[MassannotError], str]] = [
     ("a commit that was cut", "run folder", "_run/commits/000000.json", cut, UsageError, "remove the file"),
     ("a commit with a text for a number", "run folder", "_run/commits/000000.json", changed(lambda c: c.update(attempt="1")), UsageError, "found counts"),
     ("a commit of another shard", "run folder", "_run/commits/000000.json", changed(lambda c: c.update(shard="000001")), UsageError, "found names"),
+    ("a commit with a table's name of 5,000 letters", "run folder", "_run/commits/000000.json", changed(lambda c: c["files"][0].update(table="x" * 5000)), UsageError, "found names"),
     ("a run's record that is a number", "run folder", "_run/spec.json", says("7"), UsageError, "damaged or changed.*another output folder"),
     ("lists where the table says texts", "tables", "data/tracks_xyz/000000.parquet", retyped("x"), BadTable, "tracks_xyz"),
+    ("a table whose name is no text", "tables", "data/frames/000000.parquet", stating(table=b"\xff"), BadTable, "frames.*metadata.*damaged"),
+    ("a table whose version is no number", "tables", "data/masks/000000.parquet", stating(version=b"x"), BadTable, "masks.*metadata.*damaged"),
+    ("a pose with an object for a number", "cameras json", "c.json", changed(lambda c: c["cam_from_world"][0][0].__setitem__(0, {})), UsageError, "poses object, expected numbers"),
+    ("a pose with a text for a number", "cameras json", "c.json", changed(lambda c: c["cam_from_world"][0][0].__setitem__(0, "")), UsageError, "poses .*, expected numbers"),
     ("a calibration of lists within lists", "calibration", "oracle.json", says(DEEP), UsageError, "no calibration"),
 ]  # fmt: skip
 

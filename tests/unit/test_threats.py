@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import socket
 import sys
 import zipfile
@@ -121,6 +122,23 @@ def test_a_commit_whose_tables_lie_elsewhere_is_refused(tmp_path, name):
     path.write_text(json.dumps(values))
     with pytest.raises(UsageError, match=r"found names.*remove the file"):
         commits.read(Layout(layout.out), "000000")
+
+
+TESTS = Path(__file__).parents[1]
+PROMISES = re.findall(
+    r"^\| .+ \| (`test_.+) \|$", (TESTS.parent / "docs" / "threats.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("tests", PROMISES)
+def test_the_tests_that_keep_a_promise_are_there(tests):
+    for names in tests.split(";"):
+        file, *functions = re.findall(r"`(test_\w+)(?:\.py)?`", names)
+        (path,) = TESTS.rglob(f"{file}.py")
+        quoted = re.findall(r'"(.+)"', names)
+        text = path.read_text()
+        assert all(f"def {name}(" in text for name in functions), functions
+        assert all(words in text for words in quoted), quoted
 
 
 NAME = "<img src=x onerror=alert(1)>\x1b]0;owned\x07\x1b[2J.mp4"

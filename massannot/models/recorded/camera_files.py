@@ -204,6 +204,8 @@ def _poses(file: ArrayFile) -> F64 | None:
     given = file.first("cam_from_world", "world_from_cam")
     if given is None:
         return None
+    if given.dtype.kind not in "fiu":
+        raise UsageError(f"{file.path}: poses {given.dtype}, expected numbers")
     given = np.asarray(given, np.float64)
     if given.ndim != 3 or given.shape[1:] not in {(4, 4), (3, 4)}:
         raise UsageError(f"{file.path}: poses {given.shape}, expected (T, 4, 4) or (T, 3, 4)")

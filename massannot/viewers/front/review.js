@@ -50,8 +50,8 @@ class ReviewBar {
     this.next = el("a", { href: safeNext(data.review.next) }, "Next (n)");
     this.root = el("section.review", { "aria-label": "Your decision" },
       this.said,
-      el("div.answers", null, this.buttons.accept, this.reason, this.buttons.reject, this.buttons.withdraw, this.next),
-      this.note,
+      el("div.answers", null, this.buttons.accept, this.reason, this.buttons.reject,
+        this.buttons.withdraw, this.note, this.next),
       el("details", null, el("summary", null, "Put something right"),
         el("div.answers", null, this.entity, this.tools.box, this.tools.point,
           el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
