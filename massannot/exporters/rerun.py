@@ -145,7 +145,11 @@ class _Chunks:
         rr = self._rr
         yield from self._own(CLIP_PATH, pa.Table.from_pylist([self._view.row]), CLIP, None)
         yield self._chunk("/world", None, rr.ViewCoordinates.columns(xyz=[_RDF]))
-        classes = [rr.AnnotationInfo(e + 1, label=name) for e, name in self._names.items()]
+        name = self._view.row["source_id"] or Path(self._view.row["uri"]).name
+        named = rr.archetypes.RecordingInfo.columns(name=[f"{name} {self._view.row['clip_index']}"])
+        yield self._chunk("/__properties", None, named)
+        classes = [rr.AnnotationInfo(0, color=(0, 0, 0, 0))]  # what is no thing is not tinted
+        classes += [rr.AnnotationInfo(e + 1, label=name) for e, name in self._names.items()]
         yield self._chunk("/", None, rr.AnnotationContext.columns(context=classes))
         yield from self._camera()
         if clip is not None:
