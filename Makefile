@@ -135,7 +135,7 @@ geometry: setup
 
 $(GEOMETRY_ARMS): geometry-out/%:
 	$(BIN)/massannot rft train tiny --data geometry-out/asked -o $@ --evidence $* \
-		--geometry geometry-out/asked-points --method sft --warm-up-steps 100 --steps 160
+		--geometry geometry-out/asked-points --method sft --warm-up-steps 100 --steps 240
 
 .PHONY: rft-out/sft rft-out/plain-sft $(RFT_ARMS) $(GEOMETRY_ARMS)
 

@@ -47,7 +47,7 @@ TILTED = math.radians(30)
 _KNOWN = math.radians(12)
 """Error of down where things fall."""
 _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
-_COVERED = 0.15
+_COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
 _UNIT_ERROR = 0.5
 _EXACT = 0.01
@@ -117,6 +117,7 @@ class FindEvents(Stage):
                 focal_px=focal_px,
                 range_rel_sd=path.frame_rel_sd,
                 cuts=cuts[entity],
+                fine=exact[entity],
             )
             for entity, path in paths.items()
         }
