@@ -12,6 +12,7 @@ class Player {
     this.playing = false;
     this.rate = 1;
     this.followers = [];
+    this.awaited = 0;
     this.video = data.film ? this.makeVideo(data.film.src) : null;
   }
 
@@ -84,7 +85,7 @@ class Player {
     if (this.video) {
       this.video.playbackRate = this.rate;
       this.video.play().catch(() => this.pause());
-      this.video.requestVideoFrameCallback((now, shown) => this.shown(shown.mediaTime));
+      this.awaitFrame();
     } else {
       this.started = performance.now() - 1000 * (this.times[this.frame] - this.times[0]) / this.rate;
       requestAnimationFrame((now) => this.tick(now));
@@ -109,7 +110,13 @@ class Player {
     if (t_s >= this.lastTime - A_MOMENT_S) return this.again();
     this.frame = this.frameAt(t_s);
     this.tell();
-    this.video.requestVideoFrameCallback((now, next) => this.shown(next.mediaTime));
+    this.awaitFrame();
+  }
+
+  /** One callback at a time: the film's end is told twice, by its last frame and by `ended`. */
+  awaitFrame() {
+    this.video.cancelVideoFrameCallback(this.awaited);
+    this.awaited = this.video.requestVideoFrameCallback((now, next) => this.shown(next.mediaTime));
   }
 
   tick(now) {
