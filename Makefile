@@ -25,10 +25,13 @@ help:
 	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
+# Modules are compiled when they are first imported: most of torch and transformers never are.
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.*"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[models,rft,dev]"
+	$(PIP) -c constraints.txt "torch==2.13.*"
+	$(PIP) -c constraints.txt -e ".[models,rft,dev]"
 	@touch $@
 
 setup: $(VENV)/.installed
@@ -88,22 +91,36 @@ HEAD ?=
 guard: setup
 	$(BIN)/python tools/guard.py $(BASE) $(HEAD)
 
-# The arms: no training (before/ of each), supervised, GRPO, T-GRPO, supervised then T-GRPO.
+# The arms: no training (before/ of each), supervised, GRPO, T-GRPO, supervised then T-GRPO; these
+# two without the profile; blind. Two at a time.
+RFT_ARMS := $(addprefix rft-out/,both tgrpo plain grpo blind)
 rft: setup
 	$(BIN)/massannot questions scenes rft-out/asked --count 400 --views 4 $(RFT) $(SEEN)
 	$(BIN)/massannot questions scenes rft-out/held-out --seed 900256 --count 150 --views 4 \
 		$(RFT) $(SEEN)
-	for method in sft grpo tgrpo; do \
-		$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/$$method \
-			--method $$method || exit 1; done
-	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/both --after rft-out/sft
-	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/plain --evidence frames
-	$(BIN)/massannot rft train tiny --data rft-out/asked -o rft-out/blind --evidence none --steps 40
-	$(BIN)/massannot rft eval $(addprefix rft-out/,sft grpo tgrpo both plain blind) \
+	$(MAKE) -j 2 $(RFT_ARMS)
+	$(BIN)/massannot rft eval $(addprefix rft-out/,sft plain-sft) $(RFT_ARMS) \
 		--data rft-out/held-out -o rft-out/scores
+
+TINY = $(BIN)/massannot rft train tiny --data rft-out/asked -o $@
+rft-out/sft:
+	$(TINY) --method sft
+rft-out/both: rft-out/sft
+	$(TINY) --after $<
+rft-out/tgrpo:
+	$(TINY)
+rft-out/grpo:
+	$(TINY) --method grpo
+rft-out/plain-sft:
+	$(TINY) --method sft --evidence frames
+rft-out/plain: rft-out/plain-sft
+	$(TINY) --evidence frames --after $<
+rft-out/blind:
+	$(TINY) --evidence none --warm-up-steps 100
 
 # The ablation: frames, profile as text, all geometry tokens, selected ones, selected and profile.
 GEOMETRY := frames frames+profile frames+all-geometry frames+geometry frames+geometry+profile
+GEOMETRY_ARMS := $(addprefix geometry-out/,$(GEOMETRY))
 geometry: setup
 	$(BIN)/massannot questions scenes geometry-out/asked --count 150 --views 8 --depth-maps \
 		$(RFT) $(SEEN)
@@ -112,11 +129,15 @@ geometry: setup
 	for part in asked held-out; do \
 		$(BIN)/massannot export geometry geometry-out/$$part geometry-out/$$part-points \
 			--frames 4 --grid 8 || exit 1; done
-	for evidence in $(GEOMETRY); do \
-		$(BIN)/massannot rft train tiny --data geometry-out/asked -o geometry-out/$$evidence \
-			--evidence $$evidence --geometry geometry-out/asked-points --method sft || exit 1; done
-	$(BIN)/massannot rft eval $(addprefix geometry-out/,$(GEOMETRY)) \
+	$(MAKE) -j 2 $(GEOMETRY_ARMS)
+	$(BIN)/massannot rft eval $(GEOMETRY_ARMS) \
 		--data geometry-out/held-out --geometry geometry-out/held-out-points -o geometry-out/scores
+
+$(GEOMETRY_ARMS): geometry-out/%:
+	$(BIN)/massannot rft train tiny --data geometry-out/asked -o $@ --evidence $* \
+		--geometry geometry-out/asked-points --method sft --warm-up-steps 100 --steps 240
+
+.PHONY: rft-out/sft rft-out/plain-sft $(RFT_ARMS) $(GEOMETRY_ARMS)
 
 page: setup
 	$(BIN)/massannot demo -o demo-out

@@ -3,7 +3,7 @@
     python -m tools.make_calibrations --work DIR                  # writes massannot/calibrations
     python -m tools.make_calibrations --work DIR --check          # evaluates, on seeds of its own,
                                                                   # into docs/accuracy.md
-    python -m tools.make_calibrations --work DIR --profile oracle --clips 64
+    python -m tools.make_calibrations --work DIR --profile oracle --clips 64 --into DIR  # a trial
 
 Scenes are rendered at 160x128, 24 frames, 12 a second; half of them with a moving camera. Asked are
 six phrases a clip, true names and hard negatives; the lens and the poses are given. `embedded`
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for scenes and datasets")
     parser.add_argument("--profile", choices=MODELS, action="append", help="else all")
     parser.add_argument("--clips", type=int, default=len(CALIBRATION_SEEDS))
+    parser.add_argument("--into", type=Path, default=SHIPPED, help="folder of the calibrations")
     parser.add_argument("--check", action="store_true", help="evaluate instead, on other seeds")
     args = parser.parse_args()
     seeds = (COVERAGE_SEEDS if args.check else CALIBRATION_SEEDS)[: args.clips]
@@ -67,7 +68,7 @@ def main() -> None:
             internal = _evaluated(Path(f"{out}-internal"), scenes)
             evaluations[f"`{name}`, from the clip alone (internal)"] = internal
         else:
-            target = SHIPPED / f"{name}.json"
+            target = args.into / f"{name}.json"
             print(_massannot("calibrate", str(out), "--truth", str(scenes), "-o", str(target)))
     if args.check:
         write_page(evaluations, seeds=f"{seeds[0]}..{seeds[-1]}")

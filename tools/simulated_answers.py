@@ -26,8 +26,6 @@ OF_MOTION = {
     "start", "stop", "flight", "apex", "landing", "rebound", "contact_begin", "contact_end",
     "teleport", "vanish", "upward_acceleration", "weightless",
 }  # fmt: skip
-LEAST_FLIGHT_S = 0.25
-"""As the question says."""
 BROKEN = ("upward_acceleration", "weightless")
 
 
@@ -83,7 +81,6 @@ class Simulated:
             e for e in (self.shown if set(kinds) & OF_SIGHT else self.moved)
             if e.kind in kinds and body in e.entities and e.t_s <= self.t[-1]
             and (len(e.entities) > 1 or not e.kind.startswith("contact_"))
-            and (e.kind != "flight" or (e.t1_s or 0.0) - e.t_s >= LEAST_FLIGHT_S - 1e-6)
         ]  # fmt: skip
 
     def having(self, kinds: tuple[str, ...]) -> dict[int, float]:
@@ -225,10 +222,9 @@ def hour(track: F64, base: tuple[int, int], step: tuple[int, int]) -> int:
 
 
 def legs(series: F64, least: float) -> tuple[str, ...]:
-    """One leg, or two around the turning point that makes both longest."""
-    whole = series[-1] - series[0]
+    """What is as long as `least` of two legs, around the turning point that makes both longest; of
+    one, where nothing turns."""
     turn = int(np.argmax(np.abs(series - series[0]) + np.abs(series - series[-1])))
     one, two = series[turn] - series[0], series[-1] - series[turn]
-    if one * two < 0 and min(abs(one), abs(two)) >= least:
-        return tuple("up" if leg > 0 else "down" for leg in (one, two))
-    return ("up" if whole > 0 else "down",) if abs(whole) >= least else ()
+    both = (one, two) if one * two < 0 else (series[-1] - series[0],)
+    return tuple("up" if leg > 0 else "down" for leg in both if abs(leg) >= least)

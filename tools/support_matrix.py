@@ -53,6 +53,7 @@ FEATURES = (
     "reuse of another run",
     "corrections run again",
     "phrases added to a finished dataset",
+    "tables added to a finished dataset",
     "killed and continued",
     "Ray",
     "buckets",

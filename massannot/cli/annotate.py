@@ -11,6 +11,7 @@ from massannot.cli.app import AsJson, app
 from massannot.cli.flag_groups import takes
 from massannot.cli.options import (
     AddPhrase,
+    AddTable,
     DepthMaps,
     ExecutorFlags,
     Onto,
@@ -39,6 +40,7 @@ def annotate(
     ] = None,
     onto: Onto = None,
     add_phrase: AddPhrase = [],  # noqa: B006
+    add_table: AddTable = [],  # noqa: B006
     out: Output = Path("massannot-out"),
     depth_maps: DepthMaps = False,
     films: Annotated[bool, typer.Option(help="Render a film per clip and the report.")] = True,
@@ -58,13 +60,16 @@ def annotate(
     massannot annotate scenes/videos -p "a red ball" -o out --profile none \\
         --scenes scenes --oracle detect,masks,depth,cameras
     massannot annotate --onto out --add-phrase "a green cone"
+    massannot annotate --onto out --add-table motions,events
     """
-    if onto is not None or add_phrase:
+    if onto is not None or add_phrase or add_table:
         from massannot.cli.onto import asked_besides
 
         if videos:
             raise UsageError(f"--onto {onto}: found {videos[0]} beside it; its videos are asked")
-        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
+        asked_besides(
+            onto, add_phrase, add_table, executor, quiet=quiet, verbose=verbose, as_json=as_json
+        )
     if not videos:
         raise UsageError("found no videos, expected files, folders, a manifest, or --onto OUT")
     from massannot.jobs.repeated import Command

@@ -386,3 +386,9 @@ Onto = Annotated[
 AddPhrase = Annotated[
     list[str], typer.Option(help="With --onto: look for this too; again for more phrases.")
 ]
+AddTable = Annotated[
+    list[str],
+    typer.Option(
+        help="With --onto: tables that it lacks, from its rows: cameras, motions, events ..."
+    ),
+]

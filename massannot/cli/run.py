@@ -10,7 +10,7 @@ import typer
 
 from massannot.cli.app import AsJson, app
 from massannot.cli.flag_groups import takes
-from massannot.cli.options import AddPhrase, ExecutorFlags, Onto, Quiet, Verbose
+from massannot.cli.options import AddPhrase, AddTable, ExecutorFlags, Onto, Quiet, Verbose
 from massannot.errors import UsageError
 
 
@@ -29,6 +29,7 @@ def run(
     ] = None,
     onto: Onto = None,
     add_phrase: AddPhrase = [],  # noqa: B006
+    add_table: AddTable = [],  # noqa: B006
     shard: Annotated[
         str | None,
         typer.Option(help="I/N: one of N equal shares, 0-based; default: Slurm's array task."),
@@ -45,14 +46,16 @@ def run(
     massannot run plan -o out --executor ray --actors-per-gpu 2
     massannot run --onto out --add-phrase "a green cone" --executor ray
     """
-    if onto is not None or add_phrase:
+    if onto is not None or add_phrase or add_table:
         from massannot.cli.onto import asked_besides
 
         if plan is not None or out is not None or shard is not None:
             raise UsageError(
                 f"--onto {onto}: found a plan, -o or --shard beside it; it has its own"
             )
-        asked_besides(onto, add_phrase, executor, quiet=quiet, verbose=verbose, as_json=as_json)
+        asked_besides(
+            onto, add_phrase, add_table, executor, quiet=quiet, verbose=verbose, as_json=as_json
+        )
     if plan is None or out is None:
         raise UsageError("run: expected PLAN and -o OUT, or --onto OUT --add-phrase TEXT")
     from massannot.jobs.repeated import Command

@@ -22,15 +22,25 @@ def view(
     questions: Questions = None,
     port: Port = 0,
     open_browser: Browser = True,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Open the first clips in Rerun's own viewer instead.")
+    ] = False,
 ) -> None:
     """Look at a dataset in the browser: any clip in picture, time and space; search, filter, sort.
 
-    Answers this machine only; the address it prints is the key. Wants the extra `view`.
+    Answers this machine only; the address it prints is the key. Wants the extra `view`, and
+    `--rerun` the extra `rerun`.
 
     \b
     massannot view out
     massannot view out --port 8123 --no-open
+    massannot view out --rerun
     """
+    if rerun:
+        from massannot.jobs import view_rerun
+
+        view_rerun.view(out)
+        return
     from massannot.jobs import view as viewing
 
     viewing.view(out, asked=questions, port=port, open_browser=open_browser)

@@ -23,6 +23,10 @@ from massannot.dataset.question_edits import EDITS
 from massannot.dataset.reviews_of_run import Decision, all_decisions, reviews_folder, standing
 
 Z_95 = 1.959963984540054
+LEAST_TOLD = 3
+"""Decisions about a stratum that has a line of its own."""
+MOST_NAMED = 5
+"""Strata without a decision that are named."""
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
@@ -47,6 +51,12 @@ class AcceptedShare:
     def __str__(self) -> str:
         """'171 of 200 accepted: 85.5 % (80.0 to 89.7)'."""
         return f"{self.accepted} of {self.n} accepted: {_percent(self.share, self.n)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """The names, separated by commas; of many the first few and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return "; ".join([*names[:MOST_NAMED], *([f"and {more} more strata"] if more > 0 else [])])
 
 
 @dataclass(frozen=True)
@@ -95,8 +105,14 @@ class Acceptance:
             lines.append(f"weighted to the whole: {_percent(*self.weighted)}")
             unseen = [s.name for s in self.strata if not s.found.n]
             if unseen:
-                lines.append(f"not looked at: {', '.join(unseen)}")
-        lines += [f"{s.name} ({s.population:,} clips): {s.found}" for s in self.strata if s.found.n]
+                lines.append(f"not looked at: {_few(unseen)}")
+        told = [s for s in self.strata if s.found.n >= LEAST_TOLD]
+        lines += [f"{s.name} ({s.population:,} clips): {s.found}" for s in told]
+        rest = [s.found for s in self.strata if 0 < s.found.n < LEAST_TOLD]
+        if rest:
+            together = AcceptedShare(sum(f.accepted for f in rest), sum(f.n for f in rest))
+            strata = "stratum" if len(rest) == 1 else "strata"
+            lines.append(f"{len(rest)} {strata} of fewer than {LEAST_TOLD} decisions: {together}")
         if self.n_differ:
             lines.append(f"judged differently by two people, so not accepted: {self.n_differ}")
         if self.reasons:

@@ -28,6 +28,7 @@ from massannot.dataset.grounds import NOTHING_STATED, Grounds, grounds_of
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, spec_in
 from massannot.dataset.steps import AddedPhrases, read_steps
+from massannot.dataset.table_steps import added_tables
 from massannot.storage import durable
 from massannot.tables._spec import TableSpec
 
@@ -60,6 +61,7 @@ def published_card(
         specs=_specs(layout, rows),
         grounds=grounds_of(Dataset(target)),
         steps=read_steps(layout),
+        added=added_tables(layout),
     )
     return (
         f"{text}\n## Counts\n{_counts(found)}{_copies(copies)}\n\n"
@@ -147,6 +149,7 @@ def write_card(layout: Layout, *, license: str | None = None) -> None:
             specs=specs,
             grounds=grounds_of(Dataset(layout)),
             steps=read_steps(layout),
+            added=added_tables(layout),
         )
         durable.write_over(layout.card, text.encode())
 
@@ -163,11 +166,12 @@ def card_text(
     specs: Mapping[str, TableSpec] | None = None,
     grounds: Grounds = NOTHING_STATED,
     steps: Sequence[AddedPhrases] = (),
+    added: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The card of a dataset with `rows` rows in each of its tables, all of them in `data/`.
     `license`: the dataset's own; without one the card has the strictest of the weights'. `specs`:
     of the tables; None: all of them are ours. `grounds`: of its intervals and qualities. `steps`:
-    what was asked besides."""
+    what was asked besides. `added`: tables that were added, with the command."""
     if specs is None:
         specs = {name: tables.spec(name) for name in rows}
     tag = license or strictest_license(record.weights)
@@ -183,7 +187,7 @@ def card_text(
         *(line for name in rows for line in _features(specs[name])),
         "---",
     ]
-    return "\n".join(head) + "\n" + _body(rows, record, specs, grounds, steps)
+    return "\n".join(head) + "\n" + _body(rows, record, specs, grounds, _besides(steps, added))
 
 
 def strictest_license(weights: Iterable[run_record.LoadedWeights]) -> str:
@@ -226,7 +230,7 @@ def _body(
     record: run_record.RunRecord,
     specs: Mapping[str, TableSpec],
     grounds: Grounds,
-    steps: Sequence[AddedPhrases],
+    besides: str,
 ) -> str:
     return f"""# Perception annotations of {rows.get("videos", 0):,} videos
 
@@ -252,7 +256,7 @@ Every column's meaning, unit and frame of reference stand in the Parquet files' 
 {_lines(f"* {note}" for note in record.notes)}
 ## Made by
 {_made_by(record.starts)}
-{_besides(steps)}"""
+{besides}"""
 
 
 def _empty(names: Sequence[str]) -> str:
@@ -313,13 +317,17 @@ def _made_by(starts: Sequence[run_record.Start]) -> str:
     return f"`{first.command}`, with {installed}{more}"
 
 
-def _besides(steps: Sequence[AddedPhrases]) -> str:
-    """Phrases that were added to the finished dataset, step by step."""
-    if not steps:
-        return ""
-    asked = (f"`{'`, `'.join(step.phrases)}`, by `{step.command}`" for step in steps)
-    listed = _lines(f"{number}. {line}" for number, line in enumerate(asked, start=1))
-    return f"\nThen asked for besides, without a change of the rows before:\n\n{listed}\n"
+def _besides(steps: Sequence[AddedPhrases], added: Mapping[str, str]) -> str:
+    """Phrases that were added to the finished dataset, step by step, and tables."""
+    text = ""
+    if steps:
+        asked = (f"`{'`, `'.join(step.phrases)}`, by `{step.command}`" for step in steps)
+        listed = _lines(f"{number}. {line}" for number, line in enumerate(asked, start=1))
+        text = f"\nThen asked for besides, without a change of the rows before:\n\n{listed}\n"
+    if added:
+        listed = _lines(f"* `{name}`, by `{command}`" for name, command in added.items())
+        text += f"\nMade afterwards from the rows before, without video or model:\n\n{listed}\n"
+    return text
 
 
 def _sentence(spec: TableSpec) -> str:

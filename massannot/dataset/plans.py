@@ -14,6 +14,7 @@ from massannot.dataset.corrections import corrected_shards
 from massannot.dataset.layout import Layout
 from massannot.dataset.reopening import ADDED, CORRECTED, can_be_retried
 from massannot.dataset.steps import shards_lacking
+from massannot.dataset.table_steps import refuse_added
 from massannot.errors import OtherRecipe
 from massannot.inputs.span import Span
 from massannot.plan import folder as plan_folder
@@ -41,7 +42,9 @@ def adopt(layout: Layout, folder: Path) -> tuple[PlannedShard, ...]:
 
 
 def retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, ...]:
-    """Every shard of the folder, those with clips of these statuses in their next generation."""
+    """Every shard of the folder, those with clips of these statuses in their next generation.
+    Raises UsageError for a folder to which tables were added."""
+    refuse_added(layout)
     again = {c.shard for c in commits.read_all(layout) if can_be_retried(c, statuses)}
     if CORRECTED in statuses:
         again |= corrected_shards(layout)[0].keys()

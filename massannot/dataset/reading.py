@@ -317,14 +317,24 @@ class Dataset:
 
         return VideoView.of(self, video_id)
 
+    def of_video(self, name: str, clip_id: str) -> pa.Table:
+        """Rows of a table that has a column video_id, of all clips of the clip's video; of a run,
+        those in the clip's shard."""
+        video_id = self._rows_of_clip("clips", clip_id)["video_id"][0].as_py()
+        return self._rows_beside(name, clip_id, video_id=video_id)
+
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Rows of one clip; empty where the table or the clip's rows are not there."""
+        return self._rows_beside(name, clip_id, clip_id=clip_id)
+
+    def _rows_beside(self, name: str, near: str, **values: str) -> pa.Table:
+        """Rows with certain `values`, of the clip `near`'s shard or of a published folder."""
         if name not in self.names:
             return tables.spec(name).empty()
         files = self.files(name)
         if self.layout.run.is_dir():
-            files = [p for p in files if p.stem == self._file_stem_of_clip[clip_id]]
-        parts = [read_parquet(path, name=name, clip_id=clip_id) for path in files]
+            files = [p for p in files if p.stem == self._file_stem_of_clip[near]]
+        parts = [read_parquet(path, name=name, **values) for path in files]
         return pa.concat_tables([self.spec(name).empty(), *parts]).combine_chunks()
 
     @cached_property

@@ -4,7 +4,7 @@ An event is right where a true one of its kind is near in time and shares an ent
 counts once. Asked for is only what the pictures can show: of a thing that was found at all, and of
 which around that time at least SHOWN is seen and LEAST_PIXELS, away from the picture's border; a
 blow of CLEAR_M_S and harder, with none harder on the same thing within APART_FRAMES; a flight of
-LEAST_S.
+LEAST_S; an apex with SIDE_FRAMES of rise before and of fall after it.
 What is fainter is right to be said and no mistake to be left out. The baseline says nothing: its
 recall is 0 where there is something to find.
 """
@@ -30,6 +30,8 @@ SHOWN = 0.9
 CLEAR_M_S = 1.0
 APART_FRAMES = 2.5
 LEAST_S = 0.4
+LEAST_SIDE_S = 0.04
+SIDE_FRAMES = 2
 SCORED = tuple(kind for kind in KINDS if kind != "violation")
 _OF_SIGHT = ("appear", "disappear", "occlude", "leave", "re_enter", "vanish")
 
@@ -98,7 +100,7 @@ def clear_events(clip: ClipTruth) -> tuple[list[TrueEvent], Bool]:
                 and bool((box[:2] > 0).all() and (box[2:] < [clip.width, clip.height]).all())
             )
     paired = {true for true, _ in clip.pairs}
-    truth = true_events(clip.scene, seen, within)
+    truth = true_events(clip.scene, seen, within, least_side_s=LEAST_SIDE_S)
     return truth, clear_of(truth, shown, paired, fps=clip.scene.options.fps)
 
 
@@ -122,6 +124,8 @@ class _Asked:
         if event.kind in _OF_SIGHT:
             return True
         if event.blow_m_s is not None and not self._is_a_clear_blow(event):
+            return False
+        if event.side_s is not None and event.side_s < SIDE_FRAMES / self.fps - 1e-6:
             return False
         until = event.t_s if event.t1_s is None else event.t1_s
         if event.kind == "flight" and until - event.t_s < LEAST_S:

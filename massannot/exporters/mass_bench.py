@@ -124,7 +124,8 @@ def export(
                     "expected one as it was annotated"
                 )
                 continue
-            of_clips = names_over_clips(dataset, views, name) if views else []
+            found = [profile_tables(view, name) for view in views]
+            of_clips = names_over_clips(dataset, views, found) if views else []
             clips = [
                 _clip(view, name, options, templates, names)
                 for view, names in zip(views, of_clips, strict=True)

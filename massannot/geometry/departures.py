@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from massannot.geometry.presence import MaskPath
@@ -74,7 +75,7 @@ def departures(
     if not path.area.any():
         return
     jumped = np.minimum(_jumped(xyz / size), _jumped(path.centre / _size_px(path)))
-    for frame in range(2, len(path)):
+    for frame in (2 + np.flatnonzero((jumped[1:] > 0.5) | _may_vanish(path.area)[2:])).tolist():
         if not _in_full_view(path, others, frame - 1):
             continue
         vanished = _vanishes(path, others, frame)
@@ -92,6 +93,14 @@ def _in_full_view(path: MaskPath, others: Sequence[MaskPath], frame: int) -> boo
         return False
     box = path.box_xyxy[frame]
     return all(_meet(box, o.box_xyxy[frame]) <= _ASIDE * _meet(box, box) for o in others)
+
+
+def _may_vanish(area: F64) -> NDArray[np.bool_]:
+    """(T,) frames from which on hardly anything is left of the areas before: of the others
+    `_vanishes` says 0."""
+    before = sliding_window_view(np.r_[np.zeros(_BEFORE), area[:-1]], _BEFORE).max(axis=1)
+    after = sliding_window_view(np.r_[area, np.zeros(_LONG - 1)], _LONG).max(axis=1)
+    return np.asarray(after <= _SCRAP * before)
 
 
 def _vanishes(path: MaskPath, others: Sequence[MaskPath], frame: int) -> float:
@@ -154,16 +163,18 @@ def _off_lines(places: F64) -> F64:
     """(T - 1,) distance of each step of a path from the line between the means of those around it;
     NaN: a side is not known."""
     steps = np.diff(places, axis=0)
-    off = np.full(len(steps), np.nan)
-    for at in range(len(steps)):
-        one = _mean(steps[max(0, at - _SIDE) : at])
-        along = _mean(steps[at + 1 : at + 1 + _SIDE]) - one
-        share = np.clip((steps[at] - one) @ along / max(float(along @ along), 1e-12), 0.0, 1.0)
-        off[at] = np.linalg.norm(steps[at] - one - share * along)
-    return off
+    unknown = np.full((_SIDE, places.shape[1]), np.nan)
+    around = sliding_window_view(np.concatenate([unknown, steps, unknown]), len(steps), axis=0)
+    one = _mean(around[:_SIDE])
+    along = _mean(around[_SIDE + 1 :]) - one
+    own = steps.T - one
+    size = np.maximum((along * along).sum(axis=0), 1e-12)
+    share = np.clip((own * along).sum(axis=0) / size, 0.0, 1.0)
+    return np.asarray(np.linalg.norm(own - share * along, axis=0))
 
 
 def _mean(steps: F64) -> F64:
-    """(D,) of the known ones of (N, D) steps; NaN: none."""
-    known = steps[np.isfinite(steps[:, 0])]
-    return np.asarray(known.mean(axis=0)) if len(known) else np.full(steps.shape[1], np.nan)
+    """(D, T) of the known ones of (N, D, T) steps; NaN: none."""
+    known = np.isfinite(steps[:, :1])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, steps, 0.0).sum(axis=0) / known.sum(axis=0))

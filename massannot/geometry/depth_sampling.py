@@ -101,14 +101,14 @@ def sample_depth(
     return DepthSamples(z=z, known=known, edge=edge)
 
 
-def read_depth(depth_Thw: F32, frame: Indices, xy: F64, *, picture_size: tuple[int, int]) -> F64:
-    """z (N,) at positions xy (N, 2) of map number `frame` (N,), as the nearest pixel has it; NaN
+def read_depth(depth_hw: F32, xy: F64, *, picture_size: tuple[int, int]) -> F64:
+    """z (N,) of one map at positions xy (2, N) in the picture, as the nearest pixel has it; NaN
     where that is invalid. Cheap: for medians of many readings."""
-    n_rows, n_columns = depth_Thw.shape[1:]
-    position = xy * np.divide((n_columns, n_rows), picture_size)
-    column = np.clip(position[:, 0].astype(np.int64), 0, n_columns - 1)
-    row = np.clip(position[:, 1].astype(np.int64), 0, n_rows - 1)
-    z = depth_Thw[frame, row, column].astype(np.float64)
+    n_rows, n_columns = depth_hw.shape
+    width, height = picture_size
+    column = np.minimum((xy[0] * (n_columns / width)).astype(np.int64), n_columns - 1)
+    row = np.minimum((xy[1] * (n_rows / height)).astype(np.int64), n_rows - 1)
+    z = depth_hw[row, column].astype(np.float64)
     return np.where((z > 0) & (z < np.inf), z, np.nan)
 
 

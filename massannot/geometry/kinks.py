@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.laws import Law, Stretch, cut_by_laws, weights_of
+from massannot.geometry.laws import Law, Stretch, StretchSums, cut_by_laws, weights_of
 from massannot.geometry.parabolas import path_noise
 
 F64 = NDArray[np.float64]
@@ -38,6 +38,10 @@ _LEAST_ALONG = 0.006
 _MOST_ACROSS_PX = 1.0
 _MOST_ALONG = 0.02
 """Errors beyond which a path's restlessness is motion: of things that bounce all the time."""
+_FINE_ACROSS_PX = (0.15, 0.2)
+_FINE_ALONG = (0.0015, 0.004)
+"""The least and the most where single places are as good as exact. What bounces every few frames
+has no three of them without a bounce, so that its noise cannot be told from its motion."""
 _MOMENTS = 33
 _BETWEEN = 0.26
 """Seconds without a place beyond which nothing is said of what happened."""
@@ -62,9 +66,14 @@ class PathPart:
     covariance: F64
     """(9, 9)."""
 
-    def place(self, t_s: float) -> F64:
-        """(3,)."""
+    def place(self, t_s: float | F64) -> F64:
+        """(..., 3)."""
         return np.asarray(_powers(t_s - self.t0_s) @ self.coefficients)
+
+    def place_covariance(self, t_s: float | F64) -> F64:
+        """(..., 3, 3)."""
+        powers = _powers(t_s - self.t0_s)
+        return np.asarray(powers @ self.covariance @ powers.swapaxes(-1, -2))
 
     def velocity(self, t_s: float) -> F64:
         """(3,)."""
@@ -73,7 +82,7 @@ class PathPart:
     def velocity_covariance(self, t_s: float) -> F64:
         """(3, 3)."""
         slopes = _slopes(t_s - self.t0_s)
-        return np.asarray(slopes @ self.covariance @ slopes.T)
+        return np.asarray(slopes @ self.covariance @ slopes.swapaxes(-1, -2))
 
     @property
     def acceleration(self) -> F64:
@@ -132,34 +141,57 @@ def laws_of(down: F64, tilt: float, *, unit: float, unit_error: float) -> tuple[
     )
 
 
-def parts_of(
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The places of a path between two pauses or jumps, at least two, ready to be cut."""
+
+    number: int
+    frames: I64
+    """(n,) of the path."""
+    t_s: F64
+    """(n,)."""
+    sums: StretchSums
+
+
+def runs_of(
     xyz: F64,
     t_s: F64,
     *,
     focal_px: float,
     range_rel_sd: float,
     cuts: Sequence[int],
-    laws: Sequence[Law],
-) -> list[PathPart]:
-    """The stretches of a path (T, 3) in a camera that stands still, NaN: no place, in order.
+    fine: bool = False,
+) -> list[Run]:
+    """The runs of a path (T, 3) in a camera that stands still, NaN: no place, in order.
 
-    `cuts`: frames before which the thing was elsewhere; no stretch holds both sides.
+    `cuts`: frames before which the thing was elsewhere; no run holds both sides. `fine`: single
+    places are as good as exact.
     """
     known = np.flatnonzero(np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0))
     if len(known) < 4:
         return []
-    least = np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)])
+    least_px, most_px = _FINE_ACROSS_PX if fine else (_LEAST_ACROSS_PX, _MOST_ACROSS_PX)
+    least_along, most_along = _FINE_ALONG if fine else (_LEAST_ALONG, _MOST_ALONG)
+    least = np.array([least_px / focal_px] * 2 + [max(least_along, range_rel_sd)])
     noise = path_noise(xyz[known], t_s[known], least=least)
-    most = np.array([_MOST_ACROSS_PX / focal_px] * 2 + [_MOST_ALONG])
+    most = np.array([most_px / focal_px] * 2 + [most_along])
     noise = np.minimum(noise, np.maximum(least, most))
-    parts: list[PathPart] = []
     pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
     ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)
-    for number, run in enumerate(np.split(known, ends)):
-        weights = weights_of(xyz[run], noise)
-        for stretch in cut_by_laws(xyz[run], t_s[run], weights, laws):
-            parts.append(_part(stretch, number, run, t_s[run]))
-    return parts
+    return [
+        Run(number, at, t_s[at], StretchSums.of(xyz[at], t_s[at], weights_of(xyz[at], noise)))
+        for number, at in enumerate(np.split(known, ends))
+        if len(at) >= 2
+    ]
+
+
+def parts_of(runs: Sequence[Run], laws: Sequence[Law]) -> list[PathPart]:
+    """The stretches of runs, each under its best law, in order."""
+    return [
+        _part(stretch, run.number, run.frames, run.t_s)
+        for run in runs
+        for stretch in cut_by_laws(run.sums, laws)
+    ]
 
 
 def kinks_of(parts: Sequence[PathPart]) -> Iterator[Kink]:
@@ -187,8 +219,8 @@ def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
 
 def _kink(before: PathPart, after: PathPart) -> Kink:
     moments = np.linspace(before.last_s, after.first_s, _MOMENTS)
-    gaps = np.array([after.place(m) - before.place(m) for m in moments])
-    errors = np.array([_place_covariance(before, m) + _place_covariance(after, m) for m in moments])
+    gaps = after.place(moments) - before.place(moments)
+    errors = before.place_covariance(moments) + after.place_covariance(moments)
     squares = np.einsum("ni,nij,nj->n", gaps, np.linalg.inv(errors), gaps)
     weight = np.exp(-0.5 * (squares - squares.min()))
     weight /= weight.sum()
@@ -200,14 +232,17 @@ def _kink(before: PathPart, after: PathPart) -> Kink:
     return Kink(before, after, t_s, t_sd_s, change, covariance)
 
 
-def _place_covariance(part: PathPart, t_s: float) -> F64:
-    powers = _powers(t_s - part.t0_s)
-    return np.asarray(powers @ part.covariance @ powers.T)
-
-
-def _powers(t: float) -> F64:
-    return np.kron(np.array([1.0, t, t * t]), np.eye(3))
+def _powers(t: float | F64) -> F64:
+    """(..., 3, 9): of coefficients, the place at times (...)."""
+    return _weighted(np.stack([np.ones_like(t), t, t * t], axis=-1))
 
 
 def _slopes(t: float) -> F64:
-    return np.kron(np.array([0.0, 1.0, 2 * t]), np.eye(3))
+    """(3, 9): of coefficients, the velocity."""
+    return _weighted(np.array([0.0, 1.0, 2 * t]))
+
+
+def _weighted(weights: F64) -> F64:
+    """(..., 3, 9): the sum of three vectors with weights (..., 3)."""
+    blocks = weights[..., None, :, None] * np.eye(3)[:, None]
+    return blocks.reshape(*weights.shape[:-1], 3, 9)

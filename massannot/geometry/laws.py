@@ -6,8 +6,9 @@ own misfit to it, and the law's price. Unlike a parabola (parabolas.py), which g
 three places, a law also says something of a stretch of two: so a bounce between two pictures is cut
 where it is, and not before and after the three places around it.
 
-Unusual: all sums over stretches are differences of running sums of weighted powers of time, so that
-all stretches together cost no more than a few.
+Unusual: all sums over stretches are differences of running sums of weighted powers of time, and
+place and velocity, of which no law says anything, are eliminated from the normal equations of all
+stretches at once, so that all stretches under all laws together cost no more than a few.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _LONGEST = 48
 """Places of a stretch at most."""
 _LOOSE = 1e-6
 """Precision of what is expected of place and velocity: next to nothing."""
+_AT_ONCE = 1024
+"""Stretches eliminated together: their systems stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +69,12 @@ def weights_of(path: F64, noise: F64) -> F64:
     return np.asarray((np.eye(3) - along) / (noise[0] * z) ** 2 + along / (noise[2] * z) ** 2)
 
 
-def cut_by_laws(path: F64, t_s: F64, weights: F64, laws: Sequence[Law]) -> list[Stretch]:
-    """The stretches of N places (N, 3) at times (N,), in order; each has at least two places."""
-    n = len(path)
+def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
+    """The stretches of N places, in order; each has at least two places."""
+    n, first, end = len(sums.path), sums.first, sums.end
     if n < 2:
         return []
-    sums = _Sums.of(path, t_s, weights)
-    first, length = (a.ravel() for a in np.mgrid[0:n, 2 : min(n, _LONGEST) + 1])
-    fits = first + length <= n
-    first, end = first[fits], first[fits] + length[fits]
-    costs = np.stack([sums.costs(first, end, law) for law in laws])
+    costs = np.stack([sums.costs(law) for law in laws])
     law_of, cost = costs.argmin(axis=0), costs.min(axis=0)
     best, last = np.full(n + 1, np.inf), np.full(n + 1, -1)
     best[0] = 0.0
@@ -95,55 +94,55 @@ def cut_by_laws(path: F64, t_s: F64, weights: F64, laws: Sequence[Law]) -> list[
 
 
 @dataclass(frozen=True, eq=False)
-class _Sums:
-    """Running sums over N places."""
+class StretchSums:
+    """Sums over all S stretches of N places, which are the same for all laws."""
 
     path: F64
     t: F64
     """(N,) seconds after the middle."""
     middle_s: float
     weights: F64
-    of_powers: F64
-    """(5, N + 1, 3, 3) of t**k times the weights."""
-    of_places: F64
-    """(3, N + 1, 3) of t**k times the weighted places."""
-    of_squares: F64
-    """(N + 1,)."""
     origin: F64
     """(3,) that was taken off the places."""
+    running: F64
+    """(10, 10, N + 1) running sums of normal equations with their right sides and squares: of the
+    coefficients (9,) and of the places' size, of which there is one."""
+    first: I64
+    """(S,)."""
+    end: I64
+    """(S,) exclusive."""
+    of_acceleration: F64
+    """(4, 4, S) what is left of the same when place and velocity are eliminated."""
 
     @classmethod
-    def of(cls, path: F64, t_s: F64, weights: F64) -> _Sums:
+    def of(cls, path: F64, t_s: F64, weights: F64) -> StretchSums:
+        """Of places (N, 3) at times (N,), N at least 1, with weights (N, 3, 3)."""
         middle_s, origin = float((t_s[0] + t_s[-1]) / 2), np.median(path, axis=0)
         t, places = t_s - middle_s, path - origin
-        weighted = np.einsum("nij,nj->ni", weights, places)
-        powers = t[:, None] ** np.arange(5)
-
-        def running(values: F64) -> F64:
-            return np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-
+        n = len(path)
+        first, length = (a.ravel() for a in np.mgrid[0:n, 2 : min(n, _LONGEST) + 1])
+        fits = first + length <= n
+        first, end = first[fits], first[fits] + length[fits]
+        running = _running(places, t, weights)
+        reduced = [
+            _eliminated(_between(running, first[part], end[part]), 6)
+            for part in np.split(np.arange(len(first)), np.arange(_AT_ONCE, len(first), _AT_ONCE))
+        ]
         return cls(
-            places,
-            t,
-            middle_s,
-            weights,
-            np.stack([running(powers[:, k, None, None] * weights) for k in range(5)]),
-            np.stack([running(powers[:, k, None] * weighted) for k in range(3)]),
-            running((weighted * places).sum(axis=1)),
-            origin,
+            places, t, middle_s, weights, origin, running, first, end, np.concatenate(reduced, -1)
         )
 
-    def costs(self, first: I64, end: I64, law: Law) -> F64:
-        """(S,) of stretches."""
-        information, right, squares = self._system(first, end, law)
-        solved = np.linalg.solve(information, right[..., None])[..., 0]
-        return np.asarray(np.maximum(squares - (right * solved).sum(axis=1), 0.0) + law.price)
+    def costs(self, law: Law) -> F64:
+        """(S,) of stretches under a law."""
+        left = _eliminated(self.of_acceleration + _expectation(law)[..., None], 3)[0, 0]
+        return np.asarray(np.maximum(left, 0.0) + law.price)
 
     def stretch(self, first: int, end: int, law: Law) -> Stretch:
         """One, with its time 0 in the middle."""
-        information, right, _ = self._system(np.array([first]), np.array([end]), law)
-        covariance = np.linalg.inv(information[0])
-        values = covariance @ right[0]
+        system = _between(self.running, np.array([first]), np.array([end]))[..., 0]
+        system[6:, 6:] += _expectation(law)
+        covariance = np.linalg.inv(system[:9, :9])
+        values = covariance @ system[:9, 9]
         t = self.t[first:end]
         fitted = (t[:, None] ** np.arange(3)) @ values.reshape(3, 3)
         off = self.path[first:end] - fitted
@@ -157,21 +156,41 @@ class _Sums:
         t0_s = self.middle_s + shift
         return Stretch(first, end, law, t0_s, values, move @ covariance @ move.T, left)
 
-    def _system(self, first: I64, end: I64, law: Law) -> tuple[F64, F64, F64]:
-        """Normal equations (S, 9, 9), right sides (S, 9) and squares (S,), the law's expectation
-        of half of the acceleration among them."""
-        powers = self.of_powers[:, end] - self.of_powers[:, first]
-        places = self.of_places[:, end] - self.of_places[:, first]
-        precision = np.linalg.inv(law.covariance / 4)
-        expected = law.acceleration / 2
-        information = np.empty((len(first), 9, 9))
-        for row in range(3):
-            for column in range(3):
-                block = slice(3 * row, 3 * row + 3), slice(3 * column, 3 * column + 3)
-                information[:, block[0], block[1]] = powers[row + column]
-        information[:, np.arange(6), np.arange(6)] += _LOOSE
-        information[:, 6:, 6:] += precision
-        right = np.concatenate(places, axis=1)
-        right[:, 6:] += precision @ expected
-        squares = self.of_squares[end] - self.of_squares[first] + expected @ precision @ expected
-        return information, right, squares
+
+def _running(places: F64, t: F64, weights: F64) -> F64:
+    """(10, 10, N + 1), see StretchSums."""
+    n = len(t)
+    weighted = np.einsum("nij,nj->ni", weights, places)
+    powers = t[:, None] ** np.arange(5)
+    system = np.zeros((10, 10, n + 1))
+    for row in range(3):
+        at = slice(3 * row, 3 * row + 3)
+        for column in range(3):
+            of_weights = (powers[:, row + column, None, None] * weights).transpose(1, 2, 0)
+            system[at, 3 * column : 3 * column + 3, 1:] = of_weights
+        system[at, 9, 1:] = system[9, at, 1:] = (powers[:, row, None] * weighted).T
+    system[9, 9, 1:] = (weighted * places).sum(axis=1)
+    return np.cumsum(system, axis=-1)
+
+
+def _between(running: F64, first: I64, end: I64) -> F64:
+    """(10, 10, S) sums of stretches, with next to nothing expected of place and velocity."""
+    system = running[..., end] - running[..., first]
+    system[np.arange(6), np.arange(6)] += _LOOSE
+    return np.asarray(system)
+
+
+def _expectation(law: Law) -> F64:
+    """(4, 4) what a law adds of half of the acceleration to the last rows of a system."""
+    precision, expected = np.linalg.inv(law.covariance / 4), law.acceleration / 2
+    right = precision @ expected
+    return np.block([[precision, right[:, None]], [right, expected @ right]])
+
+
+def _eliminated(system: F64, n: int) -> F64:
+    """What is left of symmetric positive systems (K, K, S), which are overwritten, when their first
+    `n` unknowns are eliminated: (K - n, K - n, S)."""
+    for k in range(n):
+        share = system[k, k + 1 :] / system[k, k]
+        system[k + 1 :, k + 1 :] -= share[:, None] * system[k, k + 1 :]
+    return system[n:, n:]

@@ -26,7 +26,7 @@ F64 = NDArray[np.float64]
 class MotionRules:
     """Thresholds, in metres and seconds, from which on an event is one."""
 
-    least_change: float = 0.5
+    least_change: float = 0.6
     """Of the velocity at a contact, m/s."""
     least_fall: float = 0.6
     """Speed at which something lands, or meets what throws it back."""
@@ -34,7 +34,7 @@ class MotionRules:
     """Speed at which it is thrown back."""
     least_pull: float = 3.0
     """Acceleration of a fall."""
-    least_side_s: float = 0.08
+    least_side_s: float = 0.06
     """Of a rise before an apex, and of the fall after it."""
     still: float = 0.1
     moving: float = 0.25

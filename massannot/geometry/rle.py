@@ -65,8 +65,10 @@ def decode_box(
     """The part (y1 - y0, x1 - x0) of the mask (H, W) in a half-open box that lies in the picture,
     at the cost of that part's columns. Raises as `check` does."""
     x0, y0, x1, y1 = box_xyxy
-    ends = np.cumsum(_checked_runs(counts, height, width)).clip(x0 * height, x1 * height)
-    runs = ends - np.r_[x0 * height, ends[:-1]]
+    ends = np.cumsum(_checked_runs(counts, height, width))
+    ends = np.minimum(np.maximum(ends, x0 * height), x1 * height)
+    runs = ends - x0 * height
+    runs[1:] -= runs[:-1].copy()
     bits = np.repeat(np.arange(runs.size) % 2 == 1, runs)
     return bits.reshape(x1 - x0, height)[:, y0:y1].T
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -82,20 +81,17 @@ def visible_surfaces(
 ) -> Surfaces:
     """Surfaces of a picture (width, height), from depth z (T, h, w) of any size and intrinsics
     (T, 4) fx fy cx cy in source pixels."""
-    samples = [_samples(outline, picture_size) for outline in outlines]
-    bounds = np.cumsum([0, *(len(s.xy) for s in samples)])
-    xy, read_at = (
-        np.concatenate([np.zeros((0, 2)), *(points for points in column)])
-        for column in ([s.xy for s in samples], [s.read_at for s in samples])
-    )
-    frame = np.repeat([o.frame for o in outlines], np.diff(bounds)).astype(np.int64)
-    z = read_depth(depth_Thw, frame, read_at, picture_size=picture_size)
-    focal, centre = intrinsics[frame, :2], intrinsics[frame, 2:]
-    xyz = np.column_stack([(xy - centre) / focal, np.ones(len(xy))]) * z[:, None]
-    rows = [_median_surface(xyz[a:b]) for a, b in pairwise(bounds)]
-    columns = np.array(rows, np.float64).reshape(-1, 5)
-    centroid = np.array([s.centroid for s in samples], np.float64).reshape(-1, 2)
-    return Surfaces(columns[:, :3], columns[:, 3], columns[:, 4], centroid)
+    rows = [
+        _surface(
+            _samples(outline, picture_size),
+            depth_Thw[outline.frame],
+            intrinsics[outline.frame].tolist(),
+            picture_size,
+        )
+        for outline in outlines
+    ]
+    columns = np.array(rows, np.float64).reshape(-1, 7)
+    return Surfaces(columns[:, :3], columns[:, 3], columns[:, 4], columns[:, 5:])
 
 
 class Bodies(NamedTuple):
@@ -120,8 +116,8 @@ def bodies(
     return Bodies(ray * z[:, None], np.column_stack([box / focal * z[:, None], 2 * radius]))
 
 
-_SPREAD = (np.arange(1, N_SAMPLES + 1)[:, None] * np.array([0.7548776662, 0.5698402910]) + 0.5) % 1
-"""(N_SAMPLES, 2) points spread evenly over a unit square, no two in one row or column, so that
+_SPREAD = (np.arange(1, N_SAMPLES + 1) * np.array([[0.7548776662], [0.5698402910]]) + 0.5) % 1
+"""(2, N_SAMPLES) points spread evenly over a unit square, no two in one row or column, so that
 medians take no steps (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018)."""
 
 
@@ -139,76 +135,93 @@ def over_usual(values: F64, entity: I64) -> F64:
 
 class _Samples(NamedTuple):
     xy: F64
-    """(N, 2) inside the mask."""
+    """(2, N) inside the mask."""
     read_at: F64
-    """(N, 2) where their depth is read."""
+    """(2, N) where their depth is read."""
     centroid: F64
     """(2,) of all samples inside."""
 
 
 def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
-    x0, y0, x1, y1 = outline.x0, outline.y0, outline.x1, outline.y1
     margin = outline_margin(picture_size)
-    width, height = picture_size
-    mask = np.ascontiguousarray(
-        rle.decode_box(outline.counts, (x0, y0, x1, y1), height=height, width=width)
-    )
-    if mask.size <= MOST_PIXELS:
-        pixel = np.flatnonzero(mask)
-        offsets = np.column_stack([pixel % mask.shape[1], pixel // mask.shape[1]]) + 0.5
+    padded = _padded(outline, picture_size, margin)
+    inside, stride = padded.ravel(), padded.shape[1]
+    across, along = outline.x1 - outline.x0, outline.y1 - outline.y0
+    if across * along <= MOST_PIXELS:
+        row, column = np.nonzero(padded[margin : margin + along, margin : margin + across])
+        offsets: F64 = np.stack([column, row]).astype(np.float64) + 0.5
+        pixel = _pixel(offsets, margin, stride)
     else:
-        offsets = _SPREAD * np.array([x1 - x0, y1 - y0])
-        pixel = _pixel(offsets, mask.shape[1])
-        inside = mask.ravel()[pixel]
-        offsets, pixel = offsets[inside], pixel[inside]
-    corner = np.array([x0, y0], np.float64)
+        offsets = _SPREAD * np.array([[across], [along]])
+        pixel = _pixel(offsets, margin, stride)
+        within = inside.take(pixel)
+        offsets, pixel = offsets.compress(within, axis=1), pixel.compress(within)
+    corner = np.array([[outline.x0], [outline.y0]], np.float64)
     points = corner + offsets
-    if len(points) == 0:
-        return _Samples(points, points, np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
-    centroid = points.mean(axis=0)
-    at_edge = (x0 <= 0, y0 <= 0, x1 >= width, y1 >= height)
-    outer = np.flatnonzero(~_eroded(mask, margin, at_edge).ravel()[pixel])
-    inwards = centroid - points[outer]
-    distance = np.hypot(inwards[:, 0], inwards[:, 1])[:, None]
+    n = points.shape[1]
+    if n == 0:
+        middle = (outline.x0 + outline.x1) / 2, (outline.y0 + outline.y1) / 2
+        return _Samples(points, points, np.array(middle))
+    centroid = points.cumsum(axis=1)[:, -1] / n
+    deep = inside.take(pixel - margin) & inside.take(pixel + margin)
+    deep &= inside.take(pixel - margin * stride) & inside.take(pixel + margin * stride)
+    outer = np.flatnonzero(~deep)
+    at = points.take(outer, axis=1)
+    inwards = centroid[:, None] - at
+    step = np.minimum(margin / np.maximum(np.hypot(inwards[0], inwards[1]), 1e-9), 1.0)
+    at += step * inwards
     read_at = points.copy()
-    read_at[outer] += np.minimum(margin / np.maximum(distance, 1e-9), 1.0) * inwards
-    usable = np.ones(len(points), np.bool_)
-    usable[outer] = mask.ravel()[_pixel(read_at[outer] - corner, mask.shape[1])]
-    return _Samples(points[usable], read_at[usable], centroid)
+    read_at[:, outer] = at
+    usable = np.ones(n, np.bool_)
+    usable[outer] = inside.take(_pixel(at - corner, margin, stride))
+    return _Samples(points.compress(usable, axis=1), read_at.compress(usable, axis=1), centroid)
 
 
-def _pixel(offsets: F64, width: int) -> I64:
-    """(N,) numbers, row by row, of the pixels that hold points (N, 2) x, y of a box."""
-    column, row = offsets.astype(np.int64).T
-    return np.asarray(row * width + column)
+def _padded(outline: Outline, picture_size: tuple[int, int], margin: int) -> Bool:
+    """The mask in its box with `margin` pixels around, row by row. Beyond the sides that lie at the
+    picture's edge it goes on as it is there; beyond others there is nothing of it."""
+    x0, y0, x1, y1 = outline.x0, outline.y0, outline.x1, outline.y1
+    width, height = picture_size
+    padded = np.zeros((y1 - y0 + 2 * margin, x1 - x0 + 2 * margin), np.bool_)
+    rows, columns = slice(margin, margin + y1 - y0), slice(margin, margin + x1 - x0)
+    padded[rows, columns] = rle.decode_box(
+        outline.counts, (x0, y0, x1, y1), height=height, width=width
+    )
+    if x0 <= 0:
+        padded[:, :margin] = padded[:, margin, None]
+    if x1 >= width:
+        padded[:, columns.stop :] = padded[:, columns.stop - 1, None]
+    if y0 <= 0:
+        padded[:margin] = padded[margin]
+    if y1 >= height:
+        padded[rows.stop :] = padded[rows.stop - 1]
+    return padded
 
 
-def _eroded(mask: Bool, margin: int, sides_at_edge: tuple[bool, bool, bool, bool]) -> Bool:
-    """Whether the pixels `margin` to the left, above, right and below of each one are in the mask
-    too, which goes on beyond the sides of its box that lie at the picture's edge."""
-    left, above, right, below = sides_at_edge
-    inner = mask.copy()
-    for to, there, goes_on in (
-        (inner, mask, left),
-        (inner.T, mask.T, above),
-        (inner[:, ::-1], mask[:, ::-1], right),
-        (inner.T[:, ::-1], mask.T[:, ::-1], below),
-    ):
-        to[:, margin:] &= there[:, :-margin]
-        to[:, :margin] &= there[:, :1] & goes_on
-    return inner
+def _pixel(offsets: F64, margin: int, stride: int) -> I64:
+    """(N,) numbers, row by row of a padded mask, of the pixels that hold points (2, N) x, y of its
+    box."""
+    column, row = offsets.astype(np.int64)
+    return np.asarray((row + margin) * stride + column + margin)
 
 
-def _median_surface(xyz: F64) -> tuple[float, float, float, float, float]:
-    """Centre, spread, share of samples with depth."""
-    known = np.isfinite(xyz[:, 2])
-    share = float(known.mean()) if len(xyz) else 0.0
-    used = xyz[known].T
-    if used.shape[1] < MIN_SAMPLES:
-        return (np.nan, np.nan, np.nan, np.nan, share)
-    x, y, z = (_median(values) for values in used)
-    dx, dy, dz = used[0] - x, used[1] - y, used[2] - z
-    return x, y, z, _median(np.sqrt(dx * dx + dy * dy + dz * dz)), share
+def _surface(
+    samples: _Samples, depth_hw: F32, intrinsics: Sequence[float], picture_size: tuple[int, int]
+) -> tuple[float, ...]:
+    """Centre, spread, share of samples with depth, centroid."""
+    fx, fy, cx, cy = intrinsics
+    z = read_depth(depth_hw, samples.read_at, picture_size=picture_size)
+    known = np.isfinite(z)
+    n_known = np.count_nonzero(known)
+    share = n_known / max(len(z), 1)
+    if n_known < MIN_SAMPLES:
+        return (np.nan, np.nan, np.nan, np.nan, share, *samples.centroid)
+    z, (x, y) = z.compress(known), samples.xy.compress(known, axis=1)
+    x, y = (x - cx) / fx * z, (y - cy) / fy * z
+    centre = _median(x), _median(y), _median(z)
+    dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
+    spread = _median(np.sqrt(dx * dx + dy * dy + dz * dz))
+    return (*centre, spread, share, *samples.centroid)
 
 
 def _median(values: F64) -> float:

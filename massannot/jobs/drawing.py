@@ -16,6 +16,7 @@ from massannot.viewers.clip_drawing import FILM_WIDTH
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, render
 from massannot.viewers.report import write_report
+from massannot.viewers.video_story import video_story
 
 
 def films_of(
@@ -83,4 +84,5 @@ def report_of(
         seed=seed,
         min_quality=min_quality,
         questions=ClipQuestions(dataset, asked).of,
+        story=lambda clip_id, link: video_story(dataset, clip_id, link=link),
     )

@@ -262,7 +262,7 @@ _DETECT_MM_LARGE = ProfileModel(
 _DETECT_SAM3 = ProfileModel(
     "detect",
     "sam3.video:Sam3Video",
-    _hub("facebook/sam3", "main", "sam-license"),
+    _hub("facebook/sam3", "3c879f39826c281e95690f02c7821c4de09afae7", "sam-license"),
 )
 _MASKS_SAM3 = replace(_DETECT_SAM3, job="masks")
 _DEPTH_PRO = ProfileModel(
@@ -273,9 +273,7 @@ _DEPTH_PRO = ProfileModel(
 _CAMERAS_DEPTH_PRO = replace(_DEPTH_PRO, job="cameras")
 _TRACKS_LUCAS_KANADE = ProfileModel("tracks", "lucas_kanade:LucasKanade", None)
 
-UNPINNED = frozenset(
-    {"openmmlab-community/mm_grounding_dino_large_all", "apple/DepthPro-hf", "facebook/sam3"}
-)
+UNPINNED = frozenset({"openmmlab-community/mm_grounding_dino_large_all", "apple/DepthPro-hf"})
 
 PROFILES: Sequence[Profile] = (
     Profile(

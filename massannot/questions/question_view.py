@@ -236,15 +236,12 @@ def question_profile(
     """The motion profile of a question over all of its clips, in one frame of reference. Raises
     BadQuestion where their units differ."""
     chosen = reference_of(views, reference)
+    found = [profile_tables(view, question_id, min_quality=min_quality) for view in views]
     texts = [
         motion_profile(
-            profile_tables(view, question_id, min_quality=min_quality),
-            template=template,
-            reference=chosen,
-            min_quality=min_quality,
-            names=names,
+            tables, template=template, reference=chosen, min_quality=min_quality, names=names
         )
-        for view, names in zip(views, names_over_clips(dataset, views, question_id), strict=True)
+        for tables, names in zip(found, names_over_clips(dataset, views, found), strict=True)
     ]
     if len(texts) == 1:
         return texts[0]
@@ -254,11 +251,10 @@ def question_profile(
 
 
 def names_over_clips(
-    dataset: Dataset, views: Sequence[ClipView], question_id: str
+    dataset: Dataset, views: Sequence[ClipView], found: Sequence[Mapping[str, pa.Table]]
 ) -> list[dict[int, str]]:
     """For each clip of a question, what its profile calls the entities: of several clips the phrase
-    each identity answers, numbered where several do."""
-    found = [profile_tables(view, question_id) for view in views]
+    each identity answers, numbered where several do. `found`: their `profile_tables`."""
     if len(views) == 1 or not dataset.table_or_empty("identities").num_rows:
         return [entity_names(tables) for tables in found]
     asked = {

@@ -114,15 +114,15 @@ TINY = Recipe(
     template="mass-v1",
     max_completion_tokens=6,
     balanced=True,
-    warm_up=WarmUp(steps=100, scenes=16, learning_rate=5e-4),
+    warm_up=WarmUp(steps=300, scenes=16, learning_rate=5e-4),
     geometry=GeometryTokens(selected=16, all=64, width=64),
     grpo={
-        "max_steps": 160,
+        "max_steps": 24,
         "per_device_train_batch_size": 256,  # 64 questions, each answered 4 times
         "num_generations": 4,
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "lr_scheduler_type": "linear",
-        "warmup_steps": 15,  # Adam's first steps are large; without, one letter becomes sure
+        "warmup_steps": 6,  # Adam's first steps are large; without, one letter becomes sure
         "adam_beta2": 0.98,
         "max_grad_norm": 1.0,
         "beta": 0.2,  # without, answers to a family not yet learned become sure, and stay wrong
@@ -131,9 +131,9 @@ TINY = Recipe(
         "save_steps": 20,
     },
     sft={
-        "max_steps": 240,
+        "max_steps": 300,
         "per_device_train_batch_size": 64,  # as many questions as a step of reinforcement
-        "learning_rate": 5e-4,  # at 2e-3 the model forgot what it saw
+        "learning_rate": 1e-3,  # at 2e-3 the model forgot what it saw
         "lr_scheduler_type": "linear",
         "warmup_steps": 15,
         "adam_beta2": 0.98,

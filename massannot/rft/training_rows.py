@@ -176,18 +176,26 @@ def trl_dataset(rows: TrainingRows, *, completion: Callable[[Row], str] | None =
             {**row, "completion": [{"role": "assistant", "content": completion(row)}]}
             for row in stored
         ]
-    pictures = {row["question_id"]: row for row in rows.rows}
+    if not shown and completion is None:
+        return RowsOfTrl.from_list(stored)
+    return RowsOfTrl.from_list(stored).with_transform(_WithPictures(rows, shown))
 
-    def with_pictures(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        if shown:
-            images = [rows.pictures(pictures[name]) for name in batch["question_id"]]
-        elif completion is not None:
-            images = [[] for _ in batch["question_id"]]
-        else:
-            return batch
-        return {**batch, "images": images}
 
-    return RowsOfTrl.from_list(stored).with_transform(with_pictures)
+class _WithPictures:
+    """The transform of a `datasets.Dataset`, which pickles it for a fingerprint: of its folder
+    alone, for thousands of rows take longer than a minute."""
+
+    def __init__(self, rows: TrainingRows, shown: bool):
+        self.rows, self.shown = rows, shown
+        self.of_question = {row["question_id"]: row for row in rows.rows}
+
+    def __getstate__(self) -> tuple[str, bool]:
+        return str(self.rows.folder), self.shown
+
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        questions = batch["question_id"]
+        shown = [self.rows.pictures(self.of_question[q]) if self.shown else [] for q in questions]
+        return {**batch, "images": shown}
 
 
 def balanced(data: TrainingRows) -> TrainingRows:

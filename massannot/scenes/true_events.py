@@ -4,8 +4,11 @@
     occlude, leave, re_enter why it is gone: behind something, or outside of the picture; back again
     vanish, teleport, upward_acceleration, weightless    a law is broken, see violations.py
     violation                the same, whatever the law: that is its rule
-    contact_begin, contact_end    of two things, or of a thing and the room: floor, wall or body
-    landing, rebound         a flight ends on something below; a thing bounces off something
+    contact_begin, contact_end    of two things, or of a thing and the room: floor, wall or body;
+                             one that tips over strikes with another side, while it goes on touching
+    landing                  what nothing held from below for LEAST_S comes down on something
+    rebound                  a short touch after which the thing's centre goes back where it came
+                             from, along the line on which the two push one another
     apex                     the highest moment of a flight that rises and falls for LEAST_S
     flight                   LEAST_FLIGHT_S and more without a touch
     start, stop              a thing that lay still moves on; one that moved lies still
@@ -37,6 +40,7 @@ LEAST_BLOW_M_S = 0.15
 _LEAST_PARTING_M_S = 0.15
 _SHORT_S = 0.15  # of a touch that is a rebound
 _STILL_M_S, _MOVING_M_S, _STILL_S = 0.05, 0.25, 0.25
+_SINKS_M_S, _STOPPED_M_S = 0.3, 0.5  # of what tips over
 _BELOW = 0.5  # least upward component of the normal of something that one lands on
 _LAW_KINDS = {
     "falls_up": "upward_acceleration",
@@ -56,20 +60,28 @@ class TrueEvent:
     t1_s: float | None = None
     rule: str | None = None
     blow_m_s: float | None = None
-    """Of a touch: how fast its sides approach, or part."""
+    """Of a touch, along its normal, of the thing's centre, which is what one sees: of a contact by
+    how much its velocity changes, of a landing how fast it came, of a rebound how fast it goes
+    back; of the end of a contact how fast the sides part."""
+    side_s: float | None = None
+    """Of an apex: how long it rises before, or falls after, whichever is less."""
     acceleration: Floats | None = None
     """(3,) of a flight, room frame."""
 
 
-def true_events(scene: Scene, seen: Bools, within: Bools) -> list[TrueEvent]:
+def true_events(
+    scene: Scene, seen: Bools, within: Bools, *, least_side_s: float = LEAST_S
+) -> list[TrueEvent]:
     """All events in order of time. `seen` (T, K): something of the entity is seen in that frame of
-    the scene; `within` (T, K): it would be if nothing were before it."""
+    the scene; `within` (T, K): it would be if nothing were before it. `least_side_s`: of the rise
+    and of the fall around an apex."""
     events = [*_violation(scene)]
     for entity in range(len(scene.entities)):
         mine = [touch for touch in scene.motion.touches if entity in touch.bodies]
         events += _presence(scene, entity, seen[:, entity], within[:, entity])
-        events += _flights(scene, entity, mine)
+        events += _flights(scene, entity, mine, least_side_s)
         events += _falls(scene, entity, mine)
+        events += _tips_over(scene, entity, mine)
         events += _rest(scene, entity)
     events += _touches(scene)
     return sorted(events, key=lambda event: (event.t_s, event.kind, event.entities))
@@ -119,7 +131,7 @@ def _touches(scene: Scene) -> Iterator[TrueEvent]:
                 touch.begin_s,
                 who,
                 rule=touch.kind,
-                blow_m_s=touch.approach_m_s,
+                blow_m_s=max(_change(scene, body, touch) for body in who),
             )
         if touch.end_s is not None and touch.end_s < end_s:
             yield TrueEvent(
@@ -127,7 +139,39 @@ def _touches(scene: Scene) -> Iterator[TrueEvent]:
             )
 
 
-def _flights(scene: Scene, entity: int, mine: list[Touch]) -> Iterator[TrueEvent]:
+def _change(scene: Scene, body: int, touch: Touch) -> float:
+    """Of a body's velocity along the normal of a touch."""
+    before, after = _around(scene, body, touch.begin_s, touch.begin_s)
+    return abs(float((after - before) @ touch.normal))
+
+
+def _around(scene: Scene, body: int, before_s: float, after_s: float) -> tuple[Floats, Floats]:
+    """(3,) velocity of a centre just before a moment, and just after another: those of the frames
+    on both sides, with what gravity adds until then."""
+    fps, velocity = scene.options.fps, scene.motion.velocity[:, body]
+    first = max(int(np.ceil(before_s * fps - 1e-6)) - 1, 0)
+    last = min(int(np.floor(after_s * fps + 1e-6)) + 1, len(velocity) - 1)
+    pull = np.array([0.0, 0.0, -GRAVITY_M_S2])
+    return (
+        velocity[first] + pull * (before_s - first / fps),
+        velocity[last] + pull * (after_s - last / fps),
+    )
+
+
+def _tips_over(scene: Scene, entity: int, mine: list[Touch]) -> Iterator[TrueEvent]:
+    """Blows of a thing that sinks while it touches something, and is stopped."""
+    fps, rising = scene.options.fps, scene.motion.velocity[:, entity, 2]
+    for frame in range(len(rising) - 1):
+        t_s, gained = (frame + 0.5) / fps, float(rising[frame + 1] - rising[frame])
+        held = [t for t in mine if t.begin_s < frame / fps and (t.end_s or np.inf) > t_s]
+        begins = any(abs(t.begin_s - t_s) <= 1.5 / fps for t in mine)
+        if held and not begins and rising[frame] <= -_SINKS_M_S and gained >= _STOPPED_M_S:
+            yield TrueEvent("contact_begin", t_s, (entity,), None, held[-1].kind, gained)
+
+
+def _flights(
+    scene: Scene, entity: int, mine: list[Touch], least_side_s: float
+) -> Iterator[TrueEvent]:
     law = scene.violation
     broken = law is not None and law.law in ("falls_up", "floats") and entity in law.entities
     velocity, fps = scene.motion.velocity[:, entity, 2], scene.options.fps
@@ -148,32 +192,36 @@ def _flights(scene: Scene, entity: int, mine: list[Touch]) -> Iterator[TrueEvent
             if velocity[frame] > 0 >= velocity[frame + 1]:
                 share = velocity[frame] / max(velocity[frame] - velocity[frame + 1], 1e-9)
                 t_s = (frame + share) / fps
-                if first_s + LEAST_S <= t_s <= end_s - LEAST_S:
-                    yield TrueEvent("apex", t_s, (entity,))
+                side_s = min(t_s - first_s, end_s - t_s)
+                if side_s >= least_side_s:
+                    yield TrueEvent("apex", t_s, (entity,), side_s=side_s)
 
 
 def _falls(scene: Scene, entity: int, mine: list[Touch]) -> Iterator[TrueEvent]:
     for touch in mine:
-        others = [other for other in mine if other is not touch]
-        normal = touch.normal if touch.first == entity else -touch.normal
-        near = {
-            "before": (touch.begin_s - LEAST_S, touch.begin_s),
-            "after": (touch.end_s or np.inf, (touch.end_s or np.inf) + LEAST_S),
-        }
-        free = {
-            side: all(o.begin_s > t1 or (o.end_s or np.inf) < t0 for o in others)
-            for side, (t0, t1) in near.items()
-        }
         if touch.begin_s < LEAST_S or touch.approach_m_s < LEAST_BLOW_M_S:
             continue
-        if free["before"] and normal[2] >= _BELOW:
-            yield TrueEvent(
-                "landing", touch.begin_s, (entity,), None, touch.kind, touch.approach_m_s
-            )
+        normal = _towards(entity, touch)
+        until_s = touch.begin_s if touch.end_s is None else touch.end_s
+        before, after = _around(scene, entity, touch.begin_s, until_s)
+        into, back = -float(before @ normal), float(after @ normal)
+        held = any(
+            _towards(entity, other)[2] >= _BELOW
+            and other.begin_s < touch.begin_s
+            and (other.end_s or np.inf) > touch.begin_s - LEAST_S
+            for other in mine
+            if other is not touch
+        )
+        if normal[2] >= _BELOW and not held:
+            yield TrueEvent("landing", touch.begin_s, (entity,), None, touch.kind, into)
         short = touch.end_s is not None and touch.end_s - touch.begin_s <= _SHORT_S
-        parts = short and free["after"] and touch.depart_m_s >= _LEAST_PARTING_M_S
-        if parts and (normal[2] < _BELOW or free["before"]):
-            yield TrueEvent("rebound", touch.begin_s, (entity,), None, touch.kind, touch.depart_m_s)
+        if short and min(into, back, touch.depart_m_s) >= _LEAST_PARTING_M_S:
+            yield TrueEvent("rebound", touch.begin_s, (entity,), None, touch.kind, back)
+
+
+def _towards(entity: int, touch: Touch) -> Floats:
+    """(3,) the normal of a touch, to the entity."""
+    return touch.normal if touch.first == entity else -touch.normal
 
 
 def _rest(scene: Scene, entity: int) -> Iterator[TrueEvent]:

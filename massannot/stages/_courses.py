@@ -53,6 +53,8 @@ class Courses:
     """(E, T, 3) in each frame's camera."""
     body: F64
     """(E, T, 3) likewise; NaN also where something nearer may cover a part of the outline."""
+    whole: F64
+    """(E, T, 3) the surface where the body is: at whole outlines, if these are asked for."""
     cam_from_world: F64
     frame_rel_sd: F64
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
@@ -75,11 +77,12 @@ class Courses:
         surface = _dense(measured, ("x_cam", "y_cam", "z_cam"), entity, shape)
         body = _dense(measured, ("body_x", "body_y", "body_z"), entity, shape)
         boxes = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1"), entity, shape)
-        covers = _may_cover(boxes, surface[..., 2])
+        covers, whole = _may_cover(boxes, surface[..., 2]), surface
         if most_covered:
             covers = _covers_more(clip, entity, boxes, covers, most_covered)
             uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
             body = _with_box_centres(body, surface, boxes, uncut, camera_arrays(clip)[0])
+            whole = np.where((uncut & ~covers.any(axis=1))[..., None], surface, np.nan)
         body[covers.any(axis=1)] = np.nan
         shared = [numbers(table, "range_rel_sd") for table in (entities, clip.table("clips"))]
         sd = np.sqrt(np.nan_to_num(shared[0]) ** 2 + np.nan_to_num(shared[1]) ** 2)
@@ -90,14 +93,15 @@ class Courses:
         intrinsics, cam_from_world = camera_arrays(clip)
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
         size = np.array([_median(row) for row in side * surface[..., 2] / intrinsics[:, 0]])
-        return cls(entity, surface, body, cam_from_world, np.array(own_sd), sd, size, calibrated)
+        own_sds = np.array(own_sd)
+        return cls(entity, surface, body, whole, cam_from_world, own_sds, sd, size, calibrated)
 
     def path(self, entity: int) -> Course:
         """Of one entity. Unusual: the camera that stands still is that of the middle frame with a
         place, so that depth errs along the rays of a moving one too."""
         (index,) = np.flatnonzero(self.entity == entity)
         of_body = np.isfinite(self.body[index, :, 0]).sum() >= _LEAST_BODY_FRAMES
-        in_camera = self.body[index] if of_body else self.surface[index]
+        in_camera = self.body[index] if of_body else self.whole[index]
         frames = np.flatnonzero(np.isfinite(in_camera[:, 0]))
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
         xyz = apply(middle, apply(inverse(self.cam_from_world), in_camera))
@@ -155,14 +159,16 @@ def _covers_more(
     keys = zip(masks["entity"].to_pylist(), masks["frame"].to_pylist(), strict=True)
     counts = dict(zip(keys, masks["counts"].to_pylist(), strict=True))
     row = clip.table("clips").to_pylist()[0]
-    size = {"height": row["source_height"], "width": row["source_width"]}
+    width, height = row["source_width"], row["source_height"]
     more = np.zeros_like(covers)
     for one, two, frame in np.argwhere(covers):
-        mine = rle.decode(counts[int(entity[one]), int(frame)], **size)
-        near = rle.decode(counts[int(entity[two]), int(frame)], **size)
-        x0, y0, x1, y1 = boxes[one, frame]
-        part = slice(max(int(y0) - 2, 0), int(y1) + 3), slice(max(int(x0) - 2, 0), int(x1) + 3)
-        more[one, two, frame] = _share_of_edge(mine[part], near[part]) > most
+        x0, y0, x1, y1 = boxes[one, frame].astype(np.int64).tolist()
+        part = max(x0 - 2, 0), max(y0 - 2, 0), min(x1 + 3, width), min(y1 + 3, height)
+        mine, near = (
+            rle.decode_box(counts[int(entity[e]), int(frame)], part, height=height, width=width)
+            for e in (one, two)
+        )
+        more[one, two, frame] = _share_of_edge(mine, near) > most
     return more
 
 

@@ -4,7 +4,8 @@ Where the camera stands still, by the same test as in summarize_clip, all poses 
 Elsewhere corners of the background are followed and a camera is adjusted to them
 (geometry/camera_adjustment.py), in the unit of the clip's depth: metres where it is metric.
 
-A clip that zooms (geometry/zoom.py) is said to: its lens is not one, and its poses stay assumed.
+A clip that zooms (geometry/zoom.py) is said to: its lens is not one, and its poses stay assumed. So
+is one whose pictures a rolling shutter took (geometry/rolling_shutter.py); its poses are estimated.
 
 Unusual: a clip whose poses were given, whose depth has no scale, or whose background says too
 little is handed on as it is; poses that were assumed are still called so.
@@ -24,6 +25,7 @@ from massannot.geometry.camera import resized_intrinsics
 from massannot.geometry.camera_adjustment import PoseEstimate, PoseRule, estimated_poses
 from massannot.geometry.camera_motion import StaticCameraRule
 from massannot.geometry.depth_sampling import sample_depth
+from massannot.geometry.rolling_shutter import ShutterRule, rolling_shutter
 from massannot.geometry.zoom import ZoomRule, zooms
 from massannot.models.background_corners import BackgroundCorners
 from massannot.stages._stage import Stage
@@ -50,6 +52,7 @@ class EstimatePoses(Stage):
     static_camera: StaticCameraRule = field(default_factory=StaticCameraRule)
     """The rule for a camera that stands still; the same as in summarize_clip."""
     zoom: ZoomRule = field(default_factory=ZoomRule)
+    shutter: ShutterRule = field(default_factory=ShutterRule)
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "depth", "masks", "tracks_xy", "cameras")
     writes: ClassVar[tuple[str, ...]] = ("cameras",)
@@ -66,8 +69,14 @@ class EstimatePoses(Stage):
             return clip
         sightings = self._sightings(clip, depth)
         zoom = zooms(*sightings[:3], intrinsics=sightings.intrinsics, rule=self.zoom)
-        if zoom is not None:
-            clip = _with_zoom(clip, zoom)
+        rolls = rolling_shutter(
+            sightings.xy,
+            sightings.visible,
+            picture_size=(clip.frames.width, clip.frames.height),
+            intrinsics=sightings.intrinsics,
+            rule=self.shutter,
+        )
+        clip = _with_one_answer(clip, zooms=zoom, rolling_shutter=rolls)
         estimate = None if zoom else self._estimate(clip, sightings)
         if estimate is None:
             return clip
@@ -132,9 +141,12 @@ def _free_of_things(clip: Clip) -> Bool:
     return free
 
 
-def _with_zoom(clip: Clip, zoom: bool) -> Clip:
-    """`cameras` that say whether the clip zooms."""
-    return clip.with_table("cameras", with_columns(clip.table("cameras"), zooms=[zoom] * len(clip)))
+def _with_one_answer(clip: Clip, **answers: bool | None) -> Clip:
+    """`cameras` with one answer a column for the whole clip; None: as it was."""
+    known = {name: [answer] * len(clip) for name, answer in answers.items() if answer is not None}
+    if not known:
+        return clip
+    return clip.with_table("cameras", with_columns(clip.table("cameras"), **known))
 
 
 def _with_poses(clip: Clip, cam_from_world: F64, cov: F64 | None) -> Clip:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import Departure, departures
-from massannot.geometry.kinks import PathPart, laws_of, parts_of
+from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of
 from massannot.geometry.motion_events import (
     Down,
     MotionEvent,
@@ -47,7 +47,7 @@ TILTED = math.radians(30)
 _KNOWN = math.radians(12)
 """Error of down where things fall."""
 _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
-_COVERED = 0.15
+_COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
 _UNIT_ERROR = 0.5
 _EXACT = 0.01
@@ -110,17 +110,24 @@ class FindEvents(Stage):
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
         exact = {entity: 0 < path.frame_rel_sd <= _EXACT for entity, path in paths.items()}
         paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
+        runs = {
+            entity: runs_of(
+                path.xyz,
+                t_s,
+                focal_px=focal_px,
+                range_rel_sd=path.frame_rel_sd,
+                cuts=cuts[entity],
+                fine=exact[entity],
+            )
+            for entity, path in paths.items()
+        }
 
         def cut(entity: int, down_in_world: F64 | None) -> list[PathPart]:
             down = _in_path(down_in_world, paths[entity])
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
             return parts_of(
-                paths[entity].xyz,
-                t_s,
-                focal_px=focal_px,
-                range_rel_sd=paths[entity].frame_rel_sd,
-                cuts=cuts[entity],
-                laws=laws_of(
+                runs[entity],
+                laws_of(
                     down.direction,
                     down.tilt,
                     unit=units[entity],
@@ -128,8 +135,10 @@ class FindEvents(Stage):
                 ),
             )
 
-        down_in_world = _down(paths, {entity: cut(entity, None) for entity in paths})
-        parts = {entity: cut(entity, down_in_world) for entity in paths}
+        parts = {entity: cut(entity, None) for entity in paths}
+        down_in_world = _down(paths, parts)
+        if down_in_world is not None:
+            parts = {entity: cut(entity, down_in_world) for entity in paths}
         found = {
             entity: motion_events(
                 parts[entity],

@@ -40,11 +40,13 @@ class SummarizeClip(Stage):
         """`clip` with its row."""
         motion = background_motion(clip, self.static_camera)
         floor, floor_p90 = self._noise_floor(clip, motion.static)
+        camera = clip.table("cameras").slice(0, 1).to_pylist()[0]
         row = {
             **clip.read_columns(),
             "scale_type": None if clip.depth is None else clip.depth.kind,
             "camera_static": motion.static,
-            "camera_zooms": clip.table("cameras").slice(0, 1).to_pylist()[0]["zooms"],
+            "camera_zooms": camera["zooms"],
+            "rolling_shutter": camera["rolling_shutter"],
             "background_motion_px": _known(motion.displacement_px),
             "noise_floor": floor,
             "noise_floor_p90": floor_p90,

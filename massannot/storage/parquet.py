@@ -28,12 +28,13 @@ from massannot.tables import Upgrades, upgrades_of
 from massannot.tables._spec import TableSpec, stated
 
 
-def read_parquet(path: Path, *, name: str, clip_id: str | None = None) -> pa.Table:
-    """The rows of one file, or those of one clip, in the present version of table `name`.
+def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
+    """The rows of one file, or those with certain `values` in columns such as `clip_id`, in the
+    present version of table `name`.
 
     Raises BadTable for a file that is no Parquet, NewerTable for one from a newer massannot.
     """
-    rows = None if clip_id is None else [("clip_id", "==", clip_id)]
+    rows = [(column, "==", value) for column, value in values.items()] or None
     try:
         schema = pq.ParquetFile(path).schema_arrow
         table = pq.read_table(path, filters=rows, partitioning=None)

@@ -74,6 +74,15 @@ SPEC = TableSpec(
             "camera stands still), or it cannot be told.",
             nullable=True,
         ),
+        Column(
+            "rolling_shutter",
+            BOOL,
+            "Whether the rows of a picture are exposed one after another, so that what moves in it "
+            "leans, by a test on points of the background, one answer for the whole clip. Poses "
+            "are estimated as if they were not. Null: not tested, or it cannot be told, as of a "
+            "camera that moves evenly.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("clip_id", "frame"), "frames"),),
 )

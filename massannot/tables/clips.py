@@ -123,6 +123,12 @@ SPEC = TableSpec(
             "be told.",
             nullable=True,
         ),
+        Column(
+            "rolling_shutter",
+            BOOL,
+            "See cameras.rolling_shutter; null: not tested, or it cannot be told.",
+            nullable=True,
+        ),
     ),
     references=(Reference(("video_id",), "videos"),),
 )

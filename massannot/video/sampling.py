@@ -5,8 +5,9 @@ lies k / fps after the clip's start and is taken by the first frame at or after 
 taken twice by a clip. All times are rounded DOWN to whole pts units, so that a 30 fps film whose
 times a container rounded to milliseconds (0, 33, 67, 100) still gives every frame at 30 fps. A
 span with an end is one clip; one without is cut every `clip_s` of presentation time; both are cut
-again after `max_frames`, where the targets go on without a break. So they do where a shot ends:
-a clip lies within one shot (see shots.py), and frames of no shot belong to no clip.
+again after `max_frames`, where the targets go on without a break. A clip lies within one shot (see
+shots.py), and frames of no shot belong to no clip. A shot that begins within a span without an end
+begins a new `clip_s`, so that no shot starts with what was left of the one before it.
 
 With `shared_frames`, a clip that goes on where its span and shot were cut begins with the last
 annotated frame of the clip before it, so that things and cameras of the two can be compared there.
@@ -248,23 +249,26 @@ class _Cursor:
         self.cut: Cut | None = None
         self.has_clips = self.has_skipped = False
         self.past = False
+        self._shot: int | None = 0
+        """Of the last frame that was taken or passed."""
         self._max_frames = rules.max_frames
         self._shares = rules.shared_frames
         self._step = None if rules.fps is None else 1 / (rules.fps * time_base)
         self._cut_length = rules.clip_s / time_base if end_s is None else None
         self._origin = self.start_pts
         self._bound = self.end_pts
-        self._target = self.start_pts
+        self._target = self._cuts_from = self.start_pts
         if self._cut_length is not None:
             self._begin_cut(0)
 
     def _begin_cut(self, number: int) -> None:
-        """Begin the `number`-th cut of a span without an end: its targets start afresh."""
+        """Begin the `number`-th cut since the span or shot began: its targets start afresh."""
+        self._origin = self._target = self._cut_at(number)
+        self._bound = self._cut_at(number + 1)
+
+    def _cut_at(self, number: int) -> int:
         assert self._cut_length is not None
-        self._number = number
-        self._origin = self.start_pts + floor(number * self._cut_length)
-        self._bound = self.start_pts + floor((number + 1) * self._cut_length)
-        self._target = self._origin
+        return self._cuts_from + floor(number * self._cut_length)
 
     def leave(self, pts: int, *, other_size: bool, shot: int | None) -> Iterator[Cut]:
         """The open cut, if a frame at `pts` cannot belong to it."""
@@ -272,9 +276,8 @@ class _Cursor:
             if self.cut is not None:
                 yield self.close(self._bound)
             if self._cut_length is not None:
-                number = floor((pts - self.start_pts) / self._cut_length)
-                begins_next = self.start_pts + floor((number + 1) * self._cut_length)
-                self._begin_cut(number + 1 if pts >= begins_next else number)
+                number = floor((pts - self._cuts_from) / self._cut_length)
+                self._begin_cut(number + 1 if pts >= self._cut_at(number + 1) else number)
         elif self.cut is not None and (other_size or self.cut.shot != shot):
             yield self.close(pts)
         elif self.cut is not None and self.cut.n_frames >= self._max_frames and self.wants(pts):
@@ -286,11 +289,16 @@ class _Cursor:
     def skip(self, pts: int) -> None:
         """Pass a frame that is of no shot, so that the same targets follow as if it were taken."""
         self.has_skipped = True
+        self._shot = None
         self._aim_beyond(pts)
 
     def open(self, pts: int, *, clip_index: int, shot: int, before: Cut | None) -> None:
         """Begin a cut at `pts`, or at the last frame of `before`, which has just ended, where it
         was of the same shot."""
+        if self._cut_length is not None and shot != self._shot:
+            self._cuts_from = pts
+            self._begin_cut(0)
+        self._shot = shot
         self.cut = Cut(clip_index, self.span, pts, self._bound, last_pts=pts, shot=shot)
         self.has_clips = True
         if self._shares and before is not None and before.shot == shot:

@@ -9,7 +9,8 @@ annotated.
 A hard cut: the picture changes much more than just before and after, its details do not stay where
 they were (as they do behind a large thing that flies by), and neither side comes back within four
 frames, as it does after a flash or when a lamp goes on. A gradual transition: the
-picture is a mix of an earlier and a later one that are unlike each other, with no cut between them.
+picture is a mix of an earlier and a later one that are unlike each other, also in their details,
+with no cut between them.
 The numbers were chosen on drawn films of ten frames a second (tests/unit/shot_films.py); of a film
 with more, shots_in_time gives so many.
 """
@@ -133,6 +134,8 @@ class ShotFinder:
         rule, looks = self.rule, self._looks
         before, middle, after = looks[t - over], looks[t], looks[t + over]
         if before.likeness(after) > rule.differ or (before.blank and after.blank):
+            return False
+        if before.detail_in_common(after) > rule.stays:
             return False
         if any(looks[k].is_cut for k in range(t - over + 1, t + over + 1)):
             return False

@@ -27,6 +27,8 @@ from massannot.viewers.overlay import entity_rgb
 from massannot.viewers.summary import PROFILE_TABLES
 
 TRAILS = 12
+TO_HALF_90 = 1.645
+"""Standard deviations of a normal error within which 90 % lie."""
 WORLD_UNKNOWN_NOTE = (
     "The world is not known: the camera moves, or may, and its poses are assumed. Motions are "
     "relative to the camera."
@@ -51,9 +53,11 @@ def clip_data(
     min_quality: float | None = None,
     questions: Sequence[Json] = (),
     depth_src: str | None = None,
+    story: Json | None = None,
 ) -> Json:
     """The page's data. `min_quality`: leave out entities of lower or unknown quality. `depth_src`:
-    an address of the depth pictures; without one they are inside the data."""
+    an address of the depth pictures; without one they are inside the data. `story`: the clip's
+    place in its video, see video_story.py."""
     clip = table("clips").to_pylist()[0]
     names = entity_names({name: table(name) for name in ("phrases", "entities")})
     rows = table("entities").to_pylist()
@@ -92,6 +96,7 @@ def clip_data(
         ],
         "events": _events(table("events"), names, t_s),
         "questions": list(questions),
+        "story": story,
         "review": None,
         "motions": _motions(table, names, good, t_s),
         "profile": motion_profile(
@@ -205,10 +210,11 @@ def _positions(positions: pa.Table, t_s: Sequence[float], good: set[int]) -> dic
         if row["entity"] not in good:
             continue
         n = len(t_s)
-        empty = {"cam": [None] * n, "world": [None] * n, "half": [None] * n}
+        empty = {name: [None] * n for name in ("cam", "world", "half", "own_sd")}
         series = found.setdefault(str(row["entity"]), {"states": ["lost"] * n, **empty})
         frame = row["frame"]
         series["states"][frame] = row["state"]
+        series["own_sd"][frame] = _own_sd(row)
         for name, columns in (
             ("cam", [f"{a}_cam" for a in "xyz"]),
             ("world", [f"{a}_world" for a in "xyz"]),
@@ -219,7 +225,34 @@ def _positions(positions: pa.Table, t_s: Sequence[float], good: set[int]) -> dic
     for series in found.values():
         in_world = any(place is not None for place in series["world"])
         series["speed"] = _speeds(series["world" if in_world else "cam"], t_s)
+        series["speed_half"] = _speed_halves(series.pop("own_sd"), t_s)
     return found
+
+
+def _own_sd(row: Mapping[str, Any]) -> float | None:
+    """Standard deviation of a place by what its frame has for itself: along the ray by
+    `range_rel_sd`, across it all of `cov`; None: not known. Errors that all frames share cancel in
+    a speed."""
+    if row["cov"] is None or row["range_rel_sd"] is None:
+        return None
+    xx, xy, xz, yy, yz, zz = row["cov"]
+    cov = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    place = np.array([row[f"{a}_cam"] for a in "xyz"])
+    distance = float(np.linalg.norm(place))
+    along = float(place @ cov @ place) / max(distance**2, 1e-12)
+    across = max(float(np.trace(cov)) - along, 0.0)
+    return math.sqrt(across + (row["range_rel_sd"] * distance) ** 2)
+
+
+def _speed_halves(sds: Sequence[float | None], t_s: Sequence[float]) -> list[float | None]:
+    """Half of the 90 % interval of `_speeds` that the noise of single frames makes."""
+    halves: list[float | None] = [None] * len(t_s)
+    for k in range(1, len(t_s) - 1):
+        before, after = sds[k - 1], sds[k + 1]
+        if before is not None and after is not None:
+            apart_s = t_s[k + 1] - t_s[k - 1]
+            halves[k] = _short(TO_HALF_90 * math.hypot(before, after) / apart_s)
+    return halves
 
 
 def _speeds(places: Sequence[Any], t_s: Sequence[float]) -> list[float | None]:

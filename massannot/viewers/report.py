@@ -58,13 +58,14 @@ def write_report(
     seed: int = 0,
     min_quality: float | None = None,
     questions: Callable[[str], Sequence[Json]] = lambda clip_id: (),
+    story: Callable[[str, Callable[[str], str | None]], Json | None] = lambda clip_id, link: None,
 ) -> Path:
     """Write `folder`/index.html and `folder`/clips/*.html; returns the index.
 
     `table` gives whole tables, `clip(id)` one clip's rows. `films` holds what `film.render` wrote;
     a clip without a film has a page without one. `sample`: clips shown at most.
     `min_quality`: leave entities and motions of lower or unknown quality out of the pages.
-    `questions(id)`: of a clip, see clip_questions.py.
+    `questions(id)`: of a clip, see clip_questions.py. `story(id, link)`: see video_story.py.
     """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     index = ClipIndex.read(lambda name, columns: table(name).select(list(columns)))
@@ -72,13 +73,18 @@ def write_report(
         index.count_states(positions.select(["clip_id", "state"]), share=1.0)
     shown = _stratified(index.select(ClipQuery()), sample, seed)
     cards = index.cards(shown)
+    pages = {card["id"]: f"../clips/{card['id']}.html" for card in cards}
     for card in cards:
         tables = clip(card["id"])
         made = paths(films, tables)
         film = film_inside(made.plain)
         name = f"clips/{card['id']}.html"
         page_of_clip = clip_page(
-            tables, film=film, min_quality=min_quality, questions=questions(card["id"])
+            tables,
+            film=film,
+            min_quality=min_quality,
+            questions=questions(card["id"]),
+            story=story(card["id"], pages.get),
         )
         (folder / name).write_text(page_of_clip, "utf-8")
         card |= {"link": name, "still": _still(made.still)}
@@ -94,10 +100,16 @@ def clip_page(
     index_link: str | None = "../index.html",
     min_quality: float | None = None,
     questions: Sequence[Json] = (),
+    story: Json | None = None,
 ) -> str:
     """The page of one clip, complete in itself. `index_link`: the list it belongs to."""
     data = clip_data(
-        tables, film=film, index_link=index_link, min_quality=min_quality, questions=questions
+        tables,
+        film=film,
+        index_link=index_link,
+        min_quality=min_quality,
+        questions=questions,
+        story=story,
     )
     return page(clip_name(tables("clips").to_pylist()[0]), data)
 

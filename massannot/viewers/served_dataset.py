@@ -21,6 +21,7 @@ from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.clip_index import ClipIndex, failed_cards, failure_counts
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, write_plain
+from massannot.viewers.video_story import video_story
 
 BROWSERS_PLAY = {
     "h264": ("yuv420p", "yuvj420p"), "vp8": ("yuv420p",), "vp9": ("yuv420p",), "av1": ("yuv420p",)
@@ -80,6 +81,7 @@ class ServedDataset:
         plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
                  for part in [empty, *parts]]  # fmt: skip
         found = pa.concat_tables(plain)
+        pa.default_memory_pool().release_unused()  # of reading whole columns, before the next ones
         if name == "clips" and len(found["clip_id"].unique()) < found.num_rows:
             self._has_copies = True
             return self._columns(name, wanted)
@@ -118,6 +120,7 @@ class ServedDataset:
             index_link="../",
             depth_src=f"../depth/{clip_id}.jpg",
             questions=self.questions.of(clip_id),
+            story=video_story(self.dataset, clip_id, link=lambda other: f"../clip/{other}"),
         )
 
     def depth_maps(self, clip_id: str) -> pa.Table:

@@ -148,6 +148,7 @@ class Facts:
     grounds: Grounds = NOTHING_STATED
     """Of intervals and qualities."""
     n_zooming: int = 0
+    n_rolling: int = 0
     """Clips whose focal length was seen to change."""
     n_identities: int | None = None
     """Things of all videos together, each counted once however many clips show it; None: nobody
@@ -192,6 +193,7 @@ def facts(dataset: Dataset) -> Facts:
         n_shots=_n_shots(clips),
         grounds=grounds_of(dataset),
         n_zooming=clips["camera_zooms"].to_pylist().count(True),
+        n_rolling=clips["rolling_shutter"].to_pylist().count(True),
         n_identities=_n_identities(dataset),
     )
 
@@ -285,6 +287,9 @@ def _camera(known: Facts) -> str:
     if known.n_zooming:
         parts.append(f"{counted(known.n_zooming, 'clip')} with a zoom, whose poses are not "
                      "estimated")  # fmt: skip
+    if known.n_rolling:
+        parts.append(f"{counted(known.n_rolling, 'clip')} with a rolling shutter, whose poses are "
+                     "estimated as if there were none")  # fmt: skip
     if known.n_moving_posed:
         parts.append(f"{counted(known.n_moving_posed, 'moving clip')} with known poses, in the "
                      "world's frame too")  # fmt: skip

@@ -56,7 +56,12 @@ def test_what_was_exported_loads_back_equal(name: str, dataset: Dataset, tmp_pat
         assert found[table].equals(of_entities(dataset.table(table))), table
 
 
-@pytest.mark.parametrize("name", exporters.names())
+OTHER_BYTES = {"rerun"}
+"""Formats whose writer puts the moment of writing into the file: rerun-sdk, into the message that
+begins a recording, and an order of metadata that differs. See tests/unit/test_export_rerun.py."""
+
+
+@pytest.mark.parametrize("name", [n for n in exporters.names() if n not in OTHER_BYTES])
 def test_exporting_twice_gives_equal_bytes(name: str, dataset: Dataset, tmp_path: Path) -> None:
     exporter = exporters.exporter(name)
     first, second = (exporter.export(dataset, tmp_path / n).files for n in ("a", "b"))

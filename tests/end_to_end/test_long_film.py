@@ -18,6 +18,7 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from massannot.video.sampling import Sampling
+from massannot.viewers.video_story import video_story
 from tests.faults.tiny_run import data_files
 from tools.measure_long_films import score
 
@@ -99,3 +100,21 @@ def test_a_run_that_was_stopped_and_other_workers_give_the_same_bytes(
     annotate(library, "two", workers=2)
     for out in ("again", "two"):
         assert data_files(library.folder / out) == data_files(whole.layout.out)
+
+
+def test_a_clip_says_where_else_in_the_video_its_things_are(whole: Dataset) -> None:
+    first, second = (
+        view.clip_id
+        for view in whole.video(whole.clip(whole.clip_ids[0]).row["video_id"]).clips()[:2]
+    )
+    story = video_story(whole, second, link=lambda other: f"../clips/{other}.html")
+    assert story is not None
+    assert [clip["here"] for clip in story["clips"]] == [False, True, False, False]
+    assert [clip["link"] is None for clip in story["clips"]] == [False, True, False, False]
+    assert story["clips"][0]["link"] == f"../clips/{first}.html"
+    kept = [row for row in whole.table("identities").to_pylist() if row["clip_id"] == second]
+    assert {int(e): t["identity"] for e, t in story["things"].items()} == {
+        row["entity"]: row["identity"] for row in kept
+    }
+    linked = {row["entity"] for row in kept if row["linked_from_clip_id"] == first}
+    assert linked == {int(e) for e, t in story["things"].items() if 0 in t["clips"]} != set()

@@ -202,6 +202,7 @@ def test_outline_and_film_show_the_same_frame(tab: Tab, address: str, frame: int
 
 def test_layers_are_toggled_by_key_and_by_press(tab: Tab, address: str) -> None:
     tab.open(f"{address}clip/{clip_id_of(1)}")
+    tab.until("massannot.player.video?.readyState > 1 && !massannot.player.seeking")
     drawn = "massannot.overlay.canvas.toDataURL()"
     before = tab.js(drawn)
     tab.key("b")
@@ -317,7 +318,9 @@ def first_of_sample(tab: Tab, address: str) -> str:
 
 
 def saved(tab: Tab, words: str) -> None:
-    tab.until(f"document.querySelector('.said').textContent.startsWith({json.dumps(words)})")
+    tab.until(
+        f"document.querySelector('#review .said').textContent.startsWith({json.dumps(words)})"
+    )
 
 
 @pytest.fixture
@@ -337,9 +340,9 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         saved(tab, "Not decided. 0 of 6")
         tab.key("r")
         saved(tab, "Not saved: choose a reason")
-        tab.js("document.querySelector('.review details').open = true")
-        tab.js("document.querySelector('.review select').value = 'mask'")
-        tab.js("document.querySelector('.review textarea').value = 'too <b>wide</b>'")
+        tab.js("document.querySelector('#review details').open = true")
+        tab.js("document.querySelector('#review select').value = 'mask'")
+        tab.js("document.querySelector('#review textarea').value = 'too <b>wide</b>'")
         tab.click("[data-tool=box]")
         tab.drag(".stage canvas", [(0.25, 0.25), (0.4, 0.4), (0.5, 0.75)])
         tab.click("[data-tool=point]")

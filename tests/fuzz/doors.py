@@ -172,6 +172,40 @@ def _read_objects(path: Path) -> object:
     return clip.table("masks").num_rows
 
 
+def _write_cvat(folder: Path) -> None:
+    boxes = "".join(
+        f'<box frame="{t}" keyframe="1" outside="{t // 9}" occluded="0" xtl="{10 + 3 * t}" '
+        f'ytl="20.0" xbr="{26 + 3 * t}" ybr="36.0" z_order="0"><attribute name="entity">0'
+        "</attribute></box>"
+        for t in (0, 3, 6, 9)
+    )
+    mask = (
+        '<mask frame="3" keyframe="1" outside="0" occluded="0" rle="0, 128, 4, 124" left="19" '
+        'top="20" width="16" height="16" z_order="0"><attribute name="entity">0</attribute></mask>'
+    )
+    tracks = "".join(f'<track id="{n}" label="box">{each}</track>' for n, each in
+                     enumerate((boxes, mask)))  # fmt: skip
+    (folder / "c.xml").write_text(
+        '<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><meta><task>'
+        "<size>10</size><original_size><width>96</width><height>64</height></original_size>"
+        f"<source>ball.mp4</source></task></meta>{tracks}</annotations>"
+    )
+
+
+def _write_recording(folder: Path) -> None:
+    import rerun as rr
+    from rerun.chunk import Chunk, LazyChunkStream
+
+    at = [rr.TimeColumn("time", duration=np.arange(10) / 10)]
+    pinhole = rr.Pinhole.columns(image_from_camera=[np.eye(3)], resolution=[[96, 64]])
+    centres = [[18 + 3 * t, 28] for t in range(10)]
+    boxes = rr.Boxes2D.columns(half_sizes=[[8, 8]] * 10, centers=centres, labels=["box"] * 10)
+    chunks = [Chunk.from_columns("/", [], pinhole), Chunk.from_columns("/box", at, boxes)]
+    LazyChunkStream.from_iter(chunks).write_rrd(
+        folder / "r.rrd", application_id="fuzz", recording_id="1"
+    )
+
+
 def _write_depth(folder: Path) -> None:
     np.savez(folder / "d.npz", depth=np.linspace(1, 2, 10 * 64 * 96).reshape(10, 64, 96), fps=10.0)
 
@@ -388,6 +422,8 @@ DOORS: dict[str, Door] = {
     "list": Door(_write_list, "list.txt", _read_list),
     "tar": Door(_write_tar, "a.tar", _read_tar),
     "boxes and masks": Door(_write_objects, "b.json", _read_objects),
+    "cvat": Door(_write_cvat, "c.xml", _read_objects),
+    "rerun": Door(_write_recording, "r.rrd", _read_objects),
     "depth": Door(_write_depth, "d.npz", _read_depth),
     "tracks": Door(_write_tracks, "t.npz", _read_tracks),
     "cameras npz": Door(_write_cameras, "c.npz", _read_cameras),

@@ -34,7 +34,7 @@ T = 4
 TIMES = [0.0, 0.1, 0.2, 0.3]
 CLIP = "c" * 32
 phases = (Phase.explicit, Phase.generate)  # no shrinking: a minute, in a test of a second
-some = settings(max_examples=12, deadline=None, derandomize=True, phases=phases)
+some = settings(max_examples=12, phases=phases)
 
 pictures = st.one_of(
     st.none(),

@@ -82,7 +82,7 @@ def test_the_commands_run_as_printed(examples: Path) -> None:
             film.write(picture)
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE, re.S | re.M)
     commands = [line for line in "".join(blocks).splitlines() if line.startswith("massannot ")]
-    assert len(commands) == 7
+    assert len(commands) == 9
     for command in commands:
         done = subprocess.run(
             [
@@ -100,8 +100,8 @@ def test_the_commands_run_as_printed(examples: Path) -> None:
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if "annotate" in command:
-            assert re.search(r"\d+ (annotations|tracks) read", done.stdout)
-    for out in ("out", "again", "from-coco", "from-cvat"):
+            assert re.search(r"\d+ (annotations|tracks|recordings) read", done.stdout)
+    for out in ("out", "again", "from-coco", "from-cvat", "from-rerun"):
         (file,) = (examples / out / "data" / "masks").glob("*.parquet")
         rows = pq.read_table(file).to_pylist()
         assert [(r["frame"], r["x0"], r["state"], r["origin"]) for r in rows] == [

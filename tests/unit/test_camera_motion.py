@@ -65,7 +65,7 @@ def tracks(
 
 
 MOVES = ["pan", "tilt and back", "roll", "sideways", "forward"]
-N_CLIPS = 60
+N_CLIPS = 40
 
 
 @pytest.mark.parametrize("move", MOVES)

@@ -4,136 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from massannot import tables
 from massannot.clip import Clip
 from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
 from massannot.exporters import cvat
 from massannot.geometry import rle
-from massannot.inputs.span import VideoSource
 from massannot.models.recorded.cvat_files import read_cvat
-from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
-from massannot.storage.parquet import write_parquet
-from massannot.video.reader import read_clips
-from massannot.video.sampling import Sampling
-from tests.unit.make_videos import Film
-from tests.unit.reader_films import VARIABLE, WITH_B
-
-H, W = 96, 160
-RATES = {
-    "29.97": Film(n=24, options=WITH_B, rate=Fraction(30000, 1001), height=H, width=W),
-    "23.976": Film(n=24, options=WITH_B, rate=Fraction(24000, 1001), height=H, width=W),
-    "variable": Film(
-        n=24, options=WITH_B, time_base=Fraction(1, 1000), pts=VARIABLE[:24], height=H, width=W
-    ),
-}
-
-
-def box_at(frame: int) -> tuple[int, int, int, int]:
-    return 10 + 7 * frame, 20 + frame, 34 + 7 * frame, 44 + frame
-
-
-def mask_at(frame: int) -> np.ndarray:
-    x0, y0, x1, y1 = box_at(frame)
-    mask = np.zeros((H, W), np.bool_)
-    mask[y0:y1, x0:x1] = True
-    mask[y0 + 2, x0] = mask[y0 : y0 + 3, x1 - 1] = False
-    return mask
-
-
-def clips_table(clip: Clip) -> pa.Table:
-    frames = clip.frames
-    row = {
-        "clip_id": clip.clip_id, "video_id": frames.video_id, "uri": clip.video.uri,
-        "clip_index": 0, "first_pts": int(frames.pts[0]), "end_pts": int(frames.pts[-1]) + 1,
-        "time_base_num": frames.time_base.numerator,
-        "time_base_den": frames.time_base.denominator,
-        "t0_s": float(frames.t_s[0]), "t1_s": float(frames.t_s[-1]), "sampling": "10",
-        "n_frames": len(clip), "source_width": W, "source_height": H, "working_width": W,
-        "working_height": H, "scale_type": "metric", "micro_batch": 0, "damaged": False,
-    }  # fmt: skip
-    return tables.spec("clips").from_rows([row])
-
-
-STATES = ("visible", None, "occluded", "absent", "visible", "visible")
-"""Of each annotated frame; None: nothing is said. Frames after these have the last."""
-
-
-def state_at(frame: int) -> str | None:
-    return STATES[min(frame, len(STATES) - 1)]
+from tests.unit import odd_films
+from tests.unit.odd_films import RATES
 
 
 @pytest.fixture(params=sorted(RATES))
 def annotated(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Clip, Path]:
-    """A clip of a film, and a dataset that says what `box_at` and `state_at` say of it."""
-    film = RATES[request.param].write(tmp_path / "film.mp4")
-    clip = next(iter(read_clips(VideoSource(str(film)), sampling=Sampling(fps=10, shots=None))))
-    assert isinstance(clip, Clip)
-    n = len(clip)
-    rows = []
-    for frame in range(n):
-        state = state_at(frame)
-        if state is None:
-            continue
-        seen = state == "visible"
-        box = box_at(frame) if seen else (None,) * 4
-        mask = mask_at(frame) if seen else np.zeros((H, W), np.bool_)
-        rows.append(
-            {"clip_id": clip.clip_id, "entity": 0, "frame": frame, "height": H, "width": W,
-             "counts": rle.encode(mask), "area": int(mask.sum()), "state": state,
-             **dict(zip(("x0", "y0", "x1", "y1"), box)),
-             "score": 0.125 if state == "absent" else 0.75, "origin": "propagated"}
-        )  # fmt: skip
-    key = {"clip_id": clip.clip_id}
-    found = {
-        "clips": clips_table(clip),
-        "frames": clip.table("frames"),
-        "phrases": tables.spec("phrases").from_rows(
-            [{**key, "phrase": 0, "text": "a ball", "origin": "prompt", "n_entities": 1}]
-        ),
-        "entities": tables.spec("entities").from_rows(
-            [{**key, "entity": 0, "phrase": 0, "first_frame": 0, "last_frame": n - 1, "score": 0.5}]
-        ),
-        "masks": tables.spec("masks").from_rows(rows),
-    }
-    for name, table in found.items():
-        write_parquet(tmp_path / f"out/data/{name}/0.parquet", [table], spec=tables.spec(name))
-    return clip, tmp_path / "out"
-
-
-def test_boxes_masks_and_states_come_back_on_films_of_odd_rates(
-    annotated: tuple[Clip, Path], tmp_path: Path
-) -> None:
-    clip, out = annotated
-    written = cvat.export(open_dataset(out), tmp_path / "cvat")
-    assert written.left_out == ()
-    path = str(tmp_path / "cvat/film.xml")
-    boxes, masks = RecordedBoxes(path), RecordedMasks(path)
-    boxes.setup(device="cpu")
-    masks.setup(device="cpu")
-    seen = [f for f in range(len(clip)) if state_at(f) == "visible"]
-    assert boxes.frames_named(clip.frames) == seen
-    found = boxes.detect(clip.frames, at=range(len(clip)), phrases=("a ball",))
-    assert found.frame.tolist() == seen
-    assert np.abs(found.boxes_xyxy - [box_at(f) for f in seen]).max() < 1e-6
-    assert (found.track == found.track[0]).all()
-    session = masks.session(clip.frames)
-    session.add_box(0, frame=0, box_xyxy=np.array(box_at(0), np.float32))
-    for answer in session.propagate(first=0, end=len(clip)):
-        state = state_at(answer.frame)
-        expected = mask_at(answer.frame) if state == "visible" else np.zeros((H, W), np.bool_)
-        assert np.array_equal(answer.masks[0], expected)
-        assert session.is_known(0, frame=answer.frame) == (state is not None)
-        belief = {"visible": 0.75, "occluded": 0.75, "absent": 0.0, None: 0.0}[state]
-        assert answer.score[0] == belief
+    return odd_films.annotated(request.param, tmp_path)
 
 
 def test_the_table_comes_back_equal(annotated: tuple[Clip, Path], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.geometry.kinks import laws_of, parts_of
+from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of
 from massannot.geometry.motion_events import Down, MotionEvent, motion_events
 from massannot.stages.find_events import FindEvents
 from tests.unit.test_flight import along_floor, bouncing, clip_with, contacts, sliding, with_noise
@@ -22,7 +22,8 @@ DOWN = Down(np.array([0.0, 1.0, 0.0]), 0.2)
 
 def events(path: F64, t_s: F64 = T_S, *, cuts: tuple[int, ...] = ()) -> list[MotionEvent]:
     laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
-    parts = parts_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts, laws=laws)
+    runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts)
+    parts = parts_of(runs, laws)
     return motion_events(parts, DOWN, unit=1.0)
 
 
@@ -93,3 +94,19 @@ def test_the_stage_writes_flights_and_events_of_motion_in_order_of_time() -> Non
 
 def test_a_camera_that_moves_in_an_unknown_way_gives_no_events_of_motion() -> None:
     assert FindEvents().events(clip_with(with_noise(bouncing()), static=None)).num_rows == 0
+
+
+def test_what_bounces_every_third_picture_is_told_bounce_by_bounce_where_places_are_exact() -> None:
+    t_s, apart_s = np.arange(36) / 12, 0.26
+    phase = t_s % apart_s
+    rise = GRAVITY * phase * (apart_s - phase) / 2
+    path = np.stack([0.2 * t_s, 0.6 - rise, 3 + 0 * t_s], axis=-1)
+    path = with_noise(path, across=0.0005, along=0.0005)
+    laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
+    found = {}
+    for fine in (False, True):
+        runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.001, cuts=(), fine=fine)
+        found[fine] = times(motion_events(parts_of(runs, laws), DOWN, unit=1.0), "landing")
+    true = np.arange(1, 11) * apart_s
+    assert len(found[False]) < 5
+    assert sum(min(abs(t - np.array(found[True]))) < 0.1 for t in true) >= 9

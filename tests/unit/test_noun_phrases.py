@@ -52,7 +52,7 @@ def test_the_things_of_a_sentence_are_found(text: str, expected: list[str]) -> N
     assert [phrase.text for phrase in noun_phrases(text)] == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.text(max_size=80)
     | st.lists(st.sampled_from(["the", "a", "ball.", "Hoop?", "red", "é", "7", "x's", "is"])).map(

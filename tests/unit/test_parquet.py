@@ -44,7 +44,7 @@ def in_pieces(table: pa.Table, cuts: list[int]) -> list[pa.Table]:
     return [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, WHOLE.num_rows), max_size=6), group=st.integers(1, 60_000))
 def test_bytes_do_not_depend_on_how_the_rows_were_cut(tmp_path_factory, cuts, group):
     folder = tmp_path_factory.mktemp("cut")

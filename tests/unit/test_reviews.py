@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from massannot.dataset.acceptance import AcceptedShare, reviewed, wilson
+from massannot.dataset.acceptance import (
+    Acceptance,
+    AcceptedShare,
+    StratumAcceptance,
+    reviewed,
+    wilson,
+)
 from massannot.dataset.layout import Layout
 from massannot.dataset.publish import publish
 from massannot.dataset.reading import open_dataset
@@ -221,3 +227,18 @@ def test_two_people_who_differ_have_not_accepted(tmp_path: Path) -> None:
     assert found is not None
     assert found.acceptance is not None
     assert (found.acceptance.whole, found.acceptance.n_differ) == (AcceptedShare(1, 2), 1)
+
+
+def test_the_card_names_few_strata_and_gives_those_with_few_decisions_together() -> None:
+    strata = [
+        StratumAcceptance("balls", 40, AcceptedShare(2, 4)),
+        StratumAcceptance("cones", 20, AcceptedShare(1, 1)),
+        StratumAcceptance("boxes", 20, AcceptedShare(0, 2)),
+        *(StratumAcceptance(f"s{k}", 5, AcceptedShare(0, 0)) for k in range(7)),
+    ]
+    lines = Acceptance("s", AcceptedShare(3, 7), tuple(strata), ("ada",), 7, 0, {}).lines
+    assert lines[2:] == [
+        "not looked at: s0; s1; s2; s3; s4; and 2 more strata",
+        "balls (40 clips): 2 of 4 accepted: 50.0 % (15.0 to 85.0)",
+        "2 strata of fewer than 3 decisions: 1 of 3 accepted: 33.3 % (6.1 to 79.2)",
+    ]

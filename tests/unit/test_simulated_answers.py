@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from massannot.dataset.reading import open_dataset
 from massannot.questions.ask.family import families_of
+from massannot.questions.ask.moving_quantities import series_of
+from massannot.questions.ask.program import CAMERA, StateSequence
+from massannot.questions.ask.thing_tracks import ThingTrack
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tools.measure_questions import Judged, Measuring, judged_questions, report
+from tools.simulated_answers import legs
 
 OPTIONS = SceneOptions(
     width=96, height=80, n_frames=18, fps=12, n_bodies=3, camera="static", n_fronts=1,
@@ -51,3 +58,28 @@ def test_where_all_are_right_the_interval_is_that_of_so_many_clips() -> None:
     wrong = [*right, Judged("3", False, False, 0.5)]
     assert report(wrong)["right_at_0"] == 0.8
     assert report(wrong)["kept"] == 4
+
+
+@pytest.mark.parametrize(
+    ("series", "known"),
+    [
+        ([0, 6, 12], ("up",)),
+        ([0, 4, 8], ()),
+        ([87, 69, 77.4], ("down",)),  # nine and a half in all, but the way back is too short
+        ([0, 12, 1], ("up", "down")),
+        ([0, -8, 0], ()),
+    ],
+)
+def test_a_leg_counts_from_the_least_on_and_not_what_is_left_of_it(
+    series: list[float], known: tuple[str, ...]
+) -> None:
+    assert legs(np.array(series, np.float64), 10.0) == known
+
+
+def test_the_speed_of_a_thing_at_rest_is_no_surer_than_its_places() -> None:
+    own = np.tile(0.02**2 * np.eye(3), (8, 1, 1))
+    track = ThingTrack(np.arange(8) / 12, np.ones((8, 3)), own, 0.0)
+    tracks: Any = SimpleNamespace(of=lambda *_, **__: track)
+    series, sd = series_of(tracks, StateSequence("speed", 0, CAMERA, "absolute", 0, 7, 0.5))
+    assert series.max() == 0.0
+    assert sd == pytest.approx(2 * 0.02 / (2 / 12))

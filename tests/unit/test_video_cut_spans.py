@@ -126,6 +126,21 @@ def test_a_clip_ends_where_its_shot_ends_and_the_targets_go_on() -> None:
     assert taken == {0: [0, 200, 400], 1: [600, 800], 2: [1200, 1400]}
 
 
+def test_a_shot_does_not_begin_with_what_was_left_of_a_clip_of_the_one_before() -> None:
+    """Clips of 1 s, a cut at 950 ms: one clip goes from there to 1950 ms."""
+    rules = CutRules(Fraction(10), Fraction(1), 256, shared_frames=True)
+    cutter = SpanCutter(WHOLE, rules=rules, time_base=MS, first_pts=0)
+    finished: list[Cut] = []
+    for pts in range(0, 2500, 50):
+        finished += cutter.step(pts, shot=0 if pts < 950 else 1).finished
+    finished += cutter.finish(2500)
+    assert [(c.shot, c.first_pts, c.end_pts, c.n_frames) for c in finished] == [
+        (0, 0, 950, 10),
+        (1, 1000, 2000, 10),
+        (1, 1900, 2500, 6),
+    ]
+
+
 def test_a_span_of_frames_without_a_shot_is_named_as_such() -> None:
     rules = CutRules(None, Fraction(20), 256)
     spans = ((None, MS * 100), (MS * 120, MS * 180), (MS * 200, None))

@@ -1,8 +1,8 @@
-"""The recorded objects of a clip: from JSON or CVAT's XML, or from a dataset of ours, and which
-rows are its frames.
+"""The recorded objects of a clip: from JSON, CVAT's XML or Rerun's recordings, or from a dataset of
+ours, and which rows are its frames.
 
-A file is read once (json_files.py and cvat_files.py name the kinds); of a dataset, a folder, only
-the rows of a clip's video are read: its table `masks`, or else `detections`.
+A file is read once (json_files.py, cvat_files.py and rrd_files.py name the kinds); of a dataset, a
+folder, only the rows of a clip's video are read: its table `masks`, or else `detections`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from massannot.models.recorded.matching import (
     rows_for,
 )
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
+from massannot.models.recorded.rrd_files import read_rrd
+from massannot.models.recorded.rrd_recording import rrd_paths
 
 _RowOf = Mapping[tuple[str, int], tuple[int, int]]
 """(clip_id, frame) to the row and its pts."""
@@ -52,8 +54,12 @@ class RecordedObjects:
 
     def load(self) -> None:
         """Read the file. Raises UsageError for one that is none of the known kinds."""
-        self._dataset = RecordedDataset.at(self.path)
-        if self._dataset is None and self.path.lower().endswith(".xml"):
+        recordings = rrd_paths(self.path)
+        self._dataset = None if recordings else RecordedDataset.at(self.path)
+        if recordings:
+            recorded = read_rrd(self.path)
+            self._videos, self.note = recorded.videos, recorded.note
+        elif self._dataset is None and self.path.lower().endswith(".xml"):
             task = read_cvat(self.path)
             self._videos, self.note = (task.video,), task.note
         elif self._dataset is None:

@@ -1,6 +1,7 @@
 """Point tracks from a file as a PointTracker: those that another tracker already gave.
 
-`path` is an npz, a folder of them named by source id, or one of our own datasets (its `tracks_xy`).
+`path` is an npz, a folder of them named by source id, a recording of Rerun or a folder of them (its
+Points2D, see rrd_files.py), or one of our own datasets (its `tracks_xy`).
 The npz has `tracks` (T, N, 2), `visible` (T, N), and optionally `confidence` (T, N), `size` (width,
 height), `pts`, `t_s` or `fps`, and `origin`: "center" (the default: whole numbers are pixel
 centres, as CoTracker, OpenCV and TAPVid-3D have it) or "corner". In a frame that the file does not
@@ -14,10 +15,12 @@ query with none within `within_px` is answered by a point that is visible nowher
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from massannot.clip import Frames
 from massannot.errors import MassannotWarning, ModelFailed, UsageError
@@ -39,6 +42,8 @@ from massannot.models.recorded.matching import (
     file_for,
     rows_for,
 )
+from massannot.models.recorded.rrd_files import RrdPoints, read_rrd_points
+from massannot.models.recorded.rrd_recording import rrd_paths
 
 KNOWN = ("tracks", "visible", "visibility", "confidence", "size", "origin", *TIMES)
 
@@ -53,14 +58,18 @@ class RecordedTracks:
     fps: float | None = None
     """Frames a second of the file's rows, where the file does not say."""
     _dataset: RecordedDataset | None = field(default=None, init=False, repr=False, compare=False)
+    _logged: Sequence[RrdPoints] = field(default=(), init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
+        self._logged = read_rrd_points(self.path) if rrd_paths(self.path) else ()
+        if self._logged:
+            return
         self._dataset = RecordedDataset.at(self.path, table="tracks_xy")
         check_names(self.path, known=KNOWN)
 
     def destroy(self) -> None:
-        self._dataset = None
+        self._dataset, self._logged = None, ()
 
     def card(self) -> ModelCard:
         return ModelCard("recorded_tracks", weights=self.path)
@@ -68,12 +77,15 @@ class RecordedTracks:
     @property
     def names_videos(self) -> bool:
         """Whether `path` says of which video it speaks: a single file has no name."""
-        return Path(self.path).is_dir()
+        return Path(self.path).is_dir() or any(each.names for each in self._logged)
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
         """See protocols.PointTracker. Raises ModelFailed when the file does not fit the clip."""
         with a_clip_fails(self.path):
-            recorded = self._of_dataset(frames) if self._dataset else self._of_file(frames)
+            if self._logged:
+                recorded = self._of_recordings(frames)
+            else:
+                recorded = self._of_dataset(frames) if self._dataset else self._of_file(frames)
         queries = np.asarray(queries_txy, np.float64)
         T, N = len(frames), len(queries)
         track_of = self._nearest(recorded, queries)
@@ -122,6 +134,21 @@ class RecordedTracks:
         factor = np.divide([frames.width, frames.height], [width, height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
 
+    def _of_recordings(self, frames: Frames) -> _Recorded:
+        """Of several of one video, the one with most of these frames."""
+        wanted = {frames.source_id, frames.video_id}
+        mine = [each for each in self._logged if wanted & set(each.names) or not each.names]
+        if not mine:
+            raise ModelFailed(f"{self.path}: no recording of video {frames.source_id!r}")
+        pts = {*frames.pts.tolist()}
+        logged = max(mine, key=lambda each: len({*_listed(each.times.pts)} & pts))
+        check_shape(logged.size, frames, where=logged.where)
+        _check_inside(logged.xy, logged.visible, *logged.size, where=logged.where)
+        times = logged.times if self.fps is None else replace(logged.times, fps=self.fps)
+        rows = rows_for(frames, times, where=logged.where)
+        factor = np.divide([frames.width, frames.height], logged.size)
+        return _Recorded.of(rows, logged.xy * factor, logged.visible, logged.confidence)
+
     def _of_dataset(self, frames: Frames) -> _Recorded:
         assert self._dataset is not None
         clips = self._dataset.clips_of(frames)
@@ -142,6 +169,10 @@ class RecordedTracks:
         rows = rows_for(frames, RowTimes(len(times), pts=pts, shared=True), where=self.path)
         factor = np.divide([frames.width, frames.height], [clips.width, clips.height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
+
+
+def _listed(pts: ArrayLike | None) -> list[int]:
+    return [] if pts is None else np.asarray(pts).tolist()
 
 
 def _checked(file: ArrayFile) -> tuple[F64, Bool, F32]:

@@ -53,9 +53,10 @@ def series_of(tracks: ThingTracks, program: p.StateSequence) -> tuple[F64, float
     if program.quantity == "speed":
         n = max(2, n)
         step, seconds = apart[n:] - apart[:-n], track.t_s[n:] - track.t_s[:-n]
-        size = np.linalg.norm(step, axis=1)
+        size, both = np.linalg.norm(step, axis=1), own[n:] + own[:-n]
         unit = step / np.maximum(size, 1e-6)[:, None]
-        var = np.einsum("ni,nij,nj->n", unit, own[n:] + own[:-n], unit)
+        var = np.einsum("ni,nij,nj->n", unit, both, unit)
+        var = np.where(size > 1e-6, var, np.trace(both, axis1=1, axis2=2) / 3)  # at rest
         return _smooth(size / seconds, n), float(np.median(np.sqrt(2 * var) / seconds))
     if program.quantity == "bearing":
         flat = np.maximum(np.linalg.norm(apart[:, [0, 2]], axis=1), 1e-6)

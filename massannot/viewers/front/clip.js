@@ -13,7 +13,8 @@ function showClip(main, data) {
   const plots = [
     new Plot(data, player, `Position in the camera's frame, ${data.unit}`,
       [["x", "x, right"], ["y", "y, down"], ["z", "z, forward"]]),
-    new Plot(data, player, `Speed, ${data.unit}/s`, [["speed", "speed"]]),
+    new Plot(data, player, `Speed, ${data.unit}/s, and what the noise of single frames makes of it`,
+      [["speed", "speed"]]),
     new Plot(data, player, `Distance from the camera, ${data.unit}`, [["distance", "distance"]]),
   ];
   fill(main, [
@@ -24,9 +25,10 @@ function showClip(main, data) {
     el("p.sub", null, data.facts),
     data.notes.map((note) => el("p.notes", null, note)),
     el("div.look", null,
-      el("div.film", null, stage, controls(player, timeline), timeline.root, overlay.toggles(), reviewPlace()),
+      el("div.film", null, stage, controls(player, timeline), timeline.root, overlay.toggles()),
       el("div.side", null, space.root, plots.map((plot) => plot.root))),
     section("Entities", entityTable(data, overlay)),
+    data.story ? section("Through the video", videoStory(data)) : null,
     data.events.length ? section("Events", eventList(data, player)) : null,
     data.questions.length ? section("Questions", questionList(data, player, overlay)) : null,
     section("Motions", motionTable(data, player)),
@@ -34,6 +36,7 @@ function showClip(main, data) {
     section("Keys", el("p.sub", null, "Space plays; left and right step a frame, with Shift ten; "
       + "Home and End jump; b, o, t, l, d toggle the layers.")),
     rowTable(data),
+    el("div", { id: "review" }),
   ]);
   document.addEventListener("keydown", (event) => pressed(event, player, overlay));
   player.seek(startFrame(data));
@@ -43,10 +46,6 @@ function showClip(main, data) {
     document.getElementById("review").append(bar.root);
     bar.panels = questionReviews(data, bar);
   }
-}
-
-function reviewPlace() {
-  return el("div", { id: "review" });
 }
 
 /** `#f=12` in the address; else the first frame in which something is seen. */

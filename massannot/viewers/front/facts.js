@@ -42,6 +42,31 @@ function entityTable(data, overlay) {
       el("dl", null, Object.entries(words).flatMap(([k, v]) => [el("dt", null, k), el("dd", null, v)]))));
 }
 
+/** The clips of the video, and where else each thing of this one is seen. */
+function videoStory(data) {
+  const { clips, things, n_clips } = data.story;
+  const chip = (clip) => clip.here
+    ? el("b.chip.here", { "aria-current": "page" }, clip.text)
+    : clip.link ? el("a.chip", { href: safeLink(clip.link) }, clip.text) : el("span.chip", null, clip.text);
+  const shots = new Set(clips.map((clip) => clip.shot));
+  const parts = [...shots].map((shot) => el("p.chips", null,
+    shots.size > 1 ? el("span.sub", null, `Shot ${shot + 1}: `) : null,
+    clips.filter((clip) => clip.shot === shot).map(chip)));
+  const rows = data.entities.filter((entity) => things[entity.entity]).map((entity) => {
+    const thing = things[entity.entity];
+    return [
+      entity.name, String(thing.identity),
+      thing.clips.length ? el("span.chips", null, thing.clips.map((k) => chip(clips[k]))) : "this clip alone",
+      number(thing.overlap),
+      thing.proposed === null ? "" : `perhaps thing ${thing.proposed} (likeness ${number(thing.proposed_score)})`,
+    ];
+  });
+  return el("div", null,
+    n_clips > clips.length ? el("p.sub", null, `${clips.length} of ${n_clips} clips, the nearest.`) : null, parts,
+    dataTable("Things through the video",
+      ["entity", "#thing of the video", "also seen in", "#overlap with the clip before", "proposed"], rows));
+}
+
 function motionTable(data, player) {
   const rows = data.motions.map((m) => [
     el("button.link", { type: "button", onclick: () => player.seek(m.frame) }, m.name),

@@ -39,7 +39,9 @@ class Overlay {
     return this.rows.get(`${entity} ${frame}`);
   }
 
+  /** While the film seeks, what is drawn stays that of the picture that is still shown. */
   draw() {
+    if (this.player.seeking) return;
     const { pen, width } = sized(this.canvas);
     const scale = width / this.data.width;
     if (!scale) return;

@@ -20,6 +20,7 @@ class Player {
     video.muted = true;
     video.src = src.startsWith("data:") ? blobOf(src) : src;
     video.addEventListener("loadedmetadata", () => this.seek(this.frame));
+    video.addEventListener("seeked", () => this.tell());
     video.addEventListener("ended", () => this.playing && this.again());
     video.addEventListener("error", () => this.withoutFilm());
     return video;
@@ -32,6 +33,11 @@ class Player {
     this.video = null;
     gone.replaceWith(el("p.nofilm", null, "This browser cannot show the film."));
     this.tell();
+  }
+
+  /** Whether the picture is still that of an earlier frame. */
+  get seeking() {
+    return Boolean(this.video && this.video.seeking);
   }
 
   follow(listener) {

@@ -7,7 +7,11 @@ const PLOT_LEFT = 52, PLOT_TOP = 8, PLOT_BOTTOM = 20, PLOT_RIGHT = 8;
 const QUANTITIES = {
   x: (series) => axis(series, 0), y: (series) => axis(series, 1), z: (series) => axis(series, 2),
   distance: (series) => series.cam.map((p) => p && { value: Math.hypot(...p) }),
-  speed: (series) => series.speed.map((v) => (v === null ? null : { value: v })),
+  speed: (series) => series.speed.map((v, frame) => {
+    if (v === null) return null;
+    const half = series.speed_half[frame];
+    return half === null ? { value: v } : { value: v, low: Math.max(0, v - half), high: v + half };
+  }),
 };
 
 function axis(series, k) {
@@ -59,7 +63,7 @@ class Plot {
     }
     const known = this.lines.flatMap(({ points }) => points.filter(Boolean));
     const low = Math.min(...known.map((p) => p.low ?? p.value));
-    const high = Math.max(...known.map((p) => p.high ?? p.value));
+    const high = Math.max(...known.map((p) => (this.kind === "speed" ? p.value : p.high ?? p.value)));
     this.range = known.length ? [low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3]
       : null;
     if (this.range && this.kind === "speed") this.range[0] = 0;
@@ -81,6 +85,10 @@ class Plot {
     const x = (frame) => PLOT_LEFT + ((times[frame] - times[0]) / span) * (width - PLOT_LEFT - PLOT_RIGHT);
     const y = (value) => height - PLOT_BOTTOM - ((value - low) / (high - low)) * (height - PLOT_TOP - PLOT_BOTTOM);
     this.grid(pen, width, height, y, span);
+    pen.save();
+    pen.beginPath();
+    pen.rect(PLOT_LEFT, PLOT_TOP, width - PLOT_LEFT - PLOT_RIGHT, height - PLOT_TOP - PLOT_BOTTOM);
+    pen.clip();
     for (const { entity, points } of this.lines) {
       const states = this.data.positions[entity.entity].states;
       this.band(pen, entity, points, x, y);
@@ -103,6 +111,7 @@ class Plot {
         pen.fill();
       }
     }
+    pen.restore();
     pen.fillStyle = css("--ink");
     pen.fillRect(x(this.player.frame) - 0.5, PLOT_TOP, 1, height - PLOT_TOP - PLOT_BOTTOM);
   }

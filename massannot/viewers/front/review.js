@@ -50,8 +50,8 @@ class ReviewBar {
     this.next = el("a", { href: safeNext(data.review.next) }, "Next (n)");
     this.root = el("section.review", { "aria-label": "Your decision" },
       this.said,
-      el("div.answers", null, this.buttons.accept, this.reason, this.buttons.reject, this.buttons.withdraw, this.next),
-      this.note,
+      el("div.answers", null, this.buttons.accept, this.reason, this.buttons.reject,
+        this.buttons.withdraw, this.note, this.next),
       el("details", null, el("summary", null, "Put something right"),
         el("div.answers", null, this.entity, this.tools.box, this.tools.point,
           el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
@@ -70,7 +70,8 @@ class ReviewBar {
     const mine = review.mine;
     const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
     const words = { accept: "accepted", reject: `rejected: ${(mine?.reason || "").replace("_", " ")}` };
-    this.say(open ? "Not saved yet" : mine ? `Saved: ${words[mine.decision]}` : "Not decided");
+    const kept = mine ? `Saved: ${words[mine.decision]}` : "Not decided";
+    this.say(open ? "Not saved yet" : this.wanting || kept);
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }
@@ -86,9 +87,10 @@ class ReviewBar {
   }
 
   decide(decision, more = {}) {
-    if (decision === "reject" && !this.reason.value) {
+    this.wanting = decision === "reject" && !this.reason.value ? "Not saved: choose a reason" : "";
+    if (this.wanting) {
       this.reason.focus();
-      return this.say("Not saved: choose a reason");
+      return this.say(this.wanting);
     }
     const rejected = decision === "reject";
     waiting.add({

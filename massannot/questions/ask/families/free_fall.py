@@ -12,7 +12,7 @@ def _propose(sight: Sight) -> Iterator[Proposal]:
     if "flight" not in sight.kinds:
         return
     for thing in sight.whole:
-        text = "Is {0} in free flight, touching nothing, for a quarter of a second or more?"
+        text = "Is {0} in free flight, touching nothing, for a fifth of a second or more?"
         yield Proposal(text, (thing.entity,), Happens(("flight",), thing.entity))
 
 

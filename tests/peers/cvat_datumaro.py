@@ -1,0 +1,113 @@
+"""Does datumaro read what `massannot export cvat` and `coco-images` write, and find the same in it?
+
+    python -m venv /tmp/datumaro && /tmp/datumaro/bin/pip install datumaro
+    python -m tests.peers.cvat_datumaro OUT /tmp/datumaro/bin/python
+
+OUT is a finished dataset whose films can be read. Outside CI: datumaro wants other versions of
+numpy and pillow, so it runs in an environment of its own. Prints, for each format, how many
+boxes and masks are there, how many datumaro reads, and the largest difference of a box in pixels;
+the exit code is 1 where a number or a box differs by more than half a pixel. COCO's file is put
+where datumaro looks for it, annotations/instances_NAME.json.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from massannot.dataset.reading import open_dataset
+from massannot.exporters import coco_images, cvat
+
+READ = """
+import json, sys
+import numpy as np
+from datumaro import Dataset
+found = []
+for item in Dataset.import_from(sys.argv[1], sys.argv[2]):
+    for a in item.annotations:
+        if a.attributes.get("outside"):
+            continue
+        kind = a.type.name
+        if kind not in ("bbox", "mask"):
+            continue
+        row = {"kind": kind, "frame": item.attributes.get("frame"), "track":
+               a.attributes.get("track_id"), "area": float(a.get_area())}
+        if kind == "bbox":
+            x, y, w, h = a.get_bbox()
+            row["box"] = [x, y, x + w, y + h]
+        else:
+            mask = np.asarray(a.image, bool)
+            row["area"] = float(mask.sum())
+        found.append(row)
+json.dump(found, sys.stdout)
+"""
+
+
+def main(out: str, python: str) -> int:
+    dataset = open_dataset(out)
+    shown = dataset.table("masks").filter(pc.greater(dataset.table("masks")["area"], 0))
+    boxes = sorted([r[n] for n in ("x0", "y0", "x1", "y1")] for r in shown.to_pylist())
+    areas = sorted(shown["area"].to_pylist())
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        cvat.export(dataset, root / "cvat", options=cvat.CvatOptions(masks=False))
+        wrong += _compare("cvat, boxes", _read(python, root / "cvat", "cvat"), boxes, None)
+        cvat.export(dataset, root / "masks")
+        wrong += _compare("cvat, masks too", _read(python, root / "masks", "cvat"), boxes, areas)
+        (file,) = coco_images.export(dataset, root / "written").files
+        (root / "coco" / "images").mkdir(parents=True)
+        (root / "coco" / "annotations").mkdir()
+        shutil.copy(file, root / "coco" / "annotations" / "instances_all.json")
+        wrong += _compare("coco-images", _read(python, root / "coco", "coco"), None, areas)
+    return int(wrong > 0)
+
+
+def _read(python: str, dest: Path, kind: str) -> list[dict[str, Any]] | str:
+    """What datumaro finds, or the last line of its error."""
+    done = subprocess.run(
+        [python, "-c", READ, str(dest), kind], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        causes = [line for line in done.stderr.splitlines() if "Error: " in line]
+        return " <- ".join(reversed(causes)) or done.stderr[-200:]
+    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _compare(
+    name: str,
+    found: list[dict[str, Any]] | str,
+    boxes: list[list[float]] | None,
+    areas: list[int] | None,
+) -> int:
+    """Print what was found of the boxes and masks that are expected; 1: it is something else."""
+    if isinstance(found, str):
+        print(f"{name}: refused: {found}")
+        return 1
+    right, said = True, []
+    if boxes is not None:
+        theirs = sorted(row["box"] for row in found if row["kind"] == "bbox")
+        pairs = zip(boxes, theirs, strict=False)
+        worst = max((abs(a - b) for x, y in pairs for a, b in zip(x, y)), default=0.0)
+        said.append(
+            f"{len(boxes)} boxes written, {len(theirs)} read, largest difference {worst:g} px"
+        )
+        right &= len(theirs) == len(boxes) and worst <= 0.5
+    if areas is not None:
+        masks = sorted(row["area"] for row in found if row["kind"] == "mask")
+        said.append(f"{len(areas)} masks written, {len(masks)} read, areas equal: {masks == areas}")
+        right &= masks == areas
+    print(f"{name}: {'; '.join(said)}")
+    return int(not right)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
