@@ -83,6 +83,7 @@ def run(
                     driver.run_here()
                 else:
                     driver.run()
+        commits.recover(layout)  # what a driver that died meanwhile had committed, not published
     write_card(layout, license=license)
     return summarize(
         layout,

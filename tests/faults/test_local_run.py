@@ -64,6 +64,27 @@ def annotate(
     )
 
 
+def test_what_a_driver_that_died_has_committed_is_published_by_one_that_ends(uris, tmp_path):
+    """The other driver dies between its commit and its publication while this one computes."""
+    whole, out = Layout(tmp_path / "whole"), Layout(tmp_path / "out")
+    annotate(uris, whole.out, workers=0, per_shard=2)
+    left = {shard.id for shard in plan_of(uris, per_shard=2)}
+
+    def dies(event) -> None:
+        if isinstance(event, ClipBegun) and not commits.shards(out):
+            (other,) = {shard for shard in left if not out.attempts(shard)}
+            staged = out.attempt(other, commits.read(whole, other).attempt)
+            staged.mkdir(parents=True)
+            for path in whole.data.glob(f"*/{other}.parquet"):
+                shutil.copy(path, staged / f"{path.parent.name}.parquet")
+            out.commit(other).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(whole.commit(other), out.commit(other))
+
+    annotate(uris, out.out, workers=1, per_shard=2, progress=dies)
+    assert same_files(out.out, whole.out)
+    assert out.shards_in_staging() == set()
+
+
 def failures(out: Path) -> list[tuple[str, int, str, str, str]]:
     return [
         (Path(row["uri"]).stem, row["clip_index"], row["stage"], row["class"], row["status"])
