@@ -12,6 +12,8 @@ import torch
 import transformers
 
 from massannot.clip import Frames
+from massannot.models.cotracker3.checkpoint import save_cotracker3
+from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
 from tests.random_weights import (
     depth_anything_processor,
     depth_pro_processor,
@@ -248,3 +250,20 @@ def _liven(net: Any, *, gain: float) -> None:
 def _write(net: Any, folder: Path, processor: dict[str, Any]) -> None:
     transformers.utils.logging.disable_progress_bar()
     write_network(net, folder, processor=processor)
+
+
+def tiny_tracker(folder: Path) -> Path:
+    """CoTracker3 with the first numbers that come."""
+    sizes = CoTracker3Sizes(
+        encoder_widths=(8, 12, 16, 16),
+        encoder_hidden=16,
+        feature_dim=16,
+        correlation_hidden=16,
+        correlation_dim=16,
+        width=32,
+        n_heads=2,
+        n_layers=1,
+        n_virtual=4,
+    )
+    save_cotracker3(CoTracker3Net(sizes=sizes), folder)
+    return folder

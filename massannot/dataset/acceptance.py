@@ -54,7 +54,7 @@ class AcceptedShare:
 
 
 def _few(names: Sequence[str]) -> str:
-    """The names, separated by commas; of many the first few and how many more there are."""
+    """The names; of many the first few and how many more there are."""
     more = len(names) - MOST_NAMED
     return "; ".join([*names[:MOST_NAMED], *([f"and {more} more strata"] if more > 0 else [])])
 

@@ -35,6 +35,11 @@ _NEGLIGIBLE = 1e-5
 """Relative deviation that nothing needs to explain: float32 depth rounds at 1e-7."""
 
 
+def sigma_of(lengths: NDArray[np.float64]) -> float:
+    """Standard deviation of one coordinate of errors in the picture, from their lengths (N,)."""
+    return float(np.median(lengths)) / MEDIAN_OF_RAYLEIGH
+
+
 @dataclass(frozen=True)
 class BackgroundFitRule:
     """Options of the fit."""

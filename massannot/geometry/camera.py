@@ -172,3 +172,11 @@ def relative_to_first(cam_from_world: ArrayLike) -> F64:
     """The same poses (T, 4, 4) with the first camera as the world."""
     poses = np.asarray(cam_from_world, np.float64)
     return compose(poses, inverse(poses[0]))
+
+
+def turn_slopes(u: F64, v: F64) -> F64:
+    """(N, 2, 3) by how much points at u, v (N,), at distance 1, go where the camera's axes turn by
+    a small rotation vector: the rotational part of the optical flow."""
+    x = np.column_stack([-u * v, 1 + u * u, -v])
+    y = np.column_stack([-(1 + v * v), u * v, u])
+    return np.stack([x, y], axis=1)

@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.background_fit import MEDIAN_OF_RAYLEIGH
+from massannot.geometry.background_fit import sigma_of
 from massannot.geometry.bundle_adjustment import (
     Adjustment,
     Bundle,
@@ -255,7 +255,7 @@ def _gain(seen: Sightings, turning: Adjustment, moving: Adjustment, rule: Bundle
 
 def _sigma(pixels: F64) -> float:
     """Of one coordinate, from the middle length."""
-    return float(np.median(np.linalg.norm(pixels, axis=1))) / MEDIAN_OF_RAYLEIGH
+    return sigma_of(np.linalg.norm(pixels, axis=1))
 
 
 _SMALLEST_SIGMA_PX = 0.02

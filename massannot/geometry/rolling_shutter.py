@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.background_fit import MEDIAN_OF_RAYLEIGH
+from massannot.geometry.background_fit import sigma_of
+from massannot.geometry.camera import turn_slopes
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -110,14 +111,9 @@ def _slopes(before: F64, after: F64, lens: F64, along: int, length: int) -> tupl
     u, v = ((before - lens[2:]) / lens[:2]).T
     row = (before[:, along] - lens[2 + along]) / length
     zero = np.zeros_like(u)
-    parts = np.stack(
-        [
-            np.column_stack([-u * v, 1 + u * u, -v, u, row, zero]),
-            np.column_stack([-(1 + v * v), u * v, u, v, zero, row]),
-        ],
-        axis=1,
-    )
-    parts[:, :, :4] *= lens[:2].mean()
+    turn_and_scale = np.concatenate([turn_slopes(u, v), np.stack([u, v], axis=1)[..., None]], 2)
+    slopes = np.stack([np.column_stack([row, zero]), np.column_stack([zero, row])], axis=1)
+    parts = np.concatenate([turn_and_scale * lens[:2].mean(), slopes], axis=2)
     apart = after - before
     weight = np.ones(len(before))
     for _ in range(_STEPS):
@@ -125,7 +121,7 @@ def _slopes(before: F64, after: F64, lens: F64, along: int, length: int) -> tupl
         normal = weighted @ parts.reshape(-1, 6) + 1e-9 * np.eye(6)
         solved = np.linalg.solve(normal, weighted @ apart.ravel())
         left = np.linalg.norm(apart - parts @ solved, axis=1)
-        sigma = max(float(np.median(left)) / MEDIAN_OF_RAYLEIGH, 1e-6)
+        sigma = max(sigma_of(left), 1e-6)
         weight = 1 / (1 + (left / (3 * sigma)) ** 2)
     middle = np.array([solved[1], -solved[0]]) * lens[:2].mean()
     return middle, solved[4:]
@@ -161,11 +157,11 @@ _STRETCHES = 6
 
 def _robust(design: F64, values: F64) -> float:
     weight = np.ones(len(values))
-    solved = design[0]
+    factor = 0.0
     for _ in range(_STEPS):
         weighted = design * weight[:, None]
         normal = weighted.T @ design + 1e-9 * np.eye(design.shape[1])
-        solved = np.asarray(np.linalg.solve(normal, weighted.T @ values), np.float64)
-        apart = np.abs(values - design @ solved)
+        solved = np.linalg.solve(normal, weighted.T @ values)
+        factor, apart = float(solved[0]), np.abs(values - design @ solved)
         weight = 1 / (1 + (apart / max(3 * float(np.median(apart)), 1e-6)) ** 2)
-    return float(solved[0])
+    return factor

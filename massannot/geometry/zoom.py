@@ -21,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.background_fit import MEDIAN_OF_RAYLEIGH
+from massannot.geometry.background_fit import sigma_of
 from massannot.geometry.bundle_adjustment import rotations
+from massannot.geometry.camera import turn_slopes
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -83,7 +84,7 @@ def _pair_zooms(before: F64, after: F64, z: F64, lens: F64, rule: ZoomRule) -> b
         return None
     radius = np.linalg.norm(before[known] - lens[2:], axis=1)
     parallax = log_scale * (np.median(z[known]) / z[known] - 1) * radius
-    if _sigma_of(np.abs(parallax)) >= rule.parallax * sigma:
+    if sigma_of(np.abs(parallax)) >= rule.parallax * sigma:
         return True
     return False if sigma >= rule.unexplained * rule.sigma_px else None
 
@@ -99,28 +100,17 @@ def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> tuple[float,
         apart = flat + lens[2:] - after
         u, v = (x[:, :2] / x[:, 2:]).T
         zero = np.zeros_like(u)
-        slopes = np.stack(
-            [
-                np.column_stack([-u * v, 1 + u * u, -v]) * np.exp(log_scale) * lens[0],
-                np.column_stack([-(1 + v * v), u * v, u]) * np.exp(log_scale) * lens[1],
-            ],
-            axis=1,
-        )
+        slopes = turn_slopes(u, v) * np.exp(log_scale) * lens[:2, None]
         of_scale = flat if scales else np.column_stack([zero, zero])
         slopes = np.concatenate([slopes, of_scale[..., None]], axis=-1)
         length = np.linalg.norm(apart, axis=1)
-        weight = 1 / (1 + (length / max(3 * _sigma_of(length), 1e-6)) ** 2)
+        weight = 1 / (1 + (length / max(3 * sigma_of(length), 1e-6)) ** 2)
         weighted = (slopes * weight[:, None, None]).reshape(-1, 4).T
         normal = weighted @ slopes.reshape(-1, 4) + 1e-9 * np.eye(4)
         step = -np.linalg.solve(normal, weighted @ apart.ravel())
         turn = rotations(step[None, :3])[0] @ turn
         log_scale += step[3] if scales else 0.0
-    return _sigma_of(length), float(log_scale)
+    return sigma_of(length), float(log_scale)
 
 
 _STEPS = 12
-
-
-def _sigma_of(lengths: F64) -> float:
-    """Standard deviation of one coordinate, from the middle length."""
-    return float(np.median(lengths)) / MEDIAN_OF_RAYLEIGH

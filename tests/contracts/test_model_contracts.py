@@ -18,9 +18,7 @@ import pytest
 import massannot.models
 from massannot.geometry import rle
 from massannot.models.camera_pinhole import PinholeCamera
-from massannot.models.cotracker3.checkpoint import save_cotracker3
 from massannot.models.cotracker3.conventions import Conventions
-from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
 from massannot.models.depth_pro import DepthPro
@@ -64,6 +62,7 @@ from tests.tiny_models import (
     tiny_mm_detector,
     tiny_sam2,
     tiny_sam3,
+    tiny_tracker,
 )
 from tests.unit.scene_clip import scene_frames, write_record
 
@@ -72,17 +71,6 @@ SCENE = make_scene(3, SceneOptions(width=96, height=72, n_frames=T, camera="orbi
 FRAMES = scene_frames(SCENE)
 TRUTH = Answers.of(SCENE, FRAMES)
 PHRASES = SCENE.phrases()
-TINY = CoTracker3Sizes(
-    encoder_widths=(8, 12, 16, 16),
-    encoder_hidden=16,
-    feature_dim=16,
-    correlation_hidden=16,
-    correlation_dim=16,
-    width=32,
-    n_heads=2,
-    n_layers=1,
-    n_virtual=4,
-)
 
 Made = Callable[[Path], Any]
 
@@ -141,9 +129,9 @@ def cameras_file(folder: Path) -> str:
 
 
 def cotracker3(folder: Path) -> Any:
-    save_cotracker3(CoTracker3Net(sizes=TINY), folder / "weights")
     conventions = Conventions(resize_to=(72, 96), iters=1, support_grid=0)
-    return CoTracker3Tracker(Weights(str(folder / "weights")), conventions=conventions)
+    weights = Weights(str(tiny_tracker(folder / "weights")))
+    return CoTracker3Tracker(weights, conventions=conventions)
 
 
 MODELS: dict[type, Made] = {

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from massannot.dataset.reading import open_dataset
-from massannot.models.cotracker3.checkpoint import save_cotracker3
-from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tests.faults.tiny_run import data_files
@@ -26,6 +24,7 @@ from tests.tiny_models import (
     tiny_mm_detector,
     tiny_sam2,
     tiny_sam3,
+    tiny_tracker,
 )
 
 pytestmark = [
@@ -33,16 +32,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="kills a group of processes"),
 ]
 N_VIDEOS = 4
-TINY = CoTracker3Sizes(
-    encoder_widths=(8, 8, 8, 8), encoder_hidden=8, feature_dim=8, correlation_hidden=16,
-    correlation_dim=8, width=16, n_heads=2, mlp_ratio=2, n_virtual=4,
-)  # fmt: skip
 EVERYTHING = "--set detect.box_threshold=0 --set detect.text_threshold=0"
-
-
-def tiny_tracker(folder: Path) -> Path:
-    save_cotracker3(CoTracker3Net(sizes=TINY), folder)
-    return folder
 
 
 Made = Mapping[str, Callable[[Path], Path]]
