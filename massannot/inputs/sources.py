@@ -349,15 +349,16 @@ def _one_name(uri: str) -> str:
         return uri
     if os.path.islink(uri):
         return os.path.realpath(uri)
-    folder, name = os.path.split(uri)
-    if name in ("", ".", ".."):
+    cut = uri.rfind(os.sep) + 1
+    if uri[cut:] in ("", ".", ".."):
         return os.path.realpath(uri)
-    return os.path.join(_real_folder(folder), name)
+    return _real_folder(uri[:cut]) + uri[cut:]
 
 
 @lru_cache(maxsize=4096)
 def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+    """Of a folder's name or none, with a slash at the end."""
+    return os.path.join(os.path.realpath(folder), "")
 
 
 def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:

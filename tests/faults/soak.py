@@ -1,14 +1,15 @@
 """A soak: many tiny clips, run by several drivers that are killed all the time, with their workers.
 
-    python -m tests.faults.soak [--clips 2000] [--drivers 2] [--bucket] [--every 4] [--seed 0]
+    python -m tests.faults.soak [--clips 2000] [--drivers 2] [--bucket|--ray] [--every 4] [--seed 0]
 
 First the clips are annotated by one driver and one worker that nobody disturbs: what they hold in
 memory after a quarter of the clips and at the end is compared, and their tables are the truth. Then
 `drivers` share the same clips; every few seconds one of them, or one of their workers, is killed
-and the driver started again; a bucket also answers with errors. At the end the counts must close,
+and the driver started again; a bucket also answers with errors, and on a Ray cluster actors are
+killed too. At the end the counts must close,
 every table must be equal byte for byte, and nothing may be left over. The exit code is 1 where one
-of these does not hold. `--every` is the mean time between two kills; where a start takes longer, as
-on a busy machine, it is that long, or nothing would ever be begun.
+of these does not hold. `--every` is the mean time between two kills; on a busy machine, where a
+start takes long, it is longer, or nothing would ever be begun (KILLS_A_START).
 """
 
 from __future__ import annotations
@@ -35,9 +36,12 @@ from massannot.engine.driver import DEATHS_BEFORE_WORK
 from massannot.storage.store import store_of
 from tests import s3_server
 from tests.faults import killing, tiny_run
+from tests.faults.ray_cluster import cluster
 from tests.faults.run_tiny import GAVE_UP
 from tests.faults.tiny_run import CLIPS_PER_VIDEO, data_files, done
 
+KILLS_A_START = 4
+"""At most, in the mean, while a driver and its worker start."""
 FLAT = 0.05
 """Growth of memory from a quarter of the clips to the end."""
 
@@ -47,6 +51,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--drivers", type=int, default=2)
     parser.add_argument("--bucket", action="store_true", help="annotate into a bucket")
+    parser.add_argument("--ray", action="store_true", help="annotate on a Ray cluster")
     parser.add_argument("--every", type=float, default=4.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
@@ -57,9 +62,11 @@ def main() -> int:
         server = stack.enter_context(s3_server.running("soak")) if chosen.bucket else None
         tiny_run.write_videos(folder / "videos", -(-chosen.clips // CLIPS_PER_VIDEO))
         calm, start_s = _calm(folder, folder / "calm")
-        every_s = max(chosen.every, start_s)
+        every_s = max(chosen.every, start_s / KILLS_A_START)
         out: Any = "s3://soak/out" if server else folder / "out"
-        siege = _Siege(folder, out, chosen.drivers, random.Random(chosen.seed), every_s)
+        machines = cluster(*[1] * chosen.drivers) if chosen.ray else None
+        address = stack.enter_context(machines).address if machines else ""
+        siege = _Siege(folder, out, chosen.drivers, address, random.Random(chosen.seed), every_s)
         siege.run(server)
         problems = [*calm, *siege.problems(data_files(folder / "calm"))]
     for problem in problems:
@@ -113,6 +120,7 @@ class _Siege:
     folder: Path
     out: Any
     n_drivers: int
+    ray_address: str
     rng: random.Random
     every_s: float
     kills: Counter[str] = field(default_factory=Counter)
@@ -162,15 +170,26 @@ class _Siege:
                     self._kill(drivers)
 
     def _start(self) -> Popen[bytes]:
-        return killing.start(self.out, self.folder / "videos", self.tally, workers=1, seconds=0.0)
+        return killing.start(
+            self.out,
+            self.folder / "videos",
+            self.tally,
+            workers=1,
+            ray_address=self.ray_address,
+            seconds=0.0,
+        )
 
     def _kill(self, drivers: list[Popen[bytes]]) -> None:
         workers = killing.workers_of(Layout(self.out))
-        whom = self.rng.choice(["driver", "worker", "worker"])
-        pids = workers if whom == "worker" else [driver.pid for driver in drivers]
+        whom = self.rng.choice(["driver", "worker", "actor" if self.ray_address else "worker"])
+        pids = {
+            "driver": [driver.pid for driver in drivers],
+            "worker": workers,
+            "actor": [killing.parent(pid) for pid in workers],
+        }[whom]
         if pids:
             killing.kill(self.rng.choice(pids))
-            self.workers_killed += whom == "worker"
+            self.workers_killed += whom != "driver"
             self.kills[f"{whom}s killed"] += 1
 
     def problems(self, truth: dict[str, bytes]) -> list[str]:
