@@ -79,6 +79,7 @@ CLIPS ?= 2000
 soak: setup
 	$(BIN)/python -m tests.faults.soak --clips $(CLIPS)
 	$(BIN)/python -m tests.faults.soak --clips $(CLIPS) --bucket
+	$(BIN)/python -m tests.faults.soak --clips $(CLIPS) --ray
 
 bench: setup
 	$(BIN)/python -m tests.bench

@@ -16,7 +16,6 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.dataset import commits
@@ -30,6 +29,7 @@ from massannot.dataset.reading import Dataset, spec_in
 from massannot.dataset.steps import AddedPhrases, read_steps
 from massannot.dataset.table_steps import added_tables
 from massannot.storage import durable
+from massannot.storage.parquet import read_columns
 from massannot.tables._spec import TableSpec
 
 
@@ -104,11 +104,8 @@ def _noise(layout: Layout, found: Sequence[Commit]) -> str:
     """How far the background, which ought to stand still, moves a second."""
     floors: dict[str, list[float]] = {}
     for commit in found:
-        columns = pq.read_table(
-            layout.published(LAST, commit.shard),
-            columns=["scale_type", "noise_floor"],
-            partitioning=None,
-        )
+        path = layout.published(LAST, commit.shard)
+        columns = read_columns(path, ["scale_type", "noise_floor"])
         for scale_type, floor in zip(*(column.to_pylist() for column in columns.columns)):
             if floor is not None:
                 floors.setdefault(scale_type or "none", []).append(floor)

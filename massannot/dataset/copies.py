@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from massannot.dataset.commits import READ_AT_ONCE, Commit
 from massannot.dataset.layout import Layout
+from massannot.errors import BadTable
+from massannot.storage.parquet import read_columns
 from massannot.tables._spec import TableSpec, stated
 
 SHOWN = 20
@@ -138,8 +139,8 @@ class Copies:
 def _columns(path: Path, columns: list[str]) -> pa.Table:
     """Some columns of a file; none where it cannot be read."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowInvalid, OSError):
+        return read_columns(path, columns)
+    except BadTable:
         return pa.table({})
 
 

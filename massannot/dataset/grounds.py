@@ -228,6 +228,7 @@ def _read(dataset: Dataset, name: str, columns: tuple[str, ...]) -> Iterator[pa.
             with pq.ParquetFile(files[index]) as file:
                 present = [c for c in columns if c in file.schema_arrow.names]
                 table = file.read(columns=present)
+                table.validate(full=True)
         except (pa.ArrowException, OSError):  # damaged or withdrawn: `validate` names it
             continue
         for column in {*columns} - {*present}:

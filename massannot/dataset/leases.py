@@ -149,7 +149,8 @@ class Leases:
 
     def _sweep(self) -> None:
         """Remove what killed drivers left, if no other is alive."""
-        beats, leases = (list(self._folder.glob(f"[!.]*.{kind}")) for kind in ("beat", "json"))
+        # Leases first: who takes one meanwhile has a beat by then, and that one is seen.
+        leases, beats = (list(self._folder.glob(f"[!.]*.{kind}")) for kind in ("json", "beat"))
         if all(self._is_void(beat) for beat in beats):  # a beat names its driver, as a lease does
             for file in (*leases, *beats):
                 file.unlink(missing_ok=True)

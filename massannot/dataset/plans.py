@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +57,25 @@ def retried(layout: Layout, statuses: tuple[str, ...]) -> tuple[PlannedShard, ..
         else replace(shard, generation=generation.get(shard.id, 0))
         for shard in shard_table(layout)
     )
+
+
+def add_new(
+    layout: Layout,
+    videos: PlannedVideos,
+    sharded: Callable[[PlannedVideos, int], Iterable[Shard]],
+) -> None:
+    """Plan the videos that no plan of the folder has yet: `sharded` makes shards of them, numbered
+    from a first number.
+
+    Another driver may be adding the same videos: which number is next is asked before which videos
+    are new, so that whoever writes second finds the number taken, and looks again. Raises
+    OtherRecipe for a video that the folder has with other spans or phrases.
+    """
+    while True:
+        first_number = len(shard_table(layout))
+        new = new_videos(layout, videos)
+        if not new or add(layout, sharded(new, first_number), first_number=first_number):
+            return
 
 
 def new_videos(layout: Layout, videos: PlannedVideos) -> PlannedVideos:

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from massannot.dataset import commits
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import this_start
 from massannot.storage import durable
 from massannot.storage.json_text import our_own, parsed
+from massannot.storage.parquet import read_columns
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def shards_lacking(layout: Layout) -> Iterator[str]:
     steps = read_steps(layout)
     for shard in sorted(commits.shards(layout)) if steps else ():
         clips, phrases = (
-            pq.read_table(layout.published(name, shard), columns=columns, partitioning=None)
+            read_columns(layout.published(name, shard), columns)
             for name, columns in (("clips", ["clip_id"]), ("phrases", ["clip_id", "text"]))
         )
         if clips_lacking(clips, phrases, steps):

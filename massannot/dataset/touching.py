@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.storage.parquet import read_columns
 
 Row = Mapping[str, Any]
 
@@ -127,12 +128,7 @@ def _shared(dataset: Dataset) -> dict[str, int]:
     for path in dataset.files("frames"):
         if "shared" not in pq.read_schema(path).names:
             continue
-        rows = pq.read_table(
-            path,
-            columns=["clip_id", "pts"],
-            filters=[("shared", "==", True)],
-            partitioning=None,
-        )
+        rows = read_columns(path, ["clip_id", "pts"], filters=[("shared", "==", True)])
         found |= zip(rows["clip_id"].to_pylist(), rows["pts"].to_pylist(), strict=True)
     return found
 

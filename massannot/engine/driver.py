@@ -308,10 +308,10 @@ class Driver:
         else:
             self._deaths_before_work += 1
             if self._deaths_before_work >= DEATHS_BEFORE_WORK:
+                when = "before it began a shard" if worker.ready else "while it loaded its models"
                 raise NothingToRun(
-                    f"worker {worker.config.number} died {DEATHS_BEFORE_WORK} times while it "
-                    f"loaded its models (exit code {exit_code}: {worker.last_words()}); "
-                    f"see {worker.log}"
+                    f"worker {worker.config.number} died {DEATHS_BEFORE_WORK} times {when} "
+                    f"(exit code {exit_code}: {worker.last_words()}); see {worker.log}"
                 )
 
     def _record_death(self, worker: WorkerHandle, work: Work, exit_code: int) -> None:

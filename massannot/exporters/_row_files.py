@@ -68,7 +68,7 @@ def load_rows(path: Path, *, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Some columns of every row. Raises UsageError for a file without them."""
     try:
         rows: list[dict[str, Any]] = pq.read_table(path, columns=list(columns)).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (ValueError, pa.ArrowException, OSError) as error:  # ValueError: bytes that are no text
         raise UsageError(f"{path}: not as `massannot export` writes it: {error}") from error
     return rows
 

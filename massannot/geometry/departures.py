@@ -67,32 +67,53 @@ class Departure:
     """Probability that the deciding number is beyond its threshold."""
 
 
-def departures(
-    path: MaskPath, others: Sequence[MaskPath], xyz: F64, *, size: float
-) -> Iterator[Departure]:
-    """Of a thing whose surface is at `xyz` (T, 3) in each frame's camera, NaN: not known; `size` in
-    the unit of these. Only those that are likelier than not."""
+class MaskPaths:
+    """The masks of all N things of a clip, and their boxes in one array: who meets whom is asked of
+    each thing in many frames, and a loop over the others would cost the square of N."""
+
+    def __init__(self, paths: Sequence[MaskPath]):
+        self.paths = paths
+        self.boxes_xyxy = (
+            np.stack([path.box_xyxy for path in paths]) if paths else np.empty((0, 0, 4))
+        )
+        """(N, T, 4) source pixels; NaN without a mask."""
+
+    def met(self, box_xyxy: F64, frame: int, *, but: int) -> F64:
+        """(N,) area of each thing's box that is in another box; 0 for the thing `but`."""
+        areas = _met(box_xyxy, self.boxes_xyxy[:, frame])
+        areas[but] = 0.0
+        return areas
+
+
+def departures(paths: MaskPaths, index: int, xyz: F64, *, size: float) -> Iterator[Departure]:
+    """Of the thing `index`, whose surface is at `xyz` (T, 3) in each frame's camera, NaN: not
+    known; `size` in the unit of these. Only those that are likelier than not."""
+    path = paths.paths[index]
     if not path.area.any():
         return
     jumped = np.minimum(_jumped(xyz / size), _jumped(path.centre / _size_px(path)))
     for frame in (2 + np.flatnonzero((jumped[1:] > 0.5) | _may_vanish(path.area)[2:])).tolist():
-        if not _in_full_view(path, others, frame - 1):
+        if not _in_full_view(paths, index, frame - 1):
             continue
-        vanished = _vanishes(path, others, frame)
+        vanished = _vanishes(paths, index, frame)
         score = float(jumped[frame - 1])
+        here, before = path.box_xyxy[frame], path.box_xyxy[frame - 1]
         if vanished >= 0.5:
             yield Departure("vanish", frame, vanished)
-        elif score > 0.5 and _iou(path, path, frame - 1, frame) < _SAME_PLACE:
-            on_another = any(_iou(path, other, frame, frame) >= _SAME_PLACE for other in others)
+        elif score > 0.5 and _iou(before, here, _area(before, here)) < _SAME_PLACE:
+            met = paths.met(here, frame, but=index)
+            others = ((paths.boxes_xyxy[n, frame], met[n]) for n in np.flatnonzero(met))
+            on_another = any(_iou(here, box, both) >= _SAME_PLACE for box, both in others)
             yield Departure("vanish" if on_another else "teleport", frame, score)
 
 
-def _in_full_view(path: MaskPath, others: Sequence[MaskPath], frame: int) -> bool:
+def _in_full_view(paths: MaskPaths, index: int, frame: int) -> bool:
+    path = paths.paths[index]
     one, two = path.area[frame - 1 : frame + 1]
     if min(one, two) < _LEAST_PX or abs(math.log(two / one)) > _STEADY:
         return False
     box = path.box_xyxy[frame]
-    return all(_meet(box, o.box_xyxy[frame]) <= _ASIDE * _meet(box, box) for o in others)
+    return bool((paths.met(box, frame, but=index) <= _ASIDE * _area(box, box)).all())
 
 
 def _may_vanish(area: F64) -> NDArray[np.bool_]:
@@ -103,7 +124,8 @@ def _may_vanish(area: F64) -> NDArray[np.bool_]:
     return np.asarray(after <= _SCRAP * before)
 
 
-def _vanishes(path: MaskPath, others: Sequence[MaskPath], frame: int) -> float:
+def _vanishes(paths: MaskPaths, index: int, frame: int) -> float:
+    path = paths.paths[index]
     recent = path.area[max(0, frame - _BEFORE) : frame]
     usual = float(np.median(recent[recent > 0]))
     left = float(path.area[frame : frame + _LONG].max()) / usual
@@ -112,8 +134,9 @@ def _vanishes(path: MaskPath, others: Sequence[MaskPath], frame: int) -> float:
     share = float(path.area[frame - 1] / usual)
     box = path.box_xyxy[frame - 1]
     own = _step(path, frame)
-    near = [o for o in others if _meet(box + 0.5 * _sides(box), o.box_xyxy[frame - 1]) > 0]
-    step = max(float(np.abs(v).max()) for v in (own, *(own - _step(o, frame) for o in near)))
+    near = np.flatnonzero(paths.met(box + 0.5 * _sides(box), frame - 1, but=index)).tolist()
+    others = (own - _step(paths.paths[n], frame) for n in near)
+    step = max(float(np.abs(v).max()) for v in (own, *others))
     left_over = share - step / float(_sides(box)[2:].min())
     return 0.5 * (1 + math.erf((left_over - LEFT_OVER) / _LEFT_OVER_SD / math.sqrt(2)))
 
@@ -131,16 +154,20 @@ def _sides(box: F64) -> F64:
     return np.r_[-sides, sides]
 
 
-def _meet(one: F64, other: F64) -> float:
-    """Area in both boxes; 0 for NaN."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    return float(sides.prod()) if (sides > 0).all() else 0.0
+def _met(box: F64, boxes: F64) -> F64:
+    """(N,) area in a box and in each of (N, 4) boxes; 0 for NaN."""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    return np.where((sides > 0).all(axis=1), sides.prod(axis=1), 0.0)
 
 
-def _iou(one: MaskPath, other: MaskPath, frame: int, frame_of_other: int) -> float:
-    a, b = one.box_xyxy[frame], other.box_xyxy[frame_of_other]
-    both = _meet(a, b)
-    return both / (_meet(a, a) + _meet(b, b) - both) if both else 0.0
+def _area(box: F64, other: F64) -> float:
+    """In both boxes."""
+    return float(_met(box, other[None])[0])
+
+
+def _iou(box: F64, other: F64, both: float) -> float:
+    """Of boxes that share an area `both`."""
+    return both / (_area(box, box) + _area(other, other) - both) if both else 0.0
 
 
 def _jumped(places: F64) -> F64:

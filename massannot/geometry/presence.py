@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class MaskPath:
     def __len__(self) -> int:
         return len(self.area)
 
-    @property
+    @cached_property
     def centre(self) -> F64:
         """(T, 2) of the boxes."""
         return np.stack([self.box_xyxy[:, [0, 2]], self.box_xyxy[:, [1, 3]]], -1).mean(axis=1)

@@ -191,6 +191,8 @@ def _spans(runs: Integers) -> tuple[Integers, Integers]:
 def _joined(starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
     """The same ones, spans that touch made one."""
     gap = starts[1:] > ends[:-1]
+    if gap.all():  # nearly always
+        return starts, ends
     return starts[np.r_[True, gap][: starts.size]], ends[np.r_[gap, True][: ends.size]]
 
 

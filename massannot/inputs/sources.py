@@ -15,6 +15,7 @@ import itertools
 import os
 import random
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -108,22 +109,35 @@ def _named_by(source: str) -> Iterator[str | Question]:
         yield from _of(source)
 
 
-def _of(source: str) -> Iterator[str | Question]:
+def _of(source: str, *, listed: bool = False) -> Iterator[str | Question]:
+    """The videos of one source. `listed`: as a line of a list a file that is not there is kept,
+    and none in a bucket is asked for."""
     source = local_path(source)
     if tar_store.is_member(source):
         yield source
     elif is_remote(source):
-        yield from _remote(source)
+        if listed and is_video_name(source) and not glob.has_magic(source):
+            yield source  # asking for each of a million would take an hour; planning asks anyway
+        else:
+            yield from _remote(source)
     elif scheme_of(source):
         store_of(source)  # its error lists the kinds of address
-    elif os.path.isdir(source):
-        yield from _inside(source)
-    elif os.path.exists(source):
-        yield from _file(source)
+    elif mode := _mode(source):
+        yield from _inside(source) if stat.S_ISDIR(mode) else _file(source)
     elif glob.has_magic(source):
         yield from _matching(source)
+    elif listed:
+        yield source
     else:
         raise UsageError(f"{source}: no such file or folder")
+
+
+def _mode(path: str) -> int:
+    """What a path leads to, asked once; 0: nothing."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):  # ValueError: a name that no file system takes
+        return 0
 
 
 def _file(path: str) -> Iterator[str | Question]:
@@ -288,10 +302,7 @@ def _listed(name: str) -> Iterator[str | Question]:
             try:
                 refuse_credentials(source)
                 refuse_impossible_name(source)
-                if _is_there_or_pattern(source):
-                    yield from _of(source)
-                else:
-                    yield source
+                yield from _of(source, listed=True)
             except UsageError as error:
                 raise UsageError(f"@{name}, entry {number}: {error}") from error
             except ClipError as error:
@@ -316,12 +327,6 @@ def _lines(name: str) -> Iterator[str]:
                     yield line.strip()
     except OSError as error:
         raise UsageError(f"@{name}: cannot be read as a list of videos: {error}") from error
-
-
-def _is_there_or_pattern(source: str) -> bool:
-    if is_remote(source) and is_video_name(source) and not glob.has_magic(source):
-        return False  # asking for each of a million would take an hour; planning asks anyway
-    return bool(os.path.exists(source) or glob.has_magic(source) or scheme_of(source))
 
 
 def _spelt_out(source: str) -> Iterator[str]:
@@ -349,15 +354,16 @@ def _one_name(uri: str) -> str:
         return uri
     if os.path.islink(uri):
         return os.path.realpath(uri)
-    folder, name = os.path.split(uri)
-    if name in ("", ".", ".."):
+    cut = uri.rfind(os.sep) + 1
+    if uri[cut:] in ("", ".", ".."):
         return os.path.realpath(uri)
-    return os.path.join(_real_folder(folder), name)
+    return _real_folder(uri[:cut]) + uri[cut:]
 
 
 @lru_cache(maxsize=4096)
 def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+    """Of a folder's name or none, with a slash at the end."""
+    return os.path.join(os.path.realpath(folder), "")
 
 
 def _with_own_ids(rows: Iterable[Question]) -> tuple[Question, ...]:

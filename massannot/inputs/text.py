@@ -80,6 +80,8 @@ START_BYTES = 4096
 
 def is_unicode(text: str) -> bool:
     """Whether a text can be encoded as UTF-8."""
+    if text.isascii():  # asked several times of each of a million names
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

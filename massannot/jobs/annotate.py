@@ -6,7 +6,7 @@ From Python `massannot.annotate("ball.mp4", prompts=["a ball"])` takes the same 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from massannot.jobs.run import RunOptions, execute, inputs_of, keep, refuse_emul
 from massannot.models.weights import require
 from massannot.plan.deal import deal
 from massannot.plan.folder import PlannedShard
-from massannot.plan.planned_videos import PlannedVideos
+from massannot.plan.planned_videos import PlannedVideos, Shard
 from massannot.recipes.digests import record_of
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.models import needed_weights, pinned
@@ -178,12 +178,13 @@ def begin(
     _refuse_other_folder(layout, record, spec, videos)
     added = Totals()
     probes = layout.local / "_run" / PROBES
-    while new := plans.new_videos(layout, videos):
+
+    def dealt(new: PlannedVideos, first_number: int) -> Iterator[Shard]:
+        nonlocal added
         with_costs, added = probed(spec, new, probes, say=say)
-        first_number = len(plans.shard_table(layout))
-        shards = deal(with_costs, shard_cost=spec.shard_pixels, first_number=first_number)
-        if plans.add(layout, shards, first_number=first_number):
-            break  # else another driver was first: its plan is read, and this one tried again
+        return deal(with_costs, shard_cost=spec.shard_pixels, first_number=first_number)
+
+    plans.add_new(layout, videos, dealt)
     shutil.rmtree(probes, ignore_errors=True)
     return BegunRun(spec, layout, record, plans.shards_of(layout, videos), len(videos), added)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from massannot.dataset import commits, plans
 from massannot.dataset.journal import WHOLE_VIDEO, ClipKey, read_past
@@ -24,7 +23,7 @@ from massannot.dataset.layout import Layout
 from massannot.errors import UsageError
 from massannot.plan.folder import VIDEOS
 from massannot.plan.planned_videos import split_edition
-from massannot.storage.parquet import read_parquet
+from massannot.storage.parquet import read_columns, read_parquet
 
 BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
 """A line that says something of its own, and when; others belong to the one before."""
@@ -176,7 +175,7 @@ def _in_shard(layout: Layout, shard: str, beginning: str) -> Iterator[Explanatio
     path = layout.published("clips", shard)
     after = beginning[:-1] + chr(ord(beginning[-1]) + 1)
     such = [("clip_id", ">=", beginning), ("clip_id", "<", after)]
-    ids = pq.read_table(path, columns=["clip_id"], filters=such, partitioning=None)["clip_id"]
+    ids = read_columns(path, ["clip_id"], filters=such)["clip_id"]
     for clip_id in ids.to_pylist():
         row = read_parquet(path, name="clips", clip_id=clip_id).to_pylist()[0]
         yield _done(layout, shard, row)
@@ -204,7 +203,7 @@ def _by_video(layout: Layout, name: str) -> list[Explanation]:
 def _planned(layout: Layout, address: str) -> Iterator[tuple[str, str]]:
     """(shard, uri) of the planned videos of this name, or whose name ends so."""
     for folder in plans.folders(layout):
-        rows = pq.read_table(folder / VIDEOS, columns=["shard", "uri"], partitioning=None)
+        rows = read_columns(folder / VIDEOS, ["shard", "uri"])
         same = pc.or_(pc.equal(rows["uri"], address), pc.ends_with(rows["uri"], f"/{address}"))
         yield from dict.fromkeys(zip(*(c.to_pylist() for c in rows.filter(same).columns)))
 

@@ -282,10 +282,13 @@ def _row_of_shard(shard: Shard) -> tuple[Any, ...]:
 
 def _table_of(shards: Sequence[Shard]) -> pa.Table:
     """By column: a mapping for each of a million rows takes half of the time of planning."""
-    rows: list[tuple[Any, ...]] = []
     of_spans: list[tuple[Any, ...]] = []
-    places: list[int] = []  # of each row among `of_spans`
     written: dict[int, range] = {}  # by identity: videos share their spans
+    # Of each row its shard, its video, the video's number, and its place among `of_spans`.
+    names: list[str] = []
+    videos: list[PlannedVideo] = []
+    numbers: list[int] = []
+    places: list[int] = []
     for shard in shards:
         for number, video in enumerate(shard.videos):
             spans = written.get(id(video.spans))
@@ -293,10 +296,12 @@ def _table_of(shards: Sequence[Shard]) -> pa.Table:
                 before = len(of_spans)
                 of_spans += _of_spans(video.spans)
                 spans = written[id(video.spans)] = range(before, len(of_spans))
-            row = (shard.id, number, *_of_video(video))
-            rows += [row] * len(spans)
             places += spans
-    columns: dict[str, Any] = dict(zip(OF_ROW, zip(*rows, strict=True), strict=True))
+            videos += [video] * len(spans)
+            numbers += [number] * len(spans)
+        names += [shard.id] * (len(videos) - len(names))
+    of_videos = zip(*map(_of_video, videos), strict=True)
+    columns: dict[str, Any] = dict(zip(OF_ROW, (names, numbers, *of_videos), strict=True))
     kinds, taken = SPEC.schema(), pa.array(places)
     for name, values in zip(OF_SPAN, zip(*of_spans, strict=True), strict=True):
         columns[name] = pa.array(values, kinds.field(name).type).take(taken)

@@ -198,15 +198,22 @@ class PlannedVideos(Sequence[PlannedVideo]):
 
     def at(self, indices: npt.NDArray[np.integer[Any]]) -> list[PlannedVideo]:
         """The videos with these indices, in this order."""
+        blocks = indices // BLOCK
+        if len(blocks) and (blocks == blocks[0]).all():  # nearly always
+            return self._inside(int(blocks[0]), indices)
         videos: dict[int, PlannedVideo] = {}
-        for block in np.unique(indices // BLOCK).tolist():
-            inside = indices[indices // BLOCK == block]
-            places, rows = inside.tolist(), pa.array(inside % BLOCK)
-            columns = (_taken(column, rows) for column in self._blocks[block].values())
-            folders, names, *others = columns
-            uris, spans = map(str.__add__, folders, names), map(self.spans.__getitem__, places)
-            videos.update(zip(places, map(PlannedVideo, uris, spans, *others), strict=True))
+        for block in np.unique(blocks).tolist():
+            inside = indices[blocks == block]
+            videos.update(zip(inside.tolist(), self._inside(block, inside), strict=True))
         return [videos[index] for index in indices.tolist()]
+
+    def _inside(self, block: int, indices: npt.NDArray[np.integer[Any]]) -> list[PlannedVideo]:
+        """Those of one block."""
+        rows = pa.array(indices % BLOCK)
+        columns = (_taken(column, rows) for column in self._blocks[block].values())
+        folders, names, *others = columns
+        spans = map(self.spans.__getitem__, indices.tolist())
+        return list(map(PlannedVideo, map(str.__add__, folders, names), spans, *others))
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:

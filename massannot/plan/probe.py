@@ -12,6 +12,7 @@ that nothing but the order of work and what a person is told depends on it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -173,7 +174,8 @@ def _kept(path: Path, count: int) -> list[Probed] | None:
 def _keep(path: Path, answers: Sequence[Probed]) -> None:
     columns = zip(*answers, strict=True)
     arrays = [pa.array(c, kind) for c, kind in zip(columns, _SCHEMA.types, strict=True)]
-    with durable.private_file(path) as written:
+    # A start that has planned the same meanwhile removes the folder.
+    with contextlib.suppress(FileNotFoundError), durable.private_file(path) as written:
         pq.write_table(pa.table(arrays, schema=_SCHEMA), written)
         os.replace(written, path)
 

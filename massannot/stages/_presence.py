@@ -10,7 +10,7 @@ import pyarrow as pa
 from massannot.clip import Clip
 from massannot.geometry.occlusion import I64, occluders_of_all
 from massannot.geometry.presence import SEEN, MaskPath, States, presence_of_all
-from massannot.stages._track_arrays import Tables, numbers
+from massannot.stages._track_arrays import Tables, numbers, rows_by_entity
 
 
 def presences(clip: Clip) -> tuple[dict[int, States], dict[int, I64]]:
@@ -46,13 +46,12 @@ def finished_presences(clip: Tables, paths: Mapping[int, MaskPath]) -> dict[int,
 
 def mask_paths(clip: Tables) -> dict[int, MaskPath]:
     """The masks of every entity of a clip, by entity."""
-    masks, n_frames = clip.table("masks"), clip.table("frames").num_rows
-    entities = numbers(clip.table("entities"), "entity").astype(np.int64)
-    return {int(e): _path(masks, int(e), n_frames) for e in entities}
+    masks, n_frames = rows_by_entity(clip.table("masks")), clip.table("frames").num_rows
+    entities = numbers(clip.table("entities"), "entity").astype(np.int64).tolist()
+    return {entity: _path(masks[entity], n_frames) for entity in entities}
 
 
-def _path(masks: pa.Table, entity: int, n_frames: int) -> MaskPath:
-    mine = masks.filter(pa.array(numbers(masks, "entity") == entity))
+def _path(mine: pa.Table, n_frames: int) -> MaskPath:
     boxes = np.stack([numbers(mine, name) for name in ("x0", "y0", "x1", "y1")], axis=-1)
     columns = (mine[name].to_pylist() for name in ("frame", "counts", "area", "score"))
     rows = (

@@ -6,6 +6,8 @@ stand still.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -215,6 +217,19 @@ def world_known(clip: Tables) -> bool:
     """Whether things have places in the world, see tables/cameras.py."""
     static = clip.table("clips")["camera_static"].to_pylist()
     return poses_are_known(clip.table("cameras"), camera_static=static[0] if static else None)
+
+
+def rows_by_entity(table: pa.Table) -> Mapping[int, pa.Table]:
+    """Each entity's rows of one clip's table, which is in the order of its key; none: an empty
+    table."""
+    entity = numbers(table, "entity").astype(np.int64)
+    found, first = np.unique(entity, return_index=True)
+    counts = np.diff([*first, len(entity)])
+    rows = {
+        number: table.slice(start, count)
+        for number, start, count in zip(found.tolist(), first.tolist(), counts.tolist())
+    }
+    return defaultdict(lambda: table.slice(0, 0), rows)
 
 
 def numbers(table: pa.Table, name: str) -> F64:

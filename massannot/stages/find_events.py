@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.departures import Departure, departures
+from massannot.geometry.departures import Departure, MaskPaths, departures
 from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of
 from massannot.geometry.motion_events import (
     Down,
@@ -86,7 +86,7 @@ class FindEvents(Stage):
         masks = mask_paths(clip)
         rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
         courses = Courses.of(clip, most_covered=_COVERED)
-        gone = {entity: list(_departures(courses, masks, entity)) for entity in masks}
+        gone = _departures(courses, masks)
         rows += _gone(clip, gone)
         if clip.table("positions").num_rows and world_known(clip):
             cuts = {entity: [one.frame for one in mine] for entity, mine in gone.items()}
@@ -167,13 +167,13 @@ def _seen(clip: Tables, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
             }
 
 
-def _departures(
-    courses: Courses, masks: Mapping[int, MaskPath], entity: int
-) -> Iterator[Departure]:
-    (index,) = np.flatnonzero(courses.entity == entity)
-    others = [path for number, path in masks.items() if number != entity]
-    size = float(courses.size[index])
-    return departures(masks[entity], others, courses.surface[index], size=size)
+def _departures(courses: Courses, masks: Mapping[int, MaskPath]) -> dict[int, list[Departure]]:
+    entities = courses.entity.tolist()
+    paths = MaskPaths([masks[entity] for entity in entities])
+    return {
+        entity: list(departures(paths, n, courses.surface[n], size=float(courses.size[n])))
+        for n, entity in enumerate(entities)
+    }
 
 
 def _gone(clip: Tables, gone: Mapping[int, list[Departure]]) -> Iterator[Row]:

@@ -21,8 +21,10 @@ from massannot.geometry.motion import jitter
 from massannot.geometry.quality import QualityParts, quality
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import (
+    PictureTracks,
     numbers,
     picture_tracks,
+    rows_by_entity,
     space_tracks,
     with_columns,
     words,
@@ -62,7 +64,7 @@ class ScoreQuality(Stage):
     def process(self, clip: Clip) -> Clip:
         """`clip` with both tables filled."""
         entities, motions = clip.table("entities"), clip.table("motions")
-        evidence = {int(e): evidence_of(clip, int(e)) for e in numbers(entities, "entity")}
+        evidence = evidence_of_all(clip)
         whole = [item.parts(0, len(clip)) for item in evidence.values()]
         diagonal = float(np.hypot(clip.frames.source_width, clip.frames.source_height))
         columns: dict[str, Sequence[float | None]] = {
@@ -127,26 +129,41 @@ class Evidence:
         )
 
 
-def evidence_of(clip: Clip, entity: int) -> Evidence:
-    """The evidence about one entity."""
-    tracks = picture_tracks(clip).of(entity)
-    masks = clip.table("masks")
-    masks = masks.filter(pa.array(numbers(masks, "entity") == entity))
+def evidence_of_all(clip: Clip) -> dict[int, Evidence]:
+    """The evidence about each entity; every table is read once."""
+    tracks = picture_tracks(clip)
+    lifted = space_tracks(clip) if clip.table("tracks_xyz").num_rows else None
+    masks, positions = (rows_by_entity(clip.table(name)) for name in ("masks", "positions"))
+    found = {}
+    for entity in numbers(clip.table("entities"), "entity").astype(np.int64).tolist():
+        mine = positions[entity] if clip.table("positions").num_rows else None
+        measured = None if lifted is None else lifted.of(entity).measured
+        found[entity] = _evidence_of(clip, tracks.of(entity), measured, masks[entity], mine)
+    return found
+
+
+def _evidence_of(
+    clip: Clip,
+    tracks: PictureTracks,
+    measured: Bool | None,
+    masks: pa.Table,
+    positions: pa.Table | None,
+) -> Evidence:
+    """About one entity, from its points and rows."""
     frame = numbers(masks, "frame").astype(np.int64)
     mask_visible, mask_score = np.zeros(len(clip), np.bool_), np.full(len(clip), np.nan)
     mask_visible[frame] = words(masks, "state", "visible")
     mask_score[frame] = numbers(masks, "score")
-    lifted = clip.table("tracks_xyz").num_rows > 0
     return Evidence(
         fb_error=tracks.fb_error_px
         / float(np.hypot(clip.frames.source_width, clip.frames.source_height)),
         visible=tracks.visible,
         inside=_inside(tracks.xy, masks, frame),
-        measured=space_tracks(clip).of(entity).measured if lifted else None,
+        measured=measured,
         mask_visible=mask_visible,
         mask_score=mask_score,
-        located=_located(clip, entity),
-        jitter=_relative_jitter(clip, entity),
+        located=None if positions is None else words(positions, "state", "measured"),
+        jitter=None if positions is None else _relative_jitter(clip, positions),
     )
 
 
@@ -160,23 +177,12 @@ def _inside(xy: F64, masks: pa.Table, frame: NDArray[np.int64]) -> Bool:
     return inside
 
 
-def _located(clip: Clip, entity: int) -> Bool | None:
-    """(T,) whether the entity's position was measured."""
-    positions = clip.table("positions")
-    if positions.num_rows == 0:
-        return None
-    mine = positions.filter(pa.array(numbers(positions, "entity") == entity))
-    return words(mine, "state", "measured")
-
-
-def _relative_jitter(clip: Clip, entity: int) -> float | None:
+def _relative_jitter(clip: Clip, positions: pa.Table) -> float | None:
     """Noise of the position from frame to frame over its distance; None: not told."""
-    positions = clip.table("positions")
-    mine = positions.filter(pa.array(numbers(positions, "entity") == entity))
-    measured = words(mine, "state", "measured")
+    measured = words(positions, "state", "measured")
     if not measured.any():
         return None
-    xyz = np.stack([numbers(mine, f"{axis}_cam") for axis in "xyz"], axis=-1)
+    xyz = np.stack([numbers(positions, f"{axis}_cam") for axis in "xyz"], axis=-1)
     noise = jitter(xyz[:, None], measured[:, None], t_s=clip.frames.t_s)[0]
     distance = float(np.median(np.linalg.norm(xyz[measured], axis=-1)))
     relative = float(np.linalg.norm(noise)) / distance

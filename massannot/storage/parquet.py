@@ -11,7 +11,7 @@ A function in the table's own file, `UPGRADES = {N: function}`, leads from versi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,21 @@ def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
         raise type(error)(f"{path}: {error}") from error
 
 
+def read_columns(
+    path: Path, columns: Sequence[str], *, filters: list[tuple[str, str, Any]] | None = None
+) -> pa.Table:
+    """Some columns of a file as they lie, those that it has, in whatever version. Raises BadTable
+    for a file that is no Parquet, or holds bytes for text that are no UTF-8."""
+    try:
+        table = pq.read_table(path, columns=list(columns), filters=filters, partitioning=None)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
+    return table
+
+
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:
-    """`table` in the version of `spec`, its cells unchecked.
+    """`table` in the version of `spec`, its cells unchecked, but that texts are UTF-8.
 
     Raises NewerTable, or BadTable when it is another table or no function leads here.
     """
@@ -72,9 +85,11 @@ def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Tabl
     if missing:
         raise BadTable(f"table {spec.name}: columns {missing} are missing")
     try:
-        return table.select(list(spec.names)).cast(spec.schema())
+        table = table.select(list(spec.names)).cast(spec.schema())
+        table.validate(full=True)  # Parquet's writers need not check their text
     except (ValueError, pa.ArrowException) as error:  # other types, or nulls where none may be
         raise BadTable(f"table {spec.name}: {error}") from error
+    return table
 
 
 ROW_GROUP_BYTES = 32 * 2**20

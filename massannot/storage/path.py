@@ -52,9 +52,10 @@ def place(where: str | Path) -> Path:
 def beside(file: str, name: str) -> str:
     """The address that `name` means in a list or manifest: relative to that file, unless it is an
     address already."""
-    if scheme_of(name) == "file":
+    scheme = scheme_of(name)
+    if scheme == "file":
         return local_path(name)
-    if scheme_of(name) or os.path.isabs(name):
+    if scheme or os.path.isabs(name):
         return name
     if scheme_of(file):
         return f"{file.rpartition('/')[0]}/{posixpath.normpath(name)}"

@@ -14,6 +14,7 @@ from massannot import tables
 from massannot.dataset import record as run_record
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.storage.parquet import read_columns
 from massannot.storage.path import resolved
 from massannot.storage.store import scheme_of
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data
@@ -74,10 +75,7 @@ class ServedDataset:
             return self.dataset.table_or_empty(name).select(list(wanted))
         empty = tables.spec(name).empty().select(list(wanted))
         files = self.dataset.files(name)
-        parts = [
-            pq.read_table(path, columns=list(wanted), partitioning=None).select(list(wanted))
-            for path in files
-        ]
+        parts = [read_columns(path, wanted).select(list(wanted)) for path in files]
         plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
                  for part in [empty, *parts]]  # fmt: skip
         found = pa.concat_tables(plain)

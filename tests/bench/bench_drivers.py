@@ -1,8 +1,9 @@
 """Several drivers on one output: how many clips are computed twice, and how the work is shared.
 
-    python -m tests.bench.bench_drivers [CLIPS]
+    python -m tests.bench.bench_drivers [CLIPS] [folder|bucket|Ray]
 
-Drivers of one worker each, started at once, without --shard: in a folder, in a bucket, on Ray.
+Drivers of one worker each, started at once, without --shard: in a folder, in a bucket, on Ray. The
+exit code is 1 where a driver fails, or ends without counting all clips.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ SECONDS_A_CLIP = 0.1
 PLACES = (("folder", 2), ("folder", 8), ("bucket", 2), ("bucket", 8), ("Ray", 2), ("Ray", 4))
 
 
-def main(clips: int) -> None:
+def main(clips: int, places: list[str]) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the bucket's server
     print("| where | drivers | clips | computed | twice | fewest and most by one driver | s |")
     print("|---|---|---|---|---|---|---|")
-    for where, n_drivers in PLACES:
+    for where, n_drivers in (place for place in PLACES if not places or place[0] in places):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             tiny_run.write_videos(folder / "videos", clips // tiny_run.CLIPS_PER_VIDEO)
@@ -59,9 +60,11 @@ def measured(folder: Path, out: Any, n_drivers: int, clips: int, address: str) -
         )
         for _ in range(n_drivers)
     ]
-    summaries = [json.loads(driver.communicate()[0]) for driver in drivers]
+    texts = [driver.communicate()[0].decode() for driver in drivers]
     seconds = time.monotonic() - began
-    assert all(summary["done"] == clips for summary in summaries)
+    assert not any(driver.returncode for driver in drivers), [d.returncode for d in drivers]
+    summaries = [json.loads(text) for text in texts]
+    assert all(summary["done"] == clips for summary in summaries), texts
     computed = sum(tiny_run.done(folder / "tally").values())
     each = sorted(summary["done_now"] for summary in summaries)
     twice = computed - clips
@@ -69,4 +72,5 @@ def measured(folder: Path, out: Any, n_drivers: int, clips: int, address: str) -
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else CLIPS)
+    numbers = [int(text) for text in sys.argv[1:] if text.isdigit()]
+    main(*(numbers or [CLIPS]), [text for text in sys.argv[1:] if not text.isdigit()])

@@ -37,7 +37,7 @@ from massannot.stages.lift_tracks import LiftTracks
 from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
-from massannot.stages.score_quality import ScoreQuality, evidence_of
+from massannot.stages.score_quality import ScoreQuality, evidence_of_all
 from massannot.stages.split_segments import SplitSegments
 from massannot.stages.stabilize_depth import StabilizeDepth
 from massannot.stages.summarize_clip import SummarizeClip
@@ -115,10 +115,11 @@ def samples_of(seed: int, folder: Path) -> list[Sample]:
     for run in range(RUNS_A_SCENE):
         wrongs = Wrongs.drawn(rng)
         wrong = pipeline(str(folder), wrongs).process(clip)
+        evidence = evidence_of_all(wrong)
         for entity in numbers(wrong.table("entities"), "entity").astype(int):
             error = position_error(right, wrong, entity)
             if error is not None:
-                parts = evidence_of(wrong, entity).parts(0, len(clip))
+                parts = evidence[int(entity)].parts(0, len(clip))
                 found.append(Sample(seed, run, features(parts), quality(parts), error))
     return found
 

@@ -1,11 +1,15 @@
-"""A run in a process of its own, to be killed from outside."""
+"""A run in a process of its own, to be killed from outside. It ends with GAVE_UP where its worker
+died too often before it had begun anything."""
 
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from massannot.errors import NothingToRun
 from tests.faults import tiny_run
+
+GAVE_UP = 3
 
 
 def main() -> None:
@@ -25,4 +29,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NothingToRun as error:
+        print(error, file=sys.stderr)
+        sys.exit(GAVE_UP)

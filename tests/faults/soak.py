@@ -1,13 +1,15 @@
 """A soak: many tiny clips, run by several drivers that are killed all the time, with their workers.
 
-    python -m tests.faults.soak [--clips 2000] [--drivers 2] [--bucket] [--every 4] [--seed 0]
+    python -m tests.faults.soak [--clips 2000] [--drivers 2] [--bucket|--ray] [--every 4] [--seed 0]
 
 First the clips are annotated by one driver and one worker that nobody disturbs: what they hold in
 memory after a quarter of the clips and at the end is compared, and their tables are the truth. Then
 `drivers` share the same clips; every few seconds one of them, or one of their workers, is killed
-and the driver started again; a bucket also answers with errors. At the end the counts must close,
+and the driver started again; a bucket also answers with errors, and on a Ray cluster actors are
+killed too. At the end the counts must close,
 every table must be equal byte for byte, and nothing may be left over. The exit code is 1 where one
-of these does not hold.
+of these does not hold. `--every` is the mean time between two kills; on a busy machine, where a
+start takes long, it is longer, or nothing would ever be begun (KILLS_A_START).
 """
 
 from __future__ import annotations
@@ -30,11 +32,16 @@ from typing import Any
 
 from massannot.dataset.commits import damage
 from massannot.dataset.layout import Layout
+from massannot.engine.driver import DEATHS_BEFORE_WORK
 from massannot.storage.store import store_of
 from tests import s3_server
 from tests.faults import killing, tiny_run
+from tests.faults.ray_cluster import cluster
+from tests.faults.run_tiny import GAVE_UP
 from tests.faults.tiny_run import CLIPS_PER_VIDEO, data_files, done
 
+KILLS_A_START = 4
+"""At most, in the mean, while a driver and its worker start."""
 FLAT = 0.05
 """Growth of memory from a quarter of the clips to the end."""
 
@@ -44,6 +51,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--drivers", type=int, default=2)
     parser.add_argument("--bucket", action="store_true", help="annotate into a bucket")
+    parser.add_argument("--ray", action="store_true", help="annotate on a Ray cluster")
     parser.add_argument("--every", type=float, default=4.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
@@ -53,9 +61,12 @@ def main() -> int:
         os.environ["MASSANNOT_WORK_DIR"] = str(folder / "work")
         server = stack.enter_context(s3_server.running("soak")) if chosen.bucket else None
         tiny_run.write_videos(folder / "videos", -(-chosen.clips // CLIPS_PER_VIDEO))
-        calm = _calm(folder, folder / "calm")
+        calm, start_s = _calm(folder, folder / "calm")
+        every_s = max(chosen.every, start_s / KILLS_A_START)
         out: Any = "s3://soak/out" if server else folder / "out"
-        siege = _Siege(folder, out, chosen.drivers, random.Random(chosen.seed), chosen.every)
+        machines = cluster(*[1] * chosen.drivers) if chosen.ray else None
+        address = stack.enter_context(machines).address if machines else ""
+        siege = _Siege(folder, out, chosen.drivers, address, random.Random(chosen.seed), every_s)
         siege.run(server)
         problems = [*calm, *siege.problems(data_files(folder / "calm"))]
     for problem in problems:
@@ -64,18 +75,23 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def _calm(folder: Path, out: Path) -> list[str]:
-    """Run undisturbed; a sentence for each process whose memory grows."""
+def _calm(folder: Path, out: Path) -> tuple[list[str], float]:
+    """Run undisturbed; a sentence for each process whose memory grows, and the seconds in which a
+    driver and its worker start and do their first clip."""
     n_clips = CLIPS_PER_VIDEO * len(list((folder / "videos").iterdir()))
     tally, began = folder / "tally-calm", time.monotonic()
     process = killing.start(out, folder / "videos", tally, workers=1, seconds=0.0)
     sizes: dict[str, list[tuple[int, float]]] = {"driver": [], "worker": []}
+    start_s = 0.0
     while process.poll() is None:
         n = sum(done(tally).values())
+        start_s = time.monotonic() - began if not n else start_s
         for name, pids in (("driver", [process.pid]), ("worker", killing.workers_of(Layout(out)))):
             sizes[name] += [(n, _held_mib(pid)) for pid in pids if _held_mib(pid)]
         time.sleep(0.5)
-    print(f"undisturbed: {n_clips} clips in {time.monotonic() - began:.0f} s")
+    print(
+        f"undisturbed: {n_clips} clips in {time.monotonic() - began:.0f} s, begun in {start_s:.1f}"
+    )
     problems = [] if process.returncode == 0 else [f"it ended with {process.returncode}"]
     for name, seen in sizes.items():
         early = [mib for n, mib in seen if n_clips / 4 <= n < n_clips / 2]
@@ -87,7 +103,7 @@ def _calm(folder: Path, out: Path) -> list[str]:
         print(f"{name}: {median(early):.0f} MiB early, {median(late):.0f} late ({growth:+.1%})")
         if growth > FLAT:
             problems.append(f"the {name}'s memory grows by {growth:.1%}")
-    return problems
+    return problems, start_s
 
 
 def _held_mib(pid: int) -> float:
@@ -104,9 +120,12 @@ class _Siege:
     folder: Path
     out: Any
     n_drivers: int
+    ray_address: str
     rng: random.Random
     every_s: float
     kills: Counter[str] = field(default_factory=Counter)
+    workers_killed: int = 0
+    """Since a driver gave up last."""
     summary: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,7 +136,15 @@ class _Siege:
         """Kill until all drivers have ended by themselves."""
         began = time.monotonic()
         drivers = [self._start() for _ in range(self.n_drivers)]
-        next_kill = began + self.rng.expovariate(1 / self.every_s)
+        try:
+            self._besiege(drivers, server)
+        finally:
+            for driver in drivers:
+                driver.kill()
+        print(f"disturbed: {time.monotonic() - began:.0f} s; {dict(self.kills)}")
+
+    def _besiege(self, drivers: list[Popen[bytes]], server: s3_server.S3Server | None) -> None:
+        next_kill = time.monotonic() + self.rng.expovariate(1 / self.every_s)
         while drivers:
             time.sleep(0.05)
             for driver in [driver for driver in drivers if driver.poll() is not None]:
@@ -126,6 +153,11 @@ class _Siege:
                 if driver.returncode == 0:
                     self.summary = json.loads(text)
                 elif driver.returncode == -9:
+                    drivers.append(self._start())
+                elif driver.returncode == GAVE_UP and self.workers_killed >= DEATHS_BEFORE_WORK:
+                    # killed so often in a row before they had begun: where starting takes long
+                    self.workers_killed = 0
+                    self.kills["drivers that gave up"] += 1
                     drivers.append(self._start())
                 else:
                     raise RuntimeError(f"a driver ended with {driver.returncode}: {text!r}")
@@ -136,17 +168,28 @@ class _Siege:
                     self.kills["store errors"] += 3
                 else:
                     self._kill(drivers)
-        print(f"disturbed: {time.monotonic() - began:.0f} s; {dict(self.kills)}")
 
     def _start(self) -> Popen[bytes]:
-        return killing.start(self.out, self.folder / "videos", self.tally, workers=1, seconds=0.0)
+        return killing.start(
+            self.out,
+            self.folder / "videos",
+            self.tally,
+            workers=1,
+            ray_address=self.ray_address,
+            seconds=0.0,
+        )
 
     def _kill(self, drivers: list[Popen[bytes]]) -> None:
         workers = killing.workers_of(Layout(self.out))
-        whom = self.rng.choice(["driver", "worker", "worker"])
-        pids = workers if whom == "worker" else [driver.pid for driver in drivers]
+        whom = self.rng.choice(["driver", "worker", "actor" if self.ray_address else "worker"])
+        pids = {
+            "driver": [driver.pid for driver in drivers],
+            "worker": workers,
+            "actor": [killing.parent(pid) for pid in workers],
+        }[whom]
         if pids:
             killing.kill(self.rng.choice(pids))
+            self.workers_killed += whom != "driver"
             self.kills[f"{whom}s killed"] += 1
 
     def problems(self, truth: dict[str, bytes]) -> list[str]:

@@ -122,12 +122,12 @@ def record_of(
 
 def _planned(layout: Layout, shards: Sequence[Shard]) -> tuple[plans.PlannedShard, ...]:
     videos = PlannedVideos([video for shard in shards for video in shard.videos])
-    while new := plans.new_videos(layout, videos):
-        number = len(plans.shard_table(layout))
-        per_shard = max(len(shard.videos) for shard in shards)
-        more = sharded(list(new), per_shard, first_number=number) if number else shards
-        if plans.add(layout, more, first_number=number):
-            break
+    per_shard = max(len(shard.videos) for shard in shards)
+
+    def numbered(new: PlannedVideos, first_number: int) -> Sequence[Shard]:
+        return sharded(list(new), per_shard, first_number=first_number) if first_number else shards
+
+    plans.add_new(layout, videos, numbered)
     return plans.shards_of(layout, videos)
 
 

@@ -1,11 +1,12 @@
 """Fuzzing: what users hand in, made wrong in ten thousand ways, through the doors it comes in by.
 
-    python -m tests.fuzz [--count 10000] [--seed 0] [--doors film,depth] [--processes 2]
+    python -m tests.fuzz [--count 10000] [--seed 0] [--doors film,depth] [--processes 2] [--log F]
 
 Each case is a door and a number, and can be made again from these. It must end in SECONDS_A_CASE,
 used or refused by one of our own classes, in bounded memory, and what stands beside the damaged
 file must still come. Anything else is printed, and the exit code is 1. Nothing that crashes other
-software is kept: the number makes it again.
+software is kept: the number makes it again. With `--log` every answer becomes a line of that file,
+and a case that has one there is not run again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.fuzz.cases import Answer
@@ -117,19 +118,41 @@ def cases_of(doors: Sequence[str], *, count: int, seed: int) -> list[Case]:
     return [(door, seed + n) for door in doors for n in range(each)][:count]
 
 
+def logged_answers(path: Path | None) -> dict[Case, Answer]:
+    """What earlier runs found; a line that a kill tore is left out."""
+    found = {}
+    for line in path.read_text().splitlines() if path is not None and path.exists() else ():
+        with contextlib.suppress(ValueError):
+            answer = Answer(**json.loads(line))
+            found[answer.door, answer.number] = answer
+    return found
+
+
+def answers_of(cases: Sequence[Case], *, processes: int, log: Path | None) -> Iterator[Answer]:
+    """The answers in the log, then those of the other cases, each of which is added to it."""
+    known = logged_answers(log)
+    yield from (known[case] for case in cases if case in known)
+    with open(log or os.devnull, "a") as file:
+        for answer in answers_to([c for c in cases if c not in known], processes=processes):
+            file.write(json.dumps(asdict(answer)) + "\n")
+            file.flush()
+            yield answer
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="damage what users hand in, and hand it in")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--doors", default="", help="parts of names, with commas")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--log", type=Path, help="a file of answers to go on from")
     chosen = parser.parse_args()
     doors = [d for d in DOORS if any(part in d for part in chosen.doors.split(","))]
     began = time.monotonic()
     outcomes: dict[str, Counter[str]] = {door: Counter() for door in doors}
     kinds: Counter[str] = Counter()
     cases = cases_of(doors, count=chosen.count, seed=chosen.seed)
-    for found in answers_to(cases, processes=chosen.processes):
+    for found in answers_of(cases, processes=chosen.processes, log=chosen.log):
         outcomes[found.door][found.outcome] += 1
         if found.outcome == "bug":
             kind = (

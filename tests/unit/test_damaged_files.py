@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -81,6 +82,18 @@ def retyped(column: str) -> Damage:
     return damage
 
 
+def no_text(column: str) -> Damage:
+    """Bytes in a column of texts that are no UTF-8, which Parquet's writers need not check."""
+
+    def damage(path: Path) -> None:
+        table = pq.read_table(path)
+        index, kind = table.column_names.index(column), table.schema.field(column).type
+        raw = pa.array([b"\xff"] * table.num_rows, pa.binary()).cast(kind, safe=False)
+        pq.write_table(table.set_column(index, table.schema.field(column), raw), path)
+
+    return damage
+
+
 def stating(**metadata: bytes) -> Damage:
     """A table whose metadata say something else."""
 
@@ -116,6 +129,8 @@ ROWS: list[tuple[str, str, str, Damage, type[MassannotError], str]] = [
     ("a commit with a table's name of 5,000 letters", "run folder", "_run/commits/000000.json", changed(lambda c: c["files"][0].update(table="x" * 5000)), UsageError, "found names"),
     ("a run's record that is a number", "run folder", "_run/spec.json", says("7"), UsageError, "damaged or changed.*another output folder"),
     ("lists where the table says texts", "tables", "data/tracks_xyz/000000.parquet", retyped("x"), BadTable, "tracks_xyz"),
+    ("texts in a table that are no UTF-8", "tables", "data/masks/000000.parquet", no_text("state"), BadTable, "masks.*UTF8"),
+    ("texts in a plan that are no UTF-8", "plan", "videos.parquet", no_text("uri"), UsageError, "damaged or changed"),
     ("a table whose name is no text", "tables", "data/frames/000000.parquet", stating(table=b"\xff"), BadTable, "frames.*metadata.*damaged"),
     ("a table whose version is no number", "tables", "data/masks/000000.parquet", stating(version=b"x"), BadTable, "masks.*metadata.*damaged"),
     ("a pose with an object for a number", "cameras json", "c.json", changed(lambda c: c["cam_from_world"][0][0].__setitem__(0, {})), UsageError, "poses object, expected numbers"),

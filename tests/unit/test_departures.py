@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from massannot.geometry import rle
-from massannot.geometry.departures import departures
+from massannot.geometry.departures import MaskPaths, departures
 from massannot.geometry.presence import MaskPath, presence_of_all
 from massannot.geometry.sight_events import sight_events
 from tests.drawn_world import BLUE, RED, Thing, World
@@ -63,7 +63,7 @@ def test_a_thing_departs_only_where_no_motion_explains_it(
 ) -> None:
     masks = paths(mine, other)
     xyz = np.column_stack([masks[0].centre, np.full(T, 150.0)]) / 150 * 3  # 3 m away
-    found = departures(masks[0], [m for k, m in masks.items() if k], xyz, size=24 / 150 * 3)
+    found = departures(MaskPaths([*masks.values()]), 0, xyz, size=24 / 150 * 3)
     assert [(one.kind, one.frame) for one in found] == gone
     states = presence_of_all(masks, height=120, width=200)
     assert [event.kind for event in sight_events(masks[0], states[0])] == seen

@@ -11,7 +11,7 @@ QUICK = [door for door in DOORS if door != "weights"]  # which imports torch
 A_SEED = 1000
 
 
-def test_what_is_handed_in_is_used_or_refused_by_name():
+def test_what_is_handed_in_is_used_or_refused_by_name(tmp_path, monkeypatch):
     films = {"film mp4", "film ts"}
     cases = [(door, SOUND) for door in QUICK if not door.startswith("film") or door in films]
     cases += [
@@ -19,11 +19,16 @@ def test_what_is_handed_in_is_used_or_refused_by_name():
         for door, _ in tuple(cases)
         for n in range(1 if door in films or door == "tables" else 3)
     ]
-    found = list(fuzz.answers_to(cases, processes=1))
+    log = tmp_path / "log"
+    found = list(fuzz.answers_of(cases, processes=1, log=log))
     assert sorted((a.door, a.number) for a in found) == sorted(cases)
     assert [a for a in found if a.outcome == "bug"] == []
     assert [a for a in found if a.number == SOUND and a.outcome != "used"] == []
     assert any(a.outcome not in ("used", "bug") for a in found)
+    monkeypatch.setattr(fuzz, "Process", None)  # what the log knows is not run again
+    assert [*fuzz.answers_of(cases, processes=1, log=log)] == sorted(
+        found, key=lambda a: cases.index((a.door, a.number))
+    )
 
 
 @pytest.mark.parametrize("door", TEETH)

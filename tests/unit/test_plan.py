@@ -89,10 +89,11 @@ def planned(
 ) -> tuple[PlannedShard, ...]:
     """As `annotate` does: shards of videos that are new, then those of all that are wanted."""
     videos = PlannedVideos(wanted)
-    if new := plans.new_videos(layout, videos):
-        number = len(plans.shard_table(layout))
-        shards = sharded(list(new), per_shard, first_number=number)
-        assert plans.add(layout, shards, first_number=number)
+
+    def of_new(new: PlannedVideos, first_number: int) -> tuple[Shard, ...]:
+        return sharded(list(new), per_shard, first_number=first_number)
+
+    plans.add_new(layout, videos, of_new)
     return plans.shards_of(layout, videos)
 
 
@@ -112,11 +113,16 @@ def test_new_videos_get_new_shards(tmp_path):
     assert [shard.id for shard in more] == ["000000", "000001", "000002"]
 
 
-def test_of_two_that_add_videos_at_once_the_second_is_told(tmp_path):
+def test_of_two_that_plan_the_same_videos_at_once_the_second_takes_the_plan_of_the_first(tmp_path):
     layout = Layout(tmp_path)
-    assert plans.add(layout, sharded(videos(2), 2), first_number=0)
-    assert not plans.add(layout, sharded(videos(3), 2), first_number=0)
-    assert names(stored(layout)) == [["v0.mp4", "v1.mp4"]]
+
+    def slowly(new: PlannedVideos, first_number: int) -> tuple[Shard, ...]:
+        planned(layout, videos(3))  # another driver, meanwhile
+        return sharded(list(new), 2, first_number=first_number)
+
+    plans.add_new(layout, PlannedVideos(videos(4)), slowly)
+    assert names(stored(layout)) == [["v0.mp4", "v1.mp4"], ["v2.mp4"], ["v3.mp4"]]
+    assert [shard.id for shard in plans.shard_table(layout)] == ["000000", "000001", "000002"]
 
 
 def test_only_shards_that_were_asked_for_are_worked_on(tmp_path):

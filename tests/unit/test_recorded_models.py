@@ -19,7 +19,9 @@ from massannot.errors import MassannotWarning, ModelFailed, NewerTable, UsageErr
 from massannot.geometry import rle
 from massannot.models.recorded.camera_files import RecordedCameras
 from massannot.models.recorded.depth_files import RecordedDepth
-from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
+from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks, RecordedSession
+from massannot.models.recorded.object_sources import ClipObjects
+from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
 from massannot.models.recorded.track_files import RecordedTracks
 from tests.drawn_world import BLUE, RED, Thing, World, annotated, line
 
@@ -241,6 +243,30 @@ def test_a_box_around_nothing_recorded_gives_an_empty_mask(tmp_path: Path) -> No
     model.setup(device="cpu")
     session = model.session(clip_frames())
     assert not session.add_box(1, frame=0, box_xyxy=np.float32([180, 0, 199, 20])).any()
+
+
+def test_each_of_many_prompts_means_the_box_that_it_overlaps_most() -> None:
+    """Of a file that follows nothing: one thing a box, in two rows."""
+    low = np.random.default_rng(0).integers(0, [150, 80], (80, 2))
+    drawn = np.concatenate([low, low + np.random.default_rng(1).integers(5, 40, (80, 2))], axis=1)
+    things = [
+        RecordedObject("ball", False, boxes={n % 2: tuple(box)}, boxes_are_masks=True)
+        for n, box in enumerate(drawn.astype(float).tolist())
+    ]
+    video = RecordedVideo(("drawn",), 200, 120, 2, things)
+    session = RecordedSession(clip_frames(range(2)), ClipObjects(video, np.arange(2)))
+    masks = np.zeros((80, 120, 200), bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, drawn):
+        mask[y0:y1, x0:x1] = True
+    for n, prompt in enumerate(drawn + np.random.default_rng(2).integers(-2, 3, drawn.shape)):
+        x0, y0, x1, y1 = prompt
+        sides = np.minimum(drawn[:, 2:], [x1, y1]) - np.maximum(drawn[:, :2], [x0, y0])
+        both = sides.clip(0).prod(axis=1)
+        sizes = (drawn[:, 2:] - drawn[:, :2]).prod(axis=1) + (x1 - x0) * (y1 - y0)
+        shares = both / (sizes - both)
+        shares[1 - n % 2 :: 2] = 0  # of the other row
+        found = session.add_box(n, frame=n % 2, box_xyxy=prompt.astype(np.float32))
+        assert np.array_equal(found, masks[shares.argmax()] & (shares.max() > 0.1))
 
 
 def write_dataset(folder: Path, clip: Clip) -> None:

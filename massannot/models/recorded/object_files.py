@@ -37,6 +37,8 @@ from massannot.models.recorded.recorded_videos import RecordedObject, plain_name
 
 _LEAST_OVERLAP = 0.1
 """IoU of a prompt with the object it means."""
+_SAME_OVERLAP = 2e-6
+"""IoUs that may be the same in the digits that are compared."""
 
 
 @dataclass
@@ -72,7 +74,7 @@ class RecordedBoxes:
     def frames_named(self, frames: Frames) -> Sequence[int]:
         """See protocols.GivenBoxes. Raises ModelFailed when the file does not fit the clip."""
         recorded = self._of(frames)
-        with_boxes = {row for thing in recorded.video.objects for row in thing.boxes}
+        with_boxes = recorded.video.by_row
         return [frame for frame, row in enumerate(recorded.rows.tolist()) if row in with_boxes]
 
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
@@ -86,9 +88,10 @@ class RecordedBoxes:
         rows: list[tuple[int, int, float, Box, int]] = []
         for frame in at:
             row = int(recorded.rows[frame])
-            for number, thing in enumerate(recorded.video.objects if row != NO_ROW else ()):
+            for number in recorded.video.by_row.get(row, ()):
+                thing = recorded.video.objects[number]
                 name = plain_name(thing.category)
-                if row in thing.boxes and name in names:
+                if name in names:
                     track = number if thing.is_tracked else -1
                     score = thing.scores[row]
                     rows.append((frame, names.index(name), score, thing.boxes[row], track))
@@ -162,6 +165,7 @@ class RecordedSession:
         self._shape = (frames.height, frames.width)
         self._recorded = recorded
         self._meant: dict[int, RecordedObject | None] = {}
+        self._boxes: dict[int, F64] = {}
         self._prompted: set[tuple[int, int]] = set()
         """(frame, object of the file): that of two equal boxes each means its own."""
 
@@ -196,22 +200,35 @@ class RecordedSession:
         """The object whose box overlaps `box` (working pixels) most, or whose mask holds the point
         that it is; None: none does."""
         video, row = self._recorded.video, int(self._recorded.rows[frame])
+        numbers = video.by_row.get(row, ())
+        if not numbers:
+            return None
         point = point_of(box)
-        to_file = np.divide([video.width, video.height] * 2, [*self._shape[::-1]] * 2)
+        if point is None:
+            to_file = np.divide([video.width, video.height] * 2, [*self._shape[::-1]] * 2)
+            overlaps = _box_ious(self._boxes_of(row), box * to_file)
+        else:
+            drawn = [self._drawn(video.objects[number], row) for number in numbers]
+            overlaps = np.array([holds(mask, point) for mask in drawn], np.float64)
         best, best_overlap = None, (_LEAST_OVERLAP, False)
-        for number, thing in enumerate(video.objects):
-            if row == NO_ROW or row not in thing.boxes:
-                continue
-            if point is None:
-                overlap = round(_box_iou(np.array(thing.boxes[row]), box * to_file), 6)
-            else:
-                overlap = float(holds(self._drawn(thing, row), point))
+        for place in np.flatnonzero(overlaps > overlaps.max() - _SAME_OVERLAP).tolist():
+            number, overlap = numbers[place], round(float(overlaps[place]), 6)
             if (overlap, (frame, number) not in self._prompted) > best_overlap:
                 best, best_overlap = number, (overlap, (frame, number) not in self._prompted)
         if best is None:
             return None
         self._prompted.add((frame, best))
         return video.objects[best]
+
+    def _boxes_of(self, row: int) -> F64:
+        """(N, 4) of the objects with a box in a row, in the file's pixels: each of as many prompts
+        in a frame is compared with all of them."""
+        if row not in self._boxes:
+            objects = self._recorded.video.objects
+            self._boxes[row] = np.array(
+                [objects[n].boxes[row] for n in self._recorded.video.by_row[row]]
+            )
+        return self._boxes[row]
 
     def _belief(self, object_id: int, frame: int) -> float:
         thing, row = self._meant[object_id], int(self._recorded.rows[frame])
@@ -244,8 +261,9 @@ class RecordedSession:
         return mask
 
 
-def _box_iou(box: F64, other: F64) -> float:
-    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-    both = float(np.prod(np.maximum(high - low, 0)))
-    union = float(np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2])) - both
-    return both / union if union > 0 else 0.0
+def _box_ious(boxes: F64, box: F64) -> F64:
+    """(N,) of boxes (N, 4) with one."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    both = np.prod(np.maximum(high - low, 0), axis=1)
+    union = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - both
+    return np.nan_to_num(both / np.where(union > 0, union, np.inf))

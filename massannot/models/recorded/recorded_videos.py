@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -64,6 +65,16 @@ class RecordedVideo:
     def is_unnamed(self) -> bool:
         """Whether it has at most a number for a name, which may be any video's."""
         return all(name.isdigit() for name in self.names)
+
+    @cached_property
+    def by_row(self) -> Mapping[int, Sequence[int]]:
+        """Which of `objects` have a box in a row, ascending: a file that follows nothing has one a
+        box, and looking through all of them in every frame would cost the square of its length."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for number, thing in enumerate(self.objects):
+            for row in thing.boxes:
+                found[row].append(number)
+        return dict(found)
 
 
 def plain_name(phrase: str) -> str:
