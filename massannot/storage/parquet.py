@@ -48,6 +48,22 @@ def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
         raise type(error)(f"{path}: {error}") from error
 
 
+def read_column(path: Path, column: str) -> pa.ChunkedArray:
+    """One column of a file, as it lies. Raises BadTable for a file that has none."""
+    try:
+        return pq.read_table(path, columns=[column], partitioning=None)[column]
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def version_of(path: Path) -> int:
+    """The version of the table that a file holds. Raises BadTable for one that is no Parquet."""
+    try:
+        return stated(pq.read_schema(path)).version
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
+
+
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:
     """`table` in the version of `spec`, its cells unchecked.
 
