@@ -48,7 +48,9 @@ def view(
 
 @app.command()
 def review(
-    out: Annotated[Path, typer.Argument(help="Output folder of a finished run.")],
+    out: Annotated[
+        Path, typer.Argument(help="Output folder of a run, or what `questions ask` wrote.")
+    ],
     sample: Annotated[int, typer.Option(help="Clips to look at.", min=1)] = 200,
     stratify: Annotated[
         str,
@@ -64,10 +66,11 @@ def review(
     """Look at a sample and decide: accept, reject with a reason, note, put right.
 
     Each decision is on the disk before the page says so; `publish` takes them into the card. The
-    same command goes on where it was left.
+    same command goes on where it was left. Of what `questions ask` wrote, questions are decided.
 
     \b
     massannot review out --sample 200 --stratify phrase,quality --seed 7
+    massannot review asked --sample 50
     """
     from massannot.jobs import review as reviewing
 

@@ -14,7 +14,7 @@ from typing import Any
 from massannot.dataset.acceptance import reviewed
 from massannot.dataset.question_edits import EDITS
 from massannot.dataset.reading import Dataset
-from massannot.dataset.reviews_of_run import hash_of_rows
+from massannot.dataset.reviews_of_run import hash_of_rows, reviews_folder
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,21 @@ class QuestionVerdict:
 def question_verdicts(dataset: Dataset) -> dict[str, QuestionVerdict]:
     """Question to verdict: of a run from its reviewers' lines, of what is published from its
     table."""
+    asked = set(dataset.table_or_empty("questions")["question_id"].to_pylist())
     by_question: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in _reviews(dataset):
-        if row["kind"] == "question" and row["counted"]:
+        if row["kind"] == "question" and row["counted"] and row["question_id"] in asked:
             by_question[row["question_id"]].append(row)
     return {name: _verdict(rows) for name, rows in by_question.items()}
 
 
 def _reviews(dataset: Dataset) -> list[dict[str, Any]]:
-    layout = dataset.layout
-    if layout.in_bucket or not layout.run.is_dir():
+    layout = dataset.reviewed_in
+    if layout.in_bucket or not reviews_folder(layout).is_dir():
         return list(dataset.table_or_empty("reviews").to_pylist())
-    known = set(dataset.clip_ids)
-    found = reviewed(layout, lambda c: hash_of_rows(dataset.clip(c)) if c in known else None)
+    shown = Dataset(dataset.layout)
+    known = set(shown.clip_ids)
+    found = reviewed(layout, lambda c: hash_of_rows(shown.clip(c)) if c in known else None)
     return [] if found is None else list(found.table.to_pylist())
 
 

@@ -25,7 +25,7 @@ from massannot.dataset.copies import Copies
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable, UsageError
 from massannot.geometry import rle
-from massannot.storage.parquet import read_parquet
+from massannot.storage.parquet import read_columns, read_parquet
 from massannot.storage.path import BucketPath
 from massannot.tables._spec import TableSpec
 
@@ -307,6 +307,11 @@ class Dataset:
             )
         return ClipView(clip_id, self._rows_of_clip)
 
+    @property
+    def reviewed_in(self) -> Layout:
+        """The folder in which people's decisions about its questions lie."""
+        return self.layout
+
     def shard_of(self, clip_id: str) -> str:
         """The shard that holds a clip of a run. Raises KeyError for an id that is not there."""
         return self._file_stem_of_clip[clip_id]
@@ -317,11 +322,10 @@ class Dataset:
 
         return VideoView.of(self, video_id)
 
-    def of_video(self, name: str, clip_id: str) -> pa.Table:
+    def of_video(self, name: str, clip: ClipView) -> pa.Table:
         """Rows of a table that has a column video_id, of all clips of the clip's video; of a run,
         those in the clip's shard."""
-        video_id = self._rows_of_clip("clips", clip_id)["video_id"][0].as_py()
-        return self._rows_beside(name, clip_id, video_id=video_id)
+        return self._rows_beside(name, clip.clip_id, video_id=clip.row["video_id"])
 
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Rows of one clip; empty where the table or the clip's rows are not there."""
@@ -343,7 +347,7 @@ class Dataset:
         return {
             clip_id: path.stem
             for path in self.files("clips")
-            for clip_id in read_parquet(path, name="clips")["clip_id"].to_pylist()
+            for clip_id in read_columns(path, ["clip_id"])["clip_id"].to_pylist()
             if clip_id not in lost.get(path.stem, ())
         }
 

@@ -1,5 +1,6 @@
 """Decisions of people about a run's clips and questions: a file a reviewer,
-`_run/reviews/NAME.jsonl`, a line a decision.
+`_run/reviews/NAME.jsonl`, a line a decision; about questions that `questions ask` wrote,
+`reviews/NAME.jsonl` in their folder.
 
 A line is on the disk before anybody is told that it is saved. A torn last line, after a kill, is no
 line: nobody was told of it, and the next decision cancels it. Any other line that cannot be read is
@@ -81,7 +82,8 @@ class Decision:
 
 
 def reviews_folder(layout: Layout) -> Path:
-    return layout.run / "reviews"
+    """A folder of asked questions is no run's."""
+    return (layout.run if layout.run.is_dir() else layout.out) / "reviews"
 
 
 class ReviewFile:

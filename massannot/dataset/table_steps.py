@@ -1,11 +1,11 @@
 """Tables that were added to a finished dataset, and the generation of a shard that has them.
 
-A generation takes over every file of the one before as it is and has one more for each table. It
-is committed and published like any other: rows that stand are never away, and broken off, the
-shard has either all of the new tables or none.
+A generation takes over every file of the one before as it is and has one more for each table, or
+one in the place of an earlier version. It is committed and published like any other: rows that
+stand are never away, and broken off, the shard has either all of the new tables or none.
 
-What was added is noted in `_run/tables.json`. The recipe does not make these tables, so clips of
-such a folder are not done again.
+What was added is noted in `_run/tables/NAME.json`, written once. The recipe does not make these
+tables, so clips of such a folder are not done again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -25,26 +26,25 @@ from massannot.storage import durable
 from massannot.storage.json_text import our_own, parsed
 from massannot.storage.parquet import write_parquet
 
-NAME = "tables.json"
-
 
 def added_tables(layout: Layout) -> dict[str, str]:
     """Each table that was added, with the command that did it."""
-    path = layout.run / NAME
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    with our_own(path, "put it back, or choose another output folder"):
-        return {str(name): str(command) for name, command in parsed(content).items()}
+    found = {}
+    for path in sorted(_folder(layout).glob("*.json")):
+        with our_own(path, "put it back, or choose another output folder"):
+            found[path.stem] = str(parsed(path.read_bytes())["command"])
+    return found
 
 
 def note_added(layout: Layout, names: Sequence[str], command: str) -> None:
     """Before the first shard gets them; the command that was first stays."""
-    before = added_tables(layout)
-    values = before | {name: command for name in names if name not in before}
-    text = json.dumps(values, ensure_ascii=False, indent=1)
-    durable.write_over(layout.run / NAME, f"{text}\n".encode())
+    for name in names:
+        text = json.dumps({"command": command}, ensure_ascii=False, indent=1)
+        durable.write_once(_folder(layout) / f"{name}.json", f"{text}\n".encode())
+
+
+def _folder(layout: Layout) -> Path:
+    return layout.run / "tables"
 
 
 def refuse_added(layout: Layout) -> None:
@@ -63,10 +63,11 @@ def commit_with(layout: Layout, commit: Commit, added: Mapping[str, pa.Table]) -
     attempt = layout.new_attempt(following.edition)
     folder = layout.attempt(following.edition, attempt)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in commit.files:
+    kept = [file for file in commit.files if file.table not in added]
+    for file in kept:
         published = layout.published(file.table, commit.shard)
         durable.copy_over(published, folder / f"{file.table}.parquet")
-    files = [*commit.files]
+    files = [*kept]
     for name, table in sorted(added.items()):
         written = write_parquet(folder / f"{name}.parquet", [table], spec=tables.spec(name))
         files.append(CommittedFile(name, written.rows, written.size_bytes, written.sha256))

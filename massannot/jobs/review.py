@@ -8,13 +8,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from massannot.dataset.reading import Dataset, open_dataset
+from massannot.dataset.reading import Dataset
 from massannot.dataset.reviews_of_run import ReviewFile
 from massannot.errors import UsageError
 from massannot.jobs.heading import MANY_CLIPS, heading_of
 from massannot.jobs.view import announce, need_server, served_dataset
+from massannot.questions.ask.asked_about import AskedDataset, with_its_clips
 from massannot.viewers import server
-from massannot.viewers.review_routes import ReviewDesk
+from massannot.viewers.review_routes import QuestionDesk, ReviewDesk
 from massannot.viewers.review_sample import draw_sample
 
 
@@ -28,10 +29,11 @@ def review(
     port: int = 0,
     open_browser: bool = True,
 ) -> None:
-    """Serve until interrupted. Raises what `view` raises, and UsageError for a folder that is not
-    a run's: decisions lie in `_run/` until `publish` takes them along."""
+    """Serve until interrupted. `out`: a run's folder, or what `questions ask` wrote. Raises what
+    `view` raises, and UsageError for another folder: decisions lie in `_run/` until `publish` takes
+    them along."""
     need_server()
-    desk = desk_of(open_dataset(out), sample=sample, by=by, seed=seed, reviewer=reviewer)
+    desk = desk_of(with_its_clips(out), sample=sample, by=by, seed=seed, reviewer=reviewer)
     heading = heading_of(desk.served.dataset, most_clips=MANY_CLIPS)
     token = server.new_token()
 
@@ -45,6 +47,8 @@ def desk_of(
     dataset: Dataset, *, sample: int, by: Sequence[str], seed: int, reviewer: str | None
 ) -> ReviewDesk:
     """What the server needs to hear one reviewer's decisions."""
+    if isinstance(dataset, AskedDataset):
+        return _question_desk(dataset, sample=sample, by=by, seed=seed, reviewer=reviewer)
     layout = dataset.layout
     if layout.in_bucket or not layout.run.is_dir():
         raise UsageError(
@@ -54,6 +58,18 @@ def desk_of(
     served = served_dataset(dataset)
     file = ReviewFile(layout, reviewer or _own_name())
     return ReviewDesk(served, draw_sample(served.index, layout, n=sample, by=by, seed=seed), file)
+
+
+def _question_desk(
+    dataset: AskedDataset, *, sample: int, by: Sequence[str], seed: int, reviewer: str | None
+) -> QuestionDesk:
+    """On the pages of the clips asked about; the decisions lie beside the questions."""
+    layout = dataset.reviewed_in
+    served = served_dataset(dataset.about, layout.out)
+    drawn = draw_sample(
+        served.index, layout, n=sample, by=by, seed=seed, among=served.questions.asked_clips
+    )
+    return QuestionDesk(served, drawn, ReviewFile(layout, reviewer or _own_name()))
 
 
 def _own_name() -> str:

@@ -61,6 +61,14 @@ def read_columns(
     return table
 
 
+def version_of(path: Path) -> int:
+    """The version of the table that a file holds. Raises BadTable for one that is no Parquet."""
+    try:
+        return stated(pq.read_schema(path)).version
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
+
+
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:
     """`table` in the version of `spec`, its cells unchecked, but that texts are UTF-8.
 

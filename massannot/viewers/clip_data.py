@@ -22,13 +22,12 @@ from massannot.questions.profile import entity_names, is_good, motion_profile
 from massannot.tables.cameras import poses_are_known
 from massannot.tables.positions import STATES
 from massannot.viewers.clip_drawing import GetTable
+from massannot.viewers.clip_speeds import ClipSpeeds
 from massannot.viewers.depth_sheet import depth_sheet
 from massannot.viewers.overlay import entity_rgb
 from massannot.viewers.summary import PROFILE_TABLES
 
 TRAILS = 12
-TO_HALF_90 = 1.645
-"""Standard deviations of a normal error within which 90 % lie."""
 WORLD_UNKNOWN_NOTE = (
     "The world is not known: the camera moves, or may, and its poses are assumed. Motions are "
     "relative to the camera."
@@ -87,7 +86,8 @@ def clip_data(
         "masks": _masks(table("masks"), good),
         "trails": _trails(table("tracks_xy"), clip["n_frames"], good),
         "depth": depth_sheet(table("depth_maps"), src=depth_src),
-        "positions": _positions(places, t_s, good),
+        "positions": _positions(table, good),
+        "internal": "internal" in places["interval_basis"].to_pylist(),
         "camera": camera,
         "half_view": _half_view(cameras, clip),
         "segments": [
@@ -203,66 +203,33 @@ def _trails(tracks: pa.Table, n_frames: int, good: set[int]) -> dict[str, list[J
     }
 
 
-def _positions(positions: pa.Table, t_s: Sequence[float], good: set[int]) -> dict[str, Json]:
-    """Entity to its state, places and intervals by frame, and its speed between neighbours."""
+def _positions(table: GetTable, good: set[int]) -> dict[str, Json]:
+    """Entity to its state, places, intervals and speed by frame."""
     found: dict[str, Json] = {}
-    for row in positions.to_pylist():
-        if row["entity"] not in good:
-            continue
-        n = len(t_s)
-        empty = {name: [None] * n for name in ("cam", "world", "half", "own_sd")}
-        series = found.setdefault(str(row["entity"]), {"states": ["lost"] * n, **empty})
-        frame = row["frame"]
-        series["states"][frame] = row["state"]
-        series["own_sd"][frame] = _own_sd(row)
-        for name, columns in (
-            ("cam", [f"{a}_cam" for a in "xyz"]),
-            ("world", [f"{a}_world" for a in "xyz"]),
-            ("half", [f"{a}_half_90" for a in "xyz"]),
-        ):
-            if row[columns[0]] is not None:
-                series[name][frame] = [_short(row[c]) for c in columns]
-    for series in found.values():
-        in_world = any(place is not None for place in series["world"])
-        series["speed"] = _speeds(series["world" if in_world else "cam"], t_s)
-        series["speed_half"] = _speed_halves(series.pop("own_sd"), t_s)
+    of_clip = ClipSpeeds(table)
+    n = len(of_clip.t_s)
+    by_entity: defaultdict[int, list[Json]] = defaultdict(list)
+    for row in table("positions").to_pylist():
+        if row["entity"] in good:
+            by_entity[row["entity"]].append(row)
+    for entity, rows in by_entity.items():
+        series: Json = {"states": ["lost"] * n}
+        series |= {name: [None] * n for name in ("cam", "world", "half")}
+        for row in rows:
+            frame = row["frame"]
+            series["states"][frame] = row["state"]
+            for name, columns in (
+                ("cam", [f"{a}_cam" for a in "xyz"]),
+                ("world", [f"{a}_world" for a in "xyz"]),
+                ("half", [f"{a}_half_90" for a in "xyz"]),
+            ):
+                if row[columns[0]] is not None:
+                    series[name][frame] = [_short(row[c]) for c in columns]
+        speeds = of_clip.of(entity, rows)
+        for name, column in zip(("speed", "speed_low", "speed_high"), speeds.T, strict=True):
+            series[name] = [_short(float(value)) for value in column]
+        found[str(entity)] = series
     return found
-
-
-def _own_sd(row: Mapping[str, Any]) -> float | None:
-    """Standard deviation of a place by what its frame has for itself: along the ray by
-    `range_rel_sd`, across it all of `cov`; None: not known. Errors that all frames share cancel in
-    a speed."""
-    if row["cov"] is None or row["range_rel_sd"] is None:
-        return None
-    xx, xy, xz, yy, yz, zz = row["cov"]
-    cov = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    place = np.array([row[f"{a}_cam"] for a in "xyz"])
-    distance = float(np.linalg.norm(place))
-    along = float(place @ cov @ place) / max(distance**2, 1e-12)
-    across = max(float(np.trace(cov)) - along, 0.0)
-    return math.sqrt(across + (row["range_rel_sd"] * distance) ** 2)
-
-
-def _speed_halves(sds: Sequence[float | None], t_s: Sequence[float]) -> list[float | None]:
-    """Half of the 90 % interval of `_speeds` that the noise of single frames makes."""
-    halves: list[float | None] = [None] * len(t_s)
-    for k in range(1, len(t_s) - 1):
-        before, after = sds[k - 1], sds[k + 1]
-        if before is not None and after is not None:
-            apart_s = t_s[k + 1] - t_s[k - 1]
-            halves[k] = _short(TO_HALF_90 * math.hypot(before, after) / apart_s)
-    return halves
-
-
-def _speeds(places: Sequence[Any], t_s: Sequence[float]) -> list[float | None]:
-    """Distance of the neighbours' places over their time; noise makes it too large."""
-    speeds: list[float | None] = [None] * len(t_s)
-    for k in range(1, len(t_s) - 1):
-        before, after = places[k - 1], places[k + 1]
-        if before is not None and after is not None:
-            speeds[k] = _short(math.dist(before, after) / (t_s[k + 1] - t_s[k - 1]))
-    return speeds
 
 
 def _camera(cameras: pa.Table, static: bool | None) -> list[list[float]] | None:

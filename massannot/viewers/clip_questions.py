@@ -43,8 +43,17 @@ class ClipQuestions:
         return shown
 
     def ids_of(self, clip_id: str) -> frozenset[str]:
-        """Of the questions that the dataset itself holds: a decision is about one of these."""
+        """Of the questions that the dataset itself holds."""
         return frozenset(row["question_id"] for row in self._given.get(clip_id, ()))
+
+    def asked_ids_of(self, clip_id: str) -> frozenset[str]:
+        """Of those in `asked` that the clip's page shows."""
+        return frozenset(self._proved.get(clip_id, ())[:MOST])
+
+    @property
+    def asked_clips(self) -> frozenset[str]:
+        """Clips with a question in `asked`."""
+        return frozenset(self._proved)
 
     @cached_property
     def _given(self) -> Mapping[str, list[Json]]:

@@ -52,22 +52,34 @@ class ReviewDesk:
         wanted = asked.get("decision") or None
         if asked.get("sample") == "no" and wanted is None:
             return None
-        among = self.order if asked.get("sample") != "no" else [c for c, q in decided if q is None]
-        stands = {c: decided.get((c, None), {}).get("decision", "open") for c in among}
+        among = self.order if asked.get("sample") != "no" else dict.fromkeys(c for c, _ in decided)
+        stands = {c: self.decision_of(c, decided) or "open" for c in among}
         return [c for c, now in stands.items() if wanted in (None, now)]
 
     def of_index(self) -> Json:
         return {"reviewer": self.file.reviewer, **self.progress()}
 
     def progress(self) -> Json:
-        done = {clip_id for clip_id, question in self.decisions() if question is None}
-        return {"total": len(self.order), "done": len(done & set(self.order))}
+        decided = self.decisions()
+        done = sum((clip_id, None) in decided for clip_id in self.order)
+        return {"unit": "clips", "total": len(self.order), "done": done}
+
+    def decision_of(
+        self, clip_id: str, decided: Mapping[tuple[str, str | None], Json]
+    ) -> str | None:
+        """How the clip stands in the list; None: it is to be looked at."""
+        mine = decided.get((clip_id, None))
+        return None if mine is None else str(mine["decision"])
+
+    def question_ids(self, clip_id: str) -> frozenset[str]:
+        """Those of a clip that can be decided."""
+        return self.served.questions.ids_of(clip_id)
 
     def of_clip(self, clip_id: str) -> Json:
         """What the clip's page needs: how it stands, and which clip is next."""
         decided = self.decisions()
-        asked = self.served.questions.ids_of(clip_id)
-        left = [c for c in self.order if (c, None) not in decided and c != clip_id]
+        asked = self.question_ids(clip_id)
+        left = [c for c in self.order if self.decision_of(c, decided) is None and c != clip_id]
         at = self.order.index(clip_id) if clip_id in self.sample.clips else -1
         later = [c for c in left if self.order.index(c) > at]
         following = next(iter([*later, *left]), None)
@@ -118,7 +130,7 @@ class ReviewDesk:
         clip_id = values.get("clip_id") if isinstance(values, dict) else None
         if not isinstance(clip_id, str) or not self.served.has(clip_id):
             raise UsageError(f"clip_id: found {clip_id!r}, expected a clip of the dataset")
-        known = self.served.questions.ids_of(clip_id)
+        known = self.question_ids(clip_id)
         if values.get("kind") == "question" and values.get("question_id") not in known:
             raise UsageError(
                 f"question_id: found {values.get('question_id')!r}, expected one of the clip's"
@@ -135,3 +147,31 @@ class ReviewDesk:
             stratum=stratum,
         )
         return {"review": made.review, "decision": made.decision, **self.progress()}
+
+
+class QuestionDesk(ReviewDesk):
+    """Decisions about the questions that a folder asks about the dataset, and no others."""
+
+    def question_ids(self, clip_id: str) -> frozenset[str]:
+        return self.served.questions.asked_ids_of(clip_id)
+
+    def decision_of(
+        self, clip_id: str, decided: Mapping[tuple[str, str | None], Json]
+    ) -> str | None:
+        """Of a clip whose questions are all decided: accept, or reject where one is rejected."""
+        stands = [decided.get((clip_id, q)) for q in self.question_ids(clip_id)]
+        if not all(stands):
+            return None
+        rejected = any(mine is not None and mine["decision"] == "reject" for mine in stands)
+        return "reject" if rejected else "accept"
+
+    def progress(self) -> Json:
+        decided = self.decisions()
+        asked = [(clip_id, q) for clip_id in self.order for q in self.question_ids(clip_id)]
+        done = sum(pair in decided for pair in asked)
+        return {"unit": "questions", "total": len(asked), "done": done}
+
+    def _save(self, values: Any) -> Json:
+        if isinstance(values, dict) and values.get("kind") != "question":
+            raise UsageError(f"kind: found {values.get('kind')!r}, expected question")
+        return super()._save(values)

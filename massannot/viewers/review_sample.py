@@ -12,7 +12,7 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,18 +40,26 @@ class ReviewSample:
 
 
 def draw_sample(
-    index: ClipIndex, layout: Layout, *, n: int, by: Sequence[str], seed: int
+    index: ClipIndex,
+    layout: Layout,
+    *,
+    n: int,
+    by: Sequence[str],
+    seed: int,
+    among: Collection[str] | None = None,
 ) -> ReviewSample:
-    """Draw, and put it into `_run/reviews/samples`. Raises UsageError for an unknown stratum."""
+    """Draw, and put it beside the decisions. `among`: these clips are the whole. Raises UsageError
+    for an unknown stratum."""
     unknown = [name for name in by if name not in BY]
     if unknown or n < 1:
         raise UsageError(f"--stratify: found {unknown or n}, expected some of {', '.join(BY)}")
     stratum = _strata(index, by)
     members: defaultdict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(stratum):
-        members[name].append(row)
-    rng = random.Random(seed)
     ids = index.clips["clip_id"].to_pylist()
+    for row, name in enumerate(stratum):
+        if among is None or ids[row] in among:
+            members[name].append(row)
+    rng = random.Random(seed)
     drawn = [
         (ids[row], name)
         for name, take in _allocate({k: len(v) for k, v in members.items()}, n).items()

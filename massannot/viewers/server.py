@@ -102,8 +102,8 @@ class Pages:
         found = index.select(query_of(asked, clip_ids=wanted))
         cards = index.cards(found[offset : offset + n])
         for card in cards:
-            mine = decided.get((card["id"], None), {})
-            card |= {"link": f"clip/{card['id']}", "still": None, "decision": mine.get("decision")}
+            mine = None if self.desk is None else self.desk.decision_of(card["id"], decided)
+            card |= {"link": f"clip/{card['id']}", "still": None, "decision": mine}
         pending = index.states_counted if asked.get("state") and index.states_counted < 1 else None
         return JSONResponse({"total": len(index), "matched": len(found), "pending": pending,
                              "clips": cards})  # fmt: skip

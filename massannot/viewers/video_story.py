@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from massannot.dataset.reading import Dataset
+from massannot.dataset.reading import ClipView, Dataset
 
 MOST_CLIPS = 60
 """Of a video that a page names, those nearest in time."""
@@ -19,8 +19,9 @@ def video_story(
 ) -> Json | None:
     """The clips of the clip's video in order of time, and its things by entity. `link`: the address
     of another clip's page; None: it has none. None for a video of one clip."""
+    clip = dataset.clip(clip_id)
     clips = sorted(
-        dataset.of_video("clips", clip_id).to_pylist(),
+        dataset.of_video("clips", clip).to_pylist(),
         key=lambda row: (row["t0_s"], row["t1_s"], row["clip_id"]),
     )
     if len(clips) < 2:
@@ -40,14 +41,14 @@ def video_story(
             }
             for row in shown
         ],
-        "things": _things(dataset, clip_id, place),
+        "things": _things(dataset, clip, place),
     }
 
 
-def _things(dataset: Dataset, clip_id: str, place: Mapping[str, int]) -> dict[str, Json]:
+def _things(dataset: Dataset, clip: ClipView, place: Mapping[str, int]) -> dict[str, Json]:
     """Entity of the clip to its number in the video, the other clips in which it is seen, the
     likeness of its masks in the frame that it shares with the clip before, and a proposal."""
-    rows = dataset.of_video("identities", clip_id).to_pylist()
+    rows = dataset.of_video("identities", clip).to_pylist()
     seen: defaultdict[int, set[int]] = defaultdict(set)
     for row in rows:
         if row["clip_id"] in place:
@@ -55,7 +56,7 @@ def _things(dataset: Dataset, clip_id: str, place: Mapping[str, int]) -> dict[st
     return {
         str(row["entity"]): {
             "identity": row["identity"],
-            "clips": sorted(seen[row["identity"]] - {place[clip_id]}),
+            "clips": sorted(seen[row["identity"]] - {place[clip.clip_id]}),
             "overlap": None if row["score"] is None else round(row["score"], 2),
             "proposed": row["proposed_identity"],
             "proposed_score": (
@@ -63,5 +64,5 @@ def _things(dataset: Dataset, clip_id: str, place: Mapping[str, int]) -> dict[st
             ),
         }
         for row in rows
-        if row["clip_id"] == clip_id
+        if row["clip_id"] == clip.clip_id
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,10 @@ def main() -> None:
                 times = sorted(_ask(f"{address}api/clips?{query}") for _ in range(3))
                 print(f"{query or 'no filter':<24} {times[1]:.3f} s")
             print(f"memory at most: {_memory_mb(server.pid)} MB")
+            clips = json.loads(urllib.request.urlopen(f"{address}api/clips").read())["clips"]
+            print(f"a clip's page: {_ask(address + clips[0]['link']):.2f} s, then "
+                  f"{_ask(address + clips[1]['link']):.2f} s")  # fmt: skip
+            print(f"memory at most, with clips' pages: {_memory_mb(server.pid)} MB")
         finally:
             server.kill()
             server.wait()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from massannot.dataset import commits
+from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
 from massannot.dataset.validate import problems
 from massannot.errors import UsageError
@@ -20,10 +26,12 @@ from massannot.recipes.models import NEEDED
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
+from massannot.storage import durable
 from tests.end_to_end.conftest import ALL_FRAMES, HERE, names_of
 from tests.faults.tiny_run import data_files
 from tests.in_process import run_massannot
 
+OF_0_1 = Path(__file__).parents[1] / "data" / "v0_1_0" / "data"
 SHORT = '''
 from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
 from massannot.stages.detect_phrases import DetectPhrases
@@ -78,12 +86,61 @@ def out(found: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+def as_of_0_1(out: Path, full: Path) -> None:
+    """Turn a run into one of version 0.1: its record, and `positions` and `motions` of their first
+    version, whose numbers nobody may look at any more."""
+    layout = Layout(out)
+    record = json.loads(layout.record.read_bytes())
+    sampling = ", ".join(f"{k}={v!r}" for k, v in record["spec"]["sampling"].items())
+    identity = {"prompts": record["spec"]["phrases"], "recipe": record["recipe"]}
+    old = {name: record[name] for name in ("digest", "notes", "starts")}
+    old |= {"identity": identity | {"sampling": f"Sampling({sampling})"}, "weights": []}
+    for start in old["starts"]:
+        del start["other_code"]
+    (layout.run / "run.json").write_text(json.dumps(old))
+    layout.record.unlink()
+    for commit in commits.read_all(layout):
+        files = [*commit.files]
+        for name in ("positions", "motions"):
+            table = first_version(pq.read_table(Layout(full).published(name, commit.shard)))
+            path = layout.published(name, commit.shard)
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(table, path)
+            size, sha256 = path.stat().st_size, durable.sha256_of(path)
+            files.append(commits.CommittedFile(name, table.num_rows, size, sha256))
+        text = json.dumps(asdict(replace(commit, files=tuple(files))))
+        layout.commit(commit.edition).write_text(text)
+
+
+def first_version(table: pa.Table) -> pa.Table:
+    """`positions` or `motions` with the columns that version 0.1 wrote, each number 9 m too far."""
+    metadata = table.schema.metadata | {b"massannot.version": b"1"}
+    kept = pq.read_schema(next((OF_0_1 / metadata[b"massannot.table"].decode()).iterdir())).names
+    table = table.select([name for name in table.column_names if name in kept])
+    for index, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            moved = pc.add(table[field.name], pa.scalar(9, field.type))
+            table = table.set_column(index, field, moved)
+    table = table.append_column("sigma", pa.nulls(table.num_rows, pa.float32()))
+    return table.replace_schema_metadata(metadata)
+
+
 @pytest.mark.seen("tables added to a finished dataset", "oracle")
-def test_tables_from_rows_are_those_of_the_whole_recipe(found: Path, out: Path) -> None:
-    full, before = open_dataset(found / "full"), open_dataset(out)
-    assert not {"positions", "motions", "events"} & {*before.names}
+@pytest.mark.parametrize("of_0_1", [False, True], ids=["of now", "of 0.1"])
+def test_tables_from_rows_are_those_of_the_whole_recipe(
+    found: Path, out: Path, of_0_1: bool
+) -> None:
+    full = open_dataset(found / "full")
+    assert not {"positions", "motions", "events"} & {*open_dataset(out).names}
     files = data_files(out)
-    run_massannot(f"annotate --onto {out} --add-table positions,motions,events", out.parent)
+    if of_0_1:
+        as_of_0_1(out, found / "full")
+        assert list(problems(open_dataset(out))) == []
+        with pytest.raises(UsageError, match=r"events reads positions, which .* in the present"):
+            add_tables(out, ["events"], quiet=True)
+        with pytest.raises(UsageError, match="motions reads positions; expected both"):
+            add_tables(out, ["positions"], quiet=True)
+    run_massannot(f"annotate --onto {out} --add-table cameras,positions,motions,events", out.parent)
     after = open_dataset(out)
     assert list(problems(after)) == []
     assert {path: data for path, data in data_files(out).items() if path in files} == files
@@ -104,7 +161,8 @@ def test_tables_from_rows_are_those_of_the_whole_recipe(found: Path, out: Path) 
     stands = data_files(out)
     add_tables(out, ["events"], quiet=True)
     assert data_files(out) == stands
-    with pytest.raises(UsageError, match="positions, motions, events were added"):
+    why = "was written by massannot 0.1.0" if of_0_1 else "events, motions, positions were added"
+    with pytest.raises(UsageError, match=why):
         retry(out, ("failed",), HERE, RunOptions(), quiet=True)
 
 
@@ -123,4 +181,4 @@ def test_what_stands_or_cannot_be_made_is_refused_by_name(found: Path, name: str
     with pytest.raises(UsageError, match=WRONG[name]):
         add_tables(found / "short", [name], quiet=True)
     assert data_files(found / "short") == files
-    assert not (found / "short" / "_run" / "tables.json").exists()
+    assert not (found / "short" / "_run" / "tables").exists()

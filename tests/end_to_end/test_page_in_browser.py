@@ -23,10 +23,13 @@ from massannot.dataset.reading import open_dataset
 from massannot.jobs.drawing import report_of
 from massannot.jobs.review import desk_of
 from massannot.jobs.view import heading_of, served_dataset
+from massannot.questions.ask.ask_dataset import Asking, ask
+from massannot.questions.ask.asked_about import with_its_clips
 from massannot.viewers import server
 from massannot.viewers.film import paths
 from massannot.viewers.served_dataset import ServedDataset
 from massannot.viewers.server import query_of
+from tests.asked_tables import write_asked_about
 from tests.browser import Browser, Tab, browser
 from tests.looked_at import N_FRAMES, centre, clip_id_of, write_film, write_looked_at
 
@@ -101,7 +104,7 @@ def served(out: Path, reviewer: str | None = None) -> Iterator[str]:
     """The server in a thread of this process: its address. With a reviewer it hears decisions."""
     import uvicorn
 
-    dataset = open_dataset(out)
+    dataset = with_its_clips(out)
     desk = None
     if reviewer is not None:
         by = ("phrase", "quality")
@@ -416,17 +419,20 @@ def test_the_commands_of_the_page_on_reviewing_run(
     text = (Path(__file__).parents[2] / "docs" / "review.md").read_text(encoding="utf-8")
     lines = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("massannot ")]
     lines = [words for words in lines if words[0] not in ("retry", "annotate", "run")]
-    assert [words[0] for words in lines] == ["view", "review", "publish", "publish"]
-    for words in lines[:2]:
+    assert [words[0] for words in lines] == ["view", "review", "review", "publish", "publish"]
+    asked = Asking(families=("travelled_distance",), even=False)
+    ask(write_asked_about(small.parent / "things", n_clips=2), small.parent / "asked", asked)
+    for words, n_clips in zip(lines[:3], (8, 8, 2), strict=True):
         free = [w if w not in ("8123", "8124") else "0" for w in words]
         with command(*free, cwd=small.parent) as (address, _):
-            assert len(first_of_sample(tab, address)) == 8
+            first_of_sample(tab, address)
+            assert tab.js("document.querySelectorAll('.card').length") == n_clips
     with served(small, "ada") as address:
         tab.open(f"{address}clip/{first_of_sample(tab, address)}")
         tab.key("a")
         saved(tab, "Saved: accepted")
     monkeypatch.chdir(small.parent)
-    for words in lines[2:]:
+    for words in lines[3:]:
         app(words, standalone_mode=False)
     card = (small.parent / "accepted/README.md").read_text()
     assert "1 of 1 accepted: 100.0 % (20.7 to 100.0)" in card

@@ -3,6 +3,7 @@ another machine, does meanwhile."""
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,9 @@ from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
 from massannot.engine.progress import ShardDone, silent
 from massannot.errors import NothingToRun
+from massannot.jobs.onto_tables import add_tables
 from massannot.storage import object_store
+from massannot.storage.path import place
 from massannot.storage.store import store_of
 from tests import s3_server
 from tests.faults import tiny_run
@@ -41,10 +44,15 @@ def uris(server, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(uris, tmp_path_factory):
+def local(uris, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     annotate(uris, out)
-    return data_files(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def undisturbed(local):
+    return data_files(local)
 
 
 @pytest.fixture
@@ -84,6 +92,29 @@ def test_a_run_into_a_bucket_gives_the_bytes_of_a_local_one(
     again = annotate(uris, out, tiny=Tiny(tally=tmp_path / "tally"))
     assert (again.done, again.done_now) == (N_CLIPS, 0)
     assert list(done(tmp_path / "tally").values()) == [1] * N_CLIPS
+
+
+def test_tables_are_added_in_a_bucket_as_in_a_folder(uris, local, out, tmp_path, monkeypatch):
+    added = ["segments,cameras"]
+    annotate(uris, out)
+    shutil.copytree(local, tmp_path / "local")
+    add_tables(tmp_path / "local", added, quiet=True)
+    link_over, left = commits.durable.link_over, 2
+
+    def broken_off(source, target):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return link_over(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(commits.durable, "link_over", broken_off)
+        add_tables(place(out), added, quiet=True)
+    monkeypatch.setenv("MASSANNOT_WORK_DIR", str(tmp_path / "elsewhere"))
+    add_tables(place(out), added, quiet=True)
+    assert in_bucket(out) == data_files(tmp_path / "local")
+    assert list(commits.damage(Layout(out))) == []
 
 
 @pytest.mark.faults

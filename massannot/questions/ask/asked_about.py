@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.questions.ask.ask_dataset import SOURCE
 from massannot.questions.ask.audit_answers import source_of
@@ -17,14 +18,19 @@ class AskedDataset(Dataset):
 
     def __init__(self, asked: Dataset, about: Dataset):
         super().__init__(about.layout)
-        self._asked = asked
+        self.asked = asked
+        self.about = about
+
+    @property
+    def reviewed_in(self) -> Layout:
+        return self.asked.layout
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted({*super().names, "questions"}))
 
     def table(self, name: str) -> pa.Table:
-        return self._asked.table(name) if name == "questions" else super().table(name)
+        return self.asked.table(name) if name == "questions" else super().table(name)
 
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Whatever its phrases were asked for, each may be in a question's profile."""

@@ -13,7 +13,7 @@ function showClip(main, data) {
   const plots = [
     new Plot(data, player, `Position in the camera's frame, ${data.unit}`,
       [["x", "x, right"], ["y", "y, down"], ["z", "z, forward"]]),
-    new Plot(data, player, `Speed, ${data.unit}/s, and what the noise of single frames makes of it`,
+    new Plot(data, player, `Speed between a frame's neighbours, ${data.unit}/s, and its 90 % band${data.internal ? " or wider" : ""}`,
       [["speed", "speed"]]),
     new Plot(data, player, `Distance from the camera, ${data.unit}`, [["distance", "distance"]]),
   ];

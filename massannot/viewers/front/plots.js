@@ -9,8 +9,8 @@ const QUANTITIES = {
   distance: (series) => series.cam.map((p) => p && { value: Math.hypot(...p) }),
   speed: (series) => series.speed.map((v, frame) => {
     if (v === null) return null;
-    const half = series.speed_half[frame];
-    return half === null ? { value: v } : { value: v, low: Math.max(0, v - half), high: v + half };
+    const [low, high] = [series.speed_low[frame], series.speed_high[frame]];
+    return low === null || high === null ? { value: v } : { value: v, low, high };
   }),
 };
 

@@ -48,19 +48,35 @@ class ReviewBar {
         type: "button", "data-tool": kind, "aria-pressed": "false", onclick: () => this.take(kind),
       }, label)]));
     this.next = el("a", { href: safeNext(data.review.next) }, "Next (n)");
+    this.more = el("button.more", {
+      type: "button", "aria-label": "All of your decision", "aria-expanded": "false",
+      onclick: () => this.open(!this.root.classList.contains("open")),
+    }, "…");
     this.root = el("section.review", { "aria-label": "Your decision" },
-      this.said,
-      el("div.answers", null, this.buttons.accept, this.reason, this.buttons.reject,
-        this.buttons.withdraw, this.note, this.next),
-      el("details", null, el("summary", null, "Put something right"),
-        el("div.answers", null, this.entity, this.tools.box, this.tools.point,
-          el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
-        this.list));
+      el("div.line", null, this.said, this.ofQuestions ? null : this.buttons.accept, this.next,
+        this.ofQuestions ? null : this.more),
+      this.ofQuestions ? null : el("div.rest", null,
+        el("div.answers", null, this.reason, this.buttons.reject, this.buttons.withdraw, this.note),
+        el("details", null, el("summary", null, "Put something right"),
+          el("div.answers", null, this.entity, this.tools.box, this.tools.point,
+            el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
+          this.list)));
     this.draw();
     document.addEventListener("keydown", (event) => this.pressed(event));
     window.addEventListener("focus", () => this.send());
     this.tell(data.review);
     this.send();
+  }
+
+  /** Whether decisions are about questions alone, not about the clip. */
+  get ofQuestions() {
+    return this.data.review.unit === "questions";
+  }
+
+  /** On a narrow page the bar is one line until it is opened. */
+  open(open) {
+    this.root.classList.toggle("open", open);
+    this.more.setAttribute("aria-expanded", String(open));
   }
 
   tell(review) {
@@ -70,7 +86,10 @@ class ReviewBar {
     const mine = review.mine;
     const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
     const words = { accept: "accepted", reject: `rejected: ${(mine?.reason || "").replace("_", " ")}` };
-    const kept = mine ? `Saved: ${words[mine.decision]}` : "Not decided";
+    const left = review.question_ids.filter((id) => !review.questions[id]).length;
+    const kept = mine ? `Saved: ${words[mine.decision]}` : this.ofQuestions && review.question_ids.length
+      ? (left ? `${left} of ${review.question_ids.length} questions here not decided` : "Saved: all questions here")
+      : "Not decided";
     this.say(open ? "Not saved yet" : this.wanting || kept);
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
@@ -80,9 +99,11 @@ class ReviewBar {
   }
 
   say(text) {
-    const { done, total, reviewer, stratum } = this.data.review;
-    this.said.textContent = `${text}. ${done} of ${total} by ${reviewer}`
+    const { done, total, reviewer, stratum, unit } = this.data.review;
+    this.said.textContent = `${text}. ${done} of ${total} ${unit === "clips" ? "" : `${unit} `}by ${reviewer}`
       + (stratum ? ` (${stratum})` : "; this clip is not of the sample");
+    this.said.title = this.said.textContent;
+    if (/^NOT saved:|^Not saved: choose/.test(text)) this.open(true);
     document.body.dataset.saved = String(text.startsWith("Saved"));
   }
 
@@ -202,6 +223,7 @@ class ReviewBar {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input:not([type=range], [type=checkbox]), select, textarea")) return;
     const decision = { a: "accept", r: "reject", u: "withdraw" }[event.key];
+    if (decision && this.ofQuestions) return;
     if (decision === "withdraw" && this.buttons.withdraw.disabled) return;
     if (decision) this.decide(decision);
     else if (event.key === "n" && this.next.href) this.next.click();
@@ -217,6 +239,8 @@ function safeNext(target) {
 }
 
 function showProgress(place, review) {
-  fill(place, [el("p.notes", null, `${review.done} of ${review.total} clips of the sample looked at by `
-    + `${review.reviewer}. Open the first one that is not, press a to accept, r to reject, n for the next.`)]);
+  const how = review.unit === "clips" ? "Open the first one that is not, press a to accept, r to reject, n for the next."
+    : "Open a clip, decide under each question, press n for the next clip.";
+  fill(place, [el("p.notes", null, `${review.done} of ${review.total} ${review.unit} of the sample looked at by `
+    + `${review.reviewer}. ${how}`)]);
 }
