@@ -22,7 +22,7 @@ from tests.random_weights import write_repository
 from tests.timm_here import why_not
 from tests.tiny_models import noise_frames, tiny_edgetam
 from tests.unit.library_session import LibrarySession, assert_same
-from tests.unit.test_sam2_video import BOXES, box
+from tests.unit.test_sam2_video import BOXES, box, held_bytes
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -116,6 +116,24 @@ def test_pictures_of_another_shape_are_read_as_transformers_reads_them(folder: P
     mine.add_box(1, frame=0, box_xyxy=box(1))
     theirs.add_box(1, 0, box(1))
     assert_same(list(mine.propagate(first=0, end=1)), theirs.propagate(0, 1))
+
+
+def test_sixty_frames_take_the_memory_of_twenty(folder: Path) -> None:
+    held = held_bytes(model(folder, kept_mib=1), n_frames=60, at=(0, 20, 59))
+    assert held[59] == held[20] > held[0]
+
+
+def test_batches_of_any_size_say_the_same(folder: Path) -> None:
+    frames, answers = noise_frames(5, SIDE, SIDE), []
+    for options in ({}, {"object_batch": 1}, {"encode_batch": 4, "object_batch": 2}):
+        session = model(folder, **options).session(frames)
+        for object_id in BOXES:  # alone: a pixel of no logit falls this way or that in a batch
+            session.add_box(object_id, frame=0, box_xyxy=box(object_id))
+        answers.append(list(session.propagate(first=1, end=5)))
+    for a, *others in zip(*answers):
+        for b in others:
+            assert (a.masks != b.masks).mean() < 1e-3
+            np.testing.assert_allclose(a.score, b.score, atol=1e-4)
 
 
 def test_its_weights_are_those_of_the_hub_to_the_byte_and_its_backbone_is_repvit(

@@ -204,7 +204,7 @@ def test_a_prompt_between_two_frames_is_heeded_from_the_next_one_on(folder: Path
 
 
 def test_memory_does_not_grow_with_the_clip(folder: Path) -> None:
-    held = held_bytes(folder, n_frames=120, at=(0, 40, 119))
+    held = held_bytes(model(folder, kept_mib=1), n_frames=120, at=(0, 40, 119))
     assert held[119] == held[40]
     assert held[40] > held[0]
 
@@ -213,18 +213,18 @@ def test_memory_does_not_grow_with_the_clip(folder: Path) -> None:
 def test_two_thousand_frames_take_the_memory_of_forty(folder: Path) -> None:
     import resource
 
-    held = held_bytes(folder, n_frames=300, at=(40,))
+    held = held_bytes(model(folder, kept_mib=1), n_frames=300, at=(40,))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    long = held_bytes(folder, n_frames=2000, at=(1999,))
+    long = held_bytes(model(folder, kept_mib=1), n_frames=2000, at=(1999,))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert long[1999] == held[40]
     assert (after - before) * 1024 < 40e6 + 2000 * 45 * 70 * 3  # the pictures, and little else
 
 
-def held_bytes(folder: Path, *, n_frames: int, at: tuple[int, ...]) -> dict[int, int]:
+def held_bytes(masks: Sam2Video, *, n_frames: int, at: tuple[int, ...]) -> dict[int, int]:
     """Bytes of all tensors that exist in this process after each of the frames `at`."""
     pixels = np.resize(noise_frames(7, 45, 70).pixels_THWC, (n_frames, 45, 70, 3))
-    session = model(folder, kept_mib=1).session(frames_of(pixels))
+    session = masks.session(frames_of(pixels))
     for object_id in BOXES:
         session.add_box(object_id, frame=0, box_xyxy=box(object_id) / 2)
     frames = (masks.frame for masks in session.propagate(first=0, end=n_frames))
