@@ -200,6 +200,29 @@ def _sam2(**hiera: Any) -> Callable[[], torch.nn.Module]:
     return build
 
 
+def _edgetam() -> torch.nn.Module:
+    return edgetam_network(
+        {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+        enable_temporal_pos_encoding_for_object_pointers=False,
+        enable_occlusion_spatial_embedding=False,
+    )
+
+
+def edgetam_network(
+    repvit: dict[str, Any], vision: dict[str, Any] | None = None, **options: Any
+) -> Any:
+    """EdgeTAM with timm's RepViT of such arguments. A configuration without it builds another."""
+    backbone = transformers.TimmWrapperConfig(architecture="repvit_m1", model_args=repvit)
+    config = transformers.EdgeTamVisionConfig(backbone_config=backbone, **(vision or {}))
+    net = transformers.EdgeTamVideoModel(
+        transformers.EdgeTamVideoConfig(vision_config=config, **options)
+    )
+    tie_places(net)
+    with torch.no_grad():  # see _sam2
+        net.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(1.0)
+    return net
+
+
 def tie_places(net: Any) -> None:
     """One encoding of places for pictures and prompts: two buffers, drawn independently, that the
     published weights hold equal."""
@@ -286,6 +309,7 @@ ARCHITECTURES = {
     ),
     "facebook/sam2.1-hiera-tiny": Architecture(_sam2(), sam2_processor),
     "facebook/sam2.1-hiera-large": Architecture(_sam2(**_HIERA_LARGE), sam2_processor),
+    "yonigozlan/EdgeTAM-hf": Architecture(_edgetam, sam2_processor),
     "depth-anything/Depth-Anything-V2-Small-hf": Architecture(
         _depth_small(None), depth_anything_processor
     ),

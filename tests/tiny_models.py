@@ -17,6 +17,7 @@ from massannot.models.cotracker3.net import CoTracker3Net, CoTracker3Sizes
 from tests.random_weights import (
     depth_anything_processor,
     depth_pro_processor,
+    edgetam_network,
     grounding_dino_processor,
     sam2_processor,
     sam3_processor,
@@ -180,6 +181,33 @@ def tiny_sam2(
     torch.manual_seed(seed)
     net = transformers.Sam2VideoModel(config)
     tie_places(net)
+    _liven(net, gain=1.0)
+    with torch.no_grad():
+        net.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(1.0)
+    _write(net, folder, sam2_processor(side))
+    return folder
+
+
+def tiny_edgetam(folder: Path, *, side: int = 128, seed: int = 0, **options: Any) -> Path:
+    """EdgeTAM; memories of 12 tokens without a place and 16 of windows."""
+    torch.manual_seed(seed)
+    grid = side // 16
+    net = edgetam_network(
+        {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3],
+         "embed_dim": [16, 24, 32, 48], "depth": [1, 1, 2, 1]},
+        {"backbone_channel_list": [48, 32, 24, 16], "fpn_hidden_size": 128,
+         "backbone_feature_sizes": [[grid * 4] * 2, [grid * 2] * 2, [grid] * 2]},
+        prompt_encoder_config={"hidden_size": 128, "image_size": side},
+        mask_decoder_config={
+            "hidden_size": 128, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32,
+        },
+        image_size=side, memory_attention_hidden_size=128, memory_attention_num_layers=2,
+        memory_attention_mlp_hidden_size=64, memory_encoder_hidden_size=128,
+        memory_attention_rope_feat_sizes=[grid] * 2, memory_attention_rope_k_sizes=[4, 4],
+        perceiver_resampler_num_latents=12, perceiver_resampler_num_latents_2d=16,
+        mask_downsampler_embed_dim=128, memory_fuser_embed_dim=128,
+        memory_fuser_intermediate_dim=64, memory_fuser_num_layers=1, **options,
+    )  # fmt: skip
     _liven(net, gain=1.0)
     with torch.no_grad():
         net.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(1.0)

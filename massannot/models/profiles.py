@@ -190,6 +190,16 @@ _MASKS_TINY = ProfileModel(
     n_bytes=155_908_064,
     memory_gb=1.5,
 )
+_MASKS_EDGETAM = ProfileModel(
+    "masks",
+    "edgetam_video:EdgeTamVideo",
+    _hub(
+        "yonigozlan/EdgeTAM-hf",
+        "c266ce53b3fc00f0f495b583f6a116c4e57f53bb",
+        "apache-2.0",
+    ),
+    n_bytes=55_912_824,
+)
 _DEPTH_METRIC_LARGE = ProfileModel(
     "depth",
     "depth_anything:DepthAnything",
@@ -301,6 +311,13 @@ PROFILES: Sequence[Profile] = (
         "the same with depth trained outdoors, up to 80 m instead of 20",
         (_DETECT_TINY, _MASKS_TINY, _DEPTH_OUTDOOR_SMALL, _TRACKS_COTRACKER3),
         note="tracks: weights for non-commercial use only (cc-by-nc-4.0)",
+    ),
+    Profile(
+        "fast",
+        "the smallest models: EdgeTAM's masks, points without a network; needs massannot[edgetam]",
+        (_DETECT_TINY, _MASKS_EDGETAM, _DEPTH_METRIC_SMALL, _TRACKS_LUCAS_KANADE),
+        note="the extra massannot[edgetam] has what EdgeTAM's backbone needs: timm and torchvision",
+        farther="small-outdoor",
     ),
     Profile(
         "frontier",

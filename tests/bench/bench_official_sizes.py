@@ -1,14 +1,15 @@
 """The official sizes on the CPU: `annotate --profile small` on the first 16 frames of real clips,
-and a forward pass of every model of `mass`. Weights are random: they cost what published ones do,
-and a detector that knows nothing answers everywhere, so the limits are put to the test.
+and a forward pass of every model of another profile. Weights are random: they cost what published
+ones do, and a detector that knows nothing answers everywhere, so the limits are put to the test.
 
-    python -m tests.bench.bench_official_sizes [small [CLIP...] | mass [JOB...]]
+    python -m tests.bench.bench_official_sizes [small [CLIP...] | PROFILE [JOB...]]
 
-CLIP: a part of the file's name. Masks cost 5 to 9 CPU-s a thing and frame, so at most two things
-are followed, or as many as MASSANNOT_BENCH_THINGS says; the usual limit of twenty is put to the
-test with tiny random models (tests/end_to_end/test_random_models_on_real_clips.py). Weights are
-written once into the folder that MASSANNOT_BENCH_WEIGHTS names (5 GB), else into a temporary one.
-CPU time is that of one thread.
+Without words: small, then mass. CLIP: a part of the file's name. Masks cost 5 to 9 CPU-s a thing
+and frame, so at most two things are followed, or as many as MASSANNOT_BENCH_THINGS says; the usual
+limit of twenty is put to the test with tiny random models
+(tests/end_to_end/test_random_models_on_real_clips.py). Weights are written once into the folder
+that MASSANNOT_BENCH_WEIGHTS names (5 GB for mass, 10 for frontier), else into a temporary one. CPU
+time is that of one thread.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ import numpy as np
 
 from massannot.clip import Clip, Frames
 from massannot.inputs.span import Span, VideoSource
+from massannot.models.profiles import named
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline, StageTime
@@ -49,34 +51,41 @@ def main(wanted: list[str]) -> None:
     if not clips:
         print(f"no clips in {MEDIA}")
         return
+    parts = wanted[1:]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(os.environ.get(WEIGHTS, folder))
-        parts = wanted[1:]
-        if not wanted or wanted[0] == "small":
-            chosen = [c for c in clips if not parts or any(part in c.name for part in parts)]
-            write_weights("small", home)
-            print("| clip | step | models, parameters | CPU-s | peak RSS so far, MB |")
-            print("|---|---|---|---|---|", flush=True)
-            for clip in chosen:
-                alone(home, "annotate_small", str(clip))
-        if not wanted or wanted[0] == "mass":
-            write_weights("mass", home)
-            print("| model | parameters | frames | CPU-s a frame | peak RSS, MB |")
-            print("|---|---|---|---|---|", flush=True)
-            for job in parts or FORWARD:
-                alone(home, "forward_mass", job, str(clips[0]))
+        for profile in wanted[:1] or ["small", "mass"]:
+            if profile == "small":
+                write_weights(profile, home, named(profile).jobs)
+                print("| clip | step | models, parameters | CPU-s | peak RSS so far, MB |")
+                print("|---|---|---|---|---|", flush=True)
+                for clip in clips:
+                    if not parts or any(part in clip.name for part in parts):
+                        alone(home, "annotate_small", str(clip))
+            else:
+                print("| model | parameters | loading, CPU-s | frames | CPU-s a frame | peak MB |")
+                print("|---|---|---|---|---|---|", flush=True)
+                for job in parts or [job for job in named(profile).jobs if job in FORWARD]:
+                    write_weights(profile, home, [job])
+                    alone(home, "forward", profile, job, str(clips[0]))
 
 
-def write_weights(profile: str, home: Path) -> None:
-    """The profile's models with random weights under `home` (HF_HOME), unless they are there. In a
-    process of its own, whose memory is given back."""
-    marker = home / f"{profile}.written"
-    if not marker.exists():
+def write_weights(profile: str, home: Path, jobs: Sequence[str]) -> None:
+    """The models of these jobs with random weights under `home` (HF_HOME), unless they are there.
+    In a process of its own, whose memory is given back."""
+    for job in jobs:
+        weights = named(profile).model(job).weights  # type: ignore[arg-type]
+        marker = home / f"{str(weights).replace('/', '--')}.written"
+        if weights is None or not weights.on_hub or marker.exists():
+            continue
         program = (
             "from pathlib import Path\n"
+            "from tests.timm_here import let_torchvision_import\n"
+            "let_torchvision_import()\n"
             "from massannot.models.profiles import named\n"
-            "from tests.random_weights import write_profile\n"
-            f"write_profile(named({profile!r}), Path({str(home / 'hub')!r}))"
+            "from tests.random_weights import write_cache\n"
+            f"weights = named({profile!r}).model({job!r}).weights\n"
+            f"write_cache(weights, Path({str(home / 'hub')!r}))"
         )
         subprocess.run([sys.executable, "-c", program], check=True)
         marker.touch()
@@ -84,7 +93,10 @@ def write_weights(profile: str, home: Path) -> None:
 
 def alone(home: Path, function: str, *arguments: str) -> None:
     """In a process of its own, so that peak memory is its own too."""
-    program = f"from tests.bench.bench_official_sizes import {function}; {function}(*{arguments!r})"
+    program = (
+        "from tests.timm_here import let_torchvision_import; let_torchvision_import(); "
+        f"from tests.bench.bench_official_sizes import {function}; {function}(*{arguments!r})"
+    )
     environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     environment["OMP_NUM_THREADS"] = "1"
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
@@ -168,26 +180,26 @@ class TimedPipeline(Pipeline):
         return clip
 
 
-def forward_mass(job: str, clip: str) -> None:
+def forward(profile: str, job: str, clip: str) -> None:
     """One model of the profile on the first frames of a clip; prints its row."""
-    from massannot.models.profiles import named
-
-    model = named("mass").model(job).build()  # type: ignore[arg-type]
+    model = named(profile).model(job).build()  # type: ignore[arg-type]
+    started = time.process_time()
     model.setup(device="cpu")
+    loading = time.process_time() - started
     span = Span(0, 3)
     frames = next(
         read.frames
         for read in read_clips(VideoSource(clip, (span,)), sampling=Sampling(fps=None))
         if isinstance(read, Clip)
     )
-    forward = FORWARD[job]
+    pass_ = FORWARD[job]
     started = time.process_time()
-    forward.run(model, first(frames, forward.n_frames))
-    took = (time.process_time() - started) / forward.n_frames
+    pass_.run(model, first(frames, pass_.n_frames))
+    took = (time.process_time() - started) / pass_.n_frames
     card = model.card()
     print(
-        f"| {card.weights}, {forward.what} | {card.n_parameters:,} | {forward.n_frames} | "
-        f"{took:.1f} | {peak_mb():.0f} |",
+        f"| {card.weights}, {pass_.what} | {card.n_parameters:,} | {loading:.1f} | "
+        f"{pass_.n_frames} | {took:.1f} | {peak_mb():.0f} |",
         flush=True,
     )
 
@@ -229,17 +241,17 @@ def hundred_points(model: Any, frames: Frames) -> None:
 
 
 @dataclass(frozen=True)
-class Forward:
+class ForwardPass:
     run: Callable[[Any, Frames], None]
     n_frames: int = 1
     what: str = field(default="one frame")
 
 
 FORWARD = {
-    "detect": Forward(detect),
-    "masks": Forward(two_objects, 2, "2 objects"),
-    "depth": Forward(depth),
-    "tracks": Forward(hundred_points, N_FRAMES, "100 points, both directions"),
+    "detect": ForwardPass(detect),
+    "masks": ForwardPass(two_objects, 2, "2 objects"),
+    "depth": ForwardPass(depth),
+    "tracks": ForwardPass(hundred_points, N_FRAMES, "100 points, both directions"),
 }
 
 

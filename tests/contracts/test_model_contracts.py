@@ -22,6 +22,7 @@ from massannot.models.cotracker3.conventions import Conventions
 from massannot.models.cotracker3.tracker import CoTracker3Tracker
 from massannot.models.depth_anything import DepthAnything
 from massannot.models.depth_pro import DepthPro
+from massannot.models.edgetam_video import EdgeTamVideo
 from massannot.models.grounding_dino import GroundingDino
 from massannot.models.lucas_kanade import LucasKanade
 from massannot.models.mm_grounding_dino import MMGroundingDino
@@ -55,10 +56,12 @@ from massannot.scenes.world import SceneOptions, make_scene
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
 from tests.drawn_world import clip_of
+from tests.timm_here import why_not
 from tests.tiny_models import (
     tiny_depth,
     tiny_depth_pro,
     tiny_detector,
+    tiny_edgetam,
     tiny_mm_detector,
     tiny_sam2,
     tiny_sam3,
@@ -134,6 +137,12 @@ def cotracker3(folder: Path) -> Any:
     return CoTracker3Tracker(weights, conventions=conventions)
 
 
+def edgetam(folder: Path) -> Any:
+    if why_not():
+        pytest.skip(why_not())
+    return EdgeTamVideo(Weights(str(tiny_edgetam(folder))))
+
+
 MODELS: dict[type, Made] = {
     GroundingDino: lambda folder: GroundingDino(
         Weights(str(tiny_detector(folder))), box_threshold=0.0, text_threshold=0.0
@@ -145,6 +154,7 @@ MODELS: dict[type, Made] = {
     PromptsByHand: lambda folder: PromptsByHand("0s:10,8,30,20"),
     RecordedBoxes: lambda folder: RecordedBoxes(objects_file(folder)),
     Sam2Video: lambda folder: Sam2Video(Weights(str(tiny_sam2(folder)))),
+    EdgeTamVideo: edgetam,
     Sam3Video: lambda folder: Sam3Video(Weights(str(tiny_sam3(folder)))),
     OracleMasks: oracle(OracleMasks),
     RecordedMasks: lambda folder: RecordedMasks(objects_file(folder)),

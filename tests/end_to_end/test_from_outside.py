@@ -55,6 +55,8 @@ def run(folder: Path, command: str, *, code: int = 0) -> str:
 
 
 def test_a_model_from_outside_answers(folder: Path) -> None:
+    ours = re.findall(r"from (massannot\S*) import", (folder / "zoe.py").read_text())
+    assert ours == ["massannot.models.protocols"], "its author needs nothing else"
     dataset = open_dataset(folder / "flat")
     assert dataset.table("clips")["scale_type"].to_pylist() == ["metric"]
     assert dataset.table("depth_maps").num_rows == 10

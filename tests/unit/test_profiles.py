@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from massannot.errors import UsageError
+from massannot.errors import NothingToRun, UsageError
 from massannot.models.profiles import PERMISSIVE, PROFILES, UNPINNED, ProfileModel, named
 from massannot.models.weights import SHIPPED, Weights, find
 from massannot.recipes.model_flags import ModelFlags, run_spec
@@ -61,6 +61,7 @@ def test_revisions_are_commits_so_that_a_profile_means_the_same_files_next_year(
     [
         ("mass", {"depth", "tracks"}),
         ("small", {"depth", "tracks"}),
+        ("fast", {"depth"}),
         ("mass-outdoor", {"depth", "tracks"}),
         ("small-outdoor", {"depth", "tracks"}),
         ("frontier", {"detect", "masks", "depth", "cameras", "tracks"}),
@@ -130,6 +131,15 @@ def test_building_an_adapter_loads_nothing() -> None:
     adapter = named("small").model("detect").build(box_threshold=0.2)
     assert adapter.box_threshold == 0.2
     assert adapter.card().weights.startswith("IDEA-Research/grounding-dino-tiny")
+
+
+def test_an_extra_that_a_backbone_needs_is_named_before_its_weights_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    masks = named("fast").using("masks", Weights("./nowhere")).model("masks").build()
+    with pytest.raises(NothingToRun, match=r"pip install 'massannot\[edgetam\]'"):
+        masks.setup(device="cpu")
 
 
 def test_thresholds_found_in_training_come_from_the_weights_card(tmp_path: Path) -> None:

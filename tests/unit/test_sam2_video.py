@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
-from PIL import Image
-from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
-from massannot.clip import Frames
 from massannot.errors import UsageError
 from massannot.models.protocols import FrameMasks, MaskPropagator, MaskSession
 from massannot.models.sam2.features import box_logits
@@ -21,11 +17,11 @@ from massannot.models.sam2.propagator import Sam2Video
 from massannot.models.sam2.session import Sam2Session
 from massannot.models.weights import Weights
 from tests.tiny_models import frames_of, noise_frames, tiny_sam2
+from tests.unit.library_session import LibrarySession, assert_same
 
 SIDE = 128
 HEIGHT, WIDTH = 90, 140
 BOXES = {1: (20, 20, 60, 70), 2: (70, 10, 130, 80), 7: (5, 50, 40, 85)}
-MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 @pytest.fixture(scope="module")
@@ -41,67 +37,6 @@ def model(folder: Path, **options: Any) -> Sam2Video:
 
 def box(object_id: int) -> np.ndarray:
     return np.array(BOXES[object_id], np.float32)
-
-
-class Official:
-    """The library's inference session over the same pictures, prepared by PIL."""
-
-    def __init__(self, folder: Path, frames: Frames):
-        self.net = transformers.Sam2VideoModel.from_pretrained(folder).eval()
-        pictures = [
-            np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-            for p in frames.pixels_THWC
-        ]
-        values = ((np.stack(pictures) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
-        self.session = Sam2VideoInferenceSession(
-            torch.from_numpy(values).float(), frames.height, frames.width, dtype=torch.float32
-        )
-        self.size = frames.height, frames.width
-
-    def add_box(self, object_id: int, frame: int, box_xyxy: np.ndarray) -> None:
-        self._add(object_id, frame, box_xyxy.reshape(2, 2), [2, 3])
-
-    def add_point(self, object_id: int, frame: int, xy: np.ndarray) -> None:
-        self._add(object_id, frame, xy.reshape(1, 2), [1])
-
-    def _add(self, object_id: int, frame: int, points: np.ndarray, labels: list[int]) -> None:
-        scale = SIDE / np.array(self.size[::-1])
-        placed = torch.tensor(points * scale - 0.5, dtype=torch.float32)[None, None]
-        index = self.session.obj_id_to_idx(object_id)
-        self.session.add_point_inputs(
-            index, frame, {"point_coords": placed, "point_labels": torch.tensor([[labels]])}
-        )
-        self._run(object_id, frame)
-
-    def add_mask(self, object_id: int, frame: int, mask: np.ndarray) -> None:
-        full = torch.from_numpy(mask)[None, None].float()
-        small = torch.nn.functional.interpolate(full, (SIDE, SIDE), mode="bilinear", antialias=True)
-        index = self.session.obj_id_to_idx(object_id)
-        self.session.add_mask_inputs(index, frame, (small >= 0.5).float())
-        self._run(object_id, frame)
-
-    def _run(self, object_id: int, frame: int) -> None:
-        self.session.obj_with_new_inputs = [object_id]
-        self.net(self.session, frame_idx=frame)
-
-    def propagate(self, first: int, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Per frame: mask logits at working size (K, H, W), score (K,)."""
-        answers = []
-        for frame in range(first, end, 1 if end >= first else -1):
-            out = self.net(self.session, frame_idx=frame, reverse=end < first)
-            up = torch.nn.functional.interpolate(out.pred_masks.float(), self.size, mode="bilinear")
-            answers.append((up[:, 0].numpy(), out.object_score_logits[:, 0].sigmoid().numpy()))
-        return answers
-
-
-def assert_same(found: list[FrameMasks], wanted: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Masks but for pixels whose logit is next to nothing; scores to what one grey level does."""
-    assert len(found) == len(wanted)
-    for mine, (logits, scores) in zip(found, wanted):
-        sure = np.abs(logits) > 0.02
-        assert sure.mean() > 0.9
-        np.testing.assert_array_equal(mine.masks[sure], (logits > 0)[sure])
-        np.testing.assert_allclose(mine.score, scores, atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +55,7 @@ def test_boxes_are_followed_as_transformers_follows_them(
     folder: Path, prompt: int, first: int, end: int
 ) -> None:
     frames = noise_frames(9, SIDE, SIDE)  # no resize: a grey level may tip which mask is best
-    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    mine, theirs = model(folder).session(frames), LibrarySession(folder, frames)
     for object_id in BOXES:
         mine.add_box(object_id, frame=prompt, box_xyxy=box(object_id))
     for object_id in BOXES:  # one object a session: theirs cannot prompt a second one on its own
@@ -134,7 +69,7 @@ def test_boxes_are_followed_as_transformers_follows_them(
 def test_points_are_followed_as_transformers_follows_them(tmp_path: Path, most_points: int) -> None:
     folder = tiny_sam2(tmp_path, side=SIDE, multimask_max_pt_num=most_points)
     frames = noise_frames(5, SIDE, SIDE)
-    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    mine, theirs = model(folder).session(frames), LibrarySession(folder, frames)
     for object_id, at in {1: (40, 50), 2: (90.5, 70.25)}.items():
         asked = np.array([*at, *at], np.float32)
         seen = mine.add_box(object_id, frame=1, box_xyxy=asked)
@@ -153,7 +88,7 @@ def test_a_network_that_learnt_from_boxes_alone_refuses_a_point(folder: Path) ->
 
 def test_pictures_of_another_shape_are_read_as_transformers_reads_them(folder: Path) -> None:
     frames = noise_frames(2, HEIGHT, WIDTH)
-    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    mine, theirs = model(folder).session(frames), LibrarySession(folder, frames)
     for object_id in BOXES:
         mine.add_box(object_id, frame=0, box_xyxy=box(object_id))
         theirs.add_box(object_id, 0, box(object_id))
@@ -166,7 +101,7 @@ def test_several_prompts_of_an_object_are_remembered_as_configured(
 ) -> None:
     folder = tiny_sam2(tmp_path, side=SIDE, max_cond_frame_num=at_most)
     frames = noise_frames(9, SIDE, SIDE)
-    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    mine, theirs = model(folder).session(frames), LibrarySession(folder, frames)
     for frame in (0, 4, 7):
         mine.add_box(1, frame=frame, box_xyxy=box(1))
         theirs.add_box(1, frame, box(1))
@@ -177,7 +112,7 @@ def test_a_mask_is_followed_as_transformers_follows_it(folder: Path) -> None:
     frames = noise_frames(6, HEIGHT, WIDTH)
     mask = np.zeros((HEIGHT, WIDTH), np.bool_)
     mask[20:70, 30:90] = True
-    mine, theirs = model(folder).session(frames), Official(folder, frames)
+    mine, theirs = model(folder).session(frames), LibrarySession(folder, frames)
     mine.add_mask(3, frame=0, mask=mask)
     theirs.add_mask(3, 0, mask)
     found = list(mine.propagate(first=0, end=6))
@@ -269,7 +204,7 @@ def test_a_prompt_between_two_frames_is_heeded_from_the_next_one_on(folder: Path
 
 
 def test_memory_does_not_grow_with_the_clip(folder: Path) -> None:
-    held = held_bytes(folder, n_frames=120, at=(0, 40, 119))
+    held = held_bytes(model(folder, kept_mib=1), n_frames=120, at=(0, 40, 119))
     assert held[119] == held[40]
     assert held[40] > held[0]
 
@@ -278,18 +213,18 @@ def test_memory_does_not_grow_with_the_clip(folder: Path) -> None:
 def test_two_thousand_frames_take_the_memory_of_forty(folder: Path) -> None:
     import resource
 
-    held = held_bytes(folder, n_frames=300, at=(40,))
+    held = held_bytes(model(folder, kept_mib=1), n_frames=300, at=(40,))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    long = held_bytes(folder, n_frames=2000, at=(1999,))
+    long = held_bytes(model(folder, kept_mib=1), n_frames=2000, at=(1999,))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert long[1999] == held[40]
     assert (after - before) * 1024 < 40e6 + 2000 * 45 * 70 * 3  # the pictures, and little else
 
 
-def held_bytes(folder: Path, *, n_frames: int, at: tuple[int, ...]) -> dict[int, int]:
+def held_bytes(masks: Sam2Video, *, n_frames: int, at: tuple[int, ...]) -> dict[int, int]:
     """Bytes of all tensors that exist in this process after each of the frames `at`."""
     pixels = np.resize(noise_frames(7, 45, 70).pixels_THWC, (n_frames, 45, 70, 3))
-    session = model(folder, kept_mib=1).session(frames_of(pixels))
+    session = masks.session(frames_of(pixels))
     for object_id in BOXES:
         session.add_box(object_id, frame=0, box_xyxy=box(object_id) / 2)
     frames = (masks.frame for masks in session.propagate(first=0, end=n_frames))

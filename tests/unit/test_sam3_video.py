@@ -18,7 +18,8 @@ from massannot.models.protocols import MaskPropagator, PhraseDetector
 from massannot.models.sam3.mask_operations import MaskOperations
 from massannot.models.sam3.video import Sam3Video, _kept
 from massannot.models.weights import Weights
-from tests.tiny_models import noise_frames, tiny_sam3
+from tests.tiny_models import frames_of, noise_frames, tiny_sam3
+from tests.unit.test_sam2_video import tensor_bytes
 
 HEIGHT, WIDTH, T = 112, 112, 9
 PHRASES = ("ball", "red box")
@@ -136,6 +137,24 @@ def test_what_the_tracker_no_longer_looks_at_is_forgotten(
     monkeypatch.setattr(type(loaded), "forget", counted)
     adapter.detect(noise_frames(T, HEIGHT, WIDTH), at=[0], phrases=PHRASES)
     assert max(held) <= loaded.window + 1 < T
+
+
+def test_sixty_frames_take_the_memory_of_twenty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = model(tiny_sam3(tmp_path, side=56, max_num_objects=1))
+    kind, held, pixels = type(adapter._loaded), [], noise_frames(7, 56, 56).pixels_THWC
+    forget = kind.forget
+
+    def weighed(self: Any, session: Any, *, before: int) -> None:
+        forget(self, session, before=before)
+        held.append(tensor_bytes() if len(held) in (0, 20, 59) else 0)
+
+    monkeypatch.setattr(kind, "forget", weighed)
+    clip = frames_of(np.resize(pixels, (60, *pixels.shape[1:])))
+    adapter.detect(clip, at=[0], phrases=["ball"])
+    assert len(held) == 60
+    assert held[59] == held[20] > held[0]
 
 
 def test_masks_of_another_detector_are_refused(folder: Path) -> None:

@@ -9,23 +9,50 @@ of one object. Source: RoFormer, arXiv:2104.09864, equation 34, in the pairwise 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 
+@dataclass(frozen=True, eq=False)
+class RotaryPlaces:
+    """The rotary encoding of N places, and how the tokens of a memory stand to them."""
+
+    cos: torch.Tensor
+    """(N, D)."""
+    sin: torch.Tensor
+    """(N, D)."""
+    n_before: int = 0
+    """Tokens of each memory that stand before its N places and have none themselves."""
+
+    @classmethod
+    def of(cls, module: Any, position_ids: torch.Tensor, *, n_before: int = 0) -> RotaryPlaces:
+        """As the network's `memory_attention` encodes the places (N, 2)."""
+        cos, sin = module.rotary_emb(module.layer_norm.weight, position_ids)
+        return cls(cos[0].contiguous(), sin[0].contiguous(), n_before)
+
+
 class MemoryAttention:
     """The network's `memory_attention`, which it reads and does not change."""
 
-    def __init__(self, net: Any, *, products: torch.dtype | None = None):
+    def __init__(
+        self,
+        net: Any,
+        *,
+        products: torch.dtype | None = None,
+        layer: type[MemoryLayer] | None = None,
+        of_memory: RotaryPlaces | None = None,
+    ):
         """`products`: the type of what the two products of an attention multiply; None: as the
-        values come. Sums and everything else keep theirs."""
+        values come. Sums and everything else keep theirs. `layer`: how a layer of this network is
+        made. `of_memory`: the places of a memory; None: those of the picture."""
         module = net.memory_attention
-        self._layers = [_Layer(layer, products) for layer in module.layers]
+        self._layers = [(layer or MemoryLayer)(one, products) for one in module.layers]
         self._norm = module.layer_norm
-        cos, sin = module.rotary_emb(module.layer_norm.weight, module.position_ids)
-        self._cos, self._sin = cos[0].contiguous(), sin[0].contiguous()
+        self._places = RotaryPlaces.of(module, module.position_ids)
+        self._of_memory = of_memory or self._places
 
     def __call__(
         self,
@@ -37,19 +64,19 @@ class MemoryAttention:
         n_pointer_tokens: int,
     ) -> torch.Tensor:
         """(B, N, C): a picture of N places after looking into the memories of B objects, of L
-        tokens each: K times N places, then `n_pointer_tokens`, which have no place."""
+        tokens each: K memories, then `n_pointer_tokens`, which have no place."""
         keys_BLM = memory_BLM + position_BLM
         out = seen_1NC + 0.1 * position_1NC
         for layer in self._layers:
-            out = out + layer.look_around(out, self._cos, self._sin)
+            out = out + layer.look_around(out, self._places)
             out = out + layer.look_back(
-                out, keys_BLM, memory_BLM, self._cos, self._sin, n_pointer_tokens
+                out, keys_BLM, memory_BLM, self._places, self._of_memory, n_pointer_tokens
             )
             out = out + layer.think(out)
         return self._norm(out)
 
 
-class _Layer:
+class MemoryLayer:
     """One layer: attention in the picture, attention to the memory, and a small network."""
 
     def __init__(self, layer: Any, products: torch.dtype | None):
@@ -59,12 +86,10 @@ class _Layer:
         self._around = _Turned(around.q_proj), _Turned(around.k_proj)
         self._back = _Turned(back.q_proj), _Turned(back.k_proj)
 
-    def look_around(
-        self, out_BNC: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-    ) -> torch.Tensor:
+    def look_around(self, out_BNC: torch.Tensor, places: RotaryPlaces) -> torch.Tensor:
         attention = self._layer.self_attn
         normed = self._layer.layer_norm1(out_BNC)
-        query, key = (linear.encoded(normed, cos, sin) for linear in self._around)
+        query, key = (linear.encoded(normed, places) for linear in self._around)
         return _attended(attention, query, key, attention.v_proj(normed), self._products)
 
     def look_back(
@@ -72,14 +97,14 @@ class _Layer:
         out_BNC: torch.Tensor,
         keys_BLM: torch.Tensor,
         memory_BLM: torch.Tensor,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        places: RotaryPlaces,
+        of_memory: RotaryPlaces,
         n_pointer_tokens: int,
     ) -> torch.Tensor:
         attention = self._layer.cross_attn_image
         of_query, of_key = self._back
-        query = of_query.encoded(self._layer.layer_norm2(out_BNC), cos, sin)
-        key = of_key.encoded(keys_BLM, cos, sin, n_plain=n_pointer_tokens)
+        query = of_query.encoded(self._layer.layer_norm2(out_BNC), places)
+        key = of_key.encoded(keys_BLM, of_memory, n_after=n_pointer_tokens)
         query = query.expand(len(key), -1, -1)
         return _attended(attention, query, key, attention.v_proj(memory_BLM), self._products)
 
@@ -97,16 +122,23 @@ class _Turned:
         self._weight, self._bias = _turned(linear.weight), _turned(linear.bias)
 
     def encoded(
-        self, values_BLC: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, n_plain: int = 0
+        self, values_BLC: torch.Tensor, places: RotaryPlaces, *, n_after: int = 0
     ) -> torch.Tensor:
-        """(B, L, D) with the rotary encoding of N places, repeated; none on the last `n_plain`."""
+        """(B, L, D): memories, each of `n_before` tokens without a place and N with the rotary
+        encoding of theirs; then `n_after` without a place."""
         straight = self._linear(values_BLC)
-        n = values_BLC.shape[1] - n_plain
-        turned = F.linear(values_BLC[:, :n], self._weight, self._bias)
-        shape = (len(straight), -1, *cos.shape)
-        encoded = (straight[:, :n].reshape(shape) * cos).add_(turned.view(shape) * sin)
-        encoded = encoded.flatten(1, 2).type_as(straight)
-        return torch.cat([encoded, straight[:, n:]], dim=1) if n_plain else encoded
+        n_memories = values_BLC.shape[1] - n_after
+        one = places.n_before + len(places.cos)
+        placed = values_BLC[:, :n_memories].unflatten(1, (-1, one))[:, :, places.n_before :]
+        turned = F.linear(placed.flatten(1, 2), self._weight, self._bias)
+        memories = straight[:, :n_memories].unflatten(1, (-1, one))
+        shape = (len(straight), -1, *places.cos.shape)
+        encoded = memories[:, :, places.n_before :] * places.cos
+        encoded = encoded.add_(turned.view(shape) * places.sin).type_as(straight)
+        if places.n_before:
+            encoded = torch.cat([memories[:, :, : places.n_before], encoded], dim=2)
+        encoded = encoded.flatten(1, 2)
+        return torch.cat([encoded, straight[:, n_memories:]], dim=1) if n_after else encoded
 
 
 def _turned(rows: torch.Tensor) -> torch.Tensor:

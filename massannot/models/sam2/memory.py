@@ -16,8 +16,8 @@ import torch
 
 @dataclass(eq=False)
 class Moment:
-    """One object in one frame. `features` (h w, M) in bfloat16, as the network was trained to
-    read them, None once too old to be read, and of a prompted frame until something reads them;
+    """One object in one frame. `features` (L, M), the tokens of its memory, None once too old to be
+    read, and of a prompted frame until something reads them;
     `pointer` (C,) its summary; `score` () the logit that it is in the picture; `mask_low` (h', w')
     logits, only where a prompt fixed them."""
 
@@ -68,7 +68,7 @@ class MemoryReader:
     """Builds MemoryInputs for one network and one clip of `n_frames`."""
 
     def __init__(self, net: Any, *, n_frames: int, spatial_position: torch.Tensor):
-        """`spatial_position` (h w, M): the encoding of a memory's places, the same for all."""
+        """`spatial_position` (L, M): the encoding of a memory's places, the same for all."""
         config = net.config
         self._max_prompted = int(config.max_cond_frame_num)
         self._n_memories = int(config.num_maskmem)

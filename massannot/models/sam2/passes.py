@@ -46,7 +46,7 @@ class ObjectPasses:
         """`products`: see MemoryAttention."""
         self._net = net
         self._device = device
-        self._attention = MemoryAttention(net, products=products)
+        self._attention = self._memory_attention(products)
         self._places = net.get_image_wide_positional_embeddings()
         points = torch.zeros(1, 1, 1, 2, device=device)
         labels = -torch.ones(1, 1, 1, dtype=torch.int32, device=device)
@@ -115,8 +115,7 @@ class ObjectPasses:
     def memories(
         self, seen: FrameFeatures, mask_low: torch.Tensor, score: torch.Tensor, *, given: bool
     ) -> torch.Tensor:
-        """(B, h w, M) in bfloat16, as the network was trained to read them: prompted masks hard,
-        tracked ones soft."""
+        """(B, L, M) tokens: prompted masks hard, tracked ones soft."""
         net, encoder = self._net, self._net.memory_encoder
         side = int(net.prompt_encoder.input_image_size)
         mask = mask_low
@@ -131,15 +130,26 @@ class ObjectPasses:
         if hidden is not None:
             absent = (score <= 0).to(features.dtype)[:, None, None, None]
             features = features + absent * hidden[..., None, None]
-        return features.flatten(2).transpose(1, 2).to(torch.bfloat16)
+        return self._memory_tokens(features)
 
     def memory_places(self) -> torch.Tensor:
-        """(h w, M): the encoding of a memory's places, the same for all."""
+        """(L, M): the encoding of the places of a memory's tokens, the same for all."""
+        return self._memory_grid().flatten(2)[0].transpose(0, 1)
+
+    def _memory_attention(self, products: torch.dtype | None) -> MemoryAttention:
+        return MemoryAttention(self._net, products=products)
+
+    def _memory_tokens(self, features_BMhw: torch.Tensor) -> torch.Tensor:
+        """(B, h w, M) in bfloat16, as the network was trained to read them."""
+        return features_BMhw.flatten(2).transpose(1, 2).to(torch.bfloat16)
+
+    def _memory_grid(self) -> torch.Tensor:
+        """(1, M, h, w): the encoding of the places of the memory encoder's answer."""
         height, width = self._net.backbone_feature_sizes[-1]
         shape = torch.Size((1, self._net.mem_dim, height, width))
         encoding = self._net.memory_encoder.position_encoding
         position: torch.Tensor = encoding(shape, self._places.device, torch.float32)
-        return position.flatten(2)[0].transpose(0, 1)
+        return position
 
     def _prompt(
         self, n: int, corners: torch.Tensor | None, dense: torch.Tensor | None

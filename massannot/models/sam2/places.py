@@ -11,8 +11,14 @@ import torch
 
 def keep_places(net: Any) -> None:
     """Let the image encoder of `net` remember its encodings; its answers stay the same."""
-    backbone, neck = net.vision_encoder.backbone, net.vision_encoder.neck
+    backbone = net.vision_encoder.backbone
     backbone._get_pos_embed = _Remembered(backbone._get_pos_embed)
+    keep_neck_places(net)
+
+
+def keep_neck_places(net: Any) -> None:
+    """The same of the neck alone, for a backbone that encodes no places."""
+    neck = net.vision_encoder.neck
     neck.position_encoding = _CoarsePlaces(
         neck.position_encoding, coarse=tuple(net.backbone_feature_sizes[-1])
     )

@@ -9,20 +9,23 @@ Source: Ravi et al. 2024, arXiv:2408.00714, through transformers' port.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from massannot.clip import Frames
 from massannot.models.protocols import ModelCard
 from massannot.models.runtime import Dtype
-from massannot.models.weights import Weights, find
+from massannot.models.weights import LocalWeights, Weights, find
 
 if TYPE_CHECKING:
+    from massannot.models.sam2.passes import ObjectPasses
     from massannot.models.sam2.session import LoadedSam2, Sam2Session
 
 
 @dataclass
 class Sam2Video:
     """Options; `setup` loads the weights."""
+
+    name: ClassVar[str] = "sam2_video"
 
     weights: Weights
     box_as_mask: bool = False
@@ -43,22 +46,31 @@ class Sam2Video:
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
         import torch
-        from transformers import Sam2VideoModel
 
-        from massannot.models.networks import load_network, n_parameters
+        from massannot.models.networks import n_parameters
         from massannot.models.preprocess import normalization_from, processor_config
-        from massannot.models.sam2.places import keep_places
         from massannot.models.sam2.session import LoadedSam2
 
         local = find(self.weights)
-        net = load_network(Sam2VideoModel, local, device=device)
-        card = local.card(name="sam2_video", n_parameters=n_parameters(net))
-        keep_places(net)
+        net, passes = self._network(local, device=device)
+        card = local.card(name=self.name, n_parameters=n_parameters(net))
         if self.compile:
             net.vision_encoder = torch.compile(net.vision_encoder)
         self._loaded = LoadedSam2(
-            net, normalization_from(processor_config(local.folder)), device, card
+            net, normalization_from(processor_config(local.folder)), device, card, passes
         )
+
+    def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, type[ObjectPasses]]:
+        """The network on `device`, and its passes behind the image encoder."""
+        from transformers import Sam2VideoModel
+
+        from massannot.models.networks import load_network
+        from massannot.models.sam2.passes import ObjectPasses
+        from massannot.models.sam2.places import keep_places
+
+        net = load_network(Sam2VideoModel, local, device=device)
+        keep_places(net)
+        return net, ObjectPasses
 
     def destroy(self) -> None:
         """Give memory back."""
@@ -67,7 +79,7 @@ class Sam2Video:
     def card(self) -> ModelCard:
         """The identity of the weights; complete after `setup`."""
         if self._loaded is None:
-            return ModelCard("sam2_video", str(self.weights), self.weights.revision)
+            return ModelCard(self.name, str(self.weights), self.weights.revision)
         return self._loaded.card
 
     def session(self, frames: Frames) -> Sam2Session:
@@ -75,5 +87,5 @@ class Sam2Video:
         from massannot.models.sam2.session import Sam2Session
 
         if self._loaded is None:
-            raise RuntimeError("Sam2Video: setup() comes before session()")
+            raise RuntimeError(f"{type(self).__name__}: setup() comes before session()")
         return Sam2Session(self._loaded, self, frames)

@@ -61,7 +61,7 @@ class Sam2Session(MaskSession):
             encoder_dtype=narrow,
         )
         with self._inference():
-            self._passes = ObjectPasses(loaded.net, device=loaded.device, products=narrow)
+            self._passes = loaded.passes(loaded.net, device=loaded.device, products=narrow)
         self._reader: MemoryReader | None = None
         self._objects: dict[int, ObjectMemory] = {}
         self._given: dict[tuple[int, int], Bool] = {}
@@ -273,3 +273,5 @@ class LoadedSam2:
     normalize: Normalization
     device: str
     card: ModelCard
+    passes: type[ObjectPasses] = ObjectPasses
+    """A relative of SAM 2 has others."""
