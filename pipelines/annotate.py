@@ -1,15 +1,13 @@
 """Everything named, where it is, how it moves in 3D, and how sure: the whole annotation."""
 
-from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
-from massannot.recipes.optional_stages import depth_asked, depth_compared, poses
+from massannot.recipes.models import cameras, detector, pipeline_of, propagator, tracker
+from massannot.recipes.optional_stages import depth_asked, depth_estimated, located, poses
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
-from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.find_events import FindEvents
 from massannot.stages.lift_tracks import LiftTracks
-from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
 from massannot.stages.score_quality import ScoreQuality
@@ -29,14 +27,13 @@ def pipeline(spec: RunSpec) -> Pipeline:
         PropagateMasks(propagator=propagator(spec)),
         TrackPoints(tracker(spec), max_per_entity=spec.grid_size**2),
         EstimateCameras(cameras(spec)),
-        EstimateDepth(depth(spec)),
+        depth_estimated(spec),
         StabilizeDepth(),
         *poses(spec),
         *depth_asked(spec),
         LiftTracks(),
         SummarizeClip(),
-        LocateEntities(),
-        *depth_compared(spec),
+        *located(spec),
         MeasureMotions(),
         ScoreQuality(),
         StateIntervals(),

@@ -1,14 +1,13 @@
 """Boxes, masks, tracks, depth and cameras from files, lifted as they are: positions and motions of
 what others have found. Depth is not fitted to the background, since what is given is kept."""
 
-from massannot.recipes.models import cameras, depth, detector, pipeline_of, propagator, tracker
+from massannot.recipes.models import cameras, detector, pipeline_of, propagator, tracker
+from massannot.recipes.optional_stages import depth_estimated, located
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import Pipeline
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.estimate_cameras import EstimateCameras
-from massannot.stages.estimate_depth import EstimateDepth
 from massannot.stages.lift_tracks import LiftTracks
-from massannot.stages.locate_entities import LocateEntities
 from massannot.stages.measure_motions import MeasureMotions
 from massannot.stages.propagate_masks import PropagateMasks
 from massannot.stages.split_segments import SplitSegments
@@ -26,10 +25,10 @@ def pipeline(spec: RunSpec) -> Pipeline:
         PropagateMasks(propagator=propagator(spec)),
         TrackPoints(tracker(spec), max_per_entity=spec.grid_size**2),
         EstimateCameras(cameras(spec)),
-        EstimateDepth(depth(spec)),
+        depth_estimated(spec),
         LiftTracks(),
         SummarizeClip(),
-        LocateEntities(),
+        *located(spec),
         MeasureMotions(),
         StateIntervals(),
     )

@@ -136,6 +136,13 @@ class RecipeOptions:
             "installed.",
         ),
     ] = "auto"
+    cuboids: Annotated[
+        str | None,
+        typer.Option(
+            help="Boxes in space from a JSON file, with the camera that sees them: positions, "
+            "boxes and cameras are theirs."
+        ),
+    ] = None
     scenes: Annotated[str | None, typer.Option(help="Folder of scenes, for --oracle.")] = None
     oracle: Annotated[
         str | None,
@@ -189,6 +196,7 @@ class RecipeOptions:
             "second_depth": self.second_depth,
             "tracks": self.tracks,
             "cameras": cameras,
+            "cuboids": self.cuboids,
         }
         where = os.path.abspath if absolute else str
         return ModelFlags(

@@ -320,6 +320,38 @@ def questions_check(
         raise typer.Exit(3)
 
 
+@questions_app.command("publish")
+def questions_publish(
+    proven: Annotated[Path, typer.Argument(help="What `questions ask` wrote.")],
+    dest: Annotated[Path, typer.Argument(help="A new folder.")],
+    license: Annotated[
+        str | None, typer.Option(help="As the Hub names it, such as cc-by-4.0.")
+    ] = None,
+    val: Annotated[float, typer.Option(help="Share of the videos.", min=0, max=0.9)] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the videos.", min=0, max=0.9)] = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Write questions with their films as a dataset that `datasets` loads: train, val, test.
+
+    The card has families, chance and what blind solvers reach; exit 3 where a family leaks.
+
+    \b
+    massannot questions publish asked published --license cc-by-4.0
+    """
+    from massannot.exporters._published_questions import PublishOptions, publish_questions
+
+    options = PublishOptions(license=license, val=val, test=test)
+    found = publish_questions(proven, dest, options=options)
+    print_first("left out", found.left_out)
+    if as_json:
+        print_json({"questions": dict(found.counts), "leaking": list(found.leaking)})
+    else:
+        print(", ".join(f"{n} {split}" for split, n in found.counts.items()) + f" in {dest}")
+    if found.leaking:
+        print_first("answered without the video", found.leaking)
+        raise typer.Exit(3)
+
+
 @questions_app.command("explain")
 def questions_explain(
     dest: Annotated[Path, typer.Argument(help="What `questions ask` wrote.")],

@@ -126,7 +126,7 @@ def metric_positions(clip: ClipTruth) -> list[tuple[int, EntityPositions]]:
             xyz=columns(mine, "x_cam", "y_cam", "z_cam"),
             body=columns(mine, "body_x", "body_y", "body_z"),
             measured=state == "measured",
-            of_points=basis != "mask_depth",
+            of_points=basis == "points",
         )
         pairs.append((true, positions))
     return pairs

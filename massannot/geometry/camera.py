@@ -129,6 +129,19 @@ def rigid(rotation: ArrayLike, translation: ArrayLike) -> F64:
     return matrix
 
 
+def rotation_from_quaternion(wxyz: ArrayLike) -> F64:
+    """Matrices (..., 3, 3) of quaternions (..., 4), w x y z, of any length but zero."""
+    quaternion = np.asarray(wxyz, np.float64)
+    unit = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    w, x, y, z = np.moveaxis(unit, -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def apply(b_from_a: ArrayLike, points_in_a: ArrayLike) -> F64:
     """Points (..., 3) seen from frame b."""
     matrix, points = np.asarray(b_from_a, np.float64), np.asarray(points_in_a, np.float64)

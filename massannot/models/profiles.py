@@ -21,7 +21,7 @@ from massannot.errors import UsageError
 from massannot.models.weights import Weights
 from massannot.plugins import is_file, outside_object
 
-Job = Literal["detect", "masks", "depth", "second_depth", "tracks", "cameras"]
+Job = Literal["detect", "masks", "depth", "second_depth", "tracks", "cameras", "cuboids"]
 
 OWN = Path(__file__).parent
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause")

@@ -100,6 +100,25 @@ class GivenBoxes(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class GivenCuboids:
+    """K cuboids through T frames, metres along each frame's camera axes; NaN: nothing is given.
+    Their numbers 0.. are those of Detections.track."""
+
+    centre: F64
+    """(K, T, 3)."""
+    extent: F64
+    """(K, T, 3) of the box along the camera's axes around the cuboid."""
+    front: F64
+    """(K, T, 3) of length 1; NaN also of a thing without a front."""
+
+
+@runtime_checkable
+class CuboidSource(Model, Protocol):
+    def cuboids(self, frames: Frames) -> GivenCuboids:
+        """Where things are, as a person or a file gave it."""
+
+
+@dataclass(frozen=True, eq=False)
 class FrameMasks:
     """Masks of one frame: `objects` (K,), `masks` bool (K, H, W), `score` (K,) 0..1 belief that
     the object is in the picture (an empty mask with a high score is hidden, not absent)."""

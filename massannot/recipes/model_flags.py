@@ -2,8 +2,9 @@
 
 The first of these does a job: the model named for it, recorded answers from a file or typed, the
 scenes' truth, the profile's weights, a method that needs no weights. Masks from a file answer for
-boxes too, unless the truth does. A field of view that is given wins over a profile that estimates
-it.
+boxes too, unless the truth does. Cuboids answer for boxes and cameras, and where nobody else does,
+for masks, which are then their boxes. A field of view that is given wins over a profile that
+estimates it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ DTYPES = ("auto", "fp32", "bf16", "fp16")
 BY_HAND = "prompts_by_hand:PromptsByHand"
 DEFAULT_PROFILE = "small"
 """The meaning of `auto`: the smallest official weights."""
+OF_CUBOIDS: tuple[Job, ...] = ("detect", "cameras")
 WITH_WEIGHTS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras")
 """Jobs that a profile may have weights for."""
 
@@ -59,7 +61,8 @@ class ModelFlags:
     """See RunSpec.poses; auto: estimated where OpenCV is installed."""
 
     def __post_init__(self) -> None:
-        _check_jobs("--oracle", self.oracles, "some of", JOBS)
+        true = [job for job, kind in JOBS.items() if kind.oracle is not None]
+        _check_jobs("--oracle", self.oracles, "some of", true)
         _check_jobs("--model", self.models, "one of", JOBS)
         _check_jobs("--weights", self.weights, "one of", WITH_WEIGHTS)
         for flag, texts in self._by_hand().items():
@@ -68,6 +71,13 @@ class ModelFlags:
             if texts and ("detect" in self.models or self.files.get("detect")):
                 raise UsageError(
                     f"{flag} and --boxes or --model detect=...: found both, expected one"
+                )
+        for job in OF_CUBOIDS if self.files.get("cuboids") else ():
+            by_hand = job == "detect" and any(self._by_hand().values())
+            if by_hand or self.files.get(job) or job in (*self.models, *self.oracles):
+                raise UsageError(
+                    f"--cuboids and another answer for {job}: found both, expected one: cuboids "
+                    "say where things are and which camera sees them"
                 )
         if self.oracles and self.scenes is None:
             raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
@@ -90,7 +100,8 @@ class ModelFlags:
         return {job: answerer for job, answerer in found.items() if answerer is not None}
 
     def _answerer(self, job: Job, kind: JobKind, profile: Profile | None) -> Answerer | None:
-        path = self.files.get(job)
+        cuboids = self.files.get("cuboids")
+        path = cuboids if cuboids and job in OF_CUBOIDS else self.files.get(job)
         if job in self.models:
             if path:
                 raise UsageError(f"--model {job}=... and {kind.flag}: found both, expected one")
@@ -107,6 +118,8 @@ class ModelFlags:
         lens_given = job == "cameras" and self.hfov_deg is not None
         if profile is not None and job in profile.jobs and not lens_given:
             return Answerer("model", profile.name, self.weights.get(job))
+        if cuboids and job == "masks":
+            return Answerer("file", cuboids)
         return None if kind.method is None else Answerer("model", kind.method)
 
     def options(self) -> dict[str, str]:

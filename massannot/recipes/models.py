@@ -14,6 +14,7 @@ from massannot.models import profiles
 from massannot.models.profiles import Job, Profile
 from massannot.models.protocols import (
     CameraEstimator,
+    CuboidSource,
     DepthEstimator,
     MaskPropagator,
     PhraseDetector,
@@ -31,7 +32,8 @@ class JobKind:
 
     flag: str
     recorded: str
-    oracle: str
+    oracle: str | None
+    """None: the truth of scenes does not do it."""
     method: str | None = None
     """The model that needs no weights; None: there is none."""
 
@@ -55,10 +57,11 @@ JOBS: Mapping[Job, JobKind] = {
         "oracle:OracleCameras",
         "camera_pinhole:PinholeCamera",
     ),
+    "cuboids": JobKind("--cuboids", "recorded.cuboid_files:RecordedCuboids", None),
 }
 
 NEEDED: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras")
-"""The jobs of the recipe annotate; a second depth is asked by name alone."""
+"""The jobs of the recipe annotate; a second depth and cuboids are asked by name alone."""
 
 
 def pipeline_of(name: str, spec: RunSpec, *stages: Stage) -> Pipeline:
@@ -83,6 +86,13 @@ def second_depth(spec: RunSpec) -> DepthEstimator | None:
     if "second_depth" not in spec.models:
         return None
     return cast(DepthEstimator, model(spec, "second_depth"))
+
+
+def cuboids(spec: RunSpec) -> CuboidSource | None:
+    """None: nobody gave any."""
+    if "cuboids" not in spec.models:
+        return None
+    return cast(CuboidSource, model(spec, "cuboids"))
 
 
 def tracker(spec: RunSpec) -> PointTracker:
@@ -117,8 +127,9 @@ def model(spec: RunSpec, job: Job) -> Any:
 def _built(answerer: Answerer, job: Job) -> Any:
     if answerer.kind == "file":
         return profiles.adapter(JOBS[job].recorded)(answerer.name)
-    if answerer.kind == "scene":
-        return profiles.adapter(JOBS[job].oracle)(answerer.name)
+    oracle = JOBS[job].oracle
+    if answerer.kind == "scene" and oracle is not None:
+        return profiles.adapter(oracle)(answerer.name)
     weights = weights_of(answerer, job)
     profile = profile_of(answerer)
     if profile is not None:

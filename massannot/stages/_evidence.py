@@ -109,8 +109,11 @@ def position_evidence(clip: Tables, *, n_frames: int) -> PositionEvidence:
     t_s = numbers(clip.table("frames"), "t_s")
     mask = _masks(clip, entity, frame)
     distance = np.linalg.norm(xyz, axis=1)
-    noise, noise_px = _jitters(xyz, measured, focal, t_s)
-    apart = _disagreement(clip, entity, frame, xyz, n_frames)
+    given = np.isin(entity, entity[words(positions, "basis", "cuboid")])  # nothing tells its error
+    noise, noise_px = (
+        np.where(given, np.nan, values) for values in _jitters(xyz, measured, focal, t_s)
+    )
+    apart = np.where(given, np.nan, _disagreement(clip, entity, frame, xyz, n_frames))
     static = row["camera_static"]
     detection = dict(
         zip(

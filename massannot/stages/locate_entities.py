@@ -25,10 +25,9 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.camera import apply, inverse
-from massannot.geometry.lifting import fill_linear
+from massannot.geometry.camera import inverse
 from massannot.geometry.motion import surface_centre
-from massannot.geometry.occlusion import NOTHING
+from massannot.stages._located import LocatedThing, known_occluders
 from massannot.stages._presence import presences
 from massannot.stages._stage import Stage
 from massannot.stages._surfaces import MaskedSurfaces, masked_surfaces
@@ -82,7 +81,9 @@ class LocateEntities(Stage):
             course = self._course(int(entity), present[int(entity)], surfaces, points)
             places = course.places(world_from_cam, clip.frames.t_s)
             found = course.columns(places, world_from_cam if known else None)
-            columns.append({**found, "occluder": _known(hidden_by[int(entity)], found["state"])})
+            columns.append(
+                {**found, "occluder": known_occluders(hidden_by[int(entity)], found["state"])}
+            )
         joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
         n_rows = len(joined["frame"])
         table = spec.from_columns(
@@ -96,7 +97,7 @@ class LocateEntities(Stage):
 
     def _course(
         self, entity: int, present: NDArray[np.str_], surfaces: MaskedSurfaces, points: SpaceTracks
-    ) -> _Measured:
+    ) -> LocatedThing:
         """One entity's own measurements in every frame."""
         mine = surfaces.entity == entity
         n_frames = len(present)
@@ -114,11 +115,10 @@ class LocateEntities(Stage):
         by_points = seen & ~by_mask & centres.measured
         xyz = np.where(by_mask[:, None], on_surface, np.nan)
         xyz[by_points] = centres.xyz[by_points]
-        return _Measured(
+        return LocatedThing(
             entity=entity,
             presence=present,
-            by_mask=by_mask,
-            by_points=by_points,
+            basis=np.where(by_mask, "mask_depth", np.where(by_points, "points", "")),
             xyz=xyz,
             spread=np.where(by_points, centres.spread, through_time(surfaces.spread)),
             body=np.where(
@@ -130,70 +130,3 @@ class LocateEntities(Stage):
             cut_share=through_time(surfaces.cut_share),
             n_points=centres.n_measured,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """One entity through T frames."""
-
-    entity: int
-    presence: NDArray[np.str_]
-    by_mask: Bool
-    by_points: Bool
-    xyz: F64
-    """(T, 3) measured positions, camera frame; NaN: none."""
-    spread: F64
-    body: F64
-    """(T, 6) x y z of its centre and size; NaN: not known."""
-    valid_share: F64
-    cut_share: F64
-    n_points: I64
-
-    @property
-    def measured(self) -> Bool:
-        return self.by_mask | self.by_points
-
-    def places(self, world_from_cam: F64, t_s: F64) -> F64:
-        """(T, 3) with straight lines in the world where the entity is seen or hidden between two
-        measurements; where poses are assumed, the world is the camera."""
-        in_world = apply(world_from_cam, self.xyz)
-        filled = np.column_stack(
-            [
-                fill_linear(in_world[:, i : i + 1], self.measured[:, None], t_s=t_s)[:, 0]
-                for i in range(3)
-            ]
-        )
-        wanted = ~self.measured & np.isin(self.presence, ("seen", "hidden"))
-        line = apply(inverse(world_from_cam), filled)
-        return np.where(wanted[:, None], line, self.xyz)
-
-    def columns(self, places: F64, world_from_cam: F64 | None) -> dict[str, Any]:
-        """Columns of `positions`, (T,) each."""
-        unknown = np.full(places.shape, np.nan)
-        world = unknown if world_from_cam is None else apply(world_from_cam, places)
-        placed = np.isfinite(places[:, 0])
-        state = np.where(self.measured, "measured", self.presence)
-        state = np.where(state == "seen", np.where(placed, "interpolated", "lost"), state)
-        basis = np.where(self.by_mask, "mask_depth", "points").astype(object)
-        basis[~self.measured] = None
-        return {
-            "entity": np.full(len(places), self.entity),
-            "frame": np.arange(len(places)),
-            **{f"{axis}_cam": places[:, i] for i, axis in enumerate("xyz")},
-            **{f"{axis}_world": world[:, i] for i, axis in enumerate("xyz")},
-            "spread": np.where(self.measured, self.spread, np.nan),
-            "n_points": self.n_points,
-            "state": state,
-            "basis": basis,
-            **{f"body_{axis}": self.body[:, i] for i, axis in enumerate("xyz")},
-            **{f"size_{axis}": self.body[:, 3 + i] for i, axis in enumerate("xyz")},
-            "depth_valid_share": self.valid_share,
-            "cut_share": self.cut_share,
-        }
-
-
-def _known(occluder: I64, state: NDArray[np.str_]) -> NDArray[np.object_]:
-    """Of hidden frames; None for none."""
-    known = occluder.astype(object)
-    known[(state != "hidden") | (occluder == NOTHING)] = None
-    return known

@@ -7,7 +7,8 @@ For an entity and a segment [first_frame, end_frame), in the camera's frame and 
             segment's last frame that has one; at t1
     motion  last - first, length |motion|
     path    length of the way between, over measured positions whose distance from the camera is
-            smoothed (geometry/range_smoothing.py): noise of depth is no travel
+            smoothed (geometry/range_smoothing.py): noise of depth is no travel; given cuboids as
+            they are
     speed   path / (t1 - t0)
     above_noise   path > the 90th percentile of the background points' paths over the same frames
 
@@ -190,7 +191,8 @@ def _with_smooth_distance(positions: pa.Table, t_s: F64, noise: float | None) ->
     xyz = np.where(measured[:, None], xyz, np.nan).reshape(-1, len(t_s), 3)
     distance = np.linalg.norm(xyz, axis=-1)
     rows = [np.flatnonzero(np.isfinite(row)) for row in distance]
-    several = [e for e, frames in enumerate(rows) if len(frames) >= _LEAST_FRAMES]
+    exact = np.any(words(positions, "basis", "cuboid").reshape(-1, len(t_s)), axis=1)
+    several = [e for e, at in enumerate(rows) if len(at) >= _LEAST_FRAMES and not exact[e]]
     tracks = [(t_s[rows[e]], np.log(distance[e, rows[e]])) for e in several]
     smooth = smoothed_log_distances(tracks, background_noise=noise)
     for e, log_distance in zip(several, smooth, strict=True):

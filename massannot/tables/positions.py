@@ -23,7 +23,7 @@ from massannot.tables._spec import (
 )
 
 STATES = ("measured", "interpolated", "hidden", "left", "lost")
-BASES = ("mask_depth", "points")
+BASES = ("mask_depth", "points", "cuboid")
 
 
 def _from_1(table: pa.Table) -> pa.Table:
@@ -93,7 +93,8 @@ SPEC = TableSpec(
             "basis",
             STRING,
             "mask_depth: the depth under the mask; points: tracked points, where the mask has too "
-            "little depth of its own; null: nothing in this frame.",
+            "little depth of its own; cuboid: given as a box in space, whose centre this is, not "
+            "the visible surface's; null: nothing in this frame.",
             nullable=True,
             one_of=BASES,
         ),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from massannot.dataset import record as run_record
 from massannot.dataset.grounds import NOTHING_STATED, QUALITIES, Grounds, grounds_of
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import n_frames_once
@@ -154,6 +155,9 @@ class Facts:
     """Things of all videos together, each counted once however many clips show it; None: nobody
     says who is who over clips."""
 
+    cuboids_alone: bool = False
+    """Whether metres are those of given cuboids, and nobody says anything of depth."""
+
     def as_json(self) -> dict[str, Any]:
         """JSON values. The counts are plain dicts: asdict() counts a Counter's pairs anew."""
         return asdict(self)
@@ -195,7 +199,14 @@ def facts(dataset: Dataset) -> Facts:
         n_zooming=clips["camera_zooms"].to_pylist().count(True),
         n_rolling=clips["rolling_shutter"].to_pylist().count(True),
         n_identities=_n_identities(dataset),
+        cuboids_alone=_cuboids_alone(dataset),
     )
+
+
+def _cuboids_alone(dataset: Dataset) -> bool:
+    record = run_record.read(dataset.layout)
+    models = (record.spec or {}).get("models", {}) if record else {}
+    return "cuboids" in models and "depth" not in models
 
 
 def _n_identities(dataset: Dataset) -> int | None:
@@ -258,7 +269,7 @@ def counted(n: int, thing: str) -> str:
 
 def _scale(known: Facts) -> str:
     words = {
-        "metric": "metres, from the depth model",
+        "metric": "metres, from " + ("cuboids" if known.cuboids_alone else "the depth model"),
         "relative": "one unknown factor per clip; no metres",
         "affine": "inverse depth with unknown factor and offset: nothing was lifted to 3D",
         "none": "no depth",

@@ -91,6 +91,21 @@ def test_the_commands_run_in_the_order_in_which_they_stand(
     if page == README:
         assert (folder / "out" / "report" / "index.html").exists()
         assert list((folder / "out" / "films").glob("*.mp4"))
+    if page == DOCS / "questions.md":
+        loads_as_published(folder / "published", cache=folder / "cache")
+
+
+def loads_as_published(published: Path, *, cache: Path) -> None:
+    """Of the six videos one is held out twice; a row's film is there."""
+    loaded = pytest.importorskip("datasets").load_dataset(str(published), cache_dir=str(cache))
+    videos = {split: set(rows["video_id"]) for split, rows in loaded.items()}
+    assert {split: len(some) for split, some in videos.items()} == {"train": 4, "val": 1, "test": 1}
+    assert len(set.union(*videos.values())) == 6
+    for row in loaded["train"]:
+        assert (published / row["video"]).is_file()
+        assert row["program"]
+        assert row["answer"]
+        assert 0 <= row["blind_score"] <= 1
 
 
 def test_the_readme_is_one_screen_and_reads_on_the_package_index() -> None:

@@ -256,6 +256,34 @@ def _read_cameras(path: Path) -> object:
     return model.estimate_cameras(_frames()).intrinsics.shape
 
 
+def _write_cuboids(folder: Path) -> None:
+    turn, places = [0.5, -0.5, 0.5, -0.5], ([3.2, 0.1 * n, 1.5] for n in range(10))
+    pose = {"translation": [1.7, 0, 1.5], "rotation": turn}
+    values = {
+        "size": [96, 64],
+        "boxes_in": "world",
+        "calibrated_sensor": pose | {"camera_intrinsic": [[90, 0, 48], [0, 90, 32], [0, 0, 1]]},
+        "samples": [
+            {"t_s": n / 10, "ego_pose": {"translation": [0, 0, 0], "rotation": [1, 0, 0, 0]},
+             "boxes": [{"instance_token": "b", "category_name": "box", "translation": place,
+                        "size": [0.2, 0.3, 0.4], "rotation": turn}]}
+            for n, place in enumerate(places)
+        ],
+    }  # fmt: skip
+    (folder / "cuboids.json").write_text(json.dumps(values))
+
+
+def _read_cuboids(path: Path) -> object:
+    from massannot.models.recorded.camera_files import RecordedCameras
+    from massannot.models.recorded.cuboid_files import RecordedCuboids
+
+    cuboids, cameras = RecordedCuboids(str(path)), RecordedCameras(str(path))
+    for model in (cuboids, cameras):
+        model.setup(device="cpu")
+        assert model.names_videos in (True, False)
+    return cuboids.cuboids(_frames()).centre.shape, cameras.estimate_cameras(_frames())
+
+
 @cache
 def _a_plan() -> Path:
     """Of files that are not there: planning says so, and goes on."""
@@ -427,6 +455,7 @@ DOORS: dict[str, Door] = {
     "depth": Door(_write_depth, "d.npz", _read_depth),
     "tracks": Door(_write_tracks, "t.npz", _read_tracks),
     "cameras npz": Door(_write_cameras, "c.npz", _read_cameras),
+    "cuboids": Door(_write_cuboids, "cuboids.json", _read_cuboids),
     "cameras json": Door(_write_json_cameras, "c.json", _read_cameras),
     "plan": Door(_write_plan, "*.*", _read_plan),
     "tables": Door(_write_dataset, "data/*/*.parquet", _read_dataset),

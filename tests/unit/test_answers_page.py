@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot.models.recorded.camera_files import RecordedCameras
+from massannot.models.recorded.cuboid_files import RecordedCuboids
 from massannot.models.recorded.depth_files import RecordedDepth
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
 from massannot.models.recorded.track_files import RecordedTracks
@@ -30,6 +31,7 @@ FILES = {
     "millimetres.npz": RecordedDepth,
     "tracks.npz": RecordedTracks,
     "cameras.json": RecordedCameras,
+    "cuboids.json": RecordedCuboids,
 }
 
 
@@ -47,7 +49,7 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_example_is_a_file_that_is_read(examples: Path) -> None:
     assert {file.name for file in examples.iterdir()} == set(FILES)
     n_blocks = len(re.findall(r"^```(?:json|python)$", PAGE, re.M))
-    assert n_blocks == 5
+    assert n_blocks == 6
     models = {name: kind(str(examples / name)) for name, kind in FILES.items()}
     for model in models.values():
         model.setup(device="cpu")
@@ -66,6 +68,9 @@ def test_every_example_is_a_file_that_is_read(examples: Path) -> None:
         assert np.all(models[name].estimate_depth(frames).values == 2)
     tracks = models["tracks.npz"].track(frames, queries_txy=np.array([[3, 28.0, 28.0]]))
     assert tracks.visible.all()
+    cuboids = models["cuboids.json"].cuboids(frames)
+    assert np.flatnonzero(np.isfinite(cuboids.centre[0, :, 0])).tolist() == [3, 6]
+    assert np.round(cuboids.centre[0, 3], 6).tolist() == [-0.35, -0.07, 1.5]
     assert models["cameras.json"].estimate_cameras(frames).intrinsics[9].tolist() == [
         90,
         90,
@@ -82,7 +87,7 @@ def test_the_commands_run_as_printed(examples: Path) -> None:
             film.write(picture)
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE, re.S | re.M)
     commands = [line for line in "".join(blocks).splitlines() if line.startswith("massannot ")]
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         done = subprocess.run(
             [
@@ -100,7 +105,7 @@ def test_the_commands_run_as_printed(examples: Path) -> None:
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if "annotate" in command:
-            assert re.search(r"\d+ (annotations|tracks|recordings) read", done.stdout)
+            assert re.search(r"\d+ (annotations|tracks|recordings|cuboids) read", done.stdout)
     for out in ("out", "again", "from-coco", "from-cvat", "from-rerun"):
         (file,) = (examples / out / "data" / "masks").glob("*.parquet")
         rows = pq.read_table(file).to_pylist()

@@ -13,6 +13,8 @@ import pytest
 from massannot import exporters
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
+from massannot.errors import UsageError
+from massannot.exporters._published_questions import PublishOptions, publish_questions, sides
 from massannot.questions.import_files import import_questions
 from massannot.questions.question_view import expected_answer
 from massannot.questions.scene_dataset import write_scene_questions
@@ -63,3 +65,29 @@ def test_a_perfect_models_samples_of_lmms_eval_score_all(asked: Dataset, tmp_pat
     )
     found = score(samples, data=asked.layout.out)
     assert [row.accuracy.value for row in found.rows if row.by == "all"] == [1.0]
+
+
+def videos(n: int, **split: str) -> list[dict[str, Any]]:
+    """Rows of `questions`, two a video."""
+    return [
+        {"uri": f"v{k}", "video_id": f"v{k}", "clip_ids": [], "split": split.get(f"v{k}")}
+        for k in range(n) for _ in range(2)
+    ]  # fmt: skip
+
+
+def test_a_published_video_is_on_one_side_and_stays_where_a_manifest_put_it() -> None:
+    rows = videos(22, v3="test", v4="val")
+    video_of = {row["uri"]: row["video_id"] for row in rows}
+    found = sides(rows, rows, video_of, PublishOptions(val=0.2, test=0.1))
+    assert [found["v3"], found["v4"]] == ["test", "val"]
+    assert sorted(found.values()) == ["test"] * 3 + ["train"] * 14 + ["val"] * 5
+    assert found == sides(rows[::-1], rows[::-1], video_of, PublishOptions(val=0.2, test=0.1))
+    with pytest.raises(UsageError, match="2 videos: found too few"):
+        sides(videos(2), videos(2), video_of, PublishOptions())
+    none = sides(videos(2), videos(2), video_of, PublishOptions(val=0, test=0))
+    assert set(none.values()) == {"train"}
+
+
+def test_only_questions_with_programs_are_published(asked: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found no programs, expected what `questions ask` wrote"):
+        publish_questions(asked.layout.out, tmp_path / "new", options=PublishOptions())

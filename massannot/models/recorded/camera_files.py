@@ -1,6 +1,7 @@
 """Cameras from a file as a CameraEstimator: calibration and poses a user already has.
 
-`path` is an npz or a JSON object, a folder of them named by source id, or one of our own datasets.
+`path` is an npz or a JSON object, a folder of them named by source id, one of our own datasets, or
+a file of cuboids (cuboid_json.py), whose camera is taken.
 Names: `intrinsics`, as fx fy cx cy (4,) or (T, 4), or matrices (3, 3) or (T, 3, 3);
 `cam_from_world` or `world_from_cam` (T, 4, 4), optional; `size` (width, height) of the calibrated
 picture, by default the video's; `pts`, `t_s` or `fps`; `origin` of cx and cy: "center" (whole
@@ -26,6 +27,8 @@ from massannot.models.recorded.array_files import (
     check_names,
     one_origin,
 )
+from massannot.models.recorded.cuboid_files import rows_of, video_for
+from massannot.models.recorded.cuboid_json import CuboidVideo, cuboid_videos
 from massannot.models.recorded.matching import (
     NO_ROW,
     RecordedDataset,
@@ -52,14 +55,20 @@ class RecordedCameras:
     fps: float | None = None
     """Frames a second of the file's rows, where the file does not say."""
     _dataset: RecordedDataset | None = field(default=None, init=False, repr=False, compare=False)
+    _of_cuboids: tuple[CuboidVideo, ...] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def setup(self, *, device: str) -> None:
         """Raises UsageError when there is nothing at `path`."""
         self._dataset = RecordedDataset.at(self.path, table="cameras")
-        check_names(self.path, known=KNOWN)
+        is_json = self.path.lower().endswith(".json")
+        self._of_cuboids = cuboid_videos(self.path) if is_json else None
+        if self._of_cuboids is None:
+            check_names(self.path, known=KNOWN)
 
     def destroy(self) -> None:
-        self._dataset = None
+        self._dataset, self._of_cuboids = None, None
 
     def card(self) -> ModelCard:
         return ModelCard("recorded_cameras", weights=self.path)
@@ -70,6 +79,8 @@ class RecordedCameras:
         path = Path(self.path)
         if not path.is_file():
             return True
+        if self._of_cuboids is not None:
+            return all(video.names for video in self._of_cuboids)
         file = ArrayFile.read(path, known=KNOWN)
         intrinsics = file.first("intrinsics", "K")
         one_set = intrinsics is not None and intrinsics.size in (4, 9)
@@ -77,6 +88,8 @@ class RecordedCameras:
 
     def estimate_cameras(self, frames: Frames) -> Cameras:
         """See protocols.CameraEstimator. Raises ModelFailed when a frame has no camera."""
+        if self._of_cuboids is not None:
+            return _of_cuboids(self._of_cuboids, frames, fps=self.fps, where=self.path)
         with a_clip_fails(self.path):
             return self._of_dataset(frames) if self._dataset else self._of_file(frames)
 
@@ -131,6 +144,26 @@ class RecordedCameras:
             intrinsics_origin=used[0]["intrinsics_origin"],
             pose_origin=used[0]["pose_origin"],
         )
+
+
+def _of_cuboids(
+    videos: tuple[CuboidVideo, ...], frames: Frames, *, fps: float | None, where: str
+) -> Cameras:
+    video = video_for(videos, frames, where=where)
+    _check_possible(video.intrinsics, video.size, where=where)
+    rows = rows_of(video, frames, fps=fps, where=where)
+    if video.has_one_camera:
+        rows = np.zeros(len(frames), np.int64)
+    _check_complete(rows, frames, where=where)
+    poses = video.cam_from_world
+    factor = np.divide([frames.width, frames.height] * 2, [*video.size] * 2)
+    return Cameras(
+        intrinsics=video.intrinsics[rows] * factor,
+        cam_from_world=_from_first(np.eye(4)[None].repeat(len(rows), 0) if poses is None
+                                   else poses[rows]),
+        intrinsics_origin="given",
+        pose_origin="assumed" if poses is None else "given",
+    )  # fmt: skip
 
 
 def _intrinsics(file: ArrayFile, frames: Frames) -> F64:

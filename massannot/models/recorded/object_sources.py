@@ -1,5 +1,5 @@
-"""The recorded objects of a clip: from JSON, CVAT's XML or Rerun's recordings, or from a dataset of
-ours, and which rows are its frames.
+"""The recorded objects of a clip: from JSON, cuboids, CVAT's XML or Rerun's recordings, or from a
+dataset of ours, and which rows are its frames.
 
 A file is read once (json_files.py, cvat_files.py and rrd_files.py name the kinds); of a dataset, a
 folder, only the rows of a clip's video are read: its table `masks`, or else `detections`.
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed
+from massannot.models.recorded.cuboid_files import note_of, recorded_objects
+from massannot.models.recorded.cuboid_json import cuboid_videos
 from massannot.models.recorded.cvat_files import read_cvat
 from massannot.models.recorded.json_files import read_json
 from massannot.models.recorded.matching import (
@@ -62,6 +64,8 @@ class RecordedObjects:
         elif self._dataset is None and self.path.lower().endswith(".xml"):
             task = read_cvat(self.path)
             self._videos, self.note = (task.video,), task.note
+        elif self._dataset is None and (cuboids := cuboid_videos(self.path)) is not None:
+            self._videos, self.note = recorded_objects(cuboids), note_of(cuboids)
         elif self._dataset is None:
             file = read_json(self.path, crowd=self.crowd)
             self._videos, self.note = file.videos, file.note
