@@ -51,8 +51,8 @@ def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
 def read_columns(
     path: Path, columns: Sequence[str], *, filters: list[tuple[str, str, Any]] | None = None
 ) -> pa.Table:
-    """Some columns of a file as they lie, those that it has, in whatever version. Raises BadTable
-    for a file that is no Parquet, or holds bytes for text that are no UTF-8."""
+    """Some columns of a file as they lie, in whatever version. Raises BadTable for a file that is
+    no Parquet, lacks one of them, or holds bytes for text that are no UTF-8."""
     try:
         table = pq.read_table(path, columns=list(columns), filters=filters, partitioning=None)
         table.validate(full=True)
