@@ -49,13 +49,14 @@ def print_json(value: Any) -> None:
 
 def print_first(label: str, sentences: Sequence[str], *, rest: str = "") -> None:
     """Print the first of many sentences to stderr. `rest`: where all of them are."""
-    for sentence in sentences[:_SHOWN]:
+    for sentence in sentences[:SHOWN]:
         print(f"{label}: {sentence}", file=sys.stderr)
-    if len(sentences) > _SHOWN:
-        print(f"{label}: {len(sentences) - _SHOWN} more{rest}", file=sys.stderr)
+    if len(sentences) > SHOWN:
+        print(f"{label}: {len(sentences) - SHOWN} more{rest}", file=sys.stderr)
 
 
-_SHOWN = 20
+SHOWN = 20
+"""Lines of a list; a dataset may have millions."""
 
 
 def _version(wanted: bool) -> None:

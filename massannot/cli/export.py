@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from massannot.cli.app import AsJson, app, print_first, print_json
+from massannot.cli.app import SHOWN, AsJson, app, print_first, print_json
 from massannot.errors import UsageError
 
 
@@ -120,7 +120,10 @@ def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> N
         notes = {"left_out": list(written.left_out), "notes": list(written.notes)}
         print_json({"files": files, **notes})
     else:
-        print("\n".join(map(str, written.files)))
+        print("\n".join(map(str, written.files[:SHOWN])))
+        if len(written.files) > SHOWN:  # a file a clip, of a million
+            more = f"{len(written.files) - SHOWN} more files; --json names all"
+            print(f"{dest}: {more}", file=sys.stderr)
 
 
 def _flags(options: type) -> list[inspect.Parameter]:

@@ -21,6 +21,7 @@ from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.world import Scene
 from massannot.storage.safetensors_file import read_safetensors, write_safetensors
 from tests.asked_scenes import annotate, questions_about, write_world
+from tests.in_process import run_massannot
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,15 @@ def test_trainers_rows_name_the_points_of_their_clips(dataset: Dataset, tmp_path
     left_out = trl.export(dataset, tmp_path / "rows", options=options).left_out
     assert len(left_out) == 2
     assert "expected the points of its clip" in left_out[0]
+
+
+def test_a_file_a_clip_and_frame_is_not_a_line_on_the_screen(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    command = f"export ply {dataset.layout.out} points --frames 24"
+    assert len(run_massannot(command, tmp_path).splitlines()) == 20
+    files = json.loads(run_massannot(f"{command} --json", tmp_path))["files"]
+    assert len(files) == len([*(tmp_path / "points").rglob("*.ply")]) > 20
 
 
 def test_ply_holds_the_colours_of_the_film(dataset: Dataset, tmp_path: Path) -> None:
