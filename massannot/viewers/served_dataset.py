@@ -75,7 +75,7 @@ class ServedDataset:
             return self.dataset.table_or_empty(name).select(list(wanted))
         empty = tables.spec(name).empty().select(list(wanted))
         files = self.dataset.files(name)
-        parts = [read_columns(path, wanted).select(list(wanted)) for path in files]
+        parts = [read_columns(path, wanted) for path in files]
         plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
                  for part in [empty, *parts]]  # fmt: skip
         found = pa.concat_tables(plain)

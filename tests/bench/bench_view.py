@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,8 +37,9 @@ def write_many(out: Path) -> None:
     texts = [f"a {colour} ball {k}" for colour in ("red", "blue") for k in range(20)]
     uris = [f"s3://bucket/{k % 977:04d}/clip-{k:07d}.mp4" for k in range(CLIPS)]
     _write(out, "clips", like, ids, 1, {
-        "uri": pa.array(uris), "source_id": pa.nulls(CLIPS, pa.string()),
+        "uri": pa.array(uris), "video_id": ids, "source_id": pa.nulls(CLIPS, pa.string()),
         "camera_static": pa.array(rng.random(CLIPS) < 0.5),
+        "n_frames": pa.array(np.full(CLIPS, FRAMES, np.int32)),
     })  # fmt: skip
     _write(out, "entities", like, ids, THINGS, {
         "entity": _counting(THINGS), "quality": pa.array(rng.random(CLIPS * THINGS), pa.float32()),
@@ -49,6 +51,10 @@ def write_many(out: Path) -> None:
     _write(out, "positions", like, ids, FRAMES, {
         "frame": _counting(FRAMES),
         "state": pa.array(STATES).take(pa.array(rng.integers(0, 5, CLIPS * FRAMES))),
+    })  # fmt: skip
+    _write(out, "frames", like, ids, FRAMES, {
+        "frame": _counting(FRAMES), "pts": _counting(FRAMES).cast(pa.int64()),
+        "t_s": pa.array(np.tile(np.arange(FRAMES) / 10, CLIPS)),
     })  # fmt: skip
     (out / "massannot.json").write_text('{"files": []}')
 
@@ -78,6 +84,12 @@ def _memory_mb(pid: int) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
+def _cpu_s(pid: int) -> float:
+    """Of all threads of the process, so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _ask(address: str) -> float:
     start = time.perf_counter()
     with urllib.request.urlopen(address, timeout=120) as answer:
@@ -99,7 +111,8 @@ def main() -> None:
             print(
                 f"first page: {_ask(address):.2f} s; its list: {_ask(address + 'api/clips'):.2f} s"
             )
-            print(f"start to the first list: {time.perf_counter() - start:.2f} s")
+            print(f"start to the first list: {time.perf_counter() - start:.2f} s; "
+                  f"CPU {_cpu_s(server.pid):.1f} s")  # fmt: skip
             for query in QUERIES:
                 times = sorted(_ask(f"{address}api/clips?{query}") for _ in range(3))
                 print(f"{query or 'no filter':<24} {times[1]:.3f} s")

@@ -341,6 +341,17 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         saved(tab, "Saved: accepted. 1 of 6 by ada")
         tab.key("u")
         saved(tab, "Not decided. 0 of 6")
+        tab.size(390, 800)  # a phone: one line, until it is opened
+        height = "document.querySelector('#review').getBoundingClientRect().height"
+        shown = "document.querySelector('#review select').offsetParent !== null"
+        assert (tab.js(height) < 60, tab.js(shown)) == (True, False)
+        tab.click("#review .more")
+        assert (tab.js(height) > 100, tab.js(shown)) == (True, True)
+        tab.click("#review .more")
+        assert tab.js("document.querySelector('#review .more').ariaExpanded") == "false"
+        tab.key("r")  # what was not saved is said in full
+        assert tab.js(shown) is True
+        tab.size(1300, 900)
         tab.key("r")
         saved(tab, "Not saved: choose a reason")
         tab.js("document.querySelector('#review details').open = true")

@@ -39,15 +39,15 @@ class ReviewBar {
       data.entities.map((e) => el("option", { value: e.entity }, e.name)),
       el("option", { value: "" }, "a thing that is missing"));
     this.buttons = Object.fromEntries([
-      ["accept", "Accept (a)"], ["reject", "Reject (r)"], ["withdraw", "Undo (u)"],
-    ].map(([decision, label]) => [decision, el("button", {
+      ["accept", "Accept", "a"], ["reject", "Reject", "r"], ["withdraw", "Undo", "u"],
+    ].map(([decision, label, key]) => [decision, el("button", {
       type: "button", "data-decision": decision, onclick: () => this.decide(decision),
-    }, label)]));
+    }, label, el("span.key", null, ` (${key})`))]));
     this.tools = Object.fromEntries([["box", "Drag a box"], ["point", "Click a point"]].map(
       ([kind, label]) => [kind, el("button", {
         type: "button", "data-tool": kind, "aria-pressed": "false", onclick: () => this.take(kind),
       }, label)]));
-    this.next = el("a", { href: safeNext(data.review.next) }, "Next (n)");
+    this.next = el("a", { href: safeNext(data.review.next) }, "Next", el("span.key", null, " (n)"));
     this.more = el("button.more", {
       type: "button", "aria-label": "All of your decision", "aria-expanded": "false",
       onclick: () => this.open(!this.root.classList.contains("open")),
