@@ -1,6 +1,6 @@
 """The record of a folder that version 0.1 wrote, `_run/run.json`, in today's terms.
 
-Such a folder is read, exported and published; nothing is added to it.
+Such a folder is read, exported and published, and gets tables (`--add-table`); no clip is added.
 """
 
 from __future__ import annotations
