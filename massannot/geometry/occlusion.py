@@ -100,10 +100,11 @@ class _Hidden:
     def _at(self, ends: list[tuple[int, int]], frame: int) -> int:
         """What covers the place in one frame of the gap between `ends`."""
         place = self._place(ends, frame)
+        around = np.concatenate([place.min(axis=0), place.max(axis=0)])
         near = {
             n: self.picture.widened(other, frame)
             for n, other in self.others.items()
-            if _meet(other.box_xyxy[frame], place)
+            if _meet(other.box_xyxy[frame], around)
         }
         if self.depth is not None:
             was = np.concatenate(
@@ -153,7 +154,6 @@ class _Hidden:
         return float(np.median(values)) if len(values) else np.inf
 
 
-def _meet(box_xyxy: F64, place: F64) -> bool:
+def _meet(box_xyxy: F64, around: F64) -> bool:
     """Whether a box, NaN for none, and the box around a place meet."""
-    low, high = place.min(axis=0), place.max(axis=0)
-    return bool((box_xyxy[:2] <= high).all() and (low <= box_xyxy[2:]).all())
+    return bool((box_xyxy[:2] <= around[2:]).all() and (around[:2] <= box_xyxy[2:]).all())

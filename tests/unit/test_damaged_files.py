@@ -112,6 +112,7 @@ ROWS: list[tuple[str, str, str, Damage, type[MassannotError], str]] = [
     ("questions of lists within lists", "questions", "q.json", says(DEEP), UsageError, "too deep"),
     ("boxes of lists within lists", "boxes and masks", "b.json", says(DEEP), UsageError, "too deep"),
     ("a picture's name that is a number", "boxes and masks", "b.json", changed(lambda c: c["images"][0].update(file_name=0.1)), UsageError, "found 0.1 for a .*name"),
+    ("two numbers of a thing, one of them an object", "boxes and masks", "b.json", changed(lambda c: c["annotations"][0].update(instance_id=1, attributes={"track_id": {}})), UsageError, "attributes.track_id {}, expected a whole number"),
     ("cameras of lists within lists", "cameras json", "c.json", says(DEEP), UsageError, "too deep"),
     ("an array of petabytes", "tracks", "t.npz", header(HUGE), UsageError, "plain arrays"),
     ("an array's header that does not close", "depth", "d.npz", header("(" * 100), UsageError, "plain arrays"),

@@ -192,15 +192,15 @@ def track_of(entry: Entry, *, where: str) -> Id | None:
     }
     if "track_id" in given:
         given.pop("instance_id", None)  # of one picture, where both are there
-    if len(set(given.values())) > 1:
-        raise UsageError(f"{where}: {given} disagree, expected one number of the thing")
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise UsageError(f"{where}: {name} {value!r}, expected a whole number or a text")
-        if value == "" or (isinstance(value, int) and value < 0):
-            return None  # as trackers write it: not tracked
-        return value
-    return None
+    if len(set(given.values())) > 1:
+        raise UsageError(f"{where}: {given} disagree, expected one number of the thing")
+    number = next(iter(given.values()), None)
+    if number == "" or (isinstance(number, int) and number < 0):
+        return None  # as trackers write it: not tracked
+    return number
 
 
 def is_crowd(entry: Entry, *, where: str) -> bool:
