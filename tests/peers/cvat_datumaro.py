@@ -57,16 +57,30 @@ def main(out: str, python: str) -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        cvat.export(dataset, root / "cvat", options=cvat.CvatOptions(masks=False))
-        wrong += _compare("cvat, boxes", _read(python, root / "cvat", "cvat"), boxes, None)
+        cvat.export(dataset, root / "boxes", options=cvat.CvatOptions(masks=False))
+        wrong += _compare("cvat, boxes", _of_films(python, root / "boxes"), boxes, None)
         cvat.export(dataset, root / "masks")
-        _compare("cvat, masks too", _read(python, root / "masks", "cvat"), boxes, areas)
+        _compare("cvat, masks too", _of_films(python, root / "masks"), boxes, areas)
         (file,) = coco_images.export(dataset, root / "written").files
         (root / "coco" / "images").mkdir(parents=True)
         (root / "coco" / "annotations").mkdir()
         shutil.copy(file, root / "coco" / "annotations" / "instances_all.json")
         wrong += _compare("coco-images", _read(python, root / "coco", "coco"), None, areas)
     return int(wrong > 0)
+
+
+def _of_films(python: str, folder: Path) -> list[dict[str, Any]] | str:
+    """Of each film's XML by itself: datumaro joins none whose labels differ."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.xml")):
+        alone = folder / path.stem
+        alone.mkdir()
+        shutil.move(path, alone)
+        part = _read(python, alone, "cvat")
+        if isinstance(part, str):
+            return part
+        found += part
+    return found
 
 
 def _read(python: str, dest: Path, kind: str) -> list[dict[str, Any]] | str:
