@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 RFT := --family faster --family in_front --family right_of
 SEEN := --family colour --family side --family order
 
-.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs page clean
+.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs page peers clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -23,6 +23,7 @@ help:
 	@echo "make geometry   its ablation: profile as text, geometry as tokens"
 	@echo "make schemas    write schemas/ from the table declarations"
 	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
+	@echo "make peers      datasets, pycocotools, rerun-sdk, datumaro and lmms-eval read what is exported"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
 # Modules are compiled when they are first imported: most of torch and transformers never are.
@@ -157,5 +158,32 @@ $(VENV)-docs/.installed: pyproject.toml constraints.txt
 docs: $(VENV)-docs/.installed
 	$(VENV)-docs/bin/python -m sphinx -b html --fail-on-warning --keep-going docs docs/_build/html
 
+# What others read of ours, each in an environment of its own: they want other versions than ours.
+PEERS := $(VENV)-peers
+datasets_published := datasets==5.2.0
+pycocotools_masks := pycocotools==2.0.11
+rerun_recordings := rerun-sdk==0.41.0
+cvat_datumaro := datumaro==1.13.12
+lmms_eval_task := lmms-eval==0.7.3
+READERS := datasets_published pycocotools_masks rerun_recordings cvat_datumaro lmms_eval_task
+peers: $(addprefix peer-,$(READERS))
+
+.PRECIOUS: $(PEERS)/%/.installed
+$(PEERS)/%/.installed: Makefile
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --no-compile --quiet --disable-pip-version-check $($*)
+	@touch $@
+
+peers-out/published: $(VENV)/.installed
+	rm -rf peers-out
+	$(BIN)/massannot scenes render peers-out/worlds --count 6 --width 96 --height 72 --frames 36
+	$(BIN)/massannot questions ask peers-out/worlds peers-out/proven --mark boxes
+	$(BIN)/massannot questions publish peers-out/proven $@
+
+OF_datasets_published := published
+OF_lmms_eval_task := proven
+peer-%: $(PEERS)/%/.installed peers-out/published
+	$(BIN)/python -m tests.peers.$* peers-out/$(or $(OF_$*),worlds) $(PEERS)/$*/bin/python
+
 clean:
-	rm -rf $(VENV) $(VENV)-docs demo-out rft-out geometry-out dist build docs/_build
+	rm -rf $(VENV) $(PEERS) peers-out $(VENV)-docs demo-out rft-out geometry-out dist build docs/_build

@@ -288,5 +288,7 @@ def test_cuboids_answer_for_boxes_and_cameras_and_for_nothing_that_others_do() -
     for other in others:
         with pytest.raises(UsageError, match="--cuboids and another answer for"):
             ModelFlags(**{"profile": "none", "files": {"cuboids": "c.json"}, **other})
+    with pytest.raises(UsageError, match="expected a JSON file whose object has samples"):
+        RecordedCuboids("c.json").setup(device="cpu")
     with pytest.raises(UsageError, match="--oracle cuboids"):
         ModelFlags(profile="none", scenes="world", oracles=("cuboids",))

@@ -42,7 +42,9 @@ class RecordedCuboids:
         """Read the file. Raises UsageError."""
         found = cuboid_videos(self.path)
         if found is None:
-            raise UsageError(f"{self.path}: expected a JSON object with samples, see answers.md")
+            raise UsageError(
+                f"{self.path}: expected a JSON file whose object has samples, see docs/answers.md"
+            )
         self._videos = found
 
     def destroy(self) -> None:

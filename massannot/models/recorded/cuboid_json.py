@@ -76,7 +76,7 @@ class CuboidVideo:
     fps: float | None
 
 
-def is_cuboid_json(content: Any) -> bool:
+def _has_samples(content: Any) -> bool:
     """Whether a JSON value is of this kind: it has samples."""
     videos = content.get("videos") if isinstance(content, dict) else None
     entries = videos if isinstance(videos, list) else [content]
@@ -87,10 +87,11 @@ def cuboid_videos(path: str) -> tuple[CuboidVideo, ...] | None:
     """Every video of a file; None: no file of this kind. Raises UsageError for one that contradicts
     itself, naming the entry."""
     try:
-        content = parsed(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        content = parsed(text) if '"samples"' in text else None  # others may be large
     except (OSError, ValueError):
         return None
-    if not is_cuboid_json(content):
+    if not _has_samples(content):
         return None
     if "samples" in content:
         return (_video(content, path),)
