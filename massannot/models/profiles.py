@@ -278,12 +278,12 @@ _MASKS_SAM3 = replace(_DETECT_SAM3, job="masks")
 _DEPTH_PRO = ProfileModel(
     "depth",
     "depth_pro:DepthPro",
-    _hub("apple/DepthPro-hf", "main", "apple-amlr"),
+    _hub("apple/DepthPro-hf", "de816c8ce7168afcb231f96d501d72b869d0beda", "apple-amlr"),
 )
 _CAMERAS_DEPTH_PRO = replace(_DEPTH_PRO, job="cameras")
 _TRACKS_LUCAS_KANADE = ProfileModel("tracks", "lucas_kanade:LucasKanade", None)
 
-UNPINNED = frozenset({"openmmlab-community/mm_grounding_dino_large_all", "apple/DepthPro-hf"})
+UNPINNED = frozenset({"openmmlab-community/mm_grounding_dino_large_all"})
 
 PROFILES: Sequence[Profile] = (
     Profile(
