@@ -168,16 +168,20 @@ def rft_eval(
 ) -> None:
     """Score trained models per category, before and after, with frames in order and shuffled.
 
+    Leaves scores.md, scores.json, scores.png, answers.jsonl and curves.png (how trainings went).
+
     \b
     massannot rft eval trained trained-plain --data held-out -o scores
     """
-    from massannot.rft import scores
-    from massannot.rft.answer import answers
+    from massannot.rft import scores, training_curves
+    from massannot.rft.answer import answers, name_of
 
     log = partial(print, file=sys.stderr)
     answered = answers(runs, data=data, geometry=geometry, limit=limit, log=log)
     rows = scores.scores(answered, seed=seed)
     scores.write(rows, answered, out)
+    if curves := training_curves.curves_of({name_of(run): run for run in runs}):
+        training_curves.picture(curves).save(out / "curves.png")
     if as_json:
         print((out / "scores.json").read_text(), end="")
     else:

@@ -84,6 +84,13 @@ Condition = tuple[str, Path, str]
 SPELLED = {"sft": "SFT", "grpo": "GRPO", "tgrpo": "T-GRPO"}
 
 
+def name_of(run: Path) -> str:
+    """What a training's model had before it and how it was trained: "profile + SFT + T-GRPO"."""
+    settings = settings_of(run)
+    methods = settings.get("methods") or [settings["method"]]
+    return " + ".join([CONDITIONS[settings["evidence"]], *(SPELLED[m] for m in methods)])
+
+
 def _conditions(runs: list[Path]) -> dict[Path, list[Condition]]:
     """What each run answers. One warm-up answers once, whoever went on from it. Raises UsageError
     where two runs have one name: they would be scored as one."""
@@ -92,9 +99,7 @@ def _conditions(runs: list[Path]) -> dict[Path, list[Condition]]:
     warmed_up = set()
     for run in runs:
         settings = settings_of(run)
-        name = CONDITIONS[settings["evidence"]]
-        methods = settings.get("methods") or [settings["method"]]
-        trained = " + ".join([name, *(SPELLED[method] for method in methods)])
+        name, trained = CONDITIONS[settings["evidence"]], name_of(run)
         other = of_name.setdefault(trained, run)
         if other is not run:
             raise UsageError(

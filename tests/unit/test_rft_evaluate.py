@@ -10,6 +10,8 @@ import pytest
 from massannot.errors import UsageError
 from massannot.rft.answer import Answered, _conditions, answers
 from massannot.rft.scores import as_text, picture, scores, write
+from massannot.rft.training_curves import curves_of
+from massannot.rft.training_curves import picture as curves_picture
 
 
 def test_two_runs_with_the_same_evidence_and_method_are_not_scored_as_one(tmp_path: Path) -> None:
@@ -86,3 +88,24 @@ def test_scores_of_one_video_have_no_interval(tmp_path: Path) -> None:
     assert [each["accuracy"] for each in said] == [
         {"value": 1.0, "low": None, "high": None, "n": 1}
     ] * 3
+
+
+def test_curves_are_those_of_the_last_checkpoints(tmp_path: Path) -> None:
+    def log(run: str, step: int, *rows: dict[str, float]) -> None:
+        folder = tmp_path / run / "checkpoints" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+
+    taught = [{"step": 5 * n, "mean_token_accuracy": n / 10} for n in range(1, 9)]
+    log("sft", 10, *taught[:2])
+    log("sft", 40, *taught, {"step": 40, "train_loss": 0.5})
+    log("grpo", 9, {"step": 9, "rewards/accuracy/mean": 0.75})
+    names = ("sft", "grpo", "not begun")
+    taught_line, sampled = curves_of({name: tmp_path / name for name in names})
+    assert (taught_line.name, sampled.name) == ("sft", "grpo")
+    assert taught_line.steps == tuple(range(5, 45, 5))
+    assert taught_line.percent == pytest.approx([10, 15, 20, 25, 30, 40, 50, 60])
+    assert (sampled.steps, sampled.percent) == ((9,), [75.0])
+    both, one = (curves_picture(some) for some in ([taught_line, sampled], [sampled]))
+    assert both.height == 2 * one.height
+    assert one.getcolors() != both.getcolors()
