@@ -99,13 +99,19 @@ guard: setup
 FEW := --steps 78
 RFT_ARMS := $(addprefix rft-out/,both tgrpo plain grpo blind)
 rft: setup
-	$(BIN)/massannot questions scenes rft-out/asked --count 400 --views 4 $(RFT) $(SEEN)
-	$(BIN)/massannot questions scenes rft-out/held-out --seed 910256 --count 150 --views 4 \
-		$(RFT) $(SEEN)
+	$(MAKE) -j 2 rft-out/asked rft-out/held-out
 	$(MAKE) -j 2 $(RFT_ARMS) rft-out/few-sft
+	$(MAKE) -j 2 rft-out/scores rft-out/few-scores
+
+rft-out/asked:
+	$(BIN)/massannot questions scenes $@ --count 400 --views 4 $(RFT) $(SEEN)
+rft-out/held-out:
+	$(BIN)/massannot questions scenes $@ --seed 910256 --count 150 --views 4 $(RFT) $(SEEN)
+rft-out/scores:
 	$(BIN)/massannot rft eval $(addprefix rft-out/,sft plain-sft) $(RFT_ARMS) \
-		--data rft-out/held-out -o rft-out/scores
-	$(BIN)/massannot rft eval rft-out/few-sft --data rft-out/held-out -o rft-out/few-scores
+		--data rft-out/held-out -o $@
+rft-out/few-scores:
+	$(BIN)/massannot rft eval rft-out/few-sft --data rft-out/held-out -o $@
 
 TINY = $(BIN)/massannot rft train tiny --data rft-out/asked -o $@
 rft-out/sft:
@@ -144,7 +150,7 @@ $(GEOMETRY_ARMS): geometry-out/%:
 	$(BIN)/massannot rft train tiny --data geometry-out/asked -o $@ --evidence $* \
 		--geometry geometry-out/asked-points --method sft --warm-up-steps 100 --steps 240
 
-.PHONY: rft-out/sft rft-out/plain-sft rft-out/few-sft $(RFT_ARMS) $(GEOMETRY_ARMS)
+.PHONY: $(addprefix rft-out/,asked held-out sft plain-sft few-sft scores few-scores) $(RFT_ARMS) $(GEOMETRY_ARMS)
 
 page: setup
 	$(BIN)/massannot demo -o demo-out

@@ -88,7 +88,7 @@ def cuboid_videos(path: str) -> tuple[CuboidVideo, ...] | None:
     itself, naming the entry."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        content = parsed(text) if '"samples"' in text else None  # others may be large
+        content: Any = parsed(text) if '"samples"' in text else None  # others may be large
     except (OSError, ValueError):
         return None
     if not _has_samples(content):
