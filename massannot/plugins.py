@@ -38,6 +38,8 @@ class Registry:
     separator: str = "_"
     """Between the words of a name on the command line, where a file's name has `_`."""
     error: type[UsageError] = UsageError
+    plural: str = ""
+    """Of `kind`; empty: it takes an s."""
 
     def names(self) -> tuple[str, ...]:
         """The plug-ins of the folder, in alphabetical order."""
@@ -76,9 +78,10 @@ class Registry:
         stems = {path.stem: path for path in _files(self.folder)}
         stem = name.replace(self.separator, "_")
         if stem not in stems:
+            plural = self.plural or f"{self.kind}s"
             raise self.error(
-                f"no {self.kind} {name!r}; {self.kind}s: {', '.join(self.names())}, or a file of "
-                "yours such as ./mine.py"
+                f"no {self.kind} {name!r}; {plural}: {', '.join(self.names())}, or a file of yours "
+                "such as ./mine.py"
             )
         return stems[stem]
 

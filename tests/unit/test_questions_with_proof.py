@@ -226,7 +226,7 @@ def test_a_family_of_ones_own_is_one_file(data: Path, tmp_path: Path) -> None:
     counts = ask(data, tmp_path / "asked", Asking(families=(str(mine),), mark="boxes"))
     assert counts["farther_away"]["asked"] > 10
     assert audit(tmp_path / "asked").findings == ()
-    with pytest.raises(UsageError, match="no question family 'nothing'"):
+    with pytest.raises(UsageError, match="no question family 'nothing'; question families: "):
         ask(data, tmp_path / "other", Asking(families=("nothing",)))
 
 

@@ -22,8 +22,12 @@ from massannot.questions.ask.fronts import WITH_A_FRONT
 from massannot.questions.ask.program import FrontBy, Operation, Reference
 from massannot.questions.shown_video import BOX_RGB
 
-REGISTRY = Registry("question family", Path(__file__).parent / "families",
-                    "massannot.questions.ask.families")  # fmt: skip
+REGISTRY = Registry(
+    "question family",
+    Path(__file__).parent / "families",
+    "massannot.questions.ask.families",
+    plural="question families",
+)
 LEAST_M = 0.1
 """Less is no motion, in metres."""
 LEAST_SHARE = 0.04
