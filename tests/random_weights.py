@@ -179,9 +179,14 @@ def _depth_pro() -> torch.nn.Module:
         "num_hidden_layers": 24, "num_attention_heads": 16,
     }  # fmt: skip
     parts = {f"{part}_model_config": dict(dino) for part in ("image", "patch", "fov")}
-    return transformers.DepthProForDepthEstimation(
+    net = transformers.DepthProForDepthEstimation(
         transformers.DepthProConfig(use_fov_model=True, **parts)
     )
+    with torch.no_grad():  # an inverse depth above zero and an angle that a lens may have
+        for layer, about in ((net.head.layers[-2], 1.0), (net.fov_model.head.layers[-1], 50.0)):
+            layer.weight.mul_(1e-3)
+            layer.bias.fill_(about)
+    return net
 
 
 def _sam2(**hiera: Any) -> Callable[[], torch.nn.Module]:

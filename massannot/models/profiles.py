@@ -199,6 +199,7 @@ _MASKS_EDGETAM = ProfileModel(
         "apache-2.0",
     ),
     n_bytes=55_912_824,
+    memory_gb=0.9,
 )
 _DEPTH_METRIC_LARGE = ProfileModel(
     "depth",
@@ -268,17 +269,20 @@ _DETECT_MM_LARGE = ProfileModel(
     "detect",
     "mm_grounding_dino:MMGroundingDino",
     _hub("openmmlab-community/mm_grounding_dino_large_all", "main", "apache-2.0"),
+    memory_gb=3.3,
 )
 _DETECT_SAM3 = ProfileModel(
     "detect",
     "sam3.video:Sam3Video",
     _hub("facebook/sam3", "3c879f39826c281e95690f02c7821c4de09afae7", "sam-license"),
+    memory_gb=4.5,
 )
 _MASKS_SAM3 = replace(_DETECT_SAM3, job="masks")
 _DEPTH_PRO = ProfileModel(
     "depth",
     "depth_pro:DepthPro",
     _hub("apple/DepthPro-hf", "de816c8ce7168afcb231f96d501d72b869d0beda", "apple-amlr"),
+    memory_gb=7.1,
 )
 _CAMERAS_DEPTH_PRO = replace(_DEPTH_PRO, job="cameras")
 _TRACKS_LUCAS_KANADE = ProfileModel("tracks", "lucas_kanade:LucasKanade", None)
