@@ -31,18 +31,18 @@ class EdgeTamVideo(Sam2Video):
         _require_timm()
         super().setup(device=device)
 
-    def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, type[ObjectPasses]]:
+    def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, Any, type[ObjectPasses]]:
         from transformers import EdgeTamVideoModel
 
         from massannot.models.networks import load_network, refuse_other_architecture
         from massannot.models.sam2.latent_memories import EdgeTamPasses
-        from massannot.models.sam2.places import keep_neck_places
+        from massannot.models.sam2.places import LibraryEncoder, keep_neck_places
 
         refuse_other_architecture(EdgeTamVideoModel, local)
         _refuse_other_backbone(local)
         net = load_network(EdgeTamVideoModel, local, device=device)
         keep_neck_places(net)
-        return net, EdgeTamPasses
+        return net, LibraryEncoder(net), EdgeTamPasses
 
 
 def _require_timm() -> None:

@@ -44,6 +44,10 @@ def main(n_runs: int = 5, n_clips: int = 4, n_frames: int = 48, *wanted: str) ->
         work = Path(folder)
         manifest = write_manifest(work, n_clips, n_frames)
         prompts = work / "prompts.json"
+        for tree in (ROOT, *([Path(BASE)] if BASE else [])):
+            children_s(
+                tree, work, sys.executable, "-m", "compileall", "-q", str(tree / "massannot")
+            )
         annotate(work, manifest, ANNOTATE["--cameras assume, no films"])
         prompts.write_text(json.dumps(prompts_of(work / "out", manifest)))
         script = (
@@ -114,9 +118,11 @@ def annotate(work: Path, manifest: Path, flags: tuple[str, ...], *, tree: Path =
 
 
 def children_s(tree: Path, work: Path, *command: str) -> float:
-    """CPU seconds of a command and all its processes, with the code of `tree`."""
+    """CPU seconds of a command and all its processes, with the code of `tree`. Modules are read as
+    bytecode, as wherever a command has run before, though this shell may forbid to write it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(work / "bytecode")}
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

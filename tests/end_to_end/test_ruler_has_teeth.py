@@ -17,7 +17,7 @@ from massannot.evaluate.box_scores import area_under_precision
 from massannot.geometry.intervals import mean_difference
 from massannot.models import depth_anything, grounding_dino, lucas_kanade
 from massannot.models.profiles import Job, named
-from massannot.models.sam2 import propagator
+from massannot.models.sam2 import session
 from tools.embedded import measured, ruler
 
 pytestmark = pytest.mark.slow
@@ -41,8 +41,8 @@ def mean_kept(patch: pytest.MonkeyPatch) -> None:
 
 def boxes_as_yxyx(patch: pytest.MonkeyPatch) -> None:
     for name in ("box_corners", "box_logits"):
-        real = getattr(propagator, name)
-        patch.setattr(propagator, name, lambda b, real=real, **size: real(b[[1, 0, 3, 2]], **size))
+        real = getattr(session, name)
+        patch.setattr(session, name, lambda b, real=real, **size: real(b[[1, 0, 3, 2]], **size))
 
 
 def pictures_one_late(patch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,28 +23,12 @@ import torch.nn.functional as F
 
 from massannot.models.preprocess import Normalization, resized
 from massannot.models.protocols import point_of
+from massannot.models.sam2.hiera import FrameFeatures, HieraEncoder
 
 F32 = npt.NDArray[np.float32]
 
 INSIDE = 4.0
 """Logit of a dense box prompt inside the box; its negative outside."""
-
-
-@dataclass(frozen=True, eq=False)
-class FrameFeatures:
-    """One frame. C channels on the coarse grid h w, and two finer maps for the mask decoder."""
-
-    coarse: torch.Tensor
-    """(h w, 1, C), before any memory."""
-    position: torch.Tensor
-    """(h w, 1, C), the encoding of the places of `coarse`."""
-    finer: tuple[torch.Tensor, ...]
-    """(1, C', 4h, 4w) and (1, C'', 2h, 2w)."""
-
-    @property
-    def n_bytes(self) -> int:
-        """Of what a frame has for itself."""
-        return sum(x.numel() * x.element_size() for x in (self.coarse, *self.finer))
 
 
 class ClipFeatures:
@@ -54,7 +37,7 @@ class ClipFeatures:
 
     def __init__(
         self,
-        net: Any,
+        encoder: HieraEncoder,
         pixels_THWC: torch.Tensor,
         *,
         image_size: int,
@@ -64,14 +47,13 @@ class ClipFeatures:
         encoder_dtype: torch.dtype | None = None,
     ):
         """`encoder_dtype`: lower precision for the image encoder alone; features are float32."""
-        self._net = net
+        self._encoder = encoder
         self._pixels = pixels_THWC
         self._image_size = image_size
         self._normalize = normalize
         self._block = block
         self._kept_bytes = kept_bytes
         self._encoder_dtype = encoder_dtype
-        self._position: torch.Tensor | None = None
         self._kept: OrderedDict[int, list[FrameFeatures]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -95,17 +77,11 @@ class ClipFeatures:
             interpolation="bilinear",
         )
         with self._precision():
-            out = self._net.get_image_features(self._normalize(levels), return_dict=True)
-        *finer, coarse = out.fpn_hidden_states
+            coarse, *finer = self._encoder(self._normalize(levels))
         if self._encoder_dtype is not None:
-            *finer, coarse = (x.float() for x in (*finer, coarse))
-        if self._position is None:
-            self._position = out.fpn_position_encoding[-1][:, :1].clone()
-        position = self._position
-        sizes = self._net.backbone_feature_sizes[:-1]
-        maps = [_as_map(x, size) for x, size in zip(finer, sizes)]
+            coarse, *finer = (x.float() for x in (coarse, *finer))
         return [
-            FrameFeatures(coarse[:, i : i + 1], position, tuple(m[i : i + 1] for m in maps))
+            FrameFeatures(coarse[i : i + 1], tuple(x[i : i + 1] for x in finer))
             for i in range(end - first)
         ]
 
@@ -142,8 +118,3 @@ def squared_mask(mask_HW: torch.Tensor, *, side: int) -> torch.Tensor:
         mask_HW[None, None].float(), (side, side), mode="bilinear", antialias=True
     )
     return ((covered >= covered.amax().clamp(max=0.5)) & (covered > 0)).float()
-
-
-def _as_map(flat: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(B, C, h, w) from (h w, B, C)."""
-    return flat.permute(1, 2, 0).unflatten(-1, tuple(size))

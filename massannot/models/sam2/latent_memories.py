@@ -17,9 +17,9 @@ from massannot.models.sam2.passes import ObjectPasses
 class EdgeTamPasses(ObjectPasses):
     """The passes of one network on one device, for one clip."""
 
-    def __init__(self, net: Any, *, device: str, products: torch.dtype | None = None):
+    def __init__(self, net: Any, encoder: Any, *, device: str, products: torch.dtype | None = None):
         """`products`: see MemoryAttention."""
-        super().__init__(net, device=device, products=products)
+        super().__init__(net, encoder, device=device, products=products)
         grid = self._memory_grid()
         self._grid = grid
         self._token_places = net.spatial_perceiver(torch.zeros_like(grid), grid)[1][0]
@@ -37,11 +37,10 @@ class EdgeTamPasses(ObjectPasses):
             self._net, products=products, layer=EdgeTamMemoryLayer, of_memory=of_memory
         )
 
-    def _memory_tokens(self, features_BMhw: torch.Tensor) -> torch.Tensor:
+    def _memory_tokens(self, features_BNM: torch.Tensor) -> torch.Tensor:
         """(B, L, M) in float32. One object after the other: the network's module takes one."""
-        tokens = [
-            self._net.spatial_perceiver(features[None], self._grid)[0] for features in features_BMhw
-        ]
+        maps = features_BNM.transpose(1, 2).unflatten(-1, tuple(self._grid.shape[-2:]))
+        tokens = [self._net.spatial_perceiver(one[None], self._grid)[0] for one in maps]
         return torch.cat(tokens).float()
 
 

@@ -60,7 +60,7 @@ class MemoryInput:
     memory: torch.Tensor
     """(B, L, M): spatial memories, then object pointers cut into pieces of M."""
     position: torch.Tensor
-    """(B, L, M)."""
+    """(B, L, M), or (1, L, M) where it is the same for all."""
     n_pointer_tokens: int
 
 
@@ -76,7 +76,9 @@ class MemoryReader:
         self._channels = int(spatial_position.shape[-1])
         age = net.memory_temporal_positional_encoding[:, 0, 0]  # age 0 is the last: index -1
         self._position_by_age = [spatial_position + age[k - 1] for k in range(self._n_memories)]
-        self._position_by_distance = _pointer_positions(net, n_frames, self._n_pointers)
+        pieces = int(net.hidden_dim) // self._channels
+        far = _pointer_positions(net, n_frames, self._n_pointers)
+        self._position_by_distance = far[:, None].expand(-1, pieces, -1)
 
     @property
     def features_window(self) -> int:
@@ -135,25 +137,26 @@ class MemoryReader:
         return {t: memory.prompted[t] for t in times}
 
     def _joined(self, members: Sequence[tuple[int, _Recall]]) -> MemoryInput:
-        memories, positions = [], []
-        pieces = 0
-        for _, recall in members:
-            memory = list(recall.features)
-            position = [self._position_by_age[age] for age in recall.ages]
-            if recall.pointers:
-                pointers = torch.stack(recall.pointers).reshape(-1, self._channels)
-                pieces = len(pointers)
-                far = torch.stack([self._position_by_distance[d] for d in recall.distances])
-                memory.append(pointers)
-                position.append(far.repeat_interleave(pieces // len(recall.pointers), dim=0))
-            memories.append(torch.cat([m.float() for m in memory]))
-            positions.append(torch.cat(position))
-        return MemoryInput(
-            tuple(index for index, _ in members),
-            torch.stack(memories),
-            torch.stack(positions),
-            pieces,
-        )
+        recalls = [recall for _, recall in members]
+        n, pieces = len(recalls), 0
+        spatial = torch.cat([m for recall in recalls for m in recall.features]).float()
+        memory = spatial.view(n, -1, self._channels)
+        if recalls[0].pointers:
+            pointers = torch.stack([p for recall in recalls for p in recall.pointers])
+            pointers = pointers.view(n, -1, self._channels)
+            pieces = pointers.shape[1]
+            memory = torch.cat([memory, pointers], dim=1)
+        places = {(tuple(r.ages), tuple(r.distances)) for r in recalls}
+        if len(places) == 1:
+            position = self._position(recalls[0])[None]
+        else:
+            position = torch.stack([self._position(recall) for recall in recalls])
+        return MemoryInput(tuple(index for index, _ in members), memory, position, pieces)
+
+    def _position(self, recall: _Recall) -> torch.Tensor:
+        """(L, M)."""
+        of_ages = [self._position_by_age[age] for age in recall.ages]
+        return torch.cat(of_ages + [self._position_by_distance[d] for d in recall.distances])
 
 
 @dataclass(frozen=True, eq=False)

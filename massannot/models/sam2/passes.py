@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from massannot.models.sam2.attention import MemoryAttention
-from massannot.models.sam2.features import FrameFeatures
+from massannot.models.sam2.hiera import FrameFeatures, HieraEncoder
+from massannot.models.sam2.mask_decoder import MaskDecoder, MaskPrompt
 from massannot.models.sam2.memory import MemoryInput
+from massannot.models.sam2.memory_encoder import MemoryEncoder
 
 ABSENT = -1024.0
 """Mask logit where the network says that the object is not in the picture."""
@@ -42,38 +44,44 @@ class Decoded:
 class ObjectPasses:
     """The passes of one network on one device, for one clip."""
 
-    def __init__(self, net: Any, *, device: str, products: torch.dtype | None = None):
+    def __init__(
+        self, net: Any, encoder: HieraEncoder, *, device: str, products: torch.dtype | None = None
+    ):
         """`products`: see MemoryAttention."""
         self._net = net
         self._device = device
         self._attention = self._memory_attention(products)
-        self._places = net.get_image_wide_positional_embeddings()
+        self._memory_encoder = MemoryEncoder(net)
+        places = net.get_image_wide_positional_embeddings()
+        self._decoder = MaskDecoder(net, _as_tokens(places)[0])
+        self._position = encoder.position
         points = torch.zeros(1, 1, 1, 2, device=device)
         labels = -torch.ones(1, 1, 1, dtype=torch.int32, device=device)
-        self._no_prompt = self._embedded(points, labels, None)
+        self._no_points, self._no_mask = self._embedded(points, labels, None)
+        self._no_prompt = self._decoder.prompt(self._no_points, self._no_mask)
         self._labels = {
             len(labels): torch.tensor(labels, dtype=torch.int32, device=device)
             for labels in (BOX_CORNERS, ON_THE_THING)
         }
 
     def unremembered(self, seen: FrameFeatures) -> torch.Tensor:
-        """(1, C, h, w): a picture as the decoder knows it without a memory."""
-        return self._as_map(seen.coarse + self._net.no_memory_embedding)
+        """(1, N, C): a picture as the decoder knows it without a memory."""
+        unremembered: torch.Tensor = seen.coarse + self._net.no_memory_embedding
+        return unremembered
 
     def remembered(self, seen: FrameFeatures, memory: MemoryInput) -> torch.Tensor:
-        """(B, C, h, w): the picture after looking into each object's memory."""
-        flat = self._attention(
-            seen.coarse.transpose(0, 1),
-            seen.position.transpose(0, 1),
+        """(B, N, C): the picture after looking into each object's memory."""
+        return self._attention(
+            seen.coarse,
+            self._position,
             memory.memory,
             memory.position,
             n_pointer_tokens=memory.n_pointer_tokens,
         )
-        return self._as_map(flat.transpose(0, 1))
 
     def decode(
         self,
-        coarse_BCHW: torch.Tensor,
+        coarse_BNC: torch.Tensor,
         finer: Sequence[torch.Tensor],
         *,
         corners: torch.Tensor | None = None,
@@ -82,31 +90,21 @@ class ObjectPasses:
         """The mask decoder; without a prompt it takes the best of its masks. `corners`
         (B, 1, 2, 2) of boxes, or points (B, 1, 1, 2), `dense` (B, 1, h', w') logits; one picture is
         given to all."""
-        net = self._net
-        given = corners if corners is not None else dense
-        n = len(coarse_BCHW) if given is None else len(given)
+        given = corners is not None or dense is not None
         n_points = 0 if corners is None else corners.shape[2]
-        sparse, dense_embedding = self._prompt(n, corners, dense)
-        several = self._several_masks(n_points, prompted=given is not None)
-        masks, ious, tokens, score = net.mask_decoder(
-            image_embeddings=coarse_BCHW.expand(n, -1, -1, -1),
-            image_positional_embeddings=self._places.expand(n, -1, -1, -1),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense_embedding,
-            multimask_output=several,
-            high_resolution_features=[m.expand(n, -1, -1, -1) for m in finer],
-        )
+        prompt = self._prompt(corners, dense) if given else self._no_prompt
+        several = self._several_masks(n_points, prompted=given)
+        masks, quality, tokens, score = self._decoder(coarse_BNC, finer, prompt, several=several)
         if not several:
-            return self._gated(masks[:, 0, :1], tokens[:, 0, 0], score[:, 0, 0])
-        row, best = torch.arange(n, device=self._device), ious[:, 0].argmax(-1)
-        token = tokens[row, 0, best if tokens.shape[2] > 1 else torch.zeros_like(best)]
-        return self._gated(masks[row, 0, best][:, None], token, score[:, 0, 0])
+            return self._gated(masks, tokens[:, 0], score[:, 0])
+        row, best = torch.arange(len(masks), device=self._device), quality.argmax(-1)
+        return self._gated(masks[row, best][:, None], tokens[row, best], score[:, 0])
 
     def as_decoded(self, seen: FrameFeatures, square_11SS: torch.Tensor) -> Decoded:
         """A given mask, 0 or 1, in the place of the decoder's answer; the pointer still comes from
         the decoder, without the "no memory" embedding, as trained."""
         dense = self._net.mask_downsample(square_11SS)
-        decoded = self.decode(self._as_map(seen.coarse), seen.finer, dense=dense).pointer
+        decoded = self.decode(seen.coarse, seen.finer, dense=dense).pointer
         present = square_11SS.flatten(1).any(dim=1)
         pointer = torch.where(present[:, None], decoded, self._net.no_object_pointer.float())
         score = torch.where(present, GIVEN_SCORE, -GIVEN_SCORE)
@@ -116,20 +114,16 @@ class ObjectPasses:
         self, seen: FrameFeatures, mask_low: torch.Tensor, score: torch.Tensor, *, given: bool
     ) -> torch.Tensor:
         """(B, L, M) tokens: prompted masks hard, tracked ones soft."""
-        net, encoder = self._net, self._net.memory_encoder
-        side = int(net.prompt_encoder.input_image_size)
+        side = int(self._net.prompt_encoder.input_image_size)
         mask = mask_low
         if tuple(mask.shape[-2:]) != (side, side):
             mask = F.interpolate(mask, (side, side), mode="bilinear")
         ink = (mask > 0).float() if given else mask.sigmoid()
-        ink = ink * net.config.sigmoid_scale_for_mem_enc + net.config.sigmoid_bias_for_mem_enc
-        picture = encoder.feature_projection(self._as_map(seen.coarse))
-        fused = encoder.memory_fuser(picture + encoder.mask_downsampler(ink))
-        features = encoder.projection(fused)
-        hidden = net.occlusion_spatial_embedding_parameter
+        features = self._memory_encoder(seen.coarse, ink)
+        hidden = self._net.occlusion_spatial_embedding_parameter
         if hidden is not None:
-            absent = (score <= 0).to(features.dtype)[:, None, None, None]
-            features = features + absent * hidden[..., None, None]
+            absent = (score <= 0).to(features.dtype)[:, None, None]
+            features = torch.addcmul(features, absent, hidden.to(features.dtype))
         return self._memory_tokens(features)
 
     def memory_places(self) -> torch.Tensor:
@@ -139,40 +133,35 @@ class ObjectPasses:
     def _memory_attention(self, products: torch.dtype | None) -> MemoryAttention:
         return MemoryAttention(self._net, products=products)
 
-    def _memory_tokens(self, features_BMhw: torch.Tensor) -> torch.Tensor:
-        """(B, h w, M) in bfloat16, as the network was trained to read them."""
-        return features_BMhw.flatten(2).transpose(1, 2).to(torch.bfloat16)
+    def _memory_tokens(self, features_BNM: torch.Tensor) -> torch.Tensor:
+        """(B, N, M) in bfloat16, as the network was trained to read them."""
+        return features_BNM.to(torch.bfloat16)
 
     def _memory_grid(self) -> torch.Tensor:
         """(1, M, h, w): the encoding of the places of the memory encoder's answer."""
         height, width = self._net.backbone_feature_sizes[-1]
         shape = torch.Size((1, self._net.mem_dim, height, width))
         encoding = self._net.memory_encoder.position_encoding
-        position: torch.Tensor = encoding(shape, self._places.device, torch.float32)
+        position: torch.Tensor = encoding(shape, self._position.device, torch.float32)
         return position
 
-    def _prompt(
-        self, n: int, corners: torch.Tensor | None, dense: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        sparse, dense_embedding = self._no_prompt
+    def _prompt(self, corners: torch.Tensor | None, dense: torch.Tensor | None) -> MaskPrompt:
+        sparse, embedded = self._no_points, self._no_mask
         if corners is not None:
-            labels = self._labels[corners.shape[2]].expand(n, 1, -1)
-            sparse, dense_embedding = self._embedded(corners, labels, dense)
-        elif dense is not None:
-            dense_embedding = self._embedded_mask(dense)
-        return sparse.expand(n, -1, -1, -1), dense_embedding.expand(n, -1, -1, -1)
+            labels = self._labels[corners.shape[2]].expand(len(corners), 1, -1)
+            sparse, _ = self._embedded(corners, labels, None)
+        if dense is not None:
+            embedded = _as_tokens(self._net.prompt_encoder.mask_embed(dense))
+        return self._decoder.prompt(sparse, embedded)
 
     def _embedded(
         self, points: torch.Tensor, labels: torch.Tensor, dense: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T, C) of points and (B, N, C) of masks."""
         sparse, dense_embedding = self._net.prompt_encoder(
             input_points=points, input_labels=labels, input_boxes=None, input_masks=dense
         )
-        return sparse, dense_embedding
-
-    def _embedded_mask(self, dense: torch.Tensor) -> torch.Tensor:
-        embedded: torch.Tensor = self._net.prompt_encoder.mask_embed(dense)
-        return embedded
+        return sparse[:, 0], _as_tokens(dense_embedding)
 
     def _gated(self, mask_low: torch.Tensor, token: torch.Tensor, score: torch.Tensor) -> Decoded:
         """Masks emptied and pointers replaced where the object is said to be absent."""
@@ -193,6 +182,7 @@ class ObjectPasses:
             and fits
         )
 
-    def _as_map(self, flat: torch.Tensor) -> torch.Tensor:
-        """(B, C, h, w) from (h w, B, C)."""
-        return flat.permute(1, 2, 0).unflatten(-1, tuple(self._net.backbone_feature_sizes[-1]))
+
+def _as_tokens(maps_BCHW: torch.Tensor) -> torch.Tensor:
+    """(B, h w, C)."""
+    return maps_BCHW.flatten(2).transpose(1, 2)

@@ -8,12 +8,7 @@ from typing import Any
 
 import torch
 
-
-def keep_places(net: Any) -> None:
-    """Let the image encoder of `net` remember its encodings; its answers stay the same."""
-    backbone = net.vision_encoder.backbone
-    backbone._get_pos_embed = _Remembered(backbone._get_pos_embed)
-    keep_neck_places(net)
+from massannot.models.sam2.hiera import nested
 
 
 def keep_neck_places(net: Any) -> None:
@@ -22,20 +17,6 @@ def keep_neck_places(net: Any) -> None:
     neck.position_encoding = _CoarsePlaces(
         neck.position_encoding, coarse=tuple(net.backbone_feature_sizes[-1])
     )
-
-
-class _Remembered:
-    """A method of a grid's size (h, w), asked once for each, and each precision around it."""
-
-    def __init__(self, method: Any):
-        self._method = method
-        self._known: dict[tuple[Any, ...], torch.Tensor] = {}
-
-    def __call__(self, grid: Any) -> torch.Tensor:
-        key = (*grid, torch.is_autocast_enabled("cuda"), torch.is_autocast_enabled("cpu"))
-        if key not in self._known:
-            self._known[key] = self._method(grid)
-        return self._known[key]
 
 
 class _CoarsePlaces(torch.nn.Module):
@@ -55,3 +36,27 @@ class _CoarsePlaces(torch.nn.Module):
             self._known[device, dtype] = self._inner(size, device, dtype)
         known = self._known[device, dtype]
         return known if tuple(shape[-2:]) == self._coarse else known.new_zeros(1, 1, 1, 1)
+
+
+class LibraryEncoder(torch.nn.Module):
+    """The library's image encoder, with answers as those of HieraEncoder."""
+
+    def __init__(self, net: Any):
+        super().__init__()
+        self._net = net
+        height, width = (int(n) for n in net.backbone_feature_sizes[-1])
+        device = net.no_memory_embedding.device
+        shape = torch.Size((1, net.hidden_dim, height, width))
+        encoding = net.vision_encoder.neck.position_encoding(shape, device, torch.float32)
+        self.position = encoding.flatten(2).transpose(1, 2)
+        """(1, N, C): the encoding of the coarse grid's places."""
+        self._orders = [nested((height, width), times).to(device) for times in (2, 1)]
+
+    def forward(self, values_B3HW: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The coarse map (B, N, C) and the finer ones, (B, N, 4 C') and (B, 4 N, 4 C'')."""
+        out = self._net.get_image_features(values_B3HW, return_dict=True)
+        finest, finer, coarse = (x.transpose(0, 1) for x in out.fpn_hidden_states)
+        decoder, n = self._net.mask_decoder, len(coarse)
+        finest = (finest + decoder.upscale_conv2.bias).index_select(1, self._orders[0])
+        finer = (finer + decoder.upscale_conv1.bias).index_select(1, self._orders[1])
+        return coarse, finer.view(n, coarse.shape[1], -1), finest.view(n, finer.shape[1], -1)

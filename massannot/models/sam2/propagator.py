@@ -52,25 +52,24 @@ class Sam2Video:
         from massannot.models.sam2.session import LoadedSam2
 
         local = find(self.weights)
-        net, passes = self._network(local, device=device)
+        net, encoder, passes = self._network(local, device=device)
         card = local.card(name=self.name, n_parameters=n_parameters(net))
         if self.compile:
-            net.vision_encoder = torch.compile(net.vision_encoder)
+            encoder = torch.compile(encoder)
         self._loaded = LoadedSam2(
-            net, normalization_from(processor_config(local.folder)), device, card, passes
+            net, encoder, normalization_from(processor_config(local.folder)), device, card, passes
         )
 
-    def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, type[ObjectPasses]]:
-        """The network on `device`, and its passes behind the image encoder."""
+    def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, Any, type[ObjectPasses]]:
+        """The network on `device`, its image encoder, and its passes behind that."""
         from transformers import Sam2VideoModel
 
         from massannot.models.networks import load_network
+        from massannot.models.sam2.hiera import HieraEncoder
         from massannot.models.sam2.passes import ObjectPasses
-        from massannot.models.sam2.places import keep_places
 
         net = load_network(Sam2VideoModel, local, device=device)
-        keep_places(net)
-        return net, ObjectPasses
+        return net, HieraEncoder(net), ObjectPasses
 
     def destroy(self) -> None:
         """Give memory back."""

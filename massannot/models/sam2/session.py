@@ -23,6 +23,7 @@ from massannot.models.preprocess import Normalization
 from massannot.models.protocols import FrameMasks, MaskSession, ModelCard, point_of
 from massannot.models.runtime import micro_batch
 from massannot.models.sam2.features import ClipFeatures, box_corners, box_logits, squared_mask
+from massannot.models.sam2.hiera import HieraEncoder
 from massannot.models.sam2.memory import MemoryReader, Moment, ObjectMemory
 from massannot.models.sam2.passes import ObjectPasses
 
@@ -52,7 +53,7 @@ class Sam2Session(MaskSession):
         # be less exact.
         narrow = torch.bfloat16 if self._narrows_products() else None
         self._features = ClipFeatures(
-            loaded.net,
+            loaded.encoder,
             frames_on(frames, loaded.device),
             image_size=self._image_size,
             normalize=loaded.normalize,
@@ -61,7 +62,9 @@ class Sam2Session(MaskSession):
             encoder_dtype=narrow,
         )
         with self._inference():
-            self._passes = loaded.passes(loaded.net, device=loaded.device, products=narrow)
+            self._passes = loaded.passes(
+                loaded.net, loaded.encoder, device=loaded.device, products=narrow
+            )
         self._reader: MemoryReader | None = None
         self._objects: dict[int, ObjectMemory] = {}
         self._given: dict[tuple[int, int], Bool] = {}
@@ -270,6 +273,8 @@ class Sam2Session(MaskSession):
 @dataclass(frozen=True)
 class LoadedSam2:
     net: Any
+    encoder: HieraEncoder
+    """The network's, or a compiled one."""
     normalize: Normalization
     device: str
     card: ModelCard
