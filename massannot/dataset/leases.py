@@ -79,7 +79,7 @@ class Leases:
             for shard in tuple(self._held):
                 self.give_back(shard)
             self._beat_of(self._me.driver).unlink(missing_ok=True)
-            self._sweep()
+            self.sweep()
 
     def take(self, shard: str) -> bool:
         """Whether the shard is this driver's from now on; False: another living one has it."""
@@ -147,13 +147,15 @@ class Leases:
         durable.write_over(beat, self._content)
         self._store_ahead_s = _written_s(beat) - time.monotonic()
 
-    def _sweep(self) -> None:
-        """Remove what killed drivers left, if no other is alive."""
-        # Leases first: who takes one meanwhile has a beat by then, and that one is seen.
-        leases, beats = (list(self._folder.glob(f"[!.]*.{kind}")) for kind in ("json", "beat"))
-        if all(self._is_void(beat) for beat in beats):  # a beat names its driver, as a lease does
-            for file in (*leases, *beats):
-                file.unlink(missing_ok=True)
+    def sweep(self) -> None:
+        """Remove what killed drivers left, if no other is alive. Before it has a heartbeat of its
+        own, a driver judges only those of this machine."""
+        with _unless_unwell("swept"):
+            # Leases first: who takes one meanwhile has a beat by then, and that one is seen.
+            leases, beats = (list(self._folder.glob(f"[!.]*.{kind}")) for kind in ("json", "beat"))
+            if all(self._is_void(beat) for beat in beats):  # it names its driver, as a lease does
+                for file in (*leases, *beats):
+                    file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

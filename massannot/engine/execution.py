@@ -84,6 +84,8 @@ def run(
                 else:
                     driver.run()
         commits.recover(layout)  # what a driver that died meanwhile had committed, not published
+    else:
+        Leases(layout).sweep()  # the last driver may have been killed at its very end
     write_card(layout, license=license)
     return summarize(
         layout,

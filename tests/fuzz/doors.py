@@ -374,6 +374,7 @@ def _write_reviews(folder: Path) -> None:
     from massannot.dataset.layout import Layout
     from massannot.dataset.reviews_of_run import ReviewFile
 
+    (folder / "_run").mkdir()  # of a run; without it, of questions
     file = ReviewFile(Layout(folder), "ann")
     for n, decision in enumerate(("accept", "reject", "withdraw", "accept")):
         values = {"request": f"request-{n}", "clip_id": f"clip-{n}", "decision": decision}

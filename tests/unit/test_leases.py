@@ -147,3 +147,15 @@ def test_what_killed_drivers_left_is_swept_up_by_the_last_that_ends(layout):
     with Leases(layout) as here:
         here._store_ahead_s += 62.0
     assert left(layout) == set()
+
+
+def test_a_driver_that_finds_nothing_to_do_sweeps_up_after_dead_ones_of_its_machine(layout):
+    dead = Leases(layout)
+    dead._me = replace(dead._me, pid=2**22 + 1)
+    dead._beat()
+    durable.write_over(dead._path(SHARD), dead._content)
+    Leases(layout).sweep()
+    assert left(layout) == set()
+    of_another_machine(layout)
+    Leases(layout).sweep()
+    assert left(layout) == {".beat", ".json"}
