@@ -73,8 +73,8 @@ def test_boxes_are_followed_as_transformers_follows_them(
     tmp_path: Path, prompt: int, first: int, end: int, options: dict[str, bool]
 ) -> None:
     folder = tiny_edgetam(tmp_path, side=SIDE, **options)
-    # What is remembered of a prompted frame is a hard mask: in these frames it has no logit of 3e-7,
-    # whose sign the order of a sum would decide.
+    # Of a prompted frame a hard mask is remembered: in these frames it has no logit of 3e-7, whose
+    # sign the order of a sum would decide.
     frames = noise_frames(9, SIDE, SIDE, seed=1)
     mine, theirs = model(folder).session(frames), library(folder, frames)
     for object_id in BOXES:
