@@ -94,22 +94,21 @@ def load(folder: Path) -> dict[str, pa.Table]:
     wanted = [each for of_table in columns.values() for each in of_table]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     paths = sorted(folder.glob(f"*{ENDING}"))
-    for path in paths:
-        for found in recordings(path, wanted):
-            key = {"clip_id": found.clip.get("clip_id")}
-            if key["clip_id"] is None:
-                raise UsageError(f"{path}: not from `massannot export rerun`")
-            for name, components in columns.items():
-                for logged in found.logged.values():
-                    for at in logged.get(f"massannot.{name}:frame", {}):
-                        cells = {c: logged[each][at].as_py() for each, c in components.items()
-                                 if at in logged.get(each, {})}  # fmt: skip
-                        rows[name].append(key | {c: v[0] for c, v in cells.items() if v})
-                for static in found.static.values():
-                    lists = {c: static[each].as_py() for each, c in components.items()
-                             if each in static}  # fmt: skip
-                    values = zip(*lists.values(), strict=True)
-                    rows[name] += [key | dict(zip(lists, each)) for each in values]
+    for found in recordings(paths, wanted):
+        key = {"clip_id": found.clip.get("clip_id")}
+        if key["clip_id"] is None:
+            raise UsageError(f"{found.where}: not from `massannot export rerun`")
+        for name, components in columns.items():
+            for logged in found.logged.values():
+                for at in logged.get(f"massannot.{name}:frame", {}):
+                    cells = {c: logged[each][at].as_py() for each, c in components.items()
+                             if at in logged.get(each, {})}  # fmt: skip
+                    rows[name].append(key | {c: v[0] for c, v in cells.items() if v})
+            for static in found.static.values():
+                lists = {c: static[each].as_py() for each, c in components.items()
+                         if each in static}  # fmt: skip
+                values = zip(*lists.values(), strict=True)
+                rows[name] += [key | dict(zip(lists, each)) for each in values]
     if not paths:
         raise UsageError(f"{folder}: holds no {ENDING}")
     return {name: tables.spec(name).from_rows(rows[name]) for name in TABLES}

@@ -18,6 +18,7 @@ from massannot.errors import NothingToRun, UsageError
 from massannot.exporters import rerun
 from massannot.geometry import rle
 from massannot.jobs import view_rerun
+from massannot.models.recorded import rrd_process
 from massannot.models.recorded.object_files import RecordedBoxes
 from massannot.models.recorded.rrd_files import read_rrd
 from massannot.models.recorded.track_files import RecordedTracks
@@ -249,6 +250,18 @@ def test_half_a_file_and_another_file_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UsageError, match="not a recording of Rerun"):
             read_rrd(str(path))
+
+
+def test_a_file_that_ends_its_reader_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = "import os, sys; sys.stdin.readline(); print('no more', file=sys.stderr); os._exit(3)"
+    monkeypatch.setattr(rrd_process, "_PROGRAM", ends)
+    path = tmp_path / "a.rrd"
+    path.write_bytes(b"whatever")
+    expected = r"a\.rrd: .*ended with exit code 3 while it read this file \(no more\)"
+    with pytest.raises(UsageError, match=expected):
+        read_rrd(str(path))
 
 
 def test_points_that_change_their_number_are_refused(tmp_path: Path) -> None:

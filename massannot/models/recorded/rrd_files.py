@@ -51,7 +51,7 @@ class RrdFile:
 
 def read_rrd(path: str) -> RrdFile:
     """Raises UsageError for what is no recording, and for labels that contradict themselves."""
-    found = [each for file in rrd_paths(path) for each in recordings(file, _OBJECTS)]
+    found = list(recordings(rrd_paths(path), _OBJECTS))
     videos = tuple(_video(each) for each in found)
     things = sum(len(video.objects) for video in videos)
     return RrdFile(videos, f"{len(videos)} recordings read, {things} things")
@@ -256,7 +256,7 @@ class RrdPoints:
 def read_rrd_points(path: str) -> list[RrdPoints]:
     """The points of every recording that has some. Raises UsageError as read_rrd does."""
     wanted = (_PLACES, f"{POINTS}visible", f"{POINTS}confidence")
-    found = [each for file in rrd_paths(path) for each in recordings(file, wanted)]
+    found = list(recordings(rrd_paths(path), wanted))
     with_points = [_points(each) for each in found if each.moments([_PLACES])]
     if not with_points:
         raise UsageError(f"{path}: holds no Points2D with a time")

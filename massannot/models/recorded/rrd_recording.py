@@ -1,13 +1,12 @@
 """Rerun's recordings (.rrd) as what was logged: path, component, moment, value.
 
-Read by rerun-sdk, chunk by chunk; only components that somebody wants are kept, as Arrow scalars.
-Of the timelines that all rows have one tells which frames they are: `pts` where there is one, else
-a duration, else a sequence.
+Read by rerun-sdk, chunk by chunk, in a process of its own; only components that somebody wants are
+kept, as Arrow scalars. Of the timelines that all rows have one tells which frames they are: `pts`
+where there is one, else a duration, else a sequence.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from massannot.errors import NothingToRun, UsageError
+from massannot.models.recorded.rrd_process import chunks_of
 
 ENDING = ".rrd"
 CLIP_PATH = "/clip"
@@ -124,26 +124,16 @@ def need_rerun() -> Any:
     return rerun
 
 
-def recordings(path: Path, components: Collection[str]) -> list[Recording]:
-    """What of `components`, and of the clip and the pictures' size, the file says. Raises
+def recordings(paths: Sequence[Path], components: Collection[str]) -> Iterator[Recording]:
+    """What of `components`, and of the clip and the pictures' size, the files say. Raises
     UsageError for a file that cannot be read, or whose rows share no timeline."""
-    rerun = need_rerun()
+    need_rerun()
     wanted = {*components, "Pinhole:resolution", "SegmentationImage:format"}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of a file without a footer, which is read all the same
-            reader = rerun.chunk.RrdReader(path)
-            stores = [
-                [chunk.to_record_batch() for chunk in reader.stream(store=store)]
-                for store in reader.recordings()
-            ]
-    except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
-        raise UsageError(f"{path}: not a recording of Rerun: {error}") from error
-    if not stores:
-        raise UsageError(f"{path}: holds no recording")
-    return [_recording(str(path), batches, wanted) for batches in stores]
+    for path, stores in chunks_of(paths):
+        if not stores:
+            raise UsageError(f"{path}: holds no recording")
+        for batches in stores:
+            yield _recording(str(path), batches, wanted)
 
 
 def _recording(where: str, batches: Sequence[pa.RecordBatch], wanted: Collection[str]) -> Recording:
