@@ -1,5 +1,5 @@
-"""Encodings of places inside SAM 2's image encoder, computed once: they depend on sizes alone, and
-the library computes them for every picture. Of the neck's levels only the coarse one is ever read.
+"""The library's image encoder, for a backbone that is not Hiera. The encodings of its places depend
+on sizes alone and are computed once; of the neck's levels only the coarse one's are ever read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from massannot.models.sam2.hiera import nested
 
 
 def keep_neck_places(net: Any) -> None:
-    """The same of the neck alone, for a backbone that encodes no places."""
+    """Let the network's neck compute the encodings of its places once."""
     neck = net.vision_encoder.neck
     neck.position_encoding = _CoarsePlaces(
         neck.position_encoding, coarse=tuple(net.backbone_feature_sizes[-1])
