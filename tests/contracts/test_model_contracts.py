@@ -36,6 +36,7 @@ from massannot.models.oracle import (
 from massannot.models.prompts_by_hand import PromptsByHand
 from massannot.models.protocols import (
     CameraEstimator,
+    CuboidSource,
     DepthEstimator,
     MaskPropagator,
     MaskSession,
@@ -45,13 +46,14 @@ from massannot.models.protocols import (
     PointTracker,
 )
 from massannot.models.recorded.camera_files import RecordedCameras
+from massannot.models.recorded.cuboid_files import RecordedCuboids
 from massannot.models.recorded.depth_files import RecordedDepth
 from massannot.models.recorded.object_files import RecordedBoxes, RecordedMasks
 from massannot.models.recorded.track_files import RecordedTracks
 from massannot.models.sam2.propagator import Sam2Video
 from massannot.models.sam3.video import Sam3Video
 from massannot.models.weights import Weights
-from massannot.scenes.true_answers import Answers
+from massannot.scenes.true_answers import Answers, body_centres
 from massannot.scenes.world import SceneOptions, make_scene
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
@@ -74,6 +76,7 @@ SCENE = make_scene(3, SceneOptions(width=96, height=72, n_frames=T, camera="orbi
 FRAMES = scene_frames(SCENE)
 TRUTH = Answers.of(SCENE, FRAMES)
 PHRASES = SCENE.phrases()
+CENTRES = body_centres(TRUTH)
 
 Made = Callable[[Path], Any]
 
@@ -131,6 +134,33 @@ def cameras_file(folder: Path) -> str:
     return str(folder)
 
 
+def cuboids_file(folder: Path) -> str:
+    """A box of a decimetre around every body's centre, in the camera's frame, its front forward."""
+    straight = {"translation": [0, 0, 0], "rotation": [1, 0, 0, 0]}
+    forward = {"rotation": [0.5, 0.5, -0.5, 0.5], "size": [0.1, 0.1, 0.1]}
+    samples = [
+        {
+            "t_s": SCENE.t_s(t),
+            "boxes": [
+                {"instance_token": f"{k}", "category_name": name, "translation": centre.tolist()}
+                | forward
+                for k, (name, centre) in enumerate(zip(PHRASES, CENTRES[t], strict=True))
+            ],
+        }
+        for t in range(T)
+    ]
+    content = {
+        "size": [96, 72],
+        "origin": "corner",
+        "boxes_in": "camera",
+        "calibrated_sensor": straight | {"camera_intrinsic": SCENE.intrinsics.tolist()},
+        "samples": samples,
+        "fronts": PHRASES,
+    }
+    (folder / "cuboids.json").write_text(json.dumps(content))
+    return str(folder / "cuboids.json")
+
+
 def cotracker3(folder: Path) -> Any:
     conventions = Conventions(resize_to=(72, 96), iters=1, support_grid=0)
     weights = Weights(str(tiny_tracker(folder / "weights")))
@@ -169,6 +199,7 @@ MODELS: dict[type, Made] = {
     PinholeCamera: lambda folder: PinholeCamera(),
     OracleCameras: oracle(OracleCameras),
     RecordedCameras: lambda folder: RecordedCameras(cameras_file(folder)),
+    RecordedCuboids: lambda folder: RecordedCuboids(cuboids_file(folder)),
 }
 JOBS = {
     "detect": PhraseDetector,
@@ -176,6 +207,7 @@ JOBS = {
     "estimate_depth": DepthEstimator,
     "track": PointTracker,
     "estimate_cameras": CameraEstimator,
+    "cuboids": CuboidSource,
 }
 ANSWER_FROM_TRUTH = {
     OracleDetector,
@@ -188,6 +220,7 @@ ANSWER_FROM_TRUTH = {
     RecordedTracks,
     OracleCameras,
     RecordedCameras,
+    RecordedCuboids,
 }
 
 
@@ -376,6 +409,19 @@ def test_cameras_are_rigid_and_start_at_the_world(kind: type, tmp_path: Path) ->
     assert np.allclose(found.intrinsics[:, 2:], [FRAMES.width / 2, FRAMES.height / 2])
     for origin in (found.intrinsics_origin, found.pose_origin):
         assert origin in ("given", "assumed", "estimated")
+
+
+@pytest.mark.parametrize("kind", of_job("cuboids"))
+def test_cuboids_are_where_the_things_are(kind: type, tmp_path: Path) -> None:
+    found = ready(kind, tmp_path).cuboids(FRAMES)
+    for values in (found.centre, found.extent, found.front):
+        assert (values.shape, values.dtype) == ((len(PHRASES), T, 3), np.float64)
+    given = np.isfinite(found.centre).all(axis=2)
+    assert given.any()
+    np.testing.assert_allclose(found.centre[given], CENTRES.swapaxes(0, 1)[given], atol=1e-9)
+    np.testing.assert_allclose(found.extent[given], 0.1, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(found.front[given], axis=-1), 1)
+    np.testing.assert_allclose(np.abs(found.front[given]).max(axis=-1), 1)
 
 
 def test_the_protocols_name_all_jobs() -> None:
