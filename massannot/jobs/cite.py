@@ -101,6 +101,15 @@ PAPERS: Mapping[str, Paper] = {
         2024,
         arxiv="2401.02361",
     ),
+    "edgetam_video": Paper(
+        "zhou2025edgetam",
+        "EdgeTAM: On-Device Track Anything Model",
+        "Zhou, Chong and Zhu, Chenchen and Xiong, Yunyang and Suri, Saksham and Xiao, Fanyi and "
+        "Wu, Lemeng and Krishnamoorthi, Raghuraman and Dai, Bo and Loy, Chen Change and Chandra, "
+        "Vikas and Soran, Bilge",
+        2025,
+        arxiv="2501.07256",
+    ),
     "sam3_video": Paper(
         "carion2025sam3",
         "SAM 3: Segment Anything with Concepts",
