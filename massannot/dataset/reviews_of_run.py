@@ -159,6 +159,15 @@ def hash_of_rows(view: ClipView) -> str:
     return digest.hexdigest()
 
 
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "float | None": (int, float, type(None)),
+}
+"""What a field may hold, by its annotation."""
+
+
 def _decisions(path: Path) -> Iterator[Decision]:
     """The lines of a file. Raises UsageError naming one that is whole and no decision."""
     names = {field.name for field in fields(Decision)}
@@ -177,6 +186,13 @@ def _decisions(path: Path) -> Iterator[Decision]:
         if missing:
             raise UsageError(f"{where}: found no {', '.join(sorted(missing))}; {_MEND}")
         known = {name: values.get(name) for name in names}
+        for field in fields(Decision):
+            kinds, found = _KINDS.get(str(field.type)), known[field.name]
+            if kinds and (not isinstance(found, kinds) or isinstance(found, bool)):
+                raise UsageError(
+                    f"{where}: {field.name} is {type(found).__name__}, expected {field.type}; "
+                    f"{_MEND}"
+                )
         with our_own(Path(where), "mend or remove that line"):
             yield Decision(**(known | {"fixes": tuple(known["fixes"])}))
 

@@ -27,6 +27,9 @@ from massannot.storage import durable
 from massannot.tables import Upgrades, upgrades_of
 from massannot.tables._spec import TableSpec, stated
 
+_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+"""What Arrow raises for files that are no Parquet: ValueError for a name that is no UTF-8."""
+
 
 def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
     """The rows of one file, or those with certain `values` in columns such as `clip_id`, in the
@@ -38,7 +41,7 @@ def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
     try:
         schema = pq.ParquetFile(path).schema_arrow
         table = pq.read_table(path, filters=rows, partitioning=None)
-    except (pa.ArrowInvalid, OSError) as error:
+    except _UNREADABLE as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
     table = table.replace_schema_metadata(schema.metadata)
     try:
@@ -59,7 +62,7 @@ def read_columns(
         else:
             table = pq.read_table(path, columns=list(columns), filters=filters, partitioning=None)
         table.validate(full=True)
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except _UNREADABLE as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
     return table
 
@@ -68,7 +71,7 @@ def version_of(path: Path) -> int:
     """The version of the table that a file holds. Raises BadTable for one that is no Parquet."""
     try:
         return stated(pq.read_schema(path)).version
-    except (pa.ArrowInvalid, OSError) as error:
+    except _UNREADABLE as error:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
 
 

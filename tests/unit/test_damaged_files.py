@@ -94,6 +94,16 @@ def no_text(column: str) -> Damage:
     return damage
 
 
+def misnamed(column: str) -> Damage:
+    """A column whose name is no UTF-8."""
+
+    def damage(path: Path) -> None:
+        name = column.encode()
+        path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+
+    return damage
+
+
 def stating(**metadata: bytes) -> Damage:
     """A table whose metadata say something else."""
 
@@ -131,6 +141,7 @@ ROWS: list[tuple[str, str, str, Damage, type[MassannotError], str]] = [
     ("a run's record that is a number", "run folder", "_run/spec.json", says("7"), UsageError, "damaged or changed.*another output folder"),
     ("lists where the table says texts", "tables", "data/tracks_xyz/000000.parquet", retyped("x"), BadTable, "tracks_xyz"),
     ("texts in a table that are no UTF-8", "tables", "data/masks/000000.parquet", no_text("state"), BadTable, "masks.*UTF8"),
+    ("a column whose name is no UTF-8", "tables", "data/masks/000000.parquet", misnamed("state"), BadTable, "masks"),
     ("texts in a plan that are no UTF-8", "plan", "videos.parquet", no_text("uri"), UsageError, "damaged or changed"),
     ("a table whose name is no text", "tables", "data/frames/000000.parquet", stating(table=b"\xff"), BadTable, "frames.*metadata.*damaged"),
     ("a table whose version is no number", "tables", "data/masks/000000.parquet", stating(version=b"x"), BadTable, "masks.*metadata.*damaged"),

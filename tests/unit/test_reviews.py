@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,12 +89,22 @@ def test_a_torn_line_is_no_decision_and_harms_none(empty: Layout) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "said"),
-    [(b'{"number": 1', "line 2: found no JSON"), (b'{"number": 1}', "line 2: found no clip_id")],
+    [
+        (b'{"number": 1', "line 2: found no JSON"),
+        (b'{"number": 1}', "line 2: found no clip_id"),
+        ({"clip_id": ["a"]}, "line 2: clip_id is list, expected str"),
+        ({"number": True}, "line 2: number is bool, expected int"),
+        ({"start_s": "1"}, "line 2: start_s is str, expected float | None"),
+    ],
 )
-def test_a_damaged_line_in_the_middle_is_named(empty: Layout, damage: bytes, said: str) -> None:
+def test_a_damaged_line_in_the_middle_is_named(
+    empty: Layout, damage: bytes | dict[str, Any], said: str
+) -> None:
     file = ReviewFile(empty, "ada")
     add(file, decision(1), decision(2, clip=1), decision(3, clip=2))
     lines = file.path.read_bytes().split(b"\n")
+    if isinstance(damage, dict):
+        damage = json.dumps(json.loads(lines[1]) | damage).encode()
     file.path.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
     for read in (file.read, lambda: all_decisions(empty)):
         with pytest.raises(UsageError) as caught:
