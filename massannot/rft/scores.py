@@ -44,7 +44,7 @@ def picture(rows: Sequence[AnswerScore]) -> Image.Image:
         if number % columns == 0:
             for line, condition in enumerate(conditions):
                 y = top + _TOP + line * (_BAR + _GAP)
-                draw.text((8, y + 2), condition, fill="black", font=_font(13))
+                draw.text((8, y + 2), condition, fill="black", font=font(13))
     return image
 
 
@@ -56,7 +56,7 @@ def _panel(
     left: int,
     top: int,
 ) -> None:
-    draw.text((left, top), f"{what}, right answers in percent", fill="black", font=_font(14))
+    draw.text((left, top), f"{what}, right answers in percent", fill="black", font=font(14))
     bottom = top + _TOP + len(conditions) * (_BAR + _GAP)
     draw.line((left, top + _TOP - 4, left, bottom), fill="black")
     for row in rows:
@@ -69,7 +69,7 @@ def _panel(
             draw.line(
                 (left + _WIDE * a.low, middle, left + _WIDE * a.high, middle), fill="black", width=2
             )
-        draw.text((left + 4, y + 2), f"{100 * a.value:.0f}", fill="white", font=_font(13))
+        draw.text((left + 4, y + 2), f"{100 * a.value:.0f}", fill="white", font=font(13))
     known = [row.chance for row in rows if row.chance is not None]
     if known:
         x = left + _WIDE * known[0]
@@ -77,7 +77,8 @@ def _panel(
             draw.line((x, y, x, y + 4), fill="#b00020", width=2)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """That of the pictures here."""
     return ImageFont.load_default(size)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from massannot.rft.run_folder import last_checkpoint
+from massannot.rft.scores import font
 
 PANELS = {
     "mean_token_accuracy": "supervised: the answer's words that were likeliest, percent",
@@ -80,21 +81,17 @@ def _panel(draw: ImageDraw.ImageDraw, title: str, curves: Sequence[Curve], top: 
         down = (100 - percent) / (100 - low)
         return _LEFT + _WIDE * step / last, top + _HIGH * down
 
-    draw.text((_LEFT, top - 24), title, fill="black", font=_font(14))
+    draw.text((_LEFT, top - 24), title, fill="black", font=font(14))
     for part in range(5):
         percent = low + (100 - low) * part / 4
         draw.line((at(0, percent), at(last, percent)), fill="#dddddd")
-        draw.text((20, at(0, percent)[1] - 8), f"{percent:.0f}", fill="black", font=_font(12))
-    draw.text((_LEFT, top + _HIGH + 6), "step 0", fill="black", font=_font(12))
-    draw.text((_LEFT + _WIDE - 50, top + _HIGH + 6), f"step {last}", fill="black", font=_font(12))
+        draw.text((20, at(0, percent)[1] - 8), f"{percent:.0f}", fill="black", font=font(12))
+    draw.text((_LEFT, top + _HIGH + 6), "step 0", fill="black", font=font(12))
+    draw.text((_LEFT + _WIDE - 50, top + _HIGH + 6), f"step {last}", fill="black", font=font(12))
     for number, curve in enumerate(curves):
         colour = _COLOURS[number % len(_COLOURS)]
         points = [at(*point) for point in zip(curve.steps, curve.percent, strict=True)]
         draw.line(points, fill=colour, width=2)
         y = top + _LINE * number
         draw.rectangle((_LEFT + _WIDE + 14, y + 5, _LEFT + _WIDE + 32, y + 9), fill=colour)
-        draw.text((_LEFT + _WIDE + 40, y), curve.name, fill="black", font=_font(13))
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+        draw.text((_LEFT + _WIDE + 40, y), curve.name, fill="black", font=font(13))

@@ -27,7 +27,7 @@ from massannot.models.protocols import CuboidSource, GivenCuboids
 from massannot.stages._located import LocatedThing, known_occluders
 from massannot.stages._presence import finished_presences, mask_paths
 from massannot.stages._stage import Stage
-from massannot.stages._track_arrays import camera_arrays, numbers, world_known
+from massannot.stages._track_arrays import camera_arrays, numbers, rows_by_entity, world_known
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,14 @@ class PlaceCuboids(Stage):
         given, positions = self.source.cuboids(clip.frames), clip.table("positions")
         states = finished_presences(clip, mask_paths(clip))
         world_from_cam = inverse(camera_arrays(clip)[1])
-        entity = numbers(positions, "entity").astype(np.int64)
-        parts = []
-        for number in np.unique(entity).tolist():
-            rows = positions.filter(pa.array(entity == number))
-            track = _tracks(clip).get(number)
+        known_world = world_from_cam if world_known(clip) else None
+        track_of, parts = _tracks(clip), []
+        for number, rows in rows_by_entity(positions).items():
+            track = track_of.get(number)
             if track is not None and np.isfinite(given.centre[track]).any():
                 thing = _located(number, states[number], given, track, rows)
                 places = thing.places(world_from_cam, clip.frames.t_s)
-                found = thing.columns(places, world_from_cam if world_known(clip) else None)
+                found = thing.columns(places, known_world)
                 before = [NOTHING if n is None else n for n in rows["occluder"].to_pylist()]
                 rows = tables.spec("positions").from_columns(
                     {

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from massannot.geometry.camera import inverse
 from massannot.geometry.motion import jitter
+from massannot.tables._matrices import symmetric_matrix
 from massannot.tables.cameras import poses_are_known
 from massannot.viewers.clip_drawing import GetTable
 
@@ -76,7 +77,7 @@ class ClipSpeeds:
             if motion is not None and motion["cov"] is not None:
                 way = np.array([motion[f"motion_{a}"] for a in "xyz"])
                 stretched = self._shared[entity] ** 2 * np.outer(way, way)
-                ways[inside] = _matrix(motion["cov"]) - stretched
+                ways[inside] = symmetric_matrix(motion["cov"], size=3) - stretched
         return ways, lasting_s
 
 
@@ -125,13 +126,7 @@ def _own_covariance(row: Row) -> F64:
     ray = place / max(float(np.linalg.norm(place)), 1e-12)
     across = np.eye(3) - np.outer(ray, ray)
     along = row["range_rel_sd"] ** 2 * np.outer(place, place)
-    return np.asarray(across @ _matrix(row["cov"]) @ across + along)
-
-
-def _matrix(upper: Sequence[float]) -> F64:
-    """(3, 3) of xx xy xz yy yz zz."""
-    xx, xy, xz, yy, yz, zz = upper
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    return np.asarray(across @ symmetric_matrix(row["cov"], size=3) @ across + along)
 
 
 def _world_from_camera(table: GetTable, clip: Row) -> F64 | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from massannot.errors import BadQuestion
 from massannot.questions.ask.cited_rows import ClipRows, Row
 from massannot.questions.ask.program import How, Reference
+from massannot.tables._matrices import symmetric_matrix
 
 F64 = NDArray[np.float64]
 Reading = Literal["surface", "body"]
@@ -172,8 +173,7 @@ class ThingTracks:
             return definition, 0.0
         if basis == "none":
             return definition + (UNSTATED_OWN * range_) ** 2 * ray, UNSTATED_SHARED
-        xx, xy, xz, yy, yz, zz = row["cov"]
-        cov = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        cov = symmetric_matrix(row["cov"], size=3)
         along = float(np.trace(ray @ cov))
         own = row["range_rel_sd"] or 0.0
         share = shared**2 / (shared**2 + own**2) if shared else 0.0
