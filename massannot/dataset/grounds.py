@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.reading import Dataset
+from massannot.errors import BadTable
 from massannot.storage.json_text import our_own, parsed
+from massannot.storage.parquet import readable
 from massannot.tables._spec import INTERVAL_BASES
 
 MOST_FILES = 64
@@ -225,11 +227,11 @@ def _read(dataset: Dataset, name: str, columns: tuple[str, ...]) -> Iterator[pa.
     some = np.unique(np.linspace(0, len(files) - 1, min(len(files), MOST_FILES)).round())
     for index in some.astype(int):
         try:
-            with pq.ParquetFile(files[index]) as file:
+            with readable(files[index]), pq.ParquetFile(files[index]) as file:
                 present = [c for c in columns if c in file.schema_arrow.names]
                 table = file.read(columns=present)
                 table.validate(full=True)
-        except (pa.ArrowException, OSError):  # damaged or withdrawn: `validate` names it
+        except BadTable:  # damaged or withdrawn: `validate` names it
             continue
         for column in {*columns} - {*present}:
             text = column in ("interval_basis", "quality_basis")

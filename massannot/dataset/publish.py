@@ -37,7 +37,7 @@ from massannot.dataset.reviews_of_run import hash_of_rows
 from massannot.dataset.sql_views import flat_rows
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
-from massannot.storage.parquet import upgraded, write_parquet
+from massannot.storage.parquet import readable, upgraded, write_parquet
 from massannot.storage.path import BucketPath
 from massannot.tables import upgrades_of
 from massannot.tables._spec import TableSpec
@@ -351,7 +351,7 @@ def _pieces(layout: Layout, table: str, commit: Commit) -> Iterator[pa.Table]:
     """One shard's rows, a row group at a time, in the present version of the table."""
     (expected,) = (file for file in commit.files if file.table == table)
     path = layout.published(table, commit.shard)
-    try:
+    with readable(path):
         size = path.stat().st_size
         if size != expected.size_bytes:
             raise BadTable(
@@ -364,5 +364,3 @@ def _pieces(layout: Layout, table: str, commit: Commit) -> Iterator[pa.Table]:
                 group = group.replace_schema_metadata(file.schema_arrow.metadata)
                 spec = tables.spec(table, schema=file.schema_arrow)
                 yield upgraded(group, spec=spec, upgrades=upgrades_of(table))
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
-        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error

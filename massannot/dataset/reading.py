@@ -25,7 +25,7 @@ from massannot.dataset.copies import Copies
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable, UsageError
 from massannot.geometry import rle
-from massannot.storage.parquet import read_columns, read_parquet
+from massannot.storage.parquet import read_columns, read_parquet, readable
 from massannot.storage.path import BucketPath
 from massannot.tables._spec import TableSpec
 
@@ -242,8 +242,9 @@ def _schema(layout: Layout, name: str) -> pa.Schema | None:
         return None
     for path in sorted((layout.data / name).glob("*.parquet")):
         try:
-            return pq.read_schema(path)
-        except (pa.ArrowInvalid, OSError):  # damaged: `validate` names it
+            with readable(path):
+                return pq.read_schema(path)
+        except BadTable:  # damaged: `validate` names it
             continue
     return None
 

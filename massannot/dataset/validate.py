@@ -24,7 +24,7 @@ from massannot.dataset.publish import RECORD
 from massannot.dataset.reading import Dataset, table_names
 from massannot.errors import BadTable
 from massannot.storage.json_text import our_own, parsed
-from massannot.storage.parquet import read_parquet, upgraded
+from massannot.storage.parquet import read_parquet, readable, upgraded
 from massannot.tables import _consistency as consistency
 from massannot.tables import upgrades_of
 
@@ -63,10 +63,12 @@ def _of_files(dataset: Dataset, expected: Sequence[dict[str, Any]]) -> Iterator[
             yield f"{file['name']} is missing; the command that published this completes it"
             continue
         there.remove(file["name"])
+        path = dataset.layout.out / file["name"]
         try:
-            rows = pq.ParquetFile(dataset.layout.out / file["name"]).metadata.num_rows
-        except (pa.ArrowInvalid, OSError) as error:
-            yield f"{file['name']} cannot be read as Parquet: {error}"
+            with readable(path):
+                rows = pq.ParquetFile(path).metadata.num_rows
+        except BadTable as error:
+            yield str(error)
             continue
         if rows != file["rows"]:
             yield f"{file['name']} has {rows} rows, {RECORD} says {file['rows']}"

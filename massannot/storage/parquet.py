@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,15 @@ from massannot.storage import durable
 from massannot.tables import Upgrades, upgrades_of
 from massannot.tables._spec import TableSpec, stated
 
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
-"""What Arrow raises for files that are no Parquet: ValueError for a name that is no UTF-8."""
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """All that Arrow raises for a file that is no Parquet, as BadTable: it is ValueError for a
+    column's name that is no UTF-8."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
@@ -38,11 +46,9 @@ def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
     Raises BadTable for a file that is no Parquet, NewerTable for one from a newer massannot.
     """
     rows = [(column, "==", value) for column, value in values.items()] or None
-    try:
+    with readable(path):
         schema = pq.ParquetFile(path).schema_arrow
         table = pq.read_table(path, filters=rows, partitioning=None)
-    except _UNREADABLE as error:
-        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
     table = table.replace_schema_metadata(schema.metadata)
     try:
         spec = tables.spec(name, schema=schema)
@@ -56,23 +62,19 @@ def read_columns(
 ) -> pa.Table:
     """Some columns of a file as they lie, in whatever version. Raises BadTable for a file that is
     no Parquet, lacks one of them, or holds bytes for text that are no UTF-8."""
-    try:
+    with readable(path):
         if filters is None:  # `pq.read_table` reads ahead, and takes 30 MB more for it
             table = pq.ParquetFile(path).read(columns=list(columns)).select(list(columns))
         else:
             table = pq.read_table(path, columns=list(columns), filters=filters, partitioning=None)
         table.validate(full=True)
-    except _UNREADABLE as error:
-        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
-    return table
+        return table
 
 
 def version_of(path: Path) -> int:
     """The version of the table that a file holds. Raises BadTable for one that is no Parquet."""
-    try:
+    with readable(path):
         return stated(pq.read_schema(path)).version
-    except _UNREADABLE as error:
-        raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def upgraded(table: pa.Table, *, spec: TableSpec, upgrades: Upgrades) -> pa.Table:
