@@ -125,7 +125,7 @@ class _Siege:
     every_s: float
     kills: Counter[str] = field(default_factory=Counter)
     workers_killed: int = 0
-    """Since a driver gave up last."""
+    """Less those for which a driver gave up: of two drivers each counts its own."""
     summary: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -156,7 +156,7 @@ class _Siege:
                     drivers.append(self._start())
                 elif driver.returncode == GAVE_UP and self.workers_killed >= DEATHS_BEFORE_WORK:
                     # killed so often in a row before they had begun: where starting takes long
-                    self.workers_killed = 0
+                    self.workers_killed -= DEATHS_BEFORE_WORK
                     self.kills["drivers that gave up"] += 1
                     drivers.append(self._start())
                 else:
