@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,8 +43,10 @@ _SAME_OVERLAP = 2e-6
 
 
 @dataclass
-class RecordedBoxes:
-    """Boxes in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
+class _OfAFile:
+    """Things in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
+
+    NAME: ClassVar[str]
 
     path: str
     fps: float | None = None
@@ -64,12 +67,23 @@ class RecordedBoxes:
 
     def card(self) -> ModelCard:
         note = self._objects.note if self._objects else ""
-        return ModelCard("recorded_boxes", weights=self.path, note=note)
+        return ModelCard(self.NAME, weights=self.path, note=note)
 
     @property
     def names_videos(self) -> bool:
         """Whether the file says of which video it speaks; after `setup`."""
         return self._objects is not None and self._objects.names_videos
+
+    def _of(self, frames: Frames) -> ClipObjects:
+        if self._objects is None:
+            raise RuntimeError(f"{self.NAME}: setup() was not called")
+        return self._objects.of(frames)
+
+
+class RecordedBoxes(_OfAFile):
+    """The boxes of the file."""
+
+    NAME = "recorded_boxes"
 
     def frames_named(self, frames: Frames) -> Sequence[int]:
         """See protocols.GivenBoxes. Raises ModelFailed when the file does not fit the clip."""
@@ -105,11 +119,6 @@ class RecordedBoxes:
             track=np.array([row[4] for row in rows], np.int32),
         )
 
-    def _of(self, frames: Frames) -> ClipObjects:
-        if self._objects is None:
-            raise RuntimeError("recorded_boxes: setup() was not called")
-        return self._objects.of(frames)
-
     def _warn_of_unknown(self, names: Sequence[str], recorded: ClipObjects) -> None:
         known = {plain_name(thing.category) for thing in recorded.video.objects}
         if known and not known & set(names):
@@ -121,41 +130,14 @@ class RecordedBoxes:
             )
 
 
-@dataclass
-class RecordedMasks:
-    """Masks in `path`: COCO or YouTube-VIS JSON, CVAT XML, or a dataset of ours."""
+class RecordedMasks(_OfAFile):
+    """The masks of the file."""
 
-    path: str
-    fps: float | None = None
-    """Frames a second of the file's rows, where the file does not say."""
-    first_number: int | None = None
-    """Number of the video's first frame; None: 0 or 1, as the file's numbers begin."""
-    crowd: bool = False
-    """Whether regions marked iscrowd are things: some writers mark every run length so."""
-    _objects: RecordedObjects | None = field(default=None, init=False, repr=False, compare=False)
-
-    def setup(self, *, device: str) -> None:
-        """Read the file. Raises UsageError."""
-        self._objects = RecordedObjects(self.path, self.fps, self.first_number, self.crowd)
-        self._objects.load()
-
-    def destroy(self) -> None:
-        self._objects = None
-
-    def card(self) -> ModelCard:
-        note = self._objects.note if self._objects else ""
-        return ModelCard("recorded_masks", weights=self.path, note=note)
-
-    @property
-    def names_videos(self) -> bool:
-        """Whether the file says of which video it speaks; after `setup`."""
-        return self._objects is not None and self._objects.names_videos
+    NAME = "recorded_masks"
 
     def session(self, frames: Frames) -> RecordedSession:
         """See protocols.MaskPropagator. Raises ModelFailed when the file does not fit the clip."""
-        if self._objects is None:
-            raise RuntimeError("recorded_masks: setup() was not called")
-        return RecordedSession(frames, self._objects.of(frames))
+        return RecordedSession(frames, self._of(frames))
 
 
 class RecordedSession:
