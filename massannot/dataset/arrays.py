@@ -28,7 +28,7 @@ from massannot import tables
 from massannot.dataset.reading import ClipView
 from massannot.errors import UsageError
 from massannot.tables._spec import POINT_STATES
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import cam_from_world, poses_are_known
 
 
 def good_entities(view: ClipView, *, min_quality: float | None) -> set[int]:
@@ -135,7 +135,7 @@ def lifted_tracks(view: ClipView, *, entities: set[int]) -> LiftedTracks | None:
         state=code,
         scale_type=tracks.scale_type,
         intrinsics=np.stack([cameras[n].to_numpy() for n in ("fx", "fy", "cx", "cy")], axis=1),
-        cam_from_world=np.array(cameras["cam_from_world"].to_pylist()).reshape(-1, 4, 4),
+        cam_from_world=cam_from_world(cameras),
         world_known=poses_are_known(cameras, camera_static=view.row["camera_static"]),
     )
 

@@ -21,7 +21,7 @@ from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.geometry.camera import apply, inverse, unproject
 from massannot.geometry.depth_sampling import sample_depth
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import cam_from_world, poses_are_known
 
 if TYPE_CHECKING:
     from massannot.dataset.reading import ClipView
@@ -79,7 +79,7 @@ def point_cloud(
     samples = sample_depth(depth, everywhere, picture_size=size)
     rows = cameras.take(list(frames))
     intrinsics = np.stack([rows[name].to_numpy() for name in ("fx", "fy", "cx", "cy")], axis=1)
-    poses = np.array(rows["cam_from_world"].to_pylist()).reshape(-1, 4, 4)
+    poses = cam_from_world(rows)
     xyz = unproject(everywhere, samples.z, intrinsics[:, None])
     known = poses_are_known(cameras, camera_static=view.row["camera_static"])
     relative = view.row.get("range_rel_sd")

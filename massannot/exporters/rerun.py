@@ -37,7 +37,7 @@ from massannot.geometry import rle
 from massannot.geometry.camera import inverse
 from massannot.models.recorded.rrd_files import MASKS, POINTS
 from massannot.models.recorded.rrd_recording import CLIP, CLIP_PATH, ENDING, need_rerun, recordings
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import cam_from_world, poses_are_known
 
 TABLES = ("masks", "tracks_xy", "cameras", "positions")
 APPLICATION = "massannot"
@@ -218,7 +218,7 @@ class _Chunks:
         )
         yield self._chunk(PICTURE, at, pinhole)
         if _has_world(self._view):
-            poses = inverse(np.array(cameras["cam_from_world"].to_pylist()).reshape(-1, 4, 4))
+            poses = inverse(cam_from_world(cameras))
             moved = rr.Transform3D.columns(translation=poses[:, :3, 3], mat3x3=poses[:, :3, :3])
             yield self._chunk(CAMERA, at, moved)
         yield from self._own(CAMERA, cameras.drop(["clip_id"]), "massannot.cameras:", at)

@@ -19,6 +19,7 @@ import numpy as np
 
 from massannot.geometry.ego_motion import EgoMotion, ego_motion, level_down
 from massannot.tables._matrices import symmetric_matrices
+from massannot.tables.cameras import cam_from_world
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,8 +48,7 @@ class CameraWords:
         self._unit = " m" if clip["scale_type"] == "metric" else " units"
         origins = cameras["pose_origin"].to_pylist()
         self._known = bool(origins) and "assumed" not in origins
-        poses = np.array(cameras["cam_from_world"].to_pylist(), np.float64)
-        self._cam_from_world = poses.reshape(-1, 4, 4)
+        self._cam_from_world = cam_from_world(cameras)
         self._down = level_down(self._cam_from_world) if self._known else np.array([0.0, 1.0, 0.0])
         self._cov = symmetric_matrices(cameras["pose_cov"], size=6)
 

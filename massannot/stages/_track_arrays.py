@@ -27,7 +27,7 @@ from massannot.geometry.motion import jitter, path_length
 from massannot.models.protocols import I32, PointTracker, PointTracks
 from massannot.tables._matrices import symmetric_matrices
 from massannot.tables._spec import FLOAT32, POINT_STATES, STRING, in_steps, list_of
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import cam_from_world, poses_are_known
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -170,8 +170,7 @@ def camera_arrays(clip: Tables) -> tuple[F64, F64]:
     """Intrinsics (T, 4) fx fy cx cy in source pixels, and cam_from_world (T, 4, 4)."""
     table = clip.table("cameras")
     intrinsics = np.stack([numbers(table, name) for name in ("fx", "fy", "cx", "cy")], axis=-1)
-    poses = _numpy(table["cam_from_world"].combine_chunks().flatten())
-    return intrinsics, poses.reshape(-1, 4, 4)
+    return intrinsics, cam_from_world(table)
 
 
 def focal_px(clip: Clip) -> float:

@@ -26,6 +26,7 @@ from massannot.stages._stage import Stage
 from massannot.stages._surfaces import masked_surfaces
 from massannot.stages._track_arrays import pose_covariances, with_columns, words
 from massannot.tables._matrices import upper_triangles
+from massannot.tables.cameras import cam_from_world
 
 F64 = NDArray[np.float64]
 
@@ -93,7 +94,7 @@ def _scaled(clip: Clip, depth: DepthMaps, factor: float, rel_sd: float) -> Clip:
     shifts = np.zeros(len(clip)) if shift is None else np.nan_to_num(shift)
     cameras = with_columns(cameras, depth_scale=scale, depth_shift=shifts)
     if words(cameras, "pose_origin", "estimated").all():
-        poses = np.array(cameras["cam_from_world"].to_pylist(), np.float64).reshape(-1, 4, 4)
+        poses = cam_from_world(cameras)
         poses[:, :3, 3] *= factor
         cov = pose_covariances(clip)
         cov[:, 3:, :] *= factor

@@ -1,6 +1,9 @@
 """Cameras: the pinhole and its pose in every frame."""
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from massannot.tables._spec import (
     BOOL,
@@ -86,6 +89,20 @@ SPEC = TableSpec(
     ),
     references=(Reference(("clip_id", "frame"), "frames"),),
 )
+
+
+def cam_from_world(cameras: pa.Table) -> npt.NDArray[np.float64]:
+    """(T, 4, 4) of one clip's rows."""
+    flat = pc.list_flatten(cameras["cam_from_world"]).to_numpy(zero_copy_only=False)
+    return flat.astype(np.float64).reshape(-1, 4, 4)
+
+
+def known_poses(cameras: pa.Table, *, camera_static: bool | None) -> npt.NDArray[np.float64] | None:
+    """cam_from_world (T, 4, 4) of one clip; None where there are no rows, or see
+    `poses_are_known`."""
+    if not cameras.num_rows or not poses_are_known(cameras, camera_static=camera_static):
+        return None
+    return cam_from_world(cameras)
 
 
 def poses_are_known(cameras: pa.Table, *, camera_static: bool | None) -> bool:

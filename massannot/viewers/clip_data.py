@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from massannot.geometry.camera import inverse
 from massannot.questions.profile import entity_names, is_good, motion_profile
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import known_poses
 from massannot.tables.positions import STATES
 from massannot.viewers.clip_drawing import GetTable
 from massannot.viewers.clip_speeds import ClipSpeeds
@@ -234,11 +234,11 @@ def _positions(table: GetTable, good: set[int]) -> dict[str, Json]:
 
 def _camera(cameras: pa.Table, static: bool | None) -> list[list[float]] | None:
     """A frame's place and rotation, world_from_cam, as 3 + 9 numbers; None: not known."""
-    if not cameras.num_rows or not poses_are_known(cameras, camera_static=static):
+    poses = known_poses(cameras, camera_static=static)
+    if poses is None:
         return None
-    poses = inverse(np.array(cameras["cam_from_world"].to_pylist()).reshape(-1, 4, 4))
     return [[*pose[:3, 3].round(5).tolist(), *pose[:3, :3].ravel().round(6).tolist()]
-            for pose in poses]  # fmt: skip
+            for pose in inverse(poses)]  # fmt: skip
 
 
 def _half_view(cameras: pa.Table, clip: Mapping[str, Any]) -> list[float]:

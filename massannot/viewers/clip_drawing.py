@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from massannot.geometry import rle
 from massannot.geometry.camera import inverse
 from massannot.questions.profile import entity_names
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import known_poses
 from massannot.viewers.depth_sheet import depth_of
 from massannot.viewers.overlay import (
     FAINT,
@@ -200,10 +200,8 @@ class ClipDrawing:
 
 def _world_from_cam(cameras: pa.Table, static: bool | None) -> npt.NDArray[np.float64] | None:
     """(T, 4, 4) of a camera that moves by known poses; None: it stands still, or they are not."""
-    if not cameras.num_rows or not poses_are_known(cameras, camera_static=static):
-        return None
-    poses = np.array(cameras["cam_from_world"].to_pylist(), np.float64).reshape(-1, 4, 4)
-    return inverse(poses) if (poses != poses[0]).any() else None
+    poses = known_poses(cameras, camera_static=static)
+    return None if poses is None or (poses == poses[0]).all() else inverse(poses)
 
 
 def _tracks(tracks: pa.Table, n_frames: int) -> dict[int, DrawnTracks]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from massannot.geometry.camera import inverse
 from massannot.geometry.motion import jitter
 from massannot.tables._matrices import symmetric_matrix
-from massannot.tables.cameras import poses_are_known
+from massannot.tables.cameras import known_poses
 from massannot.viewers.clip_drawing import GetTable
 
 F64 = NDArray[np.float64]
@@ -131,8 +131,5 @@ def _own_covariance(row: Row) -> F64:
 
 def _world_from_camera(table: GetTable, clip: Row) -> F64 | None:
     """(T, 3, 3) of each frame; None: the poses are not known."""
-    cameras = table("cameras")
-    if not cameras.num_rows or not poses_are_known(cameras, camera_static=clip["camera_static"]):
-        return None
-    poses = np.array(cameras["cam_from_world"].to_pylist()).reshape(-1, 4, 4)
-    return np.asarray(inverse(poses)[:, :3, :3])
+    poses = known_poses(table("cameras"), camera_static=clip["camera_static"])
+    return None if poses is None else np.asarray(inverse(poses)[:, :3, :3])
