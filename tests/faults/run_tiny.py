@@ -1,6 +1,7 @@
 """A run in a process of its own, to be killed from outside. It ends with GAVE_UP where its worker
-died too often before it had begun anything."""
+died too often before it had begun anything, or where the disk is full, as the command line does."""
 
+import errno
 import json
 import sys
 from dataclasses import asdict
@@ -31,6 +32,8 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except NothingToRun as error:
+    except (NothingToRun, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
+            raise
         print(error, file=sys.stderr)
         sys.exit(GAVE_UP)

@@ -1,12 +1,14 @@
 """A soak: many tiny clips, run by several drivers that are killed all the time, with their workers.
 
-    python -m tests.faults.soak [--clips 2000] [--drivers 2] [--bucket|--ray] [--every 4] [--seed 0]
+    python -m tests.faults.soak [--clips 2000] [--drivers 2] [--bucket|--ray|--full-disk]
+                                [--every 4] [--seed 0]
 
 First the clips are annotated by one driver and one worker that nobody disturbs: what they hold in
 memory after a quarter of the clips and at the end is compared, and their tables are the truth. Then
 `drivers` share the same clips; every few seconds one of them, or one of their workers, is killed
-and the driver started again; a bucket also answers with errors, and on a Ray cluster actors are
-killed too. At the end the counts must close,
+and the driver started again; a bucket also answers with errors, on a Ray cluster actors are
+killed too, and a small disk of its own is full now
+and then (only root may mount one). At the end the counts must close,
 every table must be equal byte for byte, and nothing may be left over. The exit code is 1 where one
 of these does not hold. `--every` is the mean time between two kills; on a busy machine, where a
 start takes long, it is longer, or nothing would ever be begun (KILLS_A_START).
@@ -19,11 +21,13 @@ import json
 import logging
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -42,6 +46,7 @@ from tests.faults.tiny_run import CLIPS_PER_VIDEO, data_files, done
 
 KILLS_A_START = 4
 """At most, in the mean, while a driver and its worker start."""
+DISK_MIB = 128
 FLAT = 0.05
 """Growth of memory from a quarter of the clips to the end."""
 
@@ -52,6 +57,7 @@ def main() -> int:
     parser.add_argument("--drivers", type=int, default=2)
     parser.add_argument("--bucket", action="store_true", help="annotate into a bucket")
     parser.add_argument("--ray", action="store_true", help="annotate on a Ray cluster")
+    parser.add_argument("--full-disk", action="store_true", help="annotate onto a small disk")
     parser.add_argument("--every", type=float, default=4.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
@@ -63,10 +69,12 @@ def main() -> int:
         tiny_run.write_videos(folder / "videos", -(-chosen.clips // CLIPS_PER_VIDEO))
         calm, start_s = _calm(folder, folder / "calm")
         every_s = max(chosen.every, start_s / KILLS_A_START)
-        out: Any = "s3://soak/out" if server else folder / "out"
+        disk = stack.enter_context(_small_disk(folder / "disk")) if chosen.full_disk else None
+        out: Any = "s3://soak/out" if server else (disk or folder) / "out"
         machines = cluster(*[1] * chosen.drivers) if chosen.ray else None
         address = stack.enter_context(machines).address if machines else ""
-        siege = _Siege(folder, out, chosen.drivers, address, random.Random(chosen.seed), every_s)
+        rng = random.Random(chosen.seed)
+        siege = _Siege(folder, out, chosen.drivers, address, rng, every_s, disk)
         siege.run(server)
         problems = [*calm, *siege.problems(data_files(folder / "calm"))]
     for problem in problems:
@@ -115,6 +123,17 @@ def _held_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    size = f"size={DISK_MIB}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 @dataclass
 class _Siege:
     folder: Path
@@ -123,6 +142,7 @@ class _Siege:
     ray_address: str
     rng: random.Random
     every_s: float
+    disk: Path | None = None
     kills: Counter[str] = field(default_factory=Counter)
     workers_killed: int = 0
     """Less those for which a driver gave up: of two drivers each counts its own."""
@@ -159,6 +179,9 @@ class _Siege:
                     self.workers_killed -= DEATHS_BEFORE_WORK
                     self.kills["drivers that gave up"] += 1
                     drivers.append(self._start())
+                elif driver.returncode == GAVE_UP and self.kills["full disks"]:
+                    self.kills["drivers that found no space"] += 1
+                    drivers.append(self._start())
                 else:
                     raise RuntimeError(f"a driver ended with {driver.returncode}: {text!r}")
             if time.monotonic() > next_kill and drivers:
@@ -166,8 +189,20 @@ class _Siege:
                 if server is not None and self.rng.random() < 0.5:
                     server.fail(*(self.rng.choice([500, 503]) for _ in range(3)))
                     self.kills["store errors"] += 3
+                elif self.disk is not None and self.rng.random() < 0.5:
+                    self._fill(self.disk)
                 else:
                     self._kill(drivers)
+
+    def _fill(self, disk: Path) -> None:
+        """For half a second nothing more fits."""
+        ballast = disk / "ballast"
+        with suppress(OSError), open(ballast, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        time.sleep(0.5)
+        ballast.unlink()
+        self.kills["full disks"] += 1
 
     def _start(self) -> Popen[bytes]:
         return killing.start(
