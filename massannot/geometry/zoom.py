@@ -5,18 +5,21 @@ is near more than what is far. So of pairs of frames a model is fitted that only
 
     pi(x') = s K R x                                            rotation R and one factor s
 
-and a zoom is one that changes s, that turning alone does not explain, and that leaves no parallax,
-where the depths of the points say that moving by as much would have left some:
+and where it says that s changes, and turning alone does not explain the pair, it is asked how much
+of that change goes with the nearness n = median(z) / z - 1 of the points, as all of it does where a
+camera moves. What the model leaves is fitted, with small changes of R and s, by
 
-    log s (median(z) / z - 1) |x - c|                           pixels, of a point at x and depth z
+    a n (x - c) + (b1, b2) n                                    pixels, of a point at x and depth z
 
-Depth enters by its ratios alone. Where all of the background is equally far nobody can tell, and a
-camera that moves while it zooms fits neither model.
+a of a camera that moves forward, b of one that moves aside. It is a zoom where a / log s, its error
+considered, is small, and where this second fit leaves hardly less than the first did. Depth enters
+by its ratios alone. Where all of the background is equally far nobody can tell.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +40,14 @@ class ZoomRule:
     """Of the logarithm of the focal length, between two frames."""
     unexplained: float = 3.0
     """Residual of turning alone, in residuals of turning and zooming."""
-    parallax: float = 4.0
-    """The same of the parallax that moving forward would have left."""
+    nearness: float = 0.25
+    """Share of the change that goes with nearness below which a camera zooms, above which it moves.
+    Depth that is wrong by a fifth makes the share of one that moves smaller, never that large."""
+    improvement: float = 1.25
+    """Residual of turning and zooming, in residuals of the second fit, from which on the camera
+    moves, whatever it does with its lens."""
+    inflation: float = 3.0
+    """Factor on the share's standard deviation: points that lie together share their errors."""
     sigma_px: float = 0.1
     """Residuals below this are as good as none."""
     min_points: int = 12
@@ -52,7 +61,7 @@ def zooms(
 ) -> bool | None:
     """Whether the focal length changes over points xy (T, N, 2), `visible` (T, N), with depth z
     (T, N) in any unit, NaN where there is none, and intrinsics (T, 4). None: too few points, or
-    the scale changes and the background is too flat to tell why."""
+    the scale changes and nothing tells why."""
     rule = rule or ZoomRule()
     found: list[bool | None] = []
     n_frames = len(xy)
@@ -73,44 +82,80 @@ def zooms(
 
 
 def _pair_zooms(before: F64, after: F64, z: F64, lens: F64, rule: ZoomRule) -> bool | None:
-    """None: the scale changes, nothing shows parallax, and none was to be expected."""
-    sigma, log_scale = _fitted(before, after, lens, scales=True)
-    turned, _ = _fitted(before, after, lens, scales=False)
-    sigma = max(sigma, rule.sigma_px)
-    if abs(log_scale) < rule.least_change or turned < rule.unexplained * sigma:
+    """None: the scale changes, and neither a zoom nor moving is shown."""
+    zooming = _fitted(before, after, lens, scales=True)
+    turning = _fitted(before, after, lens, scales=False)
+    sigma = max(zooming.sigma, rule.sigma_px)
+    if abs(zooming.log_scale) < rule.least_change or turning.sigma < rule.unexplained * sigma:
         return False
     known = np.isfinite(z) & (z > 0)
     if np.count_nonzero(known) < rule.min_points:
         return None
-    radius = np.linalg.norm(before[known] - lens[2:], axis=1)
-    parallax = log_scale * (np.median(z[known]) / z[known] - 1) * radius
-    if sigma_of(np.abs(parallax)) >= rule.parallax * sigma:
-        return True
-    return False if sigma >= rule.unexplained * rule.sigma_px else None
+    near = np.median(z[known]) / z[known] - 1
+    share, sd, left = _with_nearness(zooming, near, known, lens, rule)
+    if share - 2 * sd > rule.nearness:
+        return False
+    is_small = share + 2 * sd < rule.nearness
+    return True if is_small and zooming.sigma < rule.improvement * left else None
 
 
-def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> tuple[float, float]:
-    """(residual, log s) of the rotation, and the factor, that take points (N, 2) to (N, 2): robust
-    Gauss-Newton steps."""
+class _Fit(NamedTuple):
+    """Of N points."""
+
+    sigma: float
+    """Residual, pixels."""
+    log_scale: float
+    left: F64
+    """(N, 2) what the model leaves of them, pixels."""
+    slopes: F64
+    """(N, 2, 4) by the rotation and log s; those by log s are x - c."""
+
+
+def _with_nearness(
+    fit: _Fit, near: F64, known: Bool, lens: F64, rule: ZoomRule
+) -> tuple[float, float, float]:
+    """(share of the change of scale that goes with nearness, its standard deviation, residual)."""
+    left, slopes = fit.left[known], fit.slopes[known]
+    aside = near[:, None, None] * np.diag(lens[:2])
+    columns = np.concatenate([slopes, near[:, None, None] * slopes[..., 3:], aside], axis=-1)
+    length = np.linalg.norm(left, axis=1)
+    for _ in range(_STEPS):
+        change, normal = _weighted_step(columns, left, length)
+        length = np.linalg.norm(left - columns @ change, axis=1)
+    sigma = max(sigma_of(length), rule.sigma_px)
+    sd = rule.inflation * sigma * float(np.sqrt(np.linalg.inv(normal)[4, 4]))
+    log_scale = fit.log_scale + change[3]
+    return float(change[4] / log_scale), float(sd / abs(log_scale)), sigma
+
+
+def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> _Fit:
+    """The rotation, and the factor, that take points (N, 2) to (N, 2): robust Gauss-Newton
+    steps."""
     rays = np.column_stack([(before - lens[2:]) / lens[:2], np.ones(len(before))])
-    turn, log_scale, length = np.eye(3), 0.0, np.zeros(len(before))
+    turn, log_scale = np.eye(3), 0.0
     for _ in range(_STEPS):
         x = rays @ turn.T
         flat = np.exp(log_scale) * lens[:2] * x[:, :2] / x[:, 2:]
-        apart = flat + lens[2:] - after
+        left = after - flat - lens[2:]
         u, v = (x[:, :2] / x[:, 2:]).T
-        zero = np.zeros_like(u)
         slopes = turn_slopes(u, v) * np.exp(log_scale) * lens[:2, None]
-        of_scale = flat if scales else np.column_stack([zero, zero])
-        slopes = np.concatenate([slopes, of_scale[..., None]], axis=-1)
-        length = np.linalg.norm(apart, axis=1)
-        weight = 1 / (1 + (length / max(3 * sigma_of(length), 1e-6)) ** 2)
-        weighted = (slopes * weight[:, None, None]).reshape(-1, 4).T
-        normal = weighted @ slopes.reshape(-1, 4) + 1e-9 * np.eye(4)
-        step = -np.linalg.solve(normal, weighted @ apart.ravel())
+        slopes = np.concatenate([slopes, flat[..., None]], axis=-1)
+        length = np.linalg.norm(left, axis=1)
+        step, _ = _weighted_step(slopes if scales else slopes[..., :3], left, length)
         turn = rotations(step[None, :3])[0] @ turn
         log_scale += step[3] if scales else 0.0
-    return sigma_of(length), float(log_scale)
+    return _Fit(sigma_of(length), float(log_scale), left, slopes)
+
+
+def _weighted_step(columns: F64, left: F64, length: F64) -> tuple[F64, F64]:
+    """The change (K,) of what `columns` (N, 2, K) are the slopes by that explains `left` (N, 2)
+    best, points weighed by their residual, and its normal matrix."""
+    weight = 1 / (1 + (length / max(3 * sigma_of(length), 1e-6)) ** 2)
+    k = columns.shape[-1]
+    weighted = (columns * weight[:, None, None]).reshape(-1, k).T
+    normal = weighted @ columns.reshape(-1, k) + 1e-9 * np.eye(k)
+    change = np.linalg.solve(normal, weighted @ left.ravel())
+    return np.asarray(change, np.float64), normal
 
 
 _STEPS = 12

@@ -16,11 +16,18 @@ SHARE = np.linspace(0, 1, N_FRAMES)
 
 
 def told(
-    move: str, *, factor: np.ndarray | None = None, flat: bool = False, **options: Any
+    move: str,
+    *,
+    factor: np.ndarray | None = None,
+    flat: bool = False,
+    noise_px: float = 0.1,
+    depth_error: float = 0.0,
+    **options: Any,
 ) -> bool | None:
     """What is said of points that a camera sees; `factor` (T,): of its focal length in each frame.
-    `flat`: all of them are equally far."""
-    xy, visible, z = tracks(truth(move), noise_px=0.1, **options)
+    `flat`: all of them are equally far. `depth_error`: of the logarithm of a point's depth."""
+    xy, visible, z = tracks(truth(move), noise_px=noise_px, **options)
+    z = z * np.exp(np.random.default_rng(5).normal(0, depth_error, N_POINTS))
     if flat:
         z = np.full_like(z, 4.0)
         rng = np.random.default_rng(3)
@@ -57,6 +64,16 @@ def test_a_zoom_is_told(move: str, factor: np.ndarray, astray: float) -> None:
 def test_a_camera_that_turns_or_moves_does_not_zoom(move: str, seed: int) -> None:
     assert told(move, seed=seed) is False
     assert told(move, seed=seed, astray=0.2) is not True
+
+
+@pytest.mark.parametrize(("move", "factor"), ZOOMS)
+def test_a_zoom_is_told_of_points_that_are_followed_badly(move: str, factor: np.ndarray) -> None:
+    assert told(move, factor=factor, noise_px=0.5) is True
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wrong_depth_makes_no_zoom_of_a_way_forward(seed: int) -> None:
+    assert told("forward", seed=seed, depth_error=0.3) is not True
 
 
 def test_before_a_wall_nobody_can_tell_a_zoom_from_a_step() -> None:
