@@ -99,7 +99,7 @@ def _pair_zooms(before: F64, after: F64, z: F64, lens: F64, rule: ZoomRule) -> b
     return True if is_small and zooming.sigma < rule.improvement * left else None
 
 
-class _Fit(NamedTuple):
+class _ZoomFit(NamedTuple):
     """Of N points."""
 
     sigma: float
@@ -112,7 +112,7 @@ class _Fit(NamedTuple):
 
 
 def _with_nearness(
-    fit: _Fit, near: F64, known: Bool, lens: F64, rule: ZoomRule
+    fit: _ZoomFit, near: F64, known: Bool, lens: F64, rule: ZoomRule
 ) -> tuple[float, float, float]:
     """(share of the change of scale that goes with nearness, its standard deviation, residual)."""
     left, slopes = fit.left[known], fit.slopes[known]
@@ -128,7 +128,7 @@ def _with_nearness(
     return float(change[4] / log_scale), float(sd / abs(log_scale)), sigma
 
 
-def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> _Fit:
+def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> _ZoomFit:
     """The rotation, and the factor, that take points (N, 2) to (N, 2): robust Gauss-Newton
     steps."""
     rays = np.column_stack([(before - lens[2:]) / lens[:2], np.ones(len(before))])
@@ -144,7 +144,7 @@ def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> _Fit:
         step, _ = _weighted_step(slopes if scales else slopes[..., :3], left, length)
         turn = rotations(step[None, :3])[0] @ turn
         log_scale += step[3] if scales else 0.0
-    return _Fit(sigma_of(length), float(log_scale), left, slopes)
+    return _ZoomFit(sigma_of(length), float(log_scale), left, slopes)
 
 
 def _weighted_step(columns: F64, left: F64, length: F64) -> tuple[F64, F64]:
