@@ -23,6 +23,7 @@ from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMor
 from massannot.engine.worker import Worker
 from massannot.engine.worker_config import WorkerConfig, load, worker_of
 from massannot.errors import MassannotError
+from massannot.models.transformers_import import infer_only
 
 LOG = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ def _to_raise_again(error: Exception) -> MassannotError | None:
 
 def main() -> None:
     faulthandler.enable()
+    infer_only()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
