@@ -18,6 +18,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -46,12 +47,28 @@ def inferring(load: Callable[[], Loaded]) -> Loaded:
     wants more of the others than these do, `load` is called again with all of them."""
     if not _infers_only:
         return load()
+    _check_plain_truths()
     try:
         with _training_absent(), _built_with_memory():
             return load()
     except (ImportError, AttributeError):
         LOG.warning("transformers gets all the packages that it can use", exc_info=True)
         return load()
+
+
+@cache
+def _check_plain_truths() -> None:
+    """Let torch's checks of what is true or false not import sympy to see that it is no symbol;
+    Grounding DINO's network has such checks."""
+    import torch
+
+    original = torch._check_with
+
+    def check(error: type[Exception], condition: object, message: Callable[[], str]) -> None:
+        if condition is not True:
+            original(error, condition, message)
+
+    torch._check_with = check
 
 
 @contextmanager
