@@ -1,14 +1,14 @@
 """transformers in a worker: without what only training, sharding and compiling need.
 
 Importing a network's class of transformers 5.23 imports torch's compiler, for marks on functions
-that it must not compile, torch.distributed.tensor, scipy, for a loss, and accelerate; building the
-network without memory, as from_pretrained does, imports sympy. That is 150 MB and 3 CPU-seconds of
-which no forward pass uses anything. `infer_only` says that this process is a worker; in others, a
-notebook that may train among them, nothing is left out.
+that it must not compile, torch.distributed.tensor, and scipy, for a loss; building the network
+without memory, as from_pretrained does, imports sympy. That is 110 MB and 3 CPU-seconds of which no
+forward pass uses anything. `infer_only` says that this process is a worker; in others, a notebook
+that may train among them, nothing is left out.
 
-Unusual: as long as `inferring` runs, packages look as if they were not installed, the compiler is
-one whose marks do nothing, and a network is built with memory, which costs none before it is
-written. `torch.compile` imports the true compiler when it is called.
+Unusual: as long as `inferring` runs, these look as if they were not installed, the compiler is one
+whose marks do nothing, and a network is built with memory, which costs none before it is written.
+`torch.compile` imports the true compiler when it is called.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 LOG = logging.getLogger(__name__)
-
-ABSENT = ("scipy", "accelerate")
 
 Loaded = TypeVar("Loaded")
 _infers_only = False
@@ -75,8 +73,8 @@ def _check_plain_truths() -> None:
 def _training_absent() -> Iterator[None]:
     import torch.distributed
 
-    hidden: dict[str, Any] = dict.fromkeys(ABSENT)
-    hidden["torch._dynamo"] = _MarksOnly(Path(torch.__file__).parent / "_dynamo")
+    compiler = _MarksOnly(Path(torch.__file__).parent / "_dynamo")
+    hidden: dict[str, Any] = {"scipy": None, "torch._dynamo": compiler}
     hidden = {name: module for name, module in hidden.items() if name not in sys.modules}
     is_available = torch.distributed.is_available
     sys.modules.update(hidden)

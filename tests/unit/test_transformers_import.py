@@ -21,7 +21,7 @@ NETWORKS = {
     "sam2_video": "Sam2VideoModel",
     "depth_anything": "DepthAnythingForDepthEstimation",
 }
-NOT_NEEDED = {"scipy", "accelerate", "sympy", "torch._dynamo", "torch.distributed.tensor", "pandas"}
+NOT_NEEDED = {"scipy", "sympy", "torch._dynamo", "torch.distributed.tensor"}
 
 
 @pytest.fixture(scope="module")
