@@ -1,5 +1,5 @@
-"""What a worker leaves out of transformers changes nothing of its networks. In a process of its
-own, because this one has imported everything."""
+"""What a worker leaves out of transformers changes nothing of its networks, nor does pandas of
+Arrow's tables. In a process of its own, because this one has imported everything."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 
 from massannot.models.networks import load_network
 from massannot.models.transformers_import import infer_only, inferring, transformers_class
 from massannot.models.weights import Weights, find
+from massannot.storage.arrow_alone import leave_pandas_out
 
 NETWORKS = {
     "grounding_dino": "GroundingDinoForObjectDetection",
     "sam2_video": "Sam2VideoModel",
     "depth_anything": "DepthAnythingForDepthEstimation",
 }
-NOT_NEEDED = {"scipy", "sympy", "torch._dynamo", "torch.distributed.tensor"}
+NOT_NEEDED = {"scipy", "sympy", "torch._dynamo", "torch.distributed.tensor", "pandas"}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,10 @@ def test_what_was_left_out_can_be_imported_and_compiles_afterwards(
     assert worker["compiled"] == [2.0, 3.0]
 
 
+def test_a_table_can_still_become_a_data_frame(worker: dict[str, object]) -> None:
+    assert worker["data frame"] == [1, 2]
+
+
 def test_who_needs_what_is_left_out_gets_it(worker: dict[str, object]) -> None:
     assert worker["fallback"] == "scipy"
 
@@ -67,8 +73,11 @@ def digest(folder: str) -> str:
 
 def main() -> None:
     infer_only()
+    leave_pandas_out()
+    table = pa.table({"a": [1, 2]})
     said: dict[str, object] = {folder: digest(folder) for folder in NETWORKS}
     said["not needed"] = sorted(NOT_NEEDED & set(sys.modules))
+    said["data frame"] = table.to_pandas()["a"].tolist()
     said["fallback"] = inferring(lambda: __import__("scipy").__name__)
     compiled = torch.compile(lambda x: x + 1, backend="eager")
     said["compiled"] = compiled(torch.tensor([1.0, 2.0])).tolist()
