@@ -23,6 +23,8 @@ from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMor
 from massannot.engine.worker import Worker
 from massannot.engine.worker_config import WorkerConfig, load, worker_of
 from massannot.errors import MassannotError
+from massannot.models.transformers_import import infer_only
+from massannot.storage.arrow_alone import leave_pandas_out
 
 LOG = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ def serve(connection: Connection) -> None:
     line = _Line(connection)
     try:
         pipeline, weights = load(config, line.send)
+        if all(type(stage).__module__.startswith("massannot.") for stage in pipeline.stages):
+            leave_pandas_out()  # a stage of somebody else may ask Arrow for it
         worker = worker_of(
             config,
             pipeline,
@@ -101,6 +105,7 @@ def _to_raise_again(error: Exception) -> MassannotError | None:
 
 def main() -> None:
     faulthandler.enable()
+    infer_only()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)

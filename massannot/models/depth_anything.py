@@ -63,13 +63,14 @@ class DepthAnything:
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
         import torch
-        from transformers import DepthAnythingForDepthEstimation
 
         from massannot.models.networks import InFloat32, load_network, n_parameters
         from massannot.models.preprocess import normalization_from, processor_config
+        from massannot.models.transformers_import import transformers_class
 
         local = find(self.weights)
-        net = load_network(DepthAnythingForDepthEstimation, local, device=device)
+        kind = transformers_class("DepthAnythingForDepthEstimation")
+        net = load_network(kind, local, device=device)
         count = n_parameters(net)
         net.head = InFloat32(net.head)
         config = processor_config(local.folder)

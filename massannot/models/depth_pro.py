@@ -157,13 +157,13 @@ class _LoadedDepthPro:
 
 
 def _load(weights: Weights, device: str) -> _LoadedDepthPro:
-    from transformers import DepthProForDepthEstimation
-
     from massannot.models.networks import load_network, n_parameters
     from massannot.models.preprocess import normalization_from, processor_config
+    from massannot.models.transformers_import import transformers_class
 
     local = find(weights)
-    net = load_network(DepthProForDepthEstimation, local, device=device)
+    kind = transformers_class("DepthProForDepthEstimation")
+    net = load_network(kind, local, device=device)
     if net.fov_model is None:
         raise MissingWeights(
             f"Depth Pro from {local.folder}: found use_fov_model false in config.json, expected "

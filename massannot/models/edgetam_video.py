@@ -32,15 +32,15 @@ class EdgeTamVideo(Sam2Video):
         super().setup(device=device)
 
     def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, Any, type[ObjectPasses]]:
-        from transformers import EdgeTamVideoModel
-
         from massannot.models.networks import load_network, refuse_other_architecture
         from massannot.models.sam2.latent_memories import EdgeTamPasses
         from massannot.models.sam2.places import LibraryEncoder, keep_neck_places
+        from massannot.models.transformers_import import transformers_class
 
-        refuse_other_architecture(EdgeTamVideoModel, local)
+        kind = transformers_class("EdgeTamVideoModel")
+        refuse_other_architecture(kind, local)
         _refuse_other_backbone(local)
-        net = load_network(EdgeTamVideoModel, local, device=device)
+        net = load_network(kind, local, device=device)
         keep_neck_places(net)
         return net, LibraryEncoder(net), EdgeTamPasses
 

@@ -72,7 +72,6 @@ class GroundingDino:
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
         import torch
-        import transformers
 
         from massannot.models.networks import (
             load_network,
@@ -80,12 +79,15 @@ class GroundingDino:
             refuse_other_architecture,
         )
         from massannot.models.preprocess import normalization_from, processor_config
+        from massannot.models.transformers_import import transformers_class
 
         local = find(self.weights)
-        kind = getattr(transformers, self.network)
+        kind = transformers_class(self.network)
         refuse_other_architecture(kind, local)
         net = load_network(kind, local, device=device)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(local.folder, local_files_only=True)
+        tokenizer = transformers_class("AutoTokenizer").from_pretrained(
+            local.folder, local_files_only=True
+        )
         if tokenizer(".", add_special_tokens=False)["input_ids"] != [STOP]:
             raise MissingWeights(
                 f"tokenizer of {local.folder}: '.' is not token {STOP}, the border between phrases "

@@ -18,6 +18,7 @@ import torch
 from massannot.clip import Frames
 from massannot.errors import MissingWeights, UsageError
 from massannot.models.runtime import Dtype
+from massannot.models.transformers_import import inferring
 from massannot.models.weights import WEIGHT_FILES, LocalWeights, read_state
 
 
@@ -29,8 +30,10 @@ def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
     """
     exact_float32()
     try:
-        net, info = kind.from_pretrained(
-            **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
+        net, info = inferring(
+            lambda: kind.from_pretrained(
+                **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
+            )
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise MissingWeights(

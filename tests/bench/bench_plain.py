@@ -1,5 +1,6 @@
 """`annotate --profile embedded` against the plain script of the same weights, clips and boxes:
-CPU seconds (user and system, all processes, one thread each), alternating, and their ratios.
+CPU seconds (user and system, all processes, one thread each), alternating, and their ratios; the
+peak memory of the largest process, which is the worker or the script.
 
     python -m tests.bench.bench_plain [N_RUNS [N_CLIPS [N_FRAMES [ROW...]]]]
 
@@ -15,13 +16,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from massannot.dataset.reading import open_dataset
@@ -45,9 +46,7 @@ def main(n_runs: int = 5, n_clips: int = 4, n_frames: int = 48, *wanted: str) ->
         manifest = write_manifest(work, n_clips, n_frames)
         prompts = work / "prompts.json"
         for tree in (ROOT, *([Path(BASE)] if BASE else [])):
-            children_s(
-                tree, work, sys.executable, "-m", "compileall", "-q", str(tree / "massannot")
-            )
+            cost(tree, work, sys.executable, "-m", "compileall", "-q", str(tree / "massannot"))
         annotate(work, manifest, ANNOTATE["--cameras assume, no films"])
         prompts.write_text(json.dumps(prompts_of(work / "out", manifest)))
         script = (
@@ -55,22 +54,27 @@ def main(n_runs: int = 5, n_clips: int = 4, n_frames: int = 48, *wanted: str) ->
             str(ROOT / "tests/bench/plain_script.py"),
             str(SHIPPED / "embedded"),
         )
-        cpu_s: dict[str, list[float]] = defaultdict(list)
+        cost(ROOT, work, *script, str(prompts))  # from here on both find their modules compiled
+        costs: dict[str, list[Cost]] = defaultdict(list)
         for _ in range(n_runs):
-            cpu_s["plain script"].append(children_s(ROOT, work, *script, str(prompts)))
+            costs["plain script"].append(cost(ROOT, work, *script, str(prompts)))
             for name, flags in rows.items():
-                cpu_s[name].append(annotate(work, manifest, flags))
+                costs[name].append(annotate(work, manifest, flags))
                 if BASE:
-                    seconds = annotate(work, manifest, flags, tree=Path(BASE))
-                    cpu_s[f"{name}, the build before"].append(seconds)
-    print("| command | CPU-s, median | to the plain script, median of pairs | all pairs |")
-    print("|---|---|---|---|")
-    for name, seconds in cpu_s.items():
-        ratios = [s / plain for s, plain in zip(seconds, cpu_s["plain script"], strict=True)]
-        pairs = " ".join(f"{ratio:.2f}" for ratio in ratios)
+                    before = annotate(work, manifest, flags, tree=Path(BASE))
+                    costs[f"{name}, the build before"].append(before)
+    print(
+        "| command | CPU-s, median | to the plain script, median of pairs | all pairs | peak, MB |"
+    )
+    print("|---|---|---|---|---|")
+    for name, runs in costs.items():
+        pairs = zip(runs, costs["plain script"], strict=True)
+        ratios = [run.cpu_s / plain.cpu_s for run, plain in pairs]
+        seconds = statistics.median(run.cpu_s for run in runs)
+        peak = statistics.median(run.peak_mb for run in runs)
         print(
-            f"| {name} | {statistics.median(seconds):.1f} | {statistics.median(ratios):.2f} | "
-            f"{pairs} |"
+            f"| {name} | {seconds:.1f} | {statistics.median(ratios):.2f} | "
+            f"{' '.join(f'{ratio:.2f}' for ratio in ratios)} | {peak:.0f} |"
         )
 
 
@@ -109,27 +113,37 @@ def prompts_of(out: Path, manifest: Path) -> list[dict[str, object]]:
         ]
 
 
-def annotate(work: Path, manifest: Path, flags: tuple[str, ...], *, tree: Path = ROOT) -> float:
-    """CPU seconds of the whole command."""
+def annotate(work: Path, manifest: Path, flags: tuple[str, ...], *, tree: Path = ROOT) -> Cost:
     shutil.rmtree(work / "out", ignore_errors=True)
     command = (sys.executable, "-m", "massannot", "annotate", str(manifest), "-o")
     common = ("--profile", "embedded", "--fps", "all", "--device", "cpu", "--workers", "1", "-q")
-    return children_s(tree, work, *command, str(work / "out"), *common, *flags)
+    return cost(tree, work, *command, str(work / "out"), *common, *flags)
 
 
-def children_s(tree: Path, work: Path, *command: str) -> float:
-    """CPU seconds of a command and all its processes, with the code of `tree`. Modules are read as
-    bytecode, as wherever a command has run before, though this shell may forbid to write it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+@dataclass(frozen=True)
+class Cost:
+    """Of a command and all its processes."""
+
+    cpu_s: float
+    peak_mb: float
+    """Of the largest process: resident, in MB of 2**20 bytes."""
+
+
+def cost(tree: Path, work: Path, *command: str) -> Cost:
+    """What a command costs, with the code of `tree`. Modules are read as bytecode, as wherever a
+    command has run before, though this shell may forbid to write it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
     environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(work / "bytecode")}
-    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{seconds:.1f} CPU-s: {Path(tree).name} {command[1:4]}", file=sys.stderr, flush=True)
-    return seconds
+    log = work / "log.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=work, env=environment, stdout=out, stderr=out)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{log.read_text()}")
+    found = Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    print(f"{found}: {Path(tree).name} {command[1:4]}", file=sys.stderr, flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ pytest.importorskip("transformers")
 
 from massannot.evaluate.box_scores import area_under_precision
 from massannot.geometry.intervals import mean_difference
-from massannot.models import depth_anything, grounding_dino, lucas_kanade
+from massannot.models import grounding_dino, lucas_kanade, networks, preprocess
 from massannot.models.profiles import Job, named
 from massannot.models.sam2 import session
 from tools.embedded import measured, ruler
@@ -26,14 +26,14 @@ N_CLIPS = 8
 
 
 def rgb_as_bgr(patch: pytest.MonkeyPatch) -> None:
-    real = grounding_dino.frames_on
-    patch.setattr(grounding_dino, "frames_on", lambda *a: real(*a).flip(-1))
+    real = networks.frames_on
+    patch.setattr(networks, "frames_on", lambda *a: real(*a).flip(-1))
 
 
 def mean_kept(patch: pytest.MonkeyPatch) -> None:
-    real = depth_anything.normalization_from
+    real = preprocess.normalization_from
     patch.setattr(
-        depth_anything,
+        preprocess,
         "normalization_from",
         lambda config: dataclasses.replace(real(config), mean=(0.0, 0.0, 0.0)),
     )

@@ -62,13 +62,12 @@ class Sam2Video:
 
     def _network(self, local: LocalWeights, *, device: str) -> tuple[Any, Any, type[ObjectPasses]]:
         """The network on `device`, its image encoder, and its passes behind that."""
-        from transformers import Sam2VideoModel
-
         from massannot.models.networks import load_network
         from massannot.models.sam2.hiera import HieraEncoder
         from massannot.models.sam2.passes import ObjectPasses
+        from massannot.models.transformers_import import transformers_class
 
-        net = load_network(Sam2VideoModel, local, device=device)
+        net = load_network(transformers_class("Sam2VideoModel"), local, device=device)
         return net, HieraEncoder(net), ObjectPasses
 
     def destroy(self) -> None:

@@ -13,6 +13,7 @@ Source: Carion et al. 2025, arXiv:2511.16719, through transformers' port.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -283,22 +284,24 @@ class _Pictures:
 
 
 def _load(weights: Weights, device: str) -> _LoadedSam3:
-    import transformers
-    from transformers.models.sam3_video import modeling_sam3_video
-
     from massannot.models.networks import load_network, n_parameters
     from massannot.models.preprocess import normalization_from, processor_config
     from massannot.models.sam3.mask_operations import MaskOperations
+    from massannot.models.transformers_import import transformers_class
 
-    modeling_sam3_video.cv_utils_kernel = MaskOperations
+    kind = transformers_class("Sam3VideoModel")
+    modeling: Any = sys.modules[kind.__module__]
+    modeling.cv_utils_kernel = MaskOperations
     local = find(weights)
-    net = load_network(transformers.Sam3VideoModel, local, device=device)
+    net = load_network(kind, local, device=device)
     config = processor_config(local.folder)
     side = int(net.config.image_size)
     size = config.get("size", {})
     return _LoadedSam3(
         net=net,
-        tokenizer=transformers.AutoTokenizer.from_pretrained(local.folder, local_files_only=True),
+        tokenizer=transformers_class("AutoTokenizer").from_pretrained(
+            local.folder, local_files_only=True
+        ),
         size=(int(size.get("height", side)), int(size.get("width", side))),
         normalize=normalization_from({"image_mean": HALF, "image_std": HALF} | config),
         device=device,
