@@ -45,8 +45,8 @@ def inferring(load: Callable[[], Loaded]) -> Loaded:
     wants more of the others than these do, `load` is called again with all of them."""
     if not _infers_only:
         return load()
-    _check_plain_truths()
     try:
+        _check_plain_truths()
         with _training_absent(), _built_with_memory():
             return load()
     except (ImportError, AttributeError):
