@@ -17,9 +17,10 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ SHOWN = ("clips", "phrases", "entities", "masks", "positions", "motions", "event
 """Tables whose rows a reviewer sees; a decision is about them as they were."""
 LONGEST_NOTE = 4000
 MOST_FIXES = 200
+_LENGTHS: Mapping[str, Container[int]] = {"box": (4,), "point": (2,), "mask": range(6, 1001, 2)}
+"""Numbers of a fix; an outline has at most 500 corners."""
 _CANCELLED = b"\x18"
 """ASCII's "cancel" ends a line that a kill tore, so that it is told from a damaged one."""
 _MEND = "expected a decision; mend or remove that line, nothing else is lost"
@@ -242,7 +245,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fix(fix: Any) -> dict[str, Any]:
-    """A box, a point or a name, with nothing else in it."""
+    """A box, a point, an outline or a name, with nothing else in it."""
     try:
         kind = fix["kind"]
         entity = None if fix.get("entity") is None else int(fix["entity"])
@@ -252,13 +255,15 @@ def _fix(fix: Any) -> dict[str, Any]:
                 raise ValueError("name")
             return {"kind": kind, "entity": entity, "name": text}
         numbers = [round(float(v), 2) for v in fix[kind]]
-        if kind not in FIXES or len(numbers) != {"box": 4, "point": 2}[kind]:
-            raise ValueError(kind)
+        if kind not in FIXES or len(numbers) not in _LENGTHS[kind]:
+            raise ValueError(f"{len(numbers)} numbers of a {kind}")
+        if not all(map(isfinite, numbers)):
+            raise ValueError(f"a {kind} that is not finite")
         if kind == "box" and not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
             raise ValueError("an empty box")
         return {"kind": kind, "entity": entity, "frame": int(fix["frame"]), kind: numbers}
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"fix {fix!r}: expected a box [x0, y0, x1, y1] or a point [x, y] with its frame, or a "
-            f"name ({error})"
+            f"fix {str(fix)[:200]}: expected a box [x0, y0, x1, y1], a point [x, y] or a mask's "
+            f"outline [x0, y0, x1, y1, x2, y2, ..] with its frame, or a name ({error})"
         ) from error

@@ -6,8 +6,9 @@ that came along or with the box of the frame before, then looks; a box that matc
 thing of its own. No score, limit or doubled place refuses one.
 
 A thing is prompted afresh at each of its boxes, so that between two boxes the mask comes from the
-earlier one; before its first box, and where it was lost, one pass runs backwards. Of masks that
-were given themselves only those frames are kept of which something is known.
+earlier one; before its first box, and where it was lost, one pass runs backwards. A mask that a
+person drew is the prompt in its box's place, and stays as it is. Of masks that a file gave only
+those frames are kept of which something is known.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import numpy as np
 from massannot.clip import Frames
 from massannot.entities.following import DetectedBox
 from massannot.entities.identity import IdentityOptions, known_things, returned_things
-from massannot.entities.track import EntityTrack, Sighting, masks_of_boxes, propagated, source_mask
+from massannot.entities.track import (
+    EntityTrack,
+    Sighting,
+    given_mask,
+    masks_of_boxes,
+    propagated,
+    source_mask,
+)
 from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
 from massannot.models.protocols import Bool, GivenMasks, MaskSession
@@ -29,10 +37,19 @@ _AT_ONCE = 64
 
 
 class GivenFollowing:
-    """The things of one clip, and why detections have none (`reasons`, by row)."""
+    """The things of one clip, and why detections have none (`reasons`, by row). `drawn`: by row,
+    the mask that a person drew, run lengths of the source picture."""
 
-    def __init__(self, frames: Frames, session: MaskSession, *, options: IdentityOptions):
+    def __init__(
+        self,
+        frames: Frames,
+        session: MaskSession,
+        *,
+        options: IdentityOptions,
+        drawn: Mapping[int, str],
+    ):
         self.reasons: dict[int, str] = {}
+        self._drawn = drawn
         self._tracks: list[EntityTrack] = []
         self._by_number: dict[int, EntityTrack] = {}
         self._frames = frames
@@ -112,10 +129,14 @@ class GivenFollowing:
         """The mask of a box, which may be empty: then the region is the box."""
         self._n_objects += 1
         frames, object_id = self._frames, self._n_objects
-        (mask,) = masks_of_boxes(
-            self._session, frames, [box.xyxy], object_ids=[object_id], frame=key
-        )
-        source = source_mask(mask, frames=frames, score=1.0)
+        if counts := self._drawn.get(box.detection):
+            mask, source = given_mask(counts, frames=frames)
+            self._session.add_mask(object_id, frame=key, mask=mask)
+        else:
+            (mask,) = masks_of_boxes(
+                self._session, frames, [box.xyxy], object_ids=[object_id], frame=key
+            )
+            source = source_mask(mask, frames=frames, score=1.0)
         region = Region.of(mask) or _region_of(box, mask.shape)
         look = np.empty(0, np.float32)
         if needs_look and source.area:

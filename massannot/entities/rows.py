@@ -26,7 +26,7 @@ def with_entities(
     clip: Clip, tracks: Sequence[EntityTrack], *, reasons: Mapping[int, str], origin: str
 ) -> Clip:
     """`clip` with the five tables. `reasons`: why a row of `detections` has no entity. `origin` of
-    the masks: given or propagated."""
+    the masks that no person drew: given or propagated."""
     numbered = sorted(tracks, key=_order)
     entity_of = {s.detection: n for n, track in enumerate(numbered) for s in track.sightings}
     entities = [_entity_row(clip.clip_id, n, track) for n, track in enumerate(numbered)]
@@ -101,7 +101,7 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.T
                 _STATES[presences[number][frame]] if frame >= first_seen[number] else "absent"
                 for number, frame, _ in rows
             ],
-            "origin": [origin] * len(rows),
+            "origin": ["given" if mask.given else origin for mask in masks],
         }
     )
 

@@ -36,6 +36,8 @@ class FrameMask(NamedTuple):
     """Half-open; None for an empty mask."""
     score: float
     """Belief that the thing is in the picture, 0..1."""
+    given: bool = False
+    """Whether a person drew it: a model drew the others."""
 
 
 def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
@@ -48,6 +50,17 @@ def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
         )
     box = rle.box_xyxy(counts, height=height, width=width)
     return FrameMask(counts, rle.area(counts), box, float(score))
+
+
+def given_mask(counts: str, *, frames: Frames) -> tuple[Bool, FrameMask]:
+    """A person's mask, run lengths of the source picture: (H, W) in working pixels, and as it is.
+    Raises BadMask for one of another size."""
+    height, width = frames.source_height, frames.source_width
+    box = rle.box_xyxy(counts, height=height, width=width)
+    source = FrameMask(counts, rle.area(counts), box, 1.0, given=True)
+    size = {"to_height": frames.height, "to_width": frames.width}
+    working = rle.resize_nearest(counts, height=height, width=width, **size)
+    return rle.decode(working, height=frames.height, width=frames.width), source
 
 
 def masks_of_boxes(

@@ -2,15 +2,17 @@
 from what they gave, and nothing else is.
 
 A box is where the thing is in that frame: its mask is followed from there, and from no box that a
-model found of it. A box of no entity is a thing that was missing; which phrase it answers, a name
-beside it says. A point lies on the thing, and the tracker follows it as one more of its points. A
+model found of it. An outline is the thing's mask in that frame, pixel by pixel, and is followed in
+the same way. A box of no entity is a thing that was missing; which phrase it answers, a name beside
+it says. A point lies on the thing, and the tracker follows it as one more of its points. A
 name moves a thing to another phrase, and nothing is computed. A thing keeps its number; the boxes
 that a model found of it stay in `detections`, as duplicates of the person's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,7 +23,9 @@ import pyarrow.compute as pc
 from massannot import tables
 from massannot.clip import Clip
 from massannot.errors import ClipError
+from massannot.geometry import rle
 from massannot.models.protocols import PointTracker
+from massannot.models.recorded.segmentations import counts_of
 from massannot.recipes.beside import counted, joined, made_beside
 from massannot.stages._stage import Pipeline, Stage, StageFailed, StageTime
 from massannot.stages._track_arrays import numbers, tracks_xy_table, with_columns
@@ -30,7 +34,7 @@ from massannot.stages.propagate_masks import PropagateMasks
 from massannot.stages.track_points import TrackPoints
 
 Fix = Mapping[str, Any]
-"""See docs/review.md: kind, entity, and frame and box, frame and point, or name."""
+"""See docs/review.md: kind, entity, and frame and box, point or mask, or name."""
 _BOX = ("x0", "y0", "x1", "y1")
 
 
@@ -51,12 +55,12 @@ def corrected(
     try:
         wanted = _Wanted.of(clip, fixes)
         clip = _renamed(clip, wanted)
-        if not wanted.boxes and not wanted.points:
+        if not wanted.places and not wanted.points:
             return counted(clip)
-        clip, given = _with_given(clip, wanted)
-        made = made_beside(pipeline, clip, _Instead(clip, wanted, given), times=times)
+        clip, given, drawn = _with_given(clip, wanted)
+        made = made_beside(pipeline, clip, _Instead(clip, wanted, given, drawn), times=times)
         entity_of = _numbers(made, clip, wanted)
-        decided = made.table("detections").slice(given.num_rows - len(wanted.boxes))
+        decided = made.table("detections").slice(given.num_rows - len(wanted.places))
         made = made.with_table("detections", decided)
     except CannotCorrect as error:
         raise StageFailed("correct", error) from error
@@ -67,10 +71,21 @@ def corrected(
 
 
 @dataclass(frozen=True)
+class _Place:
+    """Where a thing is in a frame."""
+
+    entity: int | None
+    frame: int
+    box_xyxy: tuple[float, ...]
+    counts: str | None = None
+    """Its mask, run lengths of the source picture; None: a box alone was given."""
+
+
+@dataclass(frozen=True)
 class _Wanted:
     """The fixes, by what they are. An entity of None is the thing that was missing."""
 
-    boxes: tuple[Fix, ...]
+    places: tuple[_Place, ...]
     points: tuple[Fix, ...]
     names: Mapping[int | None, str]
     """Entity to its right name."""
@@ -83,29 +98,55 @@ class _Wanted:
                 raise CannotCorrect(f"a {fix['kind']} of entity {fix['entity']}: there is none")
             if not 0 <= fix.get("frame", 0) < len(clip):
                 raise CannotCorrect(f"a {fix['kind']} in frame {fix['frame']} of {len(clip)}")
-        by_kind = {
-            kind: tuple(fix for fix in fixes if fix["kind"] == kind) for kind in ("box", "point")
-        }
+        points = tuple(fix for fix in fixes if fix["kind"] == "point")
         names = {fix["entity"]: str(fix["name"]) for fix in fixes if fix["kind"] == "name"}
-        wanted = cls(by_kind["box"], by_kind["point"], names)
-        if None in {fix["entity"] for fix in wanted.points} - {b["entity"] for b in wanted.boxes}:
+        wanted = cls(tuple(_places(clip, fixes)), points, names)
+        if None in {fix["entity"] for fix in points} - wanted.placed:
             raise CannotCorrect("a point of a thing that was missing, without a box of it")
         return wanted
 
     @property
     def entities(self) -> list[int]:
         """Things that are there and are made anew."""
-        found = {fix["entity"] for fix in (*self.boxes, *self.points)} - {None}
-        return sorted(found)
+        found = self.placed | {fix["entity"] for fix in self.points}
+        return sorted(entity for entity in found if entity is not None)
 
     @property
-    def boxed(self) -> set[int | None]:
-        return {fix["entity"] for fix in self.boxes}
+    def placed(self) -> set[int | None]:
+        return {place.entity for place in self.places}
 
     @property
     def seen(self) -> tuple[int, ...]:
         """Things of which only points were given: their masks stand."""
-        return tuple(entity for entity in self.entities if entity not in self.boxed)
+        return tuple(entity for entity in self.entities if entity not in self.placed)
+
+
+def _places(clip: Clip, fixes: Sequence[Fix]) -> Iterator[_Place]:
+    """Boxes, and masks of the outlines: those of one thing in one frame are parts of one mask,
+    which says more than a box there. Each outline of what was missing is a thing."""
+    outlines: dict[tuple[int | None, int, int], list[Any]] = {}
+    for number, fix in enumerate(fixes):
+        if fix["kind"] == "mask":
+            thing = number if fix["entity"] is None else 0
+            outlines.setdefault((fix["entity"], fix["frame"], thing), []).append(fix["mask"])
+    for fix in fixes:
+        if fix["kind"] == "box" and (fix["entity"], fix["frame"], 0) not in outlines:
+            yield _Place(fix["entity"], fix["frame"], _inside(clip, fix["box"]))
+    size = {"height": clip.frames.source_height, "width": clip.frames.source_width}
+    for (entity, frame, _), polygons in outlines.items():
+        counts = counts_of(polygons, **size)
+        box = None if counts is None else rle.box_xyxy(counts, **size)
+        if box is None:
+            raise CannotCorrect(f"the outline in frame {frame} holds no pixel of the picture")
+        yield _Place(entity, frame, box, counts)
+
+
+def _inside(clip: Clip, box_xyxy: Sequence[float]) -> tuple[float, ...]:
+    size = [clip.frames.source_width, clip.frames.source_height] * 2
+    box = np.clip(np.array(box_xyxy, np.float64), 0, size)
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise CannotCorrect(f"the box {box_xyxy} lies outside of the picture")
+    return tuple(box.tolist())
 
 
 def _renamed(clip: Clip, wanted: _Wanted) -> Clip:
@@ -143,43 +184,46 @@ def _with_phrase(clip: Clip, phrases: pa.Table, name: str) -> tuple[pa.Table, in
     return pa.concat_tables([phrases, tables.spec("phrases").from_rows([row])]), phrases.num_rows
 
 
-def _with_given(clip: Clip, wanted: _Wanted) -> tuple[Clip, pa.Table]:
-    """`clip` whose detections of the touched things give way, and the boxes to follow instead:
-    first those that people gave of the same thing in other frames before, which stay, then the
-    person's."""
-    detections = clip.table("detections")
-    new = {(fix["entity"], fix["frame"]) for fix in wanted.boxes}
-    rows, left, rejected = [], [], []
+def _with_given(clip: Clip, wanted: _Wanted) -> tuple[Clip, pa.Table, dict[int, str]]:
+    """`clip` whose detections of the touched things give way, the boxes to follow instead, and by
+    their rows the masks that were drawn there: first those that people gave of the same thing in
+    other frames before, which stay, then the person's."""
+    detections, masks = clip.table("detections"), clip.table("masks")
+    new = {(place.entity, place.frame) for place in wanted.places}
+    masks = masks.filter(pc.fill_null(pc.equal(masks["origin"], "given"), False))
+    before = {
+        (row["entity"], row["frame"]): row["counts"] for row in masks.to_pylist() if row["area"]
+    }
+    rows, left, rejected = list[dict[str, Any]](), [], []
+    drawn: dict[int, str] = {}
     for row in detections.to_pylist():
-        touched = row["entity"] is not None and row["entity"] in wanted.boxed
+        touched = row["entity"] is not None and row["entity"] in wanted.placed
         stays = row["origin"] == "given" and (row["entity"], row["frame"]) not in new
         if touched and stays:
+            if counts := before.get((row["entity"], row["frame"])):
+                drawn[len(rows)] = counts
             rows.append({**row, "track": row["entity"]})
         gives_way = touched and not stays
         left.append(None if gives_way else row["entity"])
         rejected.append("duplicate" if gives_way else row["rejected"])
-    rows += [_box_row(clip, fix, wanted) for fix in wanted.boxes]
+    drawn |= {len(rows) + n: p.counts for n, p in enumerate(wanted.places) if p.counts}
+    rows += [_box_row(clip, place, wanted) for place in wanted.places]
     undecided = {"clip_id": clip.clip_id, "entity": None, "rejected": None}
     given = tables.spec("detections").from_rows(
         [{**row, **undecided, "detection": number} for number, row in enumerate(rows)]
     )
-    before = with_columns(detections, entity=left, rejected=rejected)
-    return clip.with_table("detections", before), given
+    standing = with_columns(detections, entity=left, rejected=rejected)
+    return clip.with_table("detections", standing), given, drawn
 
 
-def _box_row(clip: Clip, fix: Fix, wanted: _Wanted) -> dict[str, Any]:
-    size = [clip.frames.source_width, clip.frames.source_height] * 2
-    box = np.clip(np.array(fix["box"], np.float64), 0, size)
-    if not (box[0] < box[2] and box[1] < box[3]):
-        raise CannotCorrect(f"the box {fix['box']} lies outside of the picture")
-    entity = fix["entity"]
+def _box_row(clip: Clip, place: _Place, wanted: _Wanted) -> dict[str, Any]:
     return {
-        "frame": fix["frame"],
-        "phrase": _phrase_of(clip, entity, wanted),
-        **dict(zip(_BOX, box.tolist(), strict=True)),
+        "frame": place.frame,
+        "phrase": _phrase_of(clip, place.entity, wanted),
+        **dict(zip(_BOX, place.box_xyxy, strict=True)),
         "score": 1.0,
         "origin": "given",
-        "track": entity,
+        "track": place.entity,
     }
 
 
@@ -206,11 +250,13 @@ class _Instead:
     clip: Clip
     wanted: _Wanted
     given: pa.Table
+    drawn: Mapping[int, str]
 
     def __call__(self, stage: Stage) -> Sequence[Stage]:
         if isinstance(stage, DetectPhrases):
             return (GivenDetections(self.given, self.clip.table("phrases")),)
         if isinstance(stage, PropagateMasks):
+            stage = dataclasses.replace(stage, _drawn=self.drawn)
             return (stage, SeenThings(self.clip, self.wanted.seen))
         if isinstance(stage, TrackPoints):
             return (stage, GivenPoints(stage.tracker, self.wanted.points, self.wanted.seen))

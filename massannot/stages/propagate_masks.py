@@ -16,8 +16,8 @@ over the pictures are the most that a clip can cost, however many things appear 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -40,6 +40,8 @@ class PropagateMasks(IdentityOptions, Stage):
 
     _: KW_ONLY
     propagator: MaskPropagator
+    _drawn: Mapping[int, str] = field(default_factory=dict, compare=False)
+    """By detection, the mask that a person drew there: run lengths of the source picture."""
 
     reads: ClassVar[tuple[str, ...]] = ("frames", "phrases", "detections")
     writes: ClassVar[tuple[str, ...]] = ("phrases", "detections", "entities", "looks", "masks")
@@ -69,7 +71,7 @@ class PropagateMasks(IdentityOptions, Stage):
 
     def _given(self, clip: Clip, session: MaskSession) -> Clip:
         """The boxes were given: all of them are kept."""
-        following = GivenFollowing(clip.frames, session, options=self)
+        following = GivenFollowing(clip.frames, session, options=self, drawn=self._drawn)
         for key, boxes, numbers in _undecided(clip):
             following.go_to(key, numbers)
             following.decide(key, boxes, numbers)

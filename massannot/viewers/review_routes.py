@@ -20,7 +20,8 @@ from massannot.viewers.clip_data import Json
 from massannot.viewers.review_sample import ReviewSample
 from massannot.viewers.served_dataset import ServedDataset
 
-MOST_BYTES = 200_000
+MOST_BYTES = 2_000_000
+"""Of a decision: 200 outlines of 500 corners."""
 
 
 @dataclass(frozen=True)

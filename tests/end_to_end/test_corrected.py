@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from massannot.dataset import commits
@@ -15,6 +16,7 @@ from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.reviews_of_run import ReviewFile, hash_of_rows
 from massannot.dataset.validate import problems
 from massannot.errors import UsageError
+from massannot.geometry import rle
 from massannot.jobs.run import RunOptions, retry
 from tests.end_to_end.conftest import HERE, small_run
 
@@ -120,6 +122,36 @@ def test_a_box_is_followed_in_its_things_place_and_the_others_stay(found: Path, 
     gone = [r for r in of_clip(out, 0, "detections") if r["detection"] in before]
     assert {r["rejected"] for r in gone} == {"duplicate"}
     assert of_entity(out, "positions", 0) != of_entity(found, "positions", 0)
+
+
+def test_an_outline_is_its_frames_mask_and_is_followed_from_there(found: Path, out: Path) -> None:
+    """Two outlines in one frame are two parts; what is drawn outlives a later correction."""
+    frame = in_sight(out, 0, 1)
+    x0, y0, x1, y1 = box_of(out, 1, frame)["box"]  # entity 0 is what was taken for entity 1
+    middle = (x0 + x1) // 2
+    outlines = [
+        [x0, y0, middle, y0, middle, y1, x0, y1],
+        [middle + 1, y0, x1, y0, x1, y1, middle + 1, y1],
+    ]
+    drawn = np.zeros((80, 96), np.bool_)
+    drawn[int(y0) : int(y1), int(x0) : int(x1)] = True
+    drawn[:, int(middle)] = False
+    put_right(
+        out,
+        *({"kind": "mask", "entity": 0, "frame": frame, "mask": outline} for outline in outlines),
+    )
+    again(out)
+    same_rows(found, out, touched=(0,))
+    first = of_entity(out, "masks", 0)
+    rows = {row["frame"]: row for row in first if row["area"]}
+    theirs = {row["frame"]: row["counts"] for row in of_entity(found, "masks", 1) if row["area"]}
+    assert rows[frame]["counts"] == rle.encode(drawn)
+    del theirs[frame]
+    assert {f: r["counts"] for f, r in rows.items() if f != frame} == theirs
+    assert {f for f, row in rows.items() if row["origin"] == "given"} == {frame}
+    put_right(out, box_of(found, 1, frame + 1), number=2)
+    again(out)
+    assert of_entity(out, "masks", 0) == first
 
 
 def test_a_second_correction_keeps_the_boxes_of_the_first(found: Path, out: Path) -> None:

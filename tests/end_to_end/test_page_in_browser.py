@@ -361,6 +361,8 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         tab.drag(".stage canvas", [(0.25, 0.25), (0.4, 0.4), (0.5, 0.75)])
         tab.click("[data-tool=point]")
         tab.click(".stage canvas")
+        tab.click("[data-tool=mask]")
+        tab.drag(".stage canvas", [(0.25, 0.25), (0.5, 0.25), (0.5, 0.75)])
         tab.click("[data-decision=reject]")
         saved(tab, "Saved: rejected: mask")
         tab.call("Page.reload")
@@ -371,10 +373,12 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
     first, second, third = lines_of(small, "ada")
     assert [d["decision"] for d in (first, second, third)] == ["accept", "withdraw", "reject"]
     assert (third["reason"], third["note"], third["clip_id"]) == ("mask", "too <b>wide</b>", clip)
-    box, point = third["fixes"]
+    box, point, outline = third["fixes"]
     assert box["box"] == pytest.approx([40, 30, 80, 90], abs=1)
     assert point["point"] == pytest.approx([80, 60], abs=1)
-    assert (box["entity"], box["frame"]) == (0, 0)
+    assert outline["mask"][:2] == pytest.approx([40, 30], abs=1)
+    assert outline["mask"][-2:] == pytest.approx([80, 90], abs=1)
+    assert {(fix["entity"], fix["frame"]) for fix in third["fixes"]} == {(0, 0)}
 
 
 def test_two_tabs_and_two_reviewers_lose_nothing(running: Browser, tab: Tab, small: Path) -> None:

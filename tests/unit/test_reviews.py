@@ -50,6 +50,10 @@ def box(*corners: float) -> dict[str, object]:
     return {"kind": "box", "box": list(corners), "frame": 0}
 
 
+def outline(*corners: float) -> dict[str, object]:
+    return {"kind": "mask", "mask": list(corners), "frame": 0, "entity": 0}
+
+
 def add(file: ReviewFile, *decisions: dict[str, object], rows_hash: str = "h") -> None:
     for values in decisions:
         file.add(values, rows_hash=rows_hash, sample=None, stratum=None)
@@ -144,6 +148,8 @@ def test_the_last_decision_of_each_reviewer_stands(empty: Layout) -> None:
         (decision(1, fixes=[{"kind": "box"}]), "fixes: found 1 beside accept"),
         (decision(1, what="reject", fixes=[box(1, 2)]), "expected a box"),
         (decision(1, what="reject", fixes=[box(5, 5, 1, 9)]), "an empty box"),
+        (decision(1, what="reject", fixes=[outline(1, 2, 3, 4)]), "4 numbers of a mask"),
+        (decision(1, what="reject", fixes=[outline(1, 2, 3, 4, 5, 1e999)]), "not finite"),
         (decision(1, note="x" * 5000), "note: expected a text"),
         ({"clip_id": "c", "decision": "accept"}, "request: expected"),
     ],

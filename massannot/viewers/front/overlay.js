@@ -19,7 +19,7 @@ class Overlay {
     this.entities = new Map(data.entities.map((entity) => [entity.entity, entity]));
     this.hidden = new Set();
     this.proof = []; // boxes of a question's evidence: {frame, box}
-    this.draft = null; // a box or a point that a person draws
+    this.draft = null; // a box, a point or an outline that a person draws
     this.paths = new Map();
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.rows = new Map();
@@ -141,10 +141,14 @@ class Overlay {
   }
 
   drawDraft(pen) {
-    if (this.draft.box) return this.drawBox(pen, this.draft.box, "#ffffff", true);
-    const [x, y] = this.draft.point;
+    const { box, mask, point } = this.draft;
+    if (box) return this.drawBox(pen, box, "#ffffff", true);
     const path = new Path2D();
-    path.arc(x, y, 6 * this.unit, 0, 7);
+    if (point) path.arc(...point, 6 * this.unit, 0, 7);
+    else {
+      for (let k = 0; k < mask.length; k += 2) path.lineTo(mask[k], mask[k + 1]);
+      path.closePath();
+    }
     this.stroke(pen, path, "#ffffff", 2);
   }
 

@@ -5,6 +5,7 @@
 
 const WAITING = "massannot-decisions";
 const AGAIN_MS = 700;
+const MOST_CORNERS = 500; // of an outline, as the server takes it
 
 /** Decisions that no answer has come to yet, oldest first. */
 const waiting = {
@@ -43,7 +44,8 @@ class ReviewBar {
     ].map(([decision, label, key]) => [decision, el("button", {
       type: "button", "data-decision": decision, onclick: () => this.decide(decision),
     }, label, el("span.key", null, ` (${key})`))]));
-    this.tools = Object.fromEntries([["box", "Drag a box"], ["point", "Click a point"]].map(
+    const tools = [["box", "Drag a box"], ["point", "Click a point"], ["mask", "Draw an outline"]];
+    this.tools = Object.fromEntries(tools.map(
       ([kind, label]) => [kind, el("button", {
         type: "button", "data-tool": kind, "aria-pressed": "false", onclick: () => this.take(kind),
       }, label)]));
@@ -58,7 +60,7 @@ class ReviewBar {
       this.ofQuestions ? null : el("div.rest", null,
         el("div.answers", null, this.reason, this.buttons.reject, this.buttons.withdraw, this.note),
         el("details", null, el("summary", null, "Put something right"),
-          el("div.answers", null, this.entity, this.tools.box, this.tools.point,
+          el("div.answers", null, this.entity, Object.values(this.tools),
             el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
           this.list)));
     this.draw();
@@ -164,26 +166,30 @@ class ReviewBar {
       if (!this.tool) return;
       canvas.setPointerCapture(event.pointerId);
       this.from = this.overlay.place(event);
+      this.corners = [this.from];
       if (this.tool === "point") this.keep({ kind: "point", point: this.from });
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (this.tool !== "box" || !this.from) return;
-      this.overlay.draft = { box: boxOf(this.from, this.overlay.place(event)) };
+      if (!this.from) return;
+      const to = this.overlay.place(event);
+      if (this.tool === "mask" && Math.hypot(...to.map((v, k) => v - this.corners.at(-1)[k])) >= 1) this.corners.push(to);
+      this.overlay.draft = this.tool === "mask" ? { mask: this.corners.flat() } : { box: boxOf(this.from, to) };
       this.overlay.draw();
     });
     canvas.addEventListener("pointerup", (event) => {
-      if (this.tool !== "box" || !this.from) return;
+      if (!this.from) return;
       const box = boxOf(this.from, this.overlay.place(event));
-      if (box[2] - box[0] >= 2 && box[3] - box[1] >= 2) this.keep({ kind: "box", box });
+      if (this.tool === "mask" && this.corners.length >= 3) this.keep({ kind: "mask", mask: fewer(this.corners).flat() });
+      else if (this.tool === "box" && box[2] - box[0] >= 2 && box[3] - box[1] >= 2) this.keep({ kind: "box", box });
       this.from = null;
     });
   }
 
   keep(fix) {
-    const round = (values) => values && values.map((v) => Math.round(v * 10) / 10);
+    const round = (values) => values.map((v) => Math.round(v * 10) / 10);
     const entity = this.entity.value === "" ? null : Number(this.entity.value);
-    this.fixes.push({ ...fix, box: round(fix.box), point: round(fix.point), entity, frame: this.player.frame });
-    this.overlay.draft = fix.box ? { box: fix.box } : { point: fix.point };
+    this.fixes.push({ ...fix, [fix.kind]: round(fix[fix.kind]), entity, frame: this.player.frame });
+    this.overlay.draft = fix;
     this.from = null;
     this.overlay.draw();
     this.take(null);
@@ -208,7 +214,8 @@ class ReviewBar {
 
   listFixes() {
     this.list.replaceChildren(...this.fixes.map((fix, k) => el("li", null,
-      fix.kind === "name" ? `its name is ${fix.name} ` : `${fix.kind} in frame ${fix.frame} `,
+      fix.kind === "name" ? `its name is ${fix.name} `
+        : `${fix.kind === "mask" ? "outline" : fix.kind} in frame ${fix.frame} `,
       el("button.link", {
         type: "button", onclick: () => {
           this.fixes.splice(k, 1);
@@ -228,6 +235,12 @@ class ReviewBar {
     if (decision) this.decide(decision);
     else if (event.key === "n" && this.next.href) this.next.click();
   }
+}
+
+/** At most MOST_CORNERS of an outline's corners. */
+function fewer(corners) {
+  const step = Math.ceil(corners.length / MOST_CORNERS);
+  return corners.filter((_, k) => k % step === 0);
 }
 
 function boxOf([x0, y0], [x1, y1]) {
