@@ -329,6 +329,13 @@ def questions_publish(
     ] = None,
     val: Annotated[float, typer.Option(help="Share of the videos.", min=0, max=0.9)] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the videos.", min=0, max=0.9)] = 0.1,
+    accepted_only: Annotated[
+        bool, typer.Option("--accepted-only", help="Only questions that people accepted.")
+    ] = False,
+    min_acceptance: Annotated[
+        float | None,
+        typer.Option(help="Publish nothing if less was accepted, 0..1.", min=0, max=1),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write questions with their films as a dataset that `datasets` loads: train, val, test.
@@ -340,7 +347,13 @@ def questions_publish(
     """
     from massannot.exporters._published_questions import PublishOptions, publish_questions
 
-    options = PublishOptions(license=license, val=val, test=test)
+    options = PublishOptions(
+        license=license,
+        val=val,
+        test=test,
+        accepted_only=accepted_only,
+        min_acceptance=min_acceptance,
+    )
     found = publish_questions(proven, dest, options=options)
     print_first("left out", found.left_out)
     if as_json:

@@ -4,6 +4,8 @@ Intervals are Wilson's (1927), 95 %: a share of few is wide, and of all or none 
 to the whole, each stratum counts as many clips as it has; the interval is Wilson's of Kish's
 effective number of clips (Survey Sampling, 1965, 11.7), 1 / sum(w^2 / n). A clip that two people
 judge differently is not accepted. A decision about rows that have changed since does not count.
+Questions of one clip may stand or fall together: the interval of their share is that of as many
+clips, which is wide enough however they do.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +23,15 @@ import pyarrow as pa
 from massannot import tables
 from massannot.dataset.layout import Layout
 from massannot.dataset.question_edits import EDITS
-from massannot.dataset.reviews_of_run import Decision, all_decisions, reviews_folder, standing
+from massannot.dataset.reading import Dataset
+from massannot.dataset.reviews_of_run import (
+    Decision,
+    all_decisions,
+    hash_of_rows,
+    reviews_folder,
+    standing,
+)
+from massannot.errors import UsageError
 
 Z_95 = 1.959963984540054
 LEAST_TOLD = 3
@@ -43,6 +54,8 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 class AcceptedShare:
     accepted: int
     n: int
+    clips: int | None = None
+    """Of questions: how many clips they are about."""
 
     @property
     def share(self) -> float:
@@ -50,7 +63,8 @@ class AcceptedShare:
 
     def __str__(self) -> str:
         """'171 of 200 accepted: 85.5 % (80.0 to 89.7)'."""
-        return f"{self.accepted} of {self.n} accepted: {_percent(self.share, self.n)}"
+        n = self.n if self.clips is None else self.clips
+        return f"{self.accepted} of {self.n} accepted: {_percent(self.share, n)}"
 
 
 def _few(names: Sequence[str]) -> str:
@@ -97,10 +111,12 @@ class Acceptance:
         """What `--min-acceptance` looks at."""
         return self.whole.share if self.weighted is None else self.weighted[0]
 
+    def __str__(self) -> str:
+        return f"{self.whole} of {self.n_sample} clips drawn, by {', '.join(self.reviewers)}"
+
     @property
     def lines(self) -> list[str]:
-        who = ", ".join(self.reviewers)
-        lines = [f"{self.whole} of {self.n_sample} clips drawn, by {who}"]
+        lines = [str(self)]
         if self.weighted is not None:
             lines.append(f"weighted to the whole: {_percent(*self.weighted)}")
             unseen = [s.name for s in self.strata if not s.found.n]
@@ -134,7 +150,8 @@ class Reviewed:
     """Clips looked at outside of any sample."""
     accepted_clips: frozenset[str]
     """By everybody who looked, sampled or not, rows as shown."""
-
+    rejected_questions: frozenset[str]
+    """By anybody."""
     questions: AcceptedShare
     """Of the questions looked at, those that everybody accepted, rows as shown."""
 
@@ -150,6 +167,33 @@ class Reviewed:
                 f"decisions about rows that have changed since, in no rate: {self.n_stale}"
             )
         return lines
+
+
+def looked_at(dataset: Dataset) -> Reviewed | None:
+    """What people decided about the clips of a run as they stand, or about a folder's questions;
+    None: nobody has looked, or it is in a bucket."""
+    layout, shown = dataset.reviewed_in, Dataset(dataset.layout)
+    if layout.in_bucket:
+        return None
+    known = set(shown.clip_ids)
+    return reviewed(layout, lambda c: hash_of_rows(shown.clip(c)) if c in known else None)
+
+
+def need_accepted(accepted: Collection[str], out: Path) -> None:
+    """Raises UsageError where only what was accepted is wanted, and nothing is."""
+    if not accepted:
+        raise UsageError(
+            f"--accepted-only: found nothing that people accepted in {out}; `massannot review "
+            f"{out}` collects their decisions"
+        )
+
+
+def refuse_less(found: Acceptance | AcceptedShare | None, least: float | None) -> None:
+    """Raises UsageError where less than a share of what was looked at was accepted, or nobody
+    looked."""
+    if least is not None and (found is None or found.share < least):
+        said = "nobody has looked at a sample" if found is None else str(found)
+        raise UsageError(f"--min-acceptance {least:g}: found {said}; nothing is published")
 
 
 def reviewed(layout: Layout, rows_hash: Callable[[str], str | None]) -> Reviewed | None:
@@ -173,7 +217,8 @@ def reviewed(layout: Layout, rows_hash: Callable[[str], str | None]) -> Reviewed
         n_stale=len(decisions) - len(fresh),
         n_free=len({d.clip_id for d in of_clips if d.sample is None}),
         accepted_clips=frozenset(clip_id for clip_id, ok in verdicts.items() if ok),
-        questions=_share(list(_verdicts(of_questions).values())),
+        rejected_questions=frozenset(q for q, ok in _verdicts(of_questions).items() if not ok),
+        questions=_share_of_questions(of_questions),
     )
 
 
@@ -219,6 +264,12 @@ def _verdicts(decisions: Sequence[Decision]) -> dict[str, bool]:
 
 def _share(verdicts: Sequence[bool]) -> AcceptedShare:
     return AcceptedShare(sum(verdicts), len(verdicts))
+
+
+def _share_of_questions(decisions: Sequence[Decision]) -> AcceptedShare:
+    verdicts = _verdicts(decisions)
+    shown_with = {d.question_id: d.clip_id for d in decisions}
+    return AcceptedShare(sum(verdicts.values()), len(verdicts), len({*shown_with.values()}))
 
 
 def _percent(share: float, n: float) -> str:

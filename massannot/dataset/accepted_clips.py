@@ -1,4 +1,5 @@
-"""Publishing the accepted clips alone: whatever belongs to another clip is left out."""
+"""Publishing the accepted clips alone: whatever belongs to another clip is left out, and so are
+questions that somebody rejected."""
 
 from __future__ import annotations
 
@@ -20,10 +21,11 @@ class AcceptedClips:
 
     layout: Layout
     clip_ids: Collection[str]
+    rejected_questions: Collection[str] = ()
 
-    def left(self, rows: pa.Table) -> pa.Table:
-        """The rows that belong to these clips, or to none."""
-        return rows.filter(self._stays(rows)) if "clip_id" in rows.column_names else rows
+    def left(self, table: str, rows: pa.Table) -> pa.Table:
+        """The rows of a table that belong to these clips, or to none."""
+        return rows.filter(self._stays(table, rows)) if "clip_id" in rows.column_names else rows
 
     def counted(self, commit: Commit) -> Commit:
         """The commit with the rows and clips that stay of it."""
@@ -38,11 +40,16 @@ class AcceptedClips:
         file = pq.ParquetFile(self.layout.published(table, shard))
         if "clip_id" not in file.schema_arrow.names:
             return rows
-        found = file.read(columns=["clip_id"])
-        return int(pc.sum(self._stays(found)).as_py() or 0)
+        key = ["question_id"] if table == "questions" else []
+        found = file.read(columns=["clip_id", *key])
+        return int(pc.sum(self._stays(table, found)).as_py() or 0)
 
-    def _stays(self, rows: pa.Table) -> pa.ChunkedArray:
-        return pc.or_(pc.is_in(rows["clip_id"], value_set=self._ids), pc.is_null(rows["clip_id"]))
+    def _stays(self, table: str, rows: pa.Table) -> pa.ChunkedArray:
+        stays = pc.or_(pc.is_in(rows["clip_id"], value_set=self._ids), pc.is_null(rows["clip_id"]))
+        if table != "questions":
+            return stays
+        rejected = pa.array(sorted(self.rejected_questions), pa.string())
+        return pc.and_(stays, pc.invert(pc.is_in(rows["question_id"], value_set=rejected)))
 
     @cached_property
     def _ids(self) -> pa.Array:

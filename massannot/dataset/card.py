@@ -65,18 +65,19 @@ def published_card(
     )
     return (
         f"{text}\n## Counts\n{_counts(found)}{_copies(copies)}\n\n"
-        f"{_acceptance(looked, accepted_only)}"
+        f"{accepted_section(looked, 'clips', accepted_only=accepted_only)}"
         f"## Noise\n{_noise(layout, found)}\n\n"
         f"## Published by\n`{run_record.this_start().command}`\n"
     )
 
 
-def _acceptance(looked: Reviewed | None, accepted_only: bool) -> str:
-    """What people found who looked at a sample; of how many the rest is, nobody says."""
+def accepted_section(looked: Reviewed | None, what: str, *, accepted_only: bool) -> str:
+    """What people found who looked at a sample of clips or questions; of how many the rest is,
+    nobody says."""
     if looked is None:
         return ""
-    only = "This dataset holds the accepted clips alone.\n" if accepted_only else ""
-    by = f"By people, table `reviews`; 95 % intervals.\n{only}"
+    only = f"This dataset holds the accepted {what} alone.\n" if accepted_only else ""
+    by = f"By people; 95 % intervals.\n{only}"
     return f"## Accepted\n{by}{_lines(f'* {line}' for line in looked.lines)}\n\n"
 
 

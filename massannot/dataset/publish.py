@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from massannot import tables
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
-from massannot.dataset.acceptance import Reviewed, reviewed
+from massannot.dataset.acceptance import looked_at, need_accepted, refuse_less
 from massannot.dataset.accepted_clips import AcceptedClips
 from massannot.dataset.card import published_card
 from massannot.dataset.commits import LAST, Commit
@@ -33,7 +33,6 @@ from massannot.dataset.copies import Copies
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.plans import shard_table
 from massannot.dataset.reading import Dataset, spec_in
-from massannot.dataset.reviews_of_run import hash_of_rows
 from massannot.dataset.sql_views import flat_rows
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
@@ -123,10 +122,13 @@ def publish(
     found = _finished(layout, partial=partial)
     copies = Copies(layout, tuple(commit.shard for commit in found))
     found = [copies.counted(commit) for commit in found]
-    looked = _looked_at(layout, min_acceptance, required=accepted_only)
+    looked = looked_at(Dataset(layout))
+    refuse_less(None if looked is None else looked.acceptance, min_acceptance)
+    if accepted_only:
+        need_accepted(() if looked is None else looked.accepted_clips, layout.out)
     accepted = None
     if accepted_only and looked is not None:
-        accepted = AcceptedClips(layout, looked.accepted_clips)
+        accepted = AcceptedClips(layout, looked.accepted_clips, looked.rejected_questions)
         found = [accepted.counted(commit) for commit in found]
     files = files_of(found, file_bytes=file_bytes, files_a_table=files_a_table)
     if flat:
@@ -162,30 +164,6 @@ def publish(
     )  # fmt: skip
     durable.write_over(target.card, card.encode())
     return Published(target.out, files, written, copies.unasked, copies.unasked_line)
-
-
-def _looked_at(layout: Layout, least: float | None, *, required: bool) -> Reviewed | None:
-    """What people decided; None: nobody has looked."""
-    if layout.in_bucket:
-        looked = None
-    else:
-        dataset = Dataset(layout)
-
-        def hash_now(clip_id: str) -> str | None:
-            known = clip_id in dataset.clip_ids
-            return hash_of_rows(dataset.clip(clip_id)) if known else None
-
-        looked = reviewed(layout, hash_now)
-    acceptance = None if looked is None else looked.acceptance
-    if required and looked is None:
-        raise UsageError(
-            f"--accepted-only: found no decisions in {layout.out}; `massannot review {layout.out}` "
-            "collects them"
-        )
-    if least is not None and (acceptance is None or acceptance.share < least):
-        share = "nobody has looked at a sample" if acceptance is None else acceptance.lines[0]
-        raise UsageError(f"--min-acceptance {least:g}: found {share}; nothing is published")
-    return looked
 
 
 def files_of(
@@ -226,7 +204,8 @@ def _finished(layout: Layout, *, partial: bool) -> list[Commit]:
     """All commits, everything they name published."""
     if run_record.read(layout) is None:
         raise UsageError(
-            f"{layout.out}: found no run, expected the output folder of `annotate` or `run`"
+            f"{layout.out}: found no run, expected the output folder of `annotate` or `run`; what "
+            "`questions ask` wrote, `massannot questions publish` publishes"
         )
     commits.recover(layout)
     found = list(commits.read_all(layout))
@@ -301,7 +280,7 @@ def _write(
         for piece in _rows(layout, file.table, by_shard[s], restate, copies)
     )
     if accepted is not None:
-        pieces = (accepted.left(piece) for piece in pieces)
+        pieces = (accepted.left(file.table, piece) for piece in pieces)
     return _write_rows(target, file, pieces, spec)
 
 

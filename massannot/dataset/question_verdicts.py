@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from massannot.dataset.acceptance import reviewed
+from massannot.dataset.acceptance import looked_at
 from massannot.dataset.question_edits import EDITS
 from massannot.dataset.reading import Dataset
-from massannot.dataset.reviews_of_run import hash_of_rows, reviews_folder
+from massannot.dataset.reviews_of_run import reviews_folder
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class QuestionVerdict:
         return changed
 
 
+UNSEEN = QuestionVerdict(accepted=True, verified_by=(), edits={})
+"""Of a question that nobody looked at: it stands as it is."""
+
+
 def question_verdicts(dataset: Dataset) -> dict[str, QuestionVerdict]:
     """Question to verdict: of a run from its reviewers' lines, of what is published from its
     table."""
@@ -48,9 +52,7 @@ def _reviews(dataset: Dataset) -> list[dict[str, Any]]:
     layout = dataset.reviewed_in
     if layout.in_bucket or not reviews_folder(layout).is_dir():
         return list(dataset.table_or_empty("reviews").to_pylist())
-    shown = Dataset(dataset.layout)
-    known = set(shown.clip_ids)
-    found = reviewed(layout, lambda c: hash_of_rows(shown.clip(c)) if c in known else None)
+    found = looked_at(dataset)
     return [] if found is None else list(found.table.to_pylist())
 
 

@@ -6,7 +6,9 @@
     DEST/README.md  the card: families, chance, blind solvers, ground of the answers, licence
 
 A row has its program, value, sigma, margin and `blind_score`, the share of the solvers that were
-right about it without the video. A video is in one split with all its questions.
+right about it without the video. A video is in one split with all its questions. What a reviewer
+rejected is left out; the others stand as they were reworded, with `verified_by` (who accepted) and
+`event`, a sentence of theirs that says what happens.
 """
 
 from __future__ import annotations
@@ -21,11 +23,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from massannot.dataset.reading import open_dataset
+from massannot import tables
+from massannot.dataset.acceptance import looked_at, need_accepted, refuse_less
+from massannot.dataset.card import accepted_section
+from massannot.dataset.question_verdicts import UNSEEN, QuestionVerdict, question_verdicts
+from massannot.dataset.reading import Dataset, open_dataset
 from massannot.errors import UsageError
 from massannot.exporters._benches import BenchOptions, bench_examples, lettered, solution
 from massannot.exporters._training import picture_names
-from massannot.questions.ask.asked_about import with_its_clips
+from massannot.questions.ask.asked_about import AskedDataset, with_its_clips
 from massannot.questions.ask.blind_check import FamilyCheck, check_manifest, read_rows
 from massannot.questions.examples import Example
 from massannot.questions.splits import SPLITS, Split, Splits
@@ -55,6 +61,8 @@ SCHEMA = pa.schema(
         ("twin_of", _TEXT),
         ("twin_kind", _TEXT),
         ("blind_score", _NUMBER),
+        ("verified_by", pa.list_(_TEXT)),
+        ("event", _TEXT),
     ]
 )
 _OF_PROGRAM = ("family", "program", "value", "sigma", "margin", "basis", "twin_of", "twin_kind")
@@ -67,6 +75,10 @@ class PublishOptions:
     val: float = 0.1
     """Share of the videos, at least one; those that a manifest calls val or test stay that."""
     test: float = 0.1
+    accepted_only: bool = False
+    """Only questions that people accepted."""
+    min_acceptance: float | None = None
+    """Publish nothing if a smaller share of those looked at was accepted."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +91,30 @@ class PublishedQuestions:
 
 def publish_questions(proven: Path, dest: Path, *, options: PublishOptions) -> PublishedQuestions:
     """Write the dataset of what `questions ask` wrote into the new folder `dest`. Raises UsageError
-    for a folder without programs, one that is there already, and fewer videos than splits."""
+    for a folder without programs, one that is there already, fewer videos than splits, and too
+    little that was accepted."""
     asked = open_dataset(proven)
     if "question_programs" not in asked.names:
         raise UsageError(f"{proven}: found no programs, expected what `questions ask` wrote")
     if dest.exists() and any(dest.iterdir()):
         raise UsageError(f"{dest}: found files, expected a new folder")
+    joined = with_its_clips(proven)
+    looked, verdicts = looked_at(joined), question_verdicts(joined)
+    refuse_less(looked.questions if looked and looked.questions.n else None, options.min_acceptance)
+    questions, rejected = _left(asked, verdicts, options)
     check = check_manifest(proven)
     ids = [row["id"] for row in read_rows(proven)]
     blind = {ids[number]: score for number, score in check.blind_score}
     programs = {row["question_id"]: row for row in asked.table("question_programs").to_pylist()}
     clips = asked.table("clips").select(["clip_id", "uri", "video_id"]).to_pylist()
     video_of = {row[key]: row["video_id"] for row in clips for key in ("clip_id", "uri")}
-    bench = bench_examples(with_its_clips(proven), dest, BenchOptions())
-    rows = [_row(one, programs[one.row["question_id"]], video_of, blind) for one in bench.examples]
+    source = AskedDataset(asked, open_dataset(joined.layout.out), rows=questions)
+    bench = bench_examples(source, dest, BenchOptions())
+    rows = [
+        _row(one, programs[name], video_of, blind, verdicts.get(name, UNSEEN))
+        for one in bench.examples
+        for name in (one.row["question_id"],)
+    ]
     side = sides(asked.table("questions").to_pylist(), rows, video_of, options)
     counts: dict[Split, int] = {}
     (dest / "data").mkdir()
@@ -101,10 +123,30 @@ def publish_questions(proven: Path, dest: Path, *, options: PublishOptions) -> P
         path = dest / "data" / f"{split}-00000.parquet"
         pq.write_table(pa.Table.from_pylist(mine, schema=SCHEMA), path)
         counts[split] = len(mine)
-    text = _card(rows, side, check.families, options)
+    accepted = accepted_section(looked, "questions", accepted_only=options.accepted_only)
+    text = _card(rows, side, check.families, options, accepted)
     write_over(dest / "README.md", text.encode())
     leaking = tuple(family.family for family in check.families if family.leaks)
-    return PublishedQuestions(counts, bench.left_out, leaking)
+    return PublishedQuestions(counts, (*rejected, *bench.left_out), leaking)
+
+
+def _left(
+    asked: Dataset, verdicts: Mapping[str, QuestionVerdict], options: PublishOptions
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """The questions as people left them, and sentences about the others. Raises UsageError where
+    none is left of those accepted."""
+    if options.accepted_only:
+        need_accepted([name for name, v in verdicts.items() if v.accepted], asked.layout.out)
+    rows, out = [], []
+    for row in asked.table("questions").to_pylist():
+        name = row["question_id"]
+        if not verdicts.get(name, UNSEEN).accepted:
+            out.append(f"question {name}: rejected by a reviewer")
+        elif options.accepted_only and name not in verdicts:
+            out.append(f"question {name}: nobody looked at it")
+        else:
+            rows.append(verdicts.get(name, UNSEEN).applied(row))
+    return tables.spec("questions").from_rows(rows), tuple(out)
 
 
 def _row(
@@ -112,6 +154,7 @@ def _row(
     program: Mapping[str, Any],
     video_of: Mapping[str, str],
     blind: Mapping[str, float],
+    verdict: QuestionVerdict,
 ) -> dict[str, Any]:
     row, expected = example.row, example.expected
     return {
@@ -126,6 +169,8 @@ def _row(
         **{name: row[name] for name in ("tolerance", "tolerance_abs", "category")},
         **{name: program[name] for name in _OF_PROGRAM},
         "blind_score": blind.get(row["question_id"]),
+        "verified_by": list(verdict.verified_by),
+        "event": verdict.edits.get("event"),
     }
 
 
@@ -159,6 +204,7 @@ def _card(
     side: Mapping[str, Split],
     families: Sequence[FamilyCheck],
     options: PublishOptions,
+    accepted: str,
 ) -> str:
     """The card; a split without rows is not named, for `datasets` would refuse it."""
     n = Counter(side[row["video_id"]] for row in rows)
@@ -173,6 +219,7 @@ def _card(
         counts=", ".join(f"{n[split]} {split}" for split in SPLITS),
         license=options.license or "none is stated",
         basis=", ".join(f"{name} {count}" for name, count in sorted(basis.items())),
+        accepted=accepted,
         families="\n".join(_line(family, of_family) for family in families),
         version=__version__,
     )
@@ -203,7 +250,7 @@ Each answer is a program over the rows of an annotated dataset (`program`), with
 standard deviation and its margin: the distance to the nearest other answer in standard deviations.
 Ground of the intervals: {basis}. Licence: {license}.
 
-## Families
+{accepted}## Families
 
 What four solvers reach that see no picture, cross-validated over videos, with 95 % intervals
 after Holm.

@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 
 from massannot import tables
 from massannot.dataset.arrays import good_entities, rows_of_entities, short_rows
-from massannot.dataset.question_verdicts import QuestionVerdict, question_verdicts
+from massannot.dataset.question_verdicts import UNSEEN, QuestionVerdict, question_verdicts
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.video_view import Reference, VideoView
 from massannot.errors import BadQuestion, UsageError
@@ -91,7 +91,6 @@ class MassBenchOptions(Options):
 
 
 OPTIONS = MassBenchOptions
-_UNSEEN = QuestionVerdict(accepted=True, verified_by=(), edits={})
 
 
 def export(
@@ -112,7 +111,7 @@ def export(
     verdicts = question_verdicts(dataset)
     with files[0].open("w", encoding="utf-8", newline="\n") as lines:
         for row in questions.to_pylist():
-            verdict = verdicts.get(row["question_id"], _UNSEEN)
+            verdict = verdicts.get(row["question_id"], UNSEEN)
             if not verdict.accepted:
                 left_out.append(f"question {row['question_id']}: rejected by a reviewer")
                 continue

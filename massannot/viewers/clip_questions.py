@@ -18,8 +18,8 @@ from massannot.questions.ask.derivation import Derivation, derivations
 from massannot.viewers.clip_data import Json, frame_at
 
 EDGES = ("x0", "y0", "x1", "y1")
-MOST = 40
-"""Questions of a clip that its page shows."""
+MOST_ROWS = 40
+"""Places of a question's proof that its page shows."""
 
 
 class ClipQuestions:
@@ -32,11 +32,11 @@ class ClipQuestions:
     def of(self, clip_id: str) -> list[Json]:
         """Those of a clip; none of a clip about which nobody asks anything."""
         given = self._given.get(clip_id, [])
-        proved = self._proved.get(clip_id, [])[:MOST]
+        proved = self._proved.get(clip_id, [])
         if not given and not proved:
             return []
         t_s = self._dataset.clip(clip_id).table("frames")["t_s"].to_pylist()
-        shown = [_given_question(row, t_s) for row in given[:MOST]]
+        shown = [_given_question(row, t_s) for row in given]
         if self._asked is not None and proved:
             found = derivations(self._asked, proved, data=self._dataset.layout.out)
             shown += [_proved_question(one) for one in found]
@@ -47,8 +47,8 @@ class ClipQuestions:
         return frozenset(row["question_id"] for row in self._given.get(clip_id, ()))
 
     def asked_ids_of(self, clip_id: str) -> frozenset[str]:
-        """Of those in `asked` that the clip's page shows."""
-        return frozenset(self._proved.get(clip_id, ())[:MOST])
+        """Of those in `asked`."""
+        return frozenset(self._proved.get(clip_id, ()))
 
     @property
     def asked_clips(self) -> frozenset[str]:
@@ -106,4 +106,4 @@ def _proved_question(found: Derivation) -> Json:
         for row in sorted(seen, key=lambda row: row["frame"])
     ]
     lines = [*found.lines, *(f"WRONG: {problem}" for problem in found.problems)]
-    return _question(found.question, lines, evidence[:MOST])
+    return _question(found.question, lines, evidence[:MOST_ROWS])

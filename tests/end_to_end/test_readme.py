@@ -13,8 +13,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from massannot.dataset.reading import open_dataset
+from massannot.dataset.reviews_of_run import ReviewFile, hash_of_rows
+from massannot.questions.ask.asked_about import with_its_clips
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
 from tests.in_process import run_massannot
@@ -93,6 +97,7 @@ def test_the_commands_run_in_the_order_in_which_they_stand(
         assert list((folder / "out" / "films").glob("*.mp4"))
     if page == DOCS / "questions.md":
         loads_as_published(folder / "published", cache=folder / "cache")
+        publishes_what_people_accepted(folder / "proven")
 
 
 def loads_as_published(published: Path, *, cache: Path) -> None:
@@ -106,6 +111,36 @@ def loads_as_published(published: Path, *, cache: Path) -> None:
         assert row["program"]
         assert row["answer"]
         assert 0 <= row["blind_score"] <= 1
+
+
+def publishes_what_people_accepted(proven: Path) -> None:
+    """Of three questions one is rejected and one reworded; nobody looks at the others."""
+    dataset = with_its_clips(proven)
+    about = open_dataset(dataset.layout.out)
+    first, second, third = dataset.table("questions").to_pylist()[:3]
+    file = ReviewFile(dataset.reviewed_in, "ada")
+    for row, values in (
+        (first, {"decision": "accept", "question": "Reworded?", "event": "It rolls."}),
+        (second, {"decision": "accept"}),
+        (third, {"decision": "reject", "reason": "trivial"}),
+    ):
+        clip_id, name = row["clip_id"], row["question_id"]
+        shown = {"kind": "question", "request": f"about {name}", "question_id": name}
+        rows_hash = hash_of_rows(about.clip(clip_id))
+        file.add({**shown, "clip_id": clip_id, **values}, rows_hash=rows_hash, sample=None,
+                 stratum=None)  # fmt: skip
+    more = "--val 0 --test 0 --min-acceptance"
+    refused = run_massannot(f"questions publish proven few {more} 0.7", proven.parent, code=2)
+    assert "--min-acceptance 0.7: found 2 of 3 accepted: 66.7 %" in refused
+    run_massannot(f"questions publish proven few --accepted-only {more} 0.6", proven.parent)
+    rows = {r["question_id"]: r for r in pq.read_table(proven.parent / "few/data").to_pylist()}
+    assert set(rows) == {first["question_id"], second["question_id"]}
+    row = rows[first["question_id"]]
+    assert "Reworded?" in row["question"]
+    assert (row["event"], row["verified_by"]) == ("It rolls.", ["ada"])
+    card = (proven.parent / "few/README.md").read_text()
+    assert "This dataset holds the accepted questions alone." in card
+    assert "questions looked at: 2 of 3 accepted: 66.7 %" in card
 
 
 def test_the_readme_is_one_screen_and_reads_on_the_package_index() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from massannot.dataset.acceptance import AcceptedShare, reviewed
+from massannot import tables
+from massannot.dataset.acceptance import AcceptedShare, refuse_less, reviewed
+from massannot.dataset.accepted_clips import AcceptedClips
 from massannot.dataset.layout import Layout
 from massannot.dataset.publish import publish
 from massannot.dataset.question_edits import EDITS
@@ -137,10 +139,27 @@ def test_an_export_carries_what_people_made_of_the_questions(
     assert "questions looked at: 1 of 2 accepted: 50.0 %" in card
     mass_bench.export(open_dataset(published.dest), tmp_path / "again")
     assert (tmp_path / "again" / mass_bench.FILE).read_text() == text
+    with pytest.raises(UsageError, match="--accepted-only: found nothing that people accepted"):
+        publish(dataset.layout.out, tmp_path / "accepted", accepted_only=True)
+
+
+def test_accepted_clips_are_published_without_rejected_questions(tmp_path: Path) -> None:
+    rows = [{"question_id": name, "uri": "v", "clip_id": clip, "further": "{}"}
+            for name, clip in (("a", "c"), ("b", "c"), ("d", "other"), ("e", None))]  # fmt: skip
+    accepted = AcceptedClips(Layout(tmp_path), {"c"}, {"b"})
+    left = accepted.left("questions", tables.spec("questions").from_rows(rows))
+    assert left["question_id"].to_pylist() == ["a", "e"]
+
+
+def test_the_interval_of_questions_is_that_of_as_many_clips() -> None:
+    assert str(AcceptedShare(9, 12, clips=4)) == "9 of 12 accepted: 75.0 % (30.1 to 95.4)"
+    with pytest.raises(UsageError, match=r"--min-acceptance 0.8: found 9 of 12 accepted"):
+        refuse_less(AcceptedShare(9, 12, clips=4), 0.8)
+    refuse_less(AcceptedShare(9, 12, clips=4), 0.75)
 
 
 def test_a_decision_about_changed_rows_says_nothing_of_a_question(dataset: Dataset) -> None:
     found = reviewed(dataset.layout, lambda clip_id: "another")
     assert found is not None
-    assert (found.questions, found.n_stale) == (AcceptedShare(0, 0), 4)
+    assert (found.questions, found.n_stale) == (AcceptedShare(0, 0, 0), 4)
     assert set(question_verdicts(dataset)) == {"one-3", "all-3"}

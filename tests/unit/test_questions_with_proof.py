@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from massannot import tables
+from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.ask import program as p
@@ -30,6 +31,8 @@ from massannot.storage.parquet import read_parquet, write_parquet
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.question_page import write_question_page
 from tests.asked_tables import N, way_of, write_asked_about
+from tests.looked_at import clip_id_of
+from tests.looked_at import rows_of as looked_at_rows
 
 FEW = ("travelled_distance", "speed_comparison", "distance_comparison", "dsr_distance",
        "event_order", "event_time")  # fmt: skip
@@ -329,3 +332,17 @@ def test_the_page_of_a_clip_has_its_questions_with_derivation_and_proof(
     assert mine["evidence"]
     assert {one["clip_id"] for one in open_dataset(asked).table("questions").to_pylist()
             if one["question_id"] in {s["id"] for s in shown}} == {row["clip_id"]}  # fmt: skip
+
+
+def test_the_page_of_a_clip_has_all_its_questions(tmp_path: Path) -> None:
+    rows = looked_at_rows(0, "clip", "a ball", Path("film.mp4"))
+    (question,) = rows["questions"]
+    ids = [f"q{number:03}" for number in range(90)]
+    rows["questions"] = [{**question, "question_id": name} for name in ids]
+    for name in ("clips", "frames", "questions"):
+        spec = tables.spec(name)
+        path = Layout(tmp_path).published(name, "00000")
+        write_parquet(path, [spec.from_rows(rows[name])], spec=spec)
+    found = ClipQuestions(open_dataset(tmp_path))
+    assert [one["id"] for one in found.of(clip_id_of(0))] == ids
+    assert found.ids_of(clip_id_of(0)) == {*ids}

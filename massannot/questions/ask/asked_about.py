@@ -16,10 +16,12 @@ from massannot.questions.ask.audit_answers import source_of
 class AskedDataset(Dataset):
     """`questions` of one dataset; everything else is of the one that they were asked about."""
 
-    def __init__(self, asked: Dataset, about: Dataset):
+    def __init__(self, asked: Dataset, about: Dataset, *, rows: pa.Table | None = None):
+        """`rows`: the questions, of which people left some out or reworded some; None: all."""
         super().__init__(about.layout)
         self.asked = asked
         self.about = about
+        self._rows = rows
 
     @property
     def reviewed_in(self) -> Layout:
@@ -30,7 +32,9 @@ class AskedDataset(Dataset):
         return tuple(sorted({*super().names, "questions"}))
 
     def table(self, name: str) -> pa.Table:
-        return self.asked.table(name) if name == "questions" else super().table(name)
+        if name != "questions":
+            return super().table(name)
+        return self.asked.table(name) if self._rows is None else self._rows
 
     def _rows_of_clip(self, name: str, clip_id: str) -> pa.Table:
         """Whatever its phrases were asked for, each may be in a question's profile."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
 from massannot.questions.ask import program as p
@@ -81,16 +84,23 @@ def derivations(
     dest: Path, question_ids: Sequence[str], *, data: Path | None = None
 ) -> list[Derivation]:
     """Of these questions, in their order."""
-    asked, wanted = open_dataset(dest), set(question_ids)
+    asked, wanted = open_dataset(dest), pa.array(sorted(question_ids), pa.string())
+
+    def rows_about(name: str) -> list[Row]:
+        table = asked.table(name)
+        found: list[Row] = table.filter(
+            pc.is_in(table["question_id"], value_set=wanted)
+        ).to_pylist()
+        return found
+
     programs, questions = (
-        {row["question_id"]: row for row in asked.table(name).to_pylist()}
+        {row["question_id"]: row for row in rows_about(name)}
         for name in ("question_programs", "questions")
     )
     evidence: dict[str, list[Row]] = defaultdict(list)
-    for row in asked.table("question_evidence").to_pylist():
-        if row["question_id"] in wanted:
-            evidence[row["question_id"]].append(row)
-    clip_ids = sorted({questions[one]["clip_id"] for one in wanted})
+    for row in rows_about("question_evidence"):
+        evidence[row["question_id"]].append(row)
+    clip_ids = sorted({row["clip_id"] for row in questions.values()})
     rows_of = rows_asked_about(dest, data=data).of(clip_ids)
     return [
         _derivation(questions[one], programs[one], evidence[one], rows_of) for one in question_ids
