@@ -10,11 +10,12 @@ from pathlib import Path
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import Dataset
 from massannot.dataset.video_view import numbered_names
-from massannot.jobs.heading import heading_of
+from massannot.jobs.heading import MANY_CLIPS, heading_of
 from massannot.jobs.previews import previews, with_preview
 from massannot.viewers.clip_drawing import FILM_WIDTH
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, render
+from massannot.viewers.indexed_dataset import IndexedDataset
 from massannot.viewers.report import write_report
 from massannot.viewers.video_story import video_story
 
@@ -74,12 +75,15 @@ def report_of(
     index = dataset.layout.local / "report" / "index.html"
     if index.is_file() and not again:
         return index
+    indexed = IndexedDataset(dataset)
+    indexed.count_states()
     return write_report(
-        dataset.table_or_empty,
+        indexed.index,
+        indexed.failures,
         lambda clip_id: dataset.clip(clip_id).table,
         dataset.layout.local / "report",
         films=dataset.layout.local / "films",
-        heading=heading_of(dataset),
+        heading=heading_of(dataset, most_clips=MANY_CLIPS),
         sample=sample,
         seed=seed,
         min_quality=min_quality,

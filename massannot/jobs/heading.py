@@ -10,8 +10,8 @@ from massannot.dataset.record import read
 from massannot.viewers.report import Heading
 
 MANY_CLIPS = 20_000
-"""Beyond that the server does not read positions for the grounds of intervals, which the card and
-`massannot inspect` state too: its first page is to come at once."""
+"""Beyond that neither the server nor the report reads positions for the grounds of intervals, which
+the card and `massannot inspect` state too."""
 
 
 def heading_of(dataset: Dataset, *, most_clips: int | None = None) -> Heading:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from PIL import Image
 
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data, clip_name
@@ -48,7 +49,8 @@ class Heading:
 
 
 def write_report(
-    table: GetTable,
+    index: ClipIndex,
+    failures: pa.Table,
     clip: GetClip,
     folder: Path,
     *,
@@ -60,17 +62,14 @@ def write_report(
     questions: Callable[[str], Sequence[Json]] = lambda clip_id: (),
     story: Callable[[str, Callable[[str], str | None]], Json | None] = lambda clip_id, link: None,
 ) -> Path:
-    """Write `folder`/index.html and `folder`/clips/*.html; returns the index.
+    """Write `folder`/index.html and `folder`/clips/*.html; returns the first.
 
-    `table` gives whole tables, `clip(id)` one clip's rows. `films` holds what `film.render` wrote;
+    `clip(id)` gives one clip's rows. `films` holds what `film.render` wrote;
     a clip without a film has a page without one. `sample`: clips shown at most.
     `min_quality`: leave entities and motions of lower or unknown quality out of the pages.
     `questions(id)`: of a clip, see clip_questions.py. `story(id, link)`: see video_story.py.
     """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
-    index = ClipIndex.read(lambda name, columns: table(name).select(list(columns)))
-    if (positions := table("positions")).num_rows:
-        index.count_states(positions.select(["clip_id", "state"]), share=1.0)
     shown = _stratified(index.select(ClipQuery()), sample, seed)
     cards = index.cards(shown)
     pages = {card["id"]: f"../clips/{card['id']}.html" for card in cards}
@@ -89,7 +88,7 @@ def write_report(
         (folder / name).write_text(page_of_clip, "utf-8")
         card |= {"link": name, "still": _still(made.still)}
     path = folder / "index.html"
-    path.write_text(_index(table, index, heading, cards), "utf-8")
+    path.write_text(_index(failures, index, heading, cards), "utf-8")
     return path
 
 
@@ -123,8 +122,7 @@ def _stratified(rows: npt.NDArray[np.int64], sample: int, seed: int) -> list[int
     return worst + [int(others[k]) for k in sorted(chosen)]
 
 
-def _index(table: GetTable, index: ClipIndex, heading: Heading, cards: Sequence[Json]) -> str:
-    failures = table("failures")
+def _index(failures: pa.Table, index: ClipIndex, heading: Heading, cards: Sequence[Json]) -> str:
     data: dict[str, Any] = {
         "kind": "index",
         "server": False,

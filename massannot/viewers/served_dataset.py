@@ -8,32 +8,28 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from massannot import tables
 from massannot.dataset import record as run_record
 from massannot.dataset.frames_again import clips_again
 from massannot.dataset.reading import ClipView, Dataset
-from massannot.storage.parquet import read_columns
 from massannot.storage.path import resolved
 from massannot.storage.store import scheme_of
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data
 from massannot.viewers.clip_drawing import GetTable
-from massannot.viewers.clip_index import ClipIndex, failed_cards, failure_counts
+from massannot.viewers.clip_index import failed_cards, failure_counts
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, write_plain
+from massannot.viewers.indexed_dataset import IndexedDataset
 from massannot.viewers.video_story import video_story
 
 BROWSERS_PLAY = {
     "h264": ("yuv420p", "yuvj420p"), "vp8": ("yuv420p",), "vp9": ("yuv420p",), "av1": ("yuv420p",)
 }  # fmt: skip
 """Codecs and pixel formats that every present browser plays."""
-STATE_COLUMNS = ["clip_id", "state"]
-STATES_AT_ONCE = 250_000
 CONTAINERS = (".mp4", ".m4v", ".mov", ".webm")
 
 
-class ServedDataset:
+class ServedDataset(IndexedDataset):
     """`tables_of` adds to a clip's tables what the run keeps beside them, such as previews of
     depth. `asked`: a folder of questions about the dataset."""
 
@@ -44,59 +40,15 @@ class ServedDataset:
         tables_of: Callable[[ClipView], GetTable],
         asked: Path | None = None,
     ) -> None:
+        super().__init__(dataset)
         self.questions = ClipQuestions(dataset, asked)
-        self.dataset = dataset
         self.layout = dataset.layout
         self._tables_of = tables_of
-        self._has_copies = False
-        self._drawing, self._reading = threading.Lock(), threading.Lock()
-
-    @property
-    def index(self) -> ClipIndex:
-        """Read once, by whoever asks first."""
-        with self._reading:
-            return self._index
-
-    @cached_property
-    def _index(self) -> ClipIndex:
-        return ClipIndex.read(self._columns)
-
-    @cached_property
-    def failures(self) -> pa.Table:
-        return self.dataset.table_or_empty("failures")
+        self._drawing = threading.Lock()
 
     @cached_property
     def failed(self) -> list[Json]:
         return failed_cards(self.failures)
-
-    def _columns(self, name: str, wanted: Sequence[str]) -> pa.Table:
-        """Some columns of a whole table. A clip that two shards hold is resolved by the dataset."""
-        if self._has_copies:
-            return self.dataset.table_or_empty(name).select(list(wanted))
-        empty = tables.spec(name).empty().select(list(wanted))
-        files = self.dataset.files(name)
-        parts = [read_columns(path, wanted) for path in files]
-        plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
-                 for part in [empty, *parts]]  # fmt: skip
-        found = pa.concat_tables(plain)
-        pa.default_memory_pool().release_unused()  # of reading whole columns, before the next ones
-        if name == "clips" and len(found["clip_id"].unique()) < found.num_rows:
-            self._has_copies = True
-            return self._columns(name, wanted)
-        return found
-
-    def count_states(self) -> None:
-        """Read the states of all positions, some at a time; takes a while in a large dataset."""
-        files = self.dataset.files("positions")
-        rows = [pq.read_metadata(path).num_rows for path in files]
-        counted = 0
-        for path in files:
-            for batch in pq.ParquetFile(path).iter_batches(STATES_AT_ONCE, columns=STATE_COLUMNS):
-                counted += batch.num_rows
-                share = counted / max(sum(rows), 1)
-                self.index.count_states(pa.Table.from_batches([batch]), share=share)
-        if not counted:
-            self.index.states_counted = 1.0
 
     def index_page(self, title: str, lines: Sequence[str], notes: Sequence[str]) -> Json:
         return {
@@ -155,7 +107,7 @@ class ServedDataset:
     @cached_property
     def _videos(self) -> dict[str, tuple[str, str | None, int]]:
         wanted = ("uri", "codec", "pixel_format", "first_pts")
-        columns = [c.to_pylist() for c in self._columns("videos", wanted).columns]
+        columns = [c.to_pylist() for c in self.columns("videos", wanted).columns]
         return {uri: rest for uri, *rest in zip(*columns, strict=True)}  # type: ignore[misc]
 
     @cached_property

@@ -14,6 +14,7 @@ import pytest
 from massannot import tables
 from massannot.questions.profile import entity_names
 from massannot.viewers.clip_drawing import ClipDrawing
+from massannot.viewers.clip_index import ClipIndex
 from massannot.viewers.overlay import INK
 from massannot.viewers.report import Heading, write_report
 from massannot.viewers.summary import Facts, as_text
@@ -51,13 +52,30 @@ def test_a_film_names_things_as_the_profile_does(table: Callable[[str], pa.Table
 def test_a_page_leaves_out_what_is_of_lower_or_unknown_quality(
     table: Callable[[str], pa.Table], tmp_path: Path, least: float | None, shown: list[str]
 ) -> None:
-    write_report(
-        table, lambda _: table, tmp_path, films=tmp_path, heading=Heading("x"), min_quality=least
-    )
+    report_on(table, tmp_path, min_quality=least)
     page = data_of(tmp_path / "clips" / f"{CLIP}.html")
     assert [entity["name"] for entity in page["entities"]] == shown
     assert (page["left_out"] or "").startswith(f"{3 - len(shown)} below" * (len(shown) < 3))
     assert (page["left_out"] is None) == (len(shown) == 3)
+
+
+def report_on(
+    table: Callable[[str], pa.Table],
+    folder: Path,
+    *,
+    of_clips: Callable[[str], pa.Table] | None = None,
+    min_quality: float | None = None,
+) -> Path:
+    """Its index. `of_clips`: the rows of each clip, where they are others."""
+    return write_report(
+        ClipIndex.read(lambda name, columns: table(name).select(list(columns))),
+        table("failures"),
+        lambda _: of_clips or table,
+        folder,
+        films=folder,
+        heading=Heading("x"),
+        min_quality=min_quality,
+    )
 
 
 def data_of(page: Path) -> dict[str, Any]:
@@ -72,7 +90,7 @@ def page_of(
     table: Callable[[str], pa.Table], folder: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The data of the index and of the clip's page."""
-    index = write_report(table, lambda _: table, folder, films=folder, heading=Heading("x"))
+    index = report_on(table, folder)
     return data_of(index), data_of(folder / "clips" / f"{CLIP}.html")
 
 
@@ -106,7 +124,7 @@ def test_clips_of_unknown_quality_come_before_the_worst_known(
         entities[0] | {"clip_id": "unknown", "quality": None, "quality_basis": "none"},
     ]
     whole = with_rows(with_rows(table, "clips", clips), "entities", entities)
-    index = write_report(whole, lambda _: table, tmp_path, films=tmp_path, heading=Heading("x"))
+    index = report_on(whole, tmp_path, of_clips=table)
     assert [card["id"] for card in data_of(index)["clips"]] == ["void", "unknown", "known"]
 
 

@@ -1,0 +1,87 @@
+"""A dataset with its index of clips in memory, of which a list, a sample or a report is made.
+
+Of each table the few columns that the index has are read, file by file; a dataset of millions of
+clips is never in memory whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from massannot import tables
+from massannot.dataset.reading import Dataset
+from massannot.errors import BadTable
+from massannot.storage.parquet import read_columns, read_parquet
+from massannot.viewers.clip_index import ClipIndex
+
+STATE_COLUMNS = ["clip_id", "state"]
+STATES_AT_ONCE = 250_000
+
+
+class IndexedDataset:
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._has_copies = False
+        self._reading = threading.Lock()
+
+    @property
+    def index(self) -> ClipIndex:
+        """Read once, by whoever asks first."""
+        with self._reading:
+            return self._index
+
+    @cached_property
+    def _index(self) -> ClipIndex:
+        return ClipIndex.read(self.columns)
+
+    @cached_property
+    def failures(self) -> pa.Table:
+        return self.dataset.table_or_empty("failures")
+
+    def columns(self, name: str, wanted: Sequence[str]) -> pa.Table:
+        """Some columns of a whole table. A clip that two shards hold is resolved by the dataset."""
+        if self._has_copies:
+            return self.dataset.table_or_empty(name).select(list(wanted))
+        empty = tables.spec(name).empty().select(list(wanted))
+        files = self.dataset.files(name)
+        parts = []
+        for path in files:
+            try:
+                parts.append(read_columns(path, wanted))
+            except BadTable:  # of before the column, or damaged, which reading it whole tells
+                parts.append(read_parquet(path, name=name).select(list(wanted)))
+        plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
+                 for part in [empty, *parts]]  # fmt: skip
+        found = pa.concat_tables(plain)
+        pa.default_memory_pool().release_unused()  # of reading whole columns, before the next ones
+        if name == "clips" and len(found["clip_id"].unique()) < found.num_rows:
+            self._has_copies = True
+            return self.columns(name, wanted)
+        return found
+
+    def count_states(self) -> None:
+        """Read the states of all positions, some at a time; takes a while in a large dataset."""
+        files = self.dataset.files("positions")
+        rows = [pq.read_metadata(path).num_rows for path in files]
+        counted = 0
+        for path in files:
+            for batch in _states(path):
+                counted += batch.num_rows
+                share = counted / max(sum(rows), 1)
+                self.index.count_states(pa.Table.from_batches([batch]), share=share)
+        if not counted:
+            self.index.states_counted = 1.0
+
+
+def _states(path: Path) -> Iterator[pa.RecordBatch]:
+    file = pq.ParquetFile(path)
+    if {*STATE_COLUMNS} <= {*file.schema_arrow.names}:
+        yield from file.iter_batches(STATES_AT_ONCE, columns=STATE_COLUMNS)
+    else:
+        yield from read_parquet(path, name="positions").select(STATE_COLUMNS).to_batches()
