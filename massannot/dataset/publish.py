@@ -33,6 +33,7 @@ from massannot.dataset.copies import Copies
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.plans import shard_table
 from massannot.dataset.reading import Dataset, spec_in
+from massannot.dataset.splits import Splits, splits_of_videos, with_splits
 from massannot.dataset.sql_views import flat_rows
 from massannot.errors import BadTable, UsageError
 from massannot.storage import durable
@@ -137,11 +138,12 @@ def publish(
         files = (PublishedFile(REVIEWS, 0, (), looked.table.num_rows), *files)
     _begin(layout, target, files, restate)
     by_shard = {commit.shard: commit for commit in found}
+    splits = splits_of_videos(Dataset(layout))
 
     def write(file: PublishedFile) -> bool:
         if file.table == REVIEWS and looked is not None:
             return _write_rows(target, file, iter([looked.table]), tables.spec(REVIEWS))
-        return _write(layout, target, file, by_shard, restate, copies, accepted)
+        return _write(layout, target, file, by_shard, restate, copies, accepted, splits)
 
     written = 0
     last = [file for file in files if file.table == LAST]
@@ -271,6 +273,7 @@ def _write(
     restate: Restatement | None,
     copies: Copies,
     accepted: AcceptedClips | None,
+    splits: Splits,
 ) -> bool:
     """Write one file of shards; False: it is there."""
     spec = spec_in(layout, file.table)
@@ -279,6 +282,8 @@ def _write(
         for s in file.shards
         for piece in _rows(layout, file.table, by_shard[s], restate, copies)
     )
+    if file.table == "videos":
+        pieces = (with_splits(piece, splits) for piece in pieces)
     if accepted is not None:
         pieces = (accepted.left(file.table, piece) for piece in pieces)
     return _write_rows(target, file, pieces, spec)

@@ -9,7 +9,7 @@ ClipView: one finished clip as numpy arrays, frames first: (T, N, 3), unknown is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -284,6 +284,19 @@ class Dataset:
     def table_or_empty(self, name: str) -> pa.Table:
         """All rows of one table, in key order; none where the dataset has no such table."""
         return self.table(name) if name in self.names else tables.spec(name).empty()
+
+    def columns(self, name: str, wanted: Sequence[str]) -> pa.Table:
+        """Some columns of all rows of one table, file by file; none where there is no such table. A
+        clip that two shards hold is there twice."""
+        schema = pa.schema([tables.spec(name).schema().field(column) for column in wanted])
+        parts = [schema.empty_table()]
+        for path in self.files(name):
+            try:
+                part = read_columns(path, wanted)
+            except BadTable:  # of before the column, or damaged, which reading it whole tells
+                part = read_parquet(path, name=name).select(list(wanted))
+            parts.append(part.replace_schema_metadata(None).cast(schema))
+        return pa.concat_tables(parts)
 
     def shard(self, shard: str) -> dict[str, pa.Table]:
         """Every table of one shard, as it lies, by name; a table without a file is left out."""

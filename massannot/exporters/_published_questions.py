@@ -28,13 +28,13 @@ from massannot.dataset.acceptance import looked_at, need_accepted, refuse_less
 from massannot.dataset.card import accepted_section
 from massannot.dataset.question_verdicts import UNSEEN, QuestionVerdict, question_verdicts
 from massannot.dataset.reading import Dataset, open_dataset
+from massannot.dataset.splits import SPLITS, Split, Splits
 from massannot.errors import UsageError
 from massannot.exporters._benches import BenchOptions, bench_examples, lettered, solution
 from massannot.exporters._training import picture_names
 from massannot.questions.ask.asked_about import AskedDataset, with_its_clips
 from massannot.questions.ask.blind_check import FamilyCheck, check_manifest, read_rows
 from massannot.questions.examples import Example
-from massannot.questions.splits import SPLITS, Split, Splits
 from massannot.storage.durable import write_over
 from massannot.version import __version__
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from massannot import tables
 from massannot.dataset.reading import Dataset
+from massannot.dataset.splits import SPLITS
 from massannot.errors import BadVideo, NothingToRun, UsageError
 from massannot.exporters import Exported, Options, quality_notes
 from massannot.exporters._pictures import film_name, image_name, write_films, write_images
@@ -25,7 +26,6 @@ from massannot.exporters._row_files import temporary_pictures
 from massannot.questions.examples import Example, LeftOut, TrainingData, examples
 from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.model_families import Media
-from massannot.questions.splits import SPLITS
 
 TABLES = ("questions",)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from massannot.dataset.reading import Dataset
+from massannot.dataset.splits import Split, SplitBy, Splits
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.mask_evidence import with_mask_evidence
@@ -28,7 +29,6 @@ from massannot.questions.question_view import (
 )
 from massannot.questions.reference import Reference, ReferenceChoice
 from massannot.questions.shown_video import ShownVideo
-from massannot.questions.splits import Split, SplitBy, Splits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,6 +99,14 @@ SPEC = TableSpec(
             "The model or renderer that made it, as the manifest states it.",
             nullable=True,
         ),
+        Column(
+            "split",
+            STRING,
+            "Of a published dataset: the side the manifest puts the video on, else by its bytes, a "
+            "tenth in val; copies are on one side. null: in a run.",
+            nullable=True,
+            one_of=("train", "val", "test"),
+        ),
     ),
     references=(Reference(("same_as",), "videos", ("uri",)),),
 )

@@ -14,10 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from massannot import tables
 from massannot.dataset.reading import Dataset
-from massannot.errors import BadTable
-from massannot.storage.parquet import read_columns, read_parquet
+from massannot.storage.parquet import read_parquet
 from massannot.viewers.clip_index import ClipIndex
 
 STATE_COLUMNS = ["clip_id", "state"]
@@ -48,17 +46,7 @@ class IndexedDataset:
         """Some columns of a whole table. A clip that two shards hold is resolved by the dataset."""
         if self._has_copies:
             return self.dataset.table_or_empty(name).select(list(wanted))
-        empty = tables.spec(name).empty().select(list(wanted))
-        files = self.dataset.files(name)
-        parts = []
-        for path in files:
-            try:
-                parts.append(read_columns(path, wanted))
-            except BadTable:  # of before the column, or damaged, which reading it whole tells
-                parts.append(read_parquet(path, name=name).select(list(wanted)))
-        plain = [part.replace_schema_metadata(None).cast(empty.schema.remove_metadata())
-                 for part in [empty, *parts]]  # fmt: skip
-        found = pa.concat_tables(plain)
+        found = self.dataset.columns(name, wanted)
         pa.default_memory_pool().release_unused()  # of reading whole columns, before the next ones
         if name == "clips" and len(found["clip_id"].unique()) < found.num_rows:
             self._has_copies = True

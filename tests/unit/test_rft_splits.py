@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from massannot.dataset.splits import Splits, with_splits
 from massannot.errors import BadQuestion
-from massannot.questions.splits import Splits
 
 VIDEO_OF = {"clip a": "A", "clip a2": "A", "clip b": "B", "a.mp4": "A", "b.mp4": "B"}
 
@@ -92,3 +93,14 @@ def test_what_became_of_the_manifests_split_is_said() -> None:
         "out"
     )
     assert splits.notes([(rows[2], "val")]) == ()
+
+
+def test_a_published_video_is_where_the_manifest_or_its_bytes_put_it_and_copies_with_it() -> None:
+    rows = [row("q1", "val", "clip a"), row("q2", None, "clip b")]
+    splits = Splits.of(rows, video_of=VIDEO_OF, by="video_id", val=0.1)
+    ids = ["A", None, *(f"{n:03}" for n in range(1000)), "A"]
+    videos = pa.table({"video_id": ids, "split": pa.nulls(len(ids), pa.string())})
+    sides = with_splits(videos, splits)["split"].to_pylist()
+    assert (sides[0], sides[1], sides[-1]) == ("val", None, "val")
+    assert set(sides[2:-1]) == {"train", "val"}
+    assert sides[2:-1].count("val") == pytest.approx(100, abs=30)

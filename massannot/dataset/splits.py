@@ -1,4 +1,5 @@
-"""Train, val or test: the file of an export that a question goes to.
+"""Train, val or test: the file of an export that a question goes to, and the side of a published
+video.
 
 A video is on one side with all its questions, or a model would be judged by videos that it was
 trained on. A manifest's test rows are never trained on, by either way of splitting.
@@ -12,10 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+PUBLISHED_VAL = 0.1
 SplitBy = Literal["video_id", "split"]
 
 Row = Mapping[str, Any]
@@ -65,6 +71,13 @@ class Splits:
             return self.manifest.get(video_id, "train")
         if self.manifest.get(video_id) == "test":
             return "test"
+        return self._by_hash(video_id)
+
+    def published(self, video_id: str) -> Split:
+        """What the manifest says of the video, else what its bytes say."""
+        return self.manifest.get(video_id) or self._by_hash(video_id)
+
+    def _by_hash(self, video_id: str) -> Split:
         digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
         return "val" if int.from_bytes(digest) < self.val * 2**64 else "train"
 
@@ -86,6 +99,26 @@ class Splits:
                 "val; --split-by split holds them out"
             )
         return tuple(notes)
+
+
+def splits_of_videos(dataset: Dataset) -> Splits:
+    """By the identity of the videos, PUBLISHED_VAL of them held out: copies are on one side. Of
+    clips and questions only what decides is read."""
+    rows = dataset.columns("questions", ("uri", "clip_ids", "split"))
+    rows = rows.filter(pc.is_valid(rows["split"]))
+    video_of: dict[str, str] = {}
+    if rows.num_rows:
+        for key, name in (("clip_id", "clips"), ("uri", "clips"), ("uri", "videos")):
+            found = dataset.columns(name, (key, "video_id")).drop_null()
+            video_of |= zip(found[key].to_pylist(), found["video_id"].to_pylist(), strict=True)
+    return Splits.of(rows.to_pylist(), video_of=video_of, by="video_id", val=PUBLISHED_VAL)
+
+
+def with_splits(videos: pa.Table, splits: Splits) -> pa.Table:
+    """Rows of `videos` with their `split`; null: the video was never read."""
+    sides = [None if v is None else splits.published(v) for v in videos["video_id"].to_pylist()]
+    index = videos.schema.get_field_index("split")
+    return videos.set_column(index, videos.schema.field(index), pa.array(sides, pa.string()))
 
 
 def _side(row: Row) -> Split | None:
