@@ -176,7 +176,8 @@ pycocotools_masks := pycocotools==2.0.11
 rerun_recordings := rerun-sdk==0.41.0
 cvat_datumaro := datumaro==1.13.12
 lmms_eval_task := lmms-eval==0.7.3
-READERS := datasets_published pycocotools_masks rerun_recordings cvat_datumaro lmms_eval_task
+axe_pages := axe-playwright-python==0.1.8
+READERS := datasets_published pycocotools_masks rerun_recordings cvat_datumaro lmms_eval_task axe_pages
 peers: $(addprefix peer-,$(READERS))
 
 .PRECIOUS: $(PEERS)/%/.installed
