@@ -104,7 +104,7 @@ def retry(
     """Do the clips again that ended so, or that people corrected, and no others; also goes on with
     what was left to do.
 
-    Corrected: the boxes, points and names that people gave in `massannot review` are taken as
+    Corrected: boxes, points, outlines and names that people gave in `massannot review` are taken as
     given; only the things they touched are made anew. The rows that stand are there until a shard's
     new ones are complete, which then take their place.
 

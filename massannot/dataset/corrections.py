@@ -1,4 +1,5 @@
-"""What people put right in a run's clips: boxes, points and names that a retry takes as given.
+"""What people put right in a run's clips: boxes, points, outlines and names that a retry
+takes as given.
 
 A decision about rows that have changed since counts nowhere: its fixes name entities that may be
 others by now.

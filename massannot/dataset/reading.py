@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from massannot import tables
@@ -320,6 +321,23 @@ class Dataset:
                 f"{self.layout.out} has no clip {clip_id!r} among its {len(self.clip_ids)} clips"
             )
         return ClipView(clip_id, self._rows_of_clip)
+
+    def few(self, clip_ids: Sequence[str]) -> Callable[[str], ClipView]:
+        """Some clips; of a published folder, whose files are large, each table is read once for
+        all of them."""
+        if self.layout.run.is_dir():
+            return self.clip
+
+        @cache
+        def rows(name: str) -> pa.Table:
+            parts = [read_parquet(path, name=name, clip_id=clip_ids) for path in self.files(name)]
+            return pa.concat_tables([self.spec(name).empty(), *parts])
+
+        def of_clip(name: str, clip_id: str) -> pa.Table:
+            mine = rows(name) if name in self.names else tables.spec(name).empty()
+            return mine.filter(pc.equal(mine["clip_id"], clip_id)).combine_chunks()
+
+        return lambda clip_id: ClipView(clip_id, of_clip)
 
     @property
     def reviewed_in(self) -> Layout:

@@ -12,7 +12,7 @@ from massannot.dataset.reading import Dataset
 from massannot.dataset.video_view import numbered_names
 from massannot.jobs.heading import MANY_CLIPS, heading_of
 from massannot.jobs.previews import previews, with_preview
-from massannot.viewers.clip_drawing import FILM_WIDTH
+from massannot.viewers.clip_drawing import FILM_WIDTH, GetTable
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, render
 from massannot.viewers.indexed_dataset import IndexedDataset
@@ -61,6 +61,11 @@ def _things(dataset: Dataset, video_id: str) -> dict[str, dict[int, tuple[int, s
     return things
 
 
+def _few(dataset: Dataset, clip_ids: Sequence[str]) -> Callable[[str], GetTable]:
+    few = dataset.few(clip_ids)
+    return lambda clip_id: few(clip_id).table
+
+
 def report_of(
     dataset: Dataset,
     *,
@@ -80,7 +85,7 @@ def report_of(
     return write_report(
         indexed.index,
         indexed.failures,
-        lambda clip_id: dataset.clip(clip_id).table,
+        partial(_few, dataset),
         dataset.layout.local / "report",
         films=dataset.layout.local / "films",
         heading=heading_of(dataset, most_clips=MANY_CLIPS),

@@ -39,16 +39,19 @@ def readable(path: Path) -> Iterator[None]:
         raise BadTable(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def read_parquet(path: Path, *, name: str, **values: str) -> pa.Table:
-    """The rows of one file, or those with certain `values` in columns such as `clip_id`, in the
-    present version of table `name`.
+def read_parquet(path: Path, *, name: str, **values: str | Sequence[str]) -> pa.Table:
+    """The rows of one file, or those with a certain value, or one of some, in columns such as
+    `clip_id`, in the present version of table `name`.
 
     Raises BadTable for a file that is no Parquet, NewerTable for one from a newer massannot.
     """
-    rows = [(column, "==", value) for column, value in values.items()] or None
+    rows = [
+        (column, "==" if isinstance(value, str) else "in", value)
+        for column, value in values.items()
+    ]
     with readable(path):
         schema = pq.ParquetFile(path).schema_arrow
-        table = pq.read_table(path, filters=rows, partitioning=None)
+        table = pq.read_table(path, filters=rows or None, partitioning=None)
     table = table.replace_schema_metadata(schema.metadata)
     try:
         spec = tables.spec(name, schema=schema)

@@ -94,9 +94,11 @@ class ClipIndex:
         worst = np.full(n, np.inf, np.float32)
         np.minimum.at(worst, row[known], quality[known])
         basis = np.full(n, None, object)
-        grounds = entities["quality_basis"].to_numpy(zero_copy_only=False)
         is_worst = known & (quality == worst[row])
-        basis[row[is_worst]] = grounds[is_worst]
+        grounds = entities["quality_basis"].combine_chunks().dictionary_encode()
+        named = np.array([*grounds.dictionary.to_pylist(), None], object)
+        codes = pc.fill_null(grounds.indices, len(named) - 1).to_numpy()
+        basis[row[is_worst]] = named[codes[is_worst]]  # a name each would be a hundred bytes
         phrases, asking = _of_clips(columns("phrases", PHRASE), ids)
         coded = phrases["text"].combine_chunks().dictionary_encode()
         codes = coded.indices.to_numpy()

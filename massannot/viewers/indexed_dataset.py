@@ -54,17 +54,20 @@ class IndexedDataset:
         return found
 
     def count_states(self) -> None:
-        """Read the states of all positions, some at a time; takes a while in a large dataset."""
+        """Read the states of all positions, some at a time; takes a while in a large dataset. To
+        find the clips costs as much as the index has, so as many pairs of clip and state wait."""
         files = self.dataset.files("positions")
-        rows = [pq.read_metadata(path).num_rows for path in files]
-        counted = 0
-        for path in files:
-            for batch in _states(path):
-                counted += batch.num_rows
-                share = counted / max(sum(rows), 1)
-                self.index.count_states(pa.Table.from_batches([batch]), share=share)
-        if not counted:
-            self.index.states_counted = 1.0
+        total = sum(pq.read_metadata(path).num_rows for path in files)
+        counted, pairs = 0, list[pa.Table]()
+        for batch in (batch for path in files for batch in _states(path)):
+            counted += batch.num_rows
+            pairs.append(pa.Table.from_batches([batch]).group_by(STATE_COLUMNS).aggregate([]))
+            if sum(map(len, pairs)) >= max(len(self.index), STATES_AT_ONCE):
+                self.index.count_states(pa.concat_tables(pairs), share=counted / total)
+                pairs = []
+        if pairs:
+            self.index.count_states(pa.concat_tables(pairs), share=1.0)
+        self.index.states_counted = 1.0
 
 
 def _states(path: Path) -> Iterator[pa.RecordBatch]:

@@ -35,7 +35,7 @@ MAX_PAGE_BYTES = 25_000_000
 MAX_FILM_BYTES = 14_000_000
 """A larger film is left out of its page: base64 makes it a third larger."""
 MAX_FAILURES = 500
-GetClip = Callable[[str], GetTable]
+GetClips = Callable[[Sequence[str]], Callable[[str], GetTable]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Heading:
 def write_report(
     index: ClipIndex,
     failures: pa.Table,
-    clip: GetClip,
+    clips: GetClips,
     folder: Path,
     *,
     films: Path,
@@ -64,8 +64,9 @@ def write_report(
 ) -> Path:
     """Write `folder`/index.html and `folder`/clips/*.html; returns the first.
 
-    `clip(id)` gives one clip's rows. `films` holds what `film.render` wrote;
-    a clip without a film has a page without one. `sample`: clips shown at most.
+    `clips(ids)(id)` gives one clip's rows, of those that are shown. `films` holds what
+    `film.render` wrote; a clip without a film has a page without one. `sample`: clips shown at
+    most.
     `min_quality`: leave entities and motions of lower or unknown quality out of the pages.
     `questions(id)`: of a clip, see clip_questions.py. `story(id, link)`: see video_story.py.
     """
@@ -73,6 +74,7 @@ def write_report(
     shown = _stratified(index.select(ClipQuery()), sample, seed)
     cards = index.cards(shown)
     pages = {card["id"]: f"../clips/{card['id']}.html" for card in cards}
+    clip = clips([card["id"] for card in cards])
     for card in cards:
         tables = clip(card["id"])
         made = paths(films, tables)

@@ -83,6 +83,15 @@ def test_every_row_is_there_and_clips_lie_whole_in_one_row_group(out, published)
         assert all(len(groups) == 1 for groups in groups_of_clip.values())
 
 
+def test_some_clips_read_together_have_the_rows_that_each_has(published):
+    dataset = open_dataset(published)
+    some = dataset.clip_ids[::5]
+    few = dataset.few(some)
+    for name in PER_CLIP:
+        for clip_id in some:
+            assert few(clip_id).table(name).equals(dataset.clip(clip_id).table(name))
+
+
 def test_a_table_is_cut_by_its_own_size(published):
     n_files = {name: len(list((published / "data" / name).iterdir())) for name in NAMES}
     assert n_files["positions"] > n_files["tracks_xyz"] > n_files["frames"] >= 1

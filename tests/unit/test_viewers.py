@@ -70,7 +70,7 @@ def report_on(
     return write_report(
         ClipIndex.read(lambda name, columns: table(name).select(list(columns))),
         table("failures"),
-        lambda _: of_clips or table,
+        lambda _: lambda _: of_clips or table,
         folder,
         films=folder,
         heading=Heading("x"),
