@@ -12,7 +12,6 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,63 +27,72 @@ QUERIES = ("", "q=clip-01999", "phrase=a+red+ball+3", "most=0.1&camera=moving", 
            "sort=name", "sort=longest&q=blue")  # fmt: skip
 
 
-def write_many(out: Path) -> None:
-    """A published dataset of three things a clip, whose positions have three frames; no pixels."""
+def write_many(out: Path, clips: int = CLIPS) -> None:
+    """A published dataset of three things a clip, whose positions have three frames; no pixels. A
+    file holds CLIPS clips."""
     rng = np.random.default_rng(0)
-    like = rows_of(1, "x", "a ball", Path("film.mp4"))
-    ids = pa.array(sorted(hashlib.blake2b(b"%d" % k, digest_size=16).hexdigest()
-                          for k in range(CLIPS)))  # fmt: skip
-    texts = [f"a {colour} ball {k}" for colour in ("red", "blue") for k in range(20)]
-    uris = [f"s3://bucket/{k % 977:04d}/clip-{k:07d}.mp4" for k in range(CLIPS)]
-    _write(out, "clips", like, ids, 1, {
-        "uri": pa.array(uris), "video_id": ids, "source_id": pa.nulls(CLIPS, pa.string()),
-        "camera_static": pa.array(rng.random(CLIPS) < 0.5),
-        "n_frames": pa.array(np.full(CLIPS, FRAMES, np.int32)),
-    })  # fmt: skip
-    _write(out, "entities", like, ids, THINGS, {
-        "entity": _counting(THINGS), "quality": pa.array(rng.random(CLIPS * THINGS), pa.float32()),
-    })  # fmt: skip
-    _write(out, "phrases", like, ids, 2, {
-        "phrase": _counting(2),
-        "text": pa.array(texts).take(pa.array(rng.integers(0, len(texts), 2 * CLIPS))),
-    })  # fmt: skip
-    _write(out, "positions", like, ids, FRAMES, {
-        "frame": _counting(FRAMES),
-        "state": pa.array(STATES).take(pa.array(rng.integers(0, 5, CLIPS * FRAMES))),
-    })  # fmt: skip
-    _write(out, "frames", like, ids, FRAMES, {
-        "frame": _counting(FRAMES), "pts": _counting(FRAMES).cast(pa.int64()),
-        "t_s": pa.array(np.tile(np.arange(FRAMES) / 10, CLIPS)),
-    })  # fmt: skip
+    ids = sorted(hashlib.blake2b(b"%d" % k, digest_size=16).hexdigest() for k in range(clips))
+    for number, first in enumerate(range(0, clips, CLIPS)):
+        _write_file(out, number, pa.array(ids[first : first + CLIPS]), rng)
     (out / "massannot.json").write_text('{"files": []}')
 
 
-def _counting(n: int) -> pa.Array:
-    return pa.array(np.tile(np.arange(n, dtype=np.int32), CLIPS))
+def _write_file(out: Path, number: int, ids: pa.Array, rng: np.random.Generator) -> None:
+    like = rows_of(1, "x", "a ball", Path("film.mp4"))
+    n = len(ids)
+    texts = [f"a {colour} ball {k}" for colour in ("red", "blue") for k in range(20)]
+    uris = [f"s3://bucket/{k % 977:04d}/clip-{number * CLIPS + k:07d}.mp4" for k in range(n)]
+
+    def counting(a_clip: int) -> pa.Array:
+        return pa.array(np.tile(np.arange(a_clip, dtype=np.int32), n))
+
+    changed: dict[str, tuple[int, dict[str, pa.Array]]] = {
+        "clips": (1, {
+            "uri": pa.array(uris), "video_id": ids, "source_id": pa.nulls(n, pa.string()),
+            "camera_static": pa.array(rng.random(n) < 0.5),
+            "n_frames": pa.array(np.full(n, FRAMES, np.int32)),
+        }),
+        "entities": (THINGS, {
+            "entity": counting(THINGS), "quality": pa.array(rng.random(n * THINGS), pa.float32()),
+        }),
+        "phrases": (2, {
+            "phrase": counting(2),
+            "text": pa.array(texts).take(pa.array(rng.integers(0, len(texts), 2 * n))),
+        }),
+        "positions": (FRAMES, {
+            "frame": counting(FRAMES),
+            "state": pa.array(STATES).take(pa.array(rng.integers(0, 5, n * FRAMES))),
+        }),
+        "frames": (FRAMES, {
+            "frame": counting(FRAMES), "pts": counting(FRAMES).cast(pa.int64()),
+            "t_s": pa.array(np.tile(np.arange(FRAMES) / 10, n)),
+        }),
+    }  # fmt: skip
+    for name, (a_clip, columns) in changed.items():
+        spec = tables.spec(name)
+        whole = _whole(spec.from_rows(like[name][:1]), ids, a_clip, columns).cast(spec.schema())
+        step = 20_000 * a_clip
+        pieces = (whole.slice(first, step) for first in range(0, whole.num_rows, step))
+        write_parquet(out / "data" / name / f"{number:05d}.parquet", pieces, spec=spec)
 
 
-def _write(
-    out: Path, name: str, like: Mapping[str, Any], ids: pa.Array, a_clip: int,
-    changed: Mapping[str, pa.Array],
-) -> None:  # fmt: skip
-    spec = tables.spec(name)
-    one = spec.from_rows(like[name][:1])
-    same = pa.array(np.zeros(CLIPS * a_clip, np.int64))
+def _whole(
+    one: pa.Table, ids: pa.Array, a_clip: int, changed: Mapping[str, pa.Array]
+) -> pa.Table:  # fmt: skip
+    """The one row for each clip `a_clip` times, with its id and the changed columns."""
+    same = pa.array(np.zeros(len(ids) * a_clip, np.int64))
     columns = {c: one[c].combine_chunks().take(same) for c in one.column_names}
-    columns |= {"clip_id": ids.take(pa.array(np.repeat(np.arange(CLIPS), a_clip))), **changed}
-    whole = pa.table(columns).cast(spec.schema())
-    step = 20_000 * a_clip
-    pieces = (whole.slice(first, step) for first in range(0, whole.num_rows, step))
-    write_parquet(out / "data" / name / "00000.parquet", pieces, spec=spec)
+    of_clip = pa.array(np.repeat(np.arange(len(ids)), a_clip))
+    return pa.table(columns | {"clip_id": ids.take(of_clip), **changed})
 
 
-def _memory_mb(pid: int) -> int:
+def memory_mb(pid: int) -> int:
     """The most that the process had in memory."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Of all threads of the process, so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -112,15 +120,15 @@ def main() -> None:
                 f"first page: {_ask(address):.2f} s; its list: {_ask(address + 'api/clips'):.2f} s"
             )
             print(f"start to the first list: {time.perf_counter() - start:.2f} s; "
-                  f"CPU {_cpu_s(server.pid):.1f} s")  # fmt: skip
+                  f"CPU {cpu_s(server.pid):.1f} s")  # fmt: skip
             for query in QUERIES:
                 times = sorted(_ask(f"{address}api/clips?{query}") for _ in range(3))
                 print(f"{query or 'no filter':<24} {times[1]:.3f} s")
-            print(f"memory at most: {_memory_mb(server.pid)} MB")
+            print(f"memory at most: {memory_mb(server.pid)} MB")
             clips = json.loads(urllib.request.urlopen(f"{address}api/clips").read())["clips"]
             print(f"a clip's page: {_ask(address + clips[0]['link']):.2f} s, then "
                   f"{_ask(address + clips[1]['link']):.2f} s")  # fmt: skip
-            print(f"memory at most, with clips' pages: {_memory_mb(server.pid)} MB")
+            print(f"memory at most, with clips' pages: {memory_mb(server.pid)} MB")
         finally:
             server.kill()
             server.wait()
