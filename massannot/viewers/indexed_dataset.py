@@ -61,10 +61,11 @@ class IndexedDataset:
         counted, pairs = 0, list[pa.Table]()
         for batch in (batch for path in files for batch in _states(path)):
             counted += batch.num_rows
-            pairs.append(pa.Table.from_batches([batch]).group_by(STATE_COLUMNS).aggregate([]))
-            if sum(map(len, pairs)) >= max(len(self.index), STATES_AT_ONCE):
+            part = pa.Table.from_batches([batch])
+            pairs.append(part.group_by(STATE_COLUMNS, use_threads=False).aggregate([]))
+            if sum(map(len, pairs)) >= len(self.index):
                 self.index.count_states(pa.concat_tables(pairs), share=counted / total)
-                pairs = []
+                pairs.clear()
         if pairs:
             self.index.count_states(pa.concat_tables(pairs), share=1.0)
         self.index.states_counted = 1.0
