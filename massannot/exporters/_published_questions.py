@@ -21,11 +21,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
 from massannot.exporters._benches import BenchOptions, bench_examples, lettered, solution
 from massannot.exporters._training import picture_names
 from massannot.questions.ask.asked_about import with_its_clips
+from massannot.questions.ask.audit_answers import open_asked
 from massannot.questions.ask.blind_check import FamilyCheck, check_manifest, read_rows
 from massannot.questions.examples import Example
 from massannot.questions.splits import SPLITS, Split, Splits
@@ -80,9 +80,7 @@ class PublishedQuestions:
 def publish_questions(proven: Path, dest: Path, *, options: PublishOptions) -> PublishedQuestions:
     """Write the dataset of what `questions ask` wrote into the new folder `dest`. Raises UsageError
     for a folder without programs, one that is there already, and fewer videos than splits."""
-    asked = open_dataset(proven)
-    if "question_programs" not in asked.names:
-        raise UsageError(f"{proven}: found no programs, expected what `questions ask` wrote")
+    asked = open_asked(proven)
     if dest.exists() and any(dest.iterdir()):
         raise UsageError(f"{dest}: found files, expected a new folder")
     check = check_manifest(proven)

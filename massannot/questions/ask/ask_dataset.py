@@ -106,9 +106,10 @@ def ask(out: Path, dest: Path, asking: Asking) -> dict[str, dict[str, int]]:
             counts[name]["written"] = writer.written[name]
         asked += _with_kept_choices(chosen) if ours and asking.even else chosen
     if not asked:
+        balance, way = ("balanced ", ", --uneven") if asking.even else ("", "")
         raise UsageError(
-            f"{out}: found no balanced question with a margin of {asking.min_margin}, expected "
-            "some; more clips, other families or a smaller --min-margin give more"
+            f"{out}: found no {balance}question with a margin of {asking.min_margin}, expected "
+            f"some; more clips, other families (--family), a smaller --min-margin{way} give more"
         )
     rows = _rows(clip_rows, asked, asking)
     _write(clip_rows, layout, rows, asking, counts, profile)
