@@ -37,6 +37,10 @@ COMMANDS = [
     (f"annotate ball.mp4 -p '' -o new {TRUTH}", 2, "an empty phrase"),
     (f"annotate ball.mp4 -p ball -o a_file {TRUTH}", 2, "a_file: found a file, expected a folder"),
     (f"annotate ball.mp4 -p ball -o {'a' * 300} {TRUTH}", 2, "File name too long"),
+    (f"annotate ball.mp4 -p ball -o has_readme {TRUTH}", 2, "README.md: found a file that no"),
+    ("scenes render has_readme", 2, "README.md: found a file that no"),
+    ("questions scenes has_readme --count 9", 2, "README.md: found a file that no"),
+    ("questions ask out has_readme", 2, "README.md: found a file that no"),
     (f"annotate ball.mp4 -p box -o out {TRUTH}", 2, "another recipe"),
     ("annotate ball.mp4 -p ball -o new --profile nope", 2, "profiles: mass"),
     ("annotate ball.mp4 -p ball -o new --profile none", 2, "--boxes FILE"),
@@ -65,7 +69,7 @@ COMMANDS = [
     ("inspect nosuch", 2, "holds no dataset"),
     ("cite out", 0, "% oracle_detect: no weights"),
     ("cite empty", 2, "found no record of a run"),
-    ("inspect out", 0, "  4 frames  1 entity  scale metric"),
+    ("inspect out", 0, "frames  1 entity  scale metric"),
     ("inspect out --clip zzz", 2, "expected one"),
     ("validate out", 0, "nothing wrong"),
     ("evaluate out --truth empty", 2, "holds no scenes"),
@@ -171,6 +175,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.mp4").write_text("hello")
     (folder / "a_file").write_text("hello")
     (folder / "empty").mkdir()
+    (folder / "has_readme").mkdir()
+    (folder / "has_readme" / "README.md").write_text("# Mine\n")
     (folder / "refused.jsonl").write_text('{"video": "ball.mp4", "question": "Why?"}\n')
     process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q --device cpu", folder)
     out, err = process.communicate(timeout=300)

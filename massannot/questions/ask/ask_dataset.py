@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from massannot import tables
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
+from massannot.dataset.record import refuse_foreign_card
 from massannot.errors import BadTable, UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.asked_card import card_of, manifest_row
@@ -84,6 +85,7 @@ def ask(out: Path, dest: Path, asking: Asking) -> dict[str, dict[str, int]]:
     dataset, layout = open_dataset(out), Layout(dest)
     if any(layout.data.glob("*/*.parquet")) and not (layout.out / SOURCE).exists():
         raise UsageError(f"{dest}: found another dataset there, expected a new folder")
+    refuse_foreign_card(layout)
     profile = profile_of(dataset)
     writer = None if asking.writer is None else writer_of(asking.writer)
     families: tuple[AskedFamily, ...] = ()
