@@ -53,8 +53,10 @@ class Registry:
         return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
     def summary(self, name: str) -> str:
-        """The first line of `docstring`."""
-        return self.docstring(name).partition("\n")[0]
+        """The first sentence of `docstring`."""
+        paragraph = " ".join(self.docstring(name).partition("\n\n")[0].split())
+        sentence, stop, _ = paragraph.partition(". ")
+        return sentence + stop.strip()
 
     def module(self, name: str) -> ModuleType:
         """The plug-in, imported. Raises `error` for a name that leads to no module."""

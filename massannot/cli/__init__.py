@@ -36,6 +36,9 @@ __all__ = [  # importing them adds the commands
     "view",
 ]
 
+_NO_PLACE = (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+"""Besides permissions: why the system lets nothing be written at a path of the user's."""
+
 
 def main() -> None:
     """Run the command; turn our own errors into one message and an exit code."""
@@ -55,9 +58,11 @@ def main() -> None:
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         sys.exit(_complain(_misplaced(error), 2))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        sys.exit(_complain(_full(error), 4))
+        if error.errno in _NO_PLACE:
+            sys.exit(_complain(_misplaced(error), 2))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            sys.exit(_complain(_full(error), 4))
+        raise
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -70,12 +75,12 @@ def _complain(error: Exception, code: int) -> int:
 def _misplaced(error: OSError) -> UsageError:
     """What the system refuses about a path of the user's, or about one below it."""
     path = Path(str(error.filename))
-    file = next((p for p in (path, *path.parents) if p.is_file()), path)
-    if isinstance(error, PermissionError):
+    if not isinstance(error, FileExistsError | NotADirectoryError):
         return UsageError(
             f"{path}: {error.strerror}; expected a place that may be read and written; choose "
             "another folder, or change who may use it"
         )
+    file = next((p for p in (path, *path.parents) if p.is_file()), path)
     return UsageError(f"{file}: found a file, expected a folder; choose another name")
 
 

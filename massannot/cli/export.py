@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from massannot.cli.app import SHOWN, AsJson, app, print_first, print_json
-from massannot.errors import UsageError
+from massannot.errors import NothingToRun, UsageError
 
 
 class FormatGroup(TyperGroup):
@@ -112,6 +112,8 @@ def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> N
     from massannot.questions.ask.asked_about import with_its_clips
 
     written = exporters.exporter(name).export(with_its_clips(out), dest, options=options)
+    if written.left_out and not written.files:
+        raise NothingToRun(f"{out}: nothing can be written as {name}: {written.left_out[0]}")
     print_first("left out", written.left_out)
     for sentence in written.notes:
         print(f"note: {sentence}", file=sys.stderr)

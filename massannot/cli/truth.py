@@ -22,9 +22,15 @@ def scenes_render(
     frames: Annotated[int, typer.Option(help="Frames a clip.", min=1, max=256)] = 48,
     fps: Annotated[int, typer.Option(help="Frames a second.", min=1)] = 24,
     camera: Annotated[
-        str | None, typer.Option(help="How the camera moves; else the seed's.")
+        str | None, typer.Option(help="static, dolly, orbit, pan or handheld; else the seed's.")
     ] = None,
-    scenario: Annotated[str | None, typer.Option(help="What happens; else the seed's.")] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            help="rolling, sliding, falling, bouncing, colliding, occluding, leaving or mixed; "
+            "else the seed's."
+        ),
+    ] = None,
     violate: Annotated[
         str | None,
         typer.Option(

@@ -120,9 +120,10 @@ def begin(
 
     `wanted` as it was planned; `code`: digests of the present code, where it was planned before.
     Raises OtherRecipe for a folder of another spec, other weights or answers, and, unless
-    `allow_code`, other code; UsageError for a folder of version 0.1.
+    `allow_code`, other code; UsageError for a folder of version 0.1, or with another's README.md.
     """
     refuse_v0(layout)
+    refuse_foreign_card(layout)
     code = wanted.code if code is None else code
     start = this_start()
     first = _text(replace(wanted, starts=(start,)).to_json())
@@ -160,6 +161,18 @@ def refuse_v0(layout: Layout) -> None:
         raise UsageError(
             f"{layout.out} was written by massannot 0.1.0: it can be read, exported and published, "
             "but not continued; choose another output folder"
+        )
+
+
+def refuse_foreign_card(layout: Layout) -> None:
+    """Raises UsageError where the dataset's card would take the place of somebody's README.md."""
+    if layout.record.exists() or not layout.card.exists():
+        return
+    text = layout.card.read_bytes()
+    if not (b"massannot" in text and b"\nconfigs:" in text):
+        raise UsageError(
+            f"{layout.card}: found a file that no dataset's card is; a card would take its place: "
+            "choose another output folder"
         )
 
 

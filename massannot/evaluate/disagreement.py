@@ -69,12 +69,13 @@ class ClipDisagreement:
 
 def disagreements(first: Dataset, second: Dataset) -> list[ClipDisagreement]:
     """Every clip that both have, the worst first. Raises UsageError where they have none."""
-    common = [clip_id for clip_id in first.clip_ids if clip_id in set(second.clip_ids)]
+    known = set(second.clip_ids)
+    common = [clip_id for clip_id in first.clip_ids if clip_id in known]
     if not common:
         raise UsageError(
             f"{first.layout.out} and {second.layout.out}: found no clip of both among "
             f"{len(first.clip_ids)} and {len(second.clip_ids)}; expected the same videos, cut and "
-            "sampled alike (--fps, --clip-s)"
+            "sampled alike (--fps, --clip-seconds)"
         )
     found = [compared(first.clip(clip_id), second.clip(clip_id)) for clip_id in common]
     return sorted(found, key=lambda clip: (-clip.score, clip.uri, clip.clip_id))

@@ -33,6 +33,7 @@ from massannot.errors import UsageError
 from massannot.exporters._benches import BenchOptions, bench_examples, lettered, solution
 from massannot.exporters._training import picture_names
 from massannot.questions.ask.asked_about import AskedDataset, with_its_clips
+from massannot.questions.ask.audit_answers import open_asked
 from massannot.questions.ask.blind_check import FamilyCheck, check_manifest, read_rows
 from massannot.questions.examples import Example
 from massannot.storage.durable import write_over
@@ -93,9 +94,7 @@ def publish_questions(proven: Path, dest: Path, *, options: PublishOptions) -> P
     """Write the dataset of what `questions ask` wrote into the new folder `dest`. Raises UsageError
     for a folder without programs, one that is there already, fewer videos than splits, and too
     little that was accepted."""
-    asked = open_dataset(proven)
-    if "question_programs" not in asked.names:
-        raise UsageError(f"{proven}: found no programs, expected what `questions ask` wrote")
+    asked = open_asked(proven)
     if dest.exists() and any(dest.iterdir()):
         raise UsageError(f"{dest}: found files, expected a new folder")
     joined = with_its_clips(proven)

@@ -26,7 +26,7 @@ from massannot.inputs.phrase_list import phrases_of
 from massannot.jobs.console import Watcher
 from massannot.jobs.drawing import films_of, report_of
 from massannot.jobs.estimate import time_ahead
-from massannot.jobs.outcome import depth_lines, exit_code, run_lines
+from massannot.jobs.outcome import depth_lines, exit_code, prompt_lines, run_lines
 from massannot.jobs.plan import PROBES, Say, Totals, probed, videos_of
 from massannot.jobs.previews import drop_previews
 from massannot.jobs.repeated import Command, Outcome
@@ -274,7 +274,11 @@ def _as_text(
         notes=record.notes,
         looks=looks,
     )
-    return "\n".join([text, *depth_lines(done.dataset.table("clips"), spec), *lines])
+    warnings = [
+        *depth_lines(done.dataset.table("clips"), spec),
+        *prompt_lines(done.dataset.table("frames"), spec),
+    ]
+    return "\n".join([text, *warnings, *lines])
 
 
 def _model_lines(weights: Sequence[LoadedWeights]) -> list[str]:

@@ -13,6 +13,8 @@ from massannot.engine.driver import SENT_TO_STOP
 from massannot.engine.tally import RunSummary
 from massannot.jobs.repeated import Outcome
 from massannot.models.profiles import PROFILES, named
+from massannot.models.prompts_by_hand import PromptsByHand
+from massannot.recipes.model_flags import BY_HAND
 from massannot.recipes.spec import RunSpec
 
 DONE, TOO_MANY_FAILED, INTERRUPTED = 0, 3, 75
@@ -93,3 +95,20 @@ def depth_lines(clips: pa.Table, spec: RunSpec) -> list[str]:
             f"{100 * MUCH_AT_EDGE:.0f} %, so things may be farther away than said; {way}"
         )
     return lines
+
+
+def prompt_lines(frames: pa.Table, spec: RunSpec) -> list[str]:
+    """A warning where boxes or points by hand name times at which nothing was annotated. `frames`:
+    the table's clip_id, frame and t_s."""
+    answerer = spec.models.get("detect")
+    if answerer is None or answerer.name != BY_HAND or not frames.num_rows:
+        return []
+    by_hand = [str(spec.options.get(f"detect.{kind}", "")) for kind in ("boxes", "points")]
+    ids, t_s = frames["clip_id"].to_numpy(), frames["t_s"].to_numpy()
+    missed = PromptsByHand(*by_hand).outside([np.sort(t_s[ids == clip]) for clip in np.unique(ids)])
+    if not missed:
+        return []
+    times = ", ".join(f"{t:g}s" for t in missed)
+    between = f"{t_s.min():g} and {t_s.max():g} s"
+    what = f"warning: no frame was annotated at {times}, where something was given by hand"
+    return [f"{what}; frames lie between {between}: give a time among them"]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from massannot.clip import Frames
 from massannot.errors import UsageError
@@ -85,7 +86,7 @@ class PromptsByHand:
 
     def frames_named(self, frames: Frames) -> Sequence[int]:
         """See protocols.GivenBoxes."""
-        named = {_frame_at(box.t_s, frames) for box in self._typed()}
+        named = {_frame_at(box.t_s, frames.t_s) for box in self._typed()}
         return sorted(frame for frame in named if frame is not None)
 
     def detect(self, frames: Frames, *, at: Sequence[int], phrases: Sequence[str]) -> Detections:
@@ -93,7 +94,7 @@ class PromptsByHand:
         What lies outside the picture is left to be rejected there."""
         rows = []
         for box in self._typed():
-            frame = _frame_at(box.t_s, frames)
+            frame = _frame_at(box.t_s, frames.t_s)
             phrase = phrases[0] if box.phrase is None else box.phrase
             if frame in at and phrase in phrases:
                 rows.append((frame, phrases.index(phrase), box.xyxy))
@@ -108,6 +109,12 @@ class PromptsByHand:
             score=np.ones(len(rows), np.float32),
         )
 
+    def outside(self, clips_s: Sequence[NDArray[np.float64]]) -> list[float]:
+        """The times typed that belong to no frame of any clip; `clips_s`: each clip's frames, in
+        seconds."""
+        times = {box.t_s for box in self._typed()}
+        return sorted(t for t in times if all(_frame_at(t, s) is None for s in clips_s))
+
     def _typed(self) -> list[TypedPrompt]:
         return [
             typed_prompt(text, flag=flag)
@@ -117,9 +124,9 @@ class PromptsByHand:
         ]
 
 
-def _frame_at(t_s: float, frames: Frames) -> int | None:
+def _frame_at(t_s: float, frames_s: NDArray[np.float64]) -> int | None:
     """The annotated frame nearest to a time; None: the clip has none within half a frame."""
-    apart = np.abs(frames.t_s - t_s)
+    apart = np.abs(frames_s - t_s)
     nearest = int(apart.argmin())
-    step = float(np.median(np.diff(frames.t_s))) if len(frames) > 1 else 0.1
+    step = float(np.median(np.diff(frames_s))) if len(frames_s) > 1 else 0.1
     return nearest if apart[nearest] <= 0.5 * step + 1e-9 else None

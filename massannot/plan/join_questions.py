@@ -46,7 +46,8 @@ class QuestionCounts:
         """For people; nothing where no manifest took part."""
         if not self.asked:
             return []
-        lines = [f"{self.asked} questions, {self.answered} with a clip to answer them"]
+        are = f"{self.asked} question{'s' * (self.asked != 1)}"
+        lines = [f"{are}, {self.answered} with a clip to answer them"]
         return lines + [f"cannot be asked: {n} x {reason}" for reason, n in self.bad.items()]
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from massannot import tables
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import RunRecord, this_start
+from massannot.dataset.record import RunRecord, refuse_foreign_card, this_start
 from massannot.errors import UsageError
 from massannot.questions.scene_depth import keep_depth
 from massannot.questions.scene_families import FAMILIES, SceneQuestion, ask_all
@@ -73,6 +73,7 @@ def write_scene_questions(
         )
     layout = Layout(Path(out))
     _refuse_other_tables(layout)
+    refuse_foreign_card(layout)
     scenes = list(stories(seeds, views=views))
     questions = ask_all(scenes, names=names, seed=seed)
     if not questions:

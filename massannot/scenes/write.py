@@ -21,7 +21,7 @@ from massannot import tables
 from massannot.clip import Clip, Video
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
-from massannot.dataset.record import RunRecord, this_start
+from massannot.dataset.record import RunRecord, refuse_foreign_card, this_start
 from massannot.errors import UsageError
 from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneRecord
@@ -54,6 +54,7 @@ def write_scenes(
     options = options or SceneOptions()
     _refuse_what_a_clip_cannot_hold(options)
     layout = Layout(Path(out))
+    refuse_foreign_card(layout)
     records = []
     for seed in seeds:
         record = _write(layout, make_scene(seed, options))

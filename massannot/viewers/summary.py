@@ -56,11 +56,11 @@ def dataset_text(dataset: Dataset) -> str:
     lines += [] if things is None else ["", things]
     lines += ["", *grounds_of(dataset).lines, ""]
     for view in list(dataset.clips())[:50]:
-        row = view.row
+        row, entities = view.row, view.table("entities").num_rows
         lines.append(
             f"{view.clip_id[:12]}  {row['source_id'] or row['uri']}  {row['t0_s']:.2f}-"
             f"{row['t1_s']:.2f} s{_shot(row['shot'])}  {row['n_frames']} frames  "
-            f"{view.table('entities').num_rows} entities  scale {row['scale_type']}"
+            f"{entities} {'entity' if entities == 1 else 'entities'}  scale {row['scale_type']}"
         )
     if len(dataset.clip_ids) > 50:
         lines.append(f"... and {len(dataset.clip_ids) - 50} more clips")

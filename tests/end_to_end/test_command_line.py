@@ -36,6 +36,11 @@ COMMANDS = [
     (f"annotate ball.mp4 -o new {TRUTH}", 2, "nothing to look for"),
     (f"annotate ball.mp4 -p '' -o new {TRUTH}", 2, "an empty phrase"),
     (f"annotate ball.mp4 -p ball -o a_file {TRUTH}", 2, "a_file: found a file, expected a folder"),
+    (f"annotate ball.mp4 -p ball -o {'a' * 300} {TRUTH}", 2, "File name too long"),
+    (f"annotate ball.mp4 -p ball -o has_readme {TRUTH}", 2, "README.md: found a file that no"),
+    ("scenes render has_readme", 2, "README.md: found a file that no"),
+    ("questions scenes has_readme --count 9", 2, "README.md: found a file that no"),
+    ("questions ask out has_readme", 2, "README.md: found a file that no"),
     (f"annotate ball.mp4 -p box -o out {TRUTH}", 2, "another recipe"),
     ("annotate ball.mp4 -p ball -o new --profile nope", 2, "profiles: mass"),
     ("annotate ball.mp4 -p ball -o new --profile none", 2, "--boxes FILE"),
@@ -64,6 +69,7 @@ COMMANDS = [
     ("inspect nosuch", 2, "holds no dataset"),
     ("cite out", 0, "% oracle_detect: no weights"),
     ("cite empty", 2, "found no record of a run"),
+    ("inspect out", 0, "frames  1 entity  scale metric"),
     ("inspect out --clip zzz", 2, "expected one"),
     ("validate out", 0, "nothing wrong"),
     ("evaluate out --truth empty", 2, "holds no scenes"),
@@ -87,6 +93,7 @@ COMMANDS = [
     ("export csv out new --profile-template mass-v1", 2, "--profile-template with csv"),
     ("export -h", 0, "tapvid3d     point tracks"),
     ("export trl -h", 0, "--model-family"),
+    ("export ply out new", 4, "annotate with --depth-maps"),
     ("export ./absent.py out new", 2, "format ./absent.py: found no such file"),
     ("export verl out new", 2, "holds no question"),
     ("export verl out new --val 2", 2, "--val: found 2.0"),
@@ -94,6 +101,9 @@ COMMANDS = [
     ("inspect out --clip x --min-quality -1", 2, "--min-quality"),
     ("report out --min-quality 3", 2, "--min-quality"),
     ("rft show out q1 --min-quality 3", 2, "--min-quality"),
+    ("questions audit out", 2, "expected what `massannot questions ask OUT out` writes"),
+    ("questions explain empty --all", 2, "expected what `massannot questions ask OUT empty`"),
+    ("questions check absent.jsonl", 2, "absent.jsonl: no such file"),
     ("questions import refused.jsonl -o new", 2, "ends in .jsonl or .parquet"),
     ("questions import refused.jsonl -o new.jsonl", 4, "none of which can be used (1 no_answer)"),
     ("rft show out q1", 2, "no question 'q1'"),
@@ -165,6 +175,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.mp4").write_text("hello")
     (folder / "a_file").write_text("hello")
     (folder / "empty").mkdir()
+    (folder / "has_readme").mkdir()
+    (folder / "has_readme" / "README.md").write_text("# Mine\n")
     (folder / "refused.jsonl").write_text('{"video": "ball.mp4", "question": "Why?"}\n')
     process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q --device cpu", folder)
     out, err = process.communicate(timeout=300)

@@ -89,5 +89,7 @@ def test_a_published_video_is_on_one_side_and_stays_where_a_manifest_put_it() ->
 
 
 def test_only_questions_with_programs_are_published(asked: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="found no programs, expected what `questions ask` wrote"):
+    with pytest.raises(
+        UsageError, match="found no programs, expected what `massannot questions ask OUT"
+    ):
         publish_questions(asked.layout.out, tmp_path / "new", options=PublishOptions())

@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from massannot.errors import NothingToRun
 from massannot.jobs import outcome
 from massannot.jobs.run import refuse_emulated_dtype
 from massannot.models import runtime
-from massannot.recipes.model_flags import ModelFlags, run_spec
+from massannot.recipes.model_flags import BY_HAND, ModelFlags, run_spec
 from massannot.recipes.spec import Answerer, RunSpec
 
 
@@ -35,6 +36,18 @@ def depth_lines(name: str, shares: list[float | None], **answerer: str) -> list[
     )
     spec = RunSpec(models={"depth": Answerer("model", name, **answerer)})
     return outcome.depth_lines(clips, spec)
+
+
+def test_what_is_given_by_hand_at_a_time_without_a_frame_is_a_warning_that_names_the_times():
+    frames = pa.table({"clip_id": ["b", "a", "b", "a"], "t_s": [0.6, 0.0, 0.4, 0.2]})
+    options = {"detect.boxes": "0.1s:1,2,3,4;9s:1,2,3,4", "detect.points": "2.5s:1,2;0.6s:1,2"}
+    spec = RunSpec(models={"detect": Answerer("model", BY_HAND)}, options=options)
+    (warning,) = outcome.prompt_lines(frames, spec)
+    assert "no frame was annotated at 2.5s, 9s," in warning
+    assert "frames lie between 0 and 0.6 s" in warning
+    known = replace(spec, options={"detect.boxes": "0.1s:1,2,3,4"})
+    assert outcome.prompt_lines(frames, known) == []
+    assert outcome.prompt_lines(frames, RunSpec()) == []
 
 
 def test_depth_inside_the_range_of_its_weights_is_a_line_without_warning():

@@ -28,7 +28,9 @@ class Ruler:
 
 @pytest.fixture
 def registry(tmp_path):
-    (tmp_path / "two_words.py").write_text('"""two-words: a summary.\n\nNot it."""\nVALUE = 2\n')
+    (tmp_path / "two_words.py").write_text(
+        '"""two-words: a\nsummary. Not\nthis.\n\nNot it."""\nVALUE = 2\n'
+    )
     (tmp_path / "broken.py").write_text('"""broken: raises on import."""\nraise ValueError("no")\n')
     (tmp_path / "_helper.py").write_text("")
     return Registry("thing", tmp_path, None, separator="-", error=BadRecipe)

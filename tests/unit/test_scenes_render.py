@@ -5,14 +5,19 @@ import os
 import subprocess
 import sys
 import time
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
+from massannot.cli.truth import scenes_render
+from massannot.scenes.camera_path import CAMERA_MOVES
 from massannot.scenes.rays import cast, pixel_centres
 from massannot.scenes.render import render
+from massannot.scenes.scenarios import SCENARIOS
 from massannot.scenes.shapes import SHAPE_NAMES
 from massannot.scenes.true_tracks import exact_tracks, surface_points
+from massannot.scenes.violations import VIOLATIONS
 from massannot.scenes.world import (
     COLOUR_NAMES,
     HELD_OUT_SEEDS,
@@ -263,3 +268,13 @@ def test_held_out_seeds_are_refused() -> None:
     refuse_held_out([1_000_000])
     with pytest.raises(ValueError, match="900130"):
         refuse_held_out([1_000_000, 900_130])
+
+
+@pytest.mark.parametrize(
+    ("flag", "choices"),
+    [("camera", CAMERA_MOVES), ("scenario", SCENARIOS), ("violate", VIOLATIONS)],
+)
+def test_the_help_of_a_choice_names_all_that_may_be_chosen(flag, choices):
+    (option,) = get_type_hints(scenes_render, include_extras=True)[flag].__metadata__
+    for choice in choices:
+        assert choice in option.help

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from massannot import tables
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
+from massannot.dataset.record import refuse_foreign_card
 from massannot.errors import BadTable, UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.asked_card import card_of, manifest_row
@@ -84,6 +85,7 @@ def ask(out: Path, dest: Path, asking: Asking) -> dict[str, dict[str, int]]:
     dataset, layout = open_dataset(out), Layout(dest)
     if any(layout.data.glob("*/*.parquet")) and not (layout.out / SOURCE).exists():
         raise UsageError(f"{dest}: found another dataset there, expected a new folder")
+    refuse_foreign_card(layout)
     profile = profile_of(dataset)
     writer = None if asking.writer is None else writer_of(asking.writer)
     families: tuple[AskedFamily, ...] = ()
@@ -106,9 +108,10 @@ def ask(out: Path, dest: Path, asking: Asking) -> dict[str, dict[str, int]]:
             counts[name]["written"] = writer.written[name]
         asked += _with_kept_choices(chosen) if ours and asking.even else chosen
     if not asked:
+        balance, way = ("balanced ", ", --uneven") if asking.even else ("", "")
         raise UsageError(
-            f"{out}: found no balanced question with a margin of {asking.min_margin}, expected "
-            "some; more clips, other families or a smaller --min-margin give more"
+            f"{out}: found no {balance}question with a margin of {asking.min_margin}, expected "
+            f"some; more clips, other families (--family), a smaller --min-margin{way} give more"
         )
     rows = _rows(clip_rows, asked, asking)
     _write(clip_rows, layout, rows, asking, counts, profile)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from massannot.dataset.reading import open_dataset
+from massannot.dataset.layout import Layout
+from massannot.dataset.reading import Dataset, open_dataset
 from massannot.errors import BadQuestion, UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import SOURCE
@@ -48,9 +49,7 @@ class Audit:
 
 def audit(dest: Path, *, data: Path | None = None) -> Audit:
     """`data`: the dataset asked about, where it has moved. Raises UsageError where one is none."""
-    asked = open_dataset(dest)
-    if "question_programs" not in asked.names:
-        raise UsageError(f"{dest}: found no question_programs, expected what `questions ask` wrote")
+    asked = open_asked(dest)
     programs = asked.table("question_programs").to_pylist()
     questions = {row["question_id"]: row for row in asked.table("questions").to_pylist()}
     evidence: dict[str, list[Row]] = defaultdict(list)
@@ -75,10 +74,20 @@ def audit(dest: Path, *, data: Path | None = None) -> Audit:
     return Audit(len(programs), tuple(findings))
 
 
+def open_asked(dest: Path) -> Dataset:
+    """What `questions ask` wrote. Raises UsageError for another folder."""
+    asked = Dataset(Layout(dest))
+    if "question_programs" not in asked.names:
+        raise UsageError(
+            f"{dest}: found no programs, expected what `massannot questions ask OUT {dest}` writes"
+        )
+    return asked
+
+
 def rows_asked_about(dest: Path, *, data: Path | None) -> DatasetRows:
     """Of the dataset that was asked about, with the orientations that were given. Raises
     UsageError where it is gone."""
-    asked = open_dataset(dest)
+    asked = open_asked(dest)
     given = asked.table("orientations") if "orientations" in asked.names else None
     return DatasetRows(open_dataset(data or source_of(dest)), orientations=given)
 

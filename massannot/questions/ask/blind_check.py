@@ -129,6 +129,11 @@ def read_rows(path: Path) -> list[Row]:
         if path.suffix == ".json":
             return list(parsed(text))
         return [parsed(line) for line in text.splitlines() if line.strip()]
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: no such file; expected a manifest, or the folder that `massannot questions "
+            "ask` wrote"
+        ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
 

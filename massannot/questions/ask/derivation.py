@@ -12,10 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
 from massannot.questions.ask import program as p
-from massannot.questions.ask.audit_answers import problems_of, rows_asked_about
+from massannot.questions.ask.audit_answers import open_asked, problems_of, rows_asked_about
 from massannot.questions.ask.derivation_sentences import Sentences, certainty
 from massannot.questions.ask.run_program import ProgramRun
 
@@ -51,7 +50,7 @@ class Derivation:
 
 def derivation(dest: Path, question_id: str, *, data: Path | None = None) -> Derivation:
     """Of the question whose id begins so. Raises UsageError where there is none, or several."""
-    table = open_dataset(dest).table_or_empty("question_programs")
+    table = open_asked(dest).table_or_empty("question_programs")
     ids = [one for one in table["question_id"].to_pylist() if one.startswith(question_id)]
     shortest = min(ids, key=len, default="")
     if not ids or not all(one.startswith(shortest) for one in ids):  # twins begin with the same id
@@ -63,7 +62,7 @@ def derivation(dest: Path, question_id: str, *, data: Path | None = None) -> Der
 def some_of_a_clip(dest: Path, count: int) -> list[str]:
     """Ids of at most `count` questions, of the clip about which most families ask: of each family
     one, then further ones, twins last."""
-    asked = open_dataset(dest)
+    asked = open_asked(dest)
     clip_of = {row["question_id"]: row["clip_id"] for row in asked.table("questions").to_pylist()}
     by_clip: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     rows = asked.table_or_empty("question_programs").to_pylist()
@@ -84,7 +83,7 @@ def derivations(
     dest: Path, question_ids: Sequence[str], *, data: Path | None = None
 ) -> list[Derivation]:
     """Of these questions, in their order."""
-    asked, wanted = open_dataset(dest), pa.array(sorted(question_ids), pa.string())
+    asked, wanted = open_asked(dest), pa.array(sorted(question_ids), pa.string())
 
     def rows_about(name: str) -> list[Row]:
         table = asked.table(name)
