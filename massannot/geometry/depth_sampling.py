@@ -108,8 +108,9 @@ def read_depth(depth_hw: F32, xy: F64, *, picture_size: tuple[int, int]) -> F64:
     width, height = picture_size
     column = np.minimum((xy[0] * (n_columns / width)).astype(np.int64), n_columns - 1)
     row = np.minimum((xy[1] * (n_rows / height)).astype(np.int64), n_rows - 1)
-    z = depth_hw[row, column].astype(np.float64)
-    return np.where((z > 0) & (z < np.inf), z, np.nan)
+    z = depth_hw.take(row * n_columns + column).astype(np.float64)
+    valid = (z > 0) & (z < np.inf)
+    return z if valid.all() else np.where(valid, z, np.nan)
 
 
 def edge_depth(
