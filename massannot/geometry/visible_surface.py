@@ -146,14 +146,16 @@ class _Samples(NamedTuple):
 def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
     margin = outline_margin(picture_size)
     padded = _padded(outline, picture_size, margin)
-    inside, stride = padded.ravel(), padded.shape[1]
+    flat, stride = padded.ravel(), padded.shape[1]
+    first = margin * (stride + 1)  # the box's first pixel
+    inside = flat[first:]
     across, along = outline.x1 - outline.x0, outline.y1 - outline.y0
     if across * along <= MOST_PIXELS:
         held = np.stack(padded[margin : margin + across, margin : margin + along].nonzero())
-        offsets, pixel = held + 0.5, _pixel(held, margin, stride)
+        offsets, pixel = held + 0.5, _pixel(held, stride)
     else:
         offsets = _SPREAD * np.array([[across], [along]])
-        pixel = _pixel(offsets, margin, stride)
+        pixel = _pixel(offsets, stride)
         within = inside.take(pixel).nonzero()[0]
         offsets, pixel = offsets.take(within, axis=1), pixel.take(within)
     corner = np.array([[outline.x0], [outline.y0]], np.float64)
@@ -163,9 +165,9 @@ def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
         middle = (outline.x0 + outline.x1) / 2, (outline.y0 + outline.y1) / 2
         return _Samples(points, points, np.array(middle))
     centroid = points.sum(axis=1) / n
-    deep = inside.take(pixel - margin)
+    deep = flat[first - margin :].take(pixel)
     for step in (margin, -margin * stride, margin * stride):
-        deep &= inside.take(pixel + step)
+        deep &= flat[first + step :].take(pixel)
     outer = (~deep).nonzero()[0]
     at = points.take(outer, axis=1)
     inwards = centroid[:, None] - at
@@ -173,7 +175,7 @@ def _samples(outline: Outline, picture_size: tuple[int, int]) -> _Samples:
     at += inwards
     read_at = points.copy()
     read_at[:, outer] = at
-    lost = outer[~inside.take(_pixel(at - corner, margin, stride))]
+    lost = outer[~inside.take(_pixel(at - corner, stride))]
     if lost.size:
         points, read_at = np.delete(points, lost, axis=1), np.delete(read_at, lost, axis=1)
     return _Samples(points, read_at, centroid)
@@ -201,11 +203,11 @@ def _padded(outline: Outline, picture_size: tuple[int, int], margin: int) -> Boo
     return padded
 
 
-def _pixel(offsets: NDArray[np.float64 | np.int64], margin: int, stride: int) -> I64:
-    """(N,) numbers, column by column of a padded mask, of the pixels that hold points (2, N) x, y
-    of its box."""
+def _pixel(offsets: NDArray[np.float64 | np.int64], stride: int) -> I64:
+    """(N,) of the pixels that hold points (2, N) x, y of a box, their numbers after its first, in a
+    mask of columns of `stride` pixels."""
     column, row = offsets.astype(np.int64)
-    return np.asarray(column * stride + row + margin * (stride + 1))
+    return np.asarray(column * stride + row)
 
 
 def _surface(
@@ -213,8 +215,7 @@ def _surface(
 ) -> tuple[float, ...]:
     """Centre, spread, share of samples with depth, centroid."""
     fx, fy, cx, cy = intrinsics
-    z = read_depth(depth_hw, samples.read_at, picture_size=picture_size)
-    known = np.isfinite(z)
+    z, known = read_depth(depth_hw, samples.read_at, picture_size=picture_size)
     n_known = np.count_nonzero(known)
     share = n_known / max(len(z), 1)
     if n_known < MIN_SAMPLES:
