@@ -101,15 +101,16 @@ def sample_depth(
     return DepthSamples(z=z, known=known, edge=edge)
 
 
-def read_depth(depth_hw: F32, xy: F64, *, picture_size: tuple[int, int]) -> F64:
-    """z (N,) of one map at positions xy (2, N) in the picture, as the nearest pixel has it; NaN
-    where that is invalid. Cheap: for medians of many readings."""
+def read_depth(depth_hw: F32, xy: F64, *, picture_size: tuple[int, int]) -> tuple[F64, Bool]:
+    """z (N,) of one map at positions xy (2, N) in the picture, as the nearest pixel has it, and
+    whether it is valid there. Cheap: for medians of many readings."""
     n_rows, n_columns = depth_hw.shape
     width, height = picture_size
-    column = np.minimum((xy[0] * (n_columns / width)).astype(np.int64), n_columns - 1)
-    row = np.minimum((xy[1] * (n_rows / height)).astype(np.int64), n_rows - 1)
-    z = depth_hw[row, column].astype(np.float64)
-    return np.where((z > 0) & (z < np.inf), z, np.nan)
+    scale = np.array([[n_columns / width], [n_rows / height]])
+    last = np.array([[n_columns - 1], [n_rows - 1]])
+    column, row = np.minimum((xy * scale).astype(np.int64), last)
+    z = depth_hw.take(row * n_columns + column).astype(np.float64)
+    return z, (z > 0) & (z < np.inf)
 
 
 def edge_depth(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ _LONGEST = 48
 """Places of a stretch at most."""
 _LOOSE = 1e-6
 """Precision of what is expected of place and velocity: next to nothing."""
-_AT_ONCE = 1024
+_AT_ONCE = 512
 """Stretches eliminated together: their systems stay in the cache."""
 
 
@@ -79,10 +80,12 @@ def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
     best, last = np.full(n + 1, np.inf), np.full(n + 1, -1)
     best[0] = 0.0
     order = np.argsort(end, kind="stable")
-    for at in np.split(order, np.flatnonzero(np.diff(end[order])) + 1):
-        total = best[first[at]] + cost[at]
-        choice = at[int(np.argmin(total))]
-        best[end[choice]], last[end[choice]] = total.min(), choice
+    firsts, by_end = first[order], cost[order]
+    bounds = np.searchsorted(end[order], np.arange(2, n + 2)).tolist()
+    for stop, (low, high) in enumerate(pairwise(bounds), start=2):
+        total = best[firsts[low:high]] + by_end[low:high]
+        choice = int(total.argmin())
+        best[stop], last[stop] = total[choice], order[low + choice]
     chosen = []
     stop = n
     while stop:
@@ -174,8 +177,12 @@ def _running(places: F64, t: F64, weights: F64) -> F64:
 
 
 def _between(running: F64, first: I64, end: I64) -> F64:
-    """(10, 10, S) sums of stretches, with next to nothing expected of place and velocity."""
-    system = running[..., end] - running[..., first]
+    """(10, 10, S) sums of stretches, with next to nothing expected of place and velocity.
+
+    By `take`, after which one number of all stretches lies together in memory; indexing puts all
+    numbers of one stretch together, and eliminating takes three times as long.
+    """
+    system = running.take(end, axis=-1) - running.take(first, axis=-1)
     system[np.arange(6), np.arange(6)] += _LOOSE
     return np.asarray(system)
 

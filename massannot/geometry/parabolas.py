@@ -51,8 +51,9 @@ class CutPath:
         picture = np.column_stack([path[:, :2] / path[:, 2:], np.log(path[:, 2])])
         least = np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)])
         noise = _noise(picture, t, least=least) if len(path) >= 4 else least
-        noise = np.maximum(noise, _left_over(picture, t, list(_parts(picture / noise, t))))
-        return cls(noise, tuple(_parts(picture / noise, t)))
+        squares = _squares(picture, t)
+        noise = np.maximum(noise, _left_over(picture, t, list(_parts(squares, noise))))
+        return cls(noise, tuple(_parts(squares, noise)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,44 +126,45 @@ def _beyond_parabola(t: F64) -> F64:
     return np.asarray(weights / np.linalg.norm(weights, axis=-1, keepdims=True))
 
 
-def _parts(scaled: F64, t: F64) -> Iterator[tuple[int, int]]:
-    """Parts (first, end), end exclusive, of the cheapest cutting of N places (N, 3) in standard
-    errors."""
-    n = len(t)
-    cost = _costs(scaled, t)
+def _parts(squares: F64, noise: F64) -> Iterator[tuple[int, int]]:
+    """Parts (first, end), end exclusive, of the cheapest cutting of N places, of squares (3, N,
+    longest) and the standard errors (3,) that they are measured in."""
+    cost = (squares / noise[:, None, None] ** 2).sum(axis=0)
+    n, longest = cost.shape
     best, start = np.zeros(n + 1), np.zeros(n + 1, np.int64)
     for end in range(1, n + 1):
-        firsts = np.arange(max(0, end - _LONGEST), end)
-        total = best[firsts] + cost[firsts, end - firsts - 1] + _PRICE
-        choice = int(np.argmin(total))
-        best[end], start[end] = total[choice], firsts[choice]
+        first = max(0, end - longest)
+        total = best[first:end] + cost[end - 1, longest - end + first :] + _PRICE
+        choice = int(total.argmin())
+        best[end], start[end] = total[choice], first + choice
     bounds = [n]
     while bounds[-1]:
         bounds.append(int(start[bounds[-1]]))
     yield from zip(bounds[:0:-1], bounds[-2::-1])
 
 
-def _costs(scaled: F64, t: F64) -> F64:
-    """(N, longest) squares that a parabola leaves over, of the part of n + 1 places from each one
-    on; infinite where the path ends before.
+def _squares(picture: F64, t: F64) -> F64:
+    """(3, N, longest) squares that a parabola leaves over of each column of N places (N, 3), of the
+    parts that end with each place, the longest first; infinite where the path begins after.
 
     From running sums, so that all parts together cost no more than a few long ones.
     """
     n_places = len(t)
     longest = min(n_places, _LONGEST)
-    n = np.arange(1, longest + 1.0)
-    first = np.arange(n_places)[:, None]
-    end = np.minimum(first + n.astype(np.int64), n_places)
+    n = np.arange(longest, 0.0, -1.0)
+    end = np.arange(1, n_places + 1)[:, None]
+    first = np.maximum(end - n.astype(np.int64), 0)
     u = (t - t.mean()) / max(float(np.ptp(t)), 1e-9)
-    y = scaled - scaled.mean(axis=0)
+    y = (picture - picture.mean(axis=0)).T
 
     def total(values: F64) -> F64:
-        """Sums over each part: (N, longest, ...)."""
-        running = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-        return np.asarray(running[end] - running[first])
+        """Sums of (..., N) over each part: (..., N, longest)."""
+        running = np.zeros((*values.shape[:-1], n_places + 1))
+        np.cumsum(values, axis=-1, out=running[..., 1:])
+        return np.asarray(running.take(end, axis=-1) - running.take(first, axis=-1))
 
     s1, s2, s3, s4 = (total(u**power) for power in (1, 2, 3, 4))
-    y0, y1, y2 = (total(y * u[:, None] ** power) for power in (0, 1, 2))
+    y0, y1, y2 = (total(y * u**power) for power in (0, 1, 2))
     centre = s1 / n
     line = s2 - n * centre**2  # squared lengths of a line and of a bend over the part
     skew = s3 - 3 * centre * s2 + 2 * n * centre**3
@@ -170,11 +172,9 @@ def _costs(scaled: F64, t: F64) -> F64:
     with np.errstate(divide="ignore", invalid="ignore"):
         tilt = skew / line
         bend = fourth - skew * tilt - line**2 / n
-        of_line = y1 - centre[..., None] * y0
-        of_bend = y2 - (2 * centre + tilt)[..., None] * y1
-        of_bend += (centre**2 + tilt * centre - line / n)[..., None] * y0
-        left = total(y**2) - y0**2 / n[:, None]
-        left -= of_line**2 / line[..., None] + of_bend**2 / bend[..., None]
-        cost = np.maximum(left, 0.0).sum(axis=-1)
-    cost[:, :3] = 0.0
-    return np.where(first + n <= n_places, cost, np.inf)
+        of_line = y1 - centre * y0
+        of_bend = y2 - (2 * centre + tilt) * y1 + (centre**2 + tilt * centre - line / n) * y0
+        left = total(y**2) - y0**2 / n - (of_line**2 / line + of_bend**2 / bend)
+    left = np.maximum(left, 0.0)
+    left[..., -3:] = 0.0
+    return np.where(n <= end, left, np.inf)

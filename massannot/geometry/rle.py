@@ -63,14 +63,18 @@ def decode_box(
     counts: str, box_xyxy: tuple[int, int, int, int], *, height: int, width: int
 ) -> NDArray[np.bool_]:
     """The part (y1 - y0, x1 - x0) of the mask (H, W) in a half-open box that lies in the picture,
-    at the cost of that part's columns. Raises as `check` does."""
+    at the cost of that part. Raises as `check` does."""
     x0, y0, x1, y1 = box_xyxy
-    ends = np.cumsum(_checked_runs(counts, height, width))
+    along = y1 - y0
+    ends = _checked_runs(counts, height, width).cumsum()
     ends = np.minimum(np.maximum(ends, x0 * height), x1 * height)
-    runs = ends - x0 * height
+    column = ends // height
+    row = ends - column * height
+    runs = (column - x0) * along + np.minimum(np.maximum(row - y0, 0), along)
     runs[1:] -= runs[:-1].copy()
-    bits = np.repeat(np.arange(runs.size) % 2 == 1, runs)
-    return bits.reshape(x1 - x0, height)[:, y0:y1].T
+    ones = np.zeros(runs.size, np.bool_)
+    ones[1::2] = True
+    return ones.repeat(runs).reshape(x1 - x0, along).T
 
 
 def check(counts: str, *, height: int, width: int) -> None:

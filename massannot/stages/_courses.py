@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -96,6 +97,10 @@ class Courses:
         own_sds = np.array(own_sd)
         return cls(entity, surface, body, whole, cam_from_world, own_sds, sd, size, calibrated)
 
+    @cached_property
+    def _world_from_cam(self) -> F64:
+        return inverse(self.cam_from_world)
+
     def path(self, entity: int) -> Course:
         """Of one entity. Unusual: the camera that stands still is that of the middle frame with a
         place, so that depth errs along the rays of a moving one too."""
@@ -104,7 +109,7 @@ class Courses:
         in_camera = self.body[index] if of_body else self.whole[index]
         frames = np.flatnonzero(np.isfinite(in_camera[:, 0]))
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
-        xyz = apply(middle, apply(inverse(self.cam_from_world), in_camera))
+        xyz = apply(middle, apply(self._world_from_cam, in_camera))
         errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
         return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
 

@@ -57,14 +57,15 @@ class Flights:
         if positions.num_rows and world_known(clip):
             scale_type = positions["scale_type"][0].as_py()
             courses = Courses.of(clip)
+            focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
+            t_s = numbers(clip.table("frames"), "t_s")
             for entity in courses.entity.tolist():
-                yield from self._of_path(clip, courses.path(entity), entity, scale_type)
+                path = courses.path(entity)
+                yield from self._of_path(path, t_s, entity, focal_px, scale_type)
 
     def _of_path(
-        self, clip: Tables, path: Course, entity: int, scale_type: str
+        self, path: Course, t_s: F64, entity: int, focal_px: float, scale_type: str
     ) -> Iterator[dict[str, Any]]:
-        focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
-        t_s = numbers(clip.table("frames"), "t_s")
         for flight in find_flights(
             path.xyz,
             t_s,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -177,6 +178,10 @@ class TableSpec:
 
     def schema(self) -> pa.Schema:
         """The Arrow schema; version, key, conventions and each column's sentence as metadata."""
+        return self._schema
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
         fields = [
             pa.field(
                 c.name,

@@ -10,7 +10,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from massannot.evaluate import shipped_accuracy
+from massannot.recipes.model_flags import ModelFlags
 from tools import measure_accuracy
+from tools.embedded.ruler import REPLACED, STAGE_OF
 
 
 def test_the_stored_tables_read_back() -> None:
@@ -45,3 +47,9 @@ def test_what_was_measured_are_the_shipped_weights() -> None:
 
 def test_at_least_64_clips_were_measured() -> None:
     assert {line.value.n for line in shipped_accuracy.read().lines} == {64}
+
+
+@pytest.mark.parametrize("name", sorted(REPLACED))
+def test_the_truth_can_do_each_job_that_the_ruler_gives_it(name: str) -> None:
+    flags = ModelFlags(profile="none", scenes="scenes", oracles=REPLACED[name])
+    assert set(flags.oracles) <= set(STAGE_OF)

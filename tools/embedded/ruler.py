@@ -32,7 +32,7 @@ from massannot.models.profiles import named
 from massannot.models.protocols import PointTracker
 from massannot.models.sam2.propagator import Sam2Video
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.recipes.models import JOBS
+from massannot.recipes.models import NEEDED
 from massannot.scenes.render import render
 from massannot.scenes.scene_record import SceneLibrary
 from massannot.scenes.true_answers import Answers
@@ -64,7 +64,7 @@ REPLACED: Mapping[str, tuple[str, ...]] = {
     "lens, boxes and masks": ("cameras", "detect", "masks"),
     "lens, tracks": ("cameras", "tracks"),
     "lens, depth": ("cameras", "depth"),
-    "everything": tuple(JOBS),
+    "everything": NEEDED,
     "nothing (60 degrees assumed)": (),
 }
 """The jobs that the truth does, by the name in the table."""
@@ -123,7 +123,7 @@ class Ruler:
         """The stages by name: of the profile, and (True) with every job done by the truth."""
         flags = {
             False: ModelFlags(profile="embedded"),
-            True: ModelFlags(profile="none", scenes=str(self._folder), oracles=tuple(JOBS)),
+            True: ModelFlags(profile="none", scenes=str(self._folder), oracles=NEEDED),
         }
         built = {
             truth: run_spec(flags=chosen, depth_maps=True, calibration="none").pipeline()
