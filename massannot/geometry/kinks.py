@@ -35,7 +35,7 @@ _PRIOR_FREEDOM = 6.0
 _LEAST_ACROSS_PX = 0.2
 _LEAST_ALONG = 0.006
 """Errors that no path undercuts: of an outline's centre, and of ln z."""
-_MOST_ACROSS = 0.0027
+_MOST_ACROSS = 0.003
 _MOST_ALONG = 0.02
 """Errors of x/z and of ln z beyond which a path's restlessness is motion: what bounces every few
 frames has no four of them without a bounce, so that its noise cannot be told from its motion."""
