@@ -32,16 +32,13 @@ _PRICE = 14.0
 _RARE = 10.0
 _PRIOR_FREEDOM = 6.0
 """Degrees of freedom that the path's noise weighs against a part's own residuals."""
-_LEAST_ACROSS_PX = 0.5
+_LEAST_ACROSS_PX = 0.2
 _LEAST_ALONG = 0.006
 """Errors that no path undercuts: of an outline's centre, and of ln z."""
-_MOST_ACROSS_PX = 1.0
+_MOST_ACROSS = 0.003
 _MOST_ALONG = 0.02
-"""Errors beyond which a path's restlessness is motion: of things that bounce all the time."""
-_FINE_ACROSS_PX = (0.15, 0.2)
-_FINE_ALONG = (0.0015, 0.004)
-"""The least and the most where single places are as good as exact. What bounces every few frames
-has no three of them without a bounce, so that its noise cannot be told from its motion."""
+"""Errors of x/z and of ln z beyond which a path's restlessness is motion: what bounces every few
+frames has no four of them without a bounce, so that its noise cannot be told from its motion."""
 _MOMENTS = 33
 _BETWEEN = 0.26
 """Seconds without a place beyond which nothing is said of what happened."""
@@ -160,21 +157,17 @@ def runs_of(
     focal_px: float,
     range_rel_sd: float,
     cuts: Sequence[int],
-    fine: bool = False,
 ) -> list[Run]:
     """The runs of a path (T, 3) in a camera that stands still, NaN: no place, in order.
 
-    `cuts`: frames before which the thing was elsewhere; no run holds both sides. `fine`: single
-    places are as good as exact.
+    `cuts`: frames before which the thing was elsewhere; no run holds both sides.
     """
     known = np.flatnonzero(np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0))
     if len(known) < 4:
         return []
-    least_px, most_px = _FINE_ACROSS_PX if fine else (_LEAST_ACROSS_PX, _MOST_ACROSS_PX)
-    least_along, most_along = _FINE_ALONG if fine else (_LEAST_ALONG, _MOST_ALONG)
-    least = np.array([least_px / focal_px] * 2 + [max(least_along, range_rel_sd)])
+    least = np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)])
     noise = path_noise(xyz[known], t_s[known], least=least)
-    most = np.array([most_px / focal_px] * 2 + [most_along])
+    most = np.array([_MOST_ACROSS] * 2 + [_MOST_ALONG])
     noise = np.minimum(noise, np.maximum(least, most))
     pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
     ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)

@@ -28,6 +28,8 @@ class MotionRules:
 
     least_change: float = 0.6
     """Of the velocity at a contact, m/s."""
+    least_errors: float = 1.5
+    """Of it too, in its standard errors: a length is never below 0, so that noise is a change."""
     least_fall: float = 0.6
     """Speed at which something lands, or meets what throws it back."""
     least_return: float = 0.3
@@ -69,6 +71,8 @@ class MotionEvent:
     score: float
     """Probability that the deciding number is beyond its threshold."""
     t1_s: float | None = None
+    change: F64 | None = None
+    """(3,) of the velocity at a contact, in the path's axes."""
 
 
 def falls(parts: Sequence[PathPart]) -> Iterator[tuple[F64, float]]:
@@ -115,8 +119,13 @@ class _Finder:
     def contacts(self) -> Iterator[MotionEvent]:
         rules, unit, down = self.rules, self.unit, self.down.direction
         for kink in self.kinks:
-            score = _beyond(kink.size / unit, rules.least_change, kink.sd / unit)
-            touch = MotionEvent("contact_begin", kink.t_s, kink.t_sd_s, "velocity_jump", score)
+            score = min(
+                _beyond(kink.size / unit, rules.least_change, kink.sd / unit),
+                _beyond(kink.size / max(kink.sd, 1e-9), rules.least_errors, 1.0),
+            )
+            touch = MotionEvent(
+                "contact_begin", kink.t_s, kink.t_sd_s, "velocity_jump", score, change=kink.change
+            )
             yield touch
             before, after = kink.before.velocity(kink.t_s), kink.after.velocity(kink.t_s)
             n, sd = kink.direction, kink.sd / unit
@@ -168,7 +177,7 @@ class _Finder:
             pull = float(part.acceleration @ down.direction) / unit
             sd = _sd(part.acceleration_covariance, down.direction) / unit
             t_sd_s = (part.last_s - part.first_s) / (len(part.frames) - 1) / math.sqrt(12)
-            up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull / 2, sd)
+            up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull, sd)
             event = MotionEvent(
                 "upward_acceleration", part.first_s, t_sd_s, "against_gravity", up, part.last_s
             )

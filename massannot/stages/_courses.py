@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from massannot.geometry import rle
@@ -40,6 +41,14 @@ class Course:
         return replace(self, xyz=self.xyz / z[:, None] * _median(z))
 
 
+_EXACT = 0.01
+"""Relative error of single depths up to which they are used one by one."""
+_USUAL = 0.9
+"""Share of the usual area from which on an outline is whole."""
+_AROUND = 2
+"""Frames before and after, for the area that a mask ought to have."""
+_OFF_NEAR, _OFF_USUAL = 0.3, 0.8
+"""Of ln area, off the frames around and off the path's: beyond, the mask is not the thing's."""
 _LEAST_BODY_FRAMES = 5
 """With fewer frames in which the body's centre is known, the visible surface's is taken."""
 
@@ -69,7 +78,7 @@ class Courses:
     def of(cls, clip: Tables, *, most_covered: float = 0.0) -> Courses:
         """`most_covered`: share of the outline's edge at which something nearer may lie; 0: the box
         of nothing nearer may meet its box. Above 0, outlines whose area is not the usual one count
-        as well, as of things that tumble: the centre of their box stands for the body's.
+        as well, as of things that tumble: the centre of what is seen stands for the body's.
         """
         entities, positions = clip.table("entities"), clip.table("positions")
         entity = numbers(entities, "entity").astype(np.int64)
@@ -78,24 +87,27 @@ class Courses:
         surface = _dense(measured, ("x_cam", "y_cam", "z_cam"), entity, shape)
         body = _dense(measured, ("body_x", "body_y", "body_z"), entity, shape)
         boxes = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1"), entity, shape)
+        own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
+        own_sd = np.array([np.nan_to_num(_median(row)) for row in own])
         covers, whole = _may_cover(boxes, surface[..., 2]), surface
         if most_covered:
+            area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
             covers = _covers_more(clip, entity, boxes, covers, most_covered)
+            covers &= ~_is_usual(area, np.asarray(covers.any(axis=1)))[:, None]
             uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
-            body = _with_box_centres(body, surface, boxes, uncut, camera_arrays(clip)[0])
+            centres = _centres(boxes, surface, camera_arrays(clip)[0], single_exact(own_sd))
+            body = _with_usual_body(body, surface, centres, uncut)
             whole = np.where((uncut & ~covers.any(axis=1))[..., None], surface, np.nan)
+            other = is_other(area)
+            body[other] = whole[other] = np.nan
         body[covers.any(axis=1)] = np.nan
         shared = [numbers(table, "range_rel_sd") for table in (entities, clip.table("clips"))]
         sd = np.sqrt(np.nan_to_num(shared[0]) ** 2 + np.nan_to_num(shared[1]) ** 2)
-        own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
         calibrated = bool(words(measured, "interval_basis", "calibrated").all())
-        known = [row[np.isfinite(row)] for row in own]
-        own_sd = [float(np.median(row)) if len(row) else 0.0 for row in known]
         intrinsics, cam_from_world = camera_arrays(clip)
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
         size = np.array([_median(row) for row in side * surface[..., 2] / intrinsics[:, 0]])
-        own_sds = np.array(own_sd)
-        return cls(entity, surface, body, whole, cam_from_world, own_sds, sd, size, calibrated)
+        return cls(entity, surface, body, whole, cam_from_world, own_sd, sd, size, calibrated)
 
     @cached_property
     def _world_from_cam(self) -> F64:
@@ -137,14 +149,22 @@ def _may_cover(boxes: F64, z: F64) -> NDArray[np.bool_]:
     return np.asarray(meet & (z[None] < z[:, None]))  # false for NaN
 
 
-def _with_box_centres(
-    body: F64, surface: F64, boxes: F64, uncut: NDArray[np.bool_], intrinsics: F64
-) -> F64:
-    """`body` (E, T, 3), where it is unknown that of the box: on the ray of its centre, as far
-    behind the surface and aside as it usually is. `intrinsics` (T, 4): fx fy cx cy, source px."""
-    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-    ray = (centre - intrinsics[:, 2:]) / intrinsics[:, :2]
-    aside = body[..., :2] / body[..., 2:] - ray
+def single_exact(frame_rel_sd: F64) -> NDArray[np.bool_]:
+    """(E,) whether single depths with these errors are as good as exact."""
+    return np.asarray((frame_rel_sd > 0) & (frame_rel_sd <= _EXACT))
+
+
+def _centres(boxes: F64, surface: F64, intrinsics: F64, exact: NDArray[np.bool_]) -> F64:
+    """(E, T, 2) rays, x/z and y/z, of what is seen: of the box's centre where masks are exact, else
+    of the surface's, which a few stray pixels do not move. `intrinsics` (T, 4): source px."""
+    of_box = ((boxes[..., :2] + boxes[..., 2:]) / 2 - intrinsics[:, 2:]) / intrinsics[:, :2]
+    return np.where(exact[:, None, None], of_box, surface[..., :2] / surface[..., 2:])
+
+
+def _with_usual_body(body: F64, surface: F64, centres: F64, uncut: NDArray[np.bool_]) -> F64:
+    """`body` (E, T, 3), where it is unknown: as far behind the surface, and aside of the ray
+    `centres` (E, T, 2), as it usually is."""
+    aside = body[..., :2] / body[..., 2:] - centres
     behind = body[..., 2] - surface[..., 2]
     filled = body.copy()
     for e in range(len(body)):
@@ -152,7 +172,8 @@ def _with_box_centres(
         missing = uncut[e] & ~known & np.isfinite(surface[e, :, 2])
         usual_aside = np.median(aside[e, known], axis=0) if known.any() else np.zeros(2)
         z = surface[e, missing, 2] + (np.median(behind[e, known]) if known.any() else 0.0)
-        filled[e, missing] = np.column_stack([(ray[e, missing] + usual_aside) * z[:, None], z])
+        ray = centres[e, missing] + usual_aside
+        filled[e, missing] = np.column_stack([ray * z[:, None], z])
     return filled
 
 
@@ -175,6 +196,25 @@ def _covers_more(
         )
         more[one, two, frame] = _share_of_edge(mine, near) > most
     return more
+
+
+def _is_usual(area: F64, covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(E, T) whether a mask has at least _USUAL of the area that it usually has uncovered: what is
+    beside it, and taken for nearer, covers nothing."""
+    alone = np.array([_median(row) for row in np.where(covered, np.nan, area)])
+    return np.asarray(area >= _USUAL * alone[:, None])  # false for NaN
+
+
+def is_other(area: F64) -> NDArray[np.bool_]:
+    """(E, T) whether a mask's area is not that of the frames around it, nor of the path: a
+    propagator holds on to a part of the thing, or took in another."""
+    with np.errstate(divide="ignore"):
+        size = np.where(area > 0, np.log(area), np.nan)
+    sides = np.full((len(size), _AROUND), np.nan)
+    around = sliding_window_view(np.hstack([sides, size, sides]), 2 * _AROUND + 1, axis=1)
+    near = np.array([[_median(row) for row in rows] for rows in around]).reshape(size.shape)
+    usual = np.array([_median(row) for row in size])[:, None]
+    return np.asarray((np.abs(size - near) > _OFF_NEAR) | (np.abs(size - usual) > _OFF_USUAL))
 
 
 def _share_of_edge(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -33,7 +33,7 @@ from massannot.geometry.motion_events import (
 )
 from massannot.geometry.presence import MaskPath
 from massannot.geometry.sight_events import sight_events
-from massannot.stages._courses import Course, Courses
+from massannot.stages._courses import Course, Courses, single_exact
 from massannot.stages._flights import Flights
 from massannot.stages._presence import finished_presences, mask_paths
 from massannot.stages._stage import Stage
@@ -50,12 +50,12 @@ _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
 _COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
 _UNIT_ERROR = 0.5
-_EXACT = 0.01
-"""Relative error of single depths up to which they are used one by one."""
 _DEPTH_ERROR = 0.25
 """Of a thing that is taken to be as far away all the time."""
 _TOGETHER_S = 0.13
 """Apart at most, two things' contacts are one between them, if their masks are near."""
+_OPPOSED = -0.5
+"""Cosine of the angle, at most, between what a contact changes of two things' velocities."""
 _NEAR = 0.35
 """Of a thing's extent, between the boxes of two things that touch."""
 
@@ -108,7 +108,7 @@ class FindEvents(Stage):
         t_s = numbers(clip.table("frames"), "t_s")
         focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
-        exact = {entity: 0 < path.frame_rel_sd <= _EXACT for entity, path in paths.items()}
+        exact = dict(zip(paths, single_exact(courses.frame_rel_sd).tolist(), strict=True))
         paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
         runs = {
             entity: runs_of(
@@ -117,7 +117,6 @@ class FindEvents(Stage):
                 focal_px=focal_px,
                 range_rel_sd=path.frame_rel_sd,
                 cuts=cuts[entity],
-                fine=exact[entity],
             )
             for entity, path in paths.items()
         }
@@ -149,7 +148,8 @@ class FindEvents(Stage):
             )
             for entity, path in paths.items()
         }
-        return list(_rows(clip, found, masks))
+        turned = {entity: paths[entity].world_from_fixed[:3, :3] for entity in found}
+        return list(_rows(clip, found, turned, masks))
 
 
 def _seen(clip: Tables, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
@@ -219,9 +219,12 @@ def _in_path(down_in_world: F64 | None, path: Course) -> Down:
 
 
 def _rows(
-    clip: Tables, found: Mapping[int, list[MotionEvent]], masks: Mapping[int, MaskPath]
+    clip: Tables,
+    found: Mapping[int, list[MotionEvent]],
+    turned: Mapping[int, F64],
+    masks: Mapping[int, MaskPath],
 ) -> Iterator[Row]:
-    touching = _Touching(numbers(clip.table("frames"), "t_s"), found, masks)
+    touching = _Touching(numbers(clip.table("frames"), "t_s"), found, turned, masks)
     for entity, events in found.items():
         for event in events:
             other = touching.other(entity, event) if "contact" in event.kind else None
@@ -242,19 +245,33 @@ def _rows(
 class _Touching:
     t_s: F64
     found: Mapping[int, list[MotionEvent]]
+    turned: Mapping[int, F64]
+    """(3, 3) of each entity: the world's axes from its path's."""
     masks: Mapping[int, MaskPath]
 
     def other(self, entity: int, event: MotionEvent) -> tuple[int, MotionEvent] | None:
-        """The thing nearby whose velocity changes nearest in time, and that event; None: none."""
+        """The thing nearby whose velocity changes nearest in time and the other way, for what two
+        things do to one another is opposite, and that event; None: none."""
         frame = int(np.argmin(np.abs(self.t_s - event.t_s)))
         near = [
             (abs(theirs.t_s - event.t_s), other, theirs)
             for other, events in self.found.items()
             if other != entity and self._meet(entity, other, frame)
             for theirs in events
-            if theirs.kind == event.kind and abs(theirs.t_s - event.t_s) <= _TOGETHER_S
+            if theirs.kind == event.kind
+            and abs(theirs.t_s - event.t_s) <= _TOGETHER_S
+            and self._opposed(entity, event, other, theirs)
         ]
         return min(near, key=lambda item: item[:2])[1:] if near else None
+
+    def _opposed(self, entity: int, event: MotionEvent, other: int, theirs: MotionEvent) -> bool:
+        if event.change is None or theirs.change is None:
+            return True
+        mine, yours = self.turned[entity] @ event.change, self.turned[other] @ theirs.change
+        cosine = float(mine @ yours) / max(
+            float(np.linalg.norm(mine) * np.linalg.norm(yours)), 1e-9
+        )
+        return cosine <= _OPPOSED
 
     def _meet(self, entity: int, other: int, frame: int) -> bool:
         box, theirs = (self.masks[number].box_xyxy[frame] for number in (entity, other))

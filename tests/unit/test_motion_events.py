@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of
 from massannot.geometry.motion_events import Down, MotionEvent, motion_events
-from massannot.stages.find_events import FindEvents
+from massannot.geometry.presence import MaskPath
+from massannot.stages._courses import is_other
+from massannot.stages.find_events import FindEvents, _Touching
 from tests.unit.test_flight import along_floor, bouncing, clip_with, contacts, sliding, with_noise
 
 F64 = NDArray[np.float64]
@@ -96,17 +98,54 @@ def test_a_camera_that_moves_in_an_unknown_way_gives_no_events_of_motion() -> No
     assert FindEvents().events(clip_with(with_noise(bouncing()), static=None)).num_rows == 0
 
 
-def test_what_bounces_every_third_picture_is_told_bounce_by_bounce_where_places_are_exact() -> None:
+@pytest.mark.parametrize("noise", [0.0005, 0.002])
+def test_what_bounces_every_third_picture_is_told_bounce_by_bounce(noise: float) -> None:
     t_s, apart_s = np.arange(36) / 12, 0.26
     phase = t_s % apart_s
     rise = GRAVITY * phase * (apart_s - phase) / 2
     path = np.stack([0.2 * t_s, 0.6 - rise, 3 + 0 * t_s], axis=-1)
-    path = with_noise(path, across=0.0005, along=0.0005)
-    laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
-    found = {}
-    for fine in (False, True):
-        runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.001, cuts=(), fine=fine)
-        found[fine] = times(motion_events(parts_of(runs, laws), DOWN, unit=1.0), "landing")
+    found = times(events(with_noise(path, across=noise, along=noise), t_s), "landing")
     true = np.arange(1, 11) * apart_s
-    assert len(found[False]) < 5
-    assert sum(min(abs(t - np.array(found[True]))) < 0.1 for t in true) >= 9
+    assert sum(min(abs(t - np.array(found))) < 0.1 for t in true) >= 9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_restless_outlines_are_no_contacts(seed: int) -> None:
+    t_s = np.arange(36) / 12
+    rolls = along_floor(lambda t: 0.9 * t)
+    assert not events(with_noise(rolls, across=0.002, along=0.01, seed=seed), t_s)
+
+
+STRUCK = [
+    ("thrown apart", [1.0, -0.3, 0.0], [-2.0, 0.1, 0.3], True),
+    ("both thrown up by the floor", [0.2, -3.0, 0.0], [-0.2, -2.0, 0.1], False),
+    ("one thrown up, the other aside", [0.0, -3.0, 0.0], [1.0, 0.3, 0.0], False),
+]
+
+
+@pytest.mark.parametrize(("what", "mine", "theirs", "one"), STRUCK, ids=[s[0] for s in STRUCK])
+def test_two_things_share_a_contact_where_their_velocities_change_the_opposite_way(
+    what: str, mine: list[float], theirs: list[float], one: bool
+) -> None:
+    score, sd = 1.0, 0.01
+    found = {
+        entity: [
+            MotionEvent("contact_begin", t, sd, "velocity_jump", score, change=np.array(change))
+        ]
+        for entity, (t, change) in enumerate([(0.5, mine), (0.53, theirs)])
+    }
+    boxes = np.array([[10.0, 10, 30, 30], [30, 10, 50, 30]])
+    masks = {
+        entity: MaskPath([], np.tile(boxes[entity], (T, 1)), np.ones(T), np.ones(T))
+        for entity in found
+    }
+    touching = _Touching(T_S, found, {0: np.eye(3), 1: np.eye(3)}, masks)
+    assert touching.other(0, found[0][0]) == ((1, found[1][0]) if one else None)
+
+
+def test_a_mask_whose_area_is_not_that_of_the_frames_around_it_is_another_things() -> None:
+    comes_nearer = np.linspace(100, 200, 20)
+    lost, half, jumped = comes_nearer.copy(), comes_nearer.copy(), comes_nearer.copy()
+    lost[7], half[7], jumped[15:] = np.nan, 70, 600
+    other = is_other(np.stack([comes_nearer, lost, half, jumped]))
+    assert [np.flatnonzero(row).tolist() for row in other] == [[], [], [7], [15, 16, 17, 18, 19]]
