@@ -54,6 +54,7 @@ def annotate(
 
     \b
     massannot annotate ball.mp4 -p "a red ball" -p "a blue box" -o out
+    massannot annotate match.mp4 -p "a ball" -o out --start 12.5 --end 18
     massannot annotate videos/ -p "a ball . a hoop" -o out --profile mass --fps 5
     massannot annotate ball.mp4 -p ball -o out --profile none \\
         --boxes boxes.json --masks masks.json --depth depth.npz

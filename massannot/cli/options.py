@@ -254,7 +254,7 @@ class RecipeOptions:
 
 @dataclass(frozen=True)
 class SelectOptions:
-    """Which of the videos that were named."""
+    """Which of the videos that were named, and which stretch of them."""
 
     limit: Annotated[int | None, typer.Option(help="Only N videos.", min=1)] = None
     sample: Annotated[
@@ -266,10 +266,26 @@ class SelectOptions:
         typer.Option(help="No manifest may name a video outside of this folder (links followed)."),
     ] = None
 
+    start: Annotated[
+        float | None,
+        typer.Option(help="Each video from so many seconds on; manifests have columns.", min=0),
+    ] = None
+    end: Annotated[
+        float | None,
+        typer.Option(help="Up to so many seconds; with an end, a stretch is one clip.", min=0),
+    ] = None
+
     def selection(self) -> Selection:
         from massannot.recipes.spec import Selection
 
-        return Selection(limit=self.limit, sample=self.sample, seed=self.seed, root=self.root)
+        return Selection(
+            limit=self.limit,
+            sample=self.sample,
+            seed=self.seed,
+            root=self.root,
+            start_s=self.start or None,
+            end_s=self.end,
+        )
 
 
 @dataclass(frozen=True)

@@ -118,13 +118,14 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
     found = find(spec.sources)
     rows = (*found.rows, *read_manifests(found.manifests, root=select.root))
     subset = {"limit": select.limit, "sample": select.sample, "seed": select.seed}
+    stretch = (select.start_s, select.end_s)
     videos: Iterable[PlannedVideo]
     if rows:
-        joined = planned_videos(found.videos, rows, prompts=phrases)
+        joined = planned_videos(found.videos, rows, prompts=phrases, stretch=stretch)
         videos = chosen(joined, **subset)  # type: ignore[arg-type]
     else:
         named = chosen(found.videos, **subset)  # type: ignore[arg-type]
-        (like,) = planned_videos(["any"], (), prompts=phrases)  # a million videos, one span
+        (like,) = planned_videos(["any"], (), prompts=phrases, stretch=stretch)  # of a million
         uris = named.drained() if isinstance(named, TextColumn) else iter(named)
         videos = (PlannedVideo(uri, like.spans) for uri in uris)
     planned = PlannedVideos(with_file_states(videos))

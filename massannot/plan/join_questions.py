@@ -78,9 +78,14 @@ Seconds = tuple[float | None, float | None]
 
 
 def planned_videos(
-    named: Sequence[str], questions: Sequence[Question], *, prompts: Sequence[Phrase]
+    named: Sequence[str],
+    questions: Sequence[Question],
+    *,
+    prompts: Sequence[Phrase],
+    stretch: Seconds = (None, None),
 ) -> list[PlannedVideo]:
-    """The named videos as a whole, then those that only questions name, by name.
+    """The named videos as a whole, or that `stretch` of them, then those that only questions name,
+    by name.
 
     One file under two names is one video, under the name that comes first. A question with a
     problem rides along without asking for anything. No file is looked at.
@@ -96,7 +101,7 @@ def planned_videos(
     return [
         PlannedVideo(
             uri,
-            spans=_spans(of_video, prompts, whole=uri in whole),
+            spans=_spans(of_video, prompts, stretch=stretch if uri in whole else None),
             license=next((q.license for q in of_video if q.license), None),
             source_kind=_only(q.source_kind for q in of_video if q.problem is None),
             generator=_only(q.generator for q in of_video if q.problem is None),
@@ -112,9 +117,10 @@ def _only(values: Iterable[str | None]) -> str | None:
 
 
 def _spans(
-    questions: Sequence[Question], prompts: Sequence[Phrase], *, whole: bool
+    questions: Sequence[Question], prompts: Sequence[Phrase], *, stretch: Seconds | None
 ) -> tuple[Span, ...]:
-    by_span: dict[Seconds, list[Question]] = {(None, None): []} if whole else {}
+    """`stretch`: what is annotated beside what is asked about; None: nothing."""
+    by_span: dict[Seconds, list[Question]] = {stretch: []} if stretch else {}
     for question in questions:
         if question.problem is None:
             by_span.setdefault((question.start_s or None, question.end_s), []).append(question)

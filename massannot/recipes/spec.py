@@ -29,13 +29,24 @@ clip of 960x540 at 10 frames a second."""
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which of the videos that the sources name are annotated."""
+    """Which of the videos that the sources name are annotated, and which stretch of them."""
 
     limit: int | None = None
     sample: Literal["first", "random"] = "first"
     seed: int = 0
     root: str | None = None
     """No manifest may name a video outside of this folder."""
+    start_s: float | None = None
+    end_s: float | None = None
+    """Of videos that no manifest names: the stretch that is annotated, see Span; None: from the
+    first frame, to the last."""
+
+    def __post_init__(self) -> None:
+        if self.end_s is not None and self.end_s <= (self.start_s or 0):
+            raise UsageError(
+                f"--end {self.end_s:g}: found no stretch after {self.start_s or 0:g} s, expected a "
+                "later time, in seconds after the first frame"
+            )
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,14 @@ def test_a_clip_is_asked_for_the_union_of_its_questions_in_the_order_of_origins(
     )
 
 
+def test_a_stretch_is_that_of_named_videos_and_rows_keep_their_own() -> None:
+    first, second = planned_videos(
+        ["a.mp4", "b.mp4"], [LATER], prompts=[PROMPT], stretch=(0.5, 3.0)
+    )
+    assert [(span.start_s, span.end_s) for span in first.spans] == [(0.5, 3.0), (1.0, 2.0)]
+    assert second.spans == (Span(0.5, 3.0, (PROMPT,)),)
+
+
 def test_an_entity_keeps_its_place_in_the_question_where_its_row_says_one() -> None:
     (video,) = planned_videos([], [NAMED], prompts=[])
     assert video.spans[0].phrases[:3] == (
