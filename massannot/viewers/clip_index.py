@@ -131,9 +131,10 @@ class ClipIndex:
         """Add the rows (clip_id, state) of one file of positions. `share`: counted after it."""
         pairs = part.group_by(["clip_id", "state"], use_threads=False).aggregate([])
         pairs, row = _of_clips(pairs, self.clips["clip_id"])
-        bit = pc.index_in(pairs["state"].cast(pa.string()), pa.array(STATES)).to_numpy()
+        bit = pc.index_in(pairs["state"].cast(pa.string()), pa.array(STATES))
+        row = row[pc.is_valid(bit).to_numpy()]  # earlier versions had other states as well
         with self._lock:
-            np.bitwise_or.at(self.states, row, (1 << bit).astype(np.uint8))
+            np.bitwise_or.at(self.states, row, (1 << bit.drop_null().to_numpy()).astype(np.uint8))
             self.states_counted = share
 
     def select(self, query: ClipQuery) -> Ints:

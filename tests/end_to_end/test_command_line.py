@@ -55,7 +55,7 @@ COMMANDS = [
     (f"{BALL} --fps -3", 2, "--fps -3: expected"),
     (f"{BALL} --limit 0", 2, "--limit"),
     (f"{BALL} --start 2 --end 1", 2, "--end 1: found no stretch after 2 s"),
-    (f"{BALL} --start 100", 3, "span_outside_video"),
+    (f"annotate ball.mp4 -p ball -o beyond {TRUTH} --start 100", 3, "span_outside_video"),
     (f"{BALL} --max-failed 7", 2, "--max-failed"),
     (f"{BALL} --hfov 400", 2, "--hfov"),
     (f"{BALL} --device banana", 2, "expected auto, cpu, cuda or cuda:N"),

@@ -126,7 +126,10 @@ def test_of_a_thousand_videos_two_hundred_copies_are_named_and_no_key_is_there_t
         files = sorted((tmp_path / "published" / "data" / table).glob("*.parquet"))
         rows = sum(pq.read_metadata(path).num_rows for path in files)
         assert rows == in_run.table(table).num_rows
-        assert published.table(table).equals(in_run.table(table))
+        found, known = published.table(table), in_run.table(table)
+        if table == "videos":  # publishing alone says on which side a video is
+            found, known = found.drop("split"), known.drop("split")
+        assert found.equals(known)
     assert Copies(layout, in_run.shards).unasked_line is None
     card = (tmp_path / "published" / "README.md").read_text()
     assert f"{n_videos} clips = {n_videos} done" in card

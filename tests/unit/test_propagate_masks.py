@@ -494,8 +494,8 @@ DETECTION = {
 
 def test_memory_hardly_grows_with_the_clips_length() -> None:
     """A mask of 640x360 is 230 kB; what is kept of it, its run lengths, is less than 4 kB."""
-    short, long = peak_bytes(50), peak_bytes(200)
-    assert long - short < 150 * 4_000
+    short, *long = (peak_bytes(n_frames) for n_frames in (50, 200, 200))
+    assert min(long) - short < 150 * 4_000  # once, a thread of other tests allocated meanwhile
 
 
 @dataclasses.dataclass

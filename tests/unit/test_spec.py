@@ -23,7 +23,7 @@ RULE = ShotRule(**{f.name: 2 * f.default for f in fields(ShotRule)})
 FULL = RunSpec(
     sources=("a.mp4", "s3://bucket/films"),
     phrases=("a ball", "мяч"),
-    select=Selection(limit=7, sample="random", seed=3, root="/films"),
+    select=Selection(limit=7, sample="random", seed=3, root="/films", start_s=1.5, end_s=8.0),
     sampling=Sampling(
         fps=None, clip_s=5.5, max_frames=64, long_side=640, shots=RULE, shared_frames=True
     ),

@@ -98,7 +98,10 @@ def test_it_is_published_row_for_row(folder: Path) -> None:
     published, written = (massannot.open_dataset(out) for out in (folder / "published", WRITTEN))
     assert published.names == written.names
     for name in written.names:
-        assert published.table(name).equals(written.table(name)), name
+        found, known = published.table(name), written.table(name)
+        if name == "videos":  # publishing alone says on which side a video is
+            found, known = found.drop("split"), known.drop("split")
+        assert found.equals(known), name
 
 
 def test_continuing_it_is_refused_in_one_sentence(folder: Path) -> None:
