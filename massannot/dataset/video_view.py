@@ -22,7 +22,7 @@ from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import earlier_of, in_time, own_lengths
 from massannot.errors import UsageError
 from massannot.geometry.camera import inverse
-from massannot.tables.cameras import known_poses
+from massannot.tables.cameras import poses_are_known
 
 F64 = npt.NDArray[np.float64]
 Reference = Literal["camera", "world"]
@@ -178,7 +178,8 @@ def _earlier_from_later(before: ClipView, view: ClipView) -> F64 | None:
 
 def _poses_known(view: ClipView) -> bool:
     cameras = view.table("cameras")
-    return known_poses(cameras, camera_static=view.row["camera_static"]) is not None
+    known = poses_are_known(cameras, camera_static=view.row["camera_static"])
+    return bool(cameras.num_rows) and known
 
 
 def _pose(view: ClipView, frame: int) -> F64:

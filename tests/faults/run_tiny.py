@@ -1,13 +1,13 @@
 """A run in a process of its own, to be killed from outside. It ends with GAVE_UP where its worker
 died too often before it had begun anything, or where the disk is full, as the command line does."""
 
-import errno
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from massannot.errors import NothingToRun
+from massannot.storage.durable import full_disk_refused
 from tests.faults import tiny_run
 
 GAVE_UP = 3
@@ -31,9 +31,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
-    except (NothingToRun, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
-            raise
+        with full_disk_refused(Path(sys.argv[1])):
+            main()
+    except NothingToRun as error:
         print(error, file=sys.stderr)
         sys.exit(GAVE_UP)
