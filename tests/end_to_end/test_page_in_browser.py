@@ -146,7 +146,7 @@ def shown_names(tab: Tab) -> list[str]:
 
 def loaded_after(tab: Tab, act: str) -> None:
     """Do something to the list and wait until it has followed."""
-    before = tab.js("document.body.dataset.loaded")
+    before = tab.until("document.body.dataset.loaded")  # else the first list would pass for it
     tab.js(act)
     tab.until(f"document.body.dataset.loaded !== {json.dumps(before)}")
 
