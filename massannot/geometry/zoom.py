@@ -133,18 +133,25 @@ def _fitted(before: F64, after: F64, lens: F64, *, scales: bool) -> _ZoomFit:
     steps."""
     rays = np.column_stack([(before - lens[2:]) / lens[:2], np.ones(len(before))])
     turn, log_scale = np.eye(3), 0.0
+    fit = _fit_of(rays, after, lens, turn, log_scale)
     for _ in range(_STEPS):
-        x = rays @ turn.T
-        flat = np.exp(log_scale) * lens[:2] * x[:, :2] / x[:, 2:]
-        left = after - flat - lens[2:]
-        u, v = (x[:, :2] / x[:, 2:]).T
-        slopes = turn_slopes(u, v) * np.exp(log_scale) * lens[:2, None]
-        slopes = np.concatenate([slopes, flat[..., None]], axis=-1)
-        length = np.linalg.norm(left, axis=1)
-        step, _ = _weighted_step(slopes if scales else slopes[..., :3], left, length)
+        slopes = fit.slopes if scales else fit.slopes[..., :3]
+        step, _ = _weighted_step(slopes, fit.left, np.linalg.norm(fit.left, axis=1))
         turn = rotations(step[None, :3])[0] @ turn
-        log_scale += step[3] if scales else 0.0
-    return _ZoomFit(sigma_of(length), float(log_scale), left, slopes)
+        log_scale += float(step[3]) if scales else 0.0
+        fit = _fit_of(rays, after, lens, turn, log_scale)
+    return fit
+
+
+def _fit_of(rays: F64, after: F64, lens: F64, turn: F64, log_scale: float) -> _ZoomFit:
+    """What a rotation (3, 3) and a factor leave of rays (N, 3) that are seen `after` (N, 2)."""
+    x = rays @ turn.T
+    u, v = (x[:, :2] / x[:, 2:]).T
+    scale = np.exp(log_scale) * lens[:2]
+    flat = scale * np.column_stack([u, v])
+    left = after - flat - lens[2:]
+    slopes = np.concatenate([turn_slopes(u, v) * scale[:, None], flat[..., None]], axis=-1)
+    return _ZoomFit(sigma_of(np.linalg.norm(left, axis=1)), log_scale, left, slopes)
 
 
 def _weighted_step(columns: F64, left: F64, length: F64) -> tuple[F64, F64]:
