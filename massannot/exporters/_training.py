@@ -29,6 +29,32 @@ from massannot.questions.model_families import Media
 
 TABLES = ("questions",)
 
+_TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
+ANSWER_COLUMNS: Mapping[str, pa.DataType] = {
+    "problem_type": _TEXT,
+    "options": pa.list_(_TEXT),
+    "unit": _TEXT,
+    "tolerance": _REAL,
+    "tolerance_abs": _REAL,
+    "accuracy": _TEXT,
+    "evidence_times_s": pa.list_(_REAL),
+    "evidence_boxes": pa.list_(pa.list_(_REAL)),
+}
+PROMPT_COLUMNS: Mapping[str, pa.DataType] = {
+    "question_id": _TEXT,
+    "video_id": _TEXT,
+    "category": _TEXT,
+    "profile": _TEXT,
+    "reference": _TEXT,
+    "question": _TEXT,
+    "times_s": pa.list_(_REAL),
+    "dropped": pa.list_(_TEXT),
+    "n_prompt_tokens": _WHOLE,
+    "geometry": pa.list_(_TEXT),
+    "source_row": _TEXT,
+}
+"""What `columns` gives, the solution and the film's apart, as Parquet holds it."""
+
 Row = Mapping[str, Any]
 
 

@@ -22,7 +22,9 @@ from massannot.errors import UsageError
 from massannot.exporters import Exported
 from massannot.exporters._row_files import IMAGE, load_rows, write_rows
 from massannot.exporters._training import (
+    ANSWER_COLUMNS,
     OPTIONS,
+    PROMPT_COLUMNS,
     TABLES,
     Form,
     TrainingOptions,
@@ -35,32 +37,15 @@ from massannot.questions.examples import Example
 
 __all__ = ["OPTIONS", "TABLES", "export", "load"]
 
-_TEXT, _REAL = pa.string(), pa.float64()
+_TEXT = pa.string()
 _PART = pa.struct([("type", _TEXT), ("text", _TEXT)])
 COLUMNS = {
     "prompt": pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(_PART))])),
     "images": pa.list_(IMAGE),
     "solution": _TEXT,
-    "problem_type": _TEXT,
-    "options": pa.list_(_TEXT),
-    "unit": _TEXT,
-    "tolerance": _REAL,
-    "tolerance_abs": _REAL,
-    "accuracy": _TEXT,
-    "evidence_times_s": pa.list_(_REAL),
-    "evidence_boxes": pa.list_(pa.list_(_REAL)),
+    **ANSWER_COLUMNS,
     "data_source": _TEXT,
-    "question_id": _TEXT,
-    "video_id": _TEXT,
-    "category": _TEXT,
-    "profile": _TEXT,
-    "reference": _TEXT,
-    "question": _TEXT,
-    "times_s": pa.list_(_REAL),
-    "dropped": pa.list_(_TEXT),
-    "n_prompt_tokens": pa.int64(),
-    "geometry": pa.list_(_TEXT),
-    "source_row": _TEXT,
+    **PROMPT_COLUMNS,
 }
 FORM = Form(
     ending="parquet",

@@ -20,7 +20,9 @@ from massannot.dataset.reading import Dataset
 from massannot.exporters import Exported
 from massannot.exporters._row_files import IMAGE, load_rows, write_rows
 from massannot.exporters._training import (
+    ANSWER_COLUMNS,
     OPTIONS,
+    PROMPT_COLUMNS,
     TABLES,
     Form,
     Limit,
@@ -41,25 +43,8 @@ _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
 _EXTRA = {
     "index": _WHOLE,
     "split": _TEXT,
-    "problem_type": _TEXT,
-    "options": pa.list_(_TEXT),
-    "unit": _TEXT,
-    "tolerance": _REAL,
-    "tolerance_abs": _REAL,
-    "accuracy": _TEXT,
-    "evidence_times_s": pa.list_(_REAL),
-    "evidence_boxes": pa.list_(pa.list_(_REAL)),
-    "question_id": _TEXT,
-    "video_id": _TEXT,
-    "category": _TEXT,
-    "profile": _TEXT,
-    "reference": _TEXT,
-    "question": _TEXT,
-    "times_s": pa.list_(_REAL),
-    "dropped": pa.list_(_TEXT),
-    "n_prompt_tokens": _WHOLE,
-    "geometry": pa.list_(_TEXT),
-    "source_row": _TEXT,
+    **ANSWER_COLUMNS,
+    **PROMPT_COLUMNS,
 }
 _FILM = {"fps": _REAL, "frames_indices": pa.list_(_WHOLE), "video_start": _REAL, "video_end": _REAL}
 _VIDEO = pa.struct(
