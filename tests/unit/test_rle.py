@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from massannot.errors import BadMask
 from massannot.geometry import rle
+from tests.counted_lines import lines_run
 
 Mask = NDArray[np.bool_]
 
@@ -226,11 +226,6 @@ def test_encoding_does_not_depend_on_memory_layout() -> None:
     assert rle.encode(mask[::-1, ::2]) == rle.encode(mask[::-1, ::2].copy())
 
 
-def test_a_mask_of_a_large_picture_is_encoded_within_milliseconds() -> None:
+def test_arrays_encode_the_hundreds_of_runs_of_a_large_mask() -> None:
     mask = disc(720, 1280, radius=200)
-    seconds = []
-    for _ in range(20):
-        start = time.perf_counter()
-        rle.encode(mask)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 2e-3
+    assert 0 < lines_run(lambda: rle.encode(mask)) < 100

@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from typing import get_type_hints
 
 import numpy as np
@@ -144,17 +143,6 @@ def test_the_cameras_axes_are_orthonormal_and_level(scenes: list[Scene]) -> None
             assert pose[2, 0] == 0  # x is level
             assert pose[2, 1] < 0  # y is down
             assert np.allclose(scene.camera.cam_from_room(t_s) @ pose, np.eye(4))
-
-
-@pytest.mark.slow
-def test_a_core_renders_twenty_frames_a_second() -> None:
-    make_scene(0)
-    started = time.process_time()
-    for seed in range(10):
-        scene = make_scene(seed)
-        for frame in range(scene.n_frames):
-            render(scene, frame)
-    assert 480 / (time.process_time() - started) > 20
 
 
 SIZES = [(1, 1), (7, 5), (33, 90), (160, 128), (641, 359)]
