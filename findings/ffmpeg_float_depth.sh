@@ -3,7 +3,7 @@
 #
 # Expected: scaling keeps the unit. A wall at 4 m stays at 4 m; decoding a PFM gives it exactly.
 # Seen:     everything beyond 1 is 1, with every kind of interpolation, in reformat() and in the
-#           filter "scale": floats pass through 16 bits that stand for 0 to 1. Negative numbers are 0.
+#           filter "scale": floats pass through 16 bits that stand for 0 to 1.
 #
 #             decoded       0.25   0.75   4.0   80.0
 #             half as wide  0.25   0.75   1.0    1.0
