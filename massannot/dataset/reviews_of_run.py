@@ -37,9 +37,15 @@ WITHDRAW = "withdraw"
 SHOWN = ("clips", "phrases", "entities", "masks", "positions", "motions", "events")
 """Tables whose rows a reviewer sees; a decision is about them as they were."""
 LONGEST_NOTE = 4000
-MOST_FIXES = 200
-_LENGTHS: Mapping[str, Container[int]] = {"box": (4,), "point": (2,), "mask": range(6, 1001, 2)}
-"""Numbers of a fix; an outline has at most 500 corners."""
+MOST_FIXES = 10_000
+LONGEST_RUNS = 100_000
+"""Letters of a mask's run lengths."""
+_LENGTHS: Mapping[str, Container[int]] = {
+    "box": (4,),
+    "point": (2,),
+    "mask": (0, *range(6, 1001, 2)),
+}
+"""Numbers of a fix; an outline has at most 500 corners, and none where nothing is seen."""
 _CANCELLED = b"\x18"
 """ASCII's "cancel" ends a line that a kill tore, so that it is told from a damaged one."""
 _MEND = "expected a decision; mend or remove that line, nothing else is lost"
@@ -245,15 +251,26 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fix(fix: Any) -> dict[str, Any]:
-    """A box, a point, an outline or a name, with nothing else in it."""
+    """A box, a point, a mask, a name or a removal, with nothing else in it."""
     try:
         kind = fix["kind"]
         entity = None if fix.get("entity") is None else int(fix["entity"])
+        if kind == "remove":
+            if entity is None or entity < 0:
+                raise ValueError("a removal of what is missing")
+            return {"kind": kind, "entity": entity}
         if kind == "name":
             text = str(fix["name"]).strip()
             if not 0 < len(text) <= 200:
                 raise ValueError("name")
             return {"kind": kind, "entity": entity, "name": text}
+        place = {"kind": kind, "entity": entity, "frame": int(fix["frame"])}
+        if kind == "mask" and isinstance(fix[kind], str):
+            if not (fix[kind].isascii() and fix[kind].isprintable()):
+                raise ValueError("run lengths of other letters than COCO's")
+            if not 0 < len(fix[kind]) <= LONGEST_RUNS:
+                raise ValueError(f"run lengths of {len(fix[kind])} letters")
+            return {**place, kind: fix[kind]}
         numbers = [round(float(v), 2) for v in fix[kind]]
         if kind not in FIXES or len(numbers) not in _LENGTHS[kind]:
             raise ValueError(f"{len(numbers)} numbers of a {kind}")
@@ -261,9 +278,10 @@ def _fix(fix: Any) -> dict[str, Any]:
             raise ValueError(f"a {kind} that is not finite")
         if kind == "box" and not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
             raise ValueError("an empty box")
-        return {"kind": kind, "entity": entity, "frame": int(fix["frame"]), kind: numbers}
+        return {**place, kind: numbers}
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"fix {str(fix)[:200]}: expected a box [x0, y0, x1, y1], a point [x, y] or a mask's "
-            f"outline [x0, y0, x1, y1, x2, y2, ..] with its frame, or a name ({error})"
+            f"fix {str(fix)[:200]}: expected a box [x0, y0, x1, y1], a point [x, y] or a mask, an "
+            f"outline [x0, y0, x1, y1, x2, y2, ..] or run lengths, with its frame, a name or a "
+            f"removal ({error})"
         ) from error

@@ -19,7 +19,8 @@ from massannot.clip import Clip
 from massannot.entities.track import EntityTrack
 from massannot.geometry.presence import HIDDEN, LEFT, LOST, SEEN, MaskPath, presence_of_all
 
-_STATES = {SEEN: "visible", HIDDEN: "occluded", LEFT: "absent", LOST: "absent"}
+STATE_OF = {SEEN: "visible", HIDDEN: "occluded", LEFT: "absent", LOST: "absent"}
+"""What `masks` calls a presence."""
 
 
 def with_entities(
@@ -98,7 +99,7 @@ def _masks_table(clip: Clip, tracks: Sequence[EntityTrack], origin: str) -> pa.T
             **{name: boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             "score": [mask.score for mask in masks],
             "state": [
-                _STATES[presences[number][frame]] if frame >= first_seen[number] else "absent"
+                STATE_OF[presences[number][frame]] if frame >= first_seen[number] else "absent"
                 for number, frame, _ in rows
             ],
             "origin": ["given" if mask.given else origin for mask in masks],

@@ -2,7 +2,9 @@
 
 from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
-REASONS = ("duplicate", "unconfirmed", "over_phrase_limit", "over_entity_limit", "empty_mask")
+REASONS = (
+    "duplicate", "unconfirmed", "over_phrase_limit", "over_entity_limit", "empty_mask", "removed",
+)  # fmt: skip
 ORIGINS = ("given", "found")
 
 SPEC = TableSpec(
@@ -28,7 +30,7 @@ SPEC = TableSpec(
         Column(
             "rejected",
             STRING,
-            "Why it has no entity; null: it has one.",
+            "Why it has no entity; removed: by a person; null: it has one.",
             nullable=True,
             one_of=REASONS,
         ),

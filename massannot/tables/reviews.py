@@ -9,7 +9,7 @@ REASONS = ("wrong_thing", "missing_thing", "mask", "track", "depth", "motion", "
 """Why a clip is rejected."""
 QUESTION_REASONS = ("wrong_answer", "ambiguous", "not_in_video", "trivial", "other")
 """Why a question is rejected."""
-FIXES = ("box", "point", "mask", "name")
+FIXES = ("box", "point", "mask", "name", "remove")
 
 SPEC = TableSpec(
     name="reviews",
@@ -32,7 +32,9 @@ SPEC = TableSpec(
             one_of=(*REASONS, *QUESTION_REASONS[:-1]),
         ),
         Column("note", STRING, "In the reviewer's words.", nullable=True),
-        Column("n_fixes", INT32, "Boxes, points, outlines and names that the reviewer gave."),
+        Column(
+            "n_fixes", INT32, "Boxes, points, masks, names and removals that the reviewer gave."
+        ),
         Column("fixes", STRING, "They, as a JSON list; see docs/review.md.", nullable=True),
         Column("question", STRING, "The question's text, reworded.", nullable=True),
         Column("category", STRING, "The category that the reviewer set.", nullable=True),

@@ -21,7 +21,7 @@ from massannot.viewers.review_sample import ReviewSample
 from massannot.viewers.served_dataset import ServedDataset
 
 MOST_BYTES = 2_000_000
-"""Of a decision: 200 outlines of 500 corners."""
+"""Of a page's decision: 200 outlines of 500 corners."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from massannot.dataset.acceptance import (
     reviewed,
     wilson,
 )
+from massannot.dataset.corrections import corrections_of
 from massannot.dataset.layout import Layout
 from massannot.dataset.publish import publish
 from massannot.dataset.reading import open_dataset
@@ -140,6 +142,60 @@ def test_the_last_decision_of_each_reviewer_stands(empty: Layout) -> None:
     assert stands == {("ada", clip_id_of(0), "reject"), ("bob", clip_id_of(1), "accept")}
 
 
+def of(kind: str, entity: int | None, frame: int, value: object) -> dict[str, object]:
+    return {"kind": kind, "entity": entity, "frame": frame, kind: value}
+
+
+REMOVED = {"kind": "remove", "entity": 0}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "counts"),
+    [
+        (outline(1, 1, 9, 1, 9, 9), outline(2, 2, 8, 2, 8, 8), "later"),
+        (outline(1, 1, 9, 1, 9, 9), outline(), "later"),
+        (of("box", 0, 0, [1, 1, 9, 9]), of("box", 0, 0, [2, 2, 8, 8]), "later"),
+        (outline(1, 1, 9, 1, 9, 9), of("box", 0, 0, [2, 2, 8, 8]), "later"),
+        (of("box", 0, 0, [1, 1, 9, 9]), of("box", 0, 1, [1, 1, 9, 9]), "both"),
+        (of("box", 0, 0, [1, 1, 9, 9]), of("box", 1, 0, [1, 1, 9, 9]), "both"),
+        (of("point", 0, 0, [1, 1]), of("point", 0, 0, [2, 2]), "both"),
+        (of("box", None, 0, [1, 1, 9, 9]), of("box", None, 0, [1, 1, 9, 9]), "both"),
+        (of("box", 0, 0, [1, 1, 9, 9]), REMOVED, "later"),
+        (REMOVED, of("box", 0, 0, [1, 1, 9, 9]), "later"),
+        (REMOVED, of("box", 1, 0, [1, 1, 9, 9]), "both"),
+        ({"kind": "name", "entity": 0, "name": "a"}, {"kind": "name", "entity": 0, "name": "b"},
+         "later"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("reviewers", [("ada", "bob"), ("bob", "ada")])
+def test_of_two_people_the_later_one_counts_where_both_put_the_same_right(
+    reviewers: tuple[str, str], earlier: dict, later: dict, counts: str, layout: Layout,
+    empty: Layout,
+) -> None:  # fmt: skip
+    """Whatever their names, by which files are read."""
+    clip = open_dataset(layout.out).clip(clip_id_of(0))
+    for reviewer, fix in zip(reviewers, (earlier, later), strict=True):
+        values = decision(1, what="reject", fixes=[fix])
+        add(ReviewFile(empty, reviewer), values, rows_hash=hash_of_rows(clip))
+    decisions = [
+        replace(d, when=f"2026-01-01T00:00:0{reviewers.index(d.reviewer)}Z")
+        for d in all_decisions(empty)
+    ]
+    (found,) = corrections_of(decisions, lambda _: clip).usable
+    expected = {"later": [later], "both": [earlier, later]}[counts]
+    assert [dict(fix) for fix in found.fixes] == [{"entity": None, **fix} for fix in expected]
+
+
+def test_things_that_two_people_found_missing_are_theirs(layout: Layout, empty: Layout) -> None:
+    clip = open_dataset(layout.out).clip(clip_id_of(0))
+    fixes = [of("box", -1, 0, [1, 1, 9, 9]), of("box", -1, 1, [1, 1, 9, 9])]
+    for reviewer in ("ada", "bob"):
+        values = decision(1, what="reject", fixes=fixes)
+        add(ReviewFile(empty, reviewer), values, rows_hash=hash_of_rows(clip))
+    (found,) = corrections_of(all_decisions(empty), lambda _: clip).usable
+    assert [fix["entity"] for fix in found.fixes] == [-1, -1, -2, -2]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -150,6 +206,8 @@ def test_the_last_decision_of_each_reviewer_stands(empty: Layout) -> None:
         (decision(1, what="reject", fixes=[box(5, 5, 1, 9)]), "an empty box"),
         (decision(1, what="reject", fixes=[outline(1, 2, 3, 4)]), "4 numbers of a mask"),
         (decision(1, what="reject", fixes=[outline(1, 2, 3, 4, 5, 1e999)]), "not finite"),
+        (decision(1, what="reject", fixes=[outline() | {"mask": "0\n"}]), "run lengths of other"),
+        (decision(1, what="reject", fixes=[{"kind": "remove"}]), "a removal of what is missing"),
         (decision(1, note="x" * 5000), "note: expected a text"),
         ({"clip_id": "c", "decision": "accept"}, "request: expected"),
     ],
