@@ -363,6 +363,8 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         tab.click(".stage canvas")
         tab.click("[data-tool=mask]")
         tab.drag(".stage canvas", [(0.25, 0.25), (0.5, 0.25), (0.5, 0.75)])
+        tab.click("[data-tool=unseen]")
+        tab.click("[data-tool=remove]")
         tab.click("[data-decision=reject]")
         saved(tab, "Saved: rejected: mask")
         tab.call("Page.reload")
@@ -373,12 +375,14 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
     first, second, third = lines_of(small, "ada")
     assert [d["decision"] for d in (first, second, third)] == ["accept", "withdraw", "reject"]
     assert (third["reason"], third["note"], third["clip_id"]) == ("mask", "too <b>wide</b>", clip)
-    box, point, outline = third["fixes"]
+    box, point, outline, unseen, removed = third["fixes"]
     assert box["box"] == pytest.approx([40, 30, 80, 90], abs=1)
     assert point["point"] == pytest.approx([80, 60], abs=1)
     assert outline["mask"][:2] == pytest.approx([40, 30], abs=1)
     assert outline["mask"][-2:] == pytest.approx([80, 90], abs=1)
-    assert {(fix["entity"], fix["frame"]) for fix in third["fixes"]} == {(0, 0)}
+    assert unseen == {"kind": "mask", "mask": [], "entity": 0, "frame": 0}
+    assert removed == {"kind": "remove", "entity": 0}
+    assert {(fix["entity"], fix["frame"]) for fix in third["fixes"][:4]} == {(0, 0)}
 
 
 def test_two_tabs_and_two_reviewers_lose_nothing(running: Browser, tab: Tab, small: Path) -> None:

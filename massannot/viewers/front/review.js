@@ -49,6 +49,9 @@ class ReviewBar {
       ([kind, label]) => [kind, el("button", {
         type: "button", "data-tool": kind, "aria-pressed": "false", onclick: () => this.take(kind),
       }, label)]));
+    this.marks = [
+      ["unseen", "Not in this frame", { kind: "mask", mask: [] }], ["remove", "No such thing", { kind: "remove" }],
+    ].map(([name, label, fix]) => el("button", { type: "button", "data-tool": name, onclick: () => this.mark(fix) }, label));
     this.next = el("a", { href: safeNext(data.review.next) }, "Next", el("span.key", null, " (n)"));
     this.more = el("button.more", {
       type: "button", "aria-label": "All of your decision", "aria-expanded": "false",
@@ -60,7 +63,7 @@ class ReviewBar {
       this.ofQuestions ? null : el("div.rest", null,
         el("div.answers", null, this.reason, this.buttons.reject, this.buttons.withdraw, this.note),
         el("details", null, el("summary", null, "Put something right"),
-          el("div.answers", null, this.entity, Object.values(this.tools),
+          el("div.answers", null, this.entity, Object.values(this.tools), this.marks,
             el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
           this.list)));
     this.draw();
@@ -185,11 +188,18 @@ class ReviewBar {
     });
   }
 
+  /** Of a thing that is there: in this frame nothing of it is seen, or it is none. */
+  mark(fix) {
+    if (this.entity.value === "") this.entity.focus();
+    else this.keep(fix);
+  }
+
   keep(fix) {
     const round = (values) => values.map((v) => Math.round(v * 10) / 10);
     const entity = this.entity.value === "" ? null : Number(this.entity.value);
-    this.fixes.push({ ...fix, [fix.kind]: round(fix[fix.kind]), entity, frame: this.player.frame });
-    this.overlay.draft = fix;
+    const place = fix.kind === "remove" ? {} : { [fix.kind]: round(fix[fix.kind]), frame: this.player.frame };
+    this.fixes.push({ ...fix, ...place, entity });
+    this.overlay.draft = fix.kind === "remove" ? null : fix;
     this.from = null;
     this.overlay.draw();
     this.take(null);
@@ -214,8 +224,7 @@ class ReviewBar {
 
   listFixes() {
     this.list.replaceChildren(...this.fixes.map((fix, k) => el("li", null,
-      fix.kind === "name" ? `its name is ${fix.name} `
-        : `${fix.kind === "mask" ? "outline" : fix.kind} in frame ${fix.frame} `,
+      `${wordsOf(fix)} `,
       el("button.link", {
         type: "button", onclick: () => {
           this.fixes.splice(k, 1);
@@ -235,6 +244,13 @@ class ReviewBar {
     if (decision) this.decide(decision);
     else if (event.key === "n" && this.next.href) this.next.click();
   }
+}
+
+function wordsOf(fix) {
+  if (fix.kind === "name") return `its name is ${fix.name}`;
+  if (fix.kind === "remove") return `there is no thing ${fix.entity}`;
+  if (fix.kind === "mask") return `${fix.mask.length ? "outline" : "not seen"} in frame ${fix.frame}`;
+  return `${fix.kind} in frame ${fix.frame}`;
 }
 
 /** At most MOST_CORNERS of an outline's corners. */
