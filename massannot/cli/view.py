@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import app
+from massannot.inputs.text import printable
 
 Port = Annotated[int, typer.Option(help="Port on this machine; 0: any free one.", min=0, max=65535)]
 Questions = Annotated[
@@ -62,16 +63,30 @@ def review(
     ] = None,
     port: Port = 0,
     open_browser: Browser = True,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Open no page: take what was changed in CVAT, a file a film."),
+    ] = None,
 ) -> None:
     """Look at a sample and decide: accept, reject with a reason, note, put right.
 
     Each decision is on the disk before the page says so; `publish` takes them into the card. The
     same command goes on where it was left. Of what `questions ask` wrote, questions are decided.
+    With `--from` the labels that were changed in CVAT are the decisions.
 
     \b
     massannot review out --sample 200 --stratify phrase,quality --seed 7
     massannot review asked --sample 50
+    massannot review out --from cvat/annotations.xml --reviewer ada
     """
+    if source is not None:
+        from massannot.jobs import review_files
+
+        taken = review_files.review_files(out, source=source, reviewer=reviewer)
+        print(printable("\n".join(map(str, taken))))
+        if any(file.changed for file in taken):
+            print(f"next: massannot retry {out} --status corrected")
+        return
     from massannot.jobs import review as reviewing
 
     by = [name.strip() for name in stratify.split(",") if name.strip()]

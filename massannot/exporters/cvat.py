@@ -2,14 +2,15 @@
 
 Into CVAT: make a task of the film with the labels in `labels.json` (the Raw tab), all frames, and
 upload `NAME.xml` as annotations, `CVAT 1.1`. Back: export the task as `CVAT for video 1.1`, put its
-`annotations.xml` beside `NAME.frames.json`, and give it to `--boxes` and `--masks`.
+`annotations.xml` beside `NAME.frames.json`, and give it to `massannot review OUT --from`, which
+takes what was changed for corrections, or to `--boxes` and `--masks`.
 
 Frames are numbers of the film's pictures, which are counted by decoding it; `NAME.frames.json` has
-the time of each. A frame that was not annotated has no key frame, so that CVAT draws a box there in
-a straight line; a thing ends with a box that is `outside` one frame after the last that shows it.
-CVAT has no tracks of masks: each mask is a track of its own, and the attributes `clip` and `entity`
-say whose it is. `--no-masks` writes boxes alone, which are quicker to put right. A frame that two
-clips share is in the later one alone.
+the time of each, and which things of which rows were written. A frame that was not annotated has no
+key frame, so that CVAT draws a box there in a straight line; a thing ends with a box that is
+`outside` one frame after the last that shows it. CVAT has no tracks of masks: each mask is a track
+of its own, and the attributes `clip` and `entity` say whose it is. `--no-masks` writes boxes alone,
+which are quicker to put right. A frame that two clips share is in the later one alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from massannot import tables
 from massannot.dataset import record as run_record
 from massannot.dataset.arrays import good_entities, masks_by_frame, rows_of_entities
 from massannot.dataset.reading import ClipView, Dataset
+from massannot.dataset.reviews_of_run import hash_of_rows
 from massannot.dataset.touching import clips_once
 from massannot.errors import ClipError, UsageError
 from massannot.exporters import Exported, Options, quality_notes
@@ -81,7 +83,8 @@ def export(dataset: Dataset, folder: Path, *, options: CvatOptions = CvatOptions
             continue
         stem = Path(uri).stem
         name = stem if stems[stem] == 1 else f"{stem}-{video_id[:8]}"
-        files += _write_film(folder, name, views, pts, number_of, options)
+        rows = {v.clip_id: hash_of_rows(dataset.clip(v.clip_id)) for v in views}
+        files += _write_film(folder, name, views, pts, number_of, rows, options)
     return Exported(tuple(files), tuple(left_out), quality_notes(dataset, options))
 
 
@@ -124,17 +127,20 @@ def _write_film(
     views: Sequence[ClipView],
     pts: list[int],
     number_of: Mapping[int, int],
+    rows_hashes: Mapping[str, str],
     options: CvatOptions,
 ) -> list[Path]:
     first = views[0].row
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     _add_task(root, name, first, len(pts), views)
-    clips = {}
+    clips: dict[str, list[int]] = {}
+    things: dict[str, list[int]] = {view.clip_id: [] for view in views}
     for view in views:
         numbers = [number_of[t] for t in view.table("frames")["pts"].to_pylist()]
         clips[view.clip_id] = numbers
         for label, entity, rows in _things(view, options.min_quality):
+            things[view.clip_id].append(entity)
             common = {"clip": view.clip_id, "entity": str(entity)}
             _add_boxes(root, label, common, rows, numbers, end=len(pts))
             if options.masks:
@@ -150,6 +156,9 @@ def _write_film(
         "time_base": [first["time_base_num"], first["time_base_den"]],
         "pts": pts,
         "clips": clips,
+        "things": things,
+        "masks": options.masks,
+        "rows_hashes": rows_hashes,
     }
     times.write_text(json.dumps(film))
     return [xml, times]

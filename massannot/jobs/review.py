@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
 from massannot.dataset.reviews_of_run import ReviewFile
 from massannot.errors import UsageError
@@ -50,13 +51,9 @@ def desk_of(
     if isinstance(dataset, AskedDataset):
         return _question_desk(dataset, sample=sample, by=by, seed=seed, reviewer=reviewer)
     layout = dataset.layout
-    if layout.in_bucket or not layout.run.is_dir():
-        raise UsageError(
-            f"{layout.out}: expected the local output folder of a run, whose decisions `publish` "
-            "takes along; a published dataset is not changed any more"
-        )
+    refuse_others(layout)
     served = served_dataset(dataset)
-    file = ReviewFile(layout, reviewer or _own_name())
+    file = ReviewFile(layout, reviewer or own_name())
     return ReviewDesk(served, draw_sample(served.index, layout, n=sample, by=by, seed=seed), file)
 
 
@@ -69,10 +66,19 @@ def _question_desk(
     drawn = draw_sample(
         served.index, layout, n=sample, by=by, seed=seed, among=served.questions.asked_clips
     )
-    return QuestionDesk(served, drawn, ReviewFile(layout, reviewer or _own_name()))
+    return QuestionDesk(served, drawn, ReviewFile(layout, reviewer or own_name()))
 
 
-def _own_name() -> str:
+def refuse_others(layout: Layout) -> None:
+    """Raises UsageError for what is no run's folder on this machine."""
+    if layout.in_bucket or not layout.run.is_dir():
+        raise UsageError(
+            f"{layout.out}: expected the local output folder of a run, whose decisions `publish` "
+            "takes along; a published dataset is not changed any more"
+        )
+
+
+def own_name() -> str:
     """The user's name on this machine, as far as a file can have it."""
     try:
         name = getpass.getuser()

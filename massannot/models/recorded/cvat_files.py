@@ -13,7 +13,7 @@ said, or be that of the clip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from typing import Any
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.cvat_xml import CvatShape, CvatTask, CvatTrack, read_task
-from massannot.models.recorded.json_entries import Box
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo, file_path
 from massannot.storage.json_text import parsed
 
@@ -44,7 +43,7 @@ def read_cvat(path: str) -> CvatFile:
     """Raises UsageError as cvat_xml.read_task does, for tracks of one thing that disagree, and for
     times that are not the film's."""
     task = read_task(Path(path))
-    film = _film_of(task)
+    film = film_of(task)
     pts = _pts_of(task, film)
     names = [file_path(task.film).stem, *(film.get(k) for k in ("source_id", "video_id"))]
     video = RecordedVideo(
@@ -52,7 +51,7 @@ def read_cvat(path: str) -> CvatFile:
         width=task.width,
         height=task.height,
         n_rows=len(task.frames),
-        objects=_things(task),
+        objects=tuple(_object(thing, task) for thing in things_of(task)),
         pts=pts,
         numbers=None if pts else list(task.frames),
         counts_from_zero=True,
@@ -64,8 +63,8 @@ def read_cvat(path: str) -> CvatFile:
     return CvatFile(video, note)
 
 
-def _film_of(task: CvatTask) -> Mapping[str, Any]:
-    """What `NAME.frames.json` says; nothing where there is none."""
+def film_of(task: CvatTask) -> Mapping[str, Any]:
+    """What `NAME.frames.json` says; nothing where there is none. Raises UsageError."""
     stems = (task.path.stem, file_path(task.film).stem)
     paths = [task.path.with_name(f"{stem}{TIMES_ENDING}") for stem in stems]
     path = next((path for path in paths if path.is_file()), None)
@@ -97,14 +96,41 @@ def key_of(track: CvatTrack) -> Key | None:
     return (track.attributes.get("clip", ""), entity) if entity else None
 
 
-def _things(task: CvatTask) -> tuple[RecordedObject, ...]:
+@dataclass(frozen=True)
+class CvatThing:
+    """The tracks of one thing, row by row."""
+
+    key: Key | None
+    tracks: tuple[CvatTrack, ...]
+    boxes: Mapping[int, CvatShape]
+    """What its tracks of boxes say from their first shape on; of two, the one that shows it."""
+    masks: Mapping[int, str]
+    """Run lengths."""
+
+
+def things_of(task: CvatTask) -> tuple[CvatThing, ...]:
+    """Raises UsageError for tracks of one thing that show it twice in a frame."""
     of_key: dict[Key | int, list[CvatTrack]] = {}
     for number, track in enumerate(task.tracks):
         of_key.setdefault(key_of(track) or number, []).append(track)
-    return tuple(_thing(tracks, task) for tracks in of_key.values())
+    return tuple(_read(tracks, task) for tracks in of_key.values())
 
 
-def _thing(tracks: list[CvatTrack], task: CvatTask) -> RecordedObject:
+def _read(tracks: list[CvatTrack], task: CvatTask) -> CvatThing:
+    boxes: dict[int, CvatShape] = {}
+    masks: dict[int, str] = {}
+    for track in tracks:
+        if track.shapes[0].box is not None:
+            _add_boxes(boxes, track, task)
+    for track in tracks:
+        for shape in track.shapes:
+            if shape.counts is not None and not shape.outside:
+                _add_mask(masks, shape, track, task)
+    return CvatThing(key_of(tracks[0]), tuple(tracks), boxes, masks)
+
+
+def _object(thing: CvatThing, task: CvatTask) -> RecordedObject:
+    tracks = thing.tracks
     labels = {track.label: track.where for track in tracks}
     if len(labels) > 1:
         (one, first), (other, second) = list(labels.items())[:2]
@@ -112,38 +138,35 @@ def _thing(tracks: list[CvatTrack], task: CvatTask) -> RecordedObject:
             f"{first} is a {one!r} and {second} a {other!r}, but both are entity "
             f"{tracks[0].attributes.get('entity')!r}; expected one label a thing"
         )
-    with_boxes = [track for track in tracks if track.shapes[0].box is not None]
-    seen_once = not with_boxes and key_of(tracks[0]) is None and _n_shown(tracks) == 1
-    thing = RecordedObject(tracks[0].label, is_tracked=not seen_once)
+    seen_once = not thing.boxes and thing.key is None and _n_shown(tracks) == 1
+    found = RecordedObject(tracks[0].label, is_tracked=not seen_once, masks=dict(thing.masks))
     holes: set[int] = set()
-    said: set[int] = set()
-    for track in with_boxes:
-        for row, shape in _by_row(track, task.frames):
-            said.add(row)
-            if not shape.outside:
-                _put(thing.boxes, row, shape.box, track)
-                thing.scores[row] = 1.0
-                thing.beliefs[row] = _belief(shape, 1.0)
-            elif shape.attributes.get("state") == UNKNOWN:
-                holes.add(row)
-            elif shape.occluded:
-                thing.beliefs[row] = _belief(shape, 1.0)
-    for track in tracks:
-        for shape in track.shapes:
-            if shape.counts is not None and not shape.outside:
-                _add_mask(thing, task.frames.index(shape.frame), shape.counts, track, task)
-    states = any("state" in track.attributes for track in with_boxes)
+    for row, shape in thing.boxes.items():
+        if not shape.outside and shape.box is not None:
+            found.boxes[row] = shape.box
+            found.scores[row] = 1.0
+            found.beliefs[row] = _belief(shape, 1.0)
+        elif shape.attributes.get("state") == UNKNOWN:
+            holes.add(row)
+        elif shape.occluded:
+            found.beliefs[row] = _belief(shape, 1.0)
+    for row, counts in thing.masks.items():
+        own = rle.box_xyxy(counts, height=task.height, width=task.width)
+        if own is not None and row not in found.boxes:
+            found.boxes[row] = (float(own[0]), float(own[1]), float(own[2]), float(own[3]))
+            found.scores[row] = 1.0
+    states = any("state" in shape.attributes for shape in thing.boxes.values())
     every = set(range(len(task.frames)))
-    thing.unknown = ((holes | (every - said)) if states else holes) - set(thing.boxes)
-    thing.unknown -= set(thing.masks)
-    if thing.masks:
-        thing.unknown |= set(thing.boxes) - set(thing.masks)
+    found.unknown = (holes | (every - set(thing.boxes))) if states else holes
+    found.unknown -= {*found.boxes, *found.masks}
+    if found.masks:
+        found.unknown |= set(found.boxes) - set(found.masks)
     else:
-        thing.boxes_are_masks = True
-    return thing
+        found.boxes_are_masks = True
+    return found
 
 
-def _n_shown(tracks: list[CvatTrack]) -> int:
+def _n_shown(tracks: Sequence[CvatTrack]) -> int:
     return sum(not shape.outside for track in tracks for shape in track.shapes)
 
 
@@ -178,26 +201,24 @@ def _belief(shape: CvatShape, default: float) -> float:
     return value
 
 
-def _put(boxes: dict[int, Box], row: int, box: Box | None, track: CvatTrack) -> None:
-    if row in boxes:
-        raise UsageError(
-            f"{track.where}: entity {track.attributes.get('entity')!r} has another box in row "
-            f"{row}; expected each thing once a frame: end one of the tracks before it"
-        )
-    assert box is not None
-    boxes[row] = box
+def _add_boxes(boxes: dict[int, CvatShape], track: CvatTrack, task: CvatTask) -> None:
+    for row, shape in _by_row(track, task.frames):
+        if row in boxes and not boxes[row].outside:
+            if shape.outside:
+                continue
+            raise UsageError(
+                f"{track.where}: entity {track.attributes.get('entity')!r} has another box in row "
+                f"{row}; expected each thing once a frame: end one of the tracks before it"
+            )
+        boxes[row] = shape
 
 
-def _add_mask(
-    thing: RecordedObject, row: int, counts: str, track: CvatTrack, task: CvatTask
-) -> None:
-    if row in thing.masks:
+def _add_mask(masks: dict[int, str], shape: CvatShape, track: CvatTrack, task: CvatTask) -> None:
+    row = task.frames.index(shape.frame)
+    if row in masks:
         raise UsageError(
             f"{track.where}: entity {track.attributes.get('entity')!r} has another mask in frame "
-            f"{task.frames[row]}; expected each thing once a frame: delete one of them"
+            f"{shape.frame}; expected each thing once a frame: delete one of them"
         )
-    thing.masks[row] = counts
-    own = rle.box_xyxy(counts, height=task.height, width=task.width)
-    if own is not None and row not in thing.boxes:
-        thing.boxes[row] = (float(own[0]), float(own[1]), float(own[2]), float(own[3]))
-        thing.scores[row] = 1.0
+    assert shape.counts is not None
+    masks[row] = shape.counts
