@@ -103,7 +103,7 @@ def changes_in(path: Path, dataset: Dataset) -> CvatChanges:
                 f"{path}: what lies beside it has other frames or things of clip {clip_id} than "
                 "the dataset; export it again"
             )
-        of_clip = _Clip(view, pictures, film.masks, names)
+        of_clip = _ComparedClip(view, pictures, film.masks, names)
         fixes = [
             fix
             for entity in film.things[clip_id]
@@ -176,7 +176,7 @@ def _things(
 
 
 @dataclass(frozen=True)
-class _Clip:
+class _ComparedClip:
     """A clip as it stands, and its frames' numbers in the film."""
 
     view: ClipView
