@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One thread per process: two processes on two cores beat one process on two threads.
 export OMP_NUM_THREADS ?= 1
+# Some shells forbid bytecode: then every process compiles all that it imports, torch for seconds.
+export PYTHONDONTWRITEBYTECODE :=
 
 RFT := --family faster --family in_front --family right_of
 SEEN := --family colour --family side --family order

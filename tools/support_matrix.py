@@ -90,7 +90,7 @@ def collect() -> Seen:
     """Raises RuntimeError when a test cannot be collected."""
     files = [path for path in sorted(ROOT.glob("tests/**/test_*.py")) if _has_mark(path)]
     collector, said = Collector(), io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         arguments = ["--collect-only", "-q", "-m", "", "-p", "no:cacheprovider"]
         code = pytest.main([*arguments, *map(str, files)], plugins=[collector])
     if code != pytest.ExitCode.OK:

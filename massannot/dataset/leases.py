@@ -56,6 +56,7 @@ class Leases:
     def __init__(self, layout: Layout, *, beat_s: float = BEAT_S, live_s: float = TIME_TO_LIVE_S):
         self._folder = layout.leases
         self._lock = layout.lock
+        self._written_in = (layout.out, layout.run, layout.commits, layout.leases)
         self._beat_s, self._live_s = beat_s, live_s
         self._me = Holder(uuid.uuid4().hex, _machine(), os.getpid(), _start_of(os.getpid()))
         self._held: set[str] = set()
@@ -148,14 +149,21 @@ class Leases:
         self._store_ahead_s = _written_s(beat) - time.monotonic()
 
     def sweep(self) -> None:
-        """Remove what killed drivers left, if no other is alive. Before it has a heartbeat of its
-        own, a driver judges only those of this machine."""
+        """Remove what killed drivers left, half-written files too, if no other is alive. Before it
+        has a heartbeat of its own, a driver judges only those of this machine."""
         with _unless_unwell("swept"):
             # Leases first: who takes one meanwhile has a beat by then, and that one is seen.
             leases, beats = (list(self._folder.glob(f"[!.]*.{kind}")) for kind in ("json", "beat"))
             if all(self._is_void(beat) for beat in beats):  # it names its driver, as a lease does
-                for file in (*leases, *beats):
+                for file in (*leases, *beats, *self._half_written()):
                     file.unlink(missing_ok=True)
+
+    def _half_written(self) -> list[Path]:
+        """Private files of writers that were killed; in a bucket there are none."""
+        if isinstance(self._folder, BucketPath):
+            return []
+        files = [file for folder in self._written_in for file in folder.glob(durable.PRIVATE)]
+        return [file for file in files if self._is_late(file)]
 
 
 @contextlib.contextmanager

@@ -40,9 +40,11 @@ class WorkerConfig:
 
 
 def driver_name(share: str) -> str:
-    """The name that tells this driver's logs from those of the other jobs of an array and of other
-    machines, all in one folder: not all file systems let two machines append to one file."""
-    return f"{share}.{socket.gethostname()}" if share else socket.gethostname()
+    """The name that tells this driver's logs from those of others in the same folder: of the other
+    jobs of an array, of other machines, since not all file systems let two append to one file, and
+    of another driver of this machine."""
+    machine = f"{socket.gethostname()}.{os.getpid()}"
+    return f"{share}.{machine}" if share else machine
 
 
 def load(config: WorkerConfig, report: Progress) -> tuple[Pipeline, tuple[LoadedWeights, ...]]:

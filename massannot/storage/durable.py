@@ -122,6 +122,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+PRIVATE = ".*.tmp"
+"""What matches the names of `private_file`; a killed process leaves its own."""
+
+
 @contextlib.contextmanager
 def private_file(path: Path) -> Iterator[Path]:
     """A name in the same folder that no other process on any machine uses. A file that is left

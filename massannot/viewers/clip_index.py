@@ -283,6 +283,23 @@ def _names(clips: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(clips["source_id"], pc.replace_substring_regex(clips["uri"], "^.*/", ""))
 
 
+def index_data(
+    index: ClipIndex, failures: pa.Table, *, title: str, lines: Sequence[str], notes: Sequence[str]
+) -> Json:
+    """What the page of the list needs but for its clips; "server": whether those are asked for."""
+    return {
+        "kind": "index",
+        "server": False,
+        "title": title,
+        "lines": list(lines),
+        "notes": list(notes),
+        "phrases": index.phrase_counts(),
+        "failures": failure_counts(failures),
+        "shown_of": None,
+        "review": None,
+    }
+
+
 def failure_counts(failures: pa.Table) -> list[Mapping[str, Any]]:
     """Failures by class and stage, with one of each kind."""
     counts: dict[tuple[str, str], Json] = {}

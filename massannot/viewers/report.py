@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +21,7 @@ from PIL import Image
 
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data, clip_name
 from massannot.viewers.clip_drawing import GetTable
-from massannot.viewers.clip_index import (
-    ClipIndex,
-    ClipQuery,
-    failed_cards,
-    failure_counts,
-)
+from massannot.viewers.clip_index import ClipIndex, ClipQuery, failed_cards, index_data
 from massannot.viewers.film import paths
 from massannot.viewers.page import page
 
@@ -125,17 +119,12 @@ def _stratified(rows: npt.NDArray[np.int64], sample: int, seed: int) -> list[int
 
 
 def _index(failures: pa.Table, index: ClipIndex, heading: Heading, cards: Sequence[Json]) -> str:
-    data: dict[str, Any] = {
-        "kind": "index",
-        "server": False,
-        "title": heading.title,
-        "lines": list(heading.lines),
-        "notes": list(heading.notes),
-        "phrases": index.phrase_counts(),
-        "failures": failure_counts(failures),
+    data = index_data(
+        index, failures, title=heading.title, lines=heading.lines, notes=heading.notes
+    )
+    data |= {
         "failed": failed_cards(failures.slice(0, MAX_FAILURES)),
         "shown_of": len(index) if len(cards) < len(index) else None,
-        "review": None,
         "clips": _fitting(cards),
     }
     return page(heading.title, data)

@@ -22,6 +22,8 @@ from massannot.viewers.served_dataset import ServedDataset
 
 MOST_BYTES = 2_000_000
 """Of a page's decision: 200 outlines of 500 corners."""
+Decided = Mapping[tuple[str, str | None], Json]
+"""Clip and question (or None) to what a reviewer decided about it."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class ReviewDesk:
     def order(self) -> list[str]:
         return list(self.sample.clips)
 
-    def decisions(self) -> dict[tuple[str, str | None], Json]:
-        """Clip and question (or None) to what this reviewer decided about it, as it stands."""
+    def decisions(self) -> Decided:
+        """What this reviewer decided, as it stands."""
         return {
             (d.clip_id, d.question_id): {"decision": d.decision, "reason": d.reason,
                                          "note": d.note, "fixes": list(d.fixes),
@@ -45,9 +47,7 @@ class ReviewDesk:
             for d in standing(self.file.read())
         }  # fmt: skip
 
-    def listed(
-        self, asked: Any, decided: Mapping[tuple[str, str | None], Json]
-    ) -> list[str] | None:
+    def listed(self, asked: Any, decided: Decided) -> list[str] | None:
         """The clips that the list may show: of the sample, with the decision that is asked for.
         None: all clips."""
         wanted = asked.get("decision") or None
@@ -58,16 +58,13 @@ class ReviewDesk:
         return [c for c, now in stands.items() if wanted in (None, now)]
 
     def of_index(self) -> Json:
-        return {"reviewer": self.file.reviewer, **self.progress()}
+        return {"reviewer": self.file.reviewer, **self.progress(self.decisions())}
 
-    def progress(self) -> Json:
-        decided = self.decisions()
+    def progress(self, decided: Decided) -> Json:
         done = sum((clip_id, None) in decided for clip_id in self.order)
         return {"unit": "clips", "total": len(self.order), "done": done}
 
-    def decision_of(
-        self, clip_id: str, decided: Mapping[tuple[str, str | None], Json]
-    ) -> str | None:
+    def decision_of(self, clip_id: str, decided: Decided) -> str | None:
         """How the clip stands in the list; None: it is to be looked at."""
         mine = decided.get((clip_id, None))
         return None if mine is None else str(mine["decision"])
@@ -80,10 +77,9 @@ class ReviewDesk:
         """What the clip's page needs: how it stands, and which clip is next."""
         decided = self.decisions()
         asked = self.question_ids(clip_id)
-        left = [c for c in self.order if self.decision_of(c, decided) is None and c != clip_id]
-        at = self.order.index(clip_id) if clip_id in self.sample.clips else -1
-        later = [c for c in left if self.order.index(c) > at]
-        following = next(iter([*later, *left]), None)
+        at = self.order.index(clip_id) if clip_id in self.sample.clips else len(self.order)
+        others = (*self.order[at + 1 :], *self.order[:at])
+        following = next((c for c in others if self.decision_of(c, decided) is None), None)
         return {
             "reviewer": self.file.reviewer,
             "reasons": list(REASONS),
@@ -94,7 +90,7 @@ class ReviewDesk:
             "next": None if following is None else f"../clip/{following}",
             "mine": decided.get((clip_id, None)),
             "questions": {q: d for (_, q), d in decided.items() if q in asked},
-            **self.progress(),
+            **self.progress(decided),
         }
 
     def routes(self) -> list[Any]:
@@ -147,7 +143,8 @@ class ReviewDesk:
             sample=None if stratum is None else self.sample.id,
             stratum=stratum,
         )
-        return {"review": made.review, "decision": made.decision, **self.progress()}
+        return {"review": made.review, "decision": made.decision,
+                **self.progress(self.decisions())}  # fmt: skip
 
 
 class QuestionDesk(ReviewDesk):
@@ -156,9 +153,7 @@ class QuestionDesk(ReviewDesk):
     def question_ids(self, clip_id: str) -> frozenset[str]:
         return self.served.questions.asked_ids_of(clip_id)
 
-    def decision_of(
-        self, clip_id: str, decided: Mapping[tuple[str, str | None], Json]
-    ) -> str | None:
+    def decision_of(self, clip_id: str, decided: Decided) -> str | None:
         """Of a clip whose questions are all decided: accept, or reject where one is rejected."""
         stands = [decided.get((clip_id, q)) for q in self.question_ids(clip_id)]
         if not all(stands):
@@ -166,8 +161,7 @@ class QuestionDesk(ReviewDesk):
         rejected = any(mine is not None and mine["decision"] == "reject" for mine in stands)
         return "reject" if rejected else "accept"
 
-    def progress(self) -> Json:
-        decided = self.decisions()
+    def progress(self, decided: Decided) -> Json:
         asked = [(clip_id, q) for clip_id in self.order for q in self.question_ids(clip_id)]
         done = sum(pair in decided for pair in asked)
         return {"unit": "questions", "total": len(asked), "done": done}

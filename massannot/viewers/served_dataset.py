@@ -16,7 +16,7 @@ from massannot.storage.path import resolved
 from massannot.storage.store import scheme_of
 from massannot.viewers.clip_data import Json, ShownFilm, clip_data
 from massannot.viewers.clip_drawing import GetTable
-from massannot.viewers.clip_index import failed_cards, failure_counts
+from massannot.viewers.clip_index import failed_cards, index_data
 from massannot.viewers.clip_questions import ClipQuestions
 from massannot.viewers.film import paths, write_plain
 from massannot.viewers.indexed_dataset import IndexedDataset
@@ -51,11 +51,8 @@ class ServedDataset(IndexedDataset):
         return failed_cards(self.failures)
 
     def index_page(self, title: str, lines: Sequence[str], notes: Sequence[str]) -> Json:
-        return {
-            "kind": "index", "server": True, "title": title, "lines": list(lines),
-            "notes": list(notes), "phrases": self.index.phrase_counts(),
-            "failures": failure_counts(self.failures), "shown_of": None, "review": None,
-        }  # fmt: skip
+        data = index_data(self.index, self.failures, title=title, lines=lines, notes=notes)
+        return data | {"server": True}
 
     def has(self, clip_id: str) -> bool:
         return self.index.row_of(clip_id) is not None

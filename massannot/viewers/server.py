@@ -147,7 +147,7 @@ def _whole(asked: Any, name: str, default: int) -> int:
     number = _number(asked, name)
     if number is None:
         return default
-    if number != int(number) or number < 0:
+    if not number.is_integer() or not 0 <= number < 2**31:
         raise UsageError(f"{name}: found {number}, expected 0, 1, 2, ...")
     return int(number)
 

@@ -140,6 +140,9 @@ def status(address: str, **headers: str) -> int:
         return int(error.code)
 
 
+SAID = "document.querySelector('section > [role=status]').textContent"
+
+
 def shown_names(tab: Tab) -> list[str]:
     return list(tab.js("[...document.querySelectorAll('.card b')].map(b => b.textContent)"))
 
@@ -180,6 +183,9 @@ def test_a_clip_plays_scrubs_and_everything_follows(tab: Tab, address: str) -> N
     yaw = tab.js("massannot.space.yaw")
     tab.drag("canvas.space", [(0.5, 0.5), (0.7, 0.5)])
     assert tab.js("massannot.space.yaw") > yaw
+    tab.js("document.querySelector('.scroll').focus()")
+    tab.key("ArrowLeft")  # scrolls the table, which a keyboard cannot do otherwise
+    assert tab.js("massannot.player.frame") == N_FRAMES - 1
 
 
 @pytest.mark.parametrize("frame", [0, 11, N_FRAMES - 1])
@@ -214,6 +220,15 @@ def test_layers_are_toggled_by_key_and_by_press(tab: Tab, address: str) -> None:
     assert without != before
     assert tab.js(drawn) == before
     assert tab.js("document.querySelector('[data-layer=boxes]').ariaPressed") == "true"
+    depth = {"src": "../depth/gone.jpg", "frames": [0], "columns": 1, "tile": [4, 3],
+             "near": 1, "far": 2}  # fmt: skip
+    tab.js(
+        f"other = new Overlay({{...massannot.data, depth: {json.dumps(depth)}}}, massannot.player);"
+        "document.body.append(other.toggles(), other.canvas); other.toggle('depth')"
+    )
+    tab.until("other.scaleBar.textContent === 'The depth pictures could not be loaded.'")
+    tab.js("other.draw()")
+    assert tab.js("other.paths.size") == 1  # what else there is to see is still drawn
 
 
 def test_a_question_leads_to_the_frames_and_boxes_of_its_proof(tab: Tab, address: str) -> None:
@@ -241,6 +256,37 @@ def test_the_list_is_searched_filtered_and_sorted(tab: Tab, address: str) -> Non
     tab.call("Page.reload")
     tab.until("document.body.dataset.loaded")
     assert shown_names(tab) == ["clip 10", "clip 4"]  # the address remembers
+    for refused in ("1.5", "1e300"):
+        set_filter(tab, "shot", refused)
+        assert shown_names(tab) == []
+        assert tab.js(SAID).startswith("No list: shot: found 1")
+    set_filter(tab, "shot", "")
+    assert shown_names(tab) == ["clip 10", "clip 4"]
+
+
+def test_a_slow_server_mixes_no_lists_and_a_silent_one_is_named(tab: Tab, address: str) -> None:
+    network = {"offline": False, "latency": 500, "downloadThroughput": -1, "uploadThroughput": -1}
+    tab.open(address)
+    tab.until("document.body.dataset.loaded")
+    tab.call("Network.enable")
+    tab.call("Network.emulateNetworkConditions", **network)
+    more = "document.querySelector('section > button')"
+    loaded_after(
+        tab,
+        "(async () => { const e = document.querySelector('[name=sort]'); e.value = 'name'; "
+        "e.dispatchEvent(new Event('change')); await new Promise(r => setTimeout(r, 250)); "
+        f"{more}.click(); }})()",  # of the list as it was, while the other is on its way
+    )
+    names = shown_names(tab)
+    assert (len(names), len(set(names))) == (60, 60)
+    tab.call("Network.emulateNetworkConditions", **network | {"offline": True})
+    loaded_after(tab, f"{more}.click()")
+    assert tab.js(SAID) == "No list: the server does not answer"
+    assert (len(shown_names(tab)), tab.js(f"{more}.textContent")) == (60, "Try again")
+    tab.call("Network.emulateNetworkConditions", **network | {"latency": 0})
+    loaded_after(tab, f"{more}.click()")
+    assert len(set(shown_names(tab))) == 62
+    assert tab.js(SAID) == "62 of 62"
 
 
 def test_the_report_works_from_disk_and_filters_as_the_server_does(
@@ -339,7 +385,8 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         tab.open(f"{address}clip/{clip}")
         tab.key("a")
         saved(tab, "Saved: accepted. 1 of 6 by ada")
-        tab.key("u")
+        tab.call("Input.dispatchKeyEvent", type="keyDown", key="a", text="a", autoRepeat=True)
+        tab.key("u")  # the held key was no second decision
         saved(tab, "Not decided. 0 of 6")
         tab.size(390, 800)  # a phone: one line, until it is opened
         height = "document.querySelector('#review').getBoundingClientRect().height"
@@ -369,6 +416,10 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         saved(tab, "Saved: rejected: mask")
         tab.call("Page.reload")
         saved(tab, "Saved: rejected: mask")
+        kept = "[...document.querySelectorAll('#review li')].map(e => e.textContent)"
+        assert tab.js(kept) == [f"{kind} in frame 0 remove" for kind in ("box", "point", "outline")]
+        assert tab.js("document.querySelector('#review textarea').value") == "too <b>wide</b>"
+        assert tab.js("document.querySelector('#review select').value") == "mask"
         tab.key("n")
         tab.until(f"massannot.data.id !== {json.dumps(clip)}")
         saved(tab, "Not decided. 1 of 6")

@@ -27,10 +27,10 @@ PLAN = f"plan scenes/videos -p ball -o plan {TRUTH} --fps all"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A folder with five rendered videos, one of them put away after a finished plan was made."""
+    """A folder with three rendered videos, one of them put away after a finished plan was made."""
     folder = tmp_path_factory.mktemp("day")
     size = SceneOptions(width=64, height=48, n_frames=6)
-    write_scenes(folder / "scenes", seeds=range(5), options=size)
+    write_scenes(folder / "scenes", seeds=range(3), options=size)
     return folder
 
 
@@ -56,41 +56,41 @@ def massannot(folder, monkeypatch, capfd):
 def test_plan_run_status_explain_retry(folder, massannot):
     code, out, err = massannot(PLAN)
     assert code == 0, err
-    assert "5 videos, 5 planned spans: about 5 clips, 30 frames; 5 shards in plan" in out
+    assert "3 videos, 3 planned spans: about 3 clips, 18 frames; 3 shards in plan" in out
     assert out.endswith("next: massannot run plan -o OUT\n")
 
     code, out, err = massannot("run plan -o whole -q --device cpu")
     assert (code, err) == (0, "")
-    assert "5 clips planned = 5 done + 0 failed + 0 quarantined + 0 remaining" in out
+    assert "3 clips planned = 3 done + 0 failed + 0 quarantined + 0 remaining" in out
 
-    away = shutil.move(folder / "scenes" / "videos" / "scene-3.mp4", folder / "away.mp4")
+    away = shutil.move(folder / "scenes" / "videos" / "scene-1.mp4", folder / "away.mp4")
     code, out, err = massannot("run plan -o out -q --shard 0/2 --device cpu --max-failed 0.5")
     assert code == 0, err
     code, out, err = massannot("status out --json")
     half = json.loads(out)
-    assert half["planned"] == half["done"] + half["failed"] + half["remaining"] == 5
-    assert half["committed"] == 3
+    assert half["planned"] == half["done"] + half["failed"] + half["remaining"] == 3
+    assert half["committed"] == 2
 
     code, out, err = massannot("run plan/plan.json -o out -q --shard 1/2 --device cpu --json")
     last = json.loads(out)
     assert last["exit_code"] == code
     code, out, err = massannot("status out")
-    assert "5 clips planned = 4 done + 1 failed + 0 quarantined + 0 remaining" in out
-    assert "5 of 5 shards committed" in out
+    assert "3 clips planned = 2 done + 1 failed + 0 quarantined + 0 remaining" in out
+    assert "3 of 3 shards committed" in out
     assert "failed: 1 x not_found" in out
 
-    code, out, err = massannot("explain out scene-3.mp4")
+    code, out, err = massannot("explain out scene-1.mp4")
     assert code == 0, err
     assert "put the video back under this name, then retry" in out
 
-    shutil.move(away, folder / "scenes" / "videos" / "scene-3.mp4")
+    shutil.move(away, folder / "scenes" / "videos" / "scene-1.mp4")
     code, out, err = massannot("retry out -q --device cpu")
     assert code == 0, err
-    assert "5 clips planned = 5 done + 0 failed" in out
+    assert "3 clips planned = 3 done + 0 failed" in out
     assert data_files(folder / "out") == data_files(folder / "whole")
 
     code, out, err = massannot("run plan -o out -q --device cpu")
-    assert (code, "5 done" in out) == (0, True), "and the same command finds nothing left"
+    assert (code, "3 done" in out) == (0, True), "and the same command finds nothing left"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Starting a run in another process, watching its folder from outside, and killing it there."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -8,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -20,6 +22,18 @@ from massannot.plan.planned_videos import edition
 from tests.faults import tiny_run
 
 PHASES = ("decode", "model", "part", "commit", "publish")
+
+
+def breaks_off(function: Callable[..., Any], *, after: int) -> Callable[..., Any]:
+    """The function for so many calls; the next one is broken off, as by Ctrl-C."""
+    calls = itertools.count()
+
+    def broken(*arguments: Any) -> Any:
+        if next(calls) >= after:
+            raise KeyboardInterrupt
+        return function(*arguments)
+
+    return broken
 
 
 def start(

@@ -21,6 +21,7 @@ from massannot.storage.path import place
 from massannot.storage.store import store_of
 from tests import s3_server
 from tests.faults import tiny_run
+from tests.faults.killing import breaks_off
 from tests.faults.tiny_run import Tiny, data_files, done
 
 N_VIDEOS = 4
@@ -99,15 +100,7 @@ def test_tables_are_added_in_a_bucket_as_in_a_folder(uris, local, out, tmp_path,
     annotate(uris, out)
     shutil.copytree(local, tmp_path / "local")
     add_tables(tmp_path / "local", added, quiet=True)
-    link_over, left = commits.durable.link_over, 2
-
-    def broken_off(source, target):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return link_over(source, target)
-
+    broken_off = breaks_off(commits.durable.link_over, after=2)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(commits.durable, "link_over", broken_off)
         add_tables(place(out), added, quiet=True)
@@ -132,15 +125,7 @@ def test_a_start_on_another_machine_continues(uris, undisturbed, out, tmp_path, 
 def test_what_is_committed_is_published_by_the_next_start(
     uris, undisturbed, out, tmp_path, monkeypatch, n_files
 ):
-    link_once, left = commits.durable.link_once, n_files
-
-    def broken_off(source, target):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return link_once(source, target)
-
+    broken_off = breaks_off(commits.durable.link_once, after=n_files)
     tally = tmp_path / "tally"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(commits.durable, "link_once", broken_off)

@@ -1,5 +1,6 @@
 """On Ray: the same bytes as a local run, whatever happens to clips, actors and machines."""
 
+import os
 import socket
 import time
 
@@ -73,7 +74,8 @@ def test_files_are_those_of_a_local_run(uris, undisturbed, two_machines, tmp_pat
     assert len([e for e in events if isinstance(e, WorkerReady)]) == workers
     assert data_files(tmp_path / "out") == data_files(undisturbed)
     logs = sorted(path.name for path in Layout(tmp_path / "out").logs.iterdir())
-    assert logs == [f"worker-{number}.{socket.gethostname()}.log" for number in range(workers)]
+    driver = f"{socket.gethostname()}.{os.getpid()}"
+    assert logs == [f"worker-{number}.{driver}.log" for number in range(workers)]
 
 
 @pytest.mark.faults

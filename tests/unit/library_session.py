@@ -71,11 +71,18 @@ class LibrarySession:
         return answers
 
 
-def assert_same(found: list[FrameMasks], wanted: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Masks but for pixels whose logit is next to nothing; scores to what one grey level does."""
+def assert_same(
+    found: list[FrameMasks],
+    wanted: list[tuple[np.ndarray, np.ndarray]],
+    *,
+    nothing: float = 0.02,
+    n_sure: float = 0.9,
+    score: float = 2e-3,
+) -> None:
+    """Masks but for pixels whose logit is next to `nothing`; scores to what one grey level does."""
     assert len(found) == len(wanted)
     for mine, (logits, scores) in zip(found, wanted):
-        sure = np.abs(logits) > 0.02
-        assert sure.mean() > 0.9
+        sure = np.abs(logits) > nothing
+        assert sure.mean() > n_sure
         np.testing.assert_array_equal(mine.masks[sure], (logits > 0)[sure])
-        np.testing.assert_allclose(mine.score, scores, atol=2e-3)
+        np.testing.assert_allclose(mine.score, scores, atol=score)

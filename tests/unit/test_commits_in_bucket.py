@@ -14,6 +14,7 @@ from massannot.errors import OtherRecipe
 from massannot.plan import shared as shared_plan
 from massannot.storage.store import store_of
 from tests import s3_server
+from tests.faults.killing import breaks_off
 from tests.unit import small_dataset as small
 
 SHARD = "000000"
@@ -90,17 +91,8 @@ def test_whoever_starts_next_publishes_the_rest(out, elsewhere, n_published, mon
     layout = Layout(out)
     commit = staged(layout)
     commits.put(layout, commit)
-    left = n_published
-
-    def break_off(source, target):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return link_once(source, target)
-
     link_once = commits.durable.link_once
-    monkeypatch.setattr(commits.durable, "link_once", break_off)
+    monkeypatch.setattr(commits.durable, "link_once", breaks_off(link_once, after=n_published))
     if n_published < len(commit.files):
         with pytest.raises(KeyboardInterrupt):
             commits.publish(layout, commit)

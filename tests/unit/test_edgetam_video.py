@@ -6,6 +6,7 @@ Needs timm and torchvision, an extra of its own; CONTRIBUTING says how these tes
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from safetensors import safe_open
 
 from massannot.errors import MissingWeights
 from massannot.models.edgetam_video import EdgeTamVideo
-from massannot.models.protocols import FrameMasks
 from massannot.models.weights import Weights
 from tests.random_weights import write_repository
 from tests.timm_here import why_not
@@ -47,14 +47,8 @@ def library(folder: Path, frames: Any) -> LibrarySession:
     return LibrarySession(folder, frames, kind=transformers.EdgeTamVideoModel)
 
 
-def assert_equal(found: list[FrameMasks], wanted: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Every pixel whose logit is farther from nothing than sums in another order move it."""
-    assert len(found) == len(wanted)
-    for mine, (logits, scores) in zip(found, wanted):
-        sure = np.abs(logits) > 1e-3
-        assert sure.mean() > 0.99
-        np.testing.assert_array_equal(mine.masks[sure], (logits > 0)[sure])
-        np.testing.assert_allclose(mine.score, scores, atol=1e-5)
+assert_equal = partial(assert_same, nothing=1e-3, n_sure=0.99, score=1e-5)
+"""Every pixel whose logit is farther from nothing than sums in another order move it."""
 
 
 @pytest.mark.seen("masks through time", "random weights")

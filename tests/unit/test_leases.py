@@ -144,9 +144,19 @@ def test_a_driver_that_was_silent_too_long_leaves_the_next_one_s_lease_alone(lay
 
 def test_what_killed_drivers_left_is_swept_up_by_the_last_that_ends(layout):
     of_another_machine(layout)
+    half = []
+    if not layout.in_bucket:
+        for final in (layout.record, layout.commit(SHARD), layout.card):
+            with durable.private_file(final) as written:
+                half.append(written)
+            written.write_bytes(b"half")  # its writer was killed
+    with Leases(layout):
+        pass
+    assert all(path.exists() for path in half)  # while another lives, or they may be in hand
     with Leases(layout) as here:
         here._store_ahead_s += 62.0
     assert left(layout) == set()
+    assert not any(path.exists() for path in half)
 
 
 def test_a_driver_that_finds_nothing_to_do_sweeps_up_after_dead_ones_of_its_machine(layout):

@@ -1,6 +1,7 @@
 """Every driver's workers write logs of their own, whoever else works on the same folder, and of all
 logs what was said last of a clip is read."""
 
+import os
 import socket
 
 import pytest
@@ -15,16 +16,18 @@ from tests.faults.tiny_run import SAMPLING, Tiny
 
 
 @pytest.mark.parametrize(
-    ("share", "host", "name"),
+    ("share", "host", "pid", "name"),
     [
-        pytest.param("", "node1", "worker-3.node1.log", id="the whole"),
-        pytest.param("", "node2", "worker-3.node2.log", id="another machine"),
-        pytest.param("0-of-8", "node1", "worker-3.0-of-8.node1.log", id="a share"),
-        pytest.param("7-of-8", "node1", "worker-3.7-of-8.node1.log", id="its like"),
+        pytest.param("", "node1", 41, "worker-3.node1.41.log", id="the whole"),
+        pytest.param("", "node1", 42, "worker-3.node1.42.log", id="another driver"),
+        pytest.param("", "node2", 41, "worker-3.node2.41.log", id="another machine"),
+        pytest.param("0-of-8", "node1", 41, "worker-3.0-of-8.node1.41.log", id="a share"),
+        pytest.param("7-of-8", "node1", 41, "worker-3.7-of-8.node1.41.log", id="its like"),
     ],
 )
-def test_a_log_s_name_says_whose_it_is(tmp_path, monkeypatch, share, host, name):
+def test_a_log_s_name_says_whose_it_is(tmp_path, monkeypatch, share, host, pid, name):
     monkeypatch.setattr(socket, "gethostname", lambda: host)
+    monkeypatch.setattr(os, "getpid", lambda: pid)
     reader = ReadPlanned(SAMPLING)
     config = WorkerConfig(tmp_path, 3, "cpu", Tiny(), reader, 1, driver_name(share))
     assert log_of(config) == tmp_path / "_run" / "logs" / name

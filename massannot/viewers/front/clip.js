@@ -68,14 +68,13 @@ function controls(player, timeline) {
 }
 
 function pressed(event, player, overlay) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input:not([type=range], [type=checkbox]), select, textarea")) return;
+  if (!isForPage(event)) return;
   const far = event.shiftKey ? 10 : 1;
   const moves = {
     ArrowLeft: player.frame - far, ArrowRight: player.frame + far,
     Home: 0, End: player.times.length - 1,
   };
-  if (event.key in moves) {
+  if (event.key in moves && !event.target.matches(".scroll, pre")) {
     player.pause();
     player.seek(moves[event.key]);
   } else if (event.key === " " && !event.target.closest("button, summary, [type=checkbox]")) {

@@ -2,6 +2,7 @@
 // Elements, numbers and colours. Texts only ever become text nodes: nothing here parses HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
+const PATIENCE_MS = 30_000; // with the server, which answers in well under a second
 
 /** An element: `el("a.card", {href}, "text", child)`. Null children are left out. */
 function el(name, attributes, ...children) {
@@ -28,6 +29,26 @@ function fill(parent, children) {
 /** The page's own data, written into it as JSON. */
 function pageData() {
   return JSON.parse(document.getElementById("data").textContent);
+}
+
+/** What the server answers, as JSON; `error` in it says why it refuses. Throws where it does not
+ * answer. */
+async function fromServer(address, options) {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const answer = await fetch(new URL(address, location.href), { signal, ...options });
+  if (answer.status >= 500 || answer.status === 404) throw new Error(`status ${answer.status}`);
+  return answer.json();
+}
+
+/** Whether a press of a key is for the page: not for a field or the browser. */
+function isForPage(event) {
+  return !event.ctrlKey && !event.metaKey && !event.altKey
+    && !event.target.closest("input:not([type=range], [type=checkbox]), select, textarea");
+}
+
+/** The least and the greatest of any number of values. */
+function extent(values) {
+  return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
 }
 
 function number(value, digits = 2) {

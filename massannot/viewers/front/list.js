@@ -14,11 +14,11 @@ const A_PAGE = 60;
 class ClipList {
   constructor(data) {
     this.data = data;
-    this.query = { ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
+    this.query = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     this.cards = el("div.cards", null);
     this.count = el("p.sub", { role: "status" });
     this.more = el("button", { type: "button", onclick: () => this.load(true) }, "More");
-    this.asked = 0;
+    this.asked = this.answered = 0;
     const phrases = [["", "any phrase"], ...data.phrases.map((p) => [p.text, p.text])];
     const failures = [["", "annotated clips"], ["*", "failures"],
       ...[...new Set(data.failures.map((f) => f.class))].map((name) => [name, `failed: ${name}`])];
@@ -54,28 +54,37 @@ class ClipList {
     if (value === "") delete this.query[key];
     else this.query[key] = value;
     history.replaceState(null, "", `#${new URLSearchParams(this.query)}`);
+    this.asked++; // what is on its way answers other filters
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => this.load(), 120);
   }
 
   async load(more = false) {
+    if (more && this.answered !== this.asked) return; // these cards are about to be replaced
     const asked = ++this.asked;
     const offset = more ? this.cards.childElementCount : 0;
-    const found = this.data.server ? await this.fromServer(offset) : this.fromPage(offset);
+    const found = this.data.server ? await this.listed(offset) : this.fromPage(offset);
     if (asked !== this.asked) return; // the filters have changed meanwhile
+    this.answered = asked;
     if (!more) this.cards.replaceChildren();
     fill(this.cards, found.clips.map((clip) => clipCard(clip)));
-    this.count.textContent = `${found.matched.toLocaleString()} of ${found.total.toLocaleString()}`
-      + (this.data.shown_of ? ` shown here, a sample of ${this.data.shown_of.toLocaleString()}` : "")
-      + (found.pending ? `; states are counted of ${Math.round(100 * found.pending)} % as yet` : "");
-    this.more.hidden = this.cards.childElementCount >= found.matched;
+    this.count.textContent = found.error ? `No list: ${found.error}` : this.counted(found);
+    this.count.classList.toggle("bad", Boolean(found.error));
+    this.more.textContent = found.error ? "Try again" : "More";
+    this.more.hidden = !found.error && this.cards.childElementCount >= found.matched;
     document.body.dataset.loaded = String(asked);
   }
 
-  async fromServer(offset) {
-    const asked = new URLSearchParams({ ...this.query, offset, n: A_PAGE });
-    const answer = await fetch(`api/clips?${asked}`);
-    return answer.json();
+  counted(found) {
+    return `${found.matched.toLocaleString()} of ${found.total.toLocaleString()}`
+      + (this.data.shown_of ? ` shown here, a sample of ${this.data.shown_of.toLocaleString()}` : "")
+      + (found.pending ? `; states are counted of ${Math.round(100 * found.pending)} % as yet` : "");
+  }
+
+  async listed(offset) {
+    const query = new URLSearchParams({ ...this.query, offset, n: A_PAGE });
+    const answer = await fromServer(`api/clips?${query}`).catch(() => ({ error: "the server does not answer" }));
+    return { clips: [], ...answer };
   }
 
   fromPage(offset) {

@@ -21,15 +21,11 @@ class Overlay {
     this.proof = []; // boxes of a question's evidence: {frame, box}
     this.draft = null; // a box, a point or an outline that a person draws
     this.paths = new Map();
+    this.sheet = null; // of depth pictures, loaded when they are first wanted
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.rows = new Map();
     for (const [entity, rows] of Object.entries(data.masks)) {
       for (const row of rows) this.rows.set(`${entity} ${row.frame}`, row);
-    }
-    if (data.depth) {
-      this.sheet = new Image();
-      this.sheet.addEventListener("load", () => this.draw());
-      this.sheet.src = data.depth.src;
     }
     player.follow(() => this.draw());
     redrawOn(this.canvas, () => this.draw());
@@ -68,7 +64,7 @@ class Overlay {
   drawDepth(pen, frame) {
     const depth = this.data.depth;
     const tile = depth ? depth.frames.indexOf(frame) : -1;
-    if (tile < 0 || !this.sheet.complete) return;
+    if (tile < 0 || !this.sheet.naturalWidth) return;
     const [w, h] = depth.tile;
     const [x, y] = [(tile % depth.columns) * w, Math.floor(tile / depth.columns) * h];
     pen.globalAlpha = 0.85;
@@ -164,14 +160,11 @@ class Overlay {
 
   toggles() {
     const buttons = LAYERS.filter(([key]) => key !== "depth" || this.data.depth).map(
-      ([key, label, letter]) => {
-        const button = el("button.toggle", {
-          type: "button", "data-layer": key, title: `${label} (key ${letter})`,
-          "aria-pressed": String(this.shown[key]),
-          onclick: () => this.toggle(key),
-        }, label);
-        return button;
-      },
+      ([key, label, letter]) => el("button", {
+        type: "button", "data-layer": key, title: `${label} (key ${letter})`,
+        "aria-pressed": String(this.shown[key]),
+        onclick: () => this.toggle(key),
+      }, label),
     );
     this.buttons = el("div.toggles", { role: "group", "aria-label": "Layers" }, buttons);
     this.scaleBar = this.data.depth ? this.depthBar() : null;
@@ -184,7 +177,17 @@ class Overlay {
     this.shown[key] = !this.shown[key];
     button.setAttribute("aria-pressed", String(this.shown[key]));
     if (this.scaleBar) this.scaleBar.hidden = !this.shown.depth;
+    if (this.shown.depth && !this.sheet) this.loadSheet();
     this.draw();
+  }
+
+  loadSheet() {
+    this.sheet = new Image();
+    this.sheet.addEventListener("load", () => this.draw());
+    this.sheet.addEventListener("error", () => {
+      this.scaleBar.replaceChildren("The depth pictures could not be loaded.");
+    });
+    this.sheet.src = this.data.depth.src;
   }
 
   depthBar() {

@@ -27,12 +27,12 @@ class Player {
     return video;
   }
 
-  /** The film cannot be shown: go on with what the tables say. */
+  /** The film does not come, or not as the browser plays it: go on with what the tables say. */
   withoutFilm() {
     if (!this.video) return;
     const gone = this.video;
     this.video = null;
-    gone.replaceWith(el("p.nofilm", null, "This browser cannot show the film."));
+    gone.replaceWith(el("p.nofilm", null, "The film could not be loaded, or this browser does not play it."));
     this.tell();
   }
 

@@ -62,8 +62,8 @@ class Plot {
       if (series) this.lines.push({ entity, points: QUANTITIES[this.kind](series) });
     }
     const known = this.lines.flatMap(({ points }) => points.filter(Boolean));
-    const low = Math.min(...known.map((p) => p.low ?? p.value));
-    const high = Math.max(...known.map((p) => (this.kind === "speed" ? p.value : p.high ?? p.value)));
+    const [low] = extent(known.map((p) => p.low ?? p.value));
+    const [, high] = extent(known.map((p) => (this.kind === "speed" ? p.value : p.high ?? p.value)));
     this.range = known.length ? [low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3]
       : null;
     if (this.range && this.kind === "speed") this.range[0] = 0;

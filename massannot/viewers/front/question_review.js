@@ -12,9 +12,7 @@ class QuestionReview {
   constructor(question, bar) {
     Object.assign(this, { question, bar });
     this.said = el("p.said", { role: "status" });
-    this.reason = el("select", { "aria-label": "Reason of the question's rejection" },
-      el("option", { value: "" }, "reason …"),
-      bar.data.review.question_reasons.map((r) => el("option", { value: r }, r.replaceAll("_", " "))));
+    this.reason = reasonChoice("Reason of the question's rejection", bar.data.review.question_reasons);
     this.fields = Object.fromEntries(QUESTION_FIELDS.map(([name, , kind]) => [name,
       kind === "textarea" ? el("textarea", { name, maxlength: "2000" })
         : el("input", { name, maxlength: "2000", type: kind === "number" ? "number" : "text",
@@ -40,13 +38,13 @@ class QuestionReview {
   /** What was changed before stands in the form, so that accepting again keeps it. */
   restore() {
     for (const [name, field] of Object.entries(this.fields)) field.value = this.mine?.[name] ?? "";
+    this.reason.value = this.mine?.reason ?? "";
   }
 
   tell() {
     const mine = this.mine;
     const open = waiting.read().some((one) => one.question_id === this.question.id);
-    const words = { accept: "accepted", reject: `rejected: ${(mine?.reason || "").replaceAll("_", " ")}` };
-    this.said.textContent = open ? "Not saved yet" : mine ? `Saved: ${words[mine.decision]}` : "Not decided";
+    this.said.textContent = open ? "Not saved yet" : mine ? `Saved: ${decided(mine)}` : "Not decided";
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }

@@ -3,37 +3,48 @@
 // when the server has answered, which it does after the disk has. Until then it waits in the tab's
 // own storage and is sent again, always as the same request, so that it counts once.
 
-const WAITING = "massannot-decisions";
 const AGAIN_MS = 700;
 const MOST_CORNERS = 500; // of an outline, as the server takes it
 
-/** Decisions that no answer has come to yet, oldest first. */
+/** Decisions that no answer has come to yet, oldest first; each reviewer's apart. */
 const waiting = {
-  read: () => JSON.parse(sessionStorage.getItem(WAITING) || "[]"),
-  write: (all) => sessionStorage.setItem(WAITING, JSON.stringify(all)),
+  reviewer: "",
+  get key() { return `massannot-decisions ${waiting.reviewer}`; },
+  read: () => JSON.parse(sessionStorage.getItem(waiting.key) || "[]"),
+  write: (all) => sessionStorage.setItem(waiting.key, JSON.stringify(all)),
   add: (one) => waiting.write([...waiting.read(), one]),
   drop: (request) => waiting.write(waiting.read().filter((one) => one.request !== request)),
 };
 
-async function sendWaiting(heard) {
-  for (const one of waiting.read()) {
-    const { to, ...values } = one;
-    const answer = await fetch(new URL("../api/reviews", location.href), {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(values),
+/** Send them all, those too that are added meanwhile. `refused(decision, why)` hears what the server
+ * does not take. */
+async function sendWaiting(refused) {
+  for (let one; (one = waiting.read()[0]); ) {
+    const answer = await fromServer("../api/reviews", {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(one),
     });
-    if (answer.status >= 500 || answer.status === 404) throw new Error(`status ${answer.status}`);
     waiting.drop(one.request);
-    heard(one, await answer.json());
+    if (answer.error) refused(one, answer.error);
   }
+}
+
+/** A decision in words; a reason is a word of the tables. */
+function decided({ decision, reason }) {
+  return decision === "accept" ? "accepted" : `rejected: ${(reason || "").replaceAll("_", " ")}`;
+}
+
+/** Reasons to choose from, none chosen. */
+function reasonChoice(label, reasons) {
+  return el("select", { "aria-label": label }, el("option", { value: "" }, "reason …"),
+    reasons.map((reason) => el("option", { value: reason }, reason.replaceAll("_", " "))));
 }
 
 class ReviewBar {
   constructor(data, { player, overlay, stage }) {
     Object.assign(this, { data, player, overlay, stage, fixes: [], tool: null, sending: false, panels: [] });
+    waiting.reviewer = data.review.reviewer;
     this.said = el("p.said", { role: "status" });
-    this.reason = el("select", { "aria-label": "Reason of a rejection" },
-      el("option", { value: "" }, "reason …"),
-      data.review.reasons.map((reason) => el("option", { value: reason }, reason.replace("_", " "))));
+    this.reason = reasonChoice("Reason of a rejection", data.review.reasons);
     this.note = el("textarea", { "aria-label": "Note", placeholder: "note (optional)", maxlength: "4000" });
     this.list = el("ul", null);
     this.entity = el("select", { "aria-label": "Entity to fix" },
@@ -66,6 +77,7 @@ class ReviewBar {
           el("div.answers", null, this.entity, Object.values(this.tools), this.marks,
             el("button", { type: "button", "data-tool": "name", onclick: () => this.rename() }, "Wrong name")),
           this.list)));
+    this.restore();
     this.draw();
     document.addEventListener("keydown", (event) => this.pressed(event));
     window.addEventListener("focus", () => this.send());
@@ -76,6 +88,16 @@ class ReviewBar {
   /** Whether decisions are about questions alone, not about the clip. */
   get ofQuestions() {
     return this.data.review.unit === "questions";
+  }
+
+  /** What was decided before stands in the form, so that deciding again keeps it. */
+  restore() {
+    const mine = this.data.review.mine;
+    if (!mine) return;
+    this.reason.value = mine.reason || "";
+    this.note.value = mine.note || "";
+    this.fixes = [...mine.fixes];
+    this.listFixes();
   }
 
   /** On a narrow page the bar is one line until it is opened. */
@@ -90,9 +112,8 @@ class ReviewBar {
     if (!safeNext(review.next)) this.next.removeAttribute("href");
     const mine = review.mine;
     const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
-    const words = { accept: "accepted", reject: `rejected: ${(mine?.reason || "").replace("_", " ")}` };
     const left = review.question_ids.filter((id) => !review.questions[id]).length;
-    const kept = mine ? `Saved: ${words[mine.decision]}` : this.ofQuestions && review.question_ids.length
+    const kept = mine ? `Saved: ${decided(mine)}` : this.ofQuestions && review.question_ids.length
       ? (left ? `${left} of ${review.question_ids.length} questions here not decided` : "Saved: all questions here")
       : "Not decided";
     this.say(open ? "Not saved yet" : this.wanting || kept);
@@ -112,7 +133,7 @@ class ReviewBar {
     document.body.dataset.saved = String(text.startsWith("Saved"));
   }
 
-  decide(decision, more = {}) {
+  decide(decision) {
     this.wanting = decision === "reject" && !this.reason.value ? "Not saved: choose a reason" : "";
     if (this.wanting) {
       this.reason.focus();
@@ -122,7 +143,7 @@ class ReviewBar {
     waiting.add({
       request: crypto.randomUUID(), kind: "clip", clip_id: this.data.id, decision,
       reason: rejected ? this.reason.value : null, note: this.note.value || null,
-      fixes: rejected ? this.fixes : [], rows_hash: this.data.review.rows_hash, ...more,
+      fixes: rejected ? this.fixes : [], rows_hash: this.data.review.rows_hash,
     });
     this.say("Saving");
     this.send();
@@ -133,12 +154,13 @@ class ReviewBar {
     this.sending = true;
     try {
       const refused = [];
-      await sendWaiting((one, answer) => { if (answer.error) refused.push([one, answer.error]); });
+      await sendWaiting((one, why) => refused.push([one, why]));
       await this.refresh();
-      for (const [one, error] of refused) {
+      for (const [one, why] of refused) {
         const panel = this.panels.find((p) => p.question.id === one.question_id);
-        if (panel) panel.said.textContent = `NOT saved: ${error}`;
-        else this.say(`NOT saved: ${error}`);
+        const other = one.clip_id === this.data.id ? "" : `clip ${one.clip_id}, `;
+        if (panel) panel.said.textContent = `NOT saved: ${why}`;
+        else this.say(`NOT saved: ${other}${why}`);
       }
     } catch {
       this.say(waiting.read().length ? "NOT saved yet, the server does not answer; trying again"
@@ -146,12 +168,12 @@ class ReviewBar {
     } finally {
       this.sending = false;
     }
-    if (waiting.read().length) setTimeout(() => this.send(), AGAIN_MS);
+    clearTimeout(this.again);
+    if (waiting.read().length) this.again = setTimeout(() => this.send(), AGAIN_MS);
   }
 
   async refresh() {
-    const answer = await fetch(new URL(`../api/reviews/${this.data.id}`, location.href));
-    if (answer.ok) this.tell(await answer.json());
+    this.tell(await fromServer(`../api/reviews/${this.data.id}`));
   }
 
   take(kind) {
@@ -236,8 +258,7 @@ class ReviewBar {
   }
 
   pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input:not([type=range], [type=checkbox]), select, textarea")) return;
+    if (!isForPage(event) || event.repeat) return; // a key held down decides once
     const decision = { a: "accept", r: "reject", u: "withdraw" }[event.key];
     if (decision && this.ofQuestions) return;
     if (decision === "withdraw" && this.buttons.withdraw.disabled) return;

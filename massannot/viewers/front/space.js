@@ -79,8 +79,9 @@ class Space {
         if (place) points.push(place);
       }
     }
-    this.low = [0, 1, 2].map((k) => Math.min(...points.map((p) => p[k])));
-    this.high = [0, 1, 2].map((k) => Math.max(...points.map((p) => p[k])));
+    const ends = [0, 1, 2].map((k) => extent(points.map((p) => p[k])));
+    this.low = ends.map(([low]) => low);
+    this.high = ends.map(([, high]) => high);
     this.middle = this.low.map((v, k) => (v + this.high[k]) / 2);
     this.radius = Math.max(0.5 * Math.hypot(...this.low.map((v, k) => this.high[k] - v)), 0.25);
   }
