@@ -417,7 +417,8 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         tab.call("Page.reload")
         saved(tab, "Saved: rejected: mask")
         kept = "[...document.querySelectorAll('#review li')].map(e => e.textContent)"
-        assert tab.js(kept) == [f"{kind} in frame 0 remove" for kind in ("box", "point", "outline")]
+        drawn = [f"{what} in frame 0" for what in ("box", "point", "outline", "not seen")]
+        assert tab.js(kept) == [f"{fix} remove" for fix in (*drawn, "there is no thing 0")]
         assert tab.js("document.querySelector('#review textarea').value") == "too <b>wide</b>"
         assert tab.js("document.querySelector('#review select').value") == "mask"
         tab.key("n")
@@ -485,10 +486,12 @@ def test_a_decision_outlives_a_server_killed_before_the_disk(tab: Tab, small: Pa
 def test_the_commands_of_the_page_on_reviewing_run(
     tab: Tab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What does clips again is run by test_corrected and test_added_phrases."""
+    """What does clips again is run by test_corrected and test_added_phrases, what goes to CVAT and
+    back by test_changed_in_cvat."""
     text = (Path(__file__).parents[2] / "docs" / "review.md").read_text(encoding="utf-8")
     lines = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("massannot ")]
-    lines = [words for words in lines if words[0] not in ("retry", "annotate", "run")]
+    lines = [words for words in lines if words[0] not in ("retry", "annotate", "run", "export")]
+    lines = [words for words in lines if "--from" not in words]
     assert [words[0] for words in lines] == ["view", "review", "review", "publish", "publish"]
     asked = Asking(families=("travelled_distance",), even=False)
     ask(write_asked_about(small.parent / "things", n_clips=2), small.parent / "asked", asked)
