@@ -9,6 +9,7 @@ the film, and from a clip whose camera moved nobody knows how, no world leads on
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -134,18 +135,20 @@ def identified(dataset: Dataset, views: Sequence[ClipView]) -> pa.Table:
 
 
 def numbered_names(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], str]:
-    """(clip_id, entity) to the phrase that its identity answers, numbered where several do: rows of
-    `identified`, of one video."""
-    of_text: dict[str, list[int]] = {}
-    for row in sorted(rows, key=lambda row: int(row["identity"])):
-        numbers = of_text.setdefault(row["text"], [])
-        if row["identity"] not in numbers:
-            numbers.append(row["identity"])
+    """(clip_id, entity) to the phrase that its identity answers in most clips, in the earlier ones
+    if equal, numbered where several do: rows of `identified`, of one video, in order of time."""
+    texts: dict[int, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        texts[row["identity"]][row["text"]] += 1
+    text_of = {identity: counts.most_common(1)[0][0] for identity, counts in texts.items()}
+    of_text: dict[str, list[int]] = defaultdict(list)
+    for identity in sorted(text_of):
+        of_text[text_of[identity]].append(identity)
     names = {}
     for row in rows:
-        numbers = of_text[row["text"]]
-        number = "" if len(numbers) == 1 else f" {numbers.index(row['identity']) + 1}"
-        names[row["clip_id"], row["entity"]] = f"{row['text']}{number}"
+        identity, text = row["identity"], text_of[row["identity"]]
+        number = "" if len(of_text[text]) == 1 else f" {of_text[text].index(identity) + 1}"
+        names[row["clip_id"], row["entity"]] = f"{text}{number}"
     return names
 
 

@@ -1,10 +1,10 @@
 """Who is who over the clips of a video: the table `identities`, from the tables of finished clips.
 
 Clips cut from one span and shot share a frame: the last of the earlier is the first of the later.
-Both have masks of it, made apart; entities of one phrase whose masks overlap there are one thing,
-one to one. A thing that both clips lost sight of there begins a new identity, and so does
-everything after a cut: that it is one of those before is proposed by its looks, with a score, and
-never taken over.
+Both have masks of it, made apart; entities whose masks overlap there are one thing, one to one:
+those of one phrase by less, since detectors confuse phrases more often than masks confuse things.
+A thing that both clips lost sight of there begins a new identity, and so does everything after a
+cut: that it is one of those before is proposed by its looks, with a score, and never taken over.
 
 The rows follow from the clips' rows alone, whatever the order in which the clips were made.
 """
@@ -36,6 +36,9 @@ LEAST_LIKENESS = 0.75
 LEAST_OVERLAP = 0.3
 """Of the two masks of a shared frame. Low, since the assignment is one-to-one; see
 IdentityOptions.same_overlap."""
+LEAST_OVERLAP_OF_OTHERS = 0.7
+"""The same of things that the two clips give different phrases; see
+IdentityOptions.duplicate_overlap."""
 
 
 def identities(clips: Iterable[ReadTable]) -> pa.Table:
@@ -50,8 +53,8 @@ def identities(clips: Iterable[ReadTable]) -> pa.Table:
 
 
 def identities_beside(clips: Iterable[ReadTable], *, standing: pa.Table) -> pa.Table:
-    """The same where some entities have rows already, which stay as they are: the others are linked
-    among themselves and numbered after them, since none is of a phrase of theirs."""
+    """The same where some entities have rows already, which stay as they are: the others, found for
+    other phrases, are linked among themselves and numbered after them."""
     columns = (standing[name].to_pylist() for name in ("clip_id", "entity"))
     known = set(zip(*columns, strict=True))
     first: dict[str, int] = defaultdict(int)
@@ -200,15 +203,13 @@ def _link(earlier: _Clip, later: _Clip) -> None:
     new = [e for e in sorted(after) if e not in later.identity]
     if not old or not new:
         return
-    overlap = np.array(
-        [
-            [
-                rle.iou(before[a], after[b]) if earlier.texts[a] == later.texts[b] else np.nan
-                for b in new
-            ]
-            for a in old
-        ]
-    )
+
+    def overlap_of(a: int, b: int) -> float:
+        overlap = rle.iou(before[a], after[b])
+        same_phrase = earlier.texts[a] == later.texts[b]
+        return overlap if same_phrase or overlap >= LEAST_OVERLAP_OF_OTHERS else np.nan
+
+    overlap = np.array([[overlap_of(a, b) for b in new] for a in old])
     for row, column in zip(*best_pairs(overlap, least=LEAST_OVERLAP), strict=True):
         entity = new[column]
         later.identity[entity] = earlier.identity[old[row]]

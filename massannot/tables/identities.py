@@ -31,7 +31,7 @@ SPEC = TableSpec(
             "how",
             STRING,
             "first: nothing links it to an earlier entity; shared_frame: its mask in the frame "
-            "that two clips share, and that of the earlier clip's entity with the same phrase.",
+            "that two clips share, and that of an entity of the earlier clip.",
             one_of=HOW,
         ),
         Column(

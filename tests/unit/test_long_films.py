@@ -13,6 +13,7 @@ import pytest
 from massannot.dataset.publish import publish
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.validate import problems
+from massannot.dataset.video_view import numbered_names
 from massannot.errors import UsageError
 from massannot.exporters import _mass_bench_schema, mass_bench
 from massannot.jobs import drawing
@@ -67,12 +68,39 @@ def test_a_thing_keeps_its_identity_where_clips_share_a_frame(
     assert of_things(parts) == expected
 
 
-def test_a_mask_is_not_linked_to_that_of_another_phrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = long_film.clip_tables(ONE)
-    monkeypatch.setattr(long_film, "THINGS", ("box", "box", "ball"))
+@pytest.mark.parametrize(
+    ("shift_px", "things", "n_linked"),
+    [
+        (0, ("box", "box", "ball"), 3),
+        (1, ("box", "box", "ball"), 3),
+        (2, ("box", "box", "ball"), 0),
+        (2, long_film.THINGS, 3),
+        (5, long_film.THINGS, 0),
+    ],
+)
+def test_masks_are_linked_also_of_other_phrases_where_they_agree(
+    monkeypatch: pytest.MonkeyPatch, shift_px: int, things: tuple[str, ...], n_linked: int
+) -> None:
+    """Blocks 8 pixels wide: 2 pixels aside two overlap by 0.6, 5 by 0.23."""
+    before, straight = long_film.clip_tables(ONE), long_film.mask
+    monkeypatch.setattr(long_film, "THINGS", things)
+    monkeypatch.setattr(long_film, "mask", lambda k, t: np.roll(straight(k, t), shift_px, axis=1))
     after = long_film.clip_tables(TWO)
     rows = long_film.identities([before.__getitem__, after.__getitem__]).to_pylist()
-    assert [row["how"] for row in rows] == ["first"] * 6
+    assert [row["how"] for row in rows].count("shared_frame") == n_linked
+
+
+def test_a_thing_of_several_phrases_is_called_by_the_one_of_most_clips() -> None:
+    called = [
+        ("a", 0, "box"),
+        ("b", 0, "ball"),
+        ("b", 1, "ball"),
+        ("c", 0, "ball"),
+        ("d", 1, "box"),
+    ]
+    rows = [{"clip_id": c, "entity": n, "identity": n, "text": text} for c, n, text in called]
+    names = numbered_names(rows)
+    assert [names[c, n] for c, n, _ in called] == ["ball 1", "ball 1", "ball 2", "ball 1", "ball 2"]
 
 
 def test_links_name_the_entity_of_the_earlier_clip_and_the_overlap() -> None:
