@@ -43,6 +43,7 @@ class ReviewDesk:
         return {
             (d.clip_id, d.question_id): {"decision": d.decision, "reason": d.reason,
                                          "note": d.note, "fixes": list(d.fixes),
+                                         "rows_hash": d.rows_hash,
                                          **{name: getattr(d, name) for name in EDITS}}
             for d in standing(self.file.read())
         }  # fmt: skip

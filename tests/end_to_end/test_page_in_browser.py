@@ -435,6 +435,12 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
     assert unseen == {"kind": "mask", "mask": [], "entity": 0, "frame": 0}
     assert removed == {"kind": "remove", "entity": 0}
     assert {(fix["entity"], fix["frame"]) for fix in third["fixes"][:4]} == {(0, 0)}
+    file = small / "_run/reviews/ada.jsonl"  # as if the clip had been done again since
+    file.write_text(file.read_text().replace(third["rows_hash"], "0" * 32))
+    with served(small, "ada") as address:
+        tab.open(f"{address}clip/{clip}")
+        saved(tab, "Changed since it was rejected: mask; look again")
+        assert tab.js(kept) == []
 
 
 def test_two_tabs_and_two_reviewers_lose_nothing(running: Browser, tab: Tab, small: Path) -> None:

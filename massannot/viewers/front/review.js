@@ -90,10 +90,10 @@ class ReviewBar {
     return this.data.review.unit === "questions";
   }
 
-  /** What was decided before stands in the form, so that deciding again keeps it. */
+  /** What was decided of these very rows stands in the form, so that deciding again keeps it. */
   restore() {
-    const mine = this.data.review.mine;
-    if (!mine) return;
+    const { mine, rows_hash } = this.data.review;
+    if (mine?.rows_hash !== rows_hash) return;
     this.reason.value = mine.reason || "";
     this.note.value = mine.note || "";
     this.fixes = [...mine.fixes];
@@ -112,16 +112,20 @@ class ReviewBar {
     if (!safeNext(review.next)) this.next.removeAttribute("href");
     const mine = review.mine;
     const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
-    const left = review.question_ids.filter((id) => !review.questions[id]).length;
-    const kept = mine ? `Saved: ${decided(mine)}` : this.ofQuestions && review.question_ids.length
-      ? (left ? `${left} of ${review.question_ids.length} questions here not decided` : "Saved: all questions here")
-      : "Not decided";
-    this.say(open ? "Not saved yet" : this.wanting || kept);
+    this.say(open ? "Not saved yet" : this.wanting || this.standing(review));
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }
     this.buttons.withdraw.disabled = !mine;
     for (const panel of this.panels) panel.tell();
+  }
+
+  standing({ mine, rows_hash, question_ids, questions }) {
+    if (mine && mine.rows_hash !== rows_hash) return `Changed since it was ${decided(mine)}; look again`;
+    if (mine) return `Saved: ${decided(mine)}`;
+    if (!this.ofQuestions || !question_ids.length) return "Not decided";
+    const left = question_ids.filter((id) => !questions[id]).length;
+    return left ? `${left} of ${question_ids.length} questions here not decided` : "Saved: all questions here";
   }
 
   say(text) {
