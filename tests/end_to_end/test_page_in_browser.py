@@ -441,6 +441,12 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         tab.open(f"{address}clip/{clip}")
         saved(tab, "Changed since it was rejected: mask; look again")
         assert tab.js(kept) == []
+        tab.js(
+            "for (let n = 2 ** 22; n >= 1; n /= 2) { try { for (;;) sessionStorage.setItem('full', "
+            "(sessionStorage.getItem('full') || '') + 'x'.repeat(n)); } catch {} }"
+        )
+        tab.key("a")
+        saved(tab, "NOT saved: it is larger than this browser keeps")
 
 
 def test_two_tabs_and_two_reviewers_lose_nothing(running: Browser, tab: Tab, small: Path) -> None:

@@ -65,13 +65,12 @@ class QuestionReview {
     const value = (field) => field.type === "number" ? Number(field.value) : field.value;
     const edits = decision !== "accept" ? {} : Object.fromEntries(Object.entries(this.fields)
       .filter(([, field]) => field.value.trim()).map(([name, field]) => [name, value(field)]));
-    waiting.add({
+    const kept = this.bar.submit({
       request: crypto.randomUUID(), kind: "question", clip_id: this.bar.data.id,
       question_id: this.question.id, decision, reason: decision === "reject" ? this.reason.value : null,
       rows_hash: this.bar.data.review.rows_hash, ...edits,
     });
-    this.said.textContent = "Saving";
-    this.bar.send();
+    this.said.textContent = kept ? "Saving" : TOO_LARGE;
   }
 }
 

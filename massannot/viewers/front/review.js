@@ -3,6 +3,7 @@
 // when the server has answered, which it does after the disk has. Until then it waits in the tab's
 // own storage and is sent again, always as the same request, so that it counts once.
 
+const TOO_LARGE = "NOT saved: it is larger than this browser keeps";
 const AGAIN_MS = 700;
 const MOST_CORNERS = 500; // of an outline, as the server takes it
 
@@ -144,13 +145,24 @@ class ReviewBar {
       return this.say(this.wanting);
     }
     const rejected = decision === "reject";
-    waiting.add({
+    const kept = this.submit({
       request: crypto.randomUUID(), kind: "clip", clip_id: this.data.id, decision,
       reason: rejected ? this.reason.value : null, note: this.note.value || null,
       fixes: rejected ? this.fixes : [], rows_hash: this.data.review.rows_hash,
     });
-    this.say("Saving");
+    this.wanting = kept ? "" : TOO_LARGE;
+    this.say(this.wanting || "Saving");
+  }
+
+  /** Keep a decision until the server has it; false: the browser does not. */
+  submit(one) {
+    try {
+      waiting.add(one);
+    } catch {
+      return false;
+    }
     this.send();
+    return true;
   }
 
   async send() {
