@@ -82,7 +82,7 @@ COMMANDS = [
     ("evaluate out --truth empty", 2, "holds no scenes"),
     ("evaluate out --truth other", 2, "expected the folder whose videos were annotated"),
     ("evaluate out --truth scenes --picture p.png", 2, "expected a name that ends in .svg"),
-    ("evaluate out --truth scenes", 0, "more scores not shown: the clips hold nothing to measure"),
+    ("evaluate out --truth scenes", 0, "more scores not shown: nothing in these clips to measure"),
     ("compare out out", 0, "1 clip; score 0 alike, 1 worst: median 0.00"),
     ("compare out empty", 2, "holds no dataset"),
     ("scenes render new --width 97", 2, "expected even sizes"),
