@@ -114,7 +114,7 @@ class ReviewBar {
     const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
     const left = review.question_ids.filter((id) => !review.questions[id]).length;
     const kept = mine ? `Saved: ${decided(mine)}` : this.ofQuestions && review.question_ids.length
-      ? (left ? `${left} of ${review.question_ids.length} questions here not decided` : "Saved: all questions here")
+      ? (left ? `${left} of ${counted(review.question_ids.length, "question")} here not decided` : "Saved: all questions here")
       : "Not decided";
     this.say(open ? "Not saved yet" : this.wanting || kept);
     for (const [decision, button] of Object.entries(this.buttons)) {
@@ -126,7 +126,7 @@ class ReviewBar {
 
   say(text) {
     const { done, total, reviewer, stratum, unit } = this.data.review;
-    this.said.textContent = `${text}. ${done} of ${total} ${unit === "clips" ? "" : `${unit} `}by ${reviewer}`
+    this.said.textContent = `${text}. ${done} of ${unit === "clips" ? total : counted(total, "question")} by ${reviewer}`
       + (stratum ? ` (${stratum})` : "; this clip is not of the sample");
     this.said.title = this.said.textContent;
     if (/^NOT saved:|^Not saved: choose/.test(text)) this.open(true);
@@ -291,6 +291,6 @@ function safeNext(target) {
 function showProgress(place, review) {
   const how = review.unit === "clips" ? "Open the first one that is not, press a to accept, r to reject, n for the next."
     : "Open a clip, decide under each question, press n for the next clip.";
-  fill(place, [el("p.notes", null, `${review.done} of ${review.total} ${review.unit} of the sample looked at by `
-    + `${review.reviewer}. ${how}`)]);
+  fill(place, [el("p.notes", null, `${review.done} of ${counted(review.total, review.unit.slice(0, -1))} of the sample `
+    + `looked at by ${review.reviewer}. ${how}`)]);
 }
