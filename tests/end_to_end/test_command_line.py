@@ -238,7 +238,7 @@ def leaves(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
 
 def test_every_command_that_ends_by_itself_prints_json() -> None:
     without = {name for name, flags in leaves(get_command(app)) if "--json" not in flags}
-    assert without == {"view", "review"}
+    assert without == {"view"}
 
 
 def test_rendered_scenes_are_listed_as_json(folder: Path) -> None:
