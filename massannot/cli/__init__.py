@@ -15,6 +15,7 @@ from pathlib import Path
 from massannot.cli import annotate, dataset, export, machine, plan, questions, rft, run, truth, view
 from massannot.cli import dataset as cite
 from massannot.cli import dataset as sql
+from massannot.cli import questions_with_proof as questions_ask
 from massannot.cli import view as review
 from massannot.cli.app import app
 from massannot.errors import MassannotError, NothingToRun, UsageError
@@ -28,6 +29,7 @@ __all__ = [  # importing them adds the commands
     "main",
     "plan",
     "questions",
+    "questions_ask",
     "review",
     "rft",
     "run",
@@ -55,14 +57,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # as a shell counts SIGPIPE, which not every system has
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        sys.exit(_complain(_misplaced(error), 2))
     except OSError as error:
-        if error.errno in _NO_PLACE:
-            sys.exit(_complain(_misplaced(error), 2))
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            sys.exit(_complain(_full(error), 4))
-        raise
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        sys.exit(_complain(refusal, 4 if isinstance(refusal, NothingToRun) else 2))
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -72,9 +71,40 @@ def _complain(error: Exception, code: int) -> int:
     return code
 
 
+def _refusal(error: OSError) -> NothingToRun | UsageError | None:
+    """What the user can do about it; None: it is a bug."""
+    from massannot.storage import durable
+
+    if durable.is_full(error):
+        return durable.no_space_left(error.filename or Path.cwd())
+    return _misplaced(error) if _is_misplaced(error) else None
+
+
+def _is_misplaced(error: OSError) -> bool:
+    """Whether the system refuses a path of the user's, rather than that we look for a file that
+    somebody took away: then a file can be made where it was looked for."""
+    if isinstance(error, FileExistsError | NotADirectoryError | PermissionError):
+        return True
+    if error.errno in _NO_PLACE:
+        return True
+    if not error.filename:
+        return False
+    import tempfile
+
+    path = Path(os.fsdecode(error.filename)).absolute()
+    folder = next(p for p in path.parents if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return False
+    except OSError:
+        return True
+
+
 def _misplaced(error: OSError) -> UsageError:
     """What the system refuses about a path of the user's, or about one below it."""
     path = Path(str(error.filename))
+    if path.name.startswith("."):  # a name of ours, which nobody else knows
+        path = path.parent
     if not isinstance(error, FileExistsError | NotADirectoryError):
         return UsageError(
             f"{path}: {error.strerror}; expected a place that may be read and written; choose "
@@ -82,11 +112,3 @@ def _misplaced(error: OSError) -> UsageError:
         )
     file = next((p for p in (path, *path.parents) if p.is_file()), path)
     return UsageError(f"{file}: found a file, expected a folder; choose another name")
-
-
-def _full(error: OSError) -> NothingToRun:
-    where = f"{error.filename}: " if error.filename else ""
-    return NothingToRun(
-        f"{where}no space left on the disk; what is finished is kept: make room and give the same "
-        "command again"
-    )

@@ -9,16 +9,14 @@ import typer
 
 from massannot.cli.app import AsJson, app
 from massannot.cli.flag_groups import takes
-from massannot.cli.options import (
+from massannot.cli.options import ExecutorFlags, RecipeOptions, SelectOptions
+from massannot.cli.single_flags import (
     AddPhrase,
     AddTable,
     DepthMaps,
-    ExecutorFlags,
     Onto,
     Output,
     Quiet,
-    RecipeOptions,
-    SelectOptions,
     Verbose,
 )
 from massannot.errors import UsageError

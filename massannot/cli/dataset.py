@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
-from massannot.cli.options import WorkDir
+from massannot.cli.single_flags import AcceptedOnly, MinAcceptance, Quiet, WorkDir
+from massannot.counts import counted
 from massannot.errors import NothingToRun
+from massannot.jobs.heartbeat import never_silent
 
 SHOWN_ROWS = 100
 """Rows of an answer that are printed for people."""
@@ -57,14 +59,9 @@ def publish(
     flat: Annotated[
         bool, typer.Option("--flat", help="Also one wide table per entity and frame (duckdb).")
     ] = False,
-    accepted_only: Annotated[
-        bool, typer.Option("--accepted-only", help="Only clips that people accepted.")
-    ] = False,
-    min_acceptance: Annotated[
-        float | None,
-        typer.Option(help="Publish nothing if less was accepted, 0..1.", min=0, max=1),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    accepted_only: AcceptedOnly = False,
+    min_acceptance: MinAcceptance = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a NEW dataset of few large files per table, with a card: counts, models, licences,
@@ -83,7 +80,7 @@ def publish(
 
     def each(file: publishing.PublishedFile) -> None:
         if not quiet:
-            print(f"{file.name}: {file.rows} rows", file=sys.stderr)
+            print(f"{file.name}: {counted(file.rows, 'row')}", file=sys.stderr)
 
     restate = None
     if calibration is not None:
@@ -108,8 +105,9 @@ def publish(
         counts = {"written": done.written, "unasked_phrases": done.unasked}
         print_json({"dest": str(done.dest), **counts, "files": files})
     else:
+        n_tables = len({file.table for file in done.files})
         print(
-            f"{done.dest}: {len(done.files)} files in {len({f.table for f in done.files})} tables, "
+            f"{done.dest}: {counted(len(done.files), 'file')} in {counted(n_tables, 'table')}, "
             f"{done.written} written now"
         )
         if done.unasked_line is not None:
@@ -193,6 +191,7 @@ def inspect(
 
 
 @app.command()
+@never_silent
 def validate(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")], as_json: AsJson = False
 ) -> None:
@@ -209,7 +208,7 @@ def validate(
     if as_json:
         print_json({"tables": list(dataset.names), "problems": wrong})
     else:
-        found = f"{dataset.layout.out}: {len(dataset.names)} tables, nothing wrong"
+        found = f"{dataset.layout.out}: {counted(len(dataset.names), 'table')}, nothing wrong"
         print("\n".join(wrong) or found)
     if wrong:
         raise typer.Exit(1)
@@ -243,17 +242,19 @@ def render(
     n_wanted = len(set(wanted or dataset.clip_ids))
     if not films:
         raise NothingToRun(
-            f"{out}: none of {n_wanted} clips' videos could be read again, which a film needs; "
+            f"{out}: no video of {counted(n_wanted, 'clip')} could be read again, as a film needs; "
             f"put them back where `massannot inspect {out}` says they were"
         )
     if len(films) < n_wanted:
         print(
-            f"{n_wanted - len(films)} of {n_wanted} clips have no film: their videos are gone",
+            f"no film of {n_wanted - len(films)} of {counted(n_wanted, 'clip')}: their videos "
+            "are gone",
             file=sys.stderr,
         )
 
 
 @app.command()
+@never_silent
 def report(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     sample: Annotated[int, typer.Option("-n", help="Clips shown at most.", min=1)] = 60,
@@ -316,4 +317,5 @@ def sql(
             shown.add_row(*(escape("" if v is None else str(v)) for v in row.values()))
         Console().print(shown)
         if found.num_rows > SHOWN_ROWS:
-            print(f"{found.num_rows - SHOWN_ROWS} more rows; --csv prints all", file=sys.stderr)
+            more = counted(found.num_rows - SHOWN_ROWS, "more row")
+            print(f"{more}; --csv prints all", file=sys.stderr)

@@ -17,7 +17,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from massannot.cli.app import SHOWN, AsJson, app, print_first, print_json
+from massannot.counts import counted
 from massannot.errors import NothingToRun, UsageError
+from massannot.jobs.heartbeat import never_silent
 
 
 class FormatGroup(TyperGroup):
@@ -107,6 +109,7 @@ def _command(name: str) -> Any:
     return typer.main.get_command(alone)
 
 
+@never_silent
 def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> None:
     from massannot import exporters
     from massannot.questions.ask.asked_about import with_its_clips
@@ -124,8 +127,8 @@ def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> N
     else:
         print("\n".join(map(str, written.files[:SHOWN])))
         if len(written.files) > SHOWN:  # a file a clip, of a million
-            more = f"{len(written.files) - SHOWN} more files; --json names all"
-            print(f"{dest}: {more}", file=sys.stderr)
+            more = counted(len(written.files) - SHOWN, "more file")
+            print(f"{dest}: {more}; --json names all", file=sys.stderr)
 
 
 def _flags(options: type) -> list[inspect.Parameter]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from massannot.cli.app import AsJson, app, models_app, print_json, recipes_app
+from massannot.counts import counted
 from massannot.errors import UsageError
 
 
@@ -114,7 +115,7 @@ def schemas(
         if as_json:
             print_json({"schemas": n_schemas, "different": []})
         else:
-            print(f"{folder}: {n_schemas} schemas, all present")
+            print(f"{folder}: {counted(n_schemas, 'schema')}, all present")
         return
     changed = json_schema.write(folder, more=more)
     if as_json:

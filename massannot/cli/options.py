@@ -1,4 +1,4 @@
-"""The flags that several commands share, each group a dataclass: see cli/flag_groups.py."""
+"""Groups of flags that several commands share, each a dataclass: see cli/flag_groups.py."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from massannot.cli.flag_texts import (
     rate,
     stage_option,
 )
+from massannot.cli.single_flags import WorkDir
 
 if TYPE_CHECKING:
     from massannot.engine.settings import ExecutorSettings
@@ -28,23 +29,6 @@ if TYPE_CHECKING:
     from massannot.recipes.model_flags import ModelFlags
     from massannot.recipes.spec import RunSpec, Selection
     from massannot.video.sampling import Sampling
-
-
-def _into_environment(folder: str | None) -> str | None:
-    """Workers in other processes hear of it too."""
-    if folder is not None:
-        os.environ["MASSANNOT_WORK_DIR"] = os.path.abspath(folder)
-    return folder
-
-
-WorkDir = Annotated[
-    str | None,
-    typer.Option(
-        help="For an output in a bucket: where unfinished work lies; on a cluster a folder that "
-        "all machines see. Default: MASSANNOT_WORK_DIR, else the user's cache.",
-        callback=_into_environment,
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -385,34 +369,3 @@ class ExecutorFlags:
             keep_depth=self.keep_depth,
             allow_code=self.allow_code,
         )
-
-
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")]
-DepthMaps = Annotated[
-    bool, typer.Option(help="Store depth in the table depth_maps (large); films show it anyway.")
-]
-Output = Annotated[
-    Path,
-    typer.Option(
-        "-o",
-        "--output",
-        help="The folder of the dataset, here or at s3:// or gs://; runs continue in it.",
-    ),
-]
-Onto = Annotated[
-    Path | None,
-    typer.Option(
-        help="A finished run's folder, which is asked for more; its recipe, models and videos are "
-        "taken, and what stands stays byte for byte."
-    ),
-]
-AddPhrase = Annotated[
-    list[str], typer.Option(help="With --onto: look for this too; again for more phrases.")
-]
-AddTable = Annotated[
-    list[str],
-    typer.Option(
-        help="With --onto: tables that it lacks, from its rows: cameras, motions, events ..."
-    ),
-]

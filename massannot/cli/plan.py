@@ -10,7 +10,8 @@ import typer
 
 from massannot.cli.app import AsJson, app, print_json
 from massannot.cli.flag_groups import takes
-from massannot.cli.options import DepthMaps, Quiet, RecipeOptions, SelectOptions
+from massannot.cli.options import RecipeOptions, SelectOptions
+from massannot.cli.single_flags import DepthMaps, Quiet
 
 INTERRUPTED = 75
 ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from massannot.cli.app import AsJson, app, print_json
+from massannot.jobs.heartbeat import never_silent
 
 rft_app = typer.Typer(
     help="Train a vision-language model on annotated questions.", no_args_is_help=True
@@ -84,7 +85,7 @@ def show(
 
 
 @rft_app.command("recipes")
-def rft_recipes() -> None:
+def rft_recipes(as_json: AsJson = False) -> None:
     """List the recipes of training.
 
     \b
@@ -92,7 +93,11 @@ def rft_recipes() -> None:
     """
     from massannot.rft.training_recipes import names, recipe
 
-    print("\n".join(f"{name:16} {recipe(name).summary}" for name in names()))
+    summaries = {name: recipe(name).summary for name in names()}
+    if as_json:
+        print_json(summaries)
+    else:
+        print("\n".join(f"{name:16} {summary}" for name, summary in summaries.items()))
 
 
 @rft_app.command("train")
@@ -129,6 +134,7 @@ def rft_train(
         bool,
         typer.Option("--dry-run", help="Check data and settings, show a prompt, load nothing."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fine-tune a vision-language model: supervised, by GRPO or by T-GRPO.
 
@@ -141,7 +147,12 @@ def rft_train(
     massannot rft train tiny --data asked -o trained-plain --evidence frames
     massannot rft train qwen2_5_vl_7b --data exported -o trained --dry-run
     """
+    from contextlib import redirect_stdout
+    from dataclasses import asdict
+
+    from massannot.counts import counted
     from massannot.rft import train
+    from massannot.rft.run_folder import ended
     from massannot.rft.training_recipes import recipe
 
     chosen = train.with_steps(recipe(name), steps=steps, warm_up_steps=warm_up_steps)
@@ -149,9 +160,19 @@ def rft_train(
     options |= {"evidence": evidence or chosen.evidence}
     options |= {"method": method, "after": after, "geometry": geometry}
     if dry_run:
-        print(train.described(name, chosen, **options))
+        expected = train.dry_run(name, chosen, **options)
+        if as_json:
+            print_json(asdict(expected))
+        else:
+            print(expected.text)
         return
-    train.train(name, chosen, **options, seed=seed, resume=resume)
+    with redirect_stdout(sys.stderr):  # as TRL says how it goes
+        train.train(name, chosen, **options, seed=seed, resume=resume)
+    end = ended(out)
+    if as_json:
+        print_json(end)
+    else:
+        print(f"{end['model_folder']}: {end['method']}, {counted(end['n_questions'], 'question')}")
 
 
 @rft_app.command("eval")
@@ -189,6 +210,7 @@ def rft_eval(
 
 
 @rft_app.command("score")
+@never_silent
 def rft_score(
     answers: Annotated[
         Path, typer.Argument(help="JSONL of ids and answers, or lmms-eval samples.")

@@ -10,7 +10,8 @@ import typer
 
 from massannot.cli.app import AsJson, app
 from massannot.cli.flag_groups import takes
-from massannot.cli.options import AddPhrase, AddTable, ExecutorFlags, Onto, Quiet, Verbose
+from massannot.cli.options import ExecutorFlags
+from massannot.cli.single_flags import AddPhrase, AddTable, Onto, Quiet, Verbose
 from massannot.errors import UsageError
 
 

@@ -10,6 +10,7 @@ import typer
 
 from massannot.cli.app import AsJson, app, print_json, scenes_app
 from massannot.errors import UsageError
+from massannot.jobs.heartbeat import never_silent
 
 
 @scenes_app.command("render")
@@ -81,6 +82,7 @@ def scenes_render(
 
 
 @app.command()
+@never_silent
 def evaluate(
     out: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     truth: Annotated[Path, typer.Option(help="Folder written by `massannot scenes render`.")],
@@ -117,6 +119,7 @@ def evaluate(
 
 
 @app.command()
+@never_silent
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     second: Annotated[Path, typer.Argument(help="Of another one, of the same videos.")],

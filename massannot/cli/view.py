@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from massannot.cli.app import app
-from massannot.inputs.text import printable
+from massannot.cli.app import app, print_json
+from massannot.errors import UsageError
 
 Port = Annotated[int, typer.Option(help="Port on this machine; 0: any free one.", min=0, max=65535)]
 Questions = Annotated[
@@ -67,6 +67,7 @@ def review(
         Path | None,
         typer.Option("--from", help="Open no page: take what was changed in CVAT, a file a film."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --from: print JSON.")] = False,
 ) -> None:
     """Look at a sample and decide: accept, reject with a reason, note, put right.
 
@@ -80,13 +81,19 @@ def review(
     massannot review out --from cvat/annotations.xml --reviewer ada
     """
     if source is not None:
+        from massannot.inputs.text import printable
         from massannot.jobs import review_files
 
         taken = review_files.review_files(out, source=source, reviewer=reviewer)
+        if as_json:
+            print_json([file.as_json for file in taken])
+            return
         print(printable("\n".join(map(str, taken))))
         if any(file.changed for file in taken):
             print(f"next: massannot retry {out} --status corrected")
         return
+    if as_json:
+        raise UsageError("--json: expected --from FILE beside it; a page prints nothing")
     from massannot.jobs import review as reviewing
 
     by = [name.strip() for name in stratify.split(",") if name.strip()]

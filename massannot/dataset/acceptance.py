@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.layout import Layout
 from massannot.dataset.question_edits import EDITS
 from massannot.dataset.reading import Dataset
@@ -70,7 +71,8 @@ class AcceptedShare:
 def _few(names: Sequence[str]) -> str:
     """The names; of many the first few and how many more there are."""
     more = len(names) - MOST_NAMED
-    return "; ".join([*names[:MOST_NAMED], *([f"and {more} more strata"] if more > 0 else [])])
+    rest = [f"and {counted(more, 'more stratum', many='more strata')}"] if more > 0 else []
+    return "; ".join([*names[:MOST_NAMED], *rest])
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ class Acceptance:
         return self.whole.share if self.weighted is None else self.weighted[0]
 
     def __str__(self) -> str:
-        return f"{self.whole} of {self.n_sample} clips drawn, by {', '.join(self.reviewers)}"
+        return (
+            f"{self.whole} of {counted(self.n_sample, 'clip')} drawn, by "
+            f"{', '.join(self.reviewers)}"
+        )
 
     @property
     def lines(self) -> list[str]:
@@ -123,12 +128,13 @@ class Acceptance:
             if unseen:
                 lines.append(f"not looked at: {_few(unseen)}")
         told = [s for s in self.strata if s.found.n >= LEAST_TOLD]
-        lines += [f"{s.name} ({s.population:,} clips): {s.found}" for s in told]
+        lines += [f"{s.name} ({counted(s.population, 'clip', form=',')}): {s.found}" for s in told]
         rest = [s.found for s in self.strata if 0 < s.found.n < LEAST_TOLD]
         if rest:
             together = AcceptedShare(sum(f.accepted for f in rest), sum(f.n for f in rest))
-            strata = "stratum" if len(rest) == 1 else "strata"
-            lines.append(f"{len(rest)} {strata} of fewer than {LEAST_TOLD} decisions: {together}")
+            least = counted(LEAST_TOLD, "decision")
+            strata = counted(len(rest), "stratum", many="strata")
+            lines.append(f"{strata} of fewer than {least}: {together}")
         if self.n_differ:
             lines.append(f"judged differently by two people, so not accepted: {self.n_differ}")
         if self.reasons:
@@ -209,10 +215,10 @@ def reviewed(layout: Layout, rows_hash: Callable[[str], str | None]) -> Reviewed
     samples = {d.sample for d in of_clips if d.sample is not None}
     found = [_acceptance(layout, sample, of_clips) for sample in sorted(samples)]
     best = max(found, key=lambda a: a.whole.n, default=None)
-    counted = {d.review for d in of_clips if best is not None and d.sample == best.sample}
-    counted |= {d.review for d in of_questions}
+    taken = {d.review for d in of_clips if best is not None and d.sample == best.sample}
+    taken |= {d.review for d in of_questions}
     return Reviewed(
-        table=tables.spec("reviews").from_rows([_row(d, d.review in counted) for d in decisions]),
+        table=tables.spec("reviews").from_rows([_row(d, d.review in taken) for d in decisions]),
         acceptance=best,
         n_stale=len(decisions) - len(fresh),
         n_free=len({d.clip_id for d in of_clips if d.sample is None}),

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.acceptance import Reviewed
@@ -84,7 +85,8 @@ def accepted_section(looked: Reviewed | None, what: str, *, accepted_only: bool)
 def _copies(copies: Copies | None) -> str:
     if copies is None or not copies.n_copies:
         return ""
-    lines = [f"{copies.n_copies:,} videos are byte copies of others, named in `videos.same_as`"]
+    are = counted(copies.n_copies, "video is a byte copy", many="videos are byte copies", form=",")
+    lines = [f"{are} of others, named in `videos.same_as`"]
     lines += [line for line in (copies.unasked_line,) if line is not None]
     return "".join(f"\n* {line}" for line in lines)
 
@@ -96,7 +98,8 @@ def _counts(found: Sequence[Commit]) -> str:
         for failure in commit.failures:
             lost[failure.status, failure.reason] += failure.clips
     total = done + sum(lost.values())
-    lines = [f"{total:,} clips = {done:,} done + {total - done:,} failed or quarantined."]
+    clips = counted(total, "clip", form=",")
+    lines = [f"{clips} = {done:,} done + {total - done:,} failed or quarantined."]
     lines += [f"* {status}: {n:,} x {reason}" for (status, reason), n in lost.most_common()]
     return "\n".join(lines)
 
@@ -121,8 +124,9 @@ def _floor_sentence(scale_type: str, floors: npt.NDArray[np.float64]) -> str:
     unit = " m" if scale_type == "metric" else ""
     return (
         f"* {scale_type}: background points that ought to stand still move "
-        f"{np.median(floors):.3g}{unit} a second (median of {len(floors):,} clips; in a tenth of "
-        f"them more than {np.quantile(floors, 0.9):.3g}{unit})"
+        f"{np.median(floors):.3g}{unit} a second (median of "
+        f"{counted(len(floors), 'clip', form=',')}; "
+        f"in a tenth of them more than {np.quantile(floors, 0.9):.3g}{unit})"
     )
 
 
@@ -230,9 +234,11 @@ def _body(
     grounds: Grounds,
     besides: str,
 ) -> str:
-    return f"""# Perception annotations of {rows.get("videos", 0):,} videos
+    videos = counted(rows.get("videos", 0), "video", form=",")
+    clips = counted(rows.get(DEFAULT_TABLE, 0), "clip", form=",")
+    return f"""# Perception annotations of {videos}
 
-{rows.get(DEFAULT_TABLE, 0):,} clips, annotated by recipe `{record.recipe.get("recipe", "")}`\
+{clips}, annotated by recipe `{record.recipe.get("recipe", "")}`\
 {_of_profile(record)}, {_sampling(record)}{_prompts(record.phrases)}.
 
 ```python
@@ -311,7 +317,7 @@ def _made_by(starts: Sequence[run_record.Start]) -> str:
         return ""
     first, later = starts[0], len(starts) - 1
     installed = ", ".join(f"{name} {version}" for name, version in first.versions.items())
-    more = f"; continued by {later} other command{'s' * (later > 1)}" if later else ""
+    more = f"; continued by {counted(later, 'other command')}" if later else ""
     return f"`{first.command}`, with {installed}{more}"
 
 

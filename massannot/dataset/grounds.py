@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from massannot.counts import counted
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import PUBLISHED_RECORD, Layout
 from massannot.dataset.reading import Dataset
@@ -78,11 +79,11 @@ class Grounds:
             lines.append(f"not seen in some frames: {self._unseen()}")
         if self.no_world:
             lines.append(
-                f"world: not known for {_counted(self.no_world, 'clip')}, whose camera moved, or "
+                f"world: not known for {counted(self.no_world, 'clip')}, whose camera moved, or "
                 "may have, and whose poses are assumed"
             )
         if self.read[0] < self.read[1]:
-            lines.append(f"(of {self.read[0]} of {self.read[1]} files, evenly spaced)")
+            lines.append(f"(of {self.read[0]} of {counted(self.read[1], 'file')}, evenly spaced)")
         return tuple(lines)
 
     def _intervals(self) -> str:
@@ -93,7 +94,7 @@ class Grounds:
             if ground in self.clips:
                 by = f" by {self.calibration or 'an unnamed calibration'}"
                 name = MEANINGS[ground] + by * (ground == "calibrated")
-                parts.append(f"{name} ({_counted(self.clips[ground], 'clip')})")
+                parts.append(f"{name} ({counted(self.clips[ground], 'clip')})")
         text = "; ".join(parts)
         unit = "m" if self.metric else "units"
         if self.half_90 is not None:
@@ -115,7 +116,7 @@ class Grounds:
         nowhere = self.unseen.get("placed nowhere", 0)
         words = {"hidden": "hidden", "left": "out of the picture", "lost": "lost"}
         parts = [f"{self.unseen.get(state, 0)} {words[state]}" for state in UNSEEN]
-        text = f"of {_counted(self.n_entities, 'entity')} {', '.join(parts)}"
+        text = f"of {counted(self.n_entities, 'entity')} {', '.join(parts)}"
         return text + f"; {nowhere} without a position in any frame" * (nowhere > 0)
 
 
@@ -280,9 +281,3 @@ def _keys(table: pa.Table) -> set[tuple[str, int]]:
 
 def _clips(table: pa.Table) -> set[str]:
     return set(table["clip_id"].unique().to_pylist())
-
-
-def _counted(n: int, thing: str) -> str:
-    """'1 clip', '2 clips', '2 entities'."""
-    many = thing.removesuffix("y") + "ies" if thing.endswith("y") else f"{thing}s"
-    return f"{n} {thing if n == 1 else many}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset.corrections import corrected_shards
 from massannot.dataset.layout import Layout
@@ -111,7 +112,10 @@ def shards_of(layout: Layout, videos: PlannedVideos) -> tuple[PlannedShard, ...]
 
 def _counted(folders: Sequence[Path]) -> str:
     shards = [shard for folder in folders for shard in plan_folder.shard_table(folder)]
-    return f"{len(shards)} shards with {sum(shard.n_spans for shard in shards)} planned spans"
+    return (
+        f"{counted(len(shards), 'shard')} with "
+        f"{counted(sum(shard.n_spans for shard in shards), 'planned span')}"
+    )
 
 
 def difference_of_plans(stored: Path, wanted: Path) -> str:
@@ -127,7 +131,7 @@ def difference_of_plans(stored: Path, wanted: Path) -> str:
         "changed": {uri for uri in both if first[uri] != second[uri]},
     }
     return "".join(
-        f"  {name}: {len(uris)} videos, {', '.join(sorted(uris)[:3])}\n"
+        f"  {name}: {counted(len(uris), 'video')}, {', '.join(sorted(uris)[:3])}\n"
         for name, uris in groups.items()
         if uris
     )
@@ -161,7 +165,7 @@ def _refuse_changed(layout: Layout, wanted: PlannedVideo, stored: PlannedVideo) 
 def _spoken(spans: Sequence[Span]) -> str:
     def one(span: Span) -> str:
         start, end = span.start_s or 0, "the end" if span.end_s is None else f"{span.end_s:g} s"
-        more = f" and {len(span.questions)} questions" if span.questions else ""
+        more = f" and {counted(len(span.questions), 'question')}" if span.questions else ""
         return f"{start:g} s to {end} {[phrase.text for phrase in span.phrases]}{more}"
 
     return "; ".join(map(one, spans[:3])) + ("; ..." if len(spans) > 3 else "") or "no spans"

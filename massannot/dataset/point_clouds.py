@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.geometry.camera import apply, inverse, unproject
@@ -115,7 +116,8 @@ def _depth(view: ClipView, frames: Sequence[int]) -> tuple[F32, Literal["metric"
     rows = view.table("depth_maps").to_pylist()
     if len(rows) != len(view):
         raise UsageError(
-            f"clip {view.clip_id}: found {len(rows)} stored depth maps of {len(view)} frames, "
+            f"clip {view.clip_id}: found {len(rows)} stored depth maps of "
+            f"{counted(len(view), 'frame')}, "
             "expected all; annotate with --depth-maps"
         )
     if rows[0]["encoding"] != "depth":

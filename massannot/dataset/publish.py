@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset import record as run_record
 from massannot.dataset.acceptance import looked_at, need_accepted, refuse_less
@@ -214,9 +215,10 @@ def _finished(layout: Layout, *, partial: bool) -> list[Commit]:
     planned = len(shard_table(layout))
     if not found or (planned > len(found) and not partial):
         raise UsageError(
-            f"{layout.out}: its run is not over: {len(found)} of {planned} shards are finished; "
-            "give its command again to finish it"
-            + (", or publish --partial what is there" if found else "")
+            f"{layout.out}: its run is not over: {len(found)} of "
+            f"{counted(planned, 'shard is', many='shards are')} finished; give its command "
+            "again to "
+            "finish it" + (", or publish --partial what is there" if found else "")
         )
     return found
 

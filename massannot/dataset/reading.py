@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.copies import Copies
 from massannot.dataset.layout import Layout
 from massannot.errors import BadTable, UsageError
@@ -257,7 +258,10 @@ class Dataset:
         self.layout = layout
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.layout.out)!r}, {len(self.clip_ids)} clips, {self.names})"
+        return (
+            f"Dataset({str(self.layout.out)!r}, {counted(len(self.clip_ids), 'clip')}, "
+            f"{self.names})"
+        )
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -318,7 +322,8 @@ class Dataset:
         """One clip. Raises UsageError for an id that is not there."""
         if clip_id not in self._file_stem_of_clip:
             raise UsageError(
-                f"{self.layout.out} has no clip {clip_id!r} among its {len(self.clip_ids)} clips"
+                f"{self.layout.out} has no clip {clip_id!r} among its "
+                f"{counted(len(self.clip_ids), 'clip')}"
             )
         return ClipView(clip_id, self._rows_of_clip)
 

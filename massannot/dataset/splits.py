@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.errors import BadQuestion
 
@@ -87,16 +88,19 @@ class Splits:
         moved = [row for row in test if _side(row) != "test"]
         lost = [row for row, side in pairs if side == "train" and _side(row) == "val"]
         notes = []
+        are = counted(len(pairs), "question is", many="questions are")
         if test:
             others = f", {len(moved)} of them by what another question says" if moved else ""
             notes.append(
-                f"{len(test)} of {len(pairs)} questions are in the file test and not trained on: "
-                f"the manifest calls their videos test{others}"
+                f"{len(test)} of {are} in the file test and not trained on: the manifest calls "
+                "their "
+                f"videos test{others}"
             )
         if lost:
             notes.append(
-                f"{len(lost)} of {len(pairs)} questions are trained on that the manifest calls "
-                "val; --split-by split holds them out"
+                f"{len(lost)} of {are} trained on that the manifest calls val; --split-by split "
+                "holds "
+                "them out"
             )
         return tuple(notes)
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset.publish import RECORD
 from massannot.dataset.reading import Dataset, table_names
@@ -71,7 +72,7 @@ def _of_files(dataset: Dataset, expected: Sequence[dict[str, Any]]) -> Iterator[
             yield str(error)
             continue
         if rows != file["rows"]:
-            yield f"{file['name']} has {rows} rows, {RECORD} says {file['rows']}"
+            yield f"{file['name']} has {counted(rows, 'row')}, {RECORD} says {file['rows']}"
     yield from (f"{name} is there, but not in {RECORD}" for name in sorted(there))
 
 
@@ -103,8 +104,9 @@ def _of_tables(dataset: Dataset) -> Iterator[str]:
     n_clips = pc.value_counts(dataset.table("clips")["clip_id"])
     for count in n_clips.filter(pc.greater(n_clips.field("counts"), 1)).to_pylist():
         yield (
-            f"table clips: clip {count['values']} is there {count['counts']} times: the same video "
-            "lies under several names; publish its run again, which leaves copies out"
+            f"table clips: clip {count['values']} is there {counted(count['counts'], 'time')}: "
+            "the same video lies under several names; publish its run again, which leaves copies "
+            "out"
         )
 
 
@@ -189,7 +191,7 @@ def problems(dataset: Dataset) -> Iterator[str]:
             n_clips.update(zip(*named, strict=True))
     for (clip_id, uri), count in n_clips.items():
         if count > 1:  # under several uris: byte copies, of which readers take one
-            yield f"table clips: clip {clip_id} of {uri} is there {count} times"
+            yield f"table clips: clip {clip_id} of {uri} is there {counted(count, 'time')}"
 
 
 def _half_published(dataset: Dataset) -> Iterator[str]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.counts import counted
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import earlier_of, in_time, own_lengths
 from massannot.errors import UsageError
@@ -68,7 +69,7 @@ class VideoView:
         return cls(dataset, [dataset.clip(clip_id) for clip_id in dict.fromkeys(mine)])
 
     def __repr__(self) -> str:
-        return f"VideoView({self.video_id!r}, {len(self._views)} clips)"
+        return f"VideoView({self.video_id!r}, {counted(len(self._views), 'clip')})"
 
     def clips(self) -> tuple[ClipView, ...]:
         """Its clips, in order of time."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from massannot.clip import Clip
+from massannot.counts import counted
 from massannot.dataset.journal import (
     WHOLE_VIDEO,
     Begun,
@@ -229,7 +230,8 @@ class ShardAnnotation:
             return False
         what = "reading it" if key.clip_index == WHOLE_VIDEO else "it in hand"
         error = KilledProcess(
-            f"the worker process died {self._past.deaths[key]} times with {what} and nothing else"
+            f"the worker process died {counted(self._past.deaths[key], 'time')} with {what} and "
+            "nothing else"
         )
         self._fail(key, "process", error, quarantined=True)
         if key.clip_index == WHOLE_VIDEO:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset.journal import ClipKey, Died, Failed, Journal, read_past
 from massannot.dataset.layout import Layout
@@ -310,7 +311,8 @@ class Driver:
             if self._deaths_before_work >= DEATHS_BEFORE_WORK:
                 when = "before it began a shard" if worker.ready else "while it loaded its models"
                 raise NothingToRun(
-                    f"worker {worker.config.number} died {DEATHS_BEFORE_WORK} times {when} "
+                    f"worker {worker.config.number} died {counted(DEATHS_BEFORE_WORK, 'time')} "
+                    f"{when} "
                     f"(exit code {exit_code}: {worker.last_words()}); see {worker.log}"
                 )
 
@@ -321,7 +323,8 @@ class Driver:
                 journal.write(Died(work.isolated, exit_code))
             if read_past(self._layout, edition).deaths_elsewhere >= DEATHS_OUTSIDE_CLIPS:
                 raise MassannotError(
-                    f"shard {work.shard.id}: its worker died {DEATHS_OUTSIDE_CLIPS} times with no "
+                    f"shard {work.shard.id}: its worker died "
+                    f"{counted(DEATHS_OUTSIDE_CLIPS, 'time')} with no "
                     f"clip in hand (exit code {exit_code}: {worker.last_words()}); "
                     f"see {worker.log}"
                 )

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from massannot.counts import counted
 from massannot.dataset.layout import WORK_DIR, Layout
 from massannot.engine.handles import ChildProcess, WorkerHandle, last_line, log_of, start_process
 from massannot.engine.settings import ExecutorSettings
@@ -132,7 +133,8 @@ class Cluster:
         self.n_machines = sum(node["Alive"] for node in ray.nodes())
         if device.startswith("cuda") and not self.n_gpus:
             raise NothingToRun(
-                f"--device {device}: the Ray cluster of {self.n_machines} machines has no GPU; use "
+                f"--device {device}: the Ray cluster of {counted(self.n_machines, 'machine')} "
+                "has no GPU; use "
                 "--device cpu, or start its machines with --num-gpus"
             )
         on_gpus = device != "cpu" and self.n_gpus > 0
@@ -206,7 +208,8 @@ def _refuse_scattered(layout: Layout, n_machines: int) -> None:
     nobody would see which clip has killed which worker before."""
     if layout.in_bucket and n_machines > 1 and WORK_DIR not in os.environ:
         raise UsageError(
-            f"-o {layout.out}: a Ray cluster of {n_machines} machines needs a working folder that "
+            f"-o {layout.out}: a Ray cluster of {counted(n_machines, 'machine')} needs a "
+            "working folder that "
             f"all of them share; give --work-dir, or set {WORK_DIR}"
         )
 

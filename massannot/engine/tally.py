@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset.commits import FailureCount
 from massannot.dataset.journal import read_past
@@ -51,7 +52,7 @@ class RunSummary:
     def counts(self) -> str:
         """The counts as people read them."""
         return (
-            f"{self.planned} clip{'s' * (self.planned != 1)} planned = {self.done} done + "
+            f"{counted(self.planned, 'clip')} planned = {self.done} done + "
             f"{self.failed} failed + {self.quarantined} quarantined + {self.remaining} remaining"
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.evaluate.position_scores import displacement_and_path
 from massannot.geometry.calibration import (
@@ -101,7 +102,8 @@ def calibrate(
     samples = [sample for sample in every if sample.rows.any()]
     if len(samples) < LEAST_CLIPS:
         raise UsageError(
-            f"calibration: found {len(samples)} clips with a position whose truth is known (of a "
+            f"calibration: found {counted(len(samples), 'clip')} with a position whose truth is "
+            "known (of a "
             f"thing found under its own name, its mask well placed), expected {LEAST_CLIPS} or "
             "more, hundreds for intervals of 90 %"
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.dataset.source_groups import places_by_group
 from massannot.dataset.touching import own_lengths
@@ -80,7 +81,8 @@ def evaluate(
     views = [v for v in dataset.clips() if v.row["video_id"] in scenes.records][:limit]
     if not views:
         raise UsageError(
-            f"{dataset.layout.out}: none of its {len(dataset.clip_ids)} clips shows a scene of "
+            f"{dataset.layout.out}: none of its {counted(len(dataset.clip_ids), 'clip')} shows "
+            "a scene of "
             f"{scenes.folder}; expected the folder whose videos were annotated"
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
@@ -181,11 +183,13 @@ def as_text(evaluation: Evaluation) -> str:
 
 
 def scores_as_text(rows: Sequence[Row]) -> str:
-    """The scores, one line each; of one clip without columns of intervals."""
-    several = any(row.value.n > 1 for row in rows)
+    """The scores that could be measured, one line each; of one clip without columns of
+    intervals."""
+    measured = [row for row in rows if not math.isnan(row.value.value)]
+    several = any(row.value.n > 1 for row in measured)
     spread = f"  {'95 % interval':<19}{'clips':>6}" if several else ""
     lines = [f"{'stage':<11}{'score':<28}{'value':>9}{spread}{'baseline':>10}"]
-    for row in rows:
+    for row in measured:
         v = row.value
         if several:
             spread = f"  {f'{_short(v.low)} .. {_short(v.high)}':<19}{v.n:>6}"
@@ -193,26 +197,37 @@ def scores_as_text(rows: Sequence[Row]) -> str:
             f"{row.stage:<11}{row.metric:<28}{_short(v.value):>9}{spread}"
             f"{_short(row.baseline.value):>10}"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + _left_out(len(rows) - len(measured), "score"))
 
 
 def coverage_as_text(coverage: Sequence[Coverage]) -> str:
-    """A line for each number and level, over all its rows; empty where there is none."""
+    """A line for each number and level that could be measured, over all its rows, of one clip
+    without columns of intervals; empty where there is none."""
     rows = [row for row in coverage if row.subgroup == "all"]
     if not rows:
         return ""
     if all(row.n == 0 for row in rows):
         return "coverage: the dataset states no interval"
-    heads = ("interval of", "axis", "stated %", "observed %", "95 % interval", "width", "clips")
-    lines = ["{:<15}{:<8}{:>8}{:>12}  {:<15}{:>8}{:>7}".format(*heads) + f"{'unknown':>9}"]
-    for row in rows:
+    measured = [row for row in rows if not math.isnan(row.observed.value)]
+    several = any(row.observed.n > 1 for row in measured)
+    spread = f"  {'95 % interval':<15}{'clips':>6}" if several else ""
+    heads = ("interval of", "axis", "stated %", "observed %")
+    lines = ["{:<15}{:<8}{:>8}{:>12}".format(*heads) + f"{spread}{'width':>8}{'unknown':>9}"]
+    for row in measured:
         share = row.observed
+        if several:
+            spread = f"  {f'{_points(share.low)} .. {_points(share.high)}':<15}{share.n:>6}"
         lines.append(
-            f"{row.what:<15}{row.axis:<8}{row.nominal:>8}{_points(share.value):>12}  "
-            f"{f'{_points(share.low)} .. {_points(share.high)}':<15}{_short(row.mean_width):>8}"
-            f"{share.n:>7}{row.unknown_share:>9.2f}"
+            f"{row.what:<15}{row.axis:<8}{row.nominal:>8}{_points(share.value):>12}{spread}"
+            f"{_short(row.mean_width):>8}{row.unknown_share:>9.2f}"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + _left_out(len(rows) - len(measured), "row"))
+
+
+def _left_out(n: int, what: str) -> list[str]:
+    """Of a table for people; nothing where it has all."""
+    why = "nothing in these clips to measure, or nothing stated"
+    return [f"{counted(n, f'more {what}')} not shown: {why}; --json has all"] if n else []
 
 
 def as_json(evaluation: Evaluation) -> dict[str, list[dict[str, object]]]:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from massannot.counts import counted
 from massannot.dataset.reading import ClipView, Dataset, Tracks
 from massannot.errors import UsageError
 from massannot.geometry import rle
@@ -86,7 +87,8 @@ def compared(one: ClipView, two: ClipView) -> ClipDisagreement:
     times = [view.table("frames")["pts"].to_pylist() for view in (one, two)]
     if times[0] != times[1]:
         raise UsageError(
-            f"clip {one.clip_id}: found {len(times[0])} and {len(times[1])} frames at other times, "
+            f"clip {one.clip_id}: found {len(times[0])} and {counted(len(times[1]), 'frame')} "
+            "at other times, "
             "expected the same; annotate both with equal --fps"
         )
     pairs, overlaps = _paired(one, two)
@@ -251,7 +253,7 @@ def as_text(clips: Sequence[ClipDisagreement], *, shown: int) -> str:
         )
     scores = np.array([clip.score for clip in clips])
     lines.append(
-        f"{len(clips)} clip{'' if len(clips) == 1 else 's'}; score 0 alike, 1 worst: median "
+        f"{counted(len(clips), 'clip')}; score 0 alike, 1 worst: median "
         f"{np.median(scores):.2f}, {np.count_nonzero(scores > 0.5)} above 0.5"
     )
     return "\n".join(lines)

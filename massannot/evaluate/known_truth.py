@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.counts import counted
 from massannot.dataset.reading import ClipView, Dataset, open_dataset
 from massannot.dataset.touching import lengths_once
 from massannot.errors import UsageError
@@ -104,7 +105,7 @@ def _tapvid3d(path: Path) -> Truth:
         file = next((files[name] for name in names if name in files), None)
         return None if file is None else _of_points(view, file)
 
-    return Truth(f"{len(files)} files of TAPVid-3D's layout", clip_of)
+    return Truth(f"{counted(len(files), 'file')} of TAPVid-3D's layout", clip_of)
 
 
 def _of_points(view: ClipView, file: Path) -> TrueClip:
@@ -121,7 +122,8 @@ def _of_points(view: ClipView, file: Path) -> TrueClip:
         )
     if len(points) < len(view):
         raise UsageError(
-            f"{file}: found {len(points)} frames, expected those of {view.row['uri']}: the clip "
+            f"{file}: found {counted(len(points), 'frame')}, expected those of "
+            f"{view.row['uri']}: the clip "
             f"has {len(view)}; annotate with --fps all"
         )
     # One of them a frame of the video, in its order: that is what the benchmark promises.
@@ -161,7 +163,8 @@ def _frames_of_file(view: ClipView, n_frames: int) -> NDArray[np.int64]:
         return np.arange(n_frames)
     if view.row["sampling"] != "all":
         raise UsageError(
-            f"{view.row['uri']}: found {len(t_s)} frames, sampled at {view.row['sampling']} a "
+            f"{view.row['uri']}: found {counted(len(t_s), 'frame')}, sampled at "
+            f"{view.row['sampling']} a "
             f"second, where the truth has {n_frames}; annotate with --fps all"
         )
     step = np.min(np.diff(t_s)) if len(t_s) > 1 else 1.0
@@ -169,7 +172,7 @@ def _frames_of_file(view: ClipView, n_frames: int) -> NDArray[np.int64]:
     if at[-1] >= n_frames:
         raise UsageError(
             f"{view.row['uri']}: its frames are {step:.4f} s apart and end at {t_s[-1]:.2f} s, but "
-            f"the truth has {n_frames} frames; annotate with --fps all"
+            f"the truth has {counted(n_frames, 'frame')}; annotate with --fps all"
         )
     return at
 
@@ -185,7 +188,7 @@ def _tables(path: Path) -> Truth:
         seconds, true = max(there, key=lambda pair: pair[0], default=(-1.0, view))
         return None if seconds < 0 else _of_tables(view, true)
 
-    return Truth(f"true positions of {len(dataset.clip_ids)} clips", clip_of)
+    return Truth(f"true positions of {counted(len(dataset.clip_ids), 'clip')}", clip_of)
 
 
 def _common_s(view: ClipView, other: ClipView) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from massannot.counts import counted
 from massannot.errors import BadTable
 from massannot.evaluate.clip_truth import FOUND_J, ClipScore, ClipTruth, point_queries
 from massannot.geometry.camera import apply, inverse
@@ -115,8 +116,9 @@ def metric_positions(clip: ClipTruth) -> list[tuple[int, EntityPositions]]:
             continue
         if not np.array_equal(frame[rows], np.arange(clip.n_frames)):
             raise BadTable(
-                f"positions of clip {clip.view.clip_id}, entity {number}: found {len(rows)} rows, "
-                f"expected one for each of {clip.n_frames} frames"
+                f"positions of clip {clip.view.clip_id}, entity {number}: found "
+                f"{counted(len(rows), 'row')}, "
+                f"expected one for each of {counted(clip.n_frames, 'frame')}"
             )
         mine = table.take(rows)
         state, basis = (np.array(mine[n].to_pylist(), object) for n in ("state", "basis"))

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from massannot.counts import counted
 from massannot.geometry.intervals import ConfidenceInterval
 from massannot.models.weights import SHIPPED
 
@@ -96,8 +97,9 @@ def scores_as_markdown(accuracy: Accuracy) -> str:
     """Every stage's score beside the trivial answer, and the clips that the figures are about."""
     n = accuracy.lines[0].value.n
     about = (
-        f"{n} clips of {accuracy.n_frames} frames, seeds {accuracy.seeds}; given are the pictures, "
-        f"the phrases and the lens; 95 % intervals by bootstrap over clips. {ONLY_RENDERED}"
+        f"{counted(n, 'clip')} of {counted(accuracy.n_frames, 'frame')}, seeds {accuracy.seeds}; "
+        f"given are the pictures, the phrases and the lens; 95 % intervals by bootstrap over "
+        f"clips. {ONLY_RENDERED}"
     )
     lines = [
         about,
@@ -120,9 +122,10 @@ def replaced_as_markdown(accuracy: Accuracy) -> str:
     """The loss by stage: the scores with single jobs done by the truth."""
     n = next(iter(accuracy.replaced[0].scores.values())).n
     names = list(accuracy.replaced[0].scores)
-    which = "these" if n == accuracy.lines[0].value.n else f"the first {n} of these"
+    all_of_them = n == accuracy.lines[0].value.n
+    which = "these clips" if all_of_them else f"the first {n} of these clips"
     about = (
-        f"Which stage loses how much: {which} clips from text again, with single "
+        f"Which stage loses how much: {which} from text again, with single "
         "jobs done by the scene's truth (in brackets the change, paired over clips)."
     )
     lines = [
@@ -150,7 +153,7 @@ def as_text(accuracy: Accuracy) -> str:
         for line in accuracy.lines
     ]
     n = accuracy.lines[0].value.n
-    return "\n".join([f"measured on {n} rendered clips never seen in training:", *rows])
+    return "\n".join([f"measured on {counted(n, 'rendered clip')} never seen in training:", *rows])
 
 
 def _short(value: float) -> str:

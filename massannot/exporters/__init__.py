@@ -16,6 +16,7 @@ from typing import Annotated, Protocol, cast
 
 import pyarrow as pa
 
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.plugins import Registry
@@ -57,13 +58,13 @@ def quality_notes(dataset: Dataset, options: Options) -> tuple[str, ...]:
     notes = []
     if unknown or low:
         notes.append(
-            f"--min-quality {least:g}: {low + unknown} of {len(rows)} entities left out, {low} of "
-            f"lower and {unknown} of unknown quality"
+            f"--min-quality {least:g}: {low + unknown} of {counted(len(rows), 'entity')} left out, "
+            f"{low} of lower and {unknown} of unknown quality"
         )
     if ranks:
         notes.append(
-            f"--min-quality {least:g}: the quality of {ranks} of {len(rows)} entities is not "
-            "calibrated: it ranks, but is no probability"
+            f"--min-quality {least:g}: the quality of {ranks} of {counted(len(rows), 'entity')} "
+            "is not calibrated: it ranks, but is no probability"
         )
     return tuple(notes)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from massannot.counts import counted
 from massannot.dataset.arrays import masks_by_frame
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.reviews_of_run import hash_of_rows
@@ -128,9 +129,9 @@ def _checked_film(task: CvatTask, dataset: Dataset) -> _Film:
         film = _Film.of(written)
     if task.frames != range(film.n_pictures):
         raise UsageError(
-            f"{task.path}: has {len(task.frames)} pictures from {task.frames.start} on, expected "
-            f"the {film.n_pictures} of the film beside it; is it the export of the whole task, of "
-            "this film?"
+            f"{task.path}: has {counted(len(task.frames), 'picture')} from {task.frames.start} on, "
+            f"expected the {film.n_pictures} of the film beside it; is it the export of the "
+            "whole task, of this film?"
         )
     ids = set(dataset.clip_ids)
     for clip_id in film.clips:

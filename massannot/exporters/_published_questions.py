@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.acceptance import looked_at, need_accepted, refuse_less
 from massannot.dataset.card import accepted_section
 from massannot.dataset.question_verdicts import UNSEEN, QuestionVerdict, question_verdicts
@@ -190,8 +191,9 @@ def sides(
                      for share in (options.test, options.val))  # fmt: skip
     if n_test + n_val >= len(free) and free:
         raise UsageError(
-            f"{len(free)} videos: found too few for a test and a val split beside train, expected "
-            f"more than {n_test + n_val}; --test 0 --val 0 puts all into train"
+            f"{counted(len(free), 'video')}: found too few for a test and a val split beside "
+            "train, "
+            f"expected more than {n_test + n_val}; --test 0 --val 0 puts all into train"
         )
     places: dict[Split, int] = {"test": n_test, "val": n_val, "train": len(free)}
     order = [split for split, count in places.items() for _ in range(count)]
@@ -213,8 +215,8 @@ def _card(
     return _CARD.format(
         head=f"license: {options.license}\n" if options.license else "",
         files="\n".join(f"  - split: {s}\n    path: data/{s}-*.parquet" for s in named),
-        questions=len(rows),
-        videos=len(side),
+        questions=counted(len(rows), "question"),
+        videos=counted(len(side), "video"),
         counts=", ".join(f"{n[split]} {split}" for split in SPLITS),
         license=options.license or "none is stated",
         basis=", ".join(f"{name} {count}" for name, count in sorted(basis.items())),
@@ -243,7 +245,7 @@ configs:
 ---
 # Questions about videos, with proof
 
-{questions} questions about {videos} videos: {counts}. A video is in one split.
+{questions} about {videos}: {counts}. A video is in one split.
 
 Each answer is a program over the rows of an annotated dataset (`program`), with its value, its
 standard deviation and its margin: the distance to the nearest other answer in standard deviations.

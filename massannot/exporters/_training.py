@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.dataset.splits import SPLITS
 from massannot.errors import BadVideo, NothingToRun, UsageError
@@ -236,8 +237,8 @@ def _refuse_nothing(
     first = {question.reason: question.sentence for question in reversed(left_out)}
     reasons = [f"\n  {n} {reason}, as {first[reason]}" for reason, n in sorted(counts.items())]
     raise NothingToRun(
-        f"{dataset.layout.out}: found {len(left_out)} questions, none of which can be trained on"
-        + "".join(reasons)
+        f"{dataset.layout.out}: found {counted(len(left_out), 'question')}, none of which can be "
+        "trained on" + "".join(reasons)
     )
 
 
@@ -267,8 +268,9 @@ def _check_limit(complete: Sequence[Example], limit: Limit) -> None:
     n_over = sum(count > limit.n_tokens for count in counts)
     if n_over:
         raise UsageError(
-            f"{n_over} of {len(counts)} prompts have more than {limit.n_tokens} tokens, the "
-            f"longest {max(counts)}: the trainer {limit.effect}. Set "
+            f"{n_over} of {counted(len(counts), 'prompt has', many='prompts have')} more than "
+            f"{counted(limit.n_tokens, 'token')}, the longest {max(counts)}: the trainer "
+            f"{limit.effect}. Set "
             f"{limit.setting}={max(counts)} there and say --max-tokens {max(counts)} here, or show "
             "fewer --frames"
         )

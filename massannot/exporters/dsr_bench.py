@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.errors import NothingToRun, UsageError
 from massannot.exporters import Exported
@@ -42,7 +43,9 @@ def export(dataset: Dataset, folder: Path, *, options: BenchOptions = BenchOptio
     choices = [one for one in bench.examples if _options(one)]
     others = [one for one in bench.examples if one not in choices]
     if not choices:
-        raise NothingToRun(f"{folder}: found {len(others)} questions, none of which is a choice")
+        raise NothingToRun(
+            f"{folder}: found {counted(len(others), 'question')}, none of which is a choice"
+        )
     rows = [_row(example, index) for index, example in enumerate(choices)]
     _write_parquet(folder / _FILE, rows)
     _write_tsv(folder / _TSV, rows)
@@ -51,7 +54,7 @@ def export(dataset: Dataset, folder: Path, *, options: BenchOptions = BenchOptio
         "a choice"
         for one in others
     )
-    note = f"{len(rows)} questions; films are named relative to {folder}"
+    note = f"{counted(len(rows), 'question')}; films are named relative to {folder}"
     files = (folder / _FILE, folder / _TSV)
     return Exported(files, (*bench.left_out, *left_out), (note,))
 

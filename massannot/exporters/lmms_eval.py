@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.exporters import Exported
@@ -97,7 +98,7 @@ def export(dataset: Dataset, folder: Path, *, options: BenchOptions = BenchOptio
     task.write_text(_YAML.format(task=_TASK, rows=path.name), encoding="utf-8")
     code.write_text(_UTILS, encoding="utf-8")
     command = f"python -m lmms_eval --include_path . --tasks {_TASK} --log_samples"
-    notes = (f"{len(bench.examples)} questions; in {folder}: {command}",)
+    notes = (f"{counted(len(bench.examples), 'question')}; in {folder}: {command}",)
     return Exported((task, code, path), bench.left_out, notes)
 
 

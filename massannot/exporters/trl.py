@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
 from massannot.exporters import Exported
@@ -74,7 +75,7 @@ def export(
     )
     if written.longest is None:
         return written.exported()
-    return written.exported(f"the longest prompt has {written.longest} tokens")
+    return written.exported(f"the longest prompt has {counted(written.longest, 'token')}")
 
 
 def load(folder: Path) -> Mapping[str, pa.Table]:

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.inputs.text import START_BYTES, looks_binary
 from massannot.storage.json_text import parsed
@@ -71,7 +72,8 @@ def _csv(path: Path, *, delimiter: str = ",") -> Iterator[Mapping[str, Any]]:
     for row in reader:
         if None in row:
             raise UsageError(
-                f"{path}, line {reader.line_num}: more cells than the {len(row) - 1} columns; "
+                f"{path}, line {reader.line_num}: more cells than the "
+                f"{counted(len(row) - 1, 'column')}; "
                 f'a cell with {"a comma" if delimiter == "," else "a tab"} needs "quotes"'
             )
         yield row

@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.errors import (
     BadPhrase,
     BadQuestion,
@@ -343,7 +344,8 @@ def _check_spans(question: Question, where: str) -> None:
     if len(pairs) != len(question.entities or ()) or not all(inside):
         raise BadQuestion(
             f"{where}: found entity_spans {list(spans)}, expected a start and an end in the "
-            f"question for each of {len(question.entities or ())} entities, or null and null"
+            f"question for each of {counted(len(question.entities or ()), 'entity')}, or null "
+            "and null"
         )
 
 

@@ -129,7 +129,7 @@ def run(
         drawn: list[Path] = []
         report = None
         if dataset.names and films and not done.interrupted:
-            watcher.say("drawing films")
+            watcher.begin("drawing films")
             again = done.done_now > 0
             new: list[Path] = []
             drawn = films_of(dataset, again=again, drawn=new.append)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset import record as run_record
 from massannot.dataset.reading import open_dataset
 from massannot.dataset.record import RunRecord
@@ -36,9 +37,10 @@ class Made:
 
     def as_text(self) -> str:
         clips = self.calibration.n_clips
-        lines = [f"{clips} clips with truth: {self.calibration.truth}", ""]
+        lines = [f"{counted(clips, 'clip')} with truth: {self.calibration.truth}", ""]
         if not self.crossed:
-            return "\n".join([*lines, f"observed: not known below {2 * LEAST_CLIPS} clips"])
+            least = counted(2 * LEAST_CLIPS, "clip")
+            return "\n".join([*lines, f"observed: not known below {least}"])
         lines.append(_HEAD)
         for axis, shares in self.crossed.items():
             cells = "".join(f"{100 * share:>10.1f}" for share in shares.values())
@@ -71,7 +73,8 @@ def calibration_of(
         progress(str(clip.tables.table("clips")["uri"][0].as_py()))
     if not clips:
         raise UsageError(
-            f"--truth {truth}: none of the {len(dataset.clip_ids)} clips of {out} is in it "
+            f"--truth {truth}: none of {counted(len(dataset.clip_ids), 'clip')} of {out} is "
+            "in it "
             f"({known.text})"
         )
     calibration = calibrate(clips, name=name, key=key, truth=known.text)

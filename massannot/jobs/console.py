@@ -1,11 +1,12 @@
 """What a person sees while a run runs and when it is over. stderr for progress, stdout for results.
 
-On a terminal a bar; without one a line a minute. NO_COLOR is honoured by rich.
+On a terminal a bar; without one a line every half minute in which nothing else was said. NO_COLOR
+is honoured by rich.
 """
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from massannot.counts import counted
 from massannot.engine.progress import (
+    ClipBegun,
     ClipDone,
     ClipFailed,
     Event,
@@ -25,8 +28,7 @@ from massannot.engine.progress import (
     WorkerReady,
 )
 from massannot.inputs.text import printable
-
-LINE_EVERY_S = 60.0
+from massannot.jobs.heartbeat import EVERY_S, Heartbeat, spoken_s
 
 
 class Watcher:
@@ -42,8 +44,14 @@ class Watcher:
         self.console = Console(stderr=True)
         self._quiet, self._verbose = quiet, verbose
         self._bar: Progress | None = None
+        self._heartbeat: Heartbeat | None = None
         self._clock = clock
         self._started = self._last_line = clock()
+        self._step, self._step_began = "", clock()
+        self._ready = False
+        self._lock = threading.RLock()  # the heartbeat's thread reads what events change
+        self._in_hand: dict[int, tuple[str, float]] = {}
+        """Each worker's clip, and since when."""
         self.n_expected: int | None = None
         self.loads: dict[int, Load] = {}
         """Each worker's, when its last clip was done."""
@@ -63,6 +71,8 @@ class Watcher:
             )
             self._bar.start()
             self._bar.add_task("clips", total=None, more="")
+        elif not self._quiet:
+            self._heartbeat = Heartbeat(self.beat).__enter__()
         return self
 
     def __exit__(
@@ -73,8 +83,21 @@ class Watcher:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.__exit__(kind, error, trace)
 
     def watch(self, event: Event) -> None:
+        with self._lock:
+            self._take(event)
+            self._draw()
+
+    def _take(self, event: Event) -> None:
+        self._ready |= isinstance(event, WorkerReady | ClipBegun | ClipFailed)
+        if isinstance(event, ClipBegun):
+            name = f"{event.uri}#{event.clip_index}" if event.clip_index else event.uri
+            self._in_hand[event.worker] = (name, self._clock())
+        elif isinstance(event, ClipDone | ClipFailed | WorkerDied):
+            self._in_hand.pop(event.worker, None)
         if isinstance(event, ClipDone):
             self.n_done += 1
             self.n_frames += event.n_frames
@@ -97,10 +120,34 @@ class Watcher:
             self.n_expected -= event.clips
         elif isinstance(event, WorkerReady) and self._verbose:
             self.say(f"worker {event.worker} ready on {event.device} after {event.seconds:.1f} s")
-        self._draw()
+
+    def begin(self, step: str) -> None:
+        """Say what is done now that the clips are done."""
+        self._step, self._step_began = step, self._clock()
+        self.say(step)
+
+    def beat(self) -> None:
+        """Say how it goes, unless something was said a moment ago."""
+        now = self._clock()
+        if now - self._last_line < EVERY_S / 2:
+            return
+        with self._lock:
+            self.say(self._now(now))
+
+    def _now(self, now: float) -> str:
+        if self._step:
+            return f"{self._step}, for {spoken_s(now - self._step_began)}"
+        if self.n_expected is None:  # planning, or tables made from rows
+            return f"at work for {spoken_s(now - self._started)}"
+        if not self._in_hand:
+            return self.line() if self._ready else f"{self.line()}; models are being loaded"
+        uri, since = min(self._in_hand.values(), key=lambda held: held[1])
+        more = f" and {len(self._in_hand) - 1} more" if len(self._in_hand) > 1 else ""
+        return f"{self.line()}; {uri}{more} in hand for {spoken_s(now - since)}"
 
     def say(self, message: str) -> None:
         """One line to stderr, above the bar."""
+        self._last_line = self._clock()
         if not self._quiet:
             self.console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
@@ -114,11 +161,12 @@ class Watcher:
         """How the run goes, in one line: clips, speed, time left, stages, failures, memory."""
         n, elapsed_s = self.n_done + self.n_failed, self._clock() - self._started
         expected = max(n, self.n_expected or 0)
-        said = [f"{n} of about {expected} clips" if self.n_expected else f"{n} clips"]
+        clips = f"{n} of about {counted(expected, 'clip')}" if self.n_expected else ""
+        said = [clips or counted(n, "clip")]
         if n and elapsed_s > 0:
             said.append(f"{n / elapsed_s:.2g} clips/s, {self.n_frames / elapsed_s:.1f} frames/s")
             if expected > n:
-                said.append(f"{_spoken_s((expected - n) * elapsed_s / n)} left")
+                said.append(f"{spoken_s((expected - n) * elapsed_s / n)} left")
         if self.seconds_of:
             said.append(self.slowest())
         if self.n_failed:
@@ -147,11 +195,3 @@ class Watcher:
                 total=self.n_expected and max(self.n_expected, self.n_done + self.n_failed),
                 more=self.line().partition("; ")[2],
             )
-        elif not self._quiet and self._clock() - self._last_line > LINE_EVERY_S:
-            self._last_line = self._clock()
-            print(self.line(), file=sys.stderr, flush=True)
-
-
-def _spoken_s(seconds: float) -> str:
-    hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds % 60:02.0f} s"

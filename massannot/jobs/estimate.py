@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from massannot.clip import Clip
+from massannot.counts import counted
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
@@ -211,7 +212,8 @@ def measure(
             raise KeyboardInterrupt
         if not clips:
             raise NothingToRun(
-                f"{folder}: none of {len(videos)} clips could be annotated; look at some of its "
+                f"{folder}: none of {counted(len(videos), 'clip')} could be annotated; look at "
+                "some of its "
                 "videos with `massannot annotate VIDEO`"
             )
         rows = open_dataset(layout.out).table("clips").to_pylist()
@@ -276,10 +278,11 @@ def as_text(estimate: Estimate) -> str:
     total = sum(size.value for size in estimate.table_bytes.values())
     cores = _number(estimate.cores_a_worker)
     decode = f"{_number(estimate.decode_core_hours)} CPU-hours, {cores} cores for each worker"
+    measured = f"{counted(pilot.clips, 'clip')}, {counted(pilot.frames, 'frame')}"
     lines = [
-        f"pilot: {pilot.clips} clips, {pilot.frames} frames, one worker on {estimate.device}",
+        f"pilot: {measured}, one worker on {estimate.device}",
         f"device: {_short(estimate.device_hours)} {kind}-hours, {LEVEL:.0%} interval over clips",
-        f"{estimate.n_shards} shards; workers: {hours}",
+        f"{counted(estimate.n_shards, 'shard')}; workers: {hours}",
         f"decode: {decode}",
         f"tables: {_of_bytes(total)} in all",
     ]
@@ -308,10 +311,10 @@ def time_ahead(
     spec: RunSpec, n_videos: int, frames: int, clips: int, device: str, workers: int
 ) -> str:
     """'3 videos, about 600 frames, about 12 minutes' as far as it is known."""
-    parts = [f"{n_videos} video" + "s" * (n_videos != 1)]
+    parts = [counted(n_videos, "video")]
     if not clips:
         return f"{parts[0]}, less what is there already"
-    parts.append(f"about {frames} frames in about {clips} clip" + "s" * (clips != 1))
+    parts.append(f"about {counted(frames, 'frame')} in about {counted(clips, 'clip')}")
     costs = [CPU_SECONDS_A_FRAME.get(name) for name in spec.profiles or ("none",)]
     if device == "cpu" and None not in costs:
         seconds = frames * max(cost for cost in costs if cost is not None) / max(1, workers)
@@ -393,7 +396,7 @@ def _spoken_hours(hours: float) -> str:
 
 def _spoken(seconds: float) -> str:
     if seconds < 90:
-        return f"{max(1, round(seconds))} seconds"
+        return counted(max(1, round(seconds)), "second")
     if seconds < 90 * 60:
-        return f"{round(seconds / 60)} minutes"
+        return counted(round(seconds / 60), "minute")
     return f"{seconds / 3600:.1f} hours"

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from massannot.counts import counted
 from massannot.dataset import commits, plans
 from massannot.dataset.journal import WHOLE_VIDEO, ClipKey, read_past
 from massannot.dataset.layout import Layout
@@ -159,7 +160,8 @@ def _by_id(layout: Layout, beginning: str) -> list[Explanation]:
         ]  # fmt: skip
     if len(found) > 1:
         raise UsageError(
-            f"{layout.out}: found {len(found)} clips that begin with {beginning!r}, expected one"
+            f"{layout.out}: found {counted(len(found), 'clip')} that begin with {beginning!r}, "
+            "expected one"
         )
     return found
 
@@ -234,7 +236,7 @@ def _clips(layout: Layout, shard: str, uri: str) -> Iterator[Explanation]:
 
 def _done(layout: Layout, shard: str, row: Mapping[str, Any]) -> Explanation:
     key = ClipKey(row["uri"], row["clip_index"])
-    span = f"{row['t0_s']:g} to {row['t1_s']:g} s, {row['n_frames']} frames"
+    span = f"{row['t0_s']:g} to {row['t1_s']:g} s, {counted(row['n_frames'], 'frame')}"
     log = said_of(layout, key)
     return Explanation(key, row["clip_id"], shard, "done", span, log=log)
 

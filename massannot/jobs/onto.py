@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from massannot.counts import counted
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
@@ -70,7 +71,8 @@ def add_phrases(
     found = _found(layout, phrases)
     lines = [*run_lines(done), *(f"{text}: {n} found" for text, n in found.items())]
     if n_left:
-        lines.append(f"{n_left} shards have clips that were not asked: the same command goes on")
+        have = counted(n_left, "shard has clips", many="shards have clips")
+        lines.append(f"{have} that were not asked: the same command goes on")
     else:
         lines.append(f"next: massannot publish {out} DEST")
     code = exit_code(done, options.max_failed)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset import card, commits, plans, record_v0
 from massannot.dataset import record as run_record
 from massannot.dataset.commits import Commit
@@ -51,13 +52,14 @@ def add_tables(
         found = [(commit, _standing(layout, commit)) for commit in commits.read_all(layout)]
         wanted, kept = _to_make(layout, wanted, [standing for _, standing in found])
         todo = [commit for commit, standing in found if not {*wanted} <= standing.present]
-        watcher.say(f"{', '.join(wanted)} from the rows of {len(todo)} shards of {out}")
+        watcher.say(f"{', '.join(wanted)} from the rows of {counted(len(todo), 'shard')} of {out}")
         note_added(layout, wanted, run_record.this_start().command)
         for commit in todo:
             _complete(layout, commit, wanted)
     card.write_card(layout)
     rows = _rows(layout, wanted)
-    lines = [*(f"{name}: {n} rows" for name, n in rows.items()), f"done: {len(todo)} shards"]
+    lines = [f"{name}: {counted(n, 'row')}" for name, n in rows.items()]
+    lines += [f"done: {counted(len(todo), 'shard')}"]
     lines += [f"as they were: {', '.join(kept)}"] if kept else []
     lines.append(f"next: massannot publish {out} DEST")
     return Outcome(DONE, "\n".join(lines), {"out": str(out), "exit_code": DONE, "rows": rows})
@@ -127,8 +129,9 @@ def _refuse_unfinished(layout: Layout) -> None:
     planned = {shard.id for shard in plans.shard_table(layout)}
     if left := len(planned - commits.shards(layout)):
         raise UsageError(
-            f"--add-table: {left} of {len(planned)} shards of {layout.out} are not finished; the "
-            "command that began the run ends them"
+            f"--add-table: {layout.out}: {left} of "
+            f"{counted(len(planned), 'shard is', many='shards are')} not finished; the command "
+            "that began the run ends them"
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from massannot.counts import counted
 from massannot.engine.driver import SENT_TO_STOP
 from massannot.engine.tally import RunSummary
 from massannot.jobs.repeated import Outcome
@@ -91,7 +92,7 @@ def depth_lines(clips: pa.Table, spec: RunSpec) -> list[str]:
             reach = named(profile.farther).model("depth").range_m
             way = f"--profile {profile.farther} was trained up to {reach:g} m"
         lines.append(
-            f"warning: in {n_much} of {len(shares)} clips it is more than "
+            f"warning: in {n_much} of {counted(len(shares), 'clip')} it is more than "
             f"{100 * MUCH_AT_EDGE:.0f} %, so things may be farther away than said; {way}"
         )
     return lines

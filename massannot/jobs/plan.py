@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from massannot.clip import Phrase
+from massannot.counts import counted
 from massannot.dataset import record as run_record
 from massannot.dataset.plans import difference_of_plans
 from massannot.dataset.record import RunRecord
@@ -194,7 +195,8 @@ def probed(
     `folder` holds what is read until the plan is written, so that an interrupted plan goes on.
     """
     totals = Totals()
-    headers = probe_all(videos, folder, each=lambda n: say(f"{n} of {len(videos)} headers read"))
+    read = f"{counted(len(videos), 'header')} read"
+    headers = probe_all(videos, folder, each=lambda n: say(f"{n} of {read}"))
     return with_expected(videos, totals.adding(videos.spans, headers, spec.sampling)), totals
 
 
@@ -251,15 +253,17 @@ def as_text(folder: Path, plan: FinishedPlan, sampling: Sampling) -> str:
     """The plan in a few lines."""
     counts = plan.counts
     bad, unasked = counts["cannot_be_opened"], counts["cannot_be_asked"]
-    size = f"about {counts['expected_clips']} clips, {counts['expected_frames']} frames"
-    spans = f"{counts['videos']} videos, {counts['spans']} planned spans"
-    lines = [f"{spans}: {size}; {counts['shards']} shards in {folder}"]
+    clips, frames = (counted(counts[f"expected_{name}s"], name) for name in ("clip", "frame"))
+    size = f"about {clips}, {frames}"
+    spans = f"{counted(counts['videos'], 'video')}, {counted(counts['spans'], 'planned span')}"
+    lines = [f"{spans}: {size}; {counted(counts['shards'], 'shard')} in {folder}"]
     if bad:
         shown = ", ".join(f"{reason} {n}" for reason, n in bad.items())
         lines.append(f"{sum(bad.values())} cannot be opened and will be failures: {shown}")
     if counts["questions"]:
         shown = "".join(f", {n} cannot be asked: {reason}" for reason, n in unasked.items())
-        lines.append(f"{counts['questions']} rows of manifests{shown}")
+        rows = counted(counts["questions"], "row of manifests", many="rows of manifests")
+        lines.append(f"{rows}{shown}")
     if sentence := sampling.shorter_clips:
         lines.append(f"NOTE: {sentence}")
     lines.append(f"next: massannot run {folder} -o OUT")

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.dataset.reading import open_dataset
 from massannot.dataset.reviews_of_run import Decision, ReviewFile, standing
 from massannot.errors import UsageError
 from massannot.exporters._cvat_changes import ChangedClip, changes_in
 from massannot.jobs.review import own_name, refuse_others
 
-_WORDS = {"box": "boxes", "mask": "masks", "name": "names", "remove": "things removed"}
+_KINDS = ("box", "mask", "name", "remove")
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,23 @@ class TakenFile:
     left_out: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.path}: {len(self.changed)} of {self.n_clips} clips changed"]
+        lines = [f"{self.path}: {len(self.changed)} of {counted(self.n_clips, 'clip')} changed"]
         for clip_id, kinds in self.changed.items():
-            said = ", ".join(f"{kinds[k]} {word}" for k, word in _WORDS.items() if kinds[k])
-            lines.append(f"  {clip_id}: {said}")
+            said = [
+                counted(kinds[k], k) if k != "remove" else f"{counted(kinds[k], 'thing')} removed"
+                for k in _KINDS
+                if kinds[k]
+            ]
+            lines.append(f"  {clip_id}: {', '.join(said)}")
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.left_out)])
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        changed = {clip_id: dict(sorted(kinds.items())) for clip_id, kinds in self.changed.items()}
+        left_out = list(self.left_out)
+        return {"file": str(self.path), "clips": self.n_clips, "changed": changed,
+                "left_out": left_out}  # fmt: skip
 
 
 def review_files(out: Path, *, source: Path, reviewer: str | None) -> list[TakenFile]:

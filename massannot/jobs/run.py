@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from massannot.counts import counted
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
 from massannot.dataset.corrections import corrected_shards
@@ -82,7 +83,8 @@ def run(
     layout = Layout(out)
     index, n_shares = share
     first = f"share {index} of 0 to {n_shares - 1} of " if n_shares > 1 else ""
-    first += f"{counts['shards']} shards, about {counts['expected_clips']} clips"
+    clips = counted(counts["expected_clips"], "clip")
+    first += f"{counted(counts['shards'], 'shard')}, about {clips}"
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
         _announce(watcher, first, spec, settings, present)
         record = run_record.begin(layout, planned, code=present.code, allow_code=options.allow_code)
@@ -290,4 +292,5 @@ def _next(layout: Layout, n_shares: int) -> str:
     publish = f"massannot publish {layout.out} DEST"
     if n_shares == 1 or left <= 0:
         return publish
-    return f"the other shares ({left} shards are not finished), then {publish}"
+    are = counted(left, "shard is", many="shards are")
+    return f"the other shares ({are} not finished), then {publish}"

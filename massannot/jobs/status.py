@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.dataset import commits
 from massannot.dataset.journal import read_past
 from massannot.dataset.layout import Layout
@@ -136,10 +137,10 @@ def _last_lines(path: Path) -> Iterator[str]:
 
 
 def as_text(out: Path, found: Standing) -> str:
-    run = found.run
+    run, shards = found.run, counted(found.shards, "shard")
     lines = [
         run.counts,
-        f"{found.committed} of {found.shards} shards committed, {len(found.begun)} begun",
+        f"{found.committed} of {shards} committed, {len(found.begun)} begun",
         f"speed: {_speed(found)}",
         f"life:  {_life(found)}",
     ]

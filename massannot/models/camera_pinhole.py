@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.errors import BadRecipe, MissingWeights, ModelFailed
 from massannot.geometry.camera import (
     pinhole_from_horizontal_fov,
@@ -118,7 +119,7 @@ class PinholeCamera:
         chosen = poses if pts is None else poses[_rows(pts, frames.pts, path=path)]
         if chosen.shape != (len(frames), 4, 4):
             raise ModelFailed(
-                f"{path}: found poses {chosen.shape} for {len(frames)} frames of "
+                f"{path}: found poses {chosen.shape} for {counted(len(frames), 'frame')} of "
                 f"{frames.source_id}; expected one each, or pts to choose by"
             )
         try:

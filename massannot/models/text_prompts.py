@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from massannot.counts import counted
 from massannot.errors import BadPhrase, MissingWeights
 from massannot.models.weights import Weights, find
 
@@ -129,5 +130,6 @@ def _refuse_tokens(
         raise BadPhrase(f"phrase {phrase!r}: found a mark that separates phrases, expected words")
     if len(ids) + 3 > limit:
         raise BadPhrase(
-            f"phrase {phrase!r}: found {len(ids)} tokens, expected at most {limit - 3}; shorten it"
+            f"phrase {phrase!r}: found {counted(len(ids), 'token')}, expected at most "
+            f"{limit - 3}; shorten it"
         )

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from massannot.clip import Phrase, PhraseOrigin
+from massannot.counts import counted
 from massannot.inputs.noun_phrases import noun_phrases
 from massannot.inputs.question import Question
 from massannot.inputs.span import Span, in_order
@@ -46,8 +47,7 @@ class QuestionCounts:
         """For people; nothing where no manifest took part."""
         if not self.asked:
             return []
-        are = f"{self.asked} question{'s' * (self.asked != 1)}"
-        lines = [f"{are}, {self.answered} with a clip to answer them"]
+        lines = [f"{counted(self.asked, 'question')}, {self.answered} with a clip to answer them"]
         return lines + [f"cannot be asked: {n} x {reason}" for reason, n in self.bad.items()]
 
 

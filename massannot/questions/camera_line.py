@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from massannot.counts import counted
 from massannot.geometry.ego_motion import EgoMotion, ego_motion, level_down
 from massannot.tables._matrices import symmetric_matrices
 from massannot.tables.cameras import cam_from_world
@@ -129,5 +130,4 @@ def _is_told(size: float, sd: float, *, least: float) -> bool:
 
 
 def _degrees(angle: float) -> str:
-    whole = f"{abs(angle):.0f}"
-    return f"{whole} degree" + "s" * (whole != "1")
+    return counted(round(abs(angle)), "degree")

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset
 from massannot.dataset.splits import Split, SplitBy, Splits
 from massannot.errors import BadQuestion, UsageError
@@ -190,9 +191,11 @@ def examples(
             left_out.append(LeftOut(error.reason, str(error)))
     if too_long:
         raise UsageError(
-            f"--max-tokens {options.max_tokens}: {len(too_long)} of {len(rows)} prompts stay "
-            f"longer, the longest has {max(too_long)} tokens, and the trainer would drop them; "
-            "raise it here and there, or show fewer --frames or smaller ones with --max-pixels"
+            f"--max-tokens {options.max_tokens}: {len(too_long)} of "
+            f"{counted(len(rows), 'prompt stays', many='prompts stay')} longer, the longest has "
+            f"{counted(max(too_long), 'token')}, and the trainer would drop them; raise it here "
+            "and "
+            "there, or show fewer --frames or smaller ones with --max-pixels"
         )
     notes = splits.notes([(example.row, example.split) for example in complete])
     return Examples(tuple(complete), tuple(left_out), (*notes, *_empty_profiles(complete)))
@@ -205,7 +208,7 @@ def _empty_profiles(complete: Sequence[Example]) -> tuple[str, ...]:
     if not empty:
         return ()
     sentence = (
-        f"{len(empty)} of {len(shown)} profiles hold no motion, as that of "
+        f"{len(empty)} of {counted(len(shown), 'profile')} without a motion, as that of "
         f"{empty[0].row['question_id']}: nothing that its question names was found and followed; "
         "name the things in the manifest's entities, or with -p"
     )

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.errors import BadQuestion, UsageError
@@ -38,6 +37,8 @@ from massannot.questions.import_formats import (
 )
 from massannot.questions.question_view import expected_answer
 from massannot.questions.units import unit
+from massannot.storage.durable import write_over
+from massannot.storage.parquet import write_plain
 
 _NOT_WRITTEN = ("question_id", "uri", "clip_id", "clip_ids", "further")
 
@@ -51,16 +52,15 @@ def check_name(path: Path) -> None:
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
     """Videos are named relative to the file. Raises UsageError for another ending."""
     check_name(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [_row(question, path.parent) for question in questions]
     if path.suffix == ".jsonl":
         known = [{name: row[name] for name in row if row[name] is not None} for row in rows]
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in known]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_over(path, "".join(f"{line}\n" for line in lines).encode())
     else:
         names = list(dict.fromkeys(name for row in rows for name in row)) or list(_row_types())
         columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
-        pq.write_table(pa.table(columns), path, compression="zstd")
+        write_plain(path, pa.table(columns))
 
 
 def write_refused(path: Path, refused: Sequence[Question]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from math import isclose, isfinite
 from typing import TypeVar
 
+from massannot.counts import counted
 from massannot.questions.answers import (
     Answer,
     Choice,
@@ -67,7 +68,7 @@ def final_answer(text: str) -> str:
         raise BadAnswer("answer: found a thought without its end, expected an answer")
     boxed = re.findall(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}", text)
     if len({" ".join(part.split()) for part in boxed}) > 1:
-        raise BadAnswer(f"answer: found {len(boxed)} boxes that differ, expected one")
+        raise BadAnswer(f"answer: found {counted(len(boxed), 'box')} that differ, expected one")
     if boxed:
         return str(boxed[-1]).strip()
     lines = [line for line in text.split("\n") if line.strip()]

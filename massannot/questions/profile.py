@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from massannot.counts import counted
 from massannot.questions.absence_line import absence_line, absences
 from massannot.questions.camera_line import CameraWords
 from massannot.questions.profile_blocks import CAMERA, Template
@@ -201,7 +202,7 @@ def _conventions(clip: Mapping[str, Any], reference: Reference, camera: str) -> 
         f"  Units: {unit}",
         f"  Frame of reference: {reference_text(reference, camera_static=static)}; {_AXES}",
         f"  Position: {centre}",
-        f"  Time: {span}, {clip['n_frames']} frames",
+        f"  Time: {span}, {counted(clip['n_frames'], 'frame')}",
         f"  Camera: {camera}",
         f"  Noise: {_noise(clip, reference)}",
     ]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from massannot.counts import counted
 from massannot.errors import BadQuestion
 
 Template = Literal["mass-v1", "mass-v2"]
@@ -135,7 +136,7 @@ def _shot_names(shots: Sequence[int | None]) -> list[str]:
     return ["" if shot is None else f", Shot {in_order.index(shot) + 1}" for shot in shots]
 
 
-_TIME = re.compile(r"  Time: (\S+) s to (\S+) s of the video, \d+ frames")
+_TIME = re.compile(r"  Time: (\S+) s to (\S+) s of the video, \d+ frames?")
 
 
 def _timed(
@@ -146,7 +147,7 @@ def _timed(
     for line in header:
         if _TIME.fullmatch(line):
             span = f"{times[0][1]} s to {times[-1][2]} s"
-            yield f"  Time: {span} of the video, {n_frames} frames"
+            yield f"  Time: {span} of the video, {counted(n_frames, 'frame')}"
         else:
             yield line
 

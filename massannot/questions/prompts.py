@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from massannot.counts import counted
 from massannot.errors import BadQuestion
 from massannot.questions.answers import Kind, bare_options
 from massannot.questions.profile_blocks import ProfileBlocks, profile_blocks
@@ -184,10 +185,13 @@ def _within(
     dropped: list[Dropped] = []
     while (n_tokens := budget.count(prompt)) > budget.n_tokens:
         if blocks is None or not queue:
-            gone = f" and {len(dropped)} pieces of the profile dropped" if dropped else ""
+            gone = (
+                f" and {counted(len(dropped), 'piece')} of the profile dropped" if dropped else ""
+            )
             raise PromptTooLong(
-                f"question {question.question_id}: found {n_tokens} tokens with "
-                f"{len(prompt.frames)} frames{gone}, expected at most {budget.n_tokens}; raise the "
+                f"question {question.question_id}: found {counted(n_tokens, 'token')} with "
+                f"{counted(len(prompt.frames), 'frame')}{gone}, expected at most "
+                f"{budget.n_tokens}; raise the "
                 "budget or show fewer or smaller frames",
                 n_tokens=n_tokens,
             )

@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.counts import counted
 from massannot.dataset.arrays import good_entities, rows_of_entities
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import own_lengths
@@ -106,7 +107,9 @@ def question_view(
     )
     shown = ShownVideo.of(row)
     if shown.how == "reversed" and len(views) > 1:
-        raise BadQuestion(f"question {name}: found {len(views)} clips to reverse, expected one")
+        raise BadQuestion(
+            f"question {name}: found {counted(len(views), 'clip')} to reverse, expected one"
+        )
     shots = shown.shots(seen)
     if shown.how or len(shots) < len(seen):
         template = None  # the profile tells of the video as it is, and of its end

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import RunRecord, refuse_foreign_card, this_start
@@ -78,7 +79,8 @@ def write_scene_questions(
     questions = ask_all(scenes, names=names, seed=seed)
     if not questions:
         raise UsageError(
-            f"scenes: found no balanced question about {len(scenes)} scenes, expected some; "
+            f"scenes: found no balanced question about {counted(len(scenes), 'scene')}, "
+            "expected some; "
             "ask about more seeds"
         )
     rows = _rows(scenes, questions)

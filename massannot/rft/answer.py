@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.rft import training_rows
 from massannot.rft.run_folder import AFTER, BEFORE, settings_of
@@ -75,7 +76,10 @@ def answers(
             n_tokens = recipe.max_completion_tokens
             answered += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
             right = [answer.accuracy for answer in answered if answer.condition == condition]
-            log(f"{condition}: {sum(right) / max(1, len(right)):.3f} of {len(right)} questions")
+            log(
+                f"{condition}: {sum(right) / max(1, len(right)):.3f} of "
+                f"{counted(len(right), 'question')}"
+            )
     return answered
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.questions.answer_files import read_answers, read_questions
 from massannot.rft import scores
@@ -55,16 +56,19 @@ def score(
     rows = scores.scores([each.answered for each in judged], seed=seed)
     notes = []
     if missing:
-        fate = "left out" if answered_only else "count as wrong"
-        notes.append(f"{len(missing)} questions have no answer, as {missing[0]}: they {fate}")
+        fate = "left out" if answered_only else "counted as wrong"
+        have = counted(len(missing), "question has", many="questions have")
+        notes.append(f"{have} no answer, as {missing[0]}: {fate}")
     others = [name for name in answers if name not in known]
     if others:
-        notes.append(f"{len(others)} answers are to no question of {data}, as {others[0]}")
+        are = counted(len(others), "answer is", many="answers are")
+        notes.append(f"{are} to no question of {data}, as {others[0]}")
     if wrong:
-        notes.append(f"{len(wrong)} questions cannot be judged: {wrong[0]}")
+        notes.append(f"{counted(len(wrong), 'question')} cannot be judged: {wrong[0]}")
     unread = sum(not each.read and bool(each.answered.said) for each in judged)
     if unread:
-        notes.append(f"{unread} answers were not read by the {reader} reader: they count as wrong")
+        were = counted(unread, "answer was", many="answers were")
+        notes.append(f"{were} not read by the {reader} reader: counted as wrong")
     if judge is None and any(each.answered.problem_type == "text" for each in judged):
         notes.append(
             "free text is judged by the words it shares with the truth, which pays opposites; "

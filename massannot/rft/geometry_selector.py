@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.rft.geometry_tokens import (
     BASE,
@@ -139,8 +140,9 @@ class GeometrySelector(nn.Module):
         across = round(each**0.5)
         if n_frames * across**2 != self.options.n_tokens or side % across:
             raise UsageError(
-                f"geometry tokens: found {self.options.n_tokens} for {n_frames} frames of "
-                f"{side}x{side} points, expected a square number a frame that divides them"
+                f"geometry tokens: found {self.options.n_tokens} for "
+                f"{counted(n_frames, 'frame')} of {side}x{side} places, expected a "
+                "square number a frame that divides them"
             )
         part = side // across
         shape = (len(memory), n_frames, across, part, across, part, -1)
@@ -227,8 +229,8 @@ def _entry(bank: Bank, digits: torch.Tensor) -> BankEntry:
     number = sum(int(digit) * BASE**place for place, digit in enumerate(digits[:N_DIGITS]))
     if number >= len(bank):
         raise UsageError(
-            f"geometry tokens: found a prompt of row {number}, expected one of the {len(bank)} "
-            "rows in the model's geometry_bank"
+            f"geometry tokens: found a prompt of row {number}, expected one of "
+            f"{counted(len(bank), 'row')} in the model's geometry_bank"
         )
     return bank[number]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from massannot.counts import counted
 from massannot.rft.geometry_tokens import SELECTOR
 from massannot.rft.training_recipes import Method, ModelSizes, Recipe
 
@@ -35,7 +36,7 @@ class MemoryEstimate:
         total = sum(self.parts.values())
         return [
             f"  {weights:.2f} G weights, {trained:.1f} M of them trained",
-            f"  one GPU, {self.n_tokens} tokens a row, estimated: {total:.0f} GiB",
+            f"  one GPU, {counted(self.n_tokens, 'token')} a row, estimated: {total:.0f} GiB",
             *(f"    {name}: {gib:.1f} GiB" for name, gib in self.parts.items()),
         ]
 

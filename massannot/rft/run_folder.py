@@ -17,6 +17,8 @@ from massannot.errors import OtherRecipe, UsageError
 
 RUN = "run.json"
 BEFORE, AFTER, CHECKPOINTS = "before", "model", "checkpoints"
+STATE = "trainer_state.json"
+"""Of a checkpoint: TRL's own."""
 _OLDER = {"method": "tgrpo", "after": None}
 """Settings that were always so before they were written down."""
 
@@ -26,6 +28,17 @@ def settings_of(run: Path) -> dict[str, Any]:
     if not (run / RUN).exists():
         raise UsageError(f"{run}: found no {RUN}, expected what `massannot rft train -o` wrote")
     return {**_OLDER, **json.loads((run / RUN).read_text())}
+
+
+def ended(run: Path) -> dict[str, Any]:
+    """How a training went: its settings, the folder of its model, its last step, and what was
+    logged last."""
+    checkpoint = last_checkpoint(run)
+    found: dict[str, Any] = {"model_folder": str(run / AFTER), **settings_of(run)}
+    if checkpoint is not None:
+        logged = json.loads((checkpoint / STATE).read_text())["log_history"]
+        found |= {"step": step_of(checkpoint), "logged": logged[-1] if logged else None}
+    return found
 
 
 def refuse_other_run(out: Path, settings: dict[str, Any]) -> None:
@@ -62,7 +75,7 @@ def last_checkpoint(out: Path) -> Path | None:
     whole = [
         path
         for path in (out / CHECKPOINTS).glob("checkpoint-*")
-        if (path / "trainer_state.json").exists()  # written after the weights
+        if (path / STATE).exists()  # written after the weights
     ]
     return max(whole, key=step_of, default=None)
 

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from massannot import plugins
+from massannot.counts import counted
 from massannot.errors import OtherRecipe, UsageError
 from massannot.rft import training_rows
 from massannot.rft.geometry_tokens import SELECTOR
-from massannot.rft.memory_needs import lora_settings, memory_estimate
+from massannot.rft.memory_needs import MemoryEstimate, lora_settings, memory_estimate
 from massannot.rft.run_folder import (
     AFTER,
     BEFORE,
-    CHECKPOINTS,
     RUN,
     last_checkpoint,
     refuse_other_run,
@@ -29,6 +29,7 @@ from massannot.rft.run_folder import (
 )
 from massannot.rft.training_recipes import METHODS, Method, Recipe
 from massannot.rft.training_rows import Evidence, TrainingRows, balanced, load, trl_dataset
+from massannot.rft.trl_configs import grpo_config, sft_config
 
 Log = Callable[[str], None]
 
@@ -73,7 +74,7 @@ def train(
     if resume and checkpoint is None:
         raise UsageError(f"{out}: found no checkpoint to resume from")
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence, geometry=geometry))
-    log(f"{len(rows.rows)} questions to train on, {len(rows.left_out)} left out")
+    log(f"{counted(len(rows.rows), 'question')} to train on, {len(rows.left_out)} left out")
     settings["questions_digest"] = training_rows.digest_of(rows.rows)
     settings["geometry_digest"] = rows.geometry_digest()
     refuse_other_run(out, settings)
@@ -101,7 +102,39 @@ def train(
     save(trainer.model, processor, out / AFTER)
 
 
-def described(
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What a training would be: its data, settings and first prompt."""
+
+    recipe: str
+    summary: str
+    method: Method
+    model: str
+    questions: int
+    left_out: int
+    evidence: Evidence
+    settings: Mapping[str, Any]
+    """Of TRL, as far as the recipe names them."""
+    rewards: tuple[str, ...]
+    """None in supervised tuning."""
+    lora: Mapping[str, Any] | None
+    memory: MemoryEstimate | None
+    """None: nobody says how large the model is."""
+    prompt: str
+
+    @property
+    def text(self) -> str:
+        questions = f"{counted(self.questions, 'question')}, {self.left_out} left out"
+        lines = [f"recipe {self.recipe}: {self.summary}", f"method: {self.method}"]
+        lines += [f"model: {self.model}", f"{questions}; prompts keep {self.evidence}"]
+        lines += [f"  {key} = {value}" for key, value in self.settings.items()]
+        lines += [f"  rewards = {', '.join(self.rewards)}"] if self.rewards else []
+        lines += [f"  lora = {self.lora}"]
+        lines += [] if self.memory is None else self.memory.lines
+        return "\n".join([*lines, "", self.prompt])
+
+
+def dry_run(
     name: str,
     recipe: Recipe,
     *,
@@ -112,30 +145,36 @@ def described(
     after: Path | None = None,
     geometry: Path | None = None,
     model: str | None = None,
-) -> str:
-    """The settings and the first prompt of a training, as text. Loads no weights."""
+) -> DryRun:
+    """Check the data and the settings of a training. Loads no weights."""
     _refuse_unused(name, recipe, model=model, method=method, after=after)
     rows = _to_train_on(read_rows(recipe, data, evidence=evidence, geometry=geometry))
-    config, of_recipe = sft_config(recipe, out=out, seed=0), sorted(recipe.sft)
+    config, of_recipe, rewards = sft_config(recipe, out=out, seed=0), sorted(recipe.sft), ()
     if method != "sft":
-        config, of_recipe = grpo_config(recipe, out=out, seed=0), sorted(recipe.grpo)
-        of_recipe = sorted((*of_recipe, "scale_rewards"))
-    first = after or model or recipe.model or "the tiny model"
-    lines = [f"recipe {name}: {recipe.summary}", f"method: {method}", f"model: {first}"]
-    lines += [f"{len(rows.rows)} questions, {len(rows.left_out)} left out; prompts keep {evidence}"]
-    lines += [f"  {key} = {getattr(config, key)}" for key in of_recipe]
-    if method != "sft":
-        bonus = ("temporal",) if method == "tgrpo" else ()
-        lines += [f"  rewards = {', '.join((*recipe.rewards, *bonus))}"]
-    lines += [f"  lora = {recipe.lora}"]
+        config = grpo_config(recipe, out=out, seed=0)
+        of_recipe = sorted((*recipe.grpo, "scale_rewards"))
+        rewards = (*recipe.rewards, *(("temporal",) if method == "tgrpo" else ()))
+    memory = None
     if recipe.sizes is not None and model is None:
         choice, n_places = _choice(evidence), rows.n_places
-        found = memory_estimate(
+        memory = memory_estimate(
             recipe, recipe.sizes, method=method, n_places=n_places, choice=choice
         )
-        lines += found.lines
     parts = rows.rows[0]["prompt"][0]["content"]
-    return "\n".join([*lines, "", *(part.get("text") or "<image>" for part in parts)])
+    return DryRun(
+        recipe=name,
+        summary=recipe.summary,
+        method=method,
+        model=str(after or model or recipe.model or "the tiny model"),
+        questions=len(rows.rows),
+        left_out=len(rows.left_out),
+        evidence=evidence,
+        settings={key: getattr(config, key) for key in of_recipe},
+        rewards=rewards,
+        lora=recipe.lora,
+        memory=memory,
+        prompt="\n".join(part.get("text") or "<image>" for part in parts),
+    )
 
 
 def read_rows(
@@ -209,45 +248,6 @@ def completion(row: training_rows.Row) -> str:
     nothing thought, for the data hold no reasoning."""
     bare = row["solution"].strip().removeprefix("<answer>").removesuffix("</answer>").strip()
     return f"<think> </think> <answer> {bare} </answer>"
-
-
-def sft_config(recipe: Recipe, *, out: Path, seed: int) -> Any:
-    """The recipe's trl.SFTConfig; on a machine without CUDA, its CPU form."""
-    from trl import SFTConfig
-
-    return SFTConfig(
-        max_length=None,  # a cut prompt has fewer pictures than it names
-        remove_unused_columns=False,  # pictures are found by a column that TRL does not know
-        **_config(recipe.sft, out=out, seed=seed),
-    )
-
-
-def grpo_config(recipe: Recipe, *, out: Path, seed: int) -> Any:
-    """The recipe's trl.GRPOConfig; on a machine without CUDA, its CPU form."""
-    from trl import GRPOConfig
-
-    return GRPOConfig(
-        max_completion_length=recipe.max_completion_tokens,
-        scale_rewards=recipe.tgrpo.scaling,
-        log_multimodal=False,
-        **_config(recipe.grpo, out=out, seed=seed),
-    )
-
-
-def _config(settings: Mapping[str, Any], *, out: Path, seed: int) -> dict[str, Any]:
-    import torch
-
-    cuda = torch.cuda.is_available()
-    common = {
-        "output_dir": str(out / CHECKPOINTS),
-        "seed": seed,
-        "use_cpu": not cuda,
-        "report_to": ["tensorboard"],
-        "save_total_limit": 2,
-        "disable_tqdm": True,
-        "gradient_checkpointing": False,
-    }
-    return common | dict(settings) | {"bf16": settings.get("bf16", False) and cuda}
 
 
 def _n_steps(recipe: Recipe, method: Method) -> float:
@@ -335,7 +335,8 @@ def _to_train_on(rows: TrainingRows) -> TrainingRows:
     held_out = [row["question_id"] for row in rows.rows if row["split"] == "test"]
     if held_out:
         raise UsageError(
-            f"training data: found {len(held_out)} held-out questions, {held_out[0]} the first, "
+            f"training data: found {counted(len(held_out), 'held-out question')}, {held_out[0]} "
+            "the first, "
             "expected none; they judge what was trained"
         )
     if not rows.rows:

@@ -22,6 +22,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.counts import counted
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
 from massannot.errors import UsageError
@@ -232,8 +233,8 @@ def seen_before(run: Path, rows: Sequence[AnyRow]) -> str | None:
     if not n_of_videos:
         return None
     return (
-        f"{run}: was trained on {n_questions} of these {len(rows)} questions, and on the videos of "
-        f"{n_of_videos}: their scores say what it remembers"
+        f"{run}: was trained on {n_questions} of these {counted(len(rows), 'question')}, and on "
+        f"the videos of {n_of_videos}: their scores say what it remembers"
     )
 
 

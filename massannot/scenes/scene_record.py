@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from massannot.counts import counted
 from massannot.errors import ModelFailed, UsageError
 from massannot.scenes.world import SCENE_VERSION, Scene, SceneOptions, make_scene
 from massannot.storage.json_text import parsed
@@ -79,7 +80,8 @@ class SceneLibrary:
         """The scene that a video shows. Raises ModelFailed for a video of another folder."""
         if video_id not in self.records:
             raise ModelFailed(
-                f"video {video_id} is none of the {len(self.records)} scenes of {self.folder}; "
+                f"video {video_id} is not among {counted(len(self.records), 'scene')} of "
+                f"{self.folder}; "
                 "an oracle knows rendered clips only"
             )
         if video_id not in self._made:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.errors import ModelFailed
 from massannot.geometry.motion import Centres, surface_centre
 from massannot.geometry.point_choice import choose_points
@@ -55,7 +56,7 @@ class Answers:
         if wrong.any():
             raise ModelFailed(
                 f"scene {scene.seed}: found a picture at {frames.t_s[wrong][0]} s, expected one of "
-                f"its {scene.n_frames} frames at k/{scene.options.fps} s"
+                f"its {counted(scene.n_frames, 'frame')} at k/{scene.options.fps} s"
             )
         return cls(
             scene,

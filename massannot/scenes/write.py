@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from massannot import tables
 from massannot.clip import Clip, Video
+from massannot.counts import counted
 from massannot.dataset.card import card_text
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import RunRecord, refuse_foreign_card, this_start
@@ -133,6 +134,7 @@ def _refuse_what_a_clip_cannot_hold(options: SceneOptions) -> None:
         return
     if options.n_frames > sampling.max_frames or options.n_frames > sampling.clip_s * options.fps:
         raise UsageError(
-            f"scenes: found {options.n_frames} frames at {options.fps} a second, expected at most "
-            f"{sampling.max_frames} frames and {sampling.clip_s:.0f} s, which is one clip"
+            f"scenes: found {counted(options.n_frames, 'frame')} at {options.fps} a second, "
+            f"expected at most {counted(sampling.max_frames, 'frame')} and {sampling.clip_s:.0f} "
+            "s, which is one clip"
         )

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from massannot.clip import Clip, DepthMaps
+from massannot.counts import counted
 from massannot.errors import BadModelOutput
 from massannot.models.protocols import DepthEstimator
 from massannot.stages._stage import Stage
@@ -37,7 +38,7 @@ class EstimateDepth(Stage):
         if len(depth) != len(clip):
             raise BadModelOutput(
                 f"depth of {clip.frames.source_id}: found {len(depth)} maps, expected one for each "
-                f"of {len(clip)} frames"
+                f"of {counted(len(clip), 'frame')}"
             )
         return clip.with_depth(_without_impossible(depth, source_id=clip.frames.source_id))
 
@@ -51,7 +52,8 @@ def _without_impossible(depth: DepthMaps, *, source_id: str) -> DepthMaps:
     possible = (depth.values > lowest) & (depth.values < np.inf)
     if not possible.any():
         raise BadModelOutput(
-            f"depth of {source_id}: none of {depth.values.size} values is a {depth.kind} depth; "
+            f"depth of {source_id}: none of {counted(depth.values.size, 'value')} is a "
+            f"{depth.kind} depth; "
             "expected positive, finite numbers"
         )
     return dataclasses.replace(depth, values=np.where(possible, depth.values, np.float32(np.nan)))

@@ -91,12 +91,22 @@ def full_disk_refused(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
-        raise NothingToRun(
-            f"{out}: no space left; what is finished is kept: make room and give the same command "
-            "again"
-        ) from error
+        raise no_space_left(out) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the user's quota on it, has no space left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_space_left(where: object) -> NothingToRun:
+    """`where`: a folder or file on the disk that is full."""
+    return NothingToRun(
+        f"{where}: no space left on the disk; what is finished is kept: make room and give the "
+        "same command again"
+    )
 
 
 def sync(path: Path) -> None:

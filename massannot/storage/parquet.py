@@ -151,6 +151,14 @@ def write_parquet(
     return WrittenFile(rows, path.stat().st_size, durable.sha256_of(path))
 
 
+def write_plain(path: Path, table: pa.Table) -> None:
+    """Write rows that are no table of ours, whole or not at all, over an existing file. Raises
+    OSError that names a place where no file can be."""
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    durable.write_over(path, content.getvalue().to_pybytes())
+
+
 def _options(schema: pa.Schema) -> dict[str, Any]:
     strings, floats = [], []
     for field in schema:

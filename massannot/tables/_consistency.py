@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
+from massannot.counts import counted
 from massannot.errors import BadMask, BadTable
 from massannot.geometry import rle
 from massannot.tables._spec import Reference, TableSpec
@@ -74,8 +75,8 @@ def _dangling(
     if lost.num_rows:
         first = lost.sort_by([(name, "ascending") for name in ours]).slice(0, 1).to_pylist()[0]
         yield (
-            f"table {spec.name}: {lost.num_rows} rows point to {first}, "
-            f"which is not in {reference.table}"
+            f"table {spec.name}: {counted(lost.num_rows, 'row points', many='rows point')} to "
+            f"{first}, which is not in {reference.table}"
         )
 
 
@@ -90,15 +91,16 @@ def _list_lengths(spec: TableSpec, table: pa.Table, clips: pa.Table) -> Iterator
         if len(wrong):
             row = int(wrong[0])
             yield (
-                f"table {spec.name}, column {name!r}: {len(wrong)} lists of another length than "
-                f"their clip; row {row} has {lengths[row].as_py()} items, clip "
-                f"{table['clip_id'][row].as_py()} has {expected[row].as_py()} frames"
+                f"table {spec.name}, column {name!r}: {counted(len(wrong), 'list')} of another "
+                f"length than their clip; row {row} has "
+                f"{counted(lengths[row].as_py(), 'item')}, clip "
+                f"{table['clip_id'][row].as_py()} has {counted(expected[row].as_py(), 'frame')}"
             )
 
 
 def _frame_counts(clips: pa.Table, frames: pa.Table) -> Iterator[str]:
-    counted = frames.group_by("clip_id").aggregate([("frame", "count"), ("frame", "max")])
-    compared = clips.select(["clip_id", "n_frames"]).join(counted, keys="clip_id")
+    per_clip = frames.group_by("clip_id").aggregate([("frame", "count"), ("frame", "max")])
+    compared = clips.select(["clip_id", "n_frames"]).join(per_clip, keys="clip_id")
     n_rows, last = pc.fill_null(compared["frame_count"], 0), pc.fill_null(compared["frame_max"], -1)
     wrong = pc.or_(
         pc.not_equal(n_rows, compared["n_frames"]),
@@ -107,7 +109,8 @@ def _frame_counts(clips: pa.Table, frames: pa.Table) -> Iterator[str]:
     for row in _where(wrong)[:1]:
         yield (
             f"table clips: clip {compared['clip_id'][row].as_py()} says "
-            f"{compared['n_frames'][row].as_py()} frames, table frames has {n_rows[row].as_py()}, "
+            f"{counted(compared['n_frames'][row].as_py(), 'frame')}, table frames has "
+            f"{n_rows[row].as_py()}, "
             f"the last one number {last[row].as_py()}"
         )
 
@@ -141,15 +144,16 @@ def _entity_counts(phrases: pa.Table, entities: pa.Table) -> Iterator[str]:
     """Entities are those of the phrase's text: two questions may ask for the same."""
     texts = phrases.select(["clip_id", "phrase", "text"])
     named = entities.select(["clip_id", "phrase", "entity"]).join(texts, ["clip_id", "phrase"])
-    counted = named.group_by(["clip_id", "text"]).aggregate([("entity", "count")])
+    per_text = named.group_by(["clip_id", "text"]).aggregate([("entity", "count")])
     phrase_rows = phrases.select(["clip_id", "phrase", "text", "n_entities"])
-    compared = phrase_rows.join(counted, keys=["clip_id", "text"])
+    compared = phrase_rows.join(per_text, keys=["clip_id", "text"])
     n_rows = pc.fill_null(compared["entity_count"], 0)
     for row in _where(pc.not_equal(n_rows, compared["n_entities"]))[:1]:
         yield (
             f"table phrases: phrase {compared['phrase'][row]} of clip "
-            f"{compared['clip_id'][row]} says {compared['n_entities'][row]} entities, table "
-            f"entities has {n_rows[row]}"
+            f"{compared['clip_id'][row]} says "
+            f"{counted(compared['n_entities'][row].as_py(), 'entity')}, table entities has "
+            f"{n_rows[row]}"
         )
 
 
@@ -193,7 +197,8 @@ def problems_of_identified(identities: pa.Table, entities: pa.Table) -> Iterator
     lost = entities.select(key).join(identities.select(key), keys=key, join_type="left anti")
     if lost.num_rows:
         first = lost.sort_by([(name, "ascending") for name in key]).slice(0, 1).to_pylist()[0]
-        yield f"table identities: {lost.num_rows} entities have no row, the first {first}"
+        have = counted(lost.num_rows, "entity has", many="entities have")
+        yield f"table identities: {have} no row, the first {first}"
 
 
 def _of_clip(table: pa.Table, clips: pa.Table, column: str) -> pa.ChunkedArray:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from massannot.counts import counted
 from massannot.errors import BadTable, NewerTable
 
 CONVENTIONS = (
@@ -314,7 +315,8 @@ class TableSpec:
         right = pc.or_kleene(pc.equal(lengths, expected), pc.is_null(lengths))
         if pc.all(right).as_py() is False:
             row = pc.index(right, False).as_py()
-            raise BadTable(f"{where}: row {row} has {lengths[row]} items, expected {expected}")
+            found = counted(lengths[row].as_py(), "item")
+            raise BadTable(f"{where}: row {row} has {found}, expected {expected}")
 
     def _check_key(self, table: pa.Table) -> None:
         if table.num_rows < 2:

@@ -21,6 +21,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.video.shot_rule import ShotRule
 
@@ -93,16 +94,16 @@ class Sampling:
         """A sentence where `max_frames` ends clips before `clip_s`; None where it does not."""
         if self.fps is None:
             return (
-                f"clips hold at most {self.max_frames} frames: a video of more than "
-                f"{self.max_frames / self.clip_s:.3g} frames a second is cut before "
+                f"clips hold at most {counted(self.max_frames, 'frame')}: a video of more "
+                f"than {self.max_frames / self.clip_s:.3g} frames a second is cut before "
                 f"{self.clip_s:g} s, one of 30 every {self.max_frames / 30:.3g} s"
             )
         if self.fps * self.clip_s <= self.max_frames:
             return None
         return (
-            f"clips hold at most {self.max_frames} frames: at {self.fps:g} frames a second they "
-            f"are cut every {self.max_frames / self.fps:.3g} s, not every {self.clip_s:g} s; fewer "
-            "frames a second make them longer"
+            f"clips hold at most {counted(self.max_frames, 'frame')}: at {self.fps:g} frames a "
+            f"second they are cut every {self.max_frames / self.fps:.3g} s, not every "
+            f"{self.clip_s:g} s; fewer frames a second make them longer"
         )
 
     @property

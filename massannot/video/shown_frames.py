@@ -28,6 +28,7 @@ from math import floor
 import av
 import av.logging
 
+from massannot.counts import counted
 from massannot.errors import BadVideo
 
 Complaints = list[tuple[int, str, str]]
@@ -354,7 +355,7 @@ class JudgedPackets:
         n_indexed = self._n_indexed()
         if self.n_packets < n_indexed:
             self.damaged = True
-            self.last_error = f"{n_indexed} frames in the index, {self.n_packets} found"
+            self.last_error = f"{counted(n_indexed, 'frame')} in the index, {self.n_packets} found"
 
     def _n_indexed(self) -> int:
         if "mov" in self._format:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from massannot.counts import counted
 from massannot.geometry.camera import inverse
 from massannot.questions.profile import entity_names, is_good, motion_profile
 from massannot.tables.cameras import known_poses
@@ -127,7 +128,8 @@ def facts_line(row: Mapping[str, Any]) -> str:
     floor = row["noise_floor"]
     noise = f"; noise floor {floor:.3f} {unit_of(row)}/s" if floor is not None else ""
     return (
-        f"{row['uri']}, {row['t0_s']:.2f} to {row['t1_s']:.2f} s, {row['n_frames']} frames of "
+        f"{row['uri']}, {row['t0_s']:.2f} to {row['t1_s']:.2f} s, "
+        f"{counted(row['n_frames'], 'frame')} of "
         f"{row['source_width']}x{row['source_height']}, scale {row['scale_type'] or 'unknown'}"
         f"{noise}"
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from massannot.counts import counted
 from massannot.dataset.reading import open_dataset
 from massannot.exporters._pictures import pixels_of
 from massannot.questions.ask.derivation import Derivation
@@ -33,7 +34,8 @@ _IS = {
 def write_question_page(path: Path, found: Sequence[Derivation], *, data: Path) -> bool:
     """Write the page; returns whether the videos could be read again for pictures."""
     pictures = _pictures(found, data)
-    title = found[0].question["question"] if len(found) == 1 else f"{len(found)} questions"
+    one, many = found[0].question["question"], counted(len(found), "question")
+    title = one if len(found) == 1 else many
     parts = [] if len(found) == 1 else [f"<h1>{html.text(title)}</h1>"]
     for number, one in enumerate(found, 1):
         parts += _question(one, pictures, number if len(found) > 1 else None)
@@ -59,6 +61,7 @@ def _question(
         [html.text(r["step"]), html.text(r["table"]), html.text(r["row_key"]), html.text(r["role"])]
         for r in one.evidence
     ]
+    read = counted(len(rows), "row")
     told = [*(f"<li>{html.text(line)}</li>" for line in one.lines)]
     told += [f"<li class=bad>WRONG: {html.text(problem)}</li>" for problem in one.problems]
     twin = [f"<p class=sub>{_IS[program['twin_kind']]}</p>"] if program["twin_kind"] else []
@@ -69,7 +72,7 @@ def _question(
         f"<p><b>Answer: {html.text(question['answer'])}</b> <span class=sub>{ground}</span></p>",
         f"<div class=strip>{strip}</div>",
         f"<ol>{''.join(told)}</ol>",
-        f"<details><summary class=sub>The program and the {len(rows)} rows it read</summary>",
+        f"<details><summary class=sub>The program and {read} it read</summary>",
         f"<pre>{html.text(program['program'])}</pre>",
         html.table(["step", "table", "row", "role"], rows),
         "</details>",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from massannot.counts import counted
 from massannot.dataset import record as run_record
 from massannot.dataset.grounds import NOTHING_STATED, QUALITIES, Grounds, grounds_of
 from massannot.dataset.reading import ClipView, Dataset
@@ -33,7 +34,8 @@ def find_clip(dataset: Dataset, beginning: str) -> ClipView:
     matching = [clip_id for clip_id in dataset.clip_ids if clip_id.startswith(beginning)]
     if len(matching) != 1:
         raise UsageError(
-            f"{dataset.layout.out}: {len(matching)} of {len(dataset.clip_ids)} clips begin with "
+            f"{dataset.layout.out}: {len(matching)} of "
+            f"{counted(len(dataset.clip_ids), 'clip begins', many='clips begin')} with "
             f"{beginning!r}, expected one; `massannot inspect {dataset.layout.out}` lists them"
         )
     return dataset.clip(matching[0])
@@ -49,7 +51,8 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
 
 def dataset_text(dataset: Dataset) -> str:
     """Tables with their rows, then a line a clip."""
-    lines = [f"{name:<12}{dataset.table(name).num_rows:>10} rows" for name in dataset.names]
+    rows = {name: dataset.table(name).num_rows for name in dataset.names}
+    lines = [f"{name:<12}{counted(n, 'row', form='>10')}" for name, n in rows.items()]
     n_shots = _n_shots(dataset.table("clips"))
     lines += [] if n_shots is None else ["", f"clips lie in {counted(n_shots, 'shot')}"]
     things = _things(_n_identities(dataset), dataset.table("clips").num_rows)
@@ -59,11 +62,11 @@ def dataset_text(dataset: Dataset) -> str:
         row, entities = view.row, view.table("entities").num_rows
         lines.append(
             f"{view.clip_id[:12]}  {row['source_id'] or row['uri']}  {row['t0_s']:.2f}-"
-            f"{row['t1_s']:.2f} s{_shot(row['shot'])}  {row['n_frames']} frames  "
-            f"{entities} {'entity' if entities == 1 else 'entities'}  scale {row['scale_type']}"
+            f"{row['t1_s']:.2f} s{_shot(row['shot'])}  {counted(row['n_frames'], 'frame')}  "
+            f"{counted(entities, 'entity')}  scale {row['scale_type']}"
         )
     if len(dataset.clip_ids) > 50:
-        lines.append(f"... and {len(dataset.clip_ids) - 50} more clips")
+        lines.append(f"... and {counted(len(dataset.clip_ids) - 50, 'more clip')}")
     return "\n".join(lines)
 
 
@@ -236,7 +239,8 @@ def as_text(
     """The summary for people. `models`: a line a job; `looks`: lines that say where to look."""
     lines = [*(f"NOTE: {note}" for note in notes), *([""] if notes else [])]
     shots = "" if known.n_shots is None else f" of {counted(known.n_shots, 'shot')}"
-    lines.append(f"{counted(known.n_clips, 'clip')}{shots}, {known.n_frames} frames in {out}")
+    frames = counted(known.n_frames, "frame")
+    lines.append(f"{counted(known.n_clips, 'clip')}{shots}, {frames} in {out}")
     for phrase in known.phrases:
         clips = counted(phrase.n_clips, "clip")
         result = f"{phrase.n_entities} in {phrase.n_found} of {clips}"
@@ -260,11 +264,6 @@ def as_text(
         shown = ", ".join(f"{reason} {n}" for reason, n in sorted(known.failures.items()))
         lines.append(f"failed: {shown} (table failures)")
     return "\n".join([*lines, *looks])
-
-
-def counted(n: int, thing: str) -> str:
-    """'1 clip', '2 clips'."""
-    return f"{n} {thing}" + "s" * (n != 1)
 
 
 def _scale(known: Facts) -> str:
@@ -311,9 +310,10 @@ def _noise(known: Facts) -> str:
     if known.noise_floor is None:
         return "unknown (too few background points)"
     unit = "m" if set(known.scale_types) == {"metric"} else "units"
+    motions = counted(known.n_motions, "motion is", many="motions are")
     return (
         f"points that ought to stand still move {known.noise_floor:.3f} {unit} a second (median of "
-        f"clips); {known.above_noise} of {known.n_motions} motions are above their clip's noise"
+        f"clips); {known.above_noise} of {motions} above their clip's noise"
     )
 
 

@@ -172,7 +172,7 @@ def test_publishing_refuses_one_of_another_run(folder: Path, tmp_path: Path) -> 
     ("truth", "message"),
     [
         ("nowhere", "found nothing there; expected a folder of `massannot scenes render`"),
-        ("strangers", f"none of the {N_SCENES} clips of out is in it"),
+        ("strangers", f"none of {N_SCENES} clips of out is in it"),
         ("broken", "found no visibility; has ['tracks_XYZ']"),
         ("short", "found 3 frames, expected those of scenes/videos/"),
     ],

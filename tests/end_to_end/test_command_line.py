@@ -10,11 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from massannot import cli
+from massannot.cli.app import app
 from massannot.dataset.reading import open_dataset
 from massannot.scenes.world import SceneOptions
 from massannot.scenes.write import write_scenes
@@ -23,6 +27,7 @@ from tests.in_process import run_massannot
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from massannot.cli import main; main()"]
 TRUTH = "--profile none --scenes scenes --oracle detect,masks,depth,tracks,cameras --no-films"
+NOWHERE = "expected a place that may be read and written"
 BALL = f"annotate ball.mp4 -p ball -o new {TRUTH}"
 
 COMMANDS = [
@@ -77,7 +82,7 @@ COMMANDS = [
     ("evaluate out --truth empty", 2, "holds no scenes"),
     ("evaluate out --truth other", 2, "expected the folder whose videos were annotated"),
     ("evaluate out --truth scenes --picture p.png", 2, "expected a name that ends in .svg"),
-    ("evaluate out --truth scenes", 0, "path_median_bias_m"),
+    ("evaluate out --truth scenes", 0, "more scores not shown: nothing in these clips to measure"),
     ("compare out out", 0, "1 clip; score 0 alike, 1 worst: median 0.00"),
     ("compare out empty", 2, "holds no dataset"),
     ("scenes render new --width 97", 2, "expected even sizes"),
@@ -85,6 +90,11 @@ COMMANDS = [
     ("scenes render new --seed -1", 2, "--seed"),
     ("scenes render new --camera banana", 2, "static"),
     ("scenes render a_file", 2, "a_file: found a file, expected a folder"),
+    ("scenes render /proc/new", 2, NOWHERE),
+    ("schemas /proc/new", 2, NOWHERE),
+    (f"annotate ball.mp4 -p ball -o /proc/new/deep {TRUTH}", 2, NOWHERE),
+    ("export csv out /proc/new", 2, NOWHERE),
+    ("evaluate out --truth scenes --picture /proc/new.svg", 2, NOWHERE),
     ("export", 2, "expected FORMAT OUT DEST"),
     ("export nope out new", 2, "formats: coco"),
     (
@@ -106,6 +116,7 @@ COMMANDS = [
     ("questions audit out", 2, "expected what `massannot questions ask OUT out` writes"),
     ("questions explain empty --all", 2, "expected what `massannot questions ask OUT empty`"),
     ("questions check absent.jsonl", 2, "absent.jsonl: no such file"),
+    ("questions check empty", 2, "found no questions in this folder, expected questions.jsonl or"),
     ("questions import refused.jsonl -o new", 2, "ends in .jsonl or .parquet"),
     ("questions import refused.jsonl -o new.jsonl", 4, "none of which can be used (1 no_answer)"),
     ("rft show out q1", 2, "no question 'q1'"),
@@ -128,6 +139,7 @@ AS_JSON = [
     "compare out out",
     "doctor",
     "recipes list",
+    "rft recipes",
     "recipes show annotate",
     "models list",
     "export csv out csv",
@@ -213,6 +225,20 @@ def test_with_json_stdout_is_one_json_document(
     code, out, err = said(f"{command} --json", folder, monkeypatch, capfd)
     assert code == 0, err
     assert json.loads(out)
+
+
+def leaves(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
+    """The name of every command with its flags."""
+    if not hasattr(command, "commands"):
+        yield name.strip(), {flag for parameter in command.params for flag in parameter.opts}
+        return
+    for word, below in command.commands.items():
+        yield from leaves(below, f"{name} {word}")
+
+
+def test_every_command_that_ends_by_itself_prints_json() -> None:
+    without = {name for name, flags in leaves(get_command(app)) if "--json" not in flags}
+    assert without == {"view"}
 
 
 def test_rendered_scenes_are_listed_as_json(folder: Path) -> None:

@@ -80,6 +80,21 @@ def test_the_text_has_both_tables(evaluation: dataset_scores.Evaluation) -> None
     assert "interval of" in text or "states no interval" in text
 
 
+def test_the_text_leaves_out_what_could_not_be_measured_and_says_so(
+    evaluation: dataset_scores.Evaluation,
+) -> None:
+    assert "- .. -" not in dataset_scores.as_text(evaluation), "one clip has no interval"
+    lines = dataset_scores.scores_as_text(evaluation.scores).splitlines()
+    unknown = [row for row in evaluation.scores if row.value.value != row.value.value]
+    assert 0 < len(unknown) < len(evaluation.scores)
+    assert len(lines) == 2 + len(evaluation.scores) - len(unknown)
+    assert not [line for line in lines if line.split()[2] == "-"]
+    assert lines[-1].startswith(f"{len(unknown)} more scores not shown: ")
+    assert "not shown" not in dataset_scores.scores_as_text(
+        [row for row in evaluation.scores if row not in unknown]
+    )
+
+
 def test_the_picture_is_an_svg(evaluation: dataset_scores.Evaluation, tmp_path: Path) -> None:
     path = tmp_path / "pictures" / "reliability.svg"
     reliability_picture.write(path, evaluation)

@@ -12,9 +12,10 @@ from massannot.errors import UsageError
 from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft import scores
 from massannot.rft.answer import answers
+from massannot.rft.run_folder import ended
 from massannot.rft.tiny_model import read_tiny
 from massannot.rft.tiny_warm_up import _packed, _questions
-from massannot.rft.train import described, train, with_steps
+from massannot.rft.train import dry_run, train, with_steps
 from massannot.rft.training_recipes import Recipe, WarmUp, names, recipe
 from massannot.rft.training_rows import EVIDENCE, Row, load, seen_before
 
@@ -56,6 +57,13 @@ def test_a_run_leaves_the_model_before_and_after_checkpoints_and_metrics(world: 
     history = json.loads((run / "checkpoints/checkpoint-2/trainer_state.json").read_text())
     first = history["log_history"][0]
     assert {"rewards/accuracy/mean", "rewards/temporal/mean", "tgrpo/gate"} <= set(first)
+
+
+def test_how_a_training_ended_is_known_from_its_folder(world: Path) -> None:
+    end = ended(world / "run")
+    assert (end["step"], end["method"], end["n_questions"] > 0) == (2, "tgrpo", True)
+    assert Path(end["model_folder"], "model.safetensors").exists()
+    assert "train_loss" in end["logged"] or "loss" in end["logged"]
 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint_with_the_same_warm_up(
@@ -135,8 +143,8 @@ def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
 def test_every_recipe_can_be_described_without_weights(
     world: Path, tmp_path: Path, name: str
 ) -> None:
-    text = described(
+    text = dry_run(
         name, recipe(name), data=world / "asked", out=tmp_path, evidence="frames+profile"
-    )
+    ).text
     assert "scale_rewards = batch" in text
     assert "Motion Profile" in text

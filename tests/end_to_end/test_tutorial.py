@@ -47,6 +47,7 @@ def test_the_tutorial_is_followed_literally(tmp_path: Path) -> None:
     ran = steps()
     assert sum(step[-1].startswith("import") for step in ran) == 2
     assert len(ran) >= 11
+    off_m = []
     for step in ran:
         done = subprocess.run(
             step,
@@ -61,4 +62,11 @@ def test_the_tutorial_is_followed_literally(tmp_path: Path) -> None:
         if "annotate" in step:
             assert "'a red box': 1 in 1 of 1 clip" in done.stdout
             assert "'a green cone': never found" in done.stdout
+        if "evaluate" in step:
+            off_m.append(
+                float(re.findall(r"^positions +median_error_m +(\S+)", done.stdout, re.M)[0])
+            )
+    without_lens, with_lens = off_m
+    assert 0.2 < without_lens < 0.9, "some decimetres"
+    assert with_lens < without_lens / 3, "several times nearer"
     assert {path.name for path in tmp_path.iterdir()} >= {"out", "rows", "coco", "dataset"}

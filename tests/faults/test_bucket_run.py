@@ -229,7 +229,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
                 while True:
                     file.write(bytes(4096))
 
-    with pytest.raises(NothingToRun, match=r"no space left; what is finished is kept: make room"):
+    with pytest.raises(NothingToRun, match=r"no space left on the disk; what is finished is kept"):
         annotate(uris, out, tiny=Tiny(tally=tally), workers=workers, progress=fill)
     there = data_files(out)
     assert len(there) == len(undisturbed) // 2

@@ -331,8 +331,10 @@ def test_each_changed_clip_is_one_decision_however_often_the_file_is_given(
     for _ in range(2):
         said = run_massannot(command, tmp_path)
         assert "1 of 2 clips changed" in said
-        assert f"{FIRST}: 1 boxes, 1 masks" in said
+        assert f"{FIRST}: 1 box, 1 mask" in said
         assert f"next: massannot retry {out} --status corrected" in said
+    (told,) = json.loads(run_massannot(f"{command} --json", tmp_path))
+    assert (told["clips"], told["changed"]) == (2, {FIRST: {"box": 1, "mask": 1}})
     _, made = file.read()
     assert (made.decision, made.reason, made.rows_hash) == ("reject", "mask", shown)
     assert (made.sample, made.stratum, made.note) == ("s", "balls", "from annotations.xml")

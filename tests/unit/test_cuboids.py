@@ -242,7 +242,7 @@ def test_a_cuboid_answers_for_its_moment_alone(tmp_path: Path) -> None:
     assert list(boxes.frames_named(frames_at())) == [3]
     given = cuboids.cuboids(frames_at())
     assert np.flatnonzero(np.isfinite(given.centre[0, :, 0])).tolist() == [3]
-    assert cuboids.card().note == "1 cuboids read, 1 used"
+    assert cuboids.card().note == "1 cuboid read, 1 used"
     answer = cameras.estimate_cameras(frames_at())
     assert answer.intrinsics[9].tolist() == [90, 90, 48, 32]
     assert answer.pose_origin == "assumed"

@@ -142,5 +142,5 @@ def test_a_plan_of_which_nothing_can_be_done_has_no_estimate(world, tmp_path):
     (world / "texts").mkdir()
     (world / "texts" / "text.mp4").write_text("no video")
     plan = make_plan(spec_of(world, sources="texts"), tmp_path / "plan")
-    with pytest.raises(NothingToRun, match="none of 1 clips could be annotated"):
+    with pytest.raises(NothingToRun, match="none of 1 clip could be annotated"):
         estimates.of_folder(tmp_path / "plan", plan, device="cpu", progress=lambda event: None)

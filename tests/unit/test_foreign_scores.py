@@ -89,7 +89,7 @@ def test_a_lost_answer_counts_as_wrong_unless_told_otherwise(data: Path, tmp_pat
     by = {(row.by, row.what): row for row in found.rows}
     assert by["category", "distance"].accuracy.value == 0.5
     assert "5 questions have no answer" in found.notes[0]
-    assert "1 answers are to no question" in found.notes[1]
+    assert "1 answer is to no question" in found.notes[1]
     only = score(file, data=data, answered_only=True)
     assert [(row.what, row.n_questions) for row in only.rows if row.by == "all"] == [("all", 1)]
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from massannot.counts import counted
 
 PACKAGE = Path(__file__).parents[2] / "massannot"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -41,6 +45,52 @@ def test_no_file_is_too_long_to_be_read_at_once() -> None:
     assert {name: n for name, n in lines.items() if n > LONGEST} == {}
 
 
+THINGS = (
+    "annotations boxes clips columns copies decisions entities events files films frames "
+    "headers items lists machines masks motions phrases pictures pieces points profiles "
+    "prompts questions recordings reviews rows samples scenes schemas shards shots spans "
+    "strata tables things times tokens tracks videos workers"
+)
+PLURAL = re.compile(rf" (?:[a-z]+ed )?(?:{THINGS.replace(' ', '|')})\b(?! a second|/s)")
+IN_PAGE = re.compile(rf"\$\{{[^{{}}]*\}}{PLURAL.pattern}")
+INTERNAL = ("ValueError", "RuntimeError")
+"""Read by programmers, about shapes."""
+
+
+def bare_counts(tree: ast.AST) -> Iterator[str]:
+    """What an f-string says of a number and things without `counted`: wrong where it is one."""
+    for node in ast.iter_child_nodes(tree):
+        raised = isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+        if raised and getattr(node.exc.func, "id", "") in INTERNAL:  # type: ignore[attr-defined]
+            continue
+        if isinstance(node, ast.JoinedStr):
+            for number, after in pairwise(node.values):
+                found = PLURAL.match(str(getattr(after, "value", "")))
+                if isinstance(number, ast.FormattedValue) and found:
+                    yield ast.unparse(number.value) + found.group()
+        yield from bare_counts(node)
+
+
+def test_who_reads_a_count_never_reads_1_clips() -> None:
+    found = {
+        f"{file.relative_to(PACKAGE)}: {bare}"
+        for file in FILES
+        for bare in bare_counts(ast.parse(file.read_text(encoding="utf-8")))
+    }
+    front = (PACKAGE / "viewers" / "front").glob("*.js")
+    found |= {f"{js.name}: {bare[0]}" for js in front for bare in IN_PAGE.finditer(js.read_text())}
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("n", "thing", "sentence"),
+    [(1, "clip", "1 clip"), (0, "clip", "0 clips"), (2, "entity", "2 entities"),
+     (2, "day", "2 days"), (3, "box", "3 boxes"), (2, "moving clip", "2 moving clips")],
+)  # fmt: skip
+def test_a_count_has_its_plural(n: int, thing: str, sentence: str) -> None:
+    assert counted(n, thing) == sentence
+
+
 def test_few_modules_lie_loose() -> None:
     loose = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
-    assert loose == {"clip", "demo", "doctor", "errors", "plugins", "version"}
+    assert loose == {"clip", "counts", "demo", "doctor", "errors", "plugins", "version"}

@@ -194,7 +194,7 @@ def test_a_published_film_has_the_same_story_and_is_valid(film: Dataset, tmp_pat
 
 
 WRONG = [
-    pytest.param(lambda rows: rows.pop(), "1 entities have no row", id="an entity left out"),
+    pytest.param(lambda rows: rows.pop(), "1 entity has no row", id="an entity left out"),
     pytest.param(lambda r: r[3].update(identity=0), "its link leads to", id="other identity"),
     pytest.param(lambda r: r[3].update(how="first"), "says first", id="a link without a reason"),
     pytest.param(lambda r: r[-1].update(identity=4), "as another entity", id="twice in a clip"),

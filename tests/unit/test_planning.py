@@ -247,7 +247,7 @@ def test_a_finished_plan_stays_as_it_is(films, tmp_path):
             planning.make_plan(spec_of(films, **change), tmp_path / "plan")
     (films / "new.mp4").write_bytes((films / "v000.mp4").read_bytes())
     try:
-        with pytest.raises(OtherRecipe, match=r"only wanted: 1 videos, .*new\.mp4"):
+        with pytest.raises(OtherRecipe, match=r"only wanted: 1 video, .*new\.mp4"):
             planning.make_plan(spec_of(films), tmp_path / "plan")
     finally:
         (films / "new.mp4").unlink()

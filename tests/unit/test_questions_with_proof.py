@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from massannot import tables
@@ -19,7 +20,7 @@ from massannot.errors import BadQuestion, UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, ask
 from massannot.questions.ask.audit_answers import audit
-from massannot.questions.ask.blind_check import check_manifest
+from massannot.questions.ask.blind_check import check_manifest, read_rows
 from massannot.questions.ask.cited_rows import ClipRows, DatasetRows, MissingRow
 from massannot.questions.ask.derivation import derivation
 from massannot.questions.ask.family import families_of
@@ -257,6 +258,22 @@ def test_a_planted_clue_is_found_and_nothing_else(tmp_path: Path) -> None:
     assert fair.chance == 0.5
 
 
+@pytest.mark.parametrize(
+    "name", ["questions.jsonl", "data/train-00000.parquet", "data/questions/part-0.parquet"]
+)
+def test_a_folder_of_questions_is_checked_like_their_manifest(tmp_path: Path, name: str) -> None:
+    """As `questions ask`, `questions publish` and `questions scenes` or `annotate` write it."""
+    manifest = manifest_of(tmp_path / "a.jsonl", leak=True)
+    file = tmp_path / "folder" / name
+    file.parent.mkdir(parents=True)
+    rows = read_rows(manifest)
+    if file.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        shutil.copyfile(manifest, file)
+    assert check_manifest(tmp_path / "folder") == check_manifest(manifest)
+
+
 def test_random_distractors_beside_smooth_answers_are_found(tmp_path: Path) -> None:
     """As in DSR's code: the answer describes a smooth way, the others are noise."""
     chance = np.random.default_rng(1)
@@ -286,6 +303,10 @@ def test_an_explanation_says_each_step_and_what_does_not_hold(
     assert found.problems == ()
     assert len(found.lines) == 4  # two speeds, which is greater, how sure
     assert "standard deviations away" in found.lines[-1]
+    as_json = json.loads(json.dumps(found.as_json, allow_nan=False))
+    assert as_json["answer"] == found.question["answer"]
+    assert as_json["lines"] == list(found.lines)
+    assert {row["table"] for row in as_json["evidence"]} <= set(tables.names())
     assert not write_question_page(tmp_path / "why.html", [found], data=data)  # no such film
     assert found.question["question"] in (tmp_path / "why.html").read_text()
     out = tmp_path / "out"

@@ -18,7 +18,7 @@ from massannot.rft import tiny_warm_up
 from massannot.rft.rewards import Completion, reward
 from massannot.rft.run_folder import trained_before
 from massannot.rft.tiny_model import read_tiny
-from massannot.rft.train import completion, described, make_trainer, read_rows, train
+from massannot.rft.train import completion, dry_run, make_trainer, read_rows, train
 from massannot.rft.training_recipes import METHODS, Recipe, WarmUp, recipe
 from massannot.rft.trl_rewards import _expected
 
@@ -177,8 +177,8 @@ def test_what_supervised_tuning_teaches_is_paid_in_full(world: Path) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_dry_run_shows_the_settings_of_its_method(world: Path, method: str) -> None:
-    text = described("qwen2_5_vl_7b", recipe("qwen2_5_vl_7b"), data=world / "asked",
-                     out=world / "new", evidence="frames", method=method)  # type: ignore[arg-type]  # fmt: skip
+    text = dry_run("qwen2_5_vl_7b", recipe("qwen2_5_vl_7b"), data=world / "asked",
+                   out=world / "new", evidence="frames", method=method).text  # type: ignore[arg-type]  # fmt: skip
     assert f"method: {method}" in text
     assert ("num_generations = 8" in text) == (method != "sft")
     assert ("temporal" in text) == (method == "tgrpo")

@@ -12,6 +12,7 @@ import pytest
 
 from massannot.dataset.reading import open_dataset
 from massannot.errors import UsageError
+from massannot.questions.ask.blind_check import check_manifest
 from massannot.questions.expected_answer import ExpectedAnswer
 from massannot.questions.profile import motion_profile
 from massannot.questions.scene_dataset import picture_frames, scene_pictures, write_scene_questions
@@ -223,6 +224,14 @@ def test_the_dataset_has_a_readable_answer_for_every_question(folder: Path) -> N
     for row in rows:
         ExpectedAnswer.from_row(row | {"solution": row["answer"]})
     assert {row["split"] for row in rows} == {"test"}
+
+
+def test_the_blind_check_reads_the_folder_and_finds_every_family_at_chance(folder: Path) -> None:
+    found = check_manifest(folder)
+    rows = open_dataset(folder).table("questions").to_pylist()
+    assert {each.family for each in found.families} == {row["category"] for row in rows}
+    assert {each.videos for each in found.families} != {1}
+    assert not [each.family for each in found.families if each.leaks]
 
 
 def test_the_numbers_to_think_of_stand_in_the_profile(folder: Path) -> None:

@@ -11,10 +11,10 @@ import torch
 from massannot.errors import UsageError
 from massannot.rft.tgrpo import TGRPOOptions
 from massannot.rft.tiny_model import TinySize, tiny_model, tiny_processor
-from massannot.rft.train import grpo_config
 from massannot.rft.trainer import TGRPOTrainer, shuffled_prompt
 from massannot.rft.training_recipes import Recipe, recipe
 from massannot.rft.training_rows import TrainingRows, trl_dataset
+from massannot.rft.trl_configs import grpo_config
 
 PROFILE = (
     "Motion Profile\n  Video Segment 1: Frame 0...31\n    * Entity: a ball\n"

@@ -12,9 +12,10 @@ import pytest
 from massannot.errors import OtherRecipe, UsageError
 from massannot.questions.scene_dataset import write_scene_questions
 from massannot.rft.tiny_model import read_tiny
-from massannot.rft.train import described, train, with_steps
+from massannot.rft.train import dry_run, train, with_steps
 from massannot.rft.training_recipes import recipe
 from massannot.rft.training_rows import TrainingRows, balanced
+from tests.in_process import run_massannot
 
 
 def test_the_folder_of_another_run_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
@@ -53,15 +54,21 @@ def test_a_recipe_from_outside_of_the_package_is_described_as_ours_are(tmp_path:
     file = tmp_path / "my_recipe.py"
     file.write_text(OWN_RECIPE)
     write_scene_questions(tmp_path / "asked", seeds=range(1_000_000, 1_000_012), names=("hits",))
-    text = described(
+    text = dry_run(
         str(file),
         recipe(str(file)),
         data=tmp_path / "asked",
         out=tmp_path,
         evidence="frames",
-    )
+    ).text
     assert text.startswith(f"recipe {file}: mine\n")
     assert text.count("<image>") == 2
+    options = "--data asked -o trained --evidence frames --dry-run --json"
+    found = json.loads(run_massannot(f"rft train {file} {options}", tmp_path))
+    assert (found["summary"], found["method"]) == ("mine", "tgrpo")
+    assert found["settings"]["scale_rewards"] == "batch"
+    assert found["rewards"][-1] == "temporal"
+    assert found["prompt"].count("<image>") == 2
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ def test_a_warm_up_that_was_killed_while_it_was_saved_is_made_again(
 
 def test_a_model_in_place_of_one_that_begins_from_nothing_is_refused(tmp_path: Path) -> None:
     options = {"data": tmp_path / "asked", "out": tmp_path / "run", "model": "qwen/qwen"}
-    for does in (train, described):
+    for does in (train, dry_run):
         with pytest.raises(UsageError, match="--model qwen/qwen: found the recipe tiny"):
             does("tiny", recipe("tiny"), evidence="frames", **options)
 

@@ -23,7 +23,7 @@ TRAINED = [row("a", "Up?"), row("a", "Down?"), row("b", "Up?")]
     ("judged", "says"),
     [
         pytest.param([row("c", "Up?")], None, id="another video, the same words"),
-        pytest.param([row("b", "Down?")], "0 of these 1 questions, .* videos of 1", id="its video"),
+        pytest.param([row("b", "Down?")], "0 of these 1 question, .* videos of 1", id="its video"),
         pytest.param(
             [row("a", "Up?"), row("b", "Left?"), row("c", "Up?")],
             "1 of these 3 questions, .* videos of 2",

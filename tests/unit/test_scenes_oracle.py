@@ -180,7 +180,7 @@ def test_another_video_and_another_folder_are_refused(
     stranger = Frames(
         frames.pixels_THWC, "f" * 32, "x", frames.pts, frames.t_s, frames.time_base, 96, 72
     )
-    with pytest.raises(ModelFailed, match="none of the 1 scenes"):
+    with pytest.raises(ModelFailed, match="is not among 1 scene"):
         ready(OracleDepth, folder).estimate_depth(stranger)
     late = Frames(
         frames.pixels_THWC,

@@ -49,7 +49,7 @@ WRONG = [
     pytest.param(
         "masks",
         lambda t: with_cell(t, "entity", t.num_rows - 1, 9),
-        "masks: 1 rows point to .*'entity': 9.* not in entities",
+        "masks: 1 row points to .*'entity': 9.* not in entities",
         id="dangling entity",
     ),
     pytest.param(
@@ -61,7 +61,7 @@ WRONG = [
     pytest.param(
         "clips",
         lambda t: with_cell(t, "video_id", 0, "another"),
-        "clips: 1 rows point to .*another.* not in videos",
+        "clips: 1 row points to .*another.* not in videos",
         id="dangling video",
     ),
     pytest.param(
@@ -115,7 +115,7 @@ WRONG = [
     pytest.param(
         "tracks_xy",
         lambda t: with_cell(t, "visible", 0, [True] * 3),
-        "tracks_xy, column 'visible': 1 lists of another length.*3 items.* 4 frames",
+        "tracks_xy, column 'visible': 1 list of another length.*3 items.* 4 frames",
         id="a list of another length than the clip",
     ),
     pytest.param(

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.errors import ModelFailed, UsageError
 from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F64, Cameras, ModelCard
@@ -132,8 +133,8 @@ class RecordedCameras:
         used = [cameras[row] for row in rows]
         if len({row["clip_id"] for row in used}) > 1:
             raise ModelFailed(
-                f"{self.path}: the clip of {frames.source_id} spans several recorded clips, whose "
-                "worlds differ; annotate the same spans"
+                f"{self.path}: the clip of {frames.source_id} goes over several recorded clips, "
+                "whose worlds differ; annotate the same spans"
             )
         values = np.array([[row[name] for name in ("fx", "fy", "cx", "cy")] for row in used])
         factor = np.divide([frames.width, frames.height] * 2, [clips.width, clips.height] * 2)
@@ -272,7 +273,7 @@ def _check_complete(rows: Rows, frames: Frames, *, where: str) -> None:
     if missing.size:
         shown = ", ".join(f"{frame} ({frames.t_s[frame]:.3f} s)" for frame in missing[:5])
         raise ModelFailed(
-            f"{where}: no camera for {missing.size} of the {len(frames)} frames of "
+            f"{where}: no camera for {missing.size} of {counted(len(frames), 'frame')} of "
             f"{frames.source_id}: {shown}{', ..' * (missing.size > 5)}; every frame needs one, or "
             "give a single set of intrinsics for the whole video"
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.errors import ModelFailed, UsageError
 from massannot.geometry.camera import apply, project
 from massannot.models.protocols import F64, GivenCuboids, ModelCard
@@ -100,7 +101,7 @@ def note_of(videos: tuple[CuboidVideo, ...]) -> str:
     boxes = [(t, row, v) for t, v in things for row in t.cam_from_box]
     n_seen = sum(box_in_picture(*each) is not None for each in boxes)
     outside = len(boxes) - n_seen
-    note = f"{len(boxes)} cuboids read, {n_seen} used"
+    note = f"{counted(len(boxes), 'cuboid')} read, {n_seen} used"
     return note + (f", left out: {outside} outside of the picture" if outside else "")
 
 

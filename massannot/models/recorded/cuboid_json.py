@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.geometry.camera import (
     corner_from_center,
@@ -269,7 +270,7 @@ def _known(entry: Entry, known: Sequence[str], *, where: str) -> None:
 def _numbers(entry: Entry, key: str, count: int, *, where: str) -> F64:
     value = required(entry, key, where=where)
     if not isinstance(value, list) or len(value) != count:
-        raise UsageError(f"{where}: {key} {value!r}, expected {count} numbers")
+        raise UsageError(f"{where}: {key} {value!r}, expected {counted(count, 'number')}")
     return np.array([number_of(part, where=where, name=key) for part in value])
 
 

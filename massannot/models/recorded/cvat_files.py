@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.cvat_xml import CvatShape, CvatTask, CvatTrack, read_task
@@ -57,7 +58,7 @@ def read_cvat(path: str) -> CvatFile:
         counts_from_zero=True,
     )
     parts = [f"{n} {what}" for what, n in sorted(task.left_out.items())]
-    note = f"{len(task.tracks)} tracks read, {len(video.objects)} things"
+    note = f"{counted(len(task.tracks), 'track')} read, {counted(len(video.objects), 'thing')}"
     note += f"; left out: {', '.join(parts)}" if parts else ""
     note += "" if pts else f"; no {file_path(task.film).stem}{TIMES_ENDING} beside it"
     return CvatFile(video, note)
@@ -85,7 +86,7 @@ def _pts_of(task: CvatTask, film: Mapping[str, Any]) -> list[int] | None:
     if task.frames[-1] >= len(film["pts"]):
         raise UsageError(
             f"{task.path}: has frame {task.frames[-1]} of {task.film}, whose times beside it are "
-            f"those of {len(film['pts'])} frames; export the dataset again for this film"
+            f"those of {counted(len(film['pts']), 'frame')}; export the dataset again for this film"
         )
     return [film["pts"][number] for number in task.frames]
 

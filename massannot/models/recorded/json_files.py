@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.json_entries import (
@@ -104,8 +105,8 @@ class _Reading:
         parts = [f"{n} {reason}" for reason, n in sorted(self._left_out.items())]
         if self._n_annotations and not n_used:
             raise UsageError(
-                f"{self._lists.path}: all {self._n_annotations} annotations are left out: "
-                f"{', '.join(parts)}. Some writers mark every run length as a crowd: --set "
+                f"{self._lists.path}: found {counted(self._n_annotations, 'annotation')}, all left "
+                f"out: {', '.join(parts)}. Some writers mark every run length as a crowd: --set "
                 "detect.crowd=true, --set masks.crowd=true take them as things"
             )
         if 0 < self._largest_corner <= 1 and not self._masks_agree:
@@ -113,10 +114,13 @@ class _Reading:
                 f"{self._lists.path}: all boxes lie within the first pixel; expected pixels, not "
                 "shares of the picture: multiply by width and height"
             )
-        note = f"{self._n_annotations} annotations read, {n_used} used"
+        note = f"{counted(self._n_annotations, 'annotation')} read, {n_used} used"
         note += f", left out: {', '.join(parts)}" if parts else ""
-        note += f"; {self._n_empty} masks are empty" if self._n_empty else ""
-        note += f"; {self._n_beyond} boxes reach beyond the picture" if self._n_beyond else ""
+        if self._n_empty:
+            note += f"; {counted(self._n_empty, 'mask is', many='masks are')} empty"
+        if self._n_beyond:
+            reach = counted(self._n_beyond, "box reaches", many="boxes reach")
+            note += f"; {reach} beyond the picture"
         unread = [f"{key} ({n})" for key, n in sorted(self._lists.unread.items())]
         return note + (f"; keys that nobody reads: {', '.join(unread)}" if unread else "")
 
@@ -267,9 +271,9 @@ class _Reading:
             values = annotation.get(name)
             values = [None] * length if values is None else values
             if not isinstance(values, list) or len(values) != length:
-                found = len(values) if isinstance(values, list) else type(values).__name__
+                found = _size(values)
                 raise UsageError(
-                    f"{where}: {name} has {found} items, expected {length}, one a frame of its "
+                    f"{where}: {name} has {found}, expected {length}, one a frame of its "
                     "video, null where it is not seen"
                 )
             columns[name] = values
@@ -345,13 +349,17 @@ def _check_track(thing: RecordedObject, category: str, track: Id, first: str, wh
         )
 
 
+def _size(values: object) -> str:
+    return counted(len(values), "item") if isinstance(values, list) else type(values).__name__
+
+
 def _take_states(thing: RecordedObject, entry: Entry, length: int, where: str) -> None:
     """In which frames nothing is said of it, and how sure it is that it is in the picture."""
     for name in ("states", "scores"):
         values = entry.get(name)
         if not isinstance(values, list) or len(values) != length:
-            found = len(values) if isinstance(values, list) else type(values).__name__
-            raise UsageError(f"{where}: {name} has {found} items, expected {length}, one a frame")
+            found = _size(values)
+            raise UsageError(f"{where}: {name} has {found}, expected {length}, one a frame")
     for row, (state, belief) in enumerate(zip(entry["states"], entry["scores"])):
         if state is None and row not in thing.boxes:
             thing.unknown.add(row)

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.errors import ModelFailed, UsageError
 from massannot.models.recorded.picture_names import from_zero
@@ -172,13 +173,15 @@ def rows_for(frames: Frames, times: RowTimes, *, where: str) -> Rows:
         )
     else:
         raise ModelFailed(
-            f"{where}: found {n_rows} frames for {frames.source_id}, whose clip has {len(frames)}, "
+            f"{where}: found {counted(n_rows, 'frame')} for {frames.source_id}, whose clip has "
+            f"{len(frames)}, "
             "and no way to tell which is which: give pts, t_s or fps in the file, or annotate "
             "every frame (--fps all)"
         )
     if not np.any(rows != NO_ROW):
         raise ModelFailed(
-            f"{where}: none of its {n_rows} frames lies in the clip of {frames.source_id} "
+            f"{where}: none of its {counted(n_rows, 'frame')} lies in the clip of "
+            f"{frames.source_id} "
             f"from {frames.t_s[0]:.3f} s to {frames.t_s[-1]:.3f} s (pts {frames.pts[0]}.."
             f"{frames.pts[-1]})"
         )
@@ -233,8 +236,8 @@ def _seconds(times: RowTimes, *, where: str) -> NDArray[np.float64]:
     assert times.fps is not None
     if times.numbers is None:
         return np.arange(times.n_rows) / times.fps
-    counted = from_zero(times.numbers, first_number=times.first_number, where=where)
-    return np.asarray(counted) / times.fps
+    zero_based = from_zero(times.numbers, first_number=times.first_number, where=where)
+    return np.asarray(zero_based) / times.fps
 
 
 def _begins_the_video(frames: Frames) -> bool:

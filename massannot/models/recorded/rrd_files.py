@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.json_entries import Box
@@ -54,7 +55,7 @@ def read_rrd(path: str) -> RrdFile:
     found = list(recordings(rrd_paths(path), _OBJECTS))
     videos = tuple(_video(each) for each in found)
     things = sum(len(video.objects) for video in videos)
-    return RrdFile(videos, f"{len(videos)} recordings read, {things} things")
+    return RrdFile(videos, f"{counted(len(videos), 'recording')} read, {counted(things, 'thing')}")
 
 
 def _video(found: Recording) -> RecordedVideo:
@@ -134,7 +135,8 @@ def _boxes(found: Recording, path: str, at: Moment) -> list[Box]:
     centres = centres.reshape(-1, 2)[: len(halves)]
     if len(centres) != len(halves):
         raise UsageError(
-            f"{found.where}: {path} has {len(halves)} boxes and {len(centres)} centres at {at}"
+            f"{found.where}: {path} has {counted(len(halves), 'box')} and {len(centres)} "
+            f"centres at {at}"
         )
     corners = np.hstack([centres - halves, centres + halves])
     if not np.isfinite(corners).all() or (halves <= 0).any():
@@ -292,7 +294,8 @@ def _of_path(
         sure = found.value(path, f"{POINTS}confidence", at) or [float(each) for each in seen]
         if not len(places) == len(seen) == len(sure) == n_points:
             raise UsageError(
-                f"{found.where}: {path} has {len(places)} points at {at}, expected {n_points}, as "
+                f"{found.where}: {path} has {counted(len(places), 'point')} at {at}, expected "
+                f"{n_points}, as "
                 "at other times: which is which cannot be told"
             )
         xy[row], visible[row], confidence[row] = places, seen, sure

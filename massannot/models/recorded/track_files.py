@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.errors import MassannotWarning, ModelFailed, UsageError
 from massannot.geometry.camera import corner_from_center
 from massannot.models.protocols import F32, F64, Bool, ModelCard, PointTracks
@@ -223,8 +224,9 @@ def _check_inside(xy: F64, seen: Bool, width: int, height: int, *, where: str) -
     if never.size:
         first = np.round(xy[seen[:, never[0]], never[0]][0], 1).tolist()
         sentence = (
-            f"{where}: {never.size} of {xy.shape[1]} tracks are visible and never inside the "
-            f"picture of {width}x{height}, track {never[0]} at {first} for one"
+            f"{where}: {never.size} of {counted(xy.shape[1], 'track is', many='tracks are')} "
+            "visible "
+            f"and never inside the picture of {width}x{height}, track {never[0]} at {first} for one"
         )
         if not inside.any():
             raise UsageError(f"{sentence}; `size` says of which pictures they are")

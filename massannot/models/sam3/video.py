@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from massannot.clip import Frames
+from massannot.counts import counted
 from massannot.errors import BadPhrase, ModelFailed
 from massannot.geometry import rle
 from massannot.models.protocols import (
@@ -247,7 +248,8 @@ class _LoadedSam3:
         )
         if text.input_ids.shape[1] > TEXT_TOKENS:
             raise BadPhrase(
-                f"phrase {phrase!r}: found {text.input_ids.shape[1]} tokens, expected at most "
+                f"phrase {phrase!r}: found {counted(text.input_ids.shape[1], 'token')}, "
+                "expected at most "
                 f"{TEXT_TOKENS}; shorten it"
             )
         return text.input_ids.to(self.device), text.attention_mask.to(self.device)

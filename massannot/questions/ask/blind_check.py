@@ -37,6 +37,7 @@ from massannot.questions.answers import (
 from massannot.questions.ask.blind_solvers import BlindItem, chance_of, solved
 from massannot.storage.durable import write_over
 from massannot.storage.json_text import parsed
+from massannot.storage.parquet import write_plain
 
 Row = dict[str, Any]
 F64 = NDArray[np.float64]
@@ -82,8 +83,8 @@ class BlindCheck:
 
 
 def check_manifest(path: Path, *, bound: float = 0.05, seed: int = 0) -> BlindCheck:
-    """Of a JSONL, JSON or Parquet manifest, or a folder that `questions ask` wrote. Raises
-    UsageError for a file without questions and answers."""
+    """Of a JSONL, JSON or Parquet manifest, or a folder of questions: see `read_rows`. Raises
+    UsageError for what has no questions with answers."""
     rows = read_rows(path)
     read = [(number, item) for number, item in enumerate(map(_item, rows)) if item is not None]
     if not read:
@@ -113,15 +114,31 @@ def write_scored(path: Path, manifest: Path, found: BlindCheck) -> None:
     score_of = dict(found.blind_score)
     rows = [row | {"blind_score": score_of.get(n)} for n, row in enumerate(read_rows(manifest))]
     if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
+        write_plain(path, pa.Table.from_pylist(rows))
         return
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     write_over(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Raises UsageError for a file that cannot be read."""
-    path = path / "questions.jsonl" if path.is_dir() else path
+    """Of a manifest, or of a folder that `questions ask`, `questions publish`, `questions scenes`
+    or `annotate` wrote. Raises UsageError for what cannot be read."""
+    if not path.is_dir():
+        return _rows_of_file(path)
+    files = next(filter(None, (sorted(path.glob(names)) for names in _OF_FOLDER)), None)
+    if files is None:
+        raise UsageError(
+            f"{path}: found no questions in this folder, expected {' or '.join(_OF_FOLDER)}, as "
+            "`questions ask`, `questions publish`, `questions scenes` and `annotate` write them"
+        )
+    return [row for file in files for row in _rows_of_file(file)]
+
+
+_OF_FOLDER = ("questions.jsonl", "data/questions/*.parquet", "data/*-*.parquet")
+"""Where a folder's questions lie; the first that is there."""
+
+
+def _rows_of_file(path: Path) -> list[Row]:
     try:
         if path.suffix == ".parquet":
             return list(pq.read_table(path, partitioning=None).to_pylist())
@@ -131,8 +148,7 @@ def read_rows(path: Path) -> list[Row]:
         return [parsed(line) for line in text.splitlines() if line.strip()]
     except FileNotFoundError:
         raise UsageError(
-            f"{path}: no such file; expected a manifest, or the folder that `massannot questions "
-            "ask` wrote"
+            f"{path}: no such file; expected a manifest, or the folder of a dataset of questions"
         ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as a manifest: {error}") from error
@@ -206,7 +222,7 @@ def _item(row: Row) -> BlindItem | None:
     tolerance = row.get("tolerance")
     return BlindItem(
         str(row.get("family") or row.get("category") or "all"),
-        str(row.get("video_id") or row.get("video") or row.get("path") or ""),
+        str(next(filter(None, map(row.get, _VIDEO)), "")),
         tuple(re.findall(r"[a-z']+|\d+", text.casefold())),
         options,
         value,
@@ -214,6 +230,10 @@ def _item(row: Row) -> BlindItem | None:
         TOLERANCE if tolerance is None else float(tolerance),
         float(row.get("tolerance_abs") or 0.0),
     )
+
+
+_VIDEO = ("video_id", "video", "path", "uri")
+"""What names a row's video, in manifests and in our own tables."""
 
 
 def _comparable(parsed: Any, answer: str) -> Any:

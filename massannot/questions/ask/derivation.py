@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.questions.ask import program as p
 from massannot.questions.ask.audit_answers import open_asked, problems_of, rows_asked_about
@@ -47,6 +48,21 @@ class Derivation:
         lines += [f"WRONG: {problem}" for problem in self.problems]
         return "\n".join(lines)
 
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs, with the rows that were read."""
+        return {
+            "question_id": self.question["question_id"],
+            "question": self.question["question"],
+            "options": list(self.question["options"] or ()),
+            "answer": self.question["answer"],
+            **{name: self.program[name] for name in ("family", "sigma", "margin", "basis")},
+            **{name: json.loads(self.program[name]) for name in ("value", "program")},
+            "lines": list(self.lines),
+            "problems": list(self.problems),
+            "evidence": list(self.evidence),
+        }
+
 
 def derivation(dest: Path, question_id: str, *, data: Path | None = None) -> Derivation:
     """Of the question whose id begins so. Raises UsageError where there is none, or several."""
@@ -54,7 +70,9 @@ def derivation(dest: Path, question_id: str, *, data: Path | None = None) -> Der
     ids = [one for one in table["question_id"].to_pylist() if one.startswith(question_id)]
     shortest = min(ids, key=len, default="")
     if not ids or not all(one.startswith(shortest) for one in ids):  # twins begin with the same id
-        raise UsageError(f"{dest}: found {len(ids)} questions {question_id!r}, expected one")
+        raise UsageError(
+            f"{dest}: found {counted(len(ids), 'question')} {question_id!r}, expected one"
+        )
     (found,) = derivations(dest, [shortest], data=data)
     return found
 

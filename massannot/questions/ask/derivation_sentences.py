@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import singledispatchmethod
 from typing import Any
 
+from massannot.counts import counted
 from massannot.questions.ask import program as p
 from massannot.questions.ask.cited_rows import ClipRows
 from massannot.questions.ask.run_program import Derived, Gives
@@ -136,7 +137,8 @@ class Sentences:
     @_of.register
     def _(self, q: p.Count, gives: Gives) -> str:
         who = "something" if q.thing is None else self.thing(q.thing)
-        return f"It is recorded {gives.value} times that {who} {self._events(q.kinds)}."
+        times = counted(int(str(gives.value)), "time")
+        return f"It is recorded {times} that {who} {self._events(q.kinds)}."
 
     @_of.register
     def _(self, q: p.Happens, gives: Gives) -> str:

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from massannot.counts import counted
 from massannot.questions.ask import program as p
 from massannot.questions.ask.moving_quantities import LEAST_DEG, SMOOTH_S
 from massannot.questions.ask.thing_tracks import F64, ThingTracks, Unanswerable
@@ -75,7 +76,9 @@ def _of_motion(
     track = tracks.of(thing, frames, reference, role="subject")
     n = max(1, round(_MOTION_S / float(np.median(np.diff(track.t_s)))))
     if len(frames) <= n + 1:
-        raise Unanswerable(f"thing {thing}: found {len(frames)} frames, expected more than {n + 1}")
+        raise Unanswerable(
+            f"thing {thing}: found {counted(len(frames), 'frame')}, expected more than {n + 1}"
+        )
     step = track.xyz[n:] - track.xyz[:-n]
     flat = np.maximum(np.linalg.norm(step[:, [0, 2]], axis=1), 1e-9)
     across = np.stack([step[:, 2], 0 * flat, -step[:, 0]], 1) / flat[:, None]

@@ -55,6 +55,12 @@ function number(value, digits = 2) {
   return value === null || value === undefined ? "unknown" : value.toFixed(digits);
 }
 
+/** "1 clip", "2 clips", "2 entities". */
+function counted(n, thing) {
+  const many = thing.endsWith("y") ? `${thing.slice(0, -1)}ies` : `${thing}s`;
+  return `${n} ${n === 1 ? thing : many}`;
+}
+
 /** A link target of ours, or none: never an address that a name of the user's could run. */
 function safeLink(target) {
   return typeof target === "string" && /^(\.\.\/)?(clips?\/|index\.html|\.?\/?$)[\w./-]*$/.test(target)

@@ -62,7 +62,7 @@ function videoStory(data) {
     ];
   });
   return el("div", null,
-    n_clips > clips.length ? el("p.sub", null, `${clips.length} of ${n_clips} clips, the nearest.`) : null, parts,
+    n_clips > clips.length ? el("p.sub", null, `${clips.length} of ${counted(n_clips, "clip")}, the nearest.`) : null, parts,
     dataTable("Things through the video",
       ["entity", "#thing of the video", "also seen in", "#overlap with the clip before", "proposed"], rows));
 }

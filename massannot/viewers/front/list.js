@@ -125,8 +125,8 @@ function clipCard(clip) {
   const still = clip.still ? el("img", { src: clip.still, alt: "", loading: "lazy" }) : null;
   const unknown = clip.quality !== null && clip.unknown ? `; ${clip.unknown} of unknown quality` : "";
   return el("a.card", { href: safeLink(clip.link), "data-clip": clip.id }, still, el("b", null, clip.name),
-    el("span.sub", null, `${number(clip.t0_s, 1)}–${number(clip.t1_s, 1)} s, ${clip.n_frames} frames, `
-      + `${clip.entities} entities, camera ${clip.camera}`),
+    el("span.sub", null, `${number(clip.t0_s, 1)}–${number(clip.t1_s, 1)} s, ${counted(clip.n_frames, "frame")}, `
+      + `${counted(clip.entities, "entity")}, camera ${clip.camera}`),
     el("span.sub", null, clip.phrases.join(", ")),
     qualityBar(clip.quality, clip.basis), unknown ? el("span.sub", null, unknown) : null,
     clip.decision ? el("span.decision", null, clip.decision === "accept" ? "accepted" : "rejected") : null);

@@ -126,12 +126,12 @@ class ReviewBar {
     if (mine) return `Saved: ${decided(mine)}`;
     if (!this.ofQuestions || !question_ids.length) return "Not decided";
     const left = question_ids.filter((id) => !questions[id]).length;
-    return left ? `${left} of ${question_ids.length} questions here not decided` : "Saved: all questions here";
+    return left ? `${left} of ${counted(question_ids.length, "question")} here not decided` : "Saved: all questions here";
   }
 
   say(text) {
     const { done, total, reviewer, stratum, unit } = this.data.review;
-    this.said.textContent = `${text}. ${done} of ${total} ${unit === "clips" ? "" : `${unit} `}by ${reviewer}`
+    this.said.textContent = `${text}. ${done} of ${unit === "clips" ? total : counted(total, "question")} by ${reviewer}`
       + (stratum ? ` (${stratum})` : "; this clip is not of the sample");
     this.said.title = this.said.textContent;
     if (/^NOT saved:|^Not saved: choose/.test(text)) this.open(true);
@@ -307,6 +307,6 @@ function safeNext(target) {
 function showProgress(place, review) {
   const how = review.unit === "clips" ? "Open the first one that is not, press a to accept, r to reject, n for the next."
     : "Open a clip, decide under each question, press n for the next clip.";
-  fill(place, [el("p.notes", null, `${review.done} of ${review.total} ${review.unit} of the sample looked at by `
-    + `${review.reviewer}. ${how}`)]);
+  fill(place, [el("p.notes", null, `${review.done} of ${counted(review.total, review.unit.slice(0, -1))} of the sample `
+    + `looked at by ${review.reviewer}. ${how}`)]);
 }
