@@ -194,8 +194,7 @@ def examples(
             f"--max-tokens {options.max_tokens}: {len(too_long)} of "
             f"{counted(len(rows), 'prompt stays', many='prompts stay')} longer, the longest has "
             f"{counted(max(too_long), 'token')}, and the trainer would drop them; raise it here "
-            "and "
-            "there, or show fewer --frames or smaller ones with --max-pixels"
+            "and there, or show fewer --frames or smaller ones with --max-pixels"
         )
     notes = splits.notes([(example.row, example.split) for example in complete])
     return Examples(tuple(complete), tuple(left_out), (*notes, *_empty_profiles(complete)))
@@ -208,7 +207,8 @@ def _empty_profiles(complete: Sequence[Example]) -> tuple[str, ...]:
     if not empty:
         return ()
     sentence = (
-        f"{len(empty)} of {counted(len(shown), 'profile')} without a motion, as that of "
+        f"{len(empty)} of {counted(len(shown), 'profile holds', many='profiles hold')} no motion, "
+        "as that of "
         f"{empty[0].row['question_id']}: nothing that its question names was found and followed; "
         "name the things in the manifest's entities, or with -p"
     )
