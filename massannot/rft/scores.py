@@ -22,23 +22,23 @@ from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
 from massannot.questions.scene_families import FAMILIES, chance
 from massannot.rft.answer import Answered
 
-_BAR, _GAP, _LABEL, _WIDE, _TOP = 18, 6, 330, 300, 30
+_BAR, _GAP, _WIDE, _TOP = 18, 6, 300, 30
 _COLOURS = {"blind": "#9e9e9e", "plain": "#5b8db8", "profile": "#d9822b"}
 
 
 def picture(rows: Sequence[AnswerScore]) -> Image.Image:
     """RGB; panels from top to bottom in two columns."""
-
     conditions = list(dict.fromkeys(row.condition for row in rows))
+    label = 24 + round(max(map(font(13).getlength, conditions), default=0))
     whats = list(dict.fromkeys(map(title, rows)))
     height = _TOP + len(conditions) * (_BAR + _GAP) + 16
     columns = 2
     n_rows = -(-len(whats) // columns)
-    wide = _LABEL + columns * (_WIDE + 40)
+    wide = label + columns * (_WIDE + 40)
     image = Image.new("RGB", (wide, n_rows * height + 10), "white")
     draw = ImageDraw.Draw(image)
     for number, what in enumerate(whats):
-        left = _LABEL + (number % columns) * (_WIDE + 40)
+        left = label + (number % columns) * (_WIDE + 40)
         top = (number // columns) * height + 6
         _panel(draw, [row for row in rows if title(row) == what], what, conditions, left, top)
         if number % columns == 0:
@@ -69,7 +69,9 @@ def _panel(
             draw.line(
                 (left + _WIDE * a.low, middle, left + _WIDE * a.high, middle), fill="black", width=2
             )
-        draw.text((left + 4, y + 2), f"{100 * a.value:.0f}", fill="white", font=font(13))
+        is_inside = _WIDE * a.value > 24
+        at, ink = (left + 4, "white") if is_inside else (left + 4 + _WIDE * a.high, "black")
+        draw.text((at, y + 2), f"{100 * a.value:.0f}", fill=ink, font=font(13))
     known = [row.chance for row in rows if row.chance is not None]
     if known:
         x = left + _WIDE * known[0]
