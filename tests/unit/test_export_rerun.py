@@ -268,7 +268,7 @@ def test_points_that_change_their_number_are_refused(tmp_path: Path) -> None:
     path = logged(
         tmp_path / "a.rrd", ("/film", {}, PINHOLE), ("/pts", {"t_s": [0.0, 0.1]}, points(2, 1))
     )
-    with pytest.raises(UsageError, match=r"/pts has 1 points at 0\.1, expected 2"):
+    with pytest.raises(UsageError, match=r"/pts has 1 point at 0\.1, expected 2"):
         RecordedTracks(str(path)).setup(device="cpu")
 
 

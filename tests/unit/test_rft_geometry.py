@@ -97,7 +97,7 @@ def test_the_name_of_a_thing_reaches_its_points_alone() -> None:
 
 
 def test_all_points_that_do_not_fit_their_places_are_refused() -> None:
-    with pytest.raises(UsageError, match="found 6 for 2 frames of 2x2 points"):
+    with pytest.raises(UsageError, match="found 6 for 2 frames of 2x2 places"):
         selector("all", n_tokens=6)([entry(0)], WORDS)
     with pytest.raises(UsageError, match=r"row 65536 with 8 places"):
         placeholder(65536, 8)
@@ -151,7 +151,7 @@ def test_nothing_of_an_answer_reaches_the_tokens() -> None:
 
 def test_a_prompt_of_a_row_that_the_bank_does_not_have_is_refused() -> None:
     model, processor = tiny()
-    with pytest.raises(UsageError, match="row 2, expected one of the 0 rows"):
+    with pytest.raises(UsageError, match="row 2, expected one of 0 rows"):
         model(input_ids=ids_of(processor, [2]))
 
 
