@@ -64,13 +64,12 @@ def _panel(
         colour = _COLOURS.get(row.condition.split(" +")[0], "#777777")
         a = row.accuracy
         draw.rectangle((left, y, left + _WIDE * a.value, y + _BAR), fill=colour)
+        end = a.value
         if a.low == a.low:  # not NaN
-            middle = y + _BAR // 2
-            draw.line(
-                (left + _WIDE * a.low, middle, left + _WIDE * a.high, middle), fill="black", width=2
-            )
+            end, middle = a.high, y + _BAR // 2
+            draw.line((left + _WIDE * a.low, middle, left + _WIDE * end, middle), "black", 2)
         is_inside = _WIDE * a.value > 24
-        at, ink = (left + 4, "white") if is_inside else (left + 4 + _WIDE * a.high, "black")
+        at, ink = (left + 4, "white") if is_inside else (left + 4 + _WIDE * end, "black")
         draw.text((at, y + 2), f"{100 * a.value:.0f}", fill=ink, font=font(13))
     known = [row.chance for row in rows if row.chance is not None]
     if known:
