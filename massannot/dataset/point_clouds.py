@@ -117,8 +117,7 @@ def _depth(view: ClipView, frames: Sequence[int]) -> tuple[F32, Literal["metric"
     if len(rows) != len(view):
         raise UsageError(
             f"clip {view.clip_id}: found {len(rows)} stored depth maps of "
-            f"{counted(len(view), 'frame')}, "
-            "expected all; annotate with --depth-maps"
+            f"{counted(len(view), 'frame')}, expected all; annotate with --depth-maps"
         )
     if rows[0]["encoding"] != "depth":
         raise UsageError(

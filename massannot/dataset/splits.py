@@ -93,14 +93,12 @@ class Splits:
             others = f", {len(moved)} of them by what another question says" if moved else ""
             notes.append(
                 f"{len(test)} of {are} in the file test and not trained on: the manifest calls "
-                "their "
-                f"videos test{others}"
+                f"their videos test{others}"
             )
         if lost:
             notes.append(
                 f"{len(lost)} of {are} trained on that the manifest calls val; --split-by split "
-                "holds "
-                "them out"
+                "holds them out"
             )
         return tuple(notes)
 

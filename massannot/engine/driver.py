@@ -312,8 +312,7 @@ class Driver:
                 when = "before it began a shard" if worker.ready else "while it loaded its models"
                 raise NothingToRun(
                     f"worker {worker.config.number} died {counted(DEATHS_BEFORE_WORK, 'time')} "
-                    f"{when} "
-                    f"(exit code {exit_code}: {worker.last_words()}); see {worker.log}"
+                    f"{when} (exit code {exit_code}: {worker.last_words()}); see {worker.log}"
                 )
 
     def _record_death(self, worker: WorkerHandle, work: Work, exit_code: int) -> None:

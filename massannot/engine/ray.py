@@ -134,8 +134,7 @@ class Cluster:
         if device.startswith("cuda") and not self.n_gpus:
             raise NothingToRun(
                 f"--device {device}: the Ray cluster of {counted(self.n_machines, 'machine')} "
-                "has no GPU; use "
-                "--device cpu, or start its machines with --num-gpus"
+                "has no GPU; use --device cpu, or start its machines with --num-gpus"
             )
         on_gpus = device != "cpu" and self.n_gpus > 0
         self.device = "cuda:0" if on_gpus else "cpu"  # Ray shows an actor its own GPU alone
@@ -209,8 +208,7 @@ def _refuse_scattered(layout: Layout, n_machines: int) -> None:
     if layout.in_bucket and n_machines > 1 and WORK_DIR not in os.environ:
         raise UsageError(
             f"-o {layout.out}: a Ray cluster of {counted(n_machines, 'machine')} needs a "
-            "working folder that "
-            f"all of them share; give --work-dir, or set {WORK_DIR}"
+            f"working folder that all of them share; give --work-dir, or set {WORK_DIR}"
         )
 
 

@@ -82,8 +82,7 @@ def evaluate(
     if not views:
         raise UsageError(
             f"{dataset.layout.out}: none of its {counted(len(dataset.clip_ids), 'clip')} shows "
-            "a scene of "
-            f"{scenes.folder}; expected the folder whose videos were annotated"
+            f"a scene of {scenes.folder}; expected the folder whose videos were annotated"
         )
     usual = usual_depth_m(scenes.scene(view.row["video_id"]) for view in views)
     scored = [

@@ -88,8 +88,7 @@ def compared(one: ClipView, two: ClipView) -> ClipDisagreement:
     if times[0] != times[1]:
         raise UsageError(
             f"clip {one.clip_id}: found {len(times[0])} and {counted(len(times[1]), 'frame')} "
-            "at other times, "
-            "expected the same; annotate both with equal --fps"
+            "at other times, expected the same; annotate both with equal --fps"
         )
     pairs, overlaps = _paired(one, two)
     n_entities = one.table("entities").num_rows, two.table("entities").num_rows

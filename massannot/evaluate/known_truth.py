@@ -123,8 +123,7 @@ def _of_points(view: ClipView, file: Path) -> TrueClip:
     if len(points) < len(view):
         raise UsageError(
             f"{file}: found {counted(len(points), 'frame')}, expected those of "
-            f"{view.row['uri']}: the clip "
-            f"has {len(view)}; annotate with --fps all"
+            f"{view.row['uri']}: the clip has {len(view)}; annotate with --fps all"
         )
     # One of them a frame of the video, in its order: that is what the benchmark promises.
     at = _frames_of_file(view, len(points))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +188,22 @@ class _ComparedClip:
     names: Mapping[str, str]
     """The dataset's phrases by plain_name."""
 
+    @cached_property
+    def _phrase_of(self) -> Mapping[int, str]:
+        """What each entity answers."""
+        of_rows = self.view.table("entities").to_pylist()
+        return {row["entity"]: self.view.phrases[row["phrase"]] for row in of_rows}
+
+    @cached_property
+    def _masks(self) -> Mapping[int, Sequence[Mapping[str, Any] | None]]:
+        """Of each entity its rows of `masks`, one a frame."""
+        return masks_by_frame(self.view, set(self._phrase_of))
+
     def changes(self, entity: int, thing: CvatThing | None) -> list[Fix]:
         """What a file changes of a thing; None: it has nothing of it any more."""
         if thing is None:
             return [{"kind": "remove", "entity": entity}]
-        rows = masks_by_frame(self.view, {entity})[entity][: len(self.pictures)]
+        rows = self._masks[entity][: len(self.pictures)]
         fixes = [
             {"entity": entity, "frame": frame, **changed}
             for frame, (row, picture) in enumerate(zip(rows, self.pictures, strict=True))
@@ -254,8 +266,7 @@ class _ComparedClip:
 
     def _new_name(self, entity: int, thing: CvatThing) -> Fix | None:
         """Of a thing whose label was changed, in some of its tracks or in all."""
-        phrase = {e["entity"]: e["phrase"] for e in self.view.table("entities").to_pylist()}[entity]
-        now = self.view.phrases[phrase]
+        now = self._phrase_of[entity]
         labels = {t.label: t for t in thing.tracks if plain_name(t.label) != plain_name(now)}
         if not labels:
             return None

@@ -192,8 +192,7 @@ def sides(
     if n_test + n_val >= len(free) and free:
         raise UsageError(
             f"{counted(len(free), 'video')}: found too few for a test and a val split beside "
-            "train, "
-            f"expected more than {n_test + n_val}; --test 0 --val 0 puts all into train"
+            f"train, expected more than {n_test + n_val}; --test 0 --val 0 puts all into train"
         )
     places: dict[Split, int] = {"test": n_test, "val": n_val, "train": len(free)}
     order = [split for split, count in places.items() for _ in range(count)]

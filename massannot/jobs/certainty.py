@@ -73,8 +73,7 @@ def calibration_of(
         progress(str(clip.tables.table("clips")["uri"][0].as_py()))
     if not clips:
         raise UsageError(
-            f"--truth {truth}: none of {counted(len(dataset.clip_ids), 'clip')} of {out} is "
-            "in it "
+            f"--truth {truth}: none of {counted(len(dataset.clip_ids), 'clip')} of {out} is in it "
             f"({known.text})"
         )
     calibration = calibrate(clips, name=name, key=key, truth=known.text)

@@ -213,8 +213,7 @@ def measure(
         if not clips:
             raise NothingToRun(
                 f"{folder}: none of {counted(len(videos), 'clip')} could be annotated; look at "
-                "some of its "
-                "videos with `massannot annotate VIDEO`"
+                "some of its videos with `massannot annotate VIDEO`"
             )
         rows = open_dataset(layout.out).table("clips").to_pylist()
         sizes = _table_sizes(layout)

@@ -208,9 +208,8 @@ def _empty_profiles(complete: Sequence[Example]) -> tuple[str, ...]:
         return ()
     sentence = (
         f"{len(empty)} of {counted(len(shown), 'profile holds', many='profiles hold')} no motion, "
-        "as that of "
-        f"{empty[0].row['question_id']}: nothing that its question names was found and followed; "
-        "name the things in the manifest's entities, or with -p"
+        f"as that of {empty[0].row['question_id']}: nothing that its question names was found and "
+        "followed; name the things in the manifest's entities, or with -p"
     )
     return (sentence,)
 

@@ -191,8 +191,7 @@ def _within(
             raise PromptTooLong(
                 f"question {question.question_id}: found {counted(n_tokens, 'token')} with "
                 f"{counted(len(prompt.frames), 'frame')}{gone}, expected at most "
-                f"{budget.n_tokens}; raise the "
-                "budget or show fewer or smaller frames",
+                f"{budget.n_tokens}; raise the budget or show fewer or smaller frames",
                 n_tokens=n_tokens,
             )
         piece = queue.pop(0)

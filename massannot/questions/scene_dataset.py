@@ -80,8 +80,7 @@ def write_scene_questions(
     if not questions:
         raise UsageError(
             f"scenes: found no balanced question about {counted(len(scenes), 'scene')}, "
-            "expected some; "
-            "ask about more seeds"
+            "expected some; ask about more seeds"
         )
     rows = _rows(scenes, questions)
     _draw(layout.out, scenes, questions, depth_maps=depth_maps)

@@ -336,8 +336,7 @@ def _to_train_on(rows: TrainingRows) -> TrainingRows:
     if held_out:
         raise UsageError(
             f"training data: found {counted(len(held_out), 'held-out question')}, {held_out[0]} "
-            "the first, "
-            "expected none; they judge what was trained"
+            "the first, expected none; they judge what was trained"
         )
     if not rows.rows:
         reasons = "".join(f"\n  {reason}" for reason in rows.left_out[:5])

@@ -81,8 +81,7 @@ class SceneLibrary:
         if video_id not in self.records:
             raise ModelFailed(
                 f"video {video_id} is not among {counted(len(self.records), 'scene')} of "
-                f"{self.folder}; "
-                "an oracle knows rendered clips only"
+                f"{self.folder}; an oracle knows rendered clips only"
             )
         if video_id not in self._made:
             while len(self._made) >= _KEPT:

@@ -53,8 +53,7 @@ def _without_impossible(depth: DepthMaps, *, source_id: str) -> DepthMaps:
     if not possible.any():
         raise BadModelOutput(
             f"depth of {source_id}: none of {counted(depth.values.size, 'value')} is a "
-            f"{depth.kind} depth; "
-            "expected positive, finite numbers"
+            f"{depth.kind} depth; expected positive, finite numbers"
         )
     return dataclasses.replace(depth, values=np.where(possible, depth.values, np.float32(np.nan)))
 

@@ -110,8 +110,7 @@ def _frame_counts(clips: pa.Table, frames: pa.Table) -> Iterator[str]:
         yield (
             f"table clips: clip {compared['clip_id'][row].as_py()} says "
             f"{counted(compared['n_frames'][row].as_py(), 'frame')}, table frames has "
-            f"{n_rows[row].as_py()}, "
-            f"the last one number {last[row].as_py()}"
+            f"{n_rows[row].as_py()}, the last one number {last[row].as_py()}"
         )
 
 

@@ -295,8 +295,7 @@ def _of_path(
         if not len(places) == len(seen) == len(sure) == n_points:
             raise UsageError(
                 f"{found.where}: {path} has {counted(len(places), 'point')} at {at}, expected "
-                f"{n_points}, as "
-                "at other times: which is which cannot be told"
+                f"{n_points}, as at other times: which is which cannot be told"
             )
         xy[row], visible[row], confidence[row] = places, seen, sure
     visible &= np.isfinite(xy).all(axis=2)

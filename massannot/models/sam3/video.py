@@ -249,8 +249,7 @@ class _LoadedSam3:
         if text.input_ids.shape[1] > TEXT_TOKENS:
             raise BadPhrase(
                 f"phrase {phrase!r}: found {counted(text.input_ids.shape[1], 'token')}, "
-                "expected at most "
-                f"{TEXT_TOKENS}; shorten it"
+                f"expected at most {TEXT_TOKENS}; shorten it"
             )
         return text.input_ids.to(self.device), text.attention_mask.to(self.device)
 
