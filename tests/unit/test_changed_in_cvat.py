@@ -189,6 +189,7 @@ CHANGES: dict[str, tuple[Edit, Sequence[Fix]]] = {
         lambda root: root.remove(mask_of(root, 7)),
         [at(7, box=box_of(7))],
     ),
+    "boxes that are gone": (lambda root: root.remove(tracks(root, "box")[0]), []),
     "an earlier end": (ended, [at(f, mask=[]) for f in (17, 18, 19)]),
     "a later beginning": (begun_late, [at(f, mask=[]) for f in (0, 1)]),
     "a thing deleted": (deleted, [{"kind": "remove", "entity": 0}]),

@@ -100,6 +100,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda d: put(d, "<annotations><version>1.1</version><image/></annotations>"),
         "CVAT for video 1.1",
     ),
+    "gone": (lambda d: d / "annotations.xml", "No such file or directory; expected an XML file"),
     "runs": (lambda d: written(d, mask("0, 9")), "rle of 9 pixels, expected 4 x 2 = 8"),
     "beyond": (lambda d: written(d, mask(width="70")), "beyond the picture of 64x48"),
     "empty": (lambda d: written(d, boxes((0, 9, 0)).replace('"25.5"', '"5"')), "is empty"),

@@ -111,7 +111,9 @@ def _root(path: Path) -> ElementTree.Element:
         if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
             raise UsageError(f"{path}: found a document type, expected CVAT's XML, which has none")
         root = ElementTree.fromstring(content)
-    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; expected an XML file of CVAT's") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UsageError(f"{path}: not an XML file: {error}") from error
     if root.tag != "annotations":
         raise UsageError(f"{path}: found <{root.tag}>, expected CVAT's <annotations>")
