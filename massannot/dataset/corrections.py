@@ -15,9 +15,7 @@ from typing import Any
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.reviews_of_run import Decision, all_decisions, hash_of_rows, standing
-
-Fix = Mapping[str, Any]
-"""See docs/review.md: kind, entity, and frame and box, point or mask, or name."""
+from massannot.tables.reviews import Fix
 
 
 @dataclass(frozen=True)

@@ -217,8 +217,7 @@ def _finished(layout: Layout, *, partial: bool) -> list[Commit]:
         raise UsageError(
             f"{layout.out}: its run is not over: {len(found)} of "
             f"{counted(planned, 'shard is', many='shards are')} finished; give its command "
-            "again to "
-            "finish it" + (", or publish --partial what is there" if found else "")
+            "again to finish it" + (", or publish --partial what is there" if found else "")
         )
     return found
 

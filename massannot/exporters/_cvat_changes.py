@@ -30,10 +30,10 @@ from massannot.models.recorded.cvat_xml import CvatTask, read_task
 from massannot.models.recorded.json_entries import Box
 from massannot.models.recorded.recorded_videos import file_path, plain_name
 from massannot.storage.json_text import our_own
+from massannot.tables.reviews import Fix
 
 SAME_BOX_PX = 0.5
 """Coordinates that differ by no more are equal: tools round."""
-Fix = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class _ComparedClip:
         """Of each entity its rows of `masks`, one a frame."""
         return masks_by_frame(self.view, set(self._phrase_of))
 
-    def changes(self, entity: int, thing: CvatThing | None) -> list[Fix]:
+    def changes(self, entity: int, thing: CvatThing | None) -> Sequence[Fix]:
         """What a file changes of a thing; None: it has nothing of it any more."""
         if thing is None:
             return [{"kind": "remove", "entity": entity}]

@@ -31,12 +31,13 @@ from massannot.recipes.given_stages import (
     UnseenFrames,
     things_of,
 )
-from massannot.recipes.wanted_fixes import CannotCorrect, Fix, Place, Wanted, is_missing
+from massannot.recipes.wanted_fixes import CannotCorrect, Place, Wanted, is_missing
 from massannot.stages._stage import Pipeline, Stage, StageFailed, StageTime
 from massannot.stages._track_arrays import numbers, with_columns
 from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
 from massannot.stages.track_points import TrackPoints
+from massannot.tables.reviews import Fix
 
 _BOX = ("x0", "y0", "x1", "y1")
 

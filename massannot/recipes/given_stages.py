@@ -16,10 +16,11 @@ from massannot.entities.rows import STATE_OF
 from massannot.geometry import rle
 from massannot.geometry.presence import SEEN, presence_of_all
 from massannot.models.protocols import PointTracker
-from massannot.recipes.wanted_fixes import CannotCorrect, Fix
+from massannot.recipes.wanted_fixes import CannotCorrect
 from massannot.stages._presence import mask_paths
 from massannot.stages._stage import Stage
 from massannot.stages._track_arrays import numbers, tracks_xy_table, with_columns
+from massannot.tables.reviews import Fix
 
 
 @dataclass(frozen=True)

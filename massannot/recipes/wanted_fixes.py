@@ -18,9 +18,7 @@ from massannot.clip import Clip
 from massannot.errors import BadMask, ClipError
 from massannot.geometry import rle
 from massannot.models.recorded.segmentations import counts_of
-
-Fix = Mapping[str, Any]
-"""See docs/review.md: kind, entity, and frame and box, point or mask, or name."""
+from massannot.tables.reviews import Fix
 
 
 class CannotCorrect(ClipError):

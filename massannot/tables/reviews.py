@@ -1,6 +1,9 @@
 """Reviews: what people decided when they looked. One row a decision that stands: one that was taken
 back is none."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from massannot.tables._spec import BOOL, FLOAT64, INT32, STRING, Column, TableSpec
 
 KINDS = ("clip", "question")
@@ -10,6 +13,8 @@ REASONS = ("wrong_thing", "missing_thing", "mask", "track", "depth", "motion", "
 QUESTION_REASONS = ("wrong_answer", "ambiguous", "not_in_video", "trivial", "other")
 """Why a question is rejected."""
 FIXES = ("box", "point", "mask", "name", "remove")
+Fix = Mapping[str, Any]
+"""What was put right: kind, entity, and frame and box, point or mask, or name; docs/review.md."""
 
 SPEC = TableSpec(
     name="reviews",
