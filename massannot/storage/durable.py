@@ -76,10 +76,11 @@ def link_once(source: Path, target: Path) -> bool:
 
 
 def link_over(source: Path, target: Path) -> None:
-    """Give `source` the name of an existing file, whose readers see the old or the new one."""
+    """Give `source` the name of an existing file, whose readers see the old or the new one. Killed
+    between the two steps, it leaves its private name beside `source`, not beside `target`."""
     if isinstance(target, BucketPath):
         return target.store.copy(str(source), str(target))
-    with private_file(target) as linked:
+    with private_file(source) as linked:
         os.link(source, linked)
         os.replace(linked, target)
         sync_folder(target.parent)

@@ -1,5 +1,7 @@
 """Files appear whole or not at all, and of two writers of one name the first wins."""
 
+import subprocess
+import sys
 import threading
 
 from massannot.storage import durable
@@ -36,3 +38,22 @@ def test_what_is_written_over_is_replaced_and_leaves_nothing_beside(tmp_path):
     durable.write_over(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_process_that_ends_between_the_steps_of_a_replacement_leaves_nothing_beside_the_target(
+    tmp_path,
+):
+    source, target = tmp_path / "staging" / "a", tmp_path / "data" / "b"
+    for path, content in ((source, b"new"), (target, b"old")):
+        durable.write_over(path, content)
+    killed = (
+        "import os, sys; from pathlib import Path; from massannot.storage import durable\n"
+        "os.replace = lambda *_: os._exit(9)\n"
+        "durable.link_over(*map(Path, sys.argv[1:]))"
+    )
+    ended = subprocess.run([sys.executable, "-c", killed, str(source), str(target)], check=False)
+    assert ended.returncode == 9
+    assert list(target.parent.iterdir()) == [target]
+    assert target.read_bytes() == b"old"
+    durable.link_over(source, target)
+    assert target.read_bytes() == b"new"
