@@ -4,7 +4,8 @@ peak memory of the largest process, which is the worker or the script.
 
     python -m tests.bench.bench_plain [N_RUNS [N_CLIPS [N_FRAMES [ROW...]]]]
 
-ROW: a part of a row's name; the plain script is always run. MASSANNOT_BENCH_BASE: the source tree
+ROW: a part of a row's name; the plain script is always run. A row in bfloat16 is there where the
+processor multiplies it. MASSANNOT_BENCH_BASE: the source tree
 of another build, whose rows alternate with this one's.
 
 The script (plain_script.py) is the shortest honest one with transformers; it follows, forwards
@@ -26,17 +27,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from massannot.dataset.reading import open_dataset
+from massannot.models.runtime import cpu_has_bfloat16
 from massannot.models.weights import SHIPPED
 from massannot.scenes.world import TEST_SEEDS, SceneOptions, make_scene
 from massannot.scenes.write import write_scenes
 
 ROOT = Path(__file__).parents[2]
 BASE = os.environ.get("MASSANNOT_BENCH_BASE")
+PLAINEST = ("--cameras", "assume", "--no-films")
 ANNOTATE = {
-    "--cameras assume, no films": ("--cameras", "assume", "--no-films"),
+    "--cameras assume, no films": PLAINEST,
     "all defaults, no films": ("--no-films",),
     "all defaults, films and report": (),
 }
+if cpu_has_bfloat16():
+    ANNOTATE["--dtype bf16, --cameras assume, no films"] = (*PLAINEST, "--dtype", "bf16")
 
 
 def main(n_runs: int = 5, n_clips: int = 4, n_frames: int = 48, *wanted: str) -> None:
@@ -47,7 +52,7 @@ def main(n_runs: int = 5, n_clips: int = 4, n_frames: int = 48, *wanted: str) ->
         prompts = work / "prompts.json"
         for tree in (ROOT, *([Path(BASE)] if BASE else [])):
             cost(tree, work, sys.executable, "-m", "compileall", "-q", str(tree / "massannot"))
-        annotate(work, manifest, ANNOTATE["--cameras assume, no films"])
+        annotate(work, manifest, PLAINEST)
         prompts.write_text(json.dumps(prompts_of(work / "out", manifest)))
         script = (
             sys.executable,

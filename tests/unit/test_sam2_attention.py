@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers.models.sam2_video import modeling_sam2_video
 
-from massannot.models.sam2 import attention
+from massannot.models.sam2 import attention, products
 
 SIDE, N_POINTERS = 6, 8
 
@@ -19,7 +19,7 @@ SIDE, N_POINTERS = 6, 8
 def test_what_is_seen_in_memories_is_what_the_library_sees(
     monkeypatch: pytest.MonkeyPatch, width: int, rows: int
 ) -> None:
-    monkeypatch.setattr(attention, "ROWS", rows)
+    monkeypatch.setattr(products, "HELD", rows * (2 * SIDE * SIDE + N_POINTERS))
     config = modeling_sam2_video.Sam2VideoConfig(
         memory_attention_hidden_size=width, memory_attention_feed_forward_hidden_size=32,
         memory_attention_num_layers=2, memory_attention_rope_feat_sizes=[SIDE, SIDE],

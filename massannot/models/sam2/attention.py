@@ -13,13 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-NARROW = 4
-"""Channels of a key to one of the memory from which on sums of the memory itself pay: at the
-official size (256 to 64) 1.2 times faster than torch's fused kernel, at 128 to 64 not faster."""
-ROWS = 256
-"""Places whose weights are held at once: 29 MB at the official size."""
+from massannot.models.sam2.products import NARROW, applied, attended, product
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +44,10 @@ class MemoryAttention:
         layer: type[MemoryLayer] | None = None,
         of_memory: RotaryPlaces | None = None,
     ):
-        """`products`: the type of what the two products of an attention multiply; None: as the
-        values come. Sums and everything else keep theirs. `layer`: how a layer of this network is
-        made. `of_memory`: the places of a memory; None: those of the picture."""
+        """`products`: the type of what the two products of an attention and those of the small
+        network multiply; None: as the values come. Sums and everything else keep theirs. `layer`:
+        how a layer of this network is made. `of_memory`: the places of a memory; None: those of
+        the picture."""
         module = net.memory_attention
         places = RotaryPlaces.of(module, module.position_ids)
         kind = layer or MemoryLayer
@@ -101,13 +97,13 @@ class MemoryLayer:
         back = layer.cross_attn_image
         self._outer: tuple[torch.Tensor, torch.Tensor] | None = None
         narrow = back.k_proj.out_features >= NARROW * back.v_proj.in_features
-        if narrow and back.num_attention_heads == 1 and not (products or places.turn.is_cuda):
+        if narrow and back.num_attention_heads == 1 and not places.turn.is_cuda:
             inner, outer = back.v_proj, back.o_proj
             self._outer = outer.weight @ inner.weight, outer.weight @ inner.bias + outer.bias
 
     def look_around(self, out_BNC: torch.Tensor) -> torch.Tensor:
         attention = self._layer.self_attn
-        all_three = F.linear(self._layer.layer_norm1(out_BNC), *self._around)
+        all_three = product(self._narrowed(self._layer.layer_norm1(out_BNC)), *self._around)
         width = all_three.shape[-1] // 3
         all_three = _turned(all_three, self._places, 2 * width)
         return self._attended(attention, *all_three.split(width, dim=-1))
@@ -120,44 +116,35 @@ class MemoryLayer:
         n_pointer_tokens: int,
     ) -> torch.Tensor:
         attention = self._layer.cross_attn_image
-        query = _turned(attention.q_proj(self._layer.layer_norm2(out_BNC)), self._places)
-        key = attention.k_proj(keys_BLM)
+        query = _turned(applied(attention.q_proj, self._layer.layer_norm2(out_BNC)), self._places)
+        key = applied(attention.k_proj, keys_BLM)
         key = _turned(key, self._of_memory, n_after=n_pointer_tokens)
         query = query.expand(len(key), -1, -1)
-        if self._outer is not None:
-            return F.linear(_summed(query * attention.scaling, key, memory_BLM), *self._outer)
-        return self._attended(attention, query, key, attention.v_proj(memory_BLM))
+        if self._outer is None:
+            return self._attended(attention, query, key, applied(attention.v_proj, memory_BLM))
+        tokens = (self._narrowed(x) for x in (query, key, memory_BLM))
+        seen = attended(*tokens, scale=attention.scaling)
+        return product(seen, *self._outer).to(out_BNC.dtype)
 
     def think(self, out_BNC: torch.Tensor) -> torch.Tensor:
         layer = self._layer
-        hidden = layer.activation(layer.linear1(layer.layer_norm3(out_BNC)))
-        return layer.linear2(hidden)
+        normed = self._narrowed(layer.layer_norm3(out_BNC))
+        hidden = applied(layer.linear1, normed, layer.activation)
+        return applied(layer.linear2, hidden).to(out_BNC.dtype)
+
+    def _narrowed(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self._products is None else x.to(self._products)
 
     def _attended(
         self, attention: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> torch.Tensor:
         """(B, N, C) from (B, N, D), (B, L, D), (B, L, D), in the module's heads."""
-        heads, given = attention.num_attention_heads, query.dtype
         query, key, value = (
-            x.to(self._products or given).unflatten(-1, (heads, -1)).transpose(1, 2)
+            self._narrowed(x).unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
             for x in (query, key, value)
         )
-        seen = F.scaled_dot_product_attention(query, key, value, scale=attention.scaling)
-        return attention.o_proj(seen.transpose(1, 2).flatten(2).to(given))
-
-
-def _summed(
-    query_BND: torch.Tensor, key_BLD: torch.Tensor, memory_BLM: torch.Tensor
-) -> torch.Tensor:
-    """(B, N, M): the memory's tokens, each weighed by how much a place's query asks for its key."""
-    out = query_BND.new_empty(*query_BND.shape[:2], memory_BLM.shape[-1])
-    for queries, key, memory, sums in zip(query_BND, key_BLD, memory_BLM, out, strict=True):
-        for first in range(0, len(queries), ROWS):
-            scores = queries[first : first + ROWS] @ key.t()
-            weights = scores.sub_(scores.amax(1, keepdim=True)).exp_()
-            total = weights.sum(1, keepdim=True)
-            torch.div(weights @ memory, total, out=sums[first : first + ROWS])
-    return out
+        seen = attended(query, key, value, scale=attention.scaling).transpose(1, 2).flatten(2)
+        return applied(attention.o_proj, seen).to(attention.o_proj.weight.dtype)
 
 
 def _turned(

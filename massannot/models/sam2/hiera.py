@@ -17,6 +17,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from massannot.models.sam2.products import applied, attended, product
+
 
 @dataclass(frozen=True, eq=False)
 class FrameFeatures:
@@ -155,7 +157,7 @@ class _Folded(torch.nn.Module):
         self.bias = torch.nn.Buffer(own.float(), persistent=False)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return F.linear(tokens, self.weight, self.bias)
+        return product(tokens, self.weight, self.bias)
 
 
 class _Block(torch.nn.Module):
@@ -195,15 +197,16 @@ class _Block(torch.nn.Module):
             tokens = tokens.index_select(1, self._move)
         normed = self._norms[0](tokens)
         if self._proj is not None:
-            tokens = self._proj(normed)
+            tokens = applied(self._proj, normed)
             if self._pools:
                 tokens = _pooled(tokens, self._group)
         tokens = tokens + self._attended(normed)
-        return tokens + self._mlp(self._norms[1](tokens))
+        hidden = applied(self._mlp.proj_in, self._norms[1](tokens), self._mlp.activation)
+        return tokens + applied(self._mlp.proj_out, hidden)
 
     def _attended(self, normed_BNC: torch.Tensor) -> torch.Tensor:
         attention, n = self._attention, len(normed_BNC)
-        qkv = attention.qkv(normed_BNC)
+        qkv = applied(attention.qkv, normed_BNC)
         if self._window:  # a padded place is zero, so it has the bias
             bias = attention.qkv.bias.to(qkv.dtype).expand(n, 1, -1)
             qkv = torch.cat([qkv, bias], dim=1).index_select(1, self._into)
@@ -216,11 +219,11 @@ class _Block(torch.nn.Module):
         query, key, value = (
             x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in (query, key, value)
         )
-        seen = F.scaled_dot_product_attention(query, key, value, scale=attention.scale)
+        seen = attended(query, key, value, scale=attention.scale)
         seen = seen.transpose(1, 2).reshape(n, -1, seen.shape[1] * seen.shape[3])
         if self._window:
             seen = seen.index_select(1, self._out_of)
-        return attention.proj(seen)
+        return applied(attention.proj, seen)
 
 
 def _pooled(tokens_BNC: torch.Tensor, group: tuple[int, int]) -> torch.Tensor:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from massannot.models.sam2.products import applied, product
+
 FEW_CHANNELS = 8
 
 
@@ -41,11 +43,11 @@ class MemoryEncoder:
         mask = torch.add(self._shift, ink_B1SS, alpha=self._scale)
         for layer in self._layers:
             mask = layer(mask)
-        tokens = F.linear(mask.flatten(2).transpose(1, 2), *self._mask)
-        tokens = tokens + F.linear(coarse_1NC, *self._picture)
+        tokens = product(mask.flatten(2).transpose(1, 2), *self._mask)
+        tokens = tokens + product(coarse_1NC, *self._picture)
         for fuse in self._fuser:
             tokens = tokens + fuse(tokens, self._grid)
-        return F.linear(tokens, *self._out)
+        return product(tokens, *self._out)
 
 
 class _Planes:
@@ -84,7 +86,8 @@ class _Fuser:
         places = block.depthwise_conv(tokens_BNC.transpose(1, 2).unflatten(-1, grid))
         places = places.flatten(2).transpose(1, 2)
         normed = F.layer_norm(places, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-        return F.linear(block.activation(block.pointwise_conv1(normed)), *self._narrow)
+        hidden = applied(block.pointwise_conv1, normed, block.activation)
+        return product(hidden, *self._narrow)
 
 
 def _tokens_of(conv: Any) -> tuple[torch.Tensor, torch.Tensor]:
