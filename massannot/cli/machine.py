@@ -22,6 +22,9 @@ def doctor(
         typer.Option(help="Run each model of this profile once, and write doctor-PROFILE.json."),
     ] = None,
     device: Annotated[str, typer.Option(help="Of --weights: auto, cpu, cuda, cuda:N.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of --weights: bf16 or fp16 beside fp32: how far answers move.")
+    ] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Is this machine ready? Python, torch and the GPU, memory, disk, codecs, variables.
@@ -34,13 +37,14 @@ def doctor(
     massannot doctor -o /data/out
     massannot doctor --json > doctor.json
     massannot doctor --weights small
+    massannot doctor --weights small --dtype bf16
     """
     import dataclasses
 
     from massannot.doctor import examine
 
     if weights is not None:
-        _try_weights(weights, folder, device=device, as_json=as_json)
+        _try_weights(weights, folder, device=device, dtype=dtype, as_json=as_json)
         return
     findings = examine(folder)
     if as_json:
@@ -54,7 +58,7 @@ def doctor(
         raise typer.Exit(4)
 
 
-def _try_weights(name: str, folder: Path, *, device: str, as_json: bool) -> None:
+def _try_weights(name: str, folder: Path, *, device: str, dtype: str, as_json: bool) -> None:
     """The trials of a profile, printed and written."""
     import dataclasses
     import sys
@@ -62,22 +66,27 @@ def _try_weights(name: str, folder: Path, *, device: str, as_json: bool) -> None
     from massannot.doctor import examine
     from massannot.jobs.weights_trial import try_profile
     from massannot.models.profiles import named
-    from massannot.models.runtime import pick
+    from massannot.models.runtime import pick, refuse_emulated
     from massannot.models.weights import require
+    from massannot.recipes.model_flags import DTYPES
 
     profile = named(name)
     if profile.note:  # before anything is downloaded
         print(f"NOTE: {profile.note}", file=sys.stderr)
     chosen = pick(device)
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
+    refuse_emulated(dtype, device=chosen)
     require(profile.weights)
-    trials = try_profile(profile, device=chosen)
+    trials = try_profile(profile, device=chosen, dtype=dtype)
     report = {
         "profile": name,
         "device": chosen,
+        "dtype": dtype,
         "trials": [trial.as_json() for trial in trials],
         "machine": [dataclasses.asdict(finding) for finding in examine(folder)],
     }
-    path = folder / f"doctor-{name}.json"
+    path = folder / ("-".join(("doctor", name, *[dtype] * (dtype != "auto"))) + ".json")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2), encoding="utf-8")
     if as_json:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -63,36 +63,53 @@ class Trial:
         return asdict(self)
 
 
-def try_profile(profile: Profile, *, device: str) -> list[Trial]:
-    """Every model of the profile, one after the other. Weights must lie on this machine."""
+def try_profile(profile: Profile, *, device: str, dtype: str = "auto") -> list[Trial]:
+    """Every model of the profile, one after the other. Weights must lie on this machine. In another
+    `dtype` than the model's own each is asked in float32 too, and its measures say how far apart
+    the two answers lie."""
+    tried = _try_all(profile, device=device, dtype=dtype)
+    if dtype in ("auto", "fp32", "float32"):
+        return [trial for trial, _ in tried]
+    exact = _try_all(profile, device=device, dtype="float32")
+    return [
+        replace(trial, measures={**trial.measures, **_apart(trial.job, exact_answer, answer)})
+        for (trial, answer), (_, exact_answer) in zip(tried, exact, strict=True)
+    ]
+
+
+def _try_all(
+    profile: Profile, *, device: str, dtype: str
+) -> list[tuple[Trial, NDArray[Any] | None]]:
     scene = make_scene(SEED, OPTIONS)
     frames = _frames(scene)
     truth = Answers.of(scene, frames)
     try:  # one model may do two jobs and keep with the frames what it found for both
-        return [_try(model, frames, truth, device=device) for model in profile.models]
+        return [_try(one, frames, truth, device=device, dtype=dtype) for one in profile.models]
     finally:
         frames.forget()
 
 
-def _try(chosen: ProfileModel, frames: Frames, truth: Answers, *, device: str) -> Trial:
+def _try(
+    chosen: ProfileModel, frames: Frames, truth: Answers, *, device: str, dtype: str
+) -> tuple[Trial, NDArray[Any] | None]:
+    """The trial, and the answer where it had the right form."""
     weights = "" if chosen.weights is None else str(chosen.weights)
     trial = Trial(chosen.job, chosen.adapter, weights, chosen.license)
+    options = {} if dtype == "auto" or chosen.weights is None else {"dtype": dtype}
     start = time.perf_counter()
     try:
-        model = chosen.build()
+        model = chosen.build(**options)
         model.setup(device=device)
         setup_s = time.perf_counter() - start
         card = model.card()
         start = time.perf_counter()
-        measures, problems = _TRIALS[chosen.job](model, frames, truth)
+        measures, problems, answer = _TRIALS[chosen.job](model, frames, truth)
         run_s = time.perf_counter() - start
         model.destroy()
     except (MassannotError, RuntimeError, ValueError) as error:
-        return Trial(**{**asdict(trial), "problems": (f"{type(error).__name__}: {error}",)})
-    return Trial(
-        job=chosen.job,
-        adapter=chosen.adapter,
-        weights=weights,
+        return replace(trial, problems=(f"{type(error).__name__}: {error}",)), None
+    done = replace(
+        trial,
         license=card.license or chosen.license,
         revision=card.revision,
         sha256=card.sha256,
@@ -103,6 +120,21 @@ def _try(chosen: ProfileModel, frames: Frames, truth: Answers, *, device: str) -
         measures={name: round(value, 4) for name, value in measures.items()},
         problems=(*problems, *_unexpected(weights, chosen.job, measures)),
     )
+    return done, answer
+
+
+def _apart(job: Job, exact: NDArray[Any] | None, narrow: NDArray[Any] | None) -> dict[str, float]:
+    """How far an answer lies from the same model's in float32; nothing where they cannot be laid
+    beside each other, as lists of boxes of which one is longer."""
+    if exact is None or narrow is None or exact.shape != narrow.shape or not exact.size:
+        return {}
+    if job == "masks":
+        apart = float(np.sum(exact != narrow) / max(1, int(np.sum(exact))))
+    elif job in ("depth", "cameras"):
+        apart = float(np.median(np.abs(narrow / exact - 1)))
+    else:
+        apart = float(np.median(np.abs(narrow - exact)))
+    return {APART[job]: round(apart, 5)}
 
 
 def _unexpected(weights: str, job: Job, measures: Mapping[str, float]) -> list[str]:
@@ -115,8 +147,17 @@ def _unexpected(weights: str, job: Job, measures: Mapping[str, float]) -> list[s
     return [f"{name}: found {measures[name]:.3f}, expected {value:.3f} within {margin:g}"]
 
 
-Answer = tuple[dict[str, float], list[str]]
-"""Measures and problems."""
+Answer = tuple[dict[str, float], list[str], NDArray[Any] | None]
+"""Measures, problems, and the numbers themselves."""
+APART: Mapping[Job, str] = {
+    "detect": "moved_px",
+    "masks": "changed_share",
+    "depth": "changed_rel",
+    "cameras": "changed_rel",
+    "tracks": "moved_px",
+}
+"""What a difference is called: of coordinates and of ratios the median, of mask pixels the share
+that is another one."""
 
 
 def _boxes(model: Any, frames: Frames, truth: Answers) -> Answer:
@@ -135,7 +176,7 @@ def _boxes(model: Any, frames: Frames, truth: Answers) -> Answer:
         mine = boxes[found.phrase == names.index(truth.scene.phrases()[entity])]
         true = truth.box_xyxy(0, entity)
         overlaps.append(max((_iou(box, true) for box in mine), default=0.0))
-    return {"boxes": float(len(boxes)), "best_iou": float(np.mean(overlaps))}, problems
+    return {"boxes": float(len(boxes)), "best_iou": float(np.mean(overlaps))}, problems, boxes
 
 
 def _masks(model: Any, frames: Frames, truth: Answers) -> Answer:
@@ -152,14 +193,14 @@ def _masks(model: Any, frames: Frames, truth: Answers) -> Answer:
     if any(one.masks.shape != shape for one in found):
         problems.append(f"masks: found {found[0].masks.shape}, expected {shape}")
     if problems:
-        return {}, problems
+        return {}, problems, None
     measures = {
         name: float(
             np.mean([_j(mask, truth.mask(at, k)) for k, mask in zip(entities, found[at].masks)])
         )
         for name, at in (("J_first", 0), ("J_last", len(frames) - 1))
     }
-    return measures, []
+    return measures, [], np.stack([one.masks for one in found])
 
 
 def _depth(model: Any, frames: Frames, truth: Answers) -> Answer:
@@ -167,7 +208,8 @@ def _depth(model: Any, frames: Frames, truth: Answers) -> Answer:
     maps = model.estimate_depth(frames, focal_px=float(truth.intrinsics()[0]))
     values = maps.values
     if len(values) != len(frames) or not np.isfinite(values).any():
-        return {}, [f"depth: found {values.shape}, expected {len(frames)} maps with finite values"]
+        expected = f"expected {len(frames)} maps with finite values"
+        return {}, [f"depth: found {values.shape}, {expected}"], None
     true = np.stack(
         [
             truth.depth_m(t, height=values.shape[1], width=values.shape[2])
@@ -176,11 +218,11 @@ def _depth(model: Any, frames: Frames, truth: Answers) -> Answer:
     )
     if maps.kind == "affine":
         together = np.corrcoef(values.ravel(), 1 / true.ravel())[0, 1]
-        return {"correlation_with_inverse": float(together)}, []
+        return {"correlation_with_inverse": float(together)}, [], values
     if not (values > 0).all():
-        return {}, [f"depth: found {np.nanmin(values):g}, expected positive numbers"]
+        return {}, [f"depth: found {np.nanmin(values):g}, expected positive numbers"], None
     ratio = float(np.median(values / true))
-    return {"ratio": ratio, "abs_rel": float(np.mean(np.abs(values / true - 1)))}, []
+    return {"ratio": ratio, "abs_rel": float(np.mean(np.abs(values / true - 1)))}, [], values
 
 
 def _cameras(model: Any, frames: Frames, truth: Answers) -> Answer:
@@ -188,11 +230,11 @@ def _cameras(model: Any, frames: Frames, truth: Answers) -> Answer:
     found = model.estimate_cameras(frames)
     fx = float(np.median(found.intrinsics[:, 0]))
     if not np.isfinite(found.intrinsics).all() or fx <= 0:
-        return {}, [f"cameras: found a focal length of {fx:g}, expected a positive number"]
+        return {}, [f"cameras: found a focal length of {fx:g}, expected a positive number"], None
     measures = {"focal_ratio": fx / float(truth.intrinsics()[0])}
     if found.focal_rel_sd is not None:
         measures["focal_rel_sd"] = found.focal_rel_sd
-    return measures, []
+    return measures, [], found.intrinsics[:, 0]
 
 
 def _tracks(model: Any, frames: Frames, truth: Answers) -> Answer:
@@ -204,10 +246,11 @@ def _tracks(model: Any, frames: Frames, truth: Answers) -> Answer:
     points = np.array(queries, np.float64)
     found = model.track(frames, queries_txy=points)
     if found.xy.shape != (len(frames), len(points), 2) or not np.isfinite(found.xy).all():
-        return {}, [f"tracks: found {found.xy.shape}, expected one finite place a frame and point"]
+        expected = "expected one finite place a frame and point"
+        return {}, [f"tracks: found {found.xy.shape}, {expected}"], None
     true = truth.tracks(points)
     error = np.linalg.norm(found.xy - true.xy, axis=-1)[true.visible]
-    return {"median_error_px": float(np.median(error))}, []
+    return {"median_error_px": float(np.median(error))}, [], found.xy
 
 
 _TRIALS: Mapping[Job, Callable[[Any, Frames, Answers], Answer]] = {

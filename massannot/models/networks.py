@@ -28,6 +28,9 @@ def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
     The configuration is config.json beside the weights; code from the repository is never run.
     Raises MissingWeights when names or shapes do not fit.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # of reading a file on this machine
     exact_float32()
     try:
         net, info = inferring(
@@ -76,16 +79,24 @@ def n_parameters(net: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def precision(dtype: Dtype, *, device: str, auto: Dtype) -> contextlib.AbstractContextManager[Any]:
-    """Autocast to `dtype`, `auto` standing for "auto" on CUDA; nothing for float32."""
+def torch_dtype(dtype: Dtype, *, device: str, auto: Dtype) -> torch.dtype:
+    """What a name of --dtype or torch means, `auto` standing for "auto" on CUDA. Raises
+    UsageError."""
     wanted = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(dtype, dtype)
     if wanted == "auto":
         wanted = auto if device.startswith("cuda") else "float32"
     if wanted not in ("float32", "bfloat16", "float16"):
         raise UsageError(f"dtype {dtype!r}: expected auto, float32, bfloat16 or float16")
-    if wanted == "float32":
+    found: torch.dtype = getattr(torch, wanted)
+    return found
+
+
+def precision(dtype: Dtype, *, device: str, auto: Dtype) -> contextlib.AbstractContextManager[Any]:
+    """Autocast to `dtype`, `auto` standing for "auto" on CUDA; nothing for float32."""
+    wanted = torch_dtype(dtype, device=device, auto=auto)
+    if wanted == torch.float32:
         return contextlib.nullcontext()
-    return torch.autocast(device.split(":")[0], dtype=getattr(torch, wanted))
+    return torch.autocast(device.split(":")[0], dtype=wanted)
 
 
 @contextlib.contextmanager

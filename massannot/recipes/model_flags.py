@@ -19,7 +19,7 @@ from massannot.errors import UsageError
 from massannot.models import profiles
 from massannot.models.profiles import Job, Profile
 from massannot.models.prompts_by_hand import BETWEEN, check_phrases, typed_prompt
-from massannot.recipes.models import JOBS, JobKind, profile_of
+from massannot.recipes.models import JOBS, JobKind, profile_of, weights_of
 from massannot.recipes.spec import Answerer, PoseChoice, RunSpec
 
 DTYPES = ("auto", "fp32", "bf16", "fp16")
@@ -131,7 +131,8 @@ class ModelFlags:
             if texts:
                 options[f"detect.{'boxes' if flag == '--box' else 'points'}"] = BETWEEN.join(texts)
         if self.dtype != "auto":
-            options |= {f"{job}.dtype": self.dtype for job in of_profile if job != "tracks"}
+            networks = (job for job in of_profile if weights_of(answerers[job], job) is not None)
+            options |= {f"{job}.dtype": self.dtype for job in networks}
         if "detect" in of_profile:
             thresholds = {
                 "detect.box_threshold": self.box_threshold,

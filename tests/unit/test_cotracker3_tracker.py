@@ -51,6 +51,16 @@ def test_it_is_a_point_tracker_that_names_its_weights(weights: Weights) -> None:
     assert card.n_parameters == sum(p.numel() for p in network(sizes=TINY).parameters())
 
 
+def test_lower_precision_moves_points_by_less_than_a_pixel(
+    frames: Frames, weights: Weights
+) -> None:
+    exact, narrow = (
+        tracker(weights, dtype=dtype).track(frames, queries_txy=QUERIES).xy
+        for dtype in ("fp32", "bf16")
+    )
+    assert 0 < np.abs(narrow - exact).max() < 1
+
+
 def test_half_a_pixel_lies_between_the_tables_and_the_network(
     frames: Frames, weights: Weights
 ) -> None:

@@ -80,6 +80,15 @@ def test_depth_of_unknown_range_is_not_spoken_of():
     assert depth_lines("small", [None]) == []
 
 
+@pytest.mark.parametrize(
+    ("profile", "networks"),
+    [("small", {"detect", "masks", "depth", "tracks"}), ("embedded", {"detect", "masks", "depth"})],
+)
+def test_a_dtype_is_that_of_every_network_and_of_nothing_else(profile, networks):
+    options = ModelFlags(profile=profile, dtype="bf16").options()
+    assert options == {f"{job}.dtype": "bf16" for job in networks}
+
+
 @pytest.mark.parametrize("emulated", [True, False])
 def test_bfloat16_is_refused_on_a_processor_that_would_emulate_it(monkeypatch, emulated):
     monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: not emulated)

@@ -15,7 +15,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from massannot.jobs import weights_trial
-from massannot.jobs.weights_trial import EXPECTED, Trial, try_profile
+from massannot.jobs.weights_trial import APART, EXPECTED, Trial, try_profile
+from massannot.models import runtime
 from massannot.models.profiles import Job, Profile, ProfileModel, named
 from massannot.models.protocols import Cameras, DepthMaps, Detections, ModelCard, PointTracks
 from tests.in_process import run_massannot
@@ -95,3 +96,21 @@ def test_other_numbers_than_those_of_here_are_a_problem(monkeypatch: pytest.Monk
     monkeypatch.setattr(weights_trial, "EXPECTED", {("", "tracks"): ("median_error_px", 50.0, 1.0)})
     (trial,) = try_profile(tracks, device="cpu")
     assert "expected 50.000 within 1" in trial.problems[0]
+
+
+def test_in_another_dtype_each_answer_lies_beside_that_in_float32(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: True)
+    run_massannot("doctor --weights embedded --device cpu --dtype bf16 -o report", tmp_path)
+    report = json.loads((tmp_path / "report" / "doctor-embedded-bf16.json").read_text())
+    assert report["dtype"] == "bf16"
+    trials = {trial["job"]: trial for trial in report["trials"]}
+    apart = {job: trials[job]["measures"][APART[job]] for job in ("detect", "masks", "depth")}
+    assert 0 < apart["detect"] < 2
+    assert 0 < apart["masks"] < 0.01
+    assert 0 < apart["depth"] < 0.01
+    assert all(trial["problems"] == [] for trial in trials.values())
+
+
+def test_a_dtype_that_does_not_exist_is_refused(tmp_path):
+    said = run_massannot("doctor --weights embedded --dtype int8", tmp_path, code=2)
+    assert "--dtype int8: expected one of auto, fp32, bf16, fp16" in said

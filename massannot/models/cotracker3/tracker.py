@@ -45,25 +45,23 @@ class CoTracker3Tracker:
     with `backward`. "far end", the end farther from each query, is the default because `quality`
     counts this error; "off" takes about half the time."""
     dtype: Dtype = "auto"
-    """auto is float32: lower precision moves points (see BENCHMARKS.md)."""
+    """auto is float32 everywhere: lower precision moves points (see BENCHMARKS.md)."""
     compile: bool = False
     """torch.compile of the blocks: pays after some hundreds of frames of one size."""
     _loaded: _LoadedTracker | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self, *, device: str) -> None:
         """Load weights onto `device`. Raises MissingWeights."""
-        import torch
 
         from massannot.models.cotracker3.checkpoint import load_cotracker3
         from massannot.models.cotracker3.predictor import CoTracker3Predictor
-        from massannot.models.networks import exact_float32, n_parameters
+        from massannot.models.networks import exact_float32, n_parameters, torch_dtype
 
         exact_float32()
         local = find(self.weights)
         net = load_cotracker3(local.files[0], online=self.online)
         count = n_parameters(net)
-        dtype = torch.float32 if self.dtype == "auto" else getattr(torch, self.dtype)
-        net = net.to(device, dtype)
+        net = net.to(device, torch_dtype(self.dtype, device=device, auto="float32"))
         if self.compile:
             net.compile_blocks()
         self._loaded = _LoadedTracker(
