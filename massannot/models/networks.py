@@ -33,11 +33,13 @@ def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
     logging.disable_progress_bar()  # of reading a file on this machine
     exact_float32()
     try:
-        net, info = inferring(
-            lambda: kind.from_pretrained(
-                **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
+        with warnings.catch_warnings():  # about a kernel for CUDA that is not used
+            warnings.filterwarnings("ignore", message="You'd better set embed_dim")
+            net, info = inferring(
+                lambda: kind.from_pretrained(
+                    **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
+                )
             )
-        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise MissingWeights(
             f"{kind.__name__} from {local.folder}: {type(error).__name__}: {error}"
