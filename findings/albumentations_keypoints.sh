@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# albumentations 2.0.8 (its last release), keypoints of pictures that are resized or bent
+# albumentations 2.0.8, keypoints of pictures that are resized or bent
 #
 # Expected: the keypoint goes where the picture's content goes, as it does when the picture is flipped,
 #           turned, or seen in perspective: there it fits to a thousandth of a pixel.
 # Seen:     resizing multiplies x and y, as if the first pixel's middle were its corner, and the bending
 #           transforms return whole numbers that are up to 3.7 pixels away. Each pixel of the picture (64 by
-#           64) holds where it came from, so what it says at the keypoint is the truth; 20 seeds each:
+#           64) holds where it came from, so that the truth can be read from it; 20 seeds each:
 #
 #             transform                          greatest error      whole numbers
 #             flip, turn, perspective                   0.00 px
@@ -18,7 +18,8 @@
 #             PiecewiseAffine                           3.71 px       always
 #             ThinPlateSpline                           3.35 px       always
 #
-# Known of the successor: https://github.com/albumentations-team/AlbumentationsX/issues/529 (resizing).
+# Known of resizing: https://github.com/albumentations-team/AlbumentationsX/issues/529, and of strong bends:
+# https://github.com/albumentations-team/albumentations/issues/2285 (closed).
 # Resize points with (x + 0.5) * scale - 0.5, and do not bend pictures whose points are to be exact.
 set -euo pipefail
 work=$(mktemp -d)

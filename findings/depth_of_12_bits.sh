@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pillow 12.3.0, imageio 2.38.1, FFmpeg 8 in PyAV 18.1.0 and OpenCV 5.0.0, imagecodecs 2026.3.6: depth of 12 bits
 #
-# Expected: the millimetres of a depth camera with 12 bits come back, as they do from a PNG or TIFF.
+# Expected: the millimetres of a depth camera with 12 bits come back, as they do from a PNG of 16 bits.
 # Seen:     from a PGM whose greatest value is 4095, and from a JPEG 2000 of 12 bits, half of the readers
 #           stretch the numbers over 16 bits, in two ways; the file does not say that they are brightness:
 #
@@ -14,7 +14,7 @@
 #
 # A metre is 16 m, and a scale fitted on one reader's files is wrong for the other's. Known for PGM
 # (https://github.com/python-pillow/Pillow/issues/6202) and for JPEG 2000 in medical pictures
-# (https://github.com/pydicom/pydicom/issues/693). Write depth as 16 bits, with 65535 as the greatest value.
+# (https://github.com/pydicom/pydicom/pull/1001). Write depth as PNG of 16 bits.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # OpenCV 5.0.0, arrays in big-endian byte order (as Pillow and zarr return them)
 #
-# Expected: the numbers that numpy shows, or an error, as PyAV, pyarrow and DuckDB give for such arrays.
+# Expected: the numbers that numpy shows, or an error, as imagecodecs gives for a PNG of them.
 # Seen:     OpenCV looks at the type's size and not at its order: every number is taken with its bytes
 #           swapped, without a warning, in all functions tried. Pillow gives `>u2` for a big-endian TIFF, zarr
 #           for a format 2 array of that type, and a PFM with a positive scale is read as `>f4`:
@@ -12,8 +12,8 @@
 #             1.5 m in `>f4`, after medianBlur     6.9e-41
 #             a point at (0.5, 0.25, 1) in `>f8`   projectPoints: (nan, nan)
 #
-# imagecodecs 2026.3.6 swaps them in JPEG 2000 too, and refuses them for PNG. Call
-# `a.astype(a.dtype.newbyteorder("="))` on what was read before OpenCV sees it.
+# imagecodecs 2026.3.6 swaps them in JPEG 2000 too. Call `a.astype(a.dtype.newbyteorder("="))` on what was
+# read before OpenCV sees it.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
