@@ -7,6 +7,7 @@ survives compression, scaling, turning back and any colour matrix.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -260,6 +261,26 @@ def patched(source: Path, target: Path, *, old: bytes, new: bytes) -> Path:
     content = source.read_bytes()
     assert old in content
     target.write_bytes(content.replace(old, new))
+    return target
+
+
+def cropped_by_container(source: Path, target: Path, *, width: int, height: int) -> Path:
+    """An MP4 of which a clean aperture in the middle is shown; moov comes after the pictures."""
+    content = source.read_bytes()
+    clap = struct.pack(">I4s8i", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
+    own_fields = {b"stsd": 8, b"avc1": 78}
+    start, holders = 0, []
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        while content[start + 4 : start + 8] != kind:
+            start += int.from_bytes(content[start : start + 4])
+        holders.append(start)
+        end = start + int.from_bytes(content[start : start + 4])
+        start += 8 + own_fields.get(kind, 0)
+    longer = bytearray(content[:end] + clap + content[end:])
+    for place in holders:
+        size = int.from_bytes(content[place : place + 4]) + len(clap)
+        longer[place : place + 4] = size.to_bytes(4)
+    target.write_bytes(longer)
     return target
 
 

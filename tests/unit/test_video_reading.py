@@ -20,7 +20,7 @@ from massannot.video.byte_budget import ByteBudget
 from massannot.video.reader import VideoEnd, probe, read_clips, release
 from massannot.video.sampling import Sampling
 from massannot.video.video_id import clip_id, video_id
-from tests.unit.make_videos import HEIGHT, WIDTH, Film, read_number
+from tests.unit.make_videos import HEIGHT, WIDTH, Film, cropped_by_container, read_number
 
 FRAME_BYTES = HEIGHT * WIDTH * 3
 ALL = Sampling(fps=None)
@@ -84,6 +84,15 @@ def test_ids_are_those_of_content_and_span(film: Path) -> None:
     assert table["pts"] == [n * 512 for n in range(10, 20)]
     assert table["t_s"] == [float(Fraction(n, 25)) for n in range(10, 20)]
     assert table["keyframe"] == [False] * 10
+
+
+def test_a_film_that_its_container_crops_is_read_whole(film: Path, tmp_path: Path) -> None:
+    """Loaders of training films do the same, the ffmpeg command does not."""
+    small = {"width": WIDTH - 32, "height": HEIGHT - 16}
+    (clip,), _ = read(cropped_by_container(film, tmp_path / "cropped.mp4", **small))
+    (whole,), _ = read(film)
+    assert clip.frames.pixels_THWC.shape[1:3] == (HEIGHT, WIDTH)
+    assert np.array_equal(clip.frames.pixels_THWC, whole.frames.pixels_THWC)
 
 
 def test_reading_twice_gives_equal_clips(film: Path) -> None:
