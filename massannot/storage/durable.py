@@ -76,14 +76,19 @@ def link_once(source: Path, target: Path) -> bool:
 
 
 def link_over(source: Path, target: Path) -> None:
-    """Give `source` the name of an existing file, whose readers see the old or the new one. Killed
-    between the two steps, it leaves its private name beside `source`, not beside `target`."""
+    """Give `source` the name of a file that may exist, whose readers see the old or the new one.
+    Killed between the two steps, it leaves its private name beside `source`, not beside `target`.
+    """
     if isinstance(target, BucketPath):
         return target.store.copy(str(source), str(target))
-    with private_file(source) as linked:
-        os.link(source, linked)
+    linked = _private_name(source)
+    os.link(source, linked)  # fails first, and makes no folder, where another has dropped `source`
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(linked, target)
         sync_folder(target.parent)
+    finally:
+        linked.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -142,11 +147,15 @@ def private_file(path: Path) -> Iterator[Path]:
     """A name in the same folder that no other process on any machine uses. A file that is left
     under it at the end is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    written = _private_name(path)
     try:
         yield written
     finally:
         written.unlink(missing_ok=True)
+
+
+def _private_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def _write(path: Path, content: bytes) -> None:

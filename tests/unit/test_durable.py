@@ -4,6 +4,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from massannot.storage import durable
 
 
@@ -57,3 +59,14 @@ def test_a_process_that_ends_between_the_steps_of_a_replacement_leaves_nothing_b
     assert target.read_bytes() == b"old"
     durable.link_over(source, target)
     assert target.read_bytes() == b"new"
+
+
+def test_a_replacement_makes_the_folder_of_a_first_file_but_none_of_a_source_that_is_gone(tmp_path):
+    source, target = tmp_path / "staging" / "a", tmp_path / "data" / "b"
+    with pytest.raises(FileNotFoundError):
+        durable.link_over(source, target)
+    assert list(tmp_path.iterdir()) == []
+    durable.write_over(source, b"new")
+    durable.link_over(source, target)
+    assert target.read_bytes() == b"new"
+    assert list(source.parent.iterdir()) == [source]
