@@ -68,8 +68,8 @@ _PLACE_WEIGHT = 0.1
 _CLEARLY = 0.1
 """Difference of looks from which on one of two things is clearly the more similar one."""
 CLEAR_AGREEMENT = 0.03
-"""Of `agreement`, from which on one of two tracks clearly fits better: look-alikes in long rendered
-scenes differ by 0.02 or more in looks and most by half a doubling in size."""
+"""Of `agreement`, from which on one of two tracks clearly fits better: the looks of look-alikes in
+long rendered scenes differ by 0.02 to 0.04, their widths by half a doubling and more."""
 _SIZE_WEIGHT = 0.1
 _SMALLER_WEIGHT = 0.05
 """Instead of it for a track in doubt of which less is seen: another thing may hide the rest."""
