@@ -247,8 +247,9 @@ class DrawnSession:
         hidden = not world.present[between.start : between.stop, thing].all()
         if hidden and self.model.stops_when_hidden and not self.model.wakes:
             return np.zeros((world.height, world.width), np.bool_)
+        followed = thing
         for at, from_thing, other in self.model.jumps:
-            if thing == from_thing and prompted < at <= frame:
+            if followed == from_thing and prompted < at <= frame:
                 thing = other
         return world.mask(frame, thing).copy()
 

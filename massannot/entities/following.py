@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from massannot.clip import Frames
+from massannot.entities.doubts import Doubt, doubts
 from massannot.entities.identity import (
     IdentityOptions,
     Pairs,
@@ -57,6 +58,7 @@ class EntityFollowing:
         self._frames = frames
         self._session = session
         self._options = options
+        self._decided = -1  # the last key frame
         self._done = -1  # everything is propagated up to this frame
         self._n_objects = 0
 
@@ -75,31 +77,29 @@ class EntityFollowing:
 
     def decide(self, key: int, boxes: Sequence[DetectedBox]) -> None:
         """Match the detections of frame `key` with the tracks, or begin tracks for them."""
-        self._part_merged_tracks(key)
+        options = self._options
         sightings = self._sightings(key, boxes)
-        sightings, duplicates = without_duplicates(sightings, options=self._options)
+        sightings, duplicates = without_duplicates(sightings, options=options)
         self._reject(duplicates, "duplicate")
+        in_doubt = doubts(self.tracks, sightings, first=self._decided + 1, options=options)
 
-        known = known_things(sightings, self.tracks, options=self._options)
+        known = known_things(sightings, self.tracks, options=options)
         for sighting, track in known:
-            if self._options.renew:
-                track.resume(sighting)
-            else:
-                track.sightings.append(sighting)
-                self._session.remove(sighting.object_id)
-        rest = _without(sightings, known)
-        covering = [s for s in rest if self._covers_known(s)]
-        self._reject(covering, "duplicate")
-        rest = [s for s in rest if s not in covering]
+            self._see_again(track, sighting)
+        rest = self._uncovered(_without(sightings, known))
 
         diagonal = float(np.hypot(self._frames.source_width, self._frames.source_height))
-        returned = returned_things(rest, self.tracks, options=self._options, diagonal=diagonal)
-        for sighting, track in returned:
-            track.resume(sighting)
+        regions = {id(doubt.track): doubt.region for doubt in in_doubt}
+        returned = returned_things(
+            rest, self.tracks, in_doubt=regions, options=options, diagonal=diagonal
+        )
+        self._settle(in_doubt, returned, key)
+        self._part_merged_tracks(key)
         if sightings:
             self._count_unseen({id(track) for _, track in (*known, *returned)})
-        for sighting in _without(rest, returned):
+        for sighting in self._uncovered(_without(rest, returned)):
             self._begin(sighting)
+        self._decided = key
 
     def believed(self) -> list[EntityTrack]:
         """The tracks that can be seen and are believed, the best `max_entities` of them.
@@ -140,6 +140,33 @@ class EntityFollowing:
                 Sighting(box.detection, key, box.phrase, box.score, object_id, region, look, source)
             )
         return sightings
+
+    def _see_again(self, track: EntityTrack, sighting: Sighting) -> None:
+        """Take note of a detection of a track where its mask is."""
+        if self._options.renew:
+            track.resume(sighting)
+        else:
+            track.sightings.append(sighting)
+            self._session.remove(sighting.object_id)
+
+    def _settle(self, in_doubt: Sequence[Doubt], returned: Pairs, key: int) -> None:
+        """Go on with the tracks that were detected again, and with those in doubt, unless their
+        masks are another's."""
+        picture = self._frames.pixels(key, key + 1)[0]
+        sighting_of = {id(track): sighting for sighting, track in returned}
+        for doubt in in_doubt:
+            sighting = sighting_of.pop(id(doubt.track), None)
+            if sighting is None:
+                if not doubt.is_lost(returned, picture):
+                    doubt.give_back()
+            elif doubt.is_unfounded(sighting, options=self._options):
+                doubt.give_back()
+                self._see_again(doubt.track, sighting)
+            else:
+                doubt.track.resume(sighting)
+        for sighting, track in returned:
+            if id(track) in sighting_of:
+                track.resume(sighting)
 
     def _begin(self, sighting: Sighting) -> None:
         """A new track, if there is room for it or a weaker one makes room."""
@@ -194,6 +221,12 @@ class EntityFollowing:
             loser.object_id = loser.region = None
             if not loser.visible_frames:
                 self._drop(loser, "duplicate")
+
+    def _uncovered(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """The sightings that do not lie on a thing that is followed; the others are rejected."""
+        covering = [sighting for sighting in sightings if self._covers_known(sighting)]
+        self._reject(covering, "duplicate")
+        return [sighting for sighting in sightings if sighting not in covering]
 
     def _covers_known(self, sighting: Sighting) -> bool:
         return any(
@@ -297,14 +330,6 @@ def _met(
         mask = other.masks.get(frame)
         if other is track or mask is None or not mask.area:
             continue
-        if _boxes_meet(mask, source) and rle.iou(mask.counts, source.counts) >= _MEET:
+        if mask.meets(source) and rle.iou(mask.counts, source.counts) >= _MEET:
             return other
     return None
-
-
-def _boxes_meet(mask: FrameMask, other: FrameMask) -> bool:
-    if mask.box_xyxy is None or other.box_xyxy is None:
-        return False
-    ax0, ay0, ax1, ay1 = mask.box_xyxy
-    bx0, by0, bx1, by1 = other.box_xyxy
-    return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1

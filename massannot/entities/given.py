@@ -119,7 +119,9 @@ class GivenFollowing:
         rest = _without(loose, known)
         diagonal = float(np.hypot(self._frames.source_width, self._frames.source_height))
         away = [t for t in tracks if t.region is None and t.visible_frames]
-        returned = returned_things(rest, away, options=self._options, diagonal=diagonal)
+        returned = returned_things(
+            rest, away, in_doubt={}, options=self._options, diagonal=diagonal
+        )
         for sighting, track in (*known, *returned):
             self._resume(track, sighting)
         for sighting in _without(rest, returned):

@@ -4,7 +4,8 @@ Rules over the sightings and tracks of one key frame, in this order:
 1. `without_duplicates`: boxes of one frame that show the same thing leave the best one.
 2. `known_things`: one-to-one, by the overlap of the detection's mask with the mask that was
    propagated to this frame; phrase and looks decide where overlap does not.
-3. `returned_things`: what is left, one-to-one, with things out of sight, by looks, size and place.
+3. `returned_things`: what is left, one-to-one, with things out of sight, by looks, size and place,
+   and with those in doubt (doubts.py), by looks and size.
 Whatever is left then is new, unless it covers a thing that is followed already. At the clip's end
 `joined_fragments` asks the third question once more, with all that was seen since.
 
@@ -15,7 +16,7 @@ masks confuse things.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,14 @@ _LOOK_WEIGHT = 0.15
 _PLACE_WEIGHT = 0.1
 _CLEARLY = 0.1
 """Difference of looks from which on one of two things is clearly the more similar one."""
-_SIZE_WEIGHT = 0.05
+CLEAR_AGREEMENT = 0.03
+"""Of `agreement`, from which on one of two tracks clearly fits better: the looks of look-alikes in
+long rendered scenes differ by 0.02 to 0.04, their widths by half a doubling and more."""
+_SIZE_WEIGHT = 0.1
+_SMALLER_WEIGHT = 0.05
+"""Instead of it for a track in doubt of which less is seen: another thing may hide the rest."""
+_ASIDE_WEIGHT = 0.1
+"""Of the picture's diagonal between a detection and the mask of a track in doubt."""
 _MOST_DOUBLINGS = 2.0
 """Of the width, or halvings, against the greatest width seen."""
 _REACH = 0.15
@@ -136,25 +144,55 @@ def returned_things(
     sightings: Sequence[Sighting],
     tracks: Sequence[EntityTrack],
     *,
+    in_doubt: Mapping[int, Region],
     options: IdentityOptions,
     diagonal: float,
 ) -> Pairs:
-    """Sightings of things that were out of sight, one-to-one. `diagonal`: of the source picture."""
+    """Sightings of things that were out of sight or are in doubt, one-to-one. `in_doubt`: the mask
+    of a track in doubt by its id(), see doubts.py. `diagonal`: of the source picture."""
 
     def worth(sighting: Sighting, track: EntityTrack) -> float:
-        return _return_worth(
-            track,
-            tracks,
-            look=sighting.look,
-            size=_doublings(track, sighting.mask, cut_off=sighting.region.touches_border),
-            frame=sighting.frame,
-            mask=sighting.mask,
-            same_phrase=sighting.phrase == track.phrase,
-            options=options,
-            diagonal=diagonal,
+        size = _doublings(
+            track.masks.values(), sighting.mask, cut_off=sighting.region.touches_border
         )
+        same_phrase = sighting.phrase == track.phrase
+        region = in_doubt.get(id(track))
+        if region is None:
+            return _return_worth(
+                track,
+                tracks,
+                look=sighting.look,
+                size=size,
+                frame=sighting.frame,
+                mask=sighting.mask,
+                same_phrase=same_phrase,
+                options=options,
+                diagonal=diagonal,
+            )
+        if not _may_be(track, tracks, look=sighting.look, size=size, options=options):
+            return np.nan
+        stays = CLEAR_AGREEMENT / 2 * lies_on(sighting, region, options=options)
+        aside = sighting.region.distance(region) / float(np.hypot(region.height, region.width))
+        against = _PHRASE_WEIGHT * (not same_phrase) + _ASIDE_WEIGHT * aside
+        return 1 + agreement(sighting, track) + stays - against
 
     return _pairs(sightings, [t for t in tracks if t.region is None], worth)
+
+
+def lies_on(sighting: Sighting, region: Region, *, options: IdentityOptions) -> bool:
+    """Whether a detection is where a track's mask is."""
+    return same_place(sighting.region, region, same_phrase=True, overlap=options.same_overlap)
+
+
+def agreement(sighting: Sighting, track: EntityTrack) -> float:
+    """How well a detection's look and size fit those of a track's detections: 1 is best."""
+    size = _doublings(
+        (known.mask for known in track.sightings),
+        sighting.mask,
+        cut_off=sighting.region.touches_border,
+    )
+    weight = _SIZE_WEIGHT if size > 0 else _SMALLER_WEIGHT
+    return track.likeness(sighting.look) - weight * abs(size)
 
 
 def joined_fragments(
@@ -175,7 +213,7 @@ def joined_fragments(
             earlier,
             [track for track in tracks if track is not later],
             look=best.look,
-            size=_doublings(earlier, best.mask, cut_off=best.region.touches_border),
+            size=_doublings(earlier.masks.values(), best.mask, cut_off=best.region.touches_border),
             frame=first,
             mask=later.masks[first],
             same_phrase=later.phrase == earlier.phrase,
@@ -208,11 +246,7 @@ def _return_worth(
     diagonal: float,
 ) -> float:
     """The worth of `track`, one of `tracks`, coming back as `mask` in `frame`; NaN: it cannot."""
-    likeness = track.likeness(look)
-    closest = max(other.likeness(look) for other in tracks)
-    if abs(size) > _MOST_DOUBLINGS or likeness < closest - _CLEARLY:
-        return np.nan
-    if likeness - _SIZE_WEIGHT * abs(size) < options.same_look:
+    if not _may_be(track, tracks, look=look, size=size, options=options):
         return np.nan
     last, last_mask = track.last_seen()
     here = box_centre(mask)
@@ -221,7 +255,23 @@ def _return_worth(
         return np.nan
     aside = float(np.linalg.norm(here - track.expected_at(frame))) / diagonal
     against = _SIZE_WEIGHT * abs(size) + _PHRASE_WEIGHT * (not same_phrase)
-    return 1 + likeness - against - _PLACE_WEIGHT * (way + min(aside, 1.0))
+    return 1 + track.likeness(look) - against - _PLACE_WEIGHT * (way + min(aside, 1.0))
+
+
+def _may_be(
+    track: EntityTrack,
+    tracks: Sequence[EntityTrack],
+    *,
+    look: F32,
+    size: float,
+    options: IdentityOptions,
+) -> bool:
+    """Whether looks and size allow that what was seen is `track`, one of `tracks`."""
+    likeness = track.likeness(look)
+    closest = max(other.likeness(look) for other in tracks)
+    if abs(size) > _MOST_DOUBLINGS or likeness < closest - _CLEARLY:
+        return False
+    return likeness - _SIZE_WEIGHT * abs(size) >= options.same_look
 
 
 def coinciding(tracks: Sequence[EntityTrack]) -> list[tuple[EntityTrack, EntityTrack]]:
@@ -252,10 +302,10 @@ def has_jumped(
     return track.step_at(met) > other.step_at(met) + _JUMP * track.masks[met].area ** 0.5
 
 
-def _doublings(track: EntityTrack, mask: FrameMask, *, cut_off: bool) -> float:
-    """How often the mask's width is twice the greatest one seen, negative for halvings; none of
+def _doublings(known: Iterable[FrameMask], mask: FrameMask, *, cut_off: bool) -> float:
+    """How often the mask's width is twice the greatest one known, negative for halvings; none of
     these where the picture's edge may hide the rest."""
-    largest = max(known.area for known in track.masks.values())
+    largest = max(other.area for other in known)
     doublings = 0.5 * float(np.log2(mask.area / largest))
     return 0.0 if doublings < 0 and cut_off else doublings
 

@@ -39,6 +39,14 @@ class FrameMask(NamedTuple):
     given: bool = False
     """Whether a person drew it: a model drew the others."""
 
+    def meets(self, other: FrameMask) -> bool:
+        """Whether the boxes of two masks of a frame share a pixel."""
+        if self.box_xyxy is None or other.box_xyxy is None:
+            return False
+        ax0, ay0, ax1, ay1 = self.box_xyxy
+        bx0, by0, bx1, by1 = other.box_xyxy
+        return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1
+
 
 def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
     """A mask (H, W) in working pixels, stretched to the source picture."""

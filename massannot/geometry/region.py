@@ -56,6 +56,12 @@ class Region:
         """Bottom edge, exclusive."""
         return self.y0 + self.inside.shape[0]
 
+    def distance(self, other: Region) -> float:
+        """Pixels between the middles of the two bounding boxes."""
+        aside = self.x0 + self.x1 - other.x0 - other.x1
+        below = 2 * (self.y0 - other.y0) + self.inside.shape[0] - other.inside.shape[0]
+        return float(np.hypot(aside, below)) / 2
+
     @property
     def touches_border(self) -> bool:
         """Whether it ends at the picture's edge, so that more of the thing may lie outside."""

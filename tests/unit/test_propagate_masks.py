@@ -314,6 +314,29 @@ def test_a_mask_that_jumps_onto_another_thing_gives_way_to_that_things_own(
         assert_annotated_wherever_seen(clip, world, thing, thing)
 
 
+@pytest.mark.parametrize(
+    ("other", "width"),
+    [(CYAN, 30), (RED, 20)],
+    ids=["of two colours", "look-alikes of two sizes"],
+)
+@pytest.mark.parametrize("renew", [False, True])
+def test_things_whose_masks_are_exchanged_keep_their_numbers(
+    other: tuple[int, int, int], width: int, renew: bool
+) -> None:
+    world = World(
+        [
+            Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
+            Thing("a ball", other, width, line(T, (170, 66), (30, 66))),
+        ]
+    )
+    exchanging = DrawnMasks(world, jumps=frozenset({(48, 0, 1), (48, 1, 0)}))
+    clip = annotated(world, masks=exchanging, renew=renew)
+    for thing in range(2):
+        number = entity_of(clip, world, thing)[0]
+        assert number is not None
+        assert_annotated_wherever_seen(clip, world, thing, number)
+
+
 def test_a_propagator_that_finds_a_thing_again_by_itself_is_believed() -> None:
     path = line(T, (60, 60), (60, 60))
     path[20:60] = np.nan
