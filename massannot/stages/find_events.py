@@ -66,6 +66,8 @@ class FindEvents(Stage):
 
     flights: Flights = field(default_factory=Flights)
     rules: MotionRules = field(default_factory=MotionRules)
+    least_score: float = 0.5
+    """Events of a lower score are left out; 0 keeps all, to order clips by how near they come."""
 
     reads: ClassVar[tuple[str, ...]] = (
         "frames",
@@ -86,10 +88,13 @@ class FindEvents(Stage):
         masks = mask_paths(clip)
         rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
         courses = Courses.of(clip, most_covered=_COVERED)
-        gone = _departures(courses, masks)
+        gone = _departures(courses, masks, self.least_score)
         rows += _gone(clip, gone)
         if clip.table("positions").num_rows and world_known(clip):
-            cuts = {entity: [one.frame for one in mine] for entity, mine in gone.items()}
+            cuts = {
+                entity: [one.frame for one in mine if one.score >= 0.5]
+                for entity, mine in gone.items()
+            }
             rows += self._moved(clip, courses, cuts, masks)
         rows.sort(key=lambda row: (row["t_s"], row["kind"], row["entities"]))
         clip_id = clip.table("clips")["clip_id"][0].as_py()
@@ -145,6 +150,7 @@ class FindEvents(Stage):
                 unit=units[entity],
                 flat=not exact[entity],
                 rules=self.rules,
+                least_score=self.least_score,
             )
             for entity, path in paths.items()
         }
@@ -167,11 +173,21 @@ def _seen(clip: Tables, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
             }
 
 
-def _departures(courses: Courses, masks: Mapping[int, MaskPath]) -> dict[int, list[Departure]]:
+def _departures(
+    courses: Courses, masks: Mapping[int, MaskPath], least_score: float
+) -> dict[int, list[Departure]]:
     entities = courses.entity.tolist()
     paths = MaskPaths([masks[entity] for entity in entities])
     return {
-        entity: list(departures(paths, n, courses.surface[n], size=float(courses.size[n])))
+        entity: list(
+            departures(
+                paths,
+                n,
+                courses.surface[n],
+                size=float(courses.size[n]),
+                least_score=least_score,
+            )
+        )
         for n, entity in enumerate(entities)
     }
 
