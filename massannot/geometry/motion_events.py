@@ -47,10 +47,12 @@ class MotionRules:
     least_lead: float = 12.0
     """Squared standard errors that falls, rest and contacts leave over beyond it, for the same
     places: a blow between two frames may hide in four places on a line."""
-    least_steady: float = 0.4
-    """Vertical speed of something without weight."""
+    least_steady: float = 0.15
+    least_drop: float = 0.1
+    """Vertical speed of something without weight, and its way up or down in metres: more than down
+    may be off by."""
     least_steady_flat: float = 0.7
-    """The same where distances are not known: what rolls nearer seems to sink."""
+    """The speed where distances are not known: what rolls nearer seems to sink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +178,15 @@ class _Finder:
         rules, unit, down = self.rules, self.unit, self.down
         least = rules.least_steady_flat if self.flat else rules.least_steady
         for part in self.parts:
-            if len(part.frames) < 4 or part.last_s - part.first_s < rules.impossible_s:
+            span_s = part.last_s - part.first_s
+            if len(part.frames) < 4 or span_s < rules.impossible_s:
                 continue
             rare = 0.0 if part.law in (STEADY, FREE) else RARE
             needed = _chance(part.lead + rare - rules.least_lead)
             size = float(np.linalg.norm(part.acceleration)) / unit
             pull = float(part.acceleration @ down.direction) / unit
             sd = _sd(part.acceleration_covariance, down.direction) / unit
-            t_sd_s = (part.last_s - part.first_s) / (len(part.frames) - 1) / math.sqrt(12)
+            t_sd_s = span_s / (len(part.frames) - 1) / math.sqrt(12)
             up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull, sd)
             event = MotionEvent(
                 "upward_acceleration",
@@ -201,7 +204,7 @@ class _Finder:
             steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
             weightless = min(
                 _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-                _beyond(steady, least, steady_sd),
+                _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
                 needed,
             )
             yield replace(event, kind="weightless", rule="straight", score=weightless)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,8 +44,10 @@ Row = dict[str, Any]
 
 HELD = math.radians(50)
 TILTED = math.radians(30)
-_KNOWN = math.radians(12)
-"""Error of down where things fall."""
+_KNOWN = math.radians(6)
+"""Error of down where things fall, at least; more where few do, or shortly."""
+_ERRORS = 2.0
+"""Standard errors of the falls' mean for the error of down."""
 _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
 _COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
@@ -126,7 +128,7 @@ class FindEvents(Stage):
             for entity, path in paths.items()
         }
 
-        def cut(entity: int, down_in_world: F64 | None) -> list[PathPart]:
+        def cut(entity: int, down_in_world: Down | None) -> list[PathPart]:
             down = _in_path(down_in_world, paths[entity])
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
             return parts_of(
@@ -216,8 +218,8 @@ def _units(clip: Tables, courses: Courses) -> dict[int, float]:
     }
 
 
-def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> F64 | None:
-    """(3,) in the world, where things fall; None: nothing does."""
+def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> Down | None:
+    """In the world, where things fall; None: nothing does."""
     total = np.zeros(3)
     for entity, path in paths.items():
         for pull, error in falls(parts[entity]):
@@ -225,13 +227,17 @@ def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> F
             if direction @ _CAMERA_DOWN > math.cos(HELD):
                 total += path.world_from_fixed[:3, :3] @ direction / error**2
     size = float(np.linalg.norm(total))
-    return total / size if size else None
+    if not size:
+        return None
+    return Down(total / size, min(max(_KNOWN, _ERRORS / math.sqrt(size)), TILTED))
 
 
-def _in_path(down_in_world: F64 | None, path: Course) -> Down:
+def _in_path(down_in_world: Down | None, path: Course) -> Down:
     if down_in_world is None:
         return Down(_CAMERA_DOWN, TILTED)
-    return Down(path.world_from_fixed[:3, :3].T @ down_in_world, _KNOWN)
+    return replace(
+        down_in_world, direction=path.world_from_fixed[:3, :3].T @ down_in_world.direction
+    )
 
 
 def _rows(
