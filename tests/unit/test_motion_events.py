@@ -55,6 +55,7 @@ def test_every_bounce_is_a_contact_a_landing_and_a_rebound_with_an_apex_between(
 WHAT_CANNOT_BE = [
     ("falls upward", falling(-9.81), {"upward_acceleration"}),
     ("rises in a straight line", falling(0.0, speed=1.5), {"weightless"}),
+    ("sinks slowly in a straight line", falling(0.0, speed=-0.3), {"weightless"}),
     ("falls", falling(9.81, speed=8.0), set()),
     ("rolls", along_floor(lambda t: 0.9 * t), set()),
 ]
