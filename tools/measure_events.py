@@ -6,10 +6,12 @@ DATASET is an annotation of the folder SCENES: scenes, and their twins with `--v
 kind, over the scenes that obey physics: the share of clear true events that are stated within
 0.2 s, and the share of stated ones that are true (evaluate/event_scores.py). For each law: how well
 a clip's highest score tells its violating twins from the others (AUC: the chance that a twin has
-the higher one), the share of twins with an event of that law, and the false alarms. Intervals are
-95 %, by the bootstrap over clips.
+the higher one), the share of twins with an event of that law, and the false alarms. The scores are
+those of `FindEvents(least_score=0)`, so that clips without an event have an order too. Intervals
+are 95 %, by the bootstrap over clips.
 
-`--again` finds the events again, in the tables that are there: after a change of the rules.
+`--again` finds the events again, in the tables that are there: after a change of the rules. Scores
+of laws are always those of the rules as they are.
 `--laws` leaves recall and precision out, for which every frame of the truth has to be cast.
 """
 
@@ -60,12 +62,13 @@ def measure(view: ClipView, scene: Scene, *, again: bool, laws: bool = False) ->
     shown_s = 0.0 if broken is None else (broken.end - 1 - broken.frame) / scene.options.fps
     if law == "gravity" and shown_s < LEAST_FLIGHT_S - 1e-6:
         return None
+    counts = {} if law or laws else _counts(view, scene, again=again)
+    every = FindEvents(least_score=0.0).events(view)
+    return Measured(law, counts, {name: _highest(every, kinds) for name, kinds in LAWS.items()})
+
+
+def _counts(view: ClipView, scene: Scene, *, again: bool) -> dict[str, tuple[int, int, int, int]]:
     events = FindEvents().events(view) if again else view.table("events")
-    counts = {} if law or laws else _counts(view, scene, events)
-    return Measured(law, counts, {name: _highest(events, kinds) for name, kinds in LAWS.items()})
-
-
-def _counts(view: ClipView, scene: Scene, events: pa.Table) -> dict[str, tuple[int, int, int, int]]:
     truth = ClipTruth(view, scene, usual_depth_m=4.0)
     true, clear = clear_events(truth)
     stated = list(stated_events(events, truth.pairs))

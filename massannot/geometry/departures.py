@@ -9,7 +9,8 @@ a thing that is struck, or that strikes, lies between the steps before and after
 the blow: a jump is as long as the step's distance from the straight line between the mean steps on
 both sides. It has to exceed a share of the thing's size, for the middle of what is seen of a thing
 moves by as much when something passes in front of it. And it has to do so in space and in the
-picture: depth alone jumps where a mask takes in what is behind the thing.
+picture: depth alone jumps where a mask takes in what is behind the thing. Less is enough in the
+picture, for a jump along the ray is short there, if the thing has the same size in both places.
 
 Unusual: neither poses nor metres are needed; a camera that moves smoothly moves all steps alike.
 """
@@ -31,6 +32,10 @@ F64 = NDArray[np.float64]
 
 LEAST_SIZES = 0.75
 """Of the thing's size, for a jump."""
+_LEAST_ALONG_RAY = 0.3
+"""The same in the picture, where the thing is as large as before."""
+_SAME_SIZE = 0.5
+"""Change of ln of the area in space up to which a thing is as large as before."""
 LEFT_OVER = 0.5
 """Share of its usual area that something loses at once, beyond what motion explains."""
 _LEFT_OVER_SD = 0.12
@@ -49,6 +54,8 @@ _LEAST_PX = 60
 """Area of a mask below which it is too small to be in full view."""
 _STEADY = 0.25
 """Change of ln area from frame to frame up to which a mask is that of a thing in full view."""
+_ARRIVED = 0.5
+"""The same of a mask that has jumped: it may turn into view, a propagator's slip is undone."""
 _ASIDE = 0.5
 """Share of a thing's box in another's box, up to which it stands aside of it."""
 _SAME_PLACE = 0.5
@@ -85,35 +92,54 @@ class MaskPaths:
         return areas
 
 
-def departures(paths: MaskPaths, index: int, xyz: F64, *, size: float) -> Iterator[Departure]:
+def departures(
+    paths: MaskPaths, index: int, xyz: F64, *, size: float, least_score: float = 0.5
+) -> Iterator[Departure]:
     """Of the thing `index`, whose surface is at `xyz` (T, 3) in each frame's camera, NaN: not
-    known; `size` in the unit of these. Only those that are likelier than not."""
+    known; `size` in the unit of these. Only those with `least_score` and more."""
     path = paths.paths[index]
     if not path.area.any():
         return
-    jumped = np.minimum(_jumped(xyz / size), _jumped(path.centre / _size_px(path)))
-    for frame in (2 + np.flatnonzero((jumped[1:] > 0.5) | _may_vanish(path.area)[2:])).tolist():
-        if not _in_full_view(paths, index, frame - 1):
+    jumped = np.minimum(_jumped(xyz / size, LEAST_SIZES), _jumped_in_picture(path, xyz[:, 2]))
+    likely = (jumped[1:] >= least_score) | _may_vanish(path.area)[2:]
+    for frame in (2 + np.flatnonzero(likely)).tolist():
+        if not _is_steady(path, frame - 1):
             continue
-        vanished = _vanishes(paths, index, frame)
+        vanished = _vanishes(paths, index, frame) if _is_aside(paths, index, frame - 1) else 0.0
         score = float(jumped[frame - 1])
-        here, before = path.box_xyxy[frame], path.box_xyxy[frame - 1]
-        if vanished >= 0.5:
+        if vanished >= max(least_score, score):
             yield Departure("vanish", frame, vanished)
-        elif score > 0.5 and _iou(before, here, _area(before, here)) < _SAME_PLACE:
-            met = paths.met(here, frame, but=index)
-            others = ((paths.boxes_xyxy[n, frame], met[n]) for n in np.flatnonzero(met))
-            on_another = any(_iou(here, box, both) >= _SAME_PLACE for box, both in others)
-            yield Departure("vanish" if on_another else "teleport", frame, score)
+        elif score >= least_score and _is_elsewhere(path, frame):
+            yield Departure(
+                "vanish" if _is_on_another(paths, index, frame) else "teleport", frame, score
+            )
 
 
-def _in_full_view(paths: MaskPaths, index: int, frame: int) -> bool:
-    path = paths.paths[index]
+def _is_steady(path: MaskPath, frame: int, most: float = _STEADY) -> bool:
+    """Whether as much of the thing is seen as in the frame before, but for a change of ln area."""
     one, two = path.area[frame - 1 : frame + 1]
-    if min(one, two) < _LEAST_PX or abs(math.log(two / one)) > _STEADY:
-        return False
-    box = path.box_xyxy[frame]
+    return min(one, two) >= _LEAST_PX and abs(math.log(two / one)) <= most
+
+
+def _is_aside(paths: MaskPaths, index: int, frame: int) -> bool:
+    """Whether no other thing is so near in the picture that it might cover this one."""
+    box = paths.boxes_xyxy[index, frame]
     return bool((paths.met(box, frame, but=index) <= _ASIDE * _area(box, box)).all())
+
+
+def _is_elsewhere(path: MaskPath, frame: int) -> bool:
+    """Whether the mask is in another place than before, and stays as it is there."""
+    before, here = path.box_xyxy[frame - 1], path.box_xyxy[frame]
+    apart = _iou(before, here, _area(before, here)) < _SAME_PLACE
+    return apart and _is_steady(path, frame + 1, _ARRIVED)
+
+
+def _is_on_another(paths: MaskPaths, index: int, frame: int) -> bool:
+    """Whether the mask is where another thing's is."""
+    here = paths.boxes_xyxy[index, frame]
+    met = paths.met(here, frame, but=index)
+    others = ((paths.boxes_xyxy[n, frame], met[n]) for n in np.flatnonzero(met))
+    return any(_iou(here, box, both) >= _SAME_PLACE for box, both in others)
 
 
 def _may_vanish(area: F64) -> NDArray[np.bool_]:
@@ -131,11 +157,11 @@ def _vanishes(paths: MaskPaths, index: int, frame: int) -> float:
     left = float(path.area[frame : frame + _LONG].max()) / usual
     if left > _SCRAP:
         return 0.0
-    share = float(path.area[frame - 1] / usual)
+    share = min(float(path.area[frame - 1] / usual), 1.0)
     box = path.box_xyxy[frame - 1]
     own = _step(path, frame)
     near = np.flatnonzero(paths.met(box + 0.5 * _sides(box), frame - 1, but=index)).tolist()
-    others = (own - _step(paths.paths[n], frame) for n in near)
+    others = (own - one for n in near for one in _steps_of_cover(paths.paths[n], frame))
     step = max(float(np.abs(v).max()) for v in (own, *others))
     left_over = share - step / float(_sides(box)[2:].min())
     return 0.5 * (1 + math.erf((left_over - LEFT_OVER) / _LEFT_OVER_SD / math.sqrt(2)))
@@ -146,6 +172,14 @@ def _step(path: MaskPath, frame: int) -> F64:
     steps = np.diff(path.centre[max(0, frame - _BEFORE) : frame], axis=0)
     steps = steps[np.isfinite(steps[:, 0])]
     return np.median(steps, axis=0) if len(steps) else np.zeros(2)
+
+
+def _steps_of_cover(path: MaskPath, frame: int) -> Iterator[F64]:
+    """(2,) pixels: the usual step of what may cover another thing, and the one into this frame."""
+    yield _step(path, frame)
+    last = path.centre[frame] - path.centre[frame - 1]
+    if np.isfinite(last[0]):
+        yield last
 
 
 def _sides(box: F64) -> F64:
@@ -170,13 +204,22 @@ def _iou(box: F64, other: F64, both: float) -> float:
     return both / (_area(box, box) + _area(other, other) - both) if both else 0.0
 
 
-def _jumped(places: F64) -> F64:
-    """(T - 1,) the probability that a step is a jump, of places (T, 2 or 3) in sizes of the thing;
-    NaN: not known."""
+def _jumped_in_picture(path: MaskPath, z: F64) -> F64:
+    """(T - 1,) the probability that a step jumps by enough in the picture; NaN: not known."""
+    places = path.centre / _size_px(path)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.abs(np.diff(np.log(path.area * z**2)))
+    along_ray = np.where(change <= _SAME_SIZE, _jumped(places, _LEAST_ALONG_RAY), 0.0)
+    return np.maximum(_jumped(places, LEAST_SIZES), along_ray)
+
+
+def _jumped(places: F64, least: float) -> F64:
+    """(T - 1,) the probability that a step jumps by `least` and more, of places (T, 2 or 3) in
+    sizes of the thing; NaN: not known."""
     off = _off_lines(places)
     known = off[np.isfinite(off)]
     sd = max(_LEAST_SD, float(np.median(known)) / _NORMAL_MEDIAN) if len(known) else _LEAST_SD
-    z = (off - LEAST_SIZES) / sd / math.sqrt(2)
+    z = (off - least) / sd / math.sqrt(2)
     return np.array([0.5 * (1 + math.erf(one)) for one in z])
 
 

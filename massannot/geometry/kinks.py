@@ -29,7 +29,8 @@ _STEADY_SD, _FALL_SD, _OTHER_SD = 2.0, 1.0, 12.0
 """Metres a second squared by which things differ from rest, from a fall, and from neither."""
 _PRICE = 14.0
 """Of a part, in squared standard errors: it has six numbers that are free."""
-_RARE = 10.0
+RARE = 10.0
+"""By how much dearer a part is that neither lies, rolls nor falls."""
 _PRIOR_FREEDOM = 6.0
 """Degrees of freedom that the path's noise weighs against a part's own residuals."""
 _LEAST_ACROSS_PX = 0.2
@@ -62,6 +63,9 @@ class PathPart:
     """(9,): place, velocity and half of the acceleration at time 0."""
     covariance: F64
     """(9, 9)."""
+    lead: float
+    """By how much more the path costs if other lawful laws have to explain these places, in squared
+    standard errors."""
 
     def place(self, t_s: float | F64) -> F64:
         """(..., 3)."""
@@ -133,8 +137,10 @@ def laws_of(down: F64, tilt: float, *, unit: float, unit_error: float) -> tuple[
     return (
         Law(STEADY, np.zeros(3), (_STEADY_SD * unit) ** 2 * np.eye(3), _PRICE),
         Law(FREE, pull * down, spread, _PRICE),
-        Law(RISING, -pull * down, spread, _PRICE + _RARE),
-        Law(OTHER, np.zeros(3), (_OTHER_SD * unit) ** 2 * np.eye(3), _PRICE + _RARE),
+        Law(RISING, -pull * down, spread, _PRICE + RARE, is_lawful=False),
+        Law(
+            OTHER, np.zeros(3), (_OTHER_SD * unit) ** 2 * np.eye(3), _PRICE + RARE, is_lawful=False
+        ),
     )
 
 
@@ -207,6 +213,7 @@ def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
         float(t_s[end - 1]),
         stretch.coefficients,
         stretch.covariance * max(variance, 0.5),
+        stretch.lead / max(variance, 1.0),
     )
 
 

@@ -14,7 +14,7 @@ stretches at once, so that all stretches under all laws together cost no more th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +27,8 @@ _LONGEST = 48
 """Places of a stretch at most."""
 _LOOSE = 1e-6
 """Precision of what is expected of place and velocity: next to nothing."""
+_SHARED = 3
+"""Places of which a law says something whatever the velocity: of two, any law fits."""
 _AT_ONCE = 512
 """Stretches eliminated together: their systems stay in the cache."""
 
@@ -42,6 +44,8 @@ class Law:
     """(3, 3) of what real ones differ by."""
     price: float
     """Of a stretch, in squared standard errors."""
+    is_lawful: bool = True
+    """Whether things that obey physics move so for long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,8 @@ class Stretch:
     """(9, 9), for errors of size 1."""
     left_over: float
     """Squares of the places' errors, in standard errors."""
+    lead: float = 0.0
+    """By how much more the path costs if other lawful laws have to explain these places."""
 
 
 def weights_of(path: F64, noise: F64) -> F64:
@@ -72,28 +78,53 @@ def weights_of(path: F64, noise: F64) -> F64:
 
 def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
     """The stretches of N places, in order; each has at least two places."""
-    n, first, end = len(sums.path), sums.first, sums.end
-    if n < 2:
+    first, end = sums.first, sums.end
+    if not len(first):
         return []
     costs = np.stack([sums.costs(law) for law in laws])
-    law_of, cost = costs.argmin(axis=0), costs.min(axis=0)
-    best, last = np.full(n + 1, np.inf), np.full(n + 1, -1)
-    best[0] = 0.0
-    order = np.argsort(end, kind="stable")
-    firsts, by_end = first[order], cost[order]
-    bounds = np.searchsorted(end[order], np.arange(2, n + 2)).tolist()
-    for stop, (low, high) in enumerate(pairwise(bounds), start=2):
-        total = best[firsts[low:high]] + by_end[low:high]
-        choice = int(total.argmin())
-        best[stop], last[stop] = total[choice], order[low + choice]
+    law_of = costs.argmin(axis=0)
+    best, last = _cheapest(sums, costs.min(axis=0))
     chosen = []
-    stop = n
+    stop = len(sums.path)
     while stop:
         chosen.append(int(last[stop]))
         stop = int(first[last[stop]])
     return [
-        sums.stretch(int(first[at]), int(end[at]), laws[int(law_of[at])]) for at in chosen[::-1]
+        replace(
+            sums.stretch(int(first[at]), int(end[at]), laws[int(law_of[at])]),
+            lead=_lead(sums, costs, laws, laws[int(law_of[at])], at, float(best[-1])),
+        )
+        for at in chosen[::-1]
     ]
+
+
+def _cheapest(sums: StretchSums, cost: F64) -> tuple[F64, I64]:
+    """(N + 1,) the least cost of the first n places, cut into stretches of costs (S,), and the
+    last stretch of that cutting."""
+    n = len(sums.path)
+    best, last = np.full(n + 1, np.inf), np.full(n + 1, -1)
+    best[0] = 0.0
+    order = np.argsort(sums.end, kind="stable")
+    firsts, by_end = sums.first[order], cost[order]
+    bounds = np.searchsorted(sums.end[order], np.arange(2, n + 2)).tolist()
+    for stop, (low, high) in enumerate(pairwise(bounds), start=2):
+        total = best[firsts[low:high]] + by_end[low:high]
+        choice = int(total.argmin())
+        best[stop], last[stop] = total[choice], order[low + choice]
+    return best, last
+
+
+def _lead(
+    sums: StretchSums, costs: F64, laws: Sequence[Law], law: Law, at: int, best: float
+) -> float:
+    """By how much more the cheapest cutting costs in which the places of stretch `at` obey lawful
+    laws other than `law`: a stretch with _SHARED of its places, or more, is under one of these."""
+    others = np.array([one.is_lawful and one is not law for one in laws])
+    shared = np.minimum(sums.end, sums.end[at]) - np.maximum(sums.first, sums.first[at])
+    if sums.end[at] - sums.first[at] < _SHARED or not others.any():
+        return 0.0
+    cost = np.where(shared >= _SHARED, costs[others].min(axis=0), costs.min(axis=0))
+    return float(_cheapest(sums, cost)[0][-1]) - best
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
+from massannot.geometry.kinks import FREE, GRAVITY, RARE, STEADY, Kink, PathPart, kinks_of
 
 F64 = NDArray[np.float64]
 
@@ -44,10 +44,15 @@ class MotionRules:
     still_s: float = 0.2
     impossible_s: float = 0.24
     """Of what is against gravity, seconds: its frames of a 12th each span three tenths."""
-    least_steady: float = 0.4
-    """Vertical speed of something without weight."""
+    least_lead: float = 12.0
+    """Squared standard errors that falls, rest and contacts leave over beyond it, for the same
+    places: a blow between two frames may hide in four places on a line."""
+    least_steady: float = 0.15
+    least_drop: float = 0.1
+    """Vertical speed of something without weight, and its way up or down in metres: more than down
+    may be off by."""
     least_steady_flat: float = 0.7
-    """The same where distances are not known: what rolls nearer seems to sink."""
+    """The speed where distances are not known: what rolls nearer seems to sink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +97,9 @@ def motion_events(
     unit: float,
     flat: bool = False,
     rules: MotionRules | None = None,
+    least_score: float = 0.5,
 ) -> list[MotionEvent]:
-    """The events of a path in order of time; those below an even chance are left out.
+    """The events of a path in order of time; those below `least_score` are left out.
 
     `unit`: what a metre is, in units of the path; `flat`: all places of it are as far away.
     """
@@ -104,7 +110,7 @@ def motion_events(
         *found.rests(),
         *found.impossible(),
     ]
-    return sorted((e for e in events if e.score >= 0.5), key=lambda e: (e.t_s, e.kind))
+    return sorted((e for e in events if e.score >= least_score), key=lambda e: (e.t_s, e.kind))
 
 
 @dataclass(frozen=True)
@@ -167,19 +173,28 @@ class _Finder:
                 yield MotionEvent(kind, kink.t_s, kink.t_sd_s, "speed", score)
 
     def impossible(self) -> Iterator[MotionEvent]:
-        """Accelerations away from the ground, and straight lines that rise or fall."""
+        """Accelerations away from the ground, and straight lines that rise or fall; neither where
+        falls and contacts explain the path about as well."""
         rules, unit, down = self.rules, self.unit, self.down
         least = rules.least_steady_flat if self.flat else rules.least_steady
         for part in self.parts:
-            if len(part.frames) < 4 or part.last_s - part.first_s < rules.impossible_s:
+            span_s = part.last_s - part.first_s
+            if len(part.frames) < 4 or span_s < rules.impossible_s:
                 continue
+            rare = 0.0 if part.law in (STEADY, FREE) else RARE
+            needed = _chance(part.lead + rare - rules.least_lead)
             size = float(np.linalg.norm(part.acceleration)) / unit
             pull = float(part.acceleration @ down.direction) / unit
             sd = _sd(part.acceleration_covariance, down.direction) / unit
-            t_sd_s = (part.last_s - part.first_s) / (len(part.frames) - 1) / math.sqrt(12)
+            t_sd_s = span_s / (len(part.frames) - 1) / math.sqrt(12)
             up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull, sd)
             event = MotionEvent(
-                "upward_acceleration", part.first_s, t_sd_s, "against_gravity", up, part.last_s
+                "upward_acceleration",
+                part.first_s,
+                t_sd_s,
+                "against_gravity",
+                min(up, needed),
+                part.last_s,
             )
             yield event
             middle_s = (part.first_s + part.last_s) / 2
@@ -189,7 +204,8 @@ class _Finder:
             steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
             weightless = min(
                 _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-                _beyond(steady, least, steady_sd),
+                _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
+                needed,
             )
             yield replace(event, kind="weightless", rule="straight", score=weightless)
 
@@ -221,6 +237,11 @@ def _may_fall(part: PathPart) -> bool:
 
 def _sd(covariance: F64, axis: F64) -> float:
     return math.sqrt(max(float(axis @ covariance @ axis), 0.0))
+
+
+def _chance(lead: float) -> float:
+    """The probability of what is better by `lead`, in squared standard errors, than the other."""
+    return 1 / (1 + math.exp(-min(max(lead / 2, -50.0), 50.0)))
 
 
 def _beyond(value: float, threshold: float, sd: float) -> float:

@@ -112,10 +112,11 @@ class _Stage:
             for _ in range(_TRIES):
                 angle, far = self.rng.uniform(0, 2 * np.pi), self.rng.uniform(*_JUMP_M)
                 shift = far * np.array([np.cos(angle), np.sin(angle), 0.0])
-                if self._is_free(frame, body, shift):
+                centres = self.scene.motion.position[frame].copy()
+                centres[body] += shift
+                if self._is_free(centres, body) and self._is_clear(centres, body, frame):
                     motion = self._with(Breach(body, frame, shift_m=shift))
-                    if self._clear(motion, body)[frame]:
-                        return self._rest("teleports", frame, body), motion
+                    return self._rest("teleports", frame, body), motion
         return self._rest("teleports", frame, body), self._with(Breach(body, frame, shift_m=shift))
 
     def penetrate(self) -> tuple[Violation, Motion]:
@@ -184,35 +185,38 @@ class _Stage:
         return [self._clear(self.scene.motion, body) for body in range(len(self.scene.entities))]
 
     def _clear(self, motion: Motion, body: int) -> Bools:
-        """(T,) whether the body's middle half is in the picture and nothing nearer covers it."""
-        lens = self.scene.camera.lens
-        clear = np.ones(self.scene.n_frames, bool)
-        bounds = np.array([entity.body.shape.bound_m for entity in self.scene.entities])
-        for frame in range(self.scene.n_frames):
-            pose = self.scene.cam_from_room(frame)
-            centres = motion.position[frame] @ pose[:3, :3].T + pose[:3, 3]
-            x, y, z = centres[body]
-            if z < 0.3:
-                clear[frame] = False
-                continue
-            margin = 0.5 * lens.focal_px * bounds[body] / z
-            u, v = lens.focal_px * x / z + lens.cx, lens.focal_px * y / z + lens.cy
-            inside = margin < u < lens.width - margin and margin < v < lens.height - margin
-            ray = centres[body] / np.linalg.norm(centres[body])
-            along = centres @ ray
-            aside = np.linalg.norm(centres - along[:, None] * ray, axis=1)
-            covers = (along > 0) & (along < along[body]) & (aside < bounds + 0.3 * bounds[body])
-            clear[frame] = inside and not covers.any()
-        return clear
+        """(T,) whether the body is clear, see _is_clear, in each frame."""
+        frames = range(self.scene.n_frames)
+        return np.array([self._is_clear(motion.position[t], body, t) for t in frames])
 
-    def _is_free(self, frame: int, body: int, shift: Floats) -> bool:
-        """Whether the displaced body meets nothing."""
-        centres = self.scene.motion.position[frame]
-        bounds = np.array([entity.body.shape.bound_m for entity in self.scene.entities])
-        place = centres[body] + shift
-        gap = np.linalg.norm(centres - place, axis=1) - bounds - bounds[body]
-        half = np.array(self.scene.room.half_m) - bounds[body]
-        return bool((np.delete(gap, body) > 0).all() and (np.abs(place[:2]) < half).all())
+    def _is_clear(self, position: Floats, body: int, frame: int) -> bool:
+        """Whether a body's middle half is in the picture and nothing nearer covers it, with the
+        bodies at `position` (N, 3)."""
+        lens, bounds, pose = self.scene.camera.lens, self._bounds, self.scene.cam_from_room(frame)
+        centres = position @ pose[:3, :3].T + pose[:3, 3]
+        x, y, z = centres[body]
+        if z < 0.3:
+            return False
+        margin = 0.5 * lens.focal_px * bounds[body] / z
+        u, v = lens.focal_px * x / z + lens.cx, lens.focal_px * y / z + lens.cy
+        inside = margin < u < lens.width - margin and margin < v < lens.height - margin
+        ray = centres[body] / np.linalg.norm(centres[body])
+        along = centres @ ray
+        aside = np.linalg.norm(centres - along[:, None] * ray, axis=1)
+        covers = (along > 0) & (along < along[body]) & (aside < bounds + 0.3 * bounds[body])
+        return bool(inside and not covers.any())
+
+    def _is_free(self, position: Floats, body: int) -> bool:
+        """Whether a body meets nothing, with the bodies at `position` (N, 3)."""
+        gap = np.linalg.norm(position - position[body], axis=1) - self._bounds - self._bounds[body]
+        half = np.array(self.scene.room.half_m) - self._bounds[body]
+        within = (np.abs(position[body, :2]) < half).all()
+        return bool((np.delete(gap, body) > 0).all() and within)
+
+    @cached_property
+    def _bounds(self) -> Floats:
+        """(N,) radii of the bodies, metres."""
+        return np.array([entity.body.shape.bound_m for entity in self.scene.entities])
 
 
 def _free(scene: Scene, motion: Motion, body: int, *, share: float) -> Bools:

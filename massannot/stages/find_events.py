@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,8 +44,10 @@ Row = dict[str, Any]
 
 HELD = math.radians(50)
 TILTED = math.radians(30)
-_KNOWN = math.radians(12)
-"""Error of down where things fall."""
+_KNOWN = math.radians(6)
+"""Error of down where things fall, at least; more where few do, or shortly."""
+_ERRORS = 2.0
+"""Standard errors of the falls' mean for the error of down."""
 _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
 _COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
@@ -66,6 +68,8 @@ class FindEvents(Stage):
 
     flights: Flights = field(default_factory=Flights)
     rules: MotionRules = field(default_factory=MotionRules)
+    least_score: float = 0.5
+    """Events of a lower score are left out; 0 keeps all, to order clips by how near they come."""
 
     reads: ClassVar[tuple[str, ...]] = (
         "frames",
@@ -86,10 +90,13 @@ class FindEvents(Stage):
         masks = mask_paths(clip)
         rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
         courses = Courses.of(clip, most_covered=_COVERED)
-        gone = _departures(courses, masks)
+        gone = _departures(courses, masks, self.least_score)
         rows += _gone(clip, gone)
         if clip.table("positions").num_rows and world_known(clip):
-            cuts = {entity: [one.frame for one in mine] for entity, mine in gone.items()}
+            cuts = {
+                entity: [one.frame for one in mine if one.score >= 0.5]
+                for entity, mine in gone.items()
+            }
             rows += self._moved(clip, courses, cuts, masks)
         rows.sort(key=lambda row: (row["t_s"], row["kind"], row["entities"]))
         clip_id = clip.table("clips")["clip_id"][0].as_py()
@@ -121,7 +128,7 @@ class FindEvents(Stage):
             for entity, path in paths.items()
         }
 
-        def cut(entity: int, down_in_world: F64 | None) -> list[PathPart]:
+        def cut(entity: int, down_in_world: Down | None) -> list[PathPart]:
             down = _in_path(down_in_world, paths[entity])
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
             return parts_of(
@@ -145,6 +152,7 @@ class FindEvents(Stage):
                 unit=units[entity],
                 flat=not exact[entity],
                 rules=self.rules,
+                least_score=self.least_score,
             )
             for entity, path in paths.items()
         }
@@ -167,11 +175,21 @@ def _seen(clip: Tables, masks: Mapping[int, MaskPath]) -> Iterator[Row]:
             }
 
 
-def _departures(courses: Courses, masks: Mapping[int, MaskPath]) -> dict[int, list[Departure]]:
+def _departures(
+    courses: Courses, masks: Mapping[int, MaskPath], least_score: float
+) -> dict[int, list[Departure]]:
     entities = courses.entity.tolist()
     paths = MaskPaths([masks[entity] for entity in entities])
     return {
-        entity: list(departures(paths, n, courses.surface[n], size=float(courses.size[n])))
+        entity: list(
+            departures(
+                paths,
+                n,
+                courses.surface[n],
+                size=float(courses.size[n]),
+                least_score=least_score,
+            )
+        )
         for n, entity in enumerate(entities)
     }
 
@@ -200,8 +218,8 @@ def _units(clip: Tables, courses: Courses) -> dict[int, float]:
     }
 
 
-def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> F64 | None:
-    """(3,) in the world, where things fall; None: nothing does."""
+def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> Down | None:
+    """In the world, where things fall; None: nothing does."""
     total = np.zeros(3)
     for entity, path in paths.items():
         for pull, error in falls(parts[entity]):
@@ -209,13 +227,17 @@ def _down(paths: Mapping[int, Course], parts: Mapping[int, list[PathPart]]) -> F
             if direction @ _CAMERA_DOWN > math.cos(HELD):
                 total += path.world_from_fixed[:3, :3] @ direction / error**2
     size = float(np.linalg.norm(total))
-    return total / size if size else None
+    if not size:
+        return None
+    return Down(total / size, min(max(_KNOWN, _ERRORS / math.sqrt(size)), TILTED))
 
 
-def _in_path(down_in_world: F64 | None, path: Course) -> Down:
+def _in_path(down_in_world: Down | None, path: Course) -> Down:
     if down_in_world is None:
         return Down(_CAMERA_DOWN, TILTED)
-    return Down(path.world_from_fixed[:3, :3].T @ down_in_world, _KNOWN)
+    return replace(
+        down_in_world, direction=path.world_from_fixed[:3, :3].T @ down_in_world.direction
+    )
 
 
 def _rows(

@@ -67,3 +67,51 @@ def test_a_thing_departs_only_where_no_motion_explains_it(
     assert [(one.kind, one.frame) for one in found] == gone
     states = presence_of_all(masks, height=120, width=200)
     assert [event.kind for event in sight_events(masks[0], states[0])] == seen
+
+
+def discs(xy: F64, across: F64) -> MaskPath:
+    """A disc at `xy` (T, 2), `across` (T,) pixels; across 0: none."""
+    rows, columns = np.mgrid[:120, :200] + 0.5
+    found = []
+    for t, (centre, side) in enumerate(zip(xy, across, strict=True)):
+        mask = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 < side**2 / 4
+        y, x = np.nonzero(mask)
+        box = [x.min(), y.min(), x.max() + 1.0, y.max() + 1.0] if mask.any() else None
+        found.append((t, rle.encode(mask), box, float(mask.sum()), float(mask.any())))
+    return MaskPath.of(T, found)
+
+
+def places(masks: MaskPath, z: F64) -> F64:
+    return np.column_stack([masks.centre / 150 * z[:, None], z])
+
+
+def gone(masks: MaskPath, z: F64, *others: MaskPath) -> list[tuple[str, int]]:
+    paths = MaskPaths([masks, *others])
+    size = float(np.nanmedian(masks.box_xyxy[:, 2] - masks.box_xyxy[:, 0])) / 150 * 3
+    return [(d.kind, d.frame) for d in departures(paths, 0, places(masks, z), size=size)]
+
+
+def test_a_jump_along_the_ray_is_told_where_the_thing_looks_as_much_smaller() -> None:
+    xy = np.column_stack([later(100, 103), later(60, 50)])
+    farther = later(3.0, 3.8)
+    assert gone(discs(xy, 32 * 3 / farther), farther) == [("teleport", AT)]
+    takes_in_what_is_behind = discs(xy, later(32, 34))
+    assert gone(takes_in_what_is_behind, farther) == []
+
+
+def test_a_mask_that_is_lost_and_found_again_has_not_jumped() -> None:
+    x = 60 + STILL
+    x[AT] = 120
+    across = 24 + STILL
+    across[AT] = 14
+    assert gone(discs(way(x), across), 3 + STILL) == []
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(16.0, []), (0.0, [("vanish", AT)])])
+def test_what_something_fast_comes_before_has_not_vanished(
+    speed: float, expected: list[tuple[str, int]]
+) -> None:
+    thing = discs(way(later(100, NOWHERE)), later(20, 0.0))
+    x = 98 + speed * np.maximum(np.arange(T) - AT, -1)
+    cover = discs(way(x, 78.0), 24 + STILL)
+    assert gone(thing, 3 + STILL, cover) == expected

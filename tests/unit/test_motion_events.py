@@ -55,6 +55,7 @@ def test_every_bounce_is_a_contact_a_landing_and_a_rebound_with_an_apex_between(
 WHAT_CANNOT_BE = [
     ("falls upward", falling(-9.81), {"upward_acceleration"}),
     ("rises in a straight line", falling(0.0, speed=1.5), {"weightless"}),
+    ("sinks slowly in a straight line", falling(0.0, speed=-0.3), {"weightless"}),
     ("falls", falling(9.81, speed=8.0), set()),
     ("rolls", along_floor(lambda t: 0.9 * t), set()),
 ]
@@ -67,6 +68,30 @@ def test_what_gravity_does_not_allow_is_told(what: str, path: F64, kinds: set[st
     t_s = T_S if len(path) == T else np.arange(len(path)) / 12
     found = events(with_noise(path, across=0.001, along=0.003), t_s)
     assert {"upward_acceleration", "weightless"} & {event.kind for event in found} == kinds
+
+
+@pytest.mark.parametrize(("n", "kinds"), [(3, set()), (8, {"weightless"})])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_line_in_a_fall_is_weightless_where_a_blow_between_frames_does_not_explain_it(
+    n: int, kinds: set[str], seed: int
+) -> None:
+    """`n` steps as long as the one before them, where a fall's would grow."""
+    gained = np.full(n + 8, GRAVITY / 144)
+    gained[4 : 4 + n] = 0
+    height = np.cumsum(np.cumsum(gained) - 0.12)
+    t_s = np.arange(n + 8) / 12
+    path = np.stack([0.2 * t_s, height - 1, 4 + 0 * t_s], axis=-1)
+    found = events(with_noise(path, across=0.001, along=0.003, seed=seed), t_s)
+    assert {"weightless", "upward_acceleration"} & {event.kind for event in found} == kinds
+
+
+def test_what_comes_near_to_an_event_has_a_score_below_an_even_chance() -> None:
+    clip = clip_with(with_noise(bouncing()))
+    stated = FindEvents().events(clip).to_pylist()
+    every = FindEvents(least_score=0.0).events(clip).to_pylist()
+    likely = [row for row in every if row["score"] is None or row["score"] >= 0.5]
+    assert [{**row, "event": n} for n, row in enumerate(likely)] == stated
+    assert any(row["kind"] == "weightless" for row in every if row["score"] is not None)
 
 
 def test_what_slides_to_rest_stops_and_touches_nothing() -> None:
