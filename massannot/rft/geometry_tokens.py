@@ -136,7 +136,7 @@ def bank_of(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[BankEntry
     entries = []
     for row in rows:
         geometry = clip_geometry(Path(row["geometry"]))
-        question = row["prompt"][0]["content"][-1]["text"]
+        question = question_of(row)
         entries.append(
             BankEntry(
                 geometry=geometry,
@@ -145,6 +145,12 @@ def bank_of(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[BankEntry
             )
         )
     return entries
+
+
+def question_of(row: Mapping[str, Any]) -> str:
+    """The text of a prompt's question: its last part but for the places of geometry tokens."""
+    parts = row["prompt"][0]["content"]
+    return str([part for part in parts if part.get("role") != "geometry"][-1]["text"])
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
