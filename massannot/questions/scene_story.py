@@ -136,14 +136,14 @@ def seen_from(scene: Scene, view: int) -> Scene | None:
         )
         eye = path.target + turn @ (path.eye - path.target)
         turned = replace(scene, camera=replace(path, eye=eye))
-        if (np.abs(eye[:2]) < np.array(scene.room.half_m) - _FROM_WALL_M).all() and _shows(turned):
+        if (np.abs(eye[:2]) < np.array(scene.room.half_m) - _FROM_WALL_M).all() and shows(turned):
             return turned
     return None
 
 
-def _shows(scene: Scene) -> bool:
+def shows(scene: Scene) -> bool:
     """Whether each body's centre is in the picture in half the frames, and none near the lens."""
-    centres = _centres_m(scene)
+    centres = centres_m(scene)
     lens = scene.camera.lens
     x, y, z = np.moveaxis(centres, -1, 0)
     if z.min() < _FROM_LENS_M:
@@ -159,7 +159,7 @@ def _story(scene: Scene, view: int) -> Story:
         view=view,
         names=tuple(f"a {entity.shape_name}" for entity in scene.entities),
         shapes=tuple(entity.shape_name for entity in scene.entities),
-        centres_m=_centres_m(scene),
+        centres_m=centres_m(scene),
         t_s=np.array([scene.t_s(frame) for frame in range(scene.n_frames)]),
         contacts=scene.motion.events,
         scene=scene,
@@ -168,7 +168,7 @@ def _story(scene: Scene, view: int) -> Story:
     )
 
 
-def _centres_m(scene: Scene) -> NDArray[np.float64]:
+def centres_m(scene: Scene) -> NDArray[np.float64]:
     """(T, K, 3) in the camera's frame."""
     cam_from_room = scene.cam_from_room(0)
     return scene.motion.position @ cam_from_room[:3, :3].T + cam_from_room[:3, 3]

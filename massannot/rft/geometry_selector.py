@@ -79,7 +79,10 @@ class GeometrySelector(nn.Module):
         self.options = options
         width, of_model = options.width, options.model_width
         self.points = nn.Sequential(
-            nn.Linear(N_FEATURES, width), nn.GELU(), nn.Linear(width, width)
+            nn.Linear(N_FEATURES, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.LayerNorm(width),
         )
         self.names = nn.Linear(of_model, width)
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, of_model))
@@ -93,11 +96,13 @@ class GeometrySelector(nn.Module):
         nn.init.normal_(last.weight, 0, options.size / width**0.5)
         nn.init.zeros_(last.bias)
 
-    def forward(self, entries: Sequence[BankEntry], words: torch.Tensor) -> torch.Tensor:
-        """`words`: the language model's table of embeddings, read and not trained here. Raises
-        UsageError for clips whose points differ in number where all go in."""
+    def forward(
+        self, entries: Sequence[BankEntry], words: torch.Tensor, *, words_learn: bool = False
+    ) -> torch.Tensor:
+        """`words`: the language model's table of embeddings, read and not trained here unless
+        `words_learn`. Raises UsageError for clips whose points differ in number where all go in."""
         like = self.names.weight
-        table = words.detach().to(like)
+        table = (words if words_learn else words.detach()).to(like)
         memory, valid = self._memory(entries, table)
         if self.options.choice == "all":
             return self.out(self._pooled(memory, valid, entries[0].geometry.grid))

@@ -29,10 +29,11 @@ DIGITS = tuple(f"<g{digit}>" for digit in range(BASE))
 N_DIGITS = 4
 SELECTOR = "geometry_selector"
 """The selector's attribute in a model, and the first word of its weights' names."""
-N_FEATURES = 17
+N_FEATURES = 69
 NOTHING = 0
 """The thing of a point on no thing; others count from 1."""
 _METRES = 4.0  # rooms are a few of these long
+_STEPS_M = np.arange(-3, 6.5, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,12 @@ def clip_geometry(path: Path) -> ClipGeometry:
     if missing:
         raise UsageError(f"{path}: found no {min(missing)}, expected `massannot export geometry`")
     names = json.loads(about.get("entities", "{}"))
-    entities = sorted(map(int, names))
+    return points_of(arrays, {int(entity): name for entity, name in names.items()})
+
+
+def points_of(arrays: Mapping[str, NDArray[Any]], names: Mapping[int, str]) -> ClipGeometry:
+    """The points of the arrays of such a file; `names`: of its entities."""
+    entities = sorted(names)
     thing = np.zeros(arrays["entity"].size, np.int64)
     for number, entity in enumerate(entities, start=1):
         thing[arrays["entity"].ravel() == entity] = number
@@ -67,7 +73,7 @@ def clip_geometry(path: Path) -> ClipGeometry:
         features=_features(arrays) * valid[:, None],
         valid=valid,
         thing=thing,
-        names=tuple(names[str(entity)] for entity in entities),
+        names=tuple(names[entity] for entity in entities),
         grid=arrays["valid"].shape,
     )
 
@@ -79,6 +85,7 @@ def _features(arrays: Mapping[str, NDArray[Any]]) -> F32:
     points = arrays["points"].reshape(-1, 3).astype(np.float64)
     times = arrays["times_s"] - arrays["times_s"][0]
     times = np.broadcast_to(times[:, None, None], arrays["valid"].shape).ravel()
+    share_of_clip = times / max(times.max(), 1e-6)
     down, across = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
     in_picture = np.tile(np.stack([across.ravel(), down.ravel()], 1), (n_frames, 1))
     sigma = arrays["sigma"].ravel().astype(np.float64)
@@ -87,11 +94,9 @@ def _features(arrays: Mapping[str, NDArray[Any]]) -> F32:
     return np.column_stack(
         [
             points / _METRES,
-            np.sin(2 * points),
-            np.cos(2 * points),
+            np.tanh(2 * (points[:, :, None] - _STEPS_M)).reshape(len(points), -1),
             times,
-            np.sin(np.pi * times),
-            np.cos(np.pi * times),
+            np.cos(np.pi * share_of_clip[:, None] * np.arange(1, 4)),
             in_picture,
             arrays["entity"].ravel() >= 0,
             share,
@@ -131,7 +136,7 @@ def bank_of(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[BankEntry
     entries = []
     for row in rows:
         geometry = clip_geometry(Path(row["geometry"]))
-        question = row["prompt"][0]["content"][-1]["text"]
+        question = question_of(row)
         entries.append(
             BankEntry(
                 geometry=geometry,
@@ -140,6 +145,12 @@ def bank_of(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[BankEntry
             )
         )
     return entries
+
+
+def question_of(row: Mapping[str, Any]) -> str:
+    """The text of a prompt's question: its last part but for the places of geometry tokens."""
+    parts = row["prompt"][0]["content"]
+    return str([part for part in parts if part.get("role") != "geometry"][-1]["text"])
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -18,7 +18,7 @@ completions with four frames each shows a picture 32 times.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -91,6 +91,7 @@ def pixel_values(pictures: NDArray[np.uint8]) -> torch.Tensor:
 
 EYES = Path(__file__).parent.parent / "weights" / "tiny_eyes"
 SEEING = Path(__file__).parent.parent / "weights" / "tiny_llava"
+READING = Path(__file__).parent.parent / "weights" / "tiny_selector"
 _FILE = "model.safetensors"
 PICTURE_PX = 32
 PATCH_PX = 8
@@ -220,7 +221,7 @@ def tiny_model(
     )
     if geometry is not None:
         first_id = tokenizer.convert_tokens_to_ids(DIGITS[0])
-        decided = {"model_width": size.width, "size": _SPREAD, "first_id": first_id}
+        decided = {"model_width": size.width, "size": SPREAD, "first_id": first_id}
         config.geometry = {**geometry, **decided}
     torch.manual_seed(seed)
     model = TinyLlava(config)
@@ -230,6 +231,8 @@ def tiny_model(
         _spread_places(model.model.language_model.decoder.embed_positions.weight)
         if seeing and size == TinySize():
             _take(model, tokenizer, SEEING)
+            if geometry is not None:
+                _take_selector(model, tokenizer, READING)
     return model
 
 
@@ -244,7 +247,7 @@ def _see(model: Any, tokenizer: Any) -> None:
 
     eyes, projector = model.model.vision_tower, model.model.multi_modal_projector
     words = model.get_input_embeddings().weight
-    for layer, size in ((projector.linear_1, 1.0), (projector.linear_2, _SPREAD)):
+    for layer, size in ((projector.linear_1, 1.0), (projector.linear_2, SPREAD)):
         torch.nn.init.normal_(layer.weight, 0, 0.3 * size / layer.in_features**0.5)
         torch.nn.init.zeros_(layer.bias)
     trained = load_file(EYES / _FILE)
@@ -264,10 +267,10 @@ def _spread_places(weight: Any) -> None:
     for a picture, a row and a column, so that a column is one thing in all pictures."""
     import torch
 
-    weight.normal_(0, _SPREAD)
+    weight.normal_(0, SPREAD)
     side = PICTURE_PX // PATCH_PX
     columns, rows, pictures = (
-        torch.randn(n, weight.shape[1]) * _SPREAD for n in (side, side, N_PLACED)
+        torch.randn(n, weight.shape[1]) * SPREAD for n in (side, side, N_PLACED)
     )
     patches = columns[None] + 0.5 * rows[:, None]
     for number, picture in enumerate(pictures):
@@ -290,20 +293,55 @@ def save_seeing(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def _take(model: Any, tokenizer: Any, folder: Path) -> None:
-    """What `save_seeing` wrote; words that the model does not have are left out."""
-    from safetensors import safe_open
-
-    with safe_open(folder / _FILE, framework="pt") as stored:
-        spelled = json.loads(stored.metadata()[_WORDS])
-        weights = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
-    known = tokenizer.get_vocab()
-    rows = [number for number, word in enumerate(spelled) if word in known]
-    words = model.get_input_embeddings().weight
-    words[[known[spelled[number]] for number in rows]] = weights.pop(_WORDS)[rows]
+    """What `save_seeing` wrote."""
+    weights, spelled = _stored(folder)
+    _take_words(model, tokenizer, weights.pop(_WORDS), spelled)
     missing = model.load_state_dict(weights, strict=False)
     lost = [name for name in missing.missing_keys if not _is_word(name) and SELECTOR not in name]
     if lost or missing.unexpected_keys:
         raise ValueError(f"{folder}: found other weights, {lost + missing.unexpected_keys}")
+
+
+def save_selector(
+    selector: Any, table: torch.Tensor, tokenizer: Any, words: Sequence[str], folder: Path
+) -> None:
+    """A selector's weights as 16-bit numbers, and those words' rows of the table of embeddings, for
+    `tiny_model`."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = tokenizer.convert_tokens_to_ids(list(words))
+    weights = {**selector.state_dict(), _WORDS: table.detach()[ids]}
+    half = {name: weight.to(torch.float16).contiguous() for name, weight in weights.items()}
+    save_file(half, folder / _FILE, metadata={_WORDS: json.dumps(list(words))})
+
+
+def _take_selector(model: Any, tokenizer: Any, folder: Path) -> None:
+    """What `save_selector` wrote; a selector of another shape stays as it is drawn."""
+    weights, spelled = _stored(folder)
+    words, selector = weights.pop(_WORDS), getattr(model, SELECTOR)
+    own = {name: weight.shape for name, weight in selector.state_dict().items()}
+    if own == {name: weight.shape for name, weight in weights.items()}:
+        selector.load_state_dict(weights)
+        _take_words(model, tokenizer, words, spelled)
+
+
+def _stored(folder: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Weights by name, and the words whose embeddings are among them."""
+    from safetensors import safe_open
+
+    with safe_open(folder / _FILE, framework="pt") as stored:
+        spelled = json.loads(stored.metadata()[_WORDS])
+        return {name: stored.get_tensor(name).float() for name in stored.keys()}, spelled  # noqa: SIM118
+
+
+def _take_words(model: Any, tokenizer: Any, words: torch.Tensor, spelled: list[str]) -> None:
+    """Embeddings by the words' names; words that the model does not have are left out."""
+    known = tokenizer.get_vocab()
+    rows = [number for number, word in enumerate(spelled) if word in known]
+    table = model.get_input_embeddings().weight
+    table[[known[spelled[number]] for number in rows]] = words[rows]
 
 
 def _is_word(name: str) -> bool:
@@ -353,16 +391,25 @@ def _spread_numbers(weight: Any, tokenizer: Any) -> None:
 
     ids = [tokenizer.convert_tokens_to_ids(number) for number in _NUMBERS]
     value = torch.tensor([float(number) for number in _NUMBERS])
+    weight.normal_(0, SPREAD)
+    weight[ids] = number_embeddings(value, weight.shape[1])
+
+
+def number_embeddings(value: torch.Tensor, width: int) -> torch.Tensor:
+    """(..., width): as the embeddings of numbers begin, of any number."""
+    import torch
+
     size = value.abs()
     features = [torch.tanh(2 * (value - at)) for at in torch.arange(-2, 5.5, 0.5)]
     features += [1.5 * torch.tanh(4 * (size - at)) for at in (0.1, 0.25, 0.5, 0.75, 1, 1.5)]
     features += [value / 3, size.clamp(max=3) - 1, size.clamp(max=2) ** 2 - 1]
-    weight.normal_(0, _SPREAD)
-    weight[ids] = 0
-    weight[ids, : len(features)] = _SPREAD * torch.stack(features, dim=1)
+    found = torch.zeros(*value.shape, width)
+    found[..., : len(features)] = SPREAD * torch.stack(features, dim=-1)
+    return found
 
 
-_SPREAD = 0.3
+SPREAD = 0.3
+"""Deviation of a word's embedding."""
 _OPT_OFFSET = 2  # of its first position among the learned ones
 _WORDS = "words"
 _SURE = 4.7  # the usual logit of a patch's own colour

@@ -115,7 +115,7 @@ TINY = Recipe(
     max_completion_tokens=6,
     balanced=True,
     warm_up=WarmUp(steps=300, scenes=16, learning_rate=5e-4),
-    geometry=GeometryTokens(selected=16, all=64, width=64),
+    geometry=GeometryTokens(selected=8, all=64, width=64),
     grpo={
         "max_steps": 24,
         "per_device_train_batch_size": 256,  # 64 questions, each answered 4 times

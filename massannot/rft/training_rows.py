@@ -30,7 +30,13 @@ from massannot.questions.examples import Example, TrainingData, examples
 from massannot.questions.expected_answer import COLUMNS
 from massannot.questions.profile_blocks import Template
 from massannot.questions.scene_dataset import SCHEME, scene_pictures
-from massannot.rft.geometry_tokens import BankEntry, bank_of, clip_geometry, placeholder
+from massannot.rft.geometry_tokens import (
+    BankEntry,
+    bank_of,
+    clip_geometry,
+    placeholder,
+    question_of,
+)
 
 FILE = "trained_on.json"
 
@@ -140,8 +146,11 @@ def load(
 def _with_geometry(
     data: TrainingRows, evidence: Evidence, folder: Path | None, n_tokens: int
 ) -> TrainingRows:
-    """The places of geometry tokens before each question, and the file that fills them. Raises
-    UsageError where a clip has none, or a question several."""
+    """The places of geometry tokens behind each question, and the file that fills them. Raises
+    UsageError where a clip has none, or a question several.
+
+    Behind it: a model whose positions are learned, as the tiny one's are, reads no question that
+    stands some places later than those it was taught."""
     if "geometry" not in evidence:
         return data
     rows = []
@@ -156,9 +165,8 @@ def _with_geometry(
                 "here or in the export"
             )
         (message,) = row["prompt"]
-        *others, question = message["content"]
         places = {"type": "text", "text": placeholder(number, n_tokens), "role": "geometry"}
-        content = [*others, places, question]
+        content = [*message["content"], places]
         rows.append({**row, "geometry": files[0], "prompt": [{**message, "content": content}]})
     return replace(data, rows=tuple(rows))
 
@@ -239,7 +247,7 @@ def seen_before(run: Path, rows: Sequence[AnyRow]) -> str | None:
 
 
 def _question_digest(row: AnyRow) -> str:
-    question = row["prompt"][0]["content"][-1]["text"]
+    question = question_of(row)
     return _blake2b(f"{row['group']}\n{question}", 8)
 
 
