@@ -4,6 +4,9 @@ One encoder thread and exact swscale arithmetic make the bytes a function of the
 options. The file appears under its name only when it is complete. H.264 4:2:0 needs even sizes:
 an odd width or height gains one column or row, a copy of its neighbour.
 
+x264's macroblock tree is left out: with AVX-512 its floats come out otherwise than with AVX2, and
+otherwise in other processes.
+
 Unusual: chroma lies in the middle of its four pixels and the film says so. That is how swscale
 averages it and how readers that know no tags take it; untagged H.264 means the left pixels' column,
 and colours would be read a quarter of a chroma sample to the left.
@@ -22,6 +25,11 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 _EXACT = 0x4 | 0x40000 | 0x80000  # swscale's bicubic | accurate_rnd | bitexact
+_SAME_EVERYWHERE = {
+    "threads": "1",
+    "mbtree": "0",
+    "chroma_sample_location": "center",
+}
 _AVCOL_BT709, _AVCOL_SMPTE170M, _AVCOL_LIMITED = 1, 6, 1
 
 
@@ -57,12 +65,7 @@ class FilmWriter:
         self._container = av.open(
             str(self._part), "w", format="mp4", options={"movflags": "+faststart"}
         )
-        options = {
-            "crf": str(crf),
-            "preset": preset,
-            "threads": "1",
-            "chroma_sample_location": "center",
-        }
+        options = {"crf": str(crf), "preset": preset, **_SAME_EVERYWHERE}
         stream = self._container.add_stream("libx264", rate=Fraction(fps), options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"

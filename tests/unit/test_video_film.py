@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from massannot.video import film_encoder
 from massannot.video.film_encoder import FilmWriter
 
+CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128), (30, 200, 90), (255, 255, 255)]
 
 
@@ -31,6 +33,21 @@ def test_equal_pictures_give_equal_bytes(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4")
     write(tmp_path / "b.mp4")
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.skipif("avx512" not in CPU, reason="only beside AVX-512 is AVX2 another processor")
+def test_a_processor_without_avx_512_writes_the_same_bytes(tmp_path: Path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    tiles = rng.integers(0, 256, (16, 20, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    for narrow in (False, True):
+        if narrow:
+            avx2 = film_encoder._SAME_EVERYWHERE | {"x264-params": "asm=avx2"}
+            monkeypatch.setattr(film_encoder, "_SAME_EVERYWHERE", avx2)
+        path = tmp_path / f"{narrow}.mp4"
+        with FilmWriter(path, width=160, height=128, fps=Fraction(12)) as film:
+            for k in range(24):
+                film.write(np.roll(tiles, 3 * k, axis=1))
+    assert (tmp_path / "False.mp4").read_bytes() == (tmp_path / "True.mp4").read_bytes()
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 120), (97, 121), (720, 1280)])
