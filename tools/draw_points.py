@@ -33,8 +33,8 @@ GRID = 8
 
 def mixed(scenes: list[Scene], *, count: int, seed: int = 0) -> Iterator[Scene]:
     """Scenes of two things that take their motions from any of those scenes, turned about the
-    vertical, each in the room and before the camera of another. That two things never meet changes
-    no number that is asked for."""
+    vertical, each before the camera of another. That two things never meet, and that a path may
+    leave the walls, where no ray sees it, changes no number that is asked for."""
     chance, found = random.Random(seed), 0
     while found < count:
         stage = chance.choice(scenes)
@@ -144,7 +144,7 @@ class Clip(Story):
         asked = [q for name in TAUGHT for q in ask_of_answers(FAMILIES[name], self)]
         return [(question.text, question.numbers) for question in asked]
 
-    @cached_property
+    @property
     def geometry(self) -> ClipGeometry:
         frames = picture_frames(len(self.t_s))
         arrays = {

@@ -258,7 +258,7 @@ def measured(
     and that of the numbers about their mean; and percent right of a program that compares what the
     tokens say."""
     chance, found = random.Random(0), {}
-    asked = [(clip, *lesson) for clip in held_out for lesson in clip.lessons]
+    asked = [(clip, text, numbers) for clip in held_out for text, numbers in clip.lessons]
     said: dict[str, list[Any]] = {}
     for start in range(0, len(asked), 128):
         some = asked[start : start + 128]
@@ -288,8 +288,6 @@ def _first(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.asarray(one[:, 0] > other[:, 0])
     return np.asarray(np.linalg.norm(one, axis=1) > np.linalg.norm(other, axis=1))
 
-
-_COMPARED = ("nearer to the camera", "farther to the right")
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,9 @@ def doctor(
     folder: Annotated[Path, typer.Option("-o", "--output", help="Where output would go.")] = Path(),
     weights: Annotated[
         str | None,
-        typer.Option(help="Run each model of this profile once, and write doctor-PROFILE.json."),
+        typer.Option(
+            help="Run each model of this profile once, and write doctor-PROFILE[-DTYPE].json."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="Of --weights: auto, cpu, cuda, cuda:N.")] = "auto",
     dtype: Annotated[
@@ -43,6 +45,8 @@ def doctor(
 
     from massannot.doctor import examine
 
+    if weights is None and dtype != "auto":
+        raise UsageError("--dtype is that of --weights PROFILE: found no profile")
     if weights is not None:
         _try_weights(weights, folder, device=device, dtype=dtype, as_json=as_json)
         return
@@ -68,14 +72,13 @@ def _try_weights(name: str, folder: Path, *, device: str, dtype: str, as_json: b
     from massannot.models.profiles import named
     from massannot.models.runtime import pick, refuse_emulated
     from massannot.models.weights import require
-    from massannot.recipes.model_flags import DTYPES
+    from massannot.recipes.model_flags import refuse_unknown_dtype
 
+    refuse_unknown_dtype(dtype)
     profile = named(name)
     if profile.note:  # before anything is downloaded
         print(f"NOTE: {profile.note}", file=sys.stderr)
     chosen = pick(device)
-    if dtype not in DTYPES:
-        raise UsageError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
     refuse_emulated(dtype, device=chosen)
     require(profile.weights)
     trials = try_profile(profile, device=chosen, dtype=dtype)
@@ -86,7 +89,7 @@ def _try_weights(name: str, folder: Path, *, device: str, dtype: str, as_json: b
         "trials": [trial.as_json() for trial in trials],
         "machine": [dataclasses.asdict(finding) for finding in examine(folder)],
     }
-    path = folder / ("-".join(("doctor", name, *[dtype] * (dtype != "auto"))) + ".json")
+    path = folder / f"doctor-{name}{'' if dtype == 'auto' else f'-{dtype}'}.json"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2), encoding="utf-8")
     if as_json:

@@ -53,7 +53,7 @@ class Doubt:
     def of(cls, track: EntityTrack, *, first: int) -> Doubt:
         """Take from a track that is in sight what it has from frame `first` on."""
         assert track.region is not None
-        masks = {frame: track.masks.pop(frame) for frame in sorted(track.masks) if frame >= first}
+        masks = {frame: track.masks.pop(frame) for frame in list(track.masks) if frame >= first}
         doubt = cls(track, track.object_id, track.region, masks)
         track.object_id = track.region = None
         return doubt

@@ -154,10 +154,15 @@ class EntityFollowing:
         masks are another's."""
         picture = self._frames.pixels(key, key + 1)[0]
         sighting_of = {id(track): sighting for sighting, track in returned}
+        lost = {  # told before any track has learned from this key frame
+            id(doubt.track)
+            for doubt in in_doubt
+            if id(doubt.track) not in sighting_of and doubt.is_lost(returned, picture)
+        }
         for doubt in in_doubt:
             sighting = sighting_of.pop(id(doubt.track), None)
             if sighting is None:
-                if not doubt.is_lost(returned, picture):
+                if id(doubt.track) not in lost:
                     doubt.give_back()
             elif doubt.is_unfounded(sighting, options=self._options):
                 doubt.give_back()

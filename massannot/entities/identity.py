@@ -9,9 +9,9 @@ Rules over the sightings and tracks of one key frame, in this order:
 Whatever is left then is new, unless it covers a thing that is followed already. At the clip's end
 `joined_fragments` asks the third question once more, with all that was seen since.
 
-Unusual: a match never replaces a propagated mask (unless `renew` says so), and so a box around half
-of a thing does no harm. The phrase is a vote, not a gate: detectors confuse phrases more often than
-masks confuse things.
+Unusual: a match never replaces a propagated mask (unless `renew` says so, or the track is in
+doubt), and so a box around half of a thing does no harm. The phrase is a vote, not a gate:
+detectors confuse phrases more often than masks confuse things.
 """
 
 from __future__ import annotations

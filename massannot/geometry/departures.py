@@ -64,6 +64,10 @@ _SCRAP = 0.35
 """Share of its usual area up to which what is left of a mask is not the thing."""
 
 
+LIKELY = 0.5
+"""Score from which on an event is stated."""
+
+
 @dataclass(frozen=True)
 class Departure:
     """The first frame without the thing where it has to be."""
@@ -93,7 +97,7 @@ class MaskPaths:
 
 
 def departures(
-    paths: MaskPaths, index: int, xyz: F64, *, size: float, least_score: float = 0.5
+    paths: MaskPaths, index: int, xyz: F64, *, size: float, least_score: float = LIKELY
 ) -> Iterator[Departure]:
     """Of the thing `index`, whose surface is at `xyz` (T, 3) in each frame's camera, NaN: not
     known; `size` in the unit of these. Only those with `least_score` and more."""
@@ -106,8 +110,8 @@ def departures(
         if not _is_steady(path, frame - 1):
             continue
         vanished = _vanishes(paths, index, frame) if _is_aside(paths, index, frame - 1) else 0.0
-        score = float(jumped[frame - 1])
-        if vanished >= max(least_score, score):
+        score = float(np.nan_to_num(jumped[frame - 1]))  # without a place there is no jump
+        if 0 < vanished >= max(least_score, score):
             yield Departure("vanish", frame, vanished)
         elif score >= least_score and _is_elsewhere(path, frame):
             yield Departure(

@@ -64,8 +64,8 @@ class PathPart:
     covariance: F64
     """(9, 9)."""
     lead: float
-    """By how much more the path costs if other lawful laws have to explain these places, in squared
-    standard errors."""
+    """By how much more the path costs if other lawful laws have to explain these places, without
+    what an unlawful one costs beforehand; in squared standard errors."""
 
     def place(self, t_s: float | F64) -> F64:
         """(..., 3)."""
@@ -184,12 +184,12 @@ def runs_of(
     ]
 
 
-def parts_of(runs: Sequence[Run], laws: Sequence[Law]) -> list[PathPart]:
-    """The stretches of runs, each under its best law, in order."""
+def parts_of(runs: Sequence[Run], laws: Sequence[Law], *, leads: bool = True) -> list[PathPart]:
+    """The stretches of runs, each under its best law, in order. `leads`: see cut_by_laws."""
     return [
         _part(stretch, run.number, run.frames, run.t_s)
         for run in runs
-        for stretch in cut_by_laws(run.sums, laws)
+        for stretch in cut_by_laws(run.sums, laws, leads=leads)
     ]
 
 
@@ -213,7 +213,7 @@ def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
         float(t_s[end - 1]),
         stretch.coefficients,
         stretch.covariance * max(variance, 0.5),
-        stretch.lead / max(variance, 1.0),
+        (stretch.lead + RARE * (not stretch.law.is_lawful)) / max(variance, 1.0),
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -76,8 +77,9 @@ def weights_of(path: F64, noise: F64) -> F64:
     return np.asarray((np.eye(3) - along) / (noise[0] * z) ** 2 + along / (noise[2] * z) ** 2)
 
 
-def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
-    """The stretches of N places, in order; each has at least two places."""
+def cut_by_laws(sums: StretchSums, laws: Sequence[Law], *, leads: bool = True) -> list[Stretch]:
+    """The stretches of N places, in order; each has at least two places. `leads`: whether each
+    has its lead, for which the path is cut once more."""
     first, end = sums.first, sums.end
     if not len(first):
         return []
@@ -89,13 +91,12 @@ def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
     while stop:
         chosen.append(int(last[stop]))
         stop = int(first[last[stop]])
-    return [
-        replace(
-            sums.stretch(int(first[at]), int(end[at]), laws[int(law_of[at])]),
-            lead=_lead(sums, costs, laws, laws[int(law_of[at])], at, float(best[-1])),
-        )
-        for at in chosen[::-1]
-    ]
+    found = []
+    for at in chosen[::-1]:
+        law = laws[int(law_of[at])]
+        lead = _lead(sums, costs, laws, law, at, float(best[-1])) if leads else 0.0
+        found.append(replace(sums.stretch(int(first[at]), int(end[at]), law), lead=lead))
+    return found
 
 
 def _cheapest(sums: StretchSums, cost: F64) -> tuple[F64, I64]:
@@ -104,9 +105,8 @@ def _cheapest(sums: StretchSums, cost: F64) -> tuple[F64, I64]:
     n = len(sums.path)
     best, last = np.full(n + 1, np.inf), np.full(n + 1, -1)
     best[0] = 0.0
-    order = np.argsort(sums.end, kind="stable")
+    order, bounds = sums.by_end
     firsts, by_end = sums.first[order], cost[order]
-    bounds = np.searchsorted(sums.end[order], np.arange(2, n + 2)).tolist()
     for stop, (low, high) in enumerate(pairwise(bounds), start=2):
         total = best[firsts[low:high]] + by_end[low:high]
         choice = int(total.argmin())
@@ -165,6 +165,13 @@ class StretchSums:
         return cls(
             places, t, middle_s, weights, origin, running, first, end, np.concatenate(reduced, -1)
         )
+
+    @cached_property
+    def by_end(self) -> tuple[I64, list[int]]:
+        """(S,) the stretches in order of their ends, and from which on they end at 2, 3, ..., N."""
+        order = np.argsort(self.end, kind="stable")
+        ends = np.arange(2, len(self.path) + 2)
+        return order, np.searchsorted(self.end[order], ends).tolist()
 
     def costs(self, law: Law) -> F64:
         """(S,) of stretches under a law."""

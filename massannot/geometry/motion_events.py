@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.kinks import FREE, GRAVITY, RARE, STEADY, Kink, PathPart, kinks_of
+from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
 
 F64 = NDArray[np.float64]
 
@@ -48,9 +48,9 @@ class MotionRules:
     """Squared standard errors that falls, rest and contacts leave over beyond it, for the same
     places: a blow between two frames may hide in four places on a line."""
     least_steady: float = 0.15
+    """Vertical speed of something without weight: more than down may be off by."""
     least_drop: float = 0.1
-    """Vertical speed of something without weight, and its way up or down in metres: more than down
-    may be off by."""
+    """Its way up or down, metres."""
     least_steady_flat: float = 0.7
     """The speed where distances are not known: what rolls nearer seems to sink."""
 
@@ -181,8 +181,7 @@ class _Finder:
             span_s = part.last_s - part.first_s
             if len(part.frames) < 4 or span_s < rules.impossible_s:
                 continue
-            rare = 0.0 if part.law in (STEADY, FREE) else RARE
-            needed = _chance(part.lead + rare - rules.least_lead)
+            needed = _chance(part.lead - rules.least_lead)
             size = float(np.linalg.norm(part.acceleration)) / unit
             pull = float(part.acceleration @ down.direction) / unit
             sd = _sd(part.acceleration_covariance, down.direction) / unit

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -67,24 +67,36 @@ def try_profile(profile: Profile, *, device: str, dtype: str = "auto") -> list[T
     """Every model of the profile, one after the other. Weights must lie on this machine. In another
     `dtype` than the model's own each is asked in float32 too, and its measures say how far apart
     the two answers lie."""
-    tried = _try_all(profile, device=device, dtype=dtype)
-    if dtype in ("auto", "fp32", "float32"):
-        return [trial for trial, _ in tried]
-    exact = _try_all(profile, device=device, dtype="float32")
+    tried = _try_all(profile.models, device=device, dtype=dtype)
+    narrow = dtype not in ("auto", "fp32", "float32")
+    networks = [model for model in profile.models if narrow and model.weights is not None]
+    in_float32 = _try_all(networks, device=device, dtype="float32")
+    exact = {trial.job: (trial, answer) for trial, answer in in_float32}
     return [
-        replace(trial, measures={**trial.measures, **_apart(trial.job, exact_answer, answer)})
-        for (trial, answer), (_, exact_answer) in zip(tried, exact, strict=True)
+        _beside(trial, answer, *exact[trial.job]) if trial.job in exact else trial
+        for trial, answer in tried
     ]
 
 
+def _beside(
+    trial: Trial, answer: NDArray[Any] | None, exact: Trial, exact_answer: NDArray[Any] | None
+) -> Trial:
+    """With what the same network in float32 says of it."""
+    return replace(
+        trial,
+        measures={**trial.measures, **_apart(trial.job, exact_answer, answer)},
+        problems=(*trial.problems, *(f"in float32: {problem}" for problem in exact.problems)),
+    )
+
+
 def _try_all(
-    profile: Profile, *, device: str, dtype: str
+    models: Sequence[ProfileModel], *, device: str, dtype: str
 ) -> list[tuple[Trial, NDArray[Any] | None]]:
     scene = make_scene(SEED, OPTIONS)
     frames = _frames(scene)
     truth = Answers.of(scene, frames)
     try:  # one model may do two jobs and keep with the frames what it found for both
-        return [_try(one, frames, truth, device=device, dtype=dtype) for one in profile.models]
+        return [_try(one, frames, truth, device=device, dtype=dtype) for one in models]
     finally:
         frames.forget()
 
@@ -129,12 +141,13 @@ def _apart(job: Job, exact: NDArray[Any] | None, narrow: NDArray[Any] | None) ->
     if exact is None or narrow is None or exact.shape != narrow.shape or not exact.size:
         return {}
     if job == "masks":
-        apart = float(np.sum(exact != narrow) / max(1, int(np.sum(exact))))
+        apart = np.array(np.sum(exact != narrow) / max(1, int(np.sum(exact))))
     elif job in ("depth", "cameras"):
-        apart = float(np.median(np.abs(narrow / exact - 1)))
+        known = np.isfinite(exact) & (exact != 0)
+        apart = np.abs(narrow[known] / exact[known] - 1)
     else:
-        apart = float(np.median(np.abs(narrow - exact)))
-    return {APART[job]: round(apart, 5)}
+        apart = np.abs(narrow - exact)
+    return {APART[job]: round(float(np.median(apart)), 5)} if apart.size else {}
 
 
 def _unexpected(weights: str, job: Job, measures: Mapping[str, float]) -> list[str]:
@@ -176,7 +189,9 @@ def _boxes(model: Any, frames: Frames, truth: Answers) -> Answer:
         mine = boxes[found.phrase == names.index(truth.scene.phrases()[entity])]
         true = truth.box_xyxy(0, entity)
         overlaps.append(max((_iou(box, true) for box in mine), default=0.0))
-    return {"boxes": float(len(boxes)), "best_iou": float(np.mean(overlaps))}, problems, boxes
+    measures = {"boxes": float(len(boxes)), "best_iou": float(np.mean(overlaps))}
+    in_order = boxes[np.lexsort((*boxes.T.round(), found.phrase))]
+    return measures, problems, in_order
 
 
 def _masks(model: Any, frames: Frames, truth: Answers) -> Answer:

@@ -28,13 +28,9 @@ def load_network(kind: Any, local: LocalWeights, *, device: str) -> Any:
     The configuration is config.json beside the weights; code from the repository is never run.
     Raises MissingWeights when names or shapes do not fit.
     """
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # of reading a file on this machine
     exact_float32()
     try:
-        with warnings.catch_warnings():  # about a kernel for CUDA that is not used
-            warnings.filterwarnings("ignore", message="You'd better set embed_dim")
+        with _quiet():
             net, info = inferring(
                 lambda: kind.from_pretrained(
                     **_sources(kind, local), output_loading_info=True, ignore_mismatched_sizes=True
@@ -67,6 +63,23 @@ def refuse_other_architecture(kind: Any, local: LocalWeights) -> None:
             f"{kind.__name__} from {local.folder}: config.json describes {found!r}, expected "
             f"{expected!r}; choose the model that fits these weights, see `massannot models list`"
         )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No bar of a file that is read on this machine, and no warning of a kernel for CUDA that is
+    not used."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="You'd better set embed_dim")
+            yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def exact_float32() -> None:

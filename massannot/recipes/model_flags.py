@@ -31,6 +31,12 @@ WITH_WEIGHTS: tuple[Job, ...] = ("detect", "masks", "depth", "tracks", "cameras"
 """Jobs that a profile may have weights for."""
 
 
+def refuse_unknown_dtype(dtype: str) -> None:
+    """Raises UsageError for a --dtype that does not exist."""
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFlags:
     """Flags about models, as the command line takes them.
@@ -81,8 +87,7 @@ class ModelFlags:
                 )
         if self.oracles and self.scenes is None:
             raise UsageError("--oracle needs --scenes FOLDER, where the truth lies")
-        if self.dtype not in DTYPES:
-            raise UsageError(f"--dtype {self.dtype}: expected one of {', '.join(DTYPES)}")
+        refuse_unknown_dtype(self.dtype)
 
     def check_phrases(self, phrases: Sequence[str]) -> None:
         """Raise UsageError for a prompt by hand that answers none of the phrases."""

@@ -1,4 +1,4 @@
-"""Geometry as tokens before the text: two Q-Formers choose what the question needs of a clip's
+"""Geometry as tokens in a prompt: two Q-Formers choose what the question needs of a clip's
 points (DSR Suite's Geometry Selection Module, arXiv 2512.20557), or all points go in, pooled.
 
 The semantic condenser asks the question's embeddings with N learned queries; what it returns asks

@@ -79,8 +79,9 @@ def points_of(arrays: Mapping[str, NDArray[Any]], names: Mapping[int, str]) -> C
 
 
 def _features(arrays: Mapping[str, NDArray[Any]]) -> F32:
-    """(P, N_FEATURES): the place and its waves, the time, the place in the picture, whether the
-    point is on a thing, and how sure its distance is (as a share; 0 and 0 where not known)."""
+    """(P, N_FEATURES): the place, in metres and in soft steps, the time, the place in the
+    picture, whether the point is on a thing, and how sure its distance is (as a share; 0 and 0
+    where not known)."""
     n_frames, rows, columns = arrays["valid"].shape
     points = arrays["points"].reshape(-1, 3).astype(np.float64)
     times = arrays["times_s"] - arrays["times_s"][0]

@@ -186,9 +186,10 @@ def tiny_model(
     seeing: bool = True,
 ) -> Any:
     """A model for that processor's words. Of the usual size it has learned to see: to say of scenes
-    which colours are there, where and in what order; what it was never told, its other words and
-    its selector, is drawn. `geometry`: options of a geometry selector, but for those that the model
-    decides. `seeing`: False for only eyes that are trained."""
+    which colours are there, where and in what order; what it was never told, its other words, is
+    drawn. `geometry`: options of a geometry selector, but for those that the model decides; of the
+    recipe's shape it has learned to read points, of another it is drawn. `seeing`: False for only
+    eyes that are trained."""
     import torch
     from transformers import OPTConfig
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.departures import Departure, MaskPaths, departures
+from massannot.geometry.departures import LIKELY, Departure, MaskPaths, departures
 from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of
 from massannot.geometry.motion_events import (
     Down,
@@ -68,7 +68,7 @@ class FindEvents(Stage):
 
     flights: Flights = field(default_factory=Flights)
     rules: MotionRules = field(default_factory=MotionRules)
-    least_score: float = 0.5
+    least_score: float = LIKELY
     """Events of a lower score are left out; 0 keeps all, to order clips by how near they come."""
 
     reads: ClassVar[tuple[str, ...]] = (
@@ -90,11 +90,11 @@ class FindEvents(Stage):
         masks = mask_paths(clip)
         rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
         courses = Courses.of(clip, most_covered=_COVERED)
-        gone = _departures(courses, masks, self.least_score)
-        rows += _gone(clip, gone)
+        gone = _departures(courses, masks, min(self.least_score, LIKELY))
+        rows += (row for row in _gone(clip, gone) if row["score"] >= self.least_score)
         if clip.table("positions").num_rows and world_known(clip):
             cuts = {
-                entity: [one.frame for one in mine if one.score >= 0.5]
+                entity: [one.frame for one in mine if one.score >= LIKELY]
                 for entity, mine in gone.items()
             }
             rows += self._moved(clip, courses, cuts, masks)
@@ -128,7 +128,7 @@ class FindEvents(Stage):
             for entity, path in paths.items()
         }
 
-        def cut(entity: int, down_in_world: Down | None) -> list[PathPart]:
+        def cut(entity: int, down_in_world: Down | None, *, leads: bool) -> list[PathPart]:
             down = _in_path(down_in_world, paths[entity])
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
             return parts_of(
@@ -139,12 +139,11 @@ class FindEvents(Stage):
                     unit=units[entity],
                     unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
                 ),
+                leads=leads,
             )
 
-        parts = {entity: cut(entity, None) for entity in paths}
-        down_in_world = _down(paths, parts)
-        if down_in_world is not None:
-            parts = {entity: cut(entity, down_in_world) for entity in paths}
+        down_in_world = _down(paths, {entity: cut(entity, None, leads=False) for entity in paths})
+        parts = {entity: cut(entity, down_in_world, leads=True) for entity in paths}
         found = {
             entity: motion_events(
                 parts[entity],

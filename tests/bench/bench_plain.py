@@ -5,8 +5,8 @@ peak memory of the largest process, which is the worker or the script.
     python -m tests.bench.bench_plain [N_RUNS [N_CLIPS [N_FRAMES [ROW...]]]]
 
 ROW: a part of a row's name; the plain script is always run. A row in bfloat16 is there where the
-processor multiplies it. MASSANNOT_BENCH_BASE: the source tree
-of another build, whose rows alternate with this one's.
+processor multiplies it. MASSANNOT_BENCH_BASE: the source tree of another build, whose rows
+alternate with this one's.
 
 The script (plain_script.py) is the shortest honest one with transformers; it follows, forwards
 only, what `annotate` found, from the boxes with which `annotate` began.

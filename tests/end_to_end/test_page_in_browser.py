@@ -113,6 +113,7 @@ def served(out: Path, reviewer: str | None = None) -> Iterator[str]:
     data.count_states()
     with socket.socket() as listening:
         listening.bind((server.HOST, 0))
+        listening.listen()  # whoever is early waits for the server
         port = listening.getsockname()[1]
         app = server.app(data, heading_of(dataset), token="t" * 32, port=port, desk=desk)
         running = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

@@ -319,16 +319,16 @@ def test_a_mask_that_jumps_onto_another_thing_gives_way_to_that_things_own(
     [(CYAN, 30), (RED, 20)],
     ids=["of two colours", "look-alikes of two sizes"],
 )
+@pytest.mark.parametrize("turned", [False, True], ids=["", "in the other order"])
 @pytest.mark.parametrize("renew", [False, True])
 def test_things_whose_masks_are_exchanged_keep_their_numbers(
-    other: tuple[int, int, int], width: int, renew: bool
+    other: tuple[int, int, int], width: int, renew: bool, turned: bool
 ) -> None:
-    world = World(
-        [
-            Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
-            Thing("a ball", other, width, line(T, (170, 66), (30, 66))),
-        ]
-    )
+    things = [
+        Thing("a ball", RED, 30, line(T, (30, 60), (170, 60))),
+        Thing("a ball", other, width, line(T, (170, 66), (30, 66))),
+    ]
+    world = World(things[::-1] if turned else things)
     exchanging = DrawnMasks(world, jumps=frozenset({(48, 0, 1), (48, 1, 0)}))
     clip = annotated(world, masks=exchanging, renew=renew)
     for thing in range(2):

@@ -24,7 +24,9 @@ def _seed() -> None:
 @pytest.mark.parametrize("large", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
-    "activation", [None, nn.ReLU(), nn.GELU(), nn.Sigmoid()], ids=["none", "relu", "gelu", "other"]
+    "activation",
+    [None, nn.ReLU(), nn.GELU(), nn.GELU(approximate="tanh"), nn.Sigmoid()],
+    ids=["none", "relu", "gelu", "gelu by tanh", "other"],
 )
 def test_a_product_is_the_linear_layer_and_its_activation(monkeypatch, activation, layout, large):
     monkeypatch.setattr(products, "LARGE", 0 if large else 1 << 62)

@@ -41,9 +41,9 @@ def product(
         x = x.to(torch.get_autocast_dtype(device))
     weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
     fused = "none" if activation is None else FUSED.get(type(activation).__name__)
-    large = x.numel() * len(weight) >= LARGE
+    large = x.numel() * len(weight) >= LARGE and x.dtype in (torch.float32, torch.bfloat16)
     if fused and large and device == "cpu" and ONEDNN and not torch.is_grad_enabled():
-        exact = "none" if fused == "gelu" else None
+        exact = getattr(activation, "approximate", "none") if fused == "gelu" else None
         rows = weight.contiguous()  # of others it takes a thousand times as long
         out: torch.Tensor = ONEDNN(x, rows, bias, fused, [], exact)
         return out
@@ -63,7 +63,7 @@ def attended(
 ) -> torch.Tensor:
     """(..., N, M): values (..., L, M), each weighed by how much a query (..., N, D) asks for its
     key (..., L, D)."""
-    on_cpu, narrow = not query.is_cuda, key.dtype == torch.bfloat16
+    on_cpu, narrow = query.device.type == "cpu", key.dtype == torch.bfloat16
     if not on_cpu or not (narrow or key.shape[-1] >= NARROW * value.shape[-1]):
         return F.scaled_dot_product_attention(query, key, value, scale=scale)
     out = query.new_empty(*query.shape[:-1], value.shape[-1])
