@@ -114,3 +114,7 @@ def test_in_another_dtype_each_answer_lies_beside_that_in_float32(tmp_path, monk
 def test_a_dtype_that_does_not_exist_is_refused(tmp_path):
     said = run_massannot("doctor --weights embedded --dtype int8", tmp_path, code=2)
     assert "--dtype int8: expected one of auto, fp32, bf16, fp16" in said
+
+
+def test_a_dtype_without_a_profile_is_refused(tmp_path):
+    assert "found no profile" in run_massannot("doctor --dtype bf16", tmp_path, code=2)
