@@ -120,9 +120,9 @@ def _lead(
     """By how much more the cheapest cutting costs in which the places of stretch `at` obey lawful
     laws other than `law`: a stretch with _SHARED of its places, or more, is under one of these."""
     others = np.array([one.is_lawful and one is not law for one in laws])
-    shared = np.minimum(sums.end, sums.end[at]) - np.maximum(sums.first, sums.first[at])
     if sums.end[at] - sums.first[at] < _SHARED or not others.any():
         return 0.0
+    shared = np.minimum(sums.end, sums.end[at]) - np.maximum(sums.first, sums.first[at])
     cost = np.where(shared >= _SHARED, costs[others].min(axis=0), costs.min(axis=0))
     return float(_cheapest(sums, cost)[0][-1]) - best
 

@@ -70,7 +70,7 @@ def try_profile(profile: Profile, *, device: str, dtype: str = "auto") -> list[T
     tried = _try_all(profile.models, device=device, dtype=dtype)
     narrow = dtype not in ("auto", "fp32", "float32")
     networks = [model for model in profile.models if narrow and model.weights is not None]
-    in_float32 = _try_all(networks, device=device, dtype="float32")
+    in_float32 = _try_all(networks, device=device, dtype="float32") if networks else []
     exact = {trial.job: (trial, answer) for trial, answer in in_float32}
     return [
         _beside(trial, answer, *exact[trial.job]) if trial.job in exact else trial

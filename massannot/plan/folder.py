@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
@@ -231,7 +230,7 @@ def copy_once(source: Path, folder: Path) -> bool:
 def _beside(folder: Path) -> Iterator[Path]:
     """A private name in the same place, gone afterwards."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    written = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    written = durable.private_name(folder)
     try:
         yield written
     finally:

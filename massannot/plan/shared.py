@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 
 from massannot.errors import OtherRecipe
@@ -54,7 +53,7 @@ def drop(shared: BucketPath) -> None:
 
 
 def _fetch(shared: Path, names: list[str], folder: Path) -> None:
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    partial = durable.private_name(folder)
     try:
         partial.mkdir(parents=True)
         for name in names:

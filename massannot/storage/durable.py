@@ -81,7 +81,7 @@ def link_over(source: Path, target: Path) -> None:
     """
     if isinstance(target, BucketPath):
         return target.store.copy(str(source), str(target))
-    linked = _private_name(source)
+    linked = private_name(source)
     os.link(source, linked)  # fails first, and makes no folder, where another has dropped `source`
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -147,14 +147,15 @@ def private_file(path: Path) -> Iterator[Path]:
     """A name in the same folder that no other process on any machine uses. A file that is left
     under it at the end is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = _private_name(path)
+    written = private_name(path)
     try:
         yield written
     finally:
         written.unlink(missing_ok=True)
 
 
-def _private_name(path: Path) -> Path:
+def private_name(path: Path) -> Path:
+    """One beside `path` that no other process on any machine uses; PRIVATE matches it."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
