@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from massannot.geometry.departures import LIKELY
 from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
 
 F64 = NDArray[np.float64]
@@ -97,7 +98,7 @@ def motion_events(
     unit: float,
     flat: bool = False,
     rules: MotionRules | None = None,
-    least_score: float = 0.5,
+    least_score: float = LIKELY,
 ) -> list[MotionEvent]:
     """The events of a path in order of time; those below `least_score` are left out.
 

@@ -281,16 +281,10 @@ def _spread_places(weight: Any) -> None:
 
 
 def save_seeing(model: Any, tokenizer: Any, folder: Path) -> None:
-    """The model's weights as 16-bit numbers and its words by name, for `tiny_model`."""
-    import torch
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    words = model.get_input_embeddings().weight
+    """The model's weights and its words by name, for `tiny_model`."""
+    table = model.get_input_embeddings().weight
     weights = {name: weight for name, weight in model.state_dict().items() if not _is_word(name)}
-    half = {k: v.to(torch.float16).contiguous() for k, v in {**weights, _WORDS: words}.items()}
-    spelled = json.dumps(tokenizer.convert_ids_to_tokens(range(len(words))))
-    save_file(half, folder / _FILE, metadata={_WORDS: spelled})
+    _store(weights, table, tokenizer.convert_ids_to_tokens(range(len(table))), folder)
 
 
 def _take(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -306,16 +300,9 @@ def _take(model: Any, tokenizer: Any, folder: Path) -> None:
 def save_selector(
     selector: Any, table: torch.Tensor, tokenizer: Any, words: Sequence[str], folder: Path
 ) -> None:
-    """A selector's weights as 16-bit numbers, and those words' rows of the table of embeddings, for
-    `tiny_model`."""
-    import torch
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    ids = tokenizer.convert_tokens_to_ids(list(words))
-    weights = {**selector.state_dict(), _WORDS: table.detach()[ids]}
-    half = {name: weight.to(torch.float16).contiguous() for name, weight in weights.items()}
-    save_file(half, folder / _FILE, metadata={_WORDS: json.dumps(list(words))})
+    """A selector's weights, and those words' rows of the table of embeddings, for `tiny_model`."""
+    rows = table[tokenizer.convert_tokens_to_ids(list(words))]
+    _store(selector.state_dict(), rows, words, folder)
 
 
 def _take_selector(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -326,6 +313,22 @@ def _take_selector(model: Any, tokenizer: Any, folder: Path) -> None:
     if own == {name: weight.shape for name, weight in weights.items()}:
         selector.load_state_dict(weights)
         _take_words(model, tokenizer, words, spelled)
+
+
+def _store(
+    weights: Mapping[str, torch.Tensor],
+    embeddings: torch.Tensor,
+    words: Sequence[str],
+    folder: Path,
+) -> None:
+    """What `_stored` reads: 16-bit numbers."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    every = {**weights, _WORDS: embeddings}
+    half = {name: each.detach().to(torch.float16).contiguous() for name, each in every.items()}
+    save_file(half, folder / _FILE, metadata={_WORDS: json.dumps(list(words))})
 
 
 def _stored(folder: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
