@@ -97,12 +97,14 @@ guard: setup
 
 # The arms: no training (before/ of each), supervised, GRPO, T-GRPO, supervised then T-GRPO; these
 # two without the profile; blind. FEW steps of reinforcement take as long as all supervised ones;
-# few-sft answers as many questions as they. Two at a time.
+# few-sft answers as many questions as they. Two at a time. The scores are of all seeds trained so
+# far: `make rft SEED=1`, then `SEED=2`, and they are the means of three.
 FEW := --steps 78
-RFT_ARMS := $(addprefix rft-out/,both tgrpo plain grpo blind)
+R := rft-out/seed-$(SEED)
+RFT_ARMS := both tgrpo plain grpo blind
 rft: setup
 	$(MAKE) -j 2 rft-out/asked rft-out/held-out
-	$(MAKE) -j 2 $(RFT_ARMS) rft-out/few-sft
+	$(MAKE) -j 2 $(addprefix $(R)/,$(RFT_ARMS) few-sft)
 	$(MAKE) -j 2 rft-out/scores rft-out/few-scores
 
 rft-out/asked:
@@ -110,32 +112,33 @@ rft-out/asked:
 rft-out/held-out:
 	$(BIN)/massannot questions scenes $@ --seed 910256 --count 150 --views 4 $(RFT) $(SEEN)
 rft-out/scores:
-	$(BIN)/massannot rft eval $(addprefix rft-out/,sft plain-sft) $(RFT_ARMS) \
-		--data rft-out/held-out -o $@
+	$(BIN)/massannot rft eval $(addprefix rft-out/seed-*/,sft plain-sft $(RFT_ARMS)) \
+		--data rft-out/held-out -o $@ --against "plain + SFT + T-GRPO"
 rft-out/few-scores:
-	$(BIN)/massannot rft eval rft-out/few-sft --data rft-out/held-out -o $@
+	$(BIN)/massannot rft eval rft-out/seed-*/few-sft --data rft-out/held-out -o $@
 
-TINY = $(BIN)/massannot rft train tiny --data rft-out/asked -o $@
-rft-out/sft:
+TINY = $(BIN)/massannot rft train tiny --data rft-out/asked -o $@ --seed $(SEED)
+$(R)/sft:
 	$(TINY) --method sft
-rft-out/both: rft-out/sft
+$(R)/both: $(R)/sft
 	$(TINY) --after $<
-rft-out/tgrpo:
+$(R)/tgrpo:
 	$(TINY) $(FEW)
-rft-out/grpo:
+$(R)/grpo:
 	$(TINY) --method grpo $(FEW)
-rft-out/few-sft:
+$(R)/few-sft:
 	$(TINY) --method sft $(FEW)
-rft-out/plain-sft:
+$(R)/plain-sft:
 	$(TINY) --method sft --evidence frames
-rft-out/plain: rft-out/plain-sft
+$(R)/plain: $(R)/plain-sft
 	$(TINY) --evidence frames --after $<
-rft-out/blind:
+$(R)/blind:
 	$(TINY) --evidence none --warm-up-steps 100
 
 # The ablation: frames, profile as text, all geometry tokens, selected ones, selected and profile.
 GEOMETRY := frames frames+profile frames+all-geometry frames+geometry frames+geometry+profile
-GEOMETRY_ARMS := $(addprefix geometry-out/,$(GEOMETRY))
+G := geometry-out/seed-$(SEED)
+GEOMETRY_ARMS := $(addprefix $(G)/,$(GEOMETRY))
 geometry: setup
 	$(BIN)/massannot questions scenes geometry-out/asked --count 150 --views 8 --depth-maps \
 		$(RFT) $(SEEN)
@@ -145,14 +148,16 @@ geometry: setup
 		$(BIN)/massannot export geometry geometry-out/$$part geometry-out/$$part-points \
 			--frames 4 --grid 8 || exit 1; done
 	$(MAKE) -j 2 $(GEOMETRY_ARMS)
-	$(BIN)/massannot rft eval $(GEOMETRY_ARMS) \
-		--data geometry-out/held-out --geometry geometry-out/held-out-points -o geometry-out/scores
+	$(BIN)/massannot rft eval $(addprefix geometry-out/seed-*/,$(GEOMETRY)) \
+		--data geometry-out/held-out --geometry geometry-out/held-out-points \
+		-o geometry-out/scores --against "plain + SFT"
 
-$(GEOMETRY_ARMS): geometry-out/%:
+$(GEOMETRY_ARMS): $(G)/%:
 	$(BIN)/massannot rft train tiny --data geometry-out/asked -o $@ --evidence $* \
-		--geometry geometry-out/asked-points --method sft --warm-up-steps 100 --steps 240
+		--geometry geometry-out/asked-points --method sft --warm-up-steps 100 --steps 240 --seed $(SEED)
 
-.PHONY: $(addprefix rft-out/,asked held-out sft plain-sft few-sft scores few-scores) $(RFT_ARMS) $(GEOMETRY_ARMS)
+.PHONY: $(addprefix rft-out/,asked held-out scores few-scores) $(GEOMETRY_ARMS)
+.PHONY: $(addprefix $(R)/,sft plain-sft few-sft $(RFT_ARMS))
 
 page: setup
 	$(BIN)/massannot demo -o demo-out

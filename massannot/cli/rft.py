@@ -183,25 +183,32 @@ def rft_eval(
     geometry: Annotated[
         Path | None, typer.Option(help="Folder of `export geometry` of these questions' clips.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="The condition that the others are compared with, question by question."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N questions.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Score trained models per category, before and after, with frames in order and shuffled.
 
+    Trainings that differ only in their seed are one condition, whose score is their mean.
     Leaves scores.md, scores.json, scores.png, answers.jsonl and curves.png (how trainings went).
 
     \b
-    massannot rft eval trained trained-plain --data held-out -o scores
+    massannot rft eval trained trained-plain --data held-out -o scores --against "plain + SFT"
     """
     from massannot.rft import scores, training_curves
-    from massannot.rft.answer import answers, name_of
+    from massannot.rft.answer import answers, curve_names, refuse_other_baseline
 
     log = partial(print, file=sys.stderr)
+    if against is not None:
+        refuse_other_baseline(runs, against)
     answered = answers(runs, data=data, geometry=geometry, limit=limit, log=log)
-    rows = scores.scores(answered, seed=seed)
+    rows = scores.scores(answered, seed=seed, against=against)
     scores.write(rows, answered, out)
-    if curves := training_curves.curves_of({name_of(run): run for run in runs}):
+    if curves := training_curves.curves_of(curve_names(runs)):
         training_curves.picture(curves).save(out / "curves.png")
     if as_json:
         print((out / "scores.json").read_text(), end="")

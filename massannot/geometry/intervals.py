@@ -132,6 +132,37 @@ def ratio_over_clips(
     return bootstrap(share, n_clips=top.size, seed=seed, level=level, n_resamples=n_resamples)
 
 
+def bootstrap_of_runs(
+    statistic: Callable[[Indices, Indices], float],
+    *,
+    n_runs: int,
+    n_clips: int,
+    seed: int,
+    level: float = LEVEL,
+    n_resamples: int = N_RESAMPLES,
+) -> ConfidenceInterval:
+    """Interval of `statistic(runs, clips)` over runs that all answered the same clips: both are
+    drawn, so that the interval is that of another run on other clips. Of one run, `bootstrap`.
+
+    Source: Owen (2007), The pigeonhole bootstrap; it is never too narrow in the mean."""
+    runs = np.arange(n_runs)
+    if n_runs == 1:
+        return bootstrap(
+            lambda clips: statistic(runs, clips),
+            n_clips=n_clips,
+            seed=seed,
+            level=level,
+            n_resamples=n_resamples,
+        )
+    value = float(statistic(runs, np.arange(n_clips)))
+    if n_clips < 2:
+        return ConfidenceInterval(value, float("nan"), float("nan"), n_clips)
+    clips = _draws(n_clips, seed=seed, n_resamples=n_resamples)
+    of_runs = np.random.default_rng([seed, n_runs]).integers(0, n_runs, (n_resamples, n_runs))
+    found = np.array([statistic(*drawn) for drawn in zip(of_runs, clips, strict=True)])
+    return ConfidenceInterval(value, *_percentiles(found, level), n_clips)
+
+
 def _draws(n_clips: int, *, seed: int, n_resamples: int) -> Indices:
     return np.random.default_rng(seed).integers(0, n_clips, (n_resamples, n_clips))
 

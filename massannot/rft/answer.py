@@ -46,6 +46,8 @@ class Answered:
     said: str
     accuracy: float
     format: float
+    seed: int = 0
+    """Of the training; trainings that differ in nothing else are one condition."""
 
 
 def answers(
@@ -56,12 +58,12 @@ def answers(
     limit: int | None = None,
     log: Log = print,
 ) -> list[Answered]:
-    """The answers of every run, before training and after. Raises UsageError for a
-    folder without a run, and for two runs with the same evidence and method."""
+    """The answers of every run, before training and after. Raises UsageError for a folder without
+    a run, and for two runs with the same evidence, method and seed."""
     import torch
 
     answered: list[Answered] = []
-    for run, conditions in _conditions(runs).items():
+    for run, conditions in conditions_of(runs).items():
         settings = settings_of(run)
         recipe = recipe_named(settings["recipe"])
         evidence = settings["evidence"]
@@ -74,11 +76,12 @@ def answers(
             give_bank(policy, rows, processor)
             policy.to("cuda" if torch.cuda.is_available() else "cpu")
             n_tokens = recipe.max_completion_tokens
-            answered += _answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens)
-            right = [answer.accuracy for answer in answered if answer.condition == condition]
+            said = list(_answered(condition, some, shuffle, policy, processor, n_tokens=n_tokens))
+            answered += [replace(answer, seed=settings["seed"]) for answer in said]
+            right = sum(answer.accuracy for answer in said) / max(1, len(said))
             log(
-                f"{condition}: {sum(right) / max(1, len(right)):.3f} of "
-                f"{counted(len(right), 'question')}"
+                f"{condition}, seed {settings['seed']}: {right:.3f} of "
+                f"{counted(len(said), 'question')}"
             )
     return answered
 
@@ -95,24 +98,52 @@ def name_of(run: Path) -> str:
     return " + ".join([CONDITIONS[settings["evidence"]], *(SPELLED[m] for m in methods)])
 
 
-def _conditions(runs: list[Path]) -> dict[Path, list[Condition]]:
+def curve_names(runs: list[Path]) -> dict[str, Path]:
+    """The trainings by name, with their seeds where these differ."""
+    n_seeds = len({settings_of(run)["seed"] for run in runs})
+    return {
+        name_of(run) + (f", seed {settings_of(run)['seed']}" if n_seeds > 1 else ""): run
+        for run in runs
+    }
+
+
+def refuse_other_baseline(runs: list[Path], against: str) -> None:
+    """Raises UsageError where no run has the condition `against`, or where a condition to compare
+    with it was trained with other seeds."""
+    seeds: dict[str, set[int]] = {}
+    for run, conditions in conditions_of(runs).items():
+        for name, *_ in conditions:
+            seeds.setdefault(name, set()).add(settings_of(run)["seed"])
+    if against not in seeds:
+        raise UsageError(
+            f"--against {against}: found no such condition, expected one of {', '.join(seeds)}"
+        )
+    for name, found in seeds.items():
+        if found != seeds[against]:
+            raise UsageError(
+                f"--against {against}: found seeds {sorted(seeds[against])} of it and "
+                f"{sorted(found)} of {name}, expected the same"
+            )
+
+
+def conditions_of(runs: list[Path]) -> dict[Path, list[Condition]]:
     """What each run answers. One warm-up answers once, whoever went on from it. Raises UsageError
-    where two runs have one name: they would be scored as one."""
-    of_name: dict[str, Path] = {}
+    for a folder without a run, and where two runs differ in nothing that they are named by."""
+    of_name: dict[tuple[str, int], Path] = {}
     conditions: dict[Path, list[Condition]] = {}
     warmed_up = set()
     for run in runs:
         settings = settings_of(run)
-        name, trained = CONDITIONS[settings["evidence"]], name_of(run)
-        other = of_name.setdefault(trained, run)
+        name, trained, seed = CONDITIONS[settings["evidence"]], name_of(run), settings["seed"]
+        other = of_name.setdefault((trained, seed), run)
         if other is not run:
             raise UsageError(
-                f"{run}: found {trained}, as in {other}, expected runs that differ in evidence or "
-                "method; score these two one by one"
+                f"{run}: found {trained} with seed {seed}, as in {other}, expected runs that "
+                "differ in evidence, method or seed; score these two one by one"
             )
         conditions[run] = []
-        if (run / BEFORE).exists() and name not in warmed_up:
-            warmed_up.add(name)
+        if (run / BEFORE).exists() and (name, seed) not in warmed_up:
+            warmed_up.add((name, seed))
             conditions[run].append((name, run / BEFORE, ""))
         conditions[run].append((trained, run / AFTER, ""))
         if settings["evidence"] != "none":

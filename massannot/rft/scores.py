@@ -1,7 +1,8 @@
 """Scores of answered questions: per category and answer type, with intervals over videos.
 
-Questions about one video are not independent, so the bootstrap draws videos. Chance is
-the score of the best constant answer, for the families of questions that define it.
+Questions about one video are not independent, so the bootstrap draws videos. Where one condition
+was trained with several seeds, its score is their mean, and seeds are drawn as well. Chance is the
+score of the best constant answer, for the families of questions that define it.
 
 The picture has a panel a category, a bar a condition, its interval as a line, chance dashed.
 """
@@ -12,16 +13,20 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from massannot.geometry.intervals import ConfidenceInterval, ratio_over_clips
+from massannot.geometry.intervals import ConfidenceInterval, bootstrap_of_runs
 from massannot.questions.scene_families import FAMILIES, chance
 from massannot.rft.answer import Answered
 
+F64 = NDArray[np.float64]
+Numbers = NDArray[np.int64]
 _BAR, _GAP, _WIDE, _TOP = 18, 6, 300, 30
 _COLOURS = {"blind": "#9e9e9e", "plain": "#5b8db8", "profile": "#d9822b"}
 
@@ -83,7 +88,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-By = Literal["category", "answer type", "all"]
+By = Literal["category", "needs", "answer type", "all"]
 
 
 @dataclass(frozen=True)
@@ -91,39 +96,68 @@ class AnswerScore:
     condition: str
     by: By
     what: str
-    """The category or the answer type; "all": the mean over all questions."""
+    """The category or the answer type; "profile" or "pictures": the families that follow from
+    these; "all": the mean over all questions."""
     accuracy: ConfidenceInterval
-    """Over videos; `n` is their number."""
+    """Over videos, and over seeds where there are several; `n` is the number of videos."""
     n_questions: int
     chance: float | None
     """None: not known."""
+    of_seeds: Mapping[int, float] = field(default_factory=dict)
+    """The accuracy of each training, by its seed; empty: there is one."""
+    gain: ConfidenceInterval | None = None
+    """The accuracy less that of the condition it was compared with, question by question."""
 
 
-def scores(answered: Sequence[Answered], *, seed: int = 0) -> list[AnswerScore]:
-    """By condition in the order given, then by category, answer type and all."""
+def scores(
+    answered: Sequence[Answered], *, seed: int = 0, against: str | None = None
+) -> list[AnswerScore]:
+    """By condition in the order given, then by category, evidence, answer type and all. `against`:
+    the condition that the others are compared with, see `answer.refuse_other_baseline`."""
     by_key: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
+    is_known = {answer.category for answer in answered} <= set(FAMILIES)
     for answer in answered:
         by_key[answer.condition, "category", answer.category].append(answer)
         by_key[answer.condition, "answer type", answer.problem_type].append(answer)
         by_key[answer.condition, "all", "all"].append(answer)
+        if is_known:
+            needs = "profile" if FAMILIES[answer.category].n_lines else "pictures"
+            by_key[answer.condition, "needs", needs].append(answer)
     conditions = list(dict.fromkeys(answer.condition for answer in answered))
     order = get_args(By)
     keys = sorted(by_key, key=lambda k: (conditions.index(k[0]), order.index(k[1]), k[2]))
-    return [_score(key, by_key[key], seed=seed) for key in keys]
+    return [
+        _score(
+            key,
+            by_key[key],
+            [] if against in (None, key[0]) else by_key[against, *key[1:]],
+            seed=seed,
+        )
+        for key in keys
+    ]
 
 
 def as_text(rows: Sequence[AnswerScore]) -> str:
     """A Markdown table: a row a condition, a column a category or an answer type, percent with
-    their interval."""
+    their interval; where conditions are compared, a second one of points gained."""
     columns = list(dict.fromkeys(map(title, rows)))
     cells = {(row.condition, title(row)): row for row in rows}
-    lines = ["| condition | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for condition in dict.fromkeys(row.condition for row in rows):
+    head = " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|"
+    lines = ["| condition | " + head]
+    conditions = list(dict.fromkeys(row.condition for row in rows))
+    for condition in conditions:
         shown = [_cell(cells.get((condition, column))) for column in columns]
         lines.append(f"| {condition} | " + " | ".join(shown) + " |")
     first = {title(row): row for row in reversed(rows)}
     lines.append("| chance | " + " | ".join(_chance(first[c].chance) for c in columns) + " |")
     lines.append("| questions | " + " | ".join(str(first[c].n_questions) for c in columns) + " |")
+    compared = [c for c in conditions if any(r.gain for r in rows if r.condition == c)]
+    if compared:
+        (against,) = set(conditions) - set(compared)
+        lines += ["", f"| points above {against} | " + head]
+        for condition in compared:
+            shown = [_gain(cells.get((condition, column))) for column in columns]
+            lines.append(f"| {condition} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -131,6 +165,7 @@ def title(row: AnswerScore) -> str:
     """The title of its column or panel; a category and an answer type may have one name."""
     return {
         "category": row.what,
+        "needs": f"from the {row.what}",
         "answer type": f"answers: {row.what}",
         "all": "all questions",
     }[row.by]
@@ -152,17 +187,59 @@ def write(
     return files
 
 
-def _score(key: tuple[str, By, str], answered: Sequence[Answered], *, seed: int) -> AnswerScore:
-    right: Mapping[str, float] = defaultdict(float)
-    total: Mapping[str, int] = defaultdict(int)
-    for answer in answered:
-        right[answer.group] += answer.accuracy  # type: ignore[index]
-        total[answer.group] += 1  # type: ignore[index]
-    groups = sorted(total)
-    interval = ratio_over_clips(
-        [right[group] for group in groups], [total[group] for group in groups], seed=seed
+def _score(
+    key: tuple[str, By, str],
+    answered: Sequence[Answered],
+    other: Sequence[Answered],
+    *,
+    seed: int,
+) -> AnswerScore:
+    groups = sorted({answer.group for answer in answered})
+    seeds = sorted({answer.seed for answer in answered})
+    right, total = _sums(answered, groups, seeds)
+    size = {"n_runs": len(seeds), "n_clips": len(groups), "seed": seed}
+
+    def share(runs: Numbers, clips: Numbers) -> float:
+        return float(_share(right, total, runs, clips))
+
+    gain = None
+    if other:
+        before = _sums(other, groups, seeds)
+
+        def more(runs: Numbers, clips: Numbers) -> float:
+            return share(runs, clips) - _share(*before, runs, clips)
+
+        gain = bootstrap_of_runs(more, **size)
+    return AnswerScore(
+        *key,
+        accuracy=bootstrap_of_runs(share, **size),
+        n_questions=round(float(total[0].sum())),
+        chance=_chance_of(answered),
+        of_seeds={
+            each: share(np.array([number]), np.arange(len(groups)))
+            for number, each in enumerate(seeds)
+            if len(seeds) > 1
+        },
+        gain=gain,
     )
-    return AnswerScore(*key, interval, len(answered), _chance_of(answered))
+
+
+def _sums(answered: Sequence[Answered], groups: list[str], seeds: list[int]) -> tuple[F64, F64]:
+    """Right answers and questions of each training and video, both (seeds, groups)."""
+    of_group = {name: number for number, name in enumerate(groups)}
+    of_seed = {value: number for number, value in enumerate(seeds)}
+    right, total = np.zeros((2, len(seeds), len(groups)))
+    for answer in answered:
+        at = of_seed[answer.seed], of_group[answer.group]
+        right[at] += answer.accuracy
+        total[at] += 1
+    return right, total
+
+
+def _share(right: F64, total: F64, runs: Numbers, clips: Numbers) -> float:
+    drawn = np.ix_(runs, clips)
+    n = float(total[drawn].sum())
+    return float(right[drawn].sum()) / n if n else math.nan
 
 
 def _chance_of(answered: Sequence[Answered]) -> float | None:
@@ -177,8 +254,13 @@ def _chance_of(answered: Sequence[Answered]) -> float | None:
 
 def _json(row: AnswerScore) -> dict[str, object]:
     """Unknown numbers are null: one video has no interval."""
-    a = {k: None if math.isnan(v) else v for k, v in asdict(row.accuracy).items()}
-    return {**asdict(row), "accuracy": a}
+
+    def known(interval: ConfidenceInterval | None) -> dict[str, float | None] | None:
+        if interval is None:
+            return None
+        return {k: None if math.isnan(v) else v for k, v in asdict(interval).items()}
+
+    return {**asdict(row), "accuracy": known(row.accuracy), "gain": known(row.gain)}
 
 
 def _cell(row: AnswerScore | None) -> str:
@@ -187,6 +269,14 @@ def _cell(row: AnswerScore | None) -> str:
     a = row.accuracy
     spread = "" if math.isnan(a.low) else f" ({100 * a.low:.0f} to {100 * a.high:.0f})"
     return f"{100 * a.value:.0f}{spread}"
+
+
+def _gain(row: AnswerScore | None) -> str:
+    if row is None or row.gain is None:
+        return ""
+    g = row.gain
+    spread = "" if math.isnan(g.low) else f" ({100 * g.low:.1f} to {100 * g.high:.1f})"
+    return f"{100 * g.value:.1f}{spread}"
 
 
 def _chance(value: float | None) -> str:
