@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from massannot.geometry import rle
+from massannot.geometry.background_fit import masked_median
 from massannot.geometry.camera import apply, inverse
 from massannot.stages._track_arrays import Tables, camera_arrays, numbers, words
 
@@ -88,7 +89,7 @@ class Courses:
         body = _dense(measured, ("body_x", "body_y", "body_z"), entity, shape)
         boxes = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1"), entity, shape)
         own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
-        own_sd = np.array([np.nan_to_num(_median(row)) for row in own])
+        own_sd = np.nan_to_num(_median(own))
         covers, whole = _may_cover(boxes, surface[..., 2]), surface
         if most_covered:
             area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
@@ -106,7 +107,7 @@ class Courses:
         calibrated = bool(words(measured, "interval_basis", "calibrated").all())
         intrinsics, cam_from_world = camera_arrays(clip)
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
-        size = np.array([_median(row) for row in side * surface[..., 2] / intrinsics[:, 0]])
+        size = _median(side * surface[..., 2] / intrinsics[:, 0])
         return cls(entity, surface, body, whole, cam_from_world, own_sd, sd, size, calibrated)
 
     @cached_property
@@ -126,9 +127,9 @@ class Courses:
         return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
 
 
-def _median(row: F64) -> float:
-    known = row[np.isfinite(row)]
-    return float(np.median(known)) if len(known) else np.nan
+def _median(values: F64) -> F64:
+    """(...,) along the last axis, of what is finite; NaN where nothing is."""
+    return masked_median(values, np.isfinite(values), axis=-1)
 
 
 def _dense(
@@ -187,21 +188,24 @@ def _covers_more(
     row = clip.table("clips").to_pylist()[0]
     width, height = row["source_width"], row["source_height"]
     more = np.zeros_like(covers)
-    for one, two, frame in np.argwhere(covers):
+    for one, frame in np.argwhere(covers.any(axis=1)):
         x0, y0, x1, y1 = boxes[one, frame].astype(np.int64).tolist()
         part = max(x0 - 2, 0), max(y0 - 2, 0), min(x1 + 3, width), min(y1 + 3, height)
-        mine, near = (
-            rle.decode_box(counts[int(entity[e]), int(frame)], part, height=height, width=width)
-            for e in (one, two)
+
+        near = np.flatnonzero(covers[one, :, frame])
+        mine, *others = (
+            rle.decode_box(counts[int(e), int(frame)], part, height=height, width=width).T
+            for e in entity[[one, *near]]
         )
-        more[one, two, frame] = _share_of_edge(mine, near) > most
+        edge = _edge(mine)
+        more[one, near, frame] = [_share_beside(edge, other) > most for other in others]
     return more
 
 
 def _is_usual(area: F64, covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(E, T) whether a mask has at least _USUAL of the area that it usually has uncovered: what is
     beside it, and taken for nearer, covers nothing."""
-    alone = np.array([_median(row) for row in np.where(covered, np.nan, area)])
+    alone = _median(np.where(covered, np.nan, area))
     return np.asarray(area >= _USUAL * alone[:, None])  # false for NaN
 
 
@@ -212,18 +216,27 @@ def is_other(area: F64) -> NDArray[np.bool_]:
         size = np.where(area > 0, np.log(area), np.nan)
     sides = np.full((len(size), _AROUND), np.nan)
     around = sliding_window_view(np.hstack([sides, size, sides]), 2 * _AROUND + 1, axis=1)
-    near = np.array([[_median(row) for row in rows] for rows in around]).reshape(size.shape)
-    usual = np.array([_median(row) for row in size])[:, None]
+    near, usual = _median(around), _median(size)[:, None]
     return np.asarray((np.abs(size - near) > _OFF_NEAR) | (np.abs(size - usual) > _OFF_USUAL))
 
 
-def _share_of_edge(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Share of a mask's edge pixels that lie beside, or under, another mask."""
+def _edge(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(2, N) indices of the pixels of a mask of any two axes one of whose four neighbours is not of
+    it; beyond the array nothing is."""
     inside = mask.copy()
-    beside = other.copy()
-    for axis in (0, 1):
-        for step in (-1, 1):
-            inside &= np.roll(mask, step, axis)
-            beside |= np.roll(other, step, axis)
-    edge = mask & ~inside
-    return float((edge & beside).sum() / max(edge.sum(), 1))
+    inside[1:] &= mask[:-1]
+    inside[:-1] &= mask[1:]
+    inside[:, 1:] &= mask[:, :-1]
+    inside[:, :-1] &= mask[:, 1:]
+    inside[[0, -1]] = inside[:, [0, -1]] = False
+    return np.stack((mask & ~inside).nonzero())
+
+
+def _share_beside(edge: NDArray[np.int64], other: NDArray[np.bool_]) -> float:
+    """Share of pixels (2, N) that lie beside, or under, another mask of the same axes."""
+    x, y = edge
+    last_x, last_y = other.shape[0] - 1, other.shape[1] - 1
+    beside = other[x, y]
+    beside |= other[np.maximum(x - 1, 0), y] | other[np.minimum(x + 1, last_x), y]
+    beside |= other[x, np.maximum(y - 1, 0)] | other[x, np.minimum(y + 1, last_y)]
+    return np.count_nonzero(beside) / max(x.size, 1)
