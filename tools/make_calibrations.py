@@ -46,7 +46,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for scenes and datasets")
-    parser.add_argument("--profile", choices=MODELS, action="append", help="else all that this machine can run")
+    parser.add_argument(
+        "--profile", choices=MODELS, action="append", help="else all that this machine can run"
+    )
     parser.add_argument("--clips", type=int, default=len(CALIBRATION_SEEDS))
     parser.add_argument("--into", type=Path, default=SHIPPED, help="folder of the calibrations")
     parser.add_argument("--check", action="store_true", help="evaluate instead, on other seeds")
