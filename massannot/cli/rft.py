@@ -199,9 +199,13 @@ def rft_eval(
     \b
     massannot rft eval trained trained-plain --data held-out -o scores --against "plain + SFT"
     """
+    from transformers.utils import logging
+
     from massannot.rft import scores, training_curves
     from massannot.rft.answer import answers, curve_names, refuse_other_baseline
 
+    logging.set_verbosity_error()  # a line for each model and batch is no news
+    logging.disable_progress_bar()
     log = partial(print, file=sys.stderr)
     if against is not None:
         refuse_other_baseline(runs, against)
