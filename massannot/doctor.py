@@ -46,7 +46,7 @@ def examine(folder: Path) -> list[Finding]:
         _gpu(),
         _codecs(),
         _encoder(),
-        Finding("hub", "offline (HF_HUB_OFFLINE)" if _offline() else "online"),
+        Finding("hub", "offline (HF_HUB_OFFLINE)" if _offline() else "not tried"),
         Finding("variables", _variables()),
     ]
 

@@ -67,7 +67,8 @@ class VideoNotFound(BadVideo):
 
 
 class ImpossibleName(BadVideo):
-    """A name that no file can have: with NUL inside, too long, or no valid Unicode."""
+    """A name that no file can have: with NUL inside, too long, no valid Unicode, or an address of a
+    kind that is not read, such as https."""
 
     reason = "impossible_name"
 

@@ -118,14 +118,16 @@ def _write(name: str, out: str, dest: Path, options: Any, *, as_json: bool) -> N
     if written.left_out and not written.files:
         raise NothingToRun(f"{out}: nothing can be written as {name}: {written.left_out[0]}")
     print_first("left out", written.left_out)
-    for sentence in written.notes:
+    empty = () if written.files else ("no clip has anything to write: no file was written",)
+    for sentence in (*written.notes, *empty):
         print(f"note: {sentence}", file=sys.stderr)
     if as_json:
         files = [str(path) for path in written.files]
         notes = {"left_out": list(written.left_out), "notes": list(written.notes)}
         print_json({"files": files, **notes})
     else:
-        print("\n".join(map(str, written.files[:SHOWN])))
+        for path in written.files[:SHOWN]:
+            print(path)
         if len(written.files) > SHOWN:  # a file a clip, of a million
             more = counted(len(written.files) - SHOWN, "more file")
             print(f"{dest}: {more}; --json names all", file=sys.stderr)

@@ -79,7 +79,8 @@ def questions_import(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read other datasets' questions, type their answers, and say which were refused and why.
+    """Read other datasets' questions, type their answers, and say which were refused and why; exit
+    3 where some were.
 
     Three examples of each kind show how their answers were read.
 
@@ -89,7 +90,7 @@ def questions_import(
     massannot questions import llava.json -o questions.jsonl --map answer=conversations.1.value
     massannot annotate questions.jsonl -o out
     """
-    from massannot.errors import NothingToRun, UsageError
+    from massannot.errors import UsageError
     from massannot.questions import import_files, import_formats
 
     if form not in ("auto", *import_formats.FORMATS):
@@ -124,7 +125,7 @@ def questions_import(
     kinds, reasons = dict(sorted(imported.kinds.items())), dict(sorted(imported.reasons.items()))
     if not imported.questions:
         why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
-        raise NothingToRun(
+        raise UsageError(
             f"{', '.join(map(str, files))}: found {counted(len(imported.refused), 'row')}, none of "
             f"which can be used ({why or 'there is none'}); {output} is not written"
         )
@@ -146,12 +147,14 @@ def questions_import(
                 "output": str(output),
             }
         )
-        return
-    print(f"{counted(len(imported.questions), 'question')} in {output}")
-    for kind, some in imported.examples().items():
-        print(f"{kinds[kind]:7d} {kind}")
-        for q in some:
-            print(f"          {q.question_id}: {q.answer!r} is {import_files.read_as(q)}")
-    print(f"{len(imported.refused)} refused" + (f", see {refused}" if imported.refused else ""))
-    for reason, n in reasons.items():
-        print(f"{n:7d} {reason}")
+    else:
+        print(f"{counted(len(imported.questions), 'question')} in {output}")
+        for kind, some in imported.examples().items():
+            print(f"{kinds[kind]:7d} {kind}")
+            for q in some:
+                print(f"          {q.question_id}: {q.answer!r} is {import_files.read_as(q)}")
+        print(f"{len(imported.refused)} refused" + (f", see {refused}" if imported.refused else ""))
+        for reason, n in reasons.items():
+            print(f"{n:7d} {reason}")
+    if imported.refused:
+        raise typer.Exit(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -170,6 +171,13 @@ def questions_check(
     found = check_manifest(manifest, bound=bound, seed=seed)
     if scores is not None:
         write_scored(scores, manifest, found)
+    if found.unread:
+        print(
+            f"{counted(len(found.unread), 'row')} of {len(found.unread) + len(found.blind_score)} "
+            f"left out, the first is row {found.unread[0] + 1}: found no question with an answer "
+            "that can be read",
+            file=sys.stderr,
+        )
     if as_json:
         print_json([asdict(family) for family in found.families])
     else:

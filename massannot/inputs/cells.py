@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,9 @@ def _tsv(path: Path) -> Iterator[Mapping[str, Any]]:
 def _csv(path: Path, *, delimiter: str = ",") -> Iterator[Mapping[str, Any]]:
     text = io.StringIO(_text(path), newline="")
     reader = csv.DictReader(text, strict=True, delimiter=delimiter)
+    for name, n in Counter(reader.fieldnames or ()).items():
+        if n > 1 and name:
+            raise UsageError(f"{path}: found {n} columns {name!r}, expected each name once")
     for row in reader:
         if None in row:
             raise UsageError(

@@ -30,6 +30,7 @@ from massannot.errors import (
     BadPhrase,
     BadQuestion,
     ClipError,
+    ImpossibleName,
     MassannotWarning,
     SpanOutsideVideo,
     UsageError,
@@ -40,7 +41,7 @@ from massannot.inputs.question import Problem, Question, with_valid_text
 from massannot.inputs.text import escaped, refuse_impossible_name
 from massannot.storage.json_text import parsed
 from massannot.storage.path import beside, lies_in, place
-from massannot.storage.store import is_remote, store_of
+from massannot.storage.store import ForeignAddress, is_remote, store_of
 from massannot.tables._spec import SOURCE_KINDS
 
 TEXTS = (
@@ -187,6 +188,8 @@ def _uri(cells: Cells, path: Path, where: str, root: str | None) -> str:
         uri = beside(str(path), name)
         refuse_impossible_name(uri)
         store_of(uri)
+    except ForeignAddress as error:
+        raise ImpossibleName(f"{where}: {error}") from error
     except UsageError as error:
         raise UsageError(f"{path}, {where.rpartition(', ')[2]}: {error}") from error
     except ClipError as error:

@@ -18,11 +18,11 @@ from massannot.storage.json_text import parsed
 _SEPARATORS = re.compile(r"[;|,]|(?<=\s)\.(?=\s)")
 
 
-def phrases_of(prompts: Sequence[str]) -> tuple[str, ...]:
-    """The phrases of all -p, each once. Raises UsageError for one that no detector can be asked
-    for, whatever its vocabulary."""
+def phrases_of(prompts: str | Sequence[str]) -> tuple[str, ...]:
+    """The phrases of all -p, or of one text, each once. Raises UsageError for one that no detector
+    can be asked for, whatever its vocabulary."""
     texts: list[str] = []
-    for prompt in prompts:
+    for prompt in [prompts] if isinstance(prompts, str) else prompts:
         try:
             phrases = split_phrases(prompt)
         except BadPhrase as error:

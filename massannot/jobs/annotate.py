@@ -74,7 +74,7 @@ class BegunRun:
 def annotate(
     videos: str | Path | Sequence[str | Path],
     *,
-    prompts: Sequence[str] = (),
+    prompts: str | Sequence[str] = (),
     out: str | Path = DEFAULT_OUT,
     profile: str = "auto",
     spec: RunSpec | None = None,
@@ -173,7 +173,7 @@ def begin(
     if settings.executor == "local":
         local.devices(settings.device, settings.workers)
     refuse_emulated_dtype(spec, settings)
-    videos = videos_of(spec, needs_phrases=needs_phrases and pipeline.uses_phrases)
+    videos = videos_of(spec, needs_phrases=needs_phrases and pipeline.uses_phrases, say=say)
     record = run_record.begin(layout, record_of(spec, pipeline), allow_code=options.allow_code)
     _refuse_other_folder(layout, record, spec, videos)
     added = Totals()

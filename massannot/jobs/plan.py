@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def make_plan(spec: RunSpec, folder: Path, *, say: Say = lambda line: None) -> F
     record = record_of(spec, pipeline)
 
     def written(where: Path) -> FinishedPlan:
-        found = videos_of(spec, needs_phrases=pipeline.uses_phrases)
+        found = videos_of(spec, needs_phrases=pipeline.uses_phrases, say=say)
         videos, totals = probed(spec, found, where / PROBES, say=say)
         del found  # a million are large
         pa.default_memory_pool().release_unused()
@@ -107,12 +107,15 @@ def _written(
     return plan
 
 
-def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
+def videos_of(
+    spec: RunSpec, *, needs_phrases: bool = True, say: Say = lambda line: None
+) -> PlannedVideos:
     """The videos that the spec selects, each with its spans and phrases, and what manifests ask.
 
-    `needs_phrases`: whether the recipe looks for anything. Raises UsageError for a source that is
-    missing, gives no video or is no manifest, and when the recipe needs phrases and no span of any
-    video has one.
+    What a question's or a caption's text names in words that the detector's vocabulary lacks is not
+    looked for; `say` is told. `needs_phrases`: whether the recipe looks for anything. Raises
+    UsageError for a source that is missing, gives no video or is no manifest, and when the recipe
+    needs phrases and no span of any video has one.
     """
     select = spec.select
     phrases = tuple(Phrase(text) for text in spec.phrases)
@@ -121,8 +124,20 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
     subset = {"limit": select.limit, "sample": select.sample, "seed": select.seed}
     stretch = (select.start_s, select.end_s)
     videos: Iterable[PlannedVideo]
+    vocabulary = vocabulary_of_detector(spec)
+    unknown: dict[str, tuple[str, ...]] = {}
     if rows:
-        joined = planned_videos(found.videos, rows, prompts=phrases, stretch=stretch)
+
+        def knows(text: str) -> bool:
+            unknown.update(unknown_words([text], vocabulary))
+            return text not in unknown
+
+        joined = planned_videos(found.videos, rows, prompts=phrases, stretch=stretch, knows=knows)
+        if unknown:
+            say(
+                f"warning: {counted(len(unknown), 'phrase')} of questions and captions not looked "
+                f"for, such as {min(unknown)!r}: profile {spec.profile} does not know the words"
+            )
         videos = chosen(joined, **subset)  # type: ignore[arg-type]
     else:
         named = chosen(found.videos, **subset)  # type: ignore[arg-type]
@@ -131,6 +146,8 @@ def videos_of(spec: RunSpec, *, needs_phrases: bool = True) -> PlannedVideos:
         videos = (PlannedVideo(uri, like.spans) for uri in uris)
     planned = PlannedVideos(with_file_states(videos))
     if needs_phrases and not any(span.phrases for spans in planned.spans for span in spans):
+        if unknown:
+            raise _no_such_words(spec, unknown, vocabulary)
         raise UsageError(
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'
@@ -180,8 +197,14 @@ def refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:
         unknown = unknown_words(texts, vocabulary)
         if not texts or set(unknown) != texts:
             return
-    phrase, words = next(iter(sorted(unknown.items())))
-    raise UsageError(
+    raise _no_such_words(spec, unknown, vocabulary)
+
+
+def _no_such_words(
+    spec: RunSpec, unknown: Mapping[str, Sequence[str]], vocabulary: frozenset[str] | None
+) -> UsageError:
+    phrase, words = min(unknown.items())
+    return UsageError(
         f"{phrase!r}: profile {spec.profile} does not know {', '.join(map(repr, words))}; expected "
         f"{expected_words(vocabulary)}; profiles with an open vocabulary: `massannot models list`"
     )

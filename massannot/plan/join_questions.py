@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -75,6 +75,8 @@ def together(counts: Iterable[QuestionCounts]) -> QuestionCounts:
 
 
 Seconds = tuple[float | None, float | None]
+Knows = Callable[[str], bool]
+"""Whether the detector can be asked for a phrase."""
 
 
 def planned_videos(
@@ -83,9 +85,10 @@ def planned_videos(
     *,
     prompts: Sequence[Phrase],
     stretch: Seconds = (None, None),
+    knows: Knows = lambda text: True,
 ) -> list[PlannedVideo]:
     """The named videos as a whole, or that `stretch` of them, then those that only questions name,
-    by name.
+    by name. What only a text names is looked for where the detector `knows` it.
 
     One file under two names is one video, under the name that comes first. A question with a
     problem rides along without asking for anything. No file is looked at.
@@ -101,7 +104,7 @@ def planned_videos(
     return [
         PlannedVideo(
             uri,
-            spans=_spans(of_video, prompts, stretch=stretch if uri in whole else None),
+            spans=_spans(of_video, prompts, knows, stretch=stretch if uri in whole else None),
             license=next((q.license for q in of_video if q.license), None),
             source_kind=_only(q.source_kind for q in of_video if q.problem is None),
             generator=_only(q.generator for q in of_video if q.problem is None),
@@ -117,7 +120,11 @@ def _only(values: Iterable[str | None]) -> str | None:
 
 
 def _spans(
-    questions: Sequence[Question], prompts: Sequence[Phrase], *, stretch: Seconds | None
+    questions: Sequence[Question],
+    prompts: Sequence[Phrase],
+    knows: Knows,
+    *,
+    stretch: Seconds | None,
 ) -> tuple[Span, ...]:
     """`stretch`: what is annotated beside what is asked about; None: nothing."""
     by_span: dict[Seconds, list[Question]] = {stretch: []} if stretch else {}
@@ -130,7 +137,7 @@ def _spans(
     return tuple(
         Span(
             *seconds,
-            phrases=_phrases(asking, prompts),
+            phrases=_phrases(asking, prompts, knows),
             source_id=_source_id(asking),
             questions=tuple(asking),
         )
@@ -148,13 +155,16 @@ def _source_id(questions: Sequence[Question]) -> str | None:
     return ids.pop() if len(ids) == 1 else None
 
 
-def _phrases(questions: Sequence[Question], prompts: Sequence[Phrase]) -> tuple[Phrase, ...]:
+def _phrases(
+    questions: Sequence[Question], prompts: Sequence[Phrase], knows: Knows
+) -> tuple[Phrase, ...]:
     wanted = list(prompts)
     for question in questions:
         if question.problem is None:
             wanted += _named(question)
-            wanted += _found(question, "caption", question.caption)
-            wanted += _found(question, "question", question.question)
+            found = [*_found(question, "caption", question.caption)]
+            found += _found(question, "question", question.question)
+            wanted += [phrase for phrase in found if knows(phrase.text)]
     return in_order(wanted)
 
 

@@ -22,6 +22,7 @@ Row = Mapping[str, Any]
 
 _IDS = ("question_id", "id", "problem_id", "qid")
 _TEXTS = ("answer", "response", "completion", "prediction", "output", "said", "generated_text")
+_COMPLETIONS = ("filtered_resps", "resps", *_TEXTS)
 
 
 def read_questions(data: Path) -> list[Row]:
@@ -41,13 +42,21 @@ def read_questions(data: Path) -> list[Row]:
 
 
 def read_answers(file: Path) -> dict[str, str]:
-    """The completion of each question's id. Raises UsageError for rows without either, and for an
-    id with two completions."""
+    """The completion of each question's id; of a row that has none, "". Raises UsageError for a
+    file in which no row has one, for a row without an id, and for an id with two completions."""
+    rows = read_cells(file)
+    if not rows:
+        raise UsageError(f"{file}: found no row, expected a question's id and an answer in each")
+    texts = list(map(_completion, rows))
+    if all(text is None for text in texts):
+        raise UsageError(
+            f"{file}: found {', '.join(rows[0])}, expected one of {', '.join(_COMPLETIONS)}"
+        )
     answers: dict[str, str] = {}
-    for number, row in enumerate(read_cells(file), start=1):
+    for number, (row, text) in enumerate(zip(rows, texts, strict=True), start=1):
         where = f"{file}, row {number}"
-        name, text = _id(row, where), _completion(row, where)
-        if answers.setdefault(name, text) != text:
+        name = _id(row, where)
+        if answers.setdefault(name, text or "") != (text or ""):
             raise UsageError(f"{where}: found a second answer to {name!r}, expected one")
     return answers
 
@@ -65,9 +74,10 @@ def _id(row: Row, where: str) -> str:
     raise UsageError(f"{where}: found {', '.join(row)}, expected one of {', '.join(_IDS)}")
 
 
-def _completion(row: Row, where: str) -> str:
-    """lmms-eval's samples hold lists of one; what it filtered is read first."""
-    for name in ("filtered_resps", "resps", *_TEXTS):
+def _completion(row: Row) -> str | None:
+    """lmms-eval's samples hold lists of one; what it filtered is read first. None: there is none,
+    or it is empty."""
+    for name in _COMPLETIONS:
         value = row.get(name)
         while isinstance(value, list) and value:
             value = value[0]
@@ -75,5 +85,4 @@ def _completion(row: Row, where: str) -> str:
             return str(value)
         if name in row:
             return ""
-    texts = ", ".join(("filtered_resps", "resps", *_TEXTS))
-    raise UsageError(f"{where}: found {', '.join(row)}, expected one of {texts}")
+    return None

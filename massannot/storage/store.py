@@ -106,9 +106,13 @@ class ReadOnly:
         raise UsageError(f"{uri}: {self.refusal}")
 
 
+class ForeignAddress(UsageError):
+    """An address that no store here reads."""
+
+
 def store_of(uri: str) -> Store:
-    """The store that holds `uri`. Raises UsageError for an address of another kind, or with
-    credentials in it, NothingToRun where its library is not installed."""
+    """The store that holds `uri`. Raises ForeignAddress for one of another kind, UsageError for one
+    with credentials in it, NothingToRun where its library is not installed."""
     scheme = scheme_of(uri)
     refuse_credentials(uri)
     if IN_TAR in uri:
@@ -118,7 +122,7 @@ def store_of(uri: str) -> Store:
     if scheme == "hf":
         return _hub()
     if scheme not in ("", "file"):
-        raise UsageError(
+        raise ForeignAddress(
             f"{uri}: found an address of {scheme}, expected a path, s3://, gs:// or hf://; fetch it"
         )
     return _folder()

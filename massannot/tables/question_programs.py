@@ -28,7 +28,8 @@ SPEC = TableSpec(
         Column(
             "basis",
             STRING,
-            "The weakest ground of the intervals used, see positions; exact: of a scene's truth.",
+            "The weakest ground of the intervals used, see positions; exact: of a scene's truth; "
+            "none: usual errors were taken, or the scores of events.",
             one_of=BASES,
         ),
         Column(

@@ -239,7 +239,10 @@ def header_of(
     if stream.duration is not None:
         duration_s = float(stream.duration * stream.time_base)
     elif container.duration is not None:
-        duration_s = container.duration / av.time_base
+        began, ended = max(container.start_time or 0, 0), container.duration
+        duration_s = (
+            ended - began if ended > began else ended
+        ) / av.time_base  # Matroska's: an end
     context = stream.codec_context
     return Header(
         size_bytes=state.size_bytes if isinstance(state, Entry) else state.st_size,

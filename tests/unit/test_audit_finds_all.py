@@ -143,7 +143,7 @@ def _program(
             ("value", "99.0"),
             ("margin", 123.0),
             ("sigma", 123.0),
-            ("basis", "none"),
+            ("basis", "none" if program["basis"] == "internal" else "internal"),
             ("evidence_hash", "0" * 32),
         ]
     )

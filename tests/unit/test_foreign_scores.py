@@ -94,6 +94,16 @@ def test_a_lost_answer_counts_as_wrong_unless_told_otherwise(data: Path, tmp_pat
     assert [(row.what, row.n_questions) for row in only.rows if row.by == "all"] == [("all", 1)]
 
 
+def test_an_empty_answer_is_wrong_and_stops_nothing(data: Path, tmp_path: Path) -> None:
+    rows = [{"question_id": name, "answer": said} for name, said in SAID.items()]
+    whole = score(lines(tmp_path / "a.jsonl", rows), data=data).rows[-1].accuracy.value
+    rows[0]["answer"] = None
+    lost = score(lines(tmp_path / "b.jsonl", rows), data=data).rows[-1].accuracy.value
+    assert lost < whole
+    with pytest.raises(UsageError, match="found no row, expected a question's id"):
+        score(lines(tmp_path / "c.jsonl", []), data=data)
+
+
 def test_samples_of_lmms_eval_are_read(tmp_path: Path) -> None:
     samples = [
         {"doc_id": 0, "doc": {"question_id": "far"}, "filtered_resps": ["2 m"], "resps": [["x"]]},

@@ -3,13 +3,14 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from massannot.clip import Clip, Phrase
 from massannot.dataset.reading import Dataset, open_dataset
 from massannot.engine.tally import RunSummary
+from massannot.errors import UsageError
 from massannot.inputs.question import Problem, Question
 from massannot.inputs.span import Span
 from massannot.jobs.plan import videos_of
@@ -17,7 +18,7 @@ from massannot.models.text_prompts import UNKNOWN, prompts_of
 from massannot.plan.folder import read_shards, write_once
 from massannot.plan.join_questions import QuestionCounts, planned_videos
 from massannot.plan.planned_videos import Shard
-from massannot.recipes.model_flags import run_spec
+from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.stages._stage import Stage
 from massannot.tables import _consistency as consistency
 from tests.faults import tiny_run
@@ -47,6 +48,17 @@ def test_a_clip_is_asked_for_the_union_of_its_questions_in_the_order_of_origins(
             questions=(FIRST, SECOND),
         ),
         Span(1.0, 2.0, (PROMPT, Phrase("dog", "question", "q3", 13, 16)), questions=(LATER,)),
+    )
+
+
+def test_what_only_a_text_names_is_looked_for_where_the_detector_knows_it() -> None:
+    (video,) = planned_videos(
+        [], [SECOND, FIRST], prompts=[PROMPT], knows=lambda text: text not in ("hoop", "ball")
+    )
+    assert video.spans[0].phrases == (
+        Phrase("A Ball", "entities", "q1"),
+        PROMPT,
+        Phrase("cat", "caption", "q2", 13, 16),
     )
 
 
@@ -209,6 +221,7 @@ def test_bad_text_and_impossible_names_cost_their_rows_and_the_rest_is_annotated
         {"video": f"{half}.mp4", "id": "name", "question": "Where?"},
         {"video": "nu\0l.mp4", "id": "nul", "question": "Where?"},
         {"video": "x" * 300 + ".mp4", "id": "long", "question": "Where?"},
+        {"video": "https://films.example/a.mp4", "id": "web", "question": "Where?"},
     ]
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "l.txt").write_bytes(b"caf\xe9.mp4\n" + film.encode())
@@ -223,13 +236,14 @@ def test_bad_text_and_impossible_names_cost_their_rows_and_the_rest_is_annotated
         ("question further", "not_unicode"),
         ("question name", "impossible_name"),
         ("question nul", "impossible_name"),
+        ("question web", "impossible_name"),
         ("question long", "impossible_name"),
         ("question @l.txt, entry 1", "impossible_name"),
     }
     assert {row["class"] for row in failures if row["stage"] == "read"} == {"not_found"}
     answered = {q["question_id"]: q["clip_id"] for q in dataset.table("questions").to_pylist()}
     assert {name for name, clip_id in answered.items() if clip_id} == {"good"}
-    assert len(answered) == 7
+    assert len(answered) == 8
 
 
 def test_the_dataset_is_sound(asked: tuple[RunSummary, Dataset]) -> None:
@@ -261,3 +275,26 @@ def test_spans_that_hold_the_same_frames_are_one_clip_asked_for_the_union(tmp_pa
 
 def _but_span(row: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in row.items() if name not in ("start_s", "end_s")}
+
+
+def test_a_noun_of_a_question_that_the_profile_does_not_know_costs_no_clip(tmp_path: Path) -> None:
+    (film,) = write_videos(tmp_path / "films", 1)
+    row = {"video": str(film), "question": "How many hippos?"}
+    said: list[str] = []
+
+    def planned(**more: Any) -> list[str]:
+        path = tmp_path / "m.jsonl"
+        path.write_text(json.dumps(row | more))
+        spec = run_spec([str(path)], flags=ModelFlags(profile="embedded"))
+        (video,) = videos_of(spec, say=said.append)
+        return [phrase.text for span in video.spans for phrase in span.phrases]
+
+    assert planned(entities=["a red ball"]) == ["a red ball"]
+    assert said == [
+        (
+            "warning: 1 phrase of questions and captions not looked for, such as 'hippos': profile "
+            "embedded does not know the words"
+        )
+    ]
+    with pytest.raises(UsageError, match="'hippos': profile embedded does not know 'hippos'"):
+        planned()

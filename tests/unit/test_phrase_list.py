@@ -30,3 +30,7 @@ def test_a_prompt_and_a_manifest_name_the_same_phrases(tmp_path: Path, text: str
     (row,) = read_manifests([str(path)])
     assert row.problem is None
     assert phrases_of([text]) == row.entities
+
+
+def test_one_text_is_not_a_list_of_letters() -> None:
+    assert phrases_of("a red ball") == phrases_of(["a red ball"]) == ("a red ball",)

@@ -149,6 +149,13 @@ def test_every_answer_is_proved(asked: Path) -> None:
     assert all(row["end_s"] > row["start_s"] and row["answer"] for row in manifest)
 
 
+def test_only_a_simulation_makes_events_exact(data: Path, asked: Path) -> None:
+    programs = open_dataset(asked).table("question_programs").to_pylist()
+    events = {row["basis"] for row in programs if row["family"].startswith("event_")}
+    assert events
+    assert "exact" not in events | {row["basis"] for row in programs}
+
+
 def test_equal_arguments_give_equal_bytes(data: Path, tmp_path: Path) -> None:
     asked, again = tmp_path / "one", tmp_path / "again"
     for dest in (asked, again):
@@ -246,6 +253,37 @@ def manifest_of(path: Path, *, leak: bool, n: int = 400) -> Path:
         )  # fmt: skip
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
+
+
+def test_a_family_of_several_kinds_is_several_families(tmp_path: Path) -> None:
+    """Metres, hours of the clock and choices under one name, as benches' categories have them."""
+    kinds = [
+        {"question": "How far?", "answer": "3 m"},
+        {"question": "How long?", "answer": "3 s"},
+        {"question": "Is it red?", "answer": "yes"},
+        {"question": "Which?", "options": ["the ball", "the box"], "answer": "A"},
+        {"question": "What happens?", "answer": "it falls over"},
+    ]
+    rows = [row | {"video": f"v{i}", "category": "c"} for i in range(6) for row in kinds]
+    rows.append({"video": "v0", "category": "c", "question": "Which?", "answer": None})
+    path = tmp_path / "mixed.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = check_manifest(path)
+    assert {family.family for family in found.families} == {
+        "c, number of length", "c, number of time", "c, yes_no", "c, multiple_choice", "c, text"
+    }  # fmt: skip
+    assert {family.questions for family in found.families} == {6}
+    assert (found.unread, len(found.blind_score)) == ((30,), 30)
+
+
+def test_a_few_questions_that_are_all_guessed_prove_nothing(tmp_path: Path) -> None:
+    rows = [{"video": f"v{i}", "question": "Is it?", "answer": "yes"} for i in range(4)]
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (few,) = check_manifest(path).families
+    assert (few.best.accuracy, few.leaks) == (1.0, False)
+    assert 0.3 < few.best.low < 0.6
+    assert few.best.high == 1.0
 
 
 def test_a_planted_clue_is_found_and_nothing_else(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Four solvers that see no picture, each cross-validated over videos, so that no video is in both
 halves: the most frequent answer, the words of the question, the options alone, and the length of
 options. For numbers: the best constant, and the best constant among questions with the same words.
+A family whose answers are of several kinds, or measure several things, is several families.
 A family of LEAST questions fails where the upper bound of its best solver, corrected after Holm for
 the number of families, lies over chance by more than `bound`; a smaller one where the lower does.
 """
@@ -55,7 +56,7 @@ class SolverScore:
     accuracy: float
     low: float
     high: float
-    """Of a 95 % interval over videos, Holm-corrected where it decides."""
+    """Of a 95 % interval over videos, Holm-corrected where it decides; of one video 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +81,26 @@ class BlindCheck:
     blind_score: tuple[tuple[int, float], ...]
     """Number of each row that has an answer, from 0, and the share of the solvers that were right
     about it."""
+    unread: tuple[int, ...] = ()
+    """Numbers of the rows without an answer that can be judged."""
 
 
 def check_manifest(path: Path, *, bound: float = 0.05, seed: int = 0) -> BlindCheck:
     """Of a JSONL, JSON or Parquet manifest, or a folder of questions: see `read_rows`. Raises
     UsageError for what has no questions with answers."""
     rows = read_rows(path)
-    read = [(number, item) for number, item in enumerate(map(_item, rows)) if item is not None]
+    items = list(map(_item, rows))
+    read = [(number, item) for number, item in enumerate(items) if item is not None]
     if not read:
         raise UsageError(f"{path}: found no question with an answer that can be read")
     found = check_items([item for _, item in read], bound=bound, seed=seed)
     scores = [(read[place][0], score) for place, score in found.blind_score]
-    return BlindCheck(found.families, tuple(scores))
+    unread = tuple(number for number, item in enumerate(items) if item is None)
+    return BlindCheck(found.families, tuple(scores), unread)
 
 
 def check_items(items: Sequence[BlindItem], *, bound: float, seed: int) -> BlindCheck:
-    by_family: dict[str, list[int]] = defaultdict(list)
-    for i, item in enumerate(items):
-        by_family[item.family].append(i)
+    by_family = _by_family(items)
     right: dict[str, dict[str, F64]] = {}
     for name, places in by_family.items():
         right[name] = solved([items[i] for i in places], seed=seed)
@@ -106,6 +109,18 @@ def check_items(items: Sequence[BlindItem], *, bound: float, seed: int) -> Blind
     for name, places in by_family.items():
         scores[places] = np.mean(list(right[name].values()), axis=0)
     return BlindCheck(tuple(checks), tuple(enumerate(scores.tolist())))
+
+
+def _by_family(items: Sequence[BlindItem]) -> dict[str, list[int]]:
+    """Numbers of each family's items."""
+    whats: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        whats[item.family].add(item.what)
+    by_family: dict[str, list[int]] = defaultdict(list)
+    for i, item in enumerate(items):
+        is_one = len(whats[item.family]) == 1
+        by_family[item.family if is_one else f"{item.family}, {item.what}"].append(i)
+    return by_family
 
 
 def write_scored(path: Path, manifest: Path, found: BlindCheck) -> None:
@@ -166,7 +181,7 @@ def _judged(
     for name, places in by_family.items():
         videos = [items[i].video for i in places]
         chance = chance_of([items[i] for i in places])
-        means = {s: _mean_and_se(r, videos) for s, r in right[name].items()}
+        means = {s: _bounds(r, videos) for s, r in right[name].items()}
         plain[name] = (chance, means, len(set(videos)))
     room = {
         name: min((chance + bound - m) / max(se, 1e-9) for m, se in means.values())
@@ -177,7 +192,10 @@ def _judged(
     for rank, name in enumerate(order):
         chance, means, n_videos = plain[name]
         z = NormalDist().inv_cdf(1 - ALPHA / (len(order) - rank))
-        scores = tuple(SolverScore(s, m, m - z * se, m + z * se) for s, (m, se) in means.items())
+        scores = tuple(
+            SolverScore(s, float(r.mean()), max(m - z * se, 0.0), min(m + z * se, 1.0))
+            for (s, (m, se)), r in zip(means.items(), right[name].values(), strict=True)
+        )
         judged = len(by_family[name]) >= LEAST
         leaks = any((s.high if judged else s.low) > chance + bound for s in scores)
         checks.append(
@@ -186,16 +204,22 @@ def _judged(
     return sorted(checks, key=lambda check: check.family)
 
 
-def _mean_and_se(right: F64, videos: Sequence[str]) -> tuple[float, float]:
-    """Of a share whose questions cluster in videos."""
-    mean = float(right.mean())
+def _bounds(right: F64, videos: Sequence[str]) -> tuple[float, float]:
+    """Middle and standard error of a share whose questions cluster in videos; two right and two
+    wrong answers are added, so that a few that are all right are not taken for certain.
+
+    Source: Agresti and Coull (1998), for the middle and the least standard error."""
+    n = len(right) + 4
+    middle = (float(right.sum()) + 2) / n
     sums: dict[str, float] = defaultdict(float)
+    mean = float(right.mean())
     for video, value in zip(videos, right.tolist(), strict=True):
         sums[video] += value - mean
-    n = len(sums)
-    if n < 2:
-        return mean, math.inf
-    return mean, math.sqrt(sum(x * x for x in sums.values()) * n / (n - 1)) / len(right)
+    n_videos = len(sums)
+    if n_videos < 2:
+        return middle, math.inf
+    clustered = math.sqrt(sum(x * x for x in sums.values()) * n_videos / (n_videos - 1))
+    return middle, max(clustered / len(right), math.sqrt(middle * (1 - middle) / n))
 
 
 def _item(row: Row) -> BlindItem | None:
@@ -227,6 +251,7 @@ def _item(row: Row) -> BlindItem | None:
         options,
         value,
         str(kind),
+        " of ".join(filter(None, (str(kind), getattr(parsed, "dimension", None)))),
         TOLERANCE if tolerance is None else float(tolerance),
         float(row.get("tolerance_abs") or 0.0),
     )

@@ -32,6 +32,8 @@ class BlindItem:
     answer: Any
     """Index of the option, a number, or another answer as text."""
     kind: str
+    what: str
+    """The kind, and what a number measures: answers that can be compared with this one."""
     tolerance: float
     tolerance_abs: float
 

@@ -216,7 +216,7 @@ def certainty(program: dict[str, Any]) -> str:
         "exact": "The rows are the truth of a simulated scene.",
         "calibrated": "The intervals held known truths as often as they say.",
         "internal": "The intervals are the clip's own evidence, a lower bound.",
-        "none": "No interval is known; usual relative errors were taken.",
+        "none": "No interval is known: usual errors, or the scores of events, were taken.",
     }
     margin = program["margin"]
     limits = ", ".join(f"{k} {v:g}" for k, v in json.loads(program["thresholds"]).items())

@@ -73,8 +73,9 @@ class ProgramRun:
 
     @property
     def basis(self) -> Basis:
-        """The weakest ground of what was read."""
-        return max(self.bases or {"exact"}, key=ORDER_OF_BASES.index)
+        """The weakest ground of the intervals that were read; none: events alone, as sure as their
+        scores."""
+        return max(self.bases or {"none"}, key=ORDER_OF_BASES.index)
 
     def result(self, program: p.Operation) -> Gives:
         """Raises Unanswerable where the rows do not answer it, MissingRow for a row not there."""
@@ -391,7 +392,9 @@ class ProgramRun:
                     began, lasts = times[len(times) // 2], times[-1] - times[0]
                     t_s = times[0] + (t_s - began) % max(lasts, 1e-9)
                 found.append((float(t_s), float(row.get("t_sd_s") or usual), row))
-        if not self.tracks.exact:
+        if self.tracks.exact:
+            self.tracks.note(None)
+        else:
             events = [row for _, _, row in found]
             self.certainty = min(self.certainty, certainty_of(self.rows, kinds, thing, events))
         return sorted(found, key=lambda item: item[0])
