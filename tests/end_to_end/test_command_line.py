@@ -118,7 +118,8 @@ COMMANDS = [
     ("questions check absent.jsonl", 2, "absent.jsonl: no such file"),
     ("questions check empty", 2, "found no questions in this folder, expected questions.jsonl or"),
     ("questions import refused.jsonl -o new", 2, "ends in .jsonl or .parquet"),
-    ("questions import refused.jsonl -o new.jsonl", 4, "none of which can be used (1 no_answer)"),
+    ("questions import half.jsonl -o half-new.jsonl", 3, "refused"),
+    ("questions import refused.jsonl -o new.jsonl", 2, "none of which can be used (1 no_answer)"),
     ("rft show out q1", 2, "no question 'q1'"),
     ("rft show out q1 --max-tokens 9", 2, "--processor"),
     ("questions import text.mp4 -o new", 2, "expected a name that ends in one of .csv"),
@@ -191,7 +192,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty").mkdir()
     (folder / "has_readme").mkdir()
     (folder / "has_readme" / "README.md").write_text("# Mine\n")
-    (folder / "refused.jsonl").write_text('{"video": "ball.mp4", "question": "Why?"}\n')
+    refused = '{"video": "ball.mp4", "question": "Why?"}\n'
+    (folder / "refused.jsonl").write_text(refused)
+    (folder / "half.jsonl").write_text(refused + refused.replace("}", ', "answer": "it is"}'))
     process = started(f"annotate ball.mp4 -p ball -o out {TRUTH} -q --device cpu", folder)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

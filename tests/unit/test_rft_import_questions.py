@@ -246,11 +246,20 @@ def test_what_was_imported_may_be_imported_again(tmp_path: Path) -> None:
     assert import_questions([tmp_path / "again.parquet"]).questions == found.questions
 
 
+def test_a_row_of_an_address_that_is_not_read_costs_itself(tmp_path: Path) -> None:
+    rows = [
+        {"video": video, "question": "How many?", "answer": "2"}
+        for video in ("s5://a.mp4", "https://films.example/a.mp4", "a.mp4")
+    ]
+    found = import_questions([written(tmp_path, "m.json", rows)])
+    assert [q.uri.rpartition("/")[2] for q in found.questions] == ["a.mp4"]
+    assert found.reasons == {"impossible_name": 2}
+
+
 @pytest.mark.parametrize(
     ("rows", "form", "says"),
     [
         pytest.param([{"clip": "a.mp4"}], None, "expected those of a format", id="no format"),
-        pytest.param([{"video": "s5://a.mp4", "question": "?"}], None, "s5", id="no such place"),
     ],
 )
 def test_a_file_of_no_known_format_is_refused(
