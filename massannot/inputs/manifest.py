@@ -39,7 +39,7 @@ from massannot.inputs.cells import TABLE_ENDINGS, Cells, read_cells
 from massannot.inputs.phrase_list import split_phrases
 from massannot.inputs.question import Problem, Question, with_valid_text
 from massannot.inputs.text import escaped, refuse_impossible_name
-from massannot.storage.json_text import parsed
+from massannot.storage.json_text import parsed_cell
 from massannot.storage.path import beside, lies_in, place
 from massannot.storage.store import ForeignAddress, is_remote, store_of
 from massannot.tables._spec import SOURCE_KINDS
@@ -286,9 +286,11 @@ def _number(value: Any, where: str) -> float:
 def _list(value: Any, where: str) -> list[Any]:
     if isinstance(value, str):
         try:
-            value = parsed(value) if value.lstrip().startswith("[") else re.split("[;|]", value)
+            value = (
+                parsed_cell(value) if value.lstrip().startswith("[") else re.split("[;|]", value)
+            )
         except ValueError as error:
-            raise BadQuestion(f"{where}: found {value!r}, which is not JSON: {error}") from error
+            raise BadQuestion(f"{where}: found {value!r}, which is no list: {error}") from error
     if not isinstance(value, list):
         raise BadQuestion(f"{where}: found {value!r}, expected a list")
     return value

@@ -1,8 +1,8 @@
 """Phrases as users write them: one text may name several things.
 
 One rule for -p and for the `entities` of a manifest: ; or | or , and a full stop between blanks
-separate phrases ("a ball; a hoop", "a ball . a hoop ."). A list, or a text that is a JSON list,
-names each phrase outright, so that one may have a comma inside.
+separate phrases ("a ball; a hoop", "a ball . a hoop ."). A list, or a text that is one in
+JSON or as Python prints it, names each phrase outright, so that one may have a comma inside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from massannot.errors import BadPhrase, UsageError
 from massannot.inputs.text import escaped, is_unicode
-from massannot.storage.json_text import parsed
+from massannot.storage.json_text import parsed_cell
 
 _SEPARATORS = re.compile(r"[;|,]|(?<=\s)\.(?=\s)")
 
@@ -45,9 +45,9 @@ def split_phrases(value: Any) -> tuple[str, ...]:
 def _items(text: str) -> Any:
     if text.lstrip().startswith("["):
         try:
-            return parsed(text)
-        except ValueError:
-            return text
+            return parsed_cell(text)
+        except ValueError as error:
+            raise BadPhrase(f"found {text!r}, which is no list: {error}") from error
     return [part for part in _SEPARATORS.split(f"{text} ") if part.strip(" \t\n.")]
 
 

@@ -7,8 +7,7 @@ right, what makes an id unique. What a function does not name is carried through
 
 from __future__ import annotations
 
-import ast
-import json
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from massannot.errors import BadQuestion, UsageError
 from massannot.inputs.cells import Cells
 from massannot.inputs.manifest import KNOWN
+from massannot.storage.json_text import parsed_cell
 
 Row = dict[str, Any]
 
@@ -94,7 +94,8 @@ def options_of(value: Any) -> tuple[list[Any], list[str]] | None:
     """Options, and the key of each where they are a mapping; None for a value that is neither a
     list nor a mapping. Text may be JSON or a Python list."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        value = _parsed(value)
+        with contextlib.suppress(ValueError):
+            value = parsed_cell(value)
     if isinstance(value, Mapping):
         given = {str(key): text for key, text in value.items() if text is not None}
         keys = sorted(given, key=lambda key: (len(key), key))
@@ -102,15 +103,6 @@ def options_of(value: Any) -> tuple[list[Any], list[str]] | None:
     if isinstance(value, list | tuple):
         return list(value), []
     return None
-
-
-def _parsed(text: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):  # too deep
-            continue
-    return text
 
 
 def _with_choice(row: Row) -> Row:

@@ -6,7 +6,9 @@ that is one more text that is no JSON.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,23 @@ def parsed(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("lists or objects too deep within one another") from None
+
+
+_SIDE_BY_SIDE = re.compile(r"""['"]\s+['"]""")
+
+
+def parsed_cell(text: str) -> Any:
+    """The value of a cell that holds JSON, or what Python and pandas print of lists and mappings.
+    Raises ValueError for another; `['a' 'b']`, as numpy prints, is one: Python would join both."""
+    try:
+        return parsed(text)
+    except ValueError as error:
+        if _SIDE_BY_SIDE.search(text):
+            raise ValueError("texts without a comma between") from error
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):  # too deep
+            raise error from None
 
 
 @contextmanager

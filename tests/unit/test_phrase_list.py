@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from massannot.errors import UsageError
 from massannot.inputs.manifest import read_manifests
 from massannot.inputs.phrase_list import phrases_of
 
@@ -34,3 +35,11 @@ def test_a_prompt_and_a_manifest_name_the_same_phrases(tmp_path: Path, text: str
 
 def test_one_text_is_not_a_list_of_letters() -> None:
     assert phrases_of("a red ball") == phrases_of(["a red ball"]) == ("a red ball",)
+
+
+def test_a_list_as_python_prints_it_is_a_list_and_one_of_numpy_is_refused() -> None:
+    """numpy prints no commas, and Python reads two texts side by side as one."""
+    assert phrases_of("['a ball', \"a dog's bowl\"]") == ("a ball", "a dog's bowl")
+    for text in ("['ball' 'box']", "['ball'\n 'box']", "[a, b]"):
+        with pytest.raises(UsageError, match="which is no list"):
+            phrases_of(text)
