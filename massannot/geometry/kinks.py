@@ -1,9 +1,12 @@
 """Kinks of a path: moments at which the velocity changes at once, as contacts do to it.
 
 A path is cut into stretches of one law each (laws.py): things lie, roll and slide with little
-acceleration, fall with gravity's, or do something else. Two neighbouring parts meet where they come
-nearest to one another, between the last place of the one and the first of the other; what their
-velocities differ by there, above its error, is the kink.
+acceleration, fall with gravity's, or do something else. Two neighbouring parts meet at a moment
+between the last place of the one and the first of the other, where they come nearest to one
+another; what their velocities differ by there, above its error, is the kink.
+
+Unusual: both parts have to be in one place at that moment, and that corrects their velocities: of
+two or three places alone, the velocity of a part is known too badly to say whether it was changed.
 """
 
 from __future__ import annotations
@@ -71,11 +74,6 @@ class PathPart:
         """(..., 3)."""
         return np.asarray(_powers(t_s - self.t0_s) @ self.coefficients)
 
-    def place_covariance(self, t_s: float | F64) -> F64:
-        """(..., 3, 3)."""
-        powers = _powers(t_s - self.t0_s)
-        return np.asarray(powers @ self.covariance @ powers.swapaxes(-1, -2))
-
     def velocity(self, t_s: float) -> F64:
         """(3,)."""
         return np.asarray(_slopes(t_s - self.t0_s) @ self.coefficients)
@@ -104,10 +102,17 @@ class Kink:
     after: PathPart
     t_s: float
     t_sd_s: float
-    change: F64
+    velocity_before: F64
+    """(3,)."""
+    velocity_after: F64
     """(3,)."""
     covariance: F64
     """(3, 3) of the change."""
+
+    @property
+    def change(self) -> F64:
+        """(3,) of the velocity."""
+        return self.velocity_after - self.velocity_before
 
     @property
     def size(self) -> float:
@@ -219,17 +224,48 @@ def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
 
 def _kink(before: PathPart, after: PathPart) -> Kink:
     moments = np.linspace(before.last_s, after.first_s, _MOMENTS)
-    gaps = after.place(moments) - before.place(moments)
-    errors = before.place_covariance(moments) + after.place_covariance(moments)
-    squares = np.einsum("ni,nij,nj->n", gaps, np.linalg.inv(errors), gaps)
-    weight = np.exp(-0.5 * (squares - squares.min()))
+    one, two = _State.of(before, moments), _State.of(after, moments)
+    gaps = two.place - one.place
+    precision = np.linalg.inv(one.of_place + two.of_place)
+    squares = np.einsum("ni,nij,nj->n", gaps, precision, gaps)
+    weight = np.exp(-0.5 * (squares - squares.min())) * np.sqrt(np.linalg.det(precision))
     weight /= weight.sum()
     t_s = float(weight @ moments)
     step = (after.first_s - before.last_s) / _MOMENTS
     t_sd_s = math.sqrt(float(weight @ (moments - t_s) ** 2) + step**2)
-    change = after.velocity(t_s) - before.velocity(t_s)
-    covariance = before.velocity_covariance(t_s) + after.velocity_covariance(t_s)
-    return Kink(before, after, t_s, t_sd_s, change, covariance)
+    shift = np.einsum("nij,nj->ni", precision, gaps)
+    met_before = one.velocity + np.einsum("nij,nj->ni", one.of_both, shift)
+    met_after = two.velocity - np.einsum("nij,nj->ni", two.of_both, shift)
+    both = one.of_both + two.of_both
+    covariance = one.of_velocity + two.of_velocity - both @ precision @ both.swapaxes(-1, -2)
+    off = met_after - met_before
+    off = off - weight @ off
+    covariance = np.einsum("n,nij->ij", weight, covariance + off[:, :, None] * off[:, None, :])
+    return Kink(before, after, t_s, t_sd_s, weight @ met_before, weight @ met_after, covariance)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Places and velocities (n, 3) of a part at n moments, and their covariances (n, 3, 3)."""
+
+    place: F64
+    velocity: F64
+    of_place: F64
+    of_velocity: F64
+    of_both: F64
+    """Velocity by place."""
+
+    @classmethod
+    def of(cls, part: PathPart, moments: F64) -> _State:
+        powers, slopes = _powers(moments - part.t0_s), _slopes(moments - part.t0_s)
+        of_slopes = slopes @ part.covariance
+        return cls(
+            powers @ part.coefficients,
+            slopes @ part.coefficients,
+            powers @ part.covariance @ powers.swapaxes(-1, -2),
+            of_slopes @ slopes.swapaxes(-1, -2),
+            of_slopes @ powers.swapaxes(-1, -2),
+        )
 
 
 def _powers(t: float | F64) -> F64:
@@ -237,9 +273,9 @@ def _powers(t: float | F64) -> F64:
     return _weighted(np.stack([np.ones_like(t), t, t * t], axis=-1))
 
 
-def _slopes(t: float) -> F64:
-    """(3, 9): of coefficients, the velocity."""
-    return _weighted(np.array([0.0, 1.0, 2 * t]))
+def _slopes(t: float | F64) -> F64:
+    """(..., 3, 9): of coefficients, the velocity."""
+    return _weighted(np.stack([np.zeros_like(t), np.ones_like(t), 2 * t], axis=-1))
 
 
 def _weighted(weights: F64) -> F64:

@@ -134,7 +134,7 @@ class _Finder:
                 "contact_begin", kink.t_s, kink.t_sd_s, "velocity_jump", score, change=kink.change
             )
             yield touch
-            before, after = kink.before.velocity(kink.t_s), kink.after.velocity(kink.t_s)
+            before, after = kink.velocity_before, kink.velocity_after
             n, sd = kink.direction, kink.sd / unit
             into, out = -float(before @ n) / unit, float(after @ n) / unit
             back = min(
