@@ -19,7 +19,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from massannot.geometry.laws import Law, Stretch, StretchSums, cut_by_laws, weights_of
+from massannot.geometry.laws import (
+    Law,
+    Steep,
+    Stretch,
+    StretchSums,
+    cut_by_laws,
+    unlawful_stretches,
+    weights_of,
+)
 from massannot.geometry.parabolas import path_noise
 
 F64 = NDArray[np.float64]
@@ -30,13 +38,14 @@ GRAVITY = 9.81
 STEADY, FREE, RISING, OTHER = "steady", "free", "rising", "other"
 _STEADY_SD, _FALL_SD, _OTHER_SD = 2.0, 1.0, 12.0
 """Metres a second squared by which things differ from rest, from a fall, and from neither."""
-_PRICE = 14.0
+import os
+_PRICE = float(os.environ.get("PRICE", 14))
 """Of a part, in squared standard errors: it has six numbers that are free."""
-RARE = 10.0
+RARE = float(os.environ.get("RARE", 10))
 """By how much dearer a part is that neither lies, rolls nor falls."""
 _PRIOR_FREEDOM = 6.0
 """Degrees of freedom that the path's noise weighs against a part's own residuals."""
-_LEAST_ACROSS_PX = 0.2
+_LEAST_ACROSS_PX = float(os.environ.get("LA", .2))
 _LEAST_ALONG = 0.006
 """Errors that no path undercuts: of an outline's centre, and of ln z."""
 _MOST_ACROSS = 0.003
@@ -53,7 +62,7 @@ class PathPart:
     """A parabola through n places of a path, under a law."""
 
     law: str
-    """FREE, STEADY, RISING or OTHER."""
+    """STEADY, FREE, RISING, STRAIGHT or OTHER."""
     run: int
     """Parts with a pause or a jump between them are of different runs."""
     frames: I64
@@ -67,8 +76,8 @@ class PathPart:
     covariance: F64
     """(9, 9)."""
     lead: float
-    """By how much more the path costs if other lawful laws have to explain these places, without
-    what an unlawful one costs beforehand; in squared standard errors."""
+    """Of an unlawful one: by how much more the path costs if lawful laws have to explain these
+    places; in squared standard errors."""
 
     def place(self, t_s: float | F64) -> F64:
         """(..., 3)."""
@@ -139,13 +148,12 @@ def laws_of(down: F64, tilt: float, *, unit: float, unit_error: float) -> tuple[
     pull = GRAVITY * unit
     spread = (_FALL_SD * unit) ** 2 * np.eye(3) + (pull * tilt) ** 2 * across
     spread += (pull * unit_error) ** 2 * np.outer(down, down)
+    still, other = ((sd * unit) ** 2 * np.eye(3) for sd in (_STEADY_SD, _OTHER_SD))
     return (
-        Law(STEADY, np.zeros(3), (_STEADY_SD * unit) ** 2 * np.eye(3), _PRICE),
+        Law(STEADY, np.zeros(3), still, _PRICE, is_level=True),
         Law(FREE, pull * down, spread, _PRICE),
         Law(RISING, -pull * down, spread, _PRICE + RARE, is_lawful=False),
-        Law(
-            OTHER, np.zeros(3), (_OTHER_SD * unit) ** 2 * np.eye(3), _PRICE + RARE, is_lawful=False
-        ),
+        Law(OTHER, np.zeros(3), other, _PRICE + RARE, is_lawful=False),
     )
 
 
@@ -168,33 +176,49 @@ def runs_of(
     focal_px: float,
     range_rel_sd: float,
     cuts: Sequence[int],
+    loose: F64 | None = None,
 ) -> list[Run]:
     """The runs of a path (T, 3) in a camera that stands still, NaN: no place, in order.
 
-    `cuts`: frames before which the thing was elsewhere; no run holds both sides.
+    `cuts`: frames before which the thing was elsewhere; no run holds both sides. `loose` (T, 2):
+    errors of x/z and y/z beside the noise that the path shows.
     """
     known = np.flatnonzero(np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0))
     if len(known) < 4:
         return []
     least = np.array([_LEAST_ACROSS_PX / focal_px] * 2 + [max(_LEAST_ALONG, range_rel_sd)])
-    noise = path_noise(xyz[known], t_s[known], least=least)
+    loose = np.zeros((len(xyz), 2)) if loose is None else loose
+    exact = known[~loose[known].any(axis=1)]
+    shows = exact if len(exact) >= 4 else known
+    noise = path_noise(xyz[shows], t_s[shows], least=least)
     most = np.array([_MOST_ACROSS] * 2 + [_MOST_ALONG])
     noise = np.minimum(noise, np.maximum(least, most))
     pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
     ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)
     return [
-        Run(number, at, t_s[at], StretchSums.of(xyz[at], t_s[at], weights_of(xyz[at], noise)))
+        Run(number, at, t_s[at], StretchSums.of(xyz[at], t_s[at], weights_of(xyz[at], noise, loose[at])))
         for number, at in enumerate(np.split(known, ends))
         if len(at) >= 2
     ]
 
 
-def parts_of(runs: Sequence[Run], laws: Sequence[Law], *, leads: bool = True) -> list[PathPart]:
-    """The stretches of runs, each under its best law, in order. `leads`: see cut_by_laws."""
+def parts_of(runs: Sequence[Run], laws: Sequence[Law]) -> list[PathPart]:
+    """The stretches of runs, each under its best law, in order."""
     return [
         _part(stretch, run.number, run.frames, run.t_s)
         for run in runs
-        for stretch in cut_by_laws(run.sums, laws, leads=leads)
+        for stretch in cut_by_laws(run.sums, laws)
+    ]
+
+
+def unlawful_parts(
+    runs: Sequence[Run], laws: Sequence[Law], steep: Steep, *, least_places: int
+) -> list[PathPart]:
+    """What cannot be and explains most, of each run and law; see unlawful_stretches."""
+    return [
+        _part(stretch, run.number, run.frames, run.t_s)
+        for run in runs
+        for stretch in unlawful_stretches(run.sums, laws, steep, least_places=least_places)
     ]
 
 

@@ -45,7 +45,7 @@ class MotionRules:
     still_s: float = 0.2
     impossible_s: float = 0.24
     """Of what is against gravity, seconds: its frames of a 12th each span three tenths."""
-    least_lead: float = 12.0
+    least_lead: float = float(__import__("os").environ.get("LEAD", 12))
     """Squared standard errors that falls, rest and contacts leave over beyond it, for the same
     places: a blow between two frames may hide in four places on a line."""
     least_steady: float = 0.15
@@ -93,6 +93,7 @@ def falls(parts: Sequence[PathPart]) -> Iterator[tuple[F64, float]]:
 
 def motion_events(
     parts: Sequence[PathPart],
+    unlawful: Sequence[PathPart],
     down: Down,
     *,
     unit: float,
@@ -104,7 +105,8 @@ def motion_events(
 
     `unit`: what a metre is, in units of the path; `flat`: all places of it are as far away.
     """
-    found = _Finder(parts, tuple(kinks_of(parts)), down, unit, flat, rules or MotionRules())
+    kinks = tuple(kinks_of(parts))
+    found = _Finder(parts, unlawful, kinks, down, unit, flat, rules or MotionRules())
     events = [
         *found.contacts(),
         *found.apexes(),
@@ -117,6 +119,7 @@ def motion_events(
 @dataclass(frozen=True)
 class _Finder:
     parts: Sequence[PathPart]
+    unlawful: Sequence[PathPart]
     kinks: tuple[Kink, ...]
     down: Down
     unit: float
@@ -178,9 +181,9 @@ class _Finder:
         falls and contacts explain the path about as well."""
         rules, unit, down = self.rules, self.unit, self.down
         least = rules.least_steady_flat if self.flat else rules.least_steady
-        for part in self.parts:
+        for part in self.unlawful:
             span_s = part.last_s - part.first_s
-            if len(part.frames) < 4 or span_s < rules.impossible_s:
+            if span_s < rules.impossible_s:
                 continue
             needed = _chance(part.lead - rules.least_lead)
             size = float(np.linalg.norm(part.acceleration)) / unit

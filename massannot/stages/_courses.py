@@ -33,6 +33,8 @@ class Course:
     """That which all frames share; 0: not known."""
     calibrated: bool
     """Whether the two come from clips whose truth is known; else they are lower bounds."""
+    loose: F64
+    """(T, 2) errors of x/z and y/z beside those of a whole outline: the border cuts it there."""
 
     def at_one_depth(self) -> Course:
         """The same rays, all of them as far as the place usually is. Unusual: what is thrown up, a
@@ -49,6 +51,8 @@ _AROUND = 2
 """Frames before and after, for the area that a mask ought to have."""
 _OFF_NEAR, _OFF_USUAL = 0.3, 0.8
 """Of ln area, off the frames around and off the path's: beyond, the mask is not the thing's."""
+_LOOSE_USUAL, _LOOSE_MOST = 0.3, 0.6
+"""Error of a half extent that is not seen: where it is seen in other frames, and where it is not."""
 _LEAST_BODY_FRAMES = 5
 """With fewer frames in which the body's centre is known, the visible surface's is taken."""
 
@@ -65,6 +69,8 @@ class Courses:
     """(E, T, 3) likewise; NaN also where something nearer may cover a part of the outline."""
     whole: F64
     """(E, T, 3) the surface where the body is: at whole outlines, if these are asked for."""
+    loose: F64
+    """(E, T, 2) errors of x/z and y/z of a body whose outline the border cuts; 0: it does not."""
     cam_from_world: F64
     frame_rel_sd: F64
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
@@ -90,13 +96,15 @@ class Courses:
         own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
         own_sd = np.array([np.nan_to_num(_median(row)) for row in own])
         covers, whole = _may_cover(boxes, surface[..., 2]), surface
+        loose = np.zeros((*shape, 2))
         if most_covered:
             area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
             covers = _covers_more(clip, entity, boxes, covers, most_covered)
             covers &= ~_is_usual(area, np.asarray(covers.any(axis=1)))[:, None]
             uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
             centres = _centres(boxes, surface, camera_arrays(clip)[0], single_exact(own_sd))
-            body = _with_usual_body(body, surface, centres, uncut)
+            centres, loose = _completed(clip, boxes, surface[..., 2], centres)
+            body = _with_usual_body(body, surface, centres)
             whole = np.where((uncut & ~covers.any(axis=1))[..., None], surface, np.nan)
             other = is_other(area)
             body[other] = whole[other] = np.nan
@@ -107,7 +115,9 @@ class Courses:
         intrinsics, cam_from_world = camera_arrays(clip)
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
         size = np.array([_median(row) for row in side * surface[..., 2] / intrinsics[:, 0]])
-        return cls(entity, surface, body, whole, cam_from_world, own_sd, sd, size, calibrated)
+        return cls(
+            entity, surface, body, whole, loose, cam_from_world, own_sd, sd, size, calibrated
+        )
 
     @cached_property
     def _world_from_cam(self) -> F64:
@@ -123,7 +133,8 @@ class Courses:
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
         xyz = apply(middle, apply(self._world_from_cam, in_camera))
         errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
-        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
+        loose = self.loose[index]
+        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated, loose)
 
 
 def _median(row: F64) -> float:
@@ -161,7 +172,33 @@ def _centres(boxes: F64, surface: F64, intrinsics: F64, exact: NDArray[np.bool_]
     return np.where(exact[:, None, None], of_box, surface[..., :2] / surface[..., 2:])
 
 
-def _with_usual_body(body: F64, surface: F64, centres: F64, uncut: NDArray[np.bool_]) -> F64:
+def _completed(clip: Tables, boxes: F64, z: F64, centres: F64) -> tuple[F64, F64]:
+    """`centres` (E, T, 2) with those of outlines that the picture's border cuts completed, from the
+    side that is seen, to the usual extent; and their errors. A side that is seen is as exact as
+    ever: what the left or right border cuts rises and falls as it is seen to."""
+    intrinsics = camera_arrays(clip)[0]
+    row = clip.table("clips").to_pylist()[0]
+    size = np.array([row["source_width"], row["source_height"]], np.float64)
+    low, high = boxes[..., :2] <= 0, boxes[..., 2:] >= size
+    rays = (boxes.reshape(*boxes.shape[:2], 2, 2) - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
+    extent = (rays[..., 1, :] - rays[..., 0, :]) * z[..., None]
+    cut = low | high
+    usual = np.array([[_median(a) for a in one.T] for one in np.where(cut, np.nan, extent)])
+    most = np.array([[_most(a) for a in one.T] for one in extent])
+    known = np.isfinite(usual)
+    half = np.where(known, usual, most)[:, None] / z[..., None] / 2
+    seen = np.where(low, rays[..., 1, :] - half, rays[..., 0, :] + half)
+    error = np.where(known, _LOOSE_USUAL, _LOOSE_MOST)[:, None] * half
+    error = np.where(low & high, half, error)
+    return np.where(cut, seen, centres), np.where(cut, error, 0.0)
+
+
+def _most(row: F64) -> float:
+    known = row[np.isfinite(row)]
+    return float(known.max()) if len(known) else np.nan
+
+
+def _with_usual_body(body: F64, surface: F64, centres: F64) -> F64:
     """`body` (E, T, 3), where it is unknown: as far behind the surface, and aside of the ray
     `centres` (E, T, 2), as it usually is."""
     aside = body[..., :2] / body[..., 2:] - centres
@@ -169,7 +206,7 @@ def _with_usual_body(body: F64, surface: F64, centres: F64, uncut: NDArray[np.bo
     filled = body.copy()
     for e in range(len(body)):
         known = np.isfinite(behind[e])
-        missing = uncut[e] & ~known & np.isfinite(surface[e, :, 2])
+        missing = ~known & np.isfinite(surface[e, :, 2])
         usual_aside = np.median(aside[e, known], axis=0) if known.any() else np.zeros(2)
         z = surface[e, missing, 2] + (np.median(behind[e, known]) if known.any() else 0.0)
         ray = centres[e, missing] + usual_aside

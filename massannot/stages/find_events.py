@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import LIKELY, Departure, MaskPaths, departures
-from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of
+from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of, unlawful_parts
+from massannot.geometry.laws import Law, Steep
 from massannot.geometry.motion_events import (
     Down,
     MotionEvent,
@@ -51,6 +52,8 @@ _ERRORS = 2.0
 _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
 _COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
+_LEAST_PLACES = 4
+"""Of what cannot be."""
 _UNIT_ERROR = 0.5
 _DEPTH_ERROR = 0.25
 """Of a thing that is taken to be as far away all the time."""
@@ -124,37 +127,46 @@ class FindEvents(Stage):
                 focal_px=focal_px,
                 range_rel_sd=path.frame_rel_sd,
                 cuts=cuts[entity],
+                loose=path.loose,
             )
             for entity, path in paths.items()
         }
 
-        def cut(entity: int, down_in_world: Down | None, *, leads: bool) -> list[PathPart]:
-            down = _in_path(down_in_world, paths[entity])
+        def laws(entity: int, down: Down) -> tuple[Law, ...]:
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
-            return parts_of(
-                runs[entity],
-                laws_of(
-                    down.direction,
-                    down.tilt,
-                    unit=units[entity],
-                    unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
-                ),
-                leads=leads,
+            return laws_of(
+                down.direction,
+                down.tilt,
+                unit=units[entity],
+                unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
             )
 
-        down_in_world = _down(paths, {entity: cut(entity, None, leads=False) for entity in paths})
-        parts = {entity: cut(entity, down_in_world, leads=True) for entity in paths}
-        found = {
-            entity: motion_events(
-                parts[entity],
-                _in_path(down_in_world, path),
+        tilted = Down(_CAMERA_DOWN, TILTED)
+        first = {entity: parts_of(runs[entity], laws(entity, tilted)) for entity in paths}
+        down_in_world = _down(paths, first)
+        found = {}
+        for entity, path in paths.items():
+            down = _in_path(down_in_world, path)
+            of_path = laws(entity, down)
+            found[entity] = motion_events(
+                parts_of(runs[entity], of_path),
+                unlawful_parts(
+                    runs[entity],
+                    of_path,
+                    Steep(
+                        down.direction,
+                        down.tilt,
+                        speed=units[entity] * (self.rules.least_steady if exact[entity] else self.rules.least_steady_flat),
+                        way=units[entity] * self.rules.least_drop,
+                    ),
+                    least_places=_LEAST_PLACES,
+                ),
+                down,
                 unit=units[entity],
                 flat=not exact[entity],
                 rules=self.rules,
                 least_score=self.least_score,
             )
-            for entity, path in paths.items()
-        }
         turned = {entity: paths[entity].world_from_fixed[:3, :3] for entity in found}
         return list(_rows(clip, found, turned, masks))
 
