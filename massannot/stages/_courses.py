@@ -36,6 +36,17 @@ class Course:
     loose: F64
     """(T, 2) errors of x/z and y/z beside those of a whole outline: the border cuts it there."""
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the border cuts some of the outlines."""
+        return bool(self.loose.any())
+
+    def uncut(self) -> Course:
+        """The places of whole outlines."""
+        cut = self.loose.any(axis=1)
+        xyz = np.where(cut[:, None], np.nan, self.xyz)
+        return replace(self, xyz=xyz, loose=np.zeros_like(self.loose))
+
     def at_one_depth(self) -> Course:
         """The same rays, all of them as far as the place usually is. Unusual: what is thrown up, a
         model that reads depth off the ground takes for farther away; its rays are right."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import LIKELY, Departure, MaskPaths, departures
-from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of, unlawful_parts
+from massannot.geometry.kinks import PathPart, Run, laws_of, parts_of, runs_of, unlawful_parts
 from massannot.geometry.laws import Law, Steep
 from massannot.geometry.motion_events import (
     Down,
@@ -120,8 +120,8 @@ class FindEvents(Stage):
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
         exact = dict(zip(paths, single_exact(courses.frame_rel_sd).tolist(), strict=True))
         paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
-        runs = {
-            entity: runs_of(
+        def runs(entity: int, path: Course) -> list[Run]:
+            return runs_of(
                 path.xyz,
                 t_s,
                 focal_px=focal_px,
@@ -129,8 +129,8 @@ class FindEvents(Stage):
                 cuts=cuts[entity],
                 loose=path.loose,
             )
-            for entity, path in paths.items()
-        }
+
+        whole = {entity: runs(entity, path.uncut()) for entity, path in paths.items()}
 
         def laws(entity: int, down: Down) -> tuple[Law, ...]:
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
@@ -142,16 +142,16 @@ class FindEvents(Stage):
             )
 
         tilted = Down(_CAMERA_DOWN, TILTED)
-        first = {entity: parts_of(runs[entity], laws(entity, tilted)) for entity in paths}
+        first = {entity: parts_of(whole[entity], laws(entity, tilted)) for entity in paths}
         down_in_world = _down(paths, first)
         found = {}
         for entity, path in paths.items():
             down = _in_path(down_in_world, path)
             of_path = laws(entity, down)
             found[entity] = motion_events(
-                parts_of(runs[entity], of_path),
+                parts_of(whole[entity], of_path),
                 unlawful_parts(
-                    runs[entity],
+                    runs(entity, path) if path.is_cut else whole[entity],
                     of_path,
                     Steep(
                         down.direction,
