@@ -5,8 +5,8 @@ acceleration, fall with gravity's, or do something else. Two neighbouring parts 
 between the last place of the one and the first of the other, where they come nearest to one
 another; what their velocities differ by there, above its error, is the kink.
 
-Unusual: both parts have to be in one place at that moment, and that corrects their velocities: of
-two or three places alone, the velocity of a part is known too badly to say whether it was changed.
+Unusual: both parts have to be in one place at that moment, and that corrects their velocities: two
+or three places alone say too little of the velocity of a part.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ GRAVITY = 9.81
 STEADY, FREE, RISING, OTHER = "steady", "free", "rising", "other"
 _STEADY_SD, _FALL_SD, _OTHER_SD = 2.0, 1.0, 12.0
 """Metres a second squared by which things differ from rest, from a fall, and from neither."""
-import os
-_PRICE = float(os.environ.get("PRICE", 14))
-"""Of a part, in squared standard errors: it has six numbers that are free."""
-RARE = float(os.environ.get("RARE", 10))
+_PRICE = 10.0
+"""Of a part, in squared standard errors: six numbers of it are free, of which two parts that meet
+share some."""
+RARE = 10.0
 """By how much dearer a part is that neither lies, rolls nor falls."""
 _PRIOR_FREEDOM = 6.0
 """Degrees of freedom that the path's noise weighs against a part's own residuals."""
-_LEAST_ACROSS_PX = float(os.environ.get("LA", .2))
+_LEAST_ACROSS_PX = 0.2
 _LEAST_ALONG = 0.006
 """Errors that no path undercuts: of an outline's centre, and of ln z."""
 _MOST_ACROSS = 0.003
@@ -53,6 +53,9 @@ _MOST_ALONG = 0.02
 """Errors of x/z and of ln z beyond which a path's restlessness is motion: what bounces every few
 frames has no four of them without a bounce, so that its noise cannot be told from its motion."""
 _MOMENTS = 33
+_SHARED_ACROSS = 0.003
+"""Error of x/z and y/z that exact places of neighbouring frames share: half a pixel, say, by which
+an outline's centre is beside the body's."""
 _BETWEEN = 0.26
 """Seconds without a place beyond which nothing is said of what happened."""
 
@@ -196,7 +199,12 @@ def runs_of(
     pauses = 1 + np.flatnonzero(np.diff(t_s[known]) > _BETWEEN)
     ends = np.union1d(pauses, np.searchsorted(known, cuts)).astype(np.int64)
     return [
-        Run(number, at, t_s[at], StretchSums.of(xyz[at], t_s[at], weights_of(xyz[at], noise, loose[at])))
+        Run(
+            number,
+            at,
+            t_s[at],
+            StretchSums.of(xyz[at], t_s[at], weights_of(xyz[at], noise, loose[at])),
+        )
         for number, at in enumerate(np.split(known, ends))
         if len(at) >= 2
     ]
@@ -212,21 +220,22 @@ def parts_of(runs: Sequence[Run], laws: Sequence[Law]) -> list[PathPart]:
 
 
 def unlawful_parts(
-    runs: Sequence[Run], laws: Sequence[Law], steep: Steep, *, least_places: int
+    runs: Sequence[Run], laws: Sequence[Law], steep: Steep, *, least_s: float
 ) -> list[PathPart]:
     """What cannot be and explains most, of each run and law; see unlawful_stretches."""
     return [
         _part(stretch, run.number, run.frames, run.t_s)
         for run in runs
-        for stretch in unlawful_stretches(run.sums, laws, steep, least_places=least_places)
+        for stretch in unlawful_stretches(run.sums, laws, steep, least_s=least_s)
     ]
 
 
-def kinks_of(parts: Sequence[PathPart]) -> Iterator[Kink]:
-    """Between neighbouring parts of one run."""
+def kinks_of(parts: Sequence[PathPart], *, meet: bool = True) -> Iterator[Kink]:
+    """Between neighbouring parts of one run. `meet`: whether places are so exact that both have to
+    be in one place there; what a mask loses for some frames is no change of velocity."""
     for before, after in pairwise(parts):
         if before.run == after.run:
-            yield _kink(before, after)
+            yield _kink(before, after, meet=meet)
 
 
 def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
@@ -246,17 +255,20 @@ def _part(stretch: Stretch, run: int, frames: I64, t_s: F64) -> PathPart:
     )
 
 
-def _kink(before: PathPart, after: PathPart) -> Kink:
+def _kink(before: PathPart, after: PathPart, *, meet: bool) -> Kink:
     moments = np.linspace(before.last_s, after.first_s, _MOMENTS)
     one, two = _State.of(before, moments), _State.of(after, moments)
     gaps = two.place - one.place
-    precision = np.linalg.inv(one.of_place + two.of_place)
+    shared = (_SHARED_ACROSS * float(one.place[0, 2])) ** 2 * np.eye(3) if meet else 0.0
+    precision = np.linalg.inv(one.of_place + two.of_place + shared)
     squares = np.einsum("ni,nij,nj->n", gaps, precision, gaps)
-    weight = np.exp(-0.5 * (squares - squares.min())) * np.sqrt(np.linalg.det(precision))
+    weight = np.exp(-0.5 * (squares - squares.min()))
     weight /= weight.sum()
     t_s = float(weight @ moments)
     step = (after.first_s - before.last_s) / _MOMENTS
     t_sd_s = math.sqrt(float(weight @ (moments - t_s) ** 2) + step**2)
+    if not meet:
+        precision = np.zeros_like(precision)
     shift = np.einsum("nij,nj->ni", precision, gaps)
     met_before = one.velocity + np.einsum("nij,nj->ni", one.of_both, shift)
     met_after = two.velocity - np.einsum("nij,nj->ni", two.of_both, shift)

@@ -117,21 +117,23 @@ class Steep:
     """Up or down, beyond what the tilt explains: both."""
 
     def of(self, sums: StretchSums) -> NDArray[np.bool_]:
-        """(S,) by the ends of each stretch of three places and more: two may be a fall's."""
+        """(S,) by the ends of each stretch of three places and more: two may be a fall's. Half of
+        the way is enough, so that no long way is level in two halves."""
         step = sums.path[sums.end - 1] - sums.path[sums.first]
         lasts_s = sums.t[sums.end - 1] - sums.t[sums.first]
         way = np.abs(step @ self.down) - np.linalg.norm(step, axis=1) * math.sin(self.tilt)
         long = sums.end - sums.first >= _SHARED
-        return np.asarray(long & (way >= np.maximum(float(__import__("os").environ.get("WAY", 1)) * self.way, self.speed * lasts_s)))
+        return np.asarray(long & (way >= np.maximum(self.way / 2, self.speed * lasts_s)))
 
 
 def unlawful_stretches(
-    sums: StretchSums, laws: Sequence[Law], steep: Steep, *, least_places: int
+    sums: StretchSums, laws: Sequence[Law], steep: Steep, *, least_s: float
 ) -> Iterator[Stretch]:
-    """Under each law that is not lawful, or not lawful where it is steep, the stretch that explains
-    most: by how much more lawful laws cost for the whole path, if they have to explain these places
-    too, is its lead."""
-    long = sums.end - sums.first >= least_places
+    """Under each law that is not lawful, or not lawful where it is steep, the stretch of `least_s`
+    and more that explains most: by how much more lawful laws cost for the whole path, if they have
+    to explain these places too, is its lead."""
+    lasts_s = sums.t[sums.end - 1] - sums.t[sums.first]
+    long = (sums.end - sums.first > _SHARED) & (lasts_s >= least_s - 1e-6)
     if not long.any():
         return
     is_steep = steep.of(sums)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -62,8 +63,9 @@ _AROUND = 2
 """Frames before and after, for the area that a mask ought to have."""
 _OFF_NEAR, _OFF_USUAL = 0.3, 0.8
 """Of ln area, off the frames around and off the path's: beyond, the mask is not the thing's."""
-_LOOSE_USUAL, _LOOSE_MOST = 0.3, 0.6
-"""Error of a half extent that is not seen: where it is seen in other frames, and where it is not."""
+_HIDDEN_USUAL, _HIDDEN_MOST = 0.15, 0.3
+"""Errors, as shares, of half an extent of which a part is outside of the picture: the usual one of
+other frames, or, if there is none, the most that is seen."""
 _LEAST_BODY_FRAMES = 5
 """With fewer frames in which the body's centre is known, the visible surface's is taken."""
 
@@ -115,7 +117,7 @@ class Courses:
             uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
             centres = _centres(boxes, surface, camera_arrays(clip)[0], single_exact(own_sd))
             centres, loose = _completed(clip, boxes, surface[..., 2], centres)
-            body = _with_usual_body(body, surface, centres)
+            body = _with_usual_body(body, surface, centres, uncut | loose.any(axis=2))
             whole = np.where((uncut & ~covers.any(axis=1))[..., None], surface, np.nan)
             other = is_other(area)
             body[other] = whole[other] = np.nan
@@ -184,24 +186,29 @@ def _centres(boxes: F64, surface: F64, intrinsics: F64, exact: NDArray[np.bool_]
 
 
 def _completed(clip: Tables, boxes: F64, z: F64, centres: F64) -> tuple[F64, F64]:
-    """`centres` (E, T, 2) with those of outlines that the picture's border cuts completed, from the
-    side that is seen, to the usual extent; and their errors. A side that is seen is as exact as
-    ever: what the left or right border cuts rises and falls as it is seen to."""
-    intrinsics = camera_arrays(clip)[0]
+    """`centres` (E, T, 2), those of outlines that the picture's border cuts completed to the usual
+    extent from the side that is seen; and their errors, 0 where nothing is cut. What the left or
+    the right border cuts rises and falls as exactly as ever."""
     row = clip.table("clips").to_pylist()[0]
-    size = np.array([row["source_width"], row["source_height"]], np.float64)
-    low, high = boxes[..., :2] <= 0, boxes[..., 2:] >= size
-    rays = (boxes.reshape(*boxes.shape[:2], 2, 2) - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
-    extent = (rays[..., 1, :] - rays[..., 0, :]) * z[..., None]
-    cut = low | high
-    usual = np.array([[_median(a) for a in one.T] for one in np.where(cut, np.nan, extent)])
-    most = np.array([[_most(a) for a in one.T] for one in extent])
+    low = boxes[..., :2] <= 0
+    high = boxes[..., 2:] >= np.array([row["source_width"], row["source_height"]])
+    lens = camera_arrays(clip)[0]
+    first, last = ((side - lens[:, 2:]) / lens[:, :2] for side in np.split(boxes, 2, axis=-1))
+    extent = (last - first) * z[..., None]
+    usual = _over_time(_median, np.where(low | high, np.nan, extent))
     known = np.isfinite(usual)
-    half = np.where(known, usual, most)[:, None] / z[..., None] / 2
-    seen = np.where(low, rays[..., 1, :] - half, rays[..., 0, :] + half)
-    error = np.where(known, _LOOSE_USUAL, _LOOSE_MOST)[:, None] * half
-    error = np.where(low & high, half, error)
-    return np.where(cut, seen, centres), np.where(cut, error, 0.0)
+    half = np.where(known, usual, _over_time(_most, extent))[:, None] / z[..., None] / 2
+    error = half * np.where(known, _HIDDEN_USUAL, _HIDDEN_MOST)[:, None]
+    completed = np.where(low, last - half, first + half)
+    return (
+        np.where(low ^ high, completed, centres),
+        np.where(low & high, half, np.where(low | high, error, 0.0)),
+    )
+
+
+def _over_time(of: Callable[[F64], float], values: F64) -> F64:
+    """(E, 2) of (E, T, 2)."""
+    return np.array([[of(column) for column in one.T] for one in values]).reshape(len(values), 2)
 
 
 def _most(row: F64) -> float:
@@ -209,15 +216,15 @@ def _most(row: F64) -> float:
     return float(known.max()) if len(known) else np.nan
 
 
-def _with_usual_body(body: F64, surface: F64, centres: F64) -> F64:
-    """`body` (E, T, 3), where it is unknown: as far behind the surface, and aside of the ray
-    `centres` (E, T, 2), as it usually is."""
+def _with_usual_body(body: F64, surface: F64, centres: F64, told: NDArray[np.bool_]) -> F64:
+    """`body` (E, T, 3), where it is unknown and `told` (E, T): as far behind the surface, and aside
+    of the ray `centres` (E, T, 2), as it usually is."""
     aside = body[..., :2] / body[..., 2:] - centres
     behind = body[..., 2] - surface[..., 2]
     filled = body.copy()
     for e in range(len(body)):
         known = np.isfinite(behind[e])
-        missing = ~known & np.isfinite(surface[e, :, 2])
+        missing = told[e] & ~known & np.isfinite(surface[e, :, 2])
         usual_aside = np.median(aside[e, known], axis=0) if known.any() else np.zeros(2)
         z = surface[e, missing, 2] + (np.median(behind[e, known]) if known.any() else 0.0)
         ray = centres[e, missing] + usual_aside

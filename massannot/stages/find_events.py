@@ -24,7 +24,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import LIKELY, Departure, MaskPaths, departures
 from massannot.geometry.kinks import PathPart, Run, laws_of, parts_of, runs_of, unlawful_parts
-from massannot.geometry.laws import Law, Steep
+from massannot.geometry.laws import Law
 from massannot.geometry.motion_events import (
     Down,
     MotionEvent,
@@ -52,8 +52,6 @@ _ERRORS = 2.0
 _CAMERA_DOWN = np.array([0.0, 1.0, 0.0])
 _COVERED = 0.2
 """Share of a thing's outline beside something nearer, up to which its centre is the whole's."""
-_LEAST_PLACES = 4
-"""Of what cannot be."""
 _UNIT_ERROR = 0.5
 _DEPTH_ERROR = 0.25
 """Of a thing that is taken to be as far away all the time."""
@@ -120,6 +118,7 @@ class FindEvents(Stage):
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
         exact = dict(zip(paths, single_exact(courses.frame_rel_sd).tolist(), strict=True))
         paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
+
         def runs(entity: int, path: Course) -> list[Run]:
             return runs_of(
                 path.xyz,
@@ -153,13 +152,8 @@ class FindEvents(Stage):
                 unlawful_parts(
                     runs(entity, path) if path.is_cut else whole[entity],
                     of_path,
-                    Steep(
-                        down.direction,
-                        down.tilt,
-                        speed=units[entity] * (self.rules.least_steady if exact[entity] else self.rules.least_steady_flat),
-                        way=units[entity] * self.rules.least_drop,
-                    ),
-                    least_places=_LEAST_PLACES,
+                    self.rules.steep(down, unit=units[entity], flat=not exact[entity]),
+                    least_s=self.rules.impossible_s,
                 ),
                 down,
                 unit=units[entity],
