@@ -44,8 +44,7 @@ class Course:
 
     def uncut(self) -> Course:
         """The places of whole outlines."""
-        cut = self.loose.any(axis=1)
-        xyz = np.where(cut[:, None], np.nan, self.xyz)
+        xyz = np.where(self.loose.any(axis=1, keepdims=True), np.nan, self.xyz)
         return replace(self, xyz=xyz, loose=np.zeros_like(self.loose))
 
     def at_one_depth(self) -> Course:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from massannot import tables
 from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of, unlawful_parts
 from massannot.geometry.motion_events import Down, MotionEvent, MotionRules, motion_events
 from massannot.geometry.presence import MaskPath
-from massannot.stages._courses import is_other
+from massannot.stages._courses import Courses, is_other
 from massannot.stages.find_events import FindEvents, _Touching
 from tests.unit.test_flight import along_floor, bouncing, clip_with, contacts, sliding, with_noise
 
@@ -152,12 +153,11 @@ def test_restless_outlines_are_seldom_contacts(across: float, along: float, most
 @pytest.mark.parametrize("seed", range(4))
 def test_a_bounce_before_the_last_two_pictures_is_a_rebound(seed: int) -> None:
     """Two places say nothing of an acceleration, but they have to meet the fall before them."""
-    t_s, landed = np.arange(9) / 12, 0.55
-    height = np.where(t_s < landed, 5 * (landed**2 - t_s**2), 0)
-    after = np.maximum(t_s - landed, 0)
-    height += 2.0 * after - GRAVITY / 2 * after**2
-    path = np.stack([0.5 * t_s, 1 - height, 5 + 0 * t_s], axis=-1)
-    found = events(with_noise(path, across=0.001, along=0.002, seed=seed), t_s)
+    t_s, landed = np.arange(9) / 12, 6.2 / 12
+    since = t_s - landed
+    height = np.where(since < 0, -1.1, 1.3) * since - GRAVITY / 2 * since**2
+    path = np.stack([0.5 * t_s, 1 - height, 4 + 0 * t_s], axis=-1)
+    found = events(with_noise(path, across=0.0005, along=0.001, seed=seed), t_s)
     assert times(found, "rebound") == pytest.approx([landed], abs=0.06)
 
 
@@ -207,3 +207,52 @@ def test_a_mask_whose_area_is_not_that_of_the_frames_around_it_is_another_things
     lost[7], half[7], jumped[15:] = np.nan, 70, 600
     other = is_other(np.stack([comes_nearer, lost, half, jumped]))
     assert [np.flatnonzero(row).tolist() for row in other] == [[], [], [7], [15, 16, 17, 18, 19]]
+
+
+CUT = [
+    ("rises", -1.0, {"upward_acceleration"}),
+    ("falls", 1.0, set()),
+]
+
+
+@pytest.mark.parametrize(("what", "sign", "kinds"), CUT, ids=[c[0] for c in CUT])
+def test_what_the_border_cuts_all_the_time_tells_of_gravity_by_the_sides_that_are_seen(
+    what: str, sign: float, kinds: set[str]
+) -> None:
+    """A box of 40 pixels, of which the right half, less and less, is outside of the picture."""
+    n, focal, far = 9, 150.0, 3.0
+    t_s = np.arange(n) / 12
+    fall = sign * GRAVITY / 2 * np.maximum(t_s - 0.25, 0) ** 2 * focal / far
+    boxes = np.column_stack(
+        [175 + t_s, 40 - 20 * sign + fall, np.full(n, 200), 80 - 20 * sign + fall]
+    )
+    surface = np.column_stack([(boxes[:, 0] + 112.5 - 200) * far / focal, 0 * t_s, far + 0 * t_s])
+    clip = clip_with(None, t_s=t_s, surface=surface)
+    masks = [
+        {
+            "clip_id": clip.clip_id,
+            "entity": 0,
+            "frame": t,
+            "area": 1000,
+            "score": 1.0,
+            **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
+            "height": 120,
+            "width": 200,
+            "counts": "",
+            "state": "visible",
+        }
+        for t, box in enumerate(boxes)
+    ]
+    positions = [
+        {**row, "cut_share": 0.3, "range_rel_sd": 0.005}
+        for row in clip.table("positions").to_pylist()
+    ]
+    for name, rows in (("masks", masks), ("positions", positions)):
+        clip = clip.with_table(name, tables.spec(name).from_rows(rows))
+    course = Courses.of(clip, most_covered=0.2).path(0)
+    assert course.is_cut
+    assert not np.isfinite(course.uncut().xyz).any()
+    assert (course.loose[:, 0] > 0.01).all()
+    assert not course.loose[:, 1].any()
+    found = {row["kind"] for row in FindEvents().events(clip).to_pylist()}
+    assert found & {"upward_acceleration", "weightless", "contact_begin"} == kinds
