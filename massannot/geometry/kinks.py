@@ -65,7 +65,7 @@ class PathPart:
     """A parabola through n places of a path, under a law."""
 
     law: str
-    """STEADY, FREE, RISING, STRAIGHT or OTHER."""
+    """FREE, STEADY, RISING or OTHER."""
     run: int
     """Parts with a pause or a jump between them are of different runs."""
     frames: I64
