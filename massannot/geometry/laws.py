@@ -138,12 +138,13 @@ def unlawful_stretches(
         return
     is_steep = steep.of(sums)
     costs = [sums.costs(law) for law in laws]
-    banned = [~np.full(len(long), law.is_lawful) | (law.is_level & is_steep) for law in laws]
-    cost = np.min([np.where(no, np.inf, c) for no, c in zip(banned, costs, strict=True)], axis=0)
+    unlawful = [law.is_level & is_steep if law.is_lawful else np.ones_like(long) for law in laws]
+    lawful_costs = [np.where(no, np.inf, of) for no, of in zip(unlawful, costs, strict=True)]
+    cost = np.min(lawful_costs, axis=0)
     until, after = _cheapest(sums, cost)[0], _cheapest_after(sums, cost)
     around = until[sums.first] + after[sums.end]
-    for law, no, c in zip(laws, banned, costs, strict=True):
-        lead = np.where(long & no, until[-1] - around - c, -np.inf)
+    for law, no, own in zip(laws, unlawful, costs, strict=True):
+        lead = np.where(long & no, until[-1] - around - own, -np.inf)
         at = int(lead.argmax())
         if np.isfinite(lead[at]):
             found = sums.stretch(int(sums.first[at]), int(sums.end[at]), law)
