@@ -13,7 +13,8 @@ stretches at once, so that all stretches under all laws together cost no more th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -47,6 +48,8 @@ class Law:
     """Of a stretch, in squared standard errors."""
     is_lawful: bool = True
     """Whether things that obey physics move so for long."""
+    is_level: bool = False
+    """Whether they do so only where they neither rise nor sink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,35 +71,84 @@ class Stretch:
     """By how much more the path costs if other lawful laws have to explain these places."""
 
 
-def weights_of(path: F64, noise: F64) -> F64:
+def weights_of(path: F64, noise: F64, loose: F64) -> F64:
     """(N, 3, 3) inverse covariances of places (N, 3), z forward, whose x/z and y/z err by noise[0]
-    and ln z by noise[2]."""
+    and ln z by noise[2]; x/z and y/z of each by `loose` (N, 2) too."""
     z = path[:, 2, None, None]
     ray = path / np.linalg.norm(path, axis=1, keepdims=True)
     along = ray[:, :, None] * ray[:, None, :]
-    return np.asarray((np.eye(3) - along) / (noise[0] * z) ** 2 + along / (noise[2] * z) ** 2)
+    weights = (np.eye(3) - along) / (noise[0] * z) ** 2 + along / (noise[2] * z) ** 2
+    is_loose = loose.any(axis=1)
+    if is_loose.any():
+        beside = np.zeros((int(is_loose.sum()), 3, 3))
+        beside[:, [0, 1], [0, 1]] = (loose * path[:, 2:])[is_loose] ** 2
+        weights[is_loose] = np.linalg.inv(np.linalg.inv(weights[is_loose]) + beside)
+    return np.asarray(weights)
 
 
-def cut_by_laws(sums: StretchSums, laws: Sequence[Law], *, leads: bool = True) -> list[Stretch]:
-    """The stretches of N places, in order; each has at least two places. `leads`: whether each
-    has its lead, for which the path is cut once more."""
+def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
+    """The stretches of N places, in order; each has at least two places."""
     first, end = sums.first, sums.end
     if not len(first):
         return []
     costs = np.stack([sums.costs(law) for law in laws])
     law_of = costs.argmin(axis=0)
-    best, last = _cheapest(sums, costs.min(axis=0))
+    last = _cheapest(sums, costs.min(axis=0))[1]
     chosen = []
     stop = len(sums.path)
     while stop:
         chosen.append(int(last[stop]))
         stop = int(first[last[stop]])
-    found = []
-    for at in chosen[::-1]:
-        law = laws[int(law_of[at])]
-        lead = _lead(sums, costs, laws, law, at, float(best[-1])) if leads else 0.0
-        found.append(replace(sums.stretch(int(first[at]), int(end[at]), law), lead=lead))
-    return found
+    return [
+        sums.stretch(int(first[at]), int(end[at]), laws[int(law_of[at])]) for at in chosen[::-1]
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Steep:
+    """From when on what hardly accelerates rises or sinks, as nothing that rolls or slides does."""
+
+    down: F64
+    """(3,) of length 1."""
+    tilt: float
+    """By which down may be off, radians."""
+    speed: float
+    way: float
+    """Up or down, beyond what the tilt explains: both."""
+
+    def of(self, sums: StretchSums) -> NDArray[np.bool_]:
+        """(S,) by the ends of each stretch of three places and more: two may be a fall's. Half of
+        the way is enough, so that no long way is level in two halves."""
+        step = sums.path[sums.end - 1] - sums.path[sums.first]
+        lasts_s = sums.t[sums.end - 1] - sums.t[sums.first]
+        way = np.abs(step @ self.down) - np.linalg.norm(step, axis=1) * math.sin(self.tilt)
+        long = sums.end - sums.first >= _SHARED
+        return np.asarray(long & (way >= np.maximum(self.way / 2, self.speed * lasts_s)))
+
+
+def unlawful_stretches(
+    sums: StretchSums, laws: Sequence[Law], steep: Steep, *, least_s: float
+) -> Iterator[Stretch]:
+    """Under each law that is not lawful, or not lawful where it is steep, the stretch of `least_s`
+    and more that explains most: by how much more lawful laws cost for the whole path, if they have
+    to explain these places too, is its lead."""
+    lasts_s = sums.t[sums.end - 1] - sums.t[sums.first]
+    long = (sums.end - sums.first > _SHARED) & (lasts_s >= least_s - 1e-6)
+    if not long.any():
+        return
+    is_steep = steep.of(sums)
+    costs = [sums.costs(law) for law in laws]
+    unlawful = [law.is_level & is_steep if law.is_lawful else np.ones_like(long) for law in laws]
+    lawful_costs = [np.where(no, np.inf, of) for no, of in zip(unlawful, costs, strict=True)]
+    cost = np.min(lawful_costs, axis=0)
+    until, after = _cheapest(sums, cost)[0], _cheapest_after(sums, cost)
+    around = until[sums.first] + after[sums.end]
+    for law, no, own in zip(laws, unlawful, costs, strict=True):
+        lead = np.where(long & no, until[-1] - around - own, -np.inf)
+        at = int(lead.argmax())
+        if np.isfinite(lead[at]):
+            found = sums.stretch(int(sums.first[at]), int(sums.end[at]), law)
+            yield replace(found, lead=float(lead[at]))
 
 
 def _cheapest(sums: StretchSums, cost: F64) -> tuple[F64, I64]:
@@ -114,17 +166,16 @@ def _cheapest(sums: StretchSums, cost: F64) -> tuple[F64, I64]:
     return best, last
 
 
-def _lead(
-    sums: StretchSums, costs: F64, laws: Sequence[Law], law: Law, at: int, best: float
-) -> float:
-    """By how much more the cheapest cutting costs in which the places of stretch `at` obey lawful
-    laws other than `law`: a stretch with _SHARED of its places, or more, is under one of these."""
-    others = np.array([one.is_lawful and one is not law for one in laws])
-    if sums.end[at] - sums.first[at] < _SHARED or not others.any():
-        return 0.0
-    shared = np.minimum(sums.end, sums.end[at]) - np.maximum(sums.first, sums.first[at])
-    cost = np.where(shared >= _SHARED, costs[others].min(axis=0), costs.min(axis=0))
-    return float(_cheapest(sums, cost)[0][-1]) - best
+def _cheapest_after(sums: StretchSums, cost: F64) -> F64:
+    """(N + 1,) the least cost of the places from n on."""
+    n = len(sums.path)
+    best = np.full(n + 1, np.inf)
+    best[n] = 0.0
+    bounds = np.searchsorted(sums.first, np.arange(n))  # stretches are in order of their beginnings
+    for start in range(n - 2, -1, -1):
+        of_start = slice(bounds[start], bounds[start + 1])
+        best[start] = (cost[of_start] + best[sums.end[of_start]]).min()
+    return best
 
 
 @dataclass(frozen=True, eq=False)

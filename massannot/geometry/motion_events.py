@@ -11,6 +11,7 @@ things fall, their acceleration says it; else it is the camera's, held within a 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,8 +20,19 @@ from numpy.typing import NDArray
 
 from massannot.geometry.departures import LIKELY
 from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
+from massannot.geometry.laws import Steep
 
 F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Down:
+    """Where down is, in the path's axes."""
+
+    direction: F64
+    """(3,) of length 1."""
+    tilt: float
+    """Angle by which it may be off, radians."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +57,9 @@ class MotionRules:
     still_s: float = 0.2
     impossible_s: float = 0.24
     """Of what is against gravity, seconds: its frames of a 12th each span three tenths."""
-    least_lead: float = 12.0
-    """Squared standard errors that falls, rest and contacts leave over beyond it, for the same
-    places: a blow between two frames may hide in four places on a line."""
+    least_lead: float = 8.0
+    """Squared standard errors that falls, rest and contacts cost beyond it: a blow between two
+    frames may hide in four places on a line."""
     least_steady: float = 0.15
     """Vertical speed of something without weight: more than down may be off by."""
     least_drop: float = 0.1
@@ -55,15 +67,10 @@ class MotionRules:
     least_steady_flat: float = 0.7
     """The speed where distances are not known: what rolls nearer seems to sink."""
 
-
-@dataclass(frozen=True, eq=False)
-class Down:
-    """Where down is, in the path's axes."""
-
-    direction: F64
-    """(3,) of length 1."""
-    tilt: float
-    """Angle by which it may be off, radians."""
+    def steep(self, down: Down, *, unit: float, flat: bool) -> Steep:
+        """What rises or sinks too much to lie, roll or slide, in units of a path."""
+        speed = self.least_steady_flat if flat else self.least_steady
+        return Steep(down.direction, down.tilt, speed=speed * unit, way=self.least_drop * unit)
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ def falls(parts: Sequence[PathPart]) -> Iterator[tuple[F64, float]]:
 
 def motion_events(
     parts: Sequence[PathPart],
+    unlawful: Sequence[PathPart],
     down: Down,
     *,
     unit: float,
@@ -102,9 +110,11 @@ def motion_events(
 ) -> list[MotionEvent]:
     """The events of a path in order of time; those below `least_score` are left out.
 
-    `unit`: what a metre is, in units of the path; `flat`: all places of it are as far away.
+    `parts`: the path; `unlawful`: what cannot be and explains most of it (kinks.py). `unit`: what a
+    metre is, in units of the path; `flat`: all places of it are as far away.
     """
-    found = _Finder(parts, tuple(kinks_of(parts)), down, unit, flat, rules or MotionRules())
+    kinks = tuple(kinks_of(parts, meet=not flat))
+    found = _Finder(parts, unlawful, kinks, down, unit, flat, rules or MotionRules())
     events = [
         *found.contacts(),
         *found.apexes(),
@@ -117,6 +127,7 @@ def motion_events(
 @dataclass(frozen=True)
 class _Finder:
     parts: Sequence[PathPart]
+    unlawful: Sequence[PathPart]
     kinks: tuple[Kink, ...]
     down: Down
     unit: float
@@ -134,7 +145,7 @@ class _Finder:
                 "contact_begin", kink.t_s, kink.t_sd_s, "velocity_jump", score, change=kink.change
             )
             yield touch
-            before, after = kink.before.velocity(kink.t_s), kink.after.velocity(kink.t_s)
+            before, after = kink.velocity_before, kink.velocity_after
             n, sd = kink.direction, kink.sd / unit
             into, out = -float(before @ n) / unit, float(after @ n) / unit
             back = min(
@@ -175,39 +186,44 @@ class _Finder:
 
     def impossible(self) -> Iterator[MotionEvent]:
         """Accelerations away from the ground, and straight lines that rise or fall; neither where
-        falls and contacts explain the path about as well."""
+        falls and contacts explain the path about as well. Of each run the likeliest."""
+        runs: dict[tuple[str, int], list[MotionEvent]] = defaultdict(list)
+        for part in self.unlawful:
+            for event in self._against_gravity(part):
+                runs[event.kind, part.run].append(event)
+        for events in runs.values():
+            yield max(events, key=lambda event: event.score)
+
+    def _against_gravity(self, part: PathPart) -> Iterator[MotionEvent]:
         rules, unit, down = self.rules, self.unit, self.down
+        span_s = part.last_s - part.first_s
+        needed = _chance(part.lead - rules.least_lead)
+        size = float(np.linalg.norm(part.acceleration)) / unit
+        pull = float(part.acceleration @ down.direction) / unit
+        sd = _sd(part.acceleration_covariance, down.direction) / unit
+        t_sd_s = span_s / (len(part.frames) - 1) / math.sqrt(12)
+        up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull, sd)
+        event = MotionEvent(
+            "upward_acceleration",
+            part.first_s,
+            t_sd_s,
+            "against_gravity",
+            min(up, needed),
+            part.last_s,
+        )
+        yield event
+        middle_s = (part.first_s + part.last_s) / 2
+        velocity = part.velocity(middle_s) / unit
+        speed = float(np.linalg.norm(velocity))
+        steady = abs(float(velocity @ down.direction)) - speed * math.sin(down.tilt)
+        steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
         least = rules.least_steady_flat if self.flat else rules.least_steady
-        for part in self.parts:
-            span_s = part.last_s - part.first_s
-            if len(part.frames) < 4 or span_s < rules.impossible_s:
-                continue
-            needed = _chance(part.lead - rules.least_lead)
-            size = float(np.linalg.norm(part.acceleration)) / unit
-            pull = float(part.acceleration @ down.direction) / unit
-            sd = _sd(part.acceleration_covariance, down.direction) / unit
-            t_sd_s = span_s / (len(part.frames) - 1) / math.sqrt(12)
-            up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull, sd)
-            event = MotionEvent(
-                "upward_acceleration",
-                part.first_s,
-                t_sd_s,
-                "against_gravity",
-                min(up, needed),
-                part.last_s,
-            )
-            yield event
-            middle_s = (part.first_s + part.last_s) / 2
-            velocity = part.velocity(middle_s) / unit
-            speed = float(np.linalg.norm(velocity))
-            steady = abs(float(velocity @ down.direction)) - speed * math.sin(down.tilt)
-            steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
-            weightless = min(
-                _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-                _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
-                needed,
-            )
-            yield replace(event, kind="weightless", rule="straight", score=weightless)
+        weightless = min(
+            _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
+            _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
+            needed,
+        )
+        yield replace(event, kind="weightless", rule="straight", score=weightless)
 
     def _bounds(self, part: PathPart) -> tuple[float, float]:
         """From the contact before a part to that after it."""

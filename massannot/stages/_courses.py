@@ -34,6 +34,18 @@ class Course:
     """That which all frames share; 0: not known."""
     calibrated: bool
     """Whether the two come from clips whose truth is known; else they are lower bounds."""
+    loose: F64
+    """(T, 2) errors of x/z and y/z beside those of a whole outline: the border cuts it there."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the border cuts some of the outlines."""
+        return bool(self.loose.any())
+
+    def uncut(self) -> Course:
+        """The places of whole outlines."""
+        xyz = np.where(self.loose.any(axis=1, keepdims=True), np.nan, self.xyz)
+        return replace(self, xyz=xyz, loose=np.zeros_like(self.loose))
 
     def at_one_depth(self) -> Course:
         """The same rays, all of them as far as the place usually is. Unusual: what is thrown up, a
@@ -50,6 +62,9 @@ _AROUND = 2
 """Frames before and after, for the area that a mask ought to have."""
 _OFF_NEAR, _OFF_USUAL = 0.3, 0.8
 """Of ln area, off the frames around and off the path's: beyond, the mask is not the thing's."""
+_HIDDEN_USUAL, _HIDDEN_MOST = 0.15, 0.3
+"""Errors, as shares, of half an extent of which a part is outside of the picture: the usual one of
+other frames, or, if there is none, the most that is seen."""
 _LEAST_BODY_FRAMES = 5
 """With fewer frames in which the body's centre is known, the visible surface's is taken."""
 
@@ -66,6 +81,8 @@ class Courses:
     """(E, T, 3) likewise; NaN also where something nearer may cover a part of the outline."""
     whole: F64
     """(E, T, 3) the surface where the body is: at whole outlines, if these are asked for."""
+    loose: F64
+    """(E, T, 2) errors of x/z and y/z of a body whose outline the border cuts; 0: it does not."""
     cam_from_world: F64
     frame_rel_sd: F64
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
@@ -91,13 +108,15 @@ class Courses:
         own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
         own_sd = np.nan_to_num(_median(own))
         covers, whole = _may_cover(boxes, surface[..., 2]), surface
+        loose = np.zeros((*shape, 2))
         if most_covered:
             area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
             covers = _covers_more(clip, entity, boxes, covers, most_covered)
             covers &= ~_is_usual(area, np.asarray(covers.any(axis=1)))[:, None]
             uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
             centres = _centres(boxes, surface, camera_arrays(clip)[0], single_exact(own_sd))
-            body = _with_usual_body(body, surface, centres, uncut)
+            centres, loose = _completed(clip, boxes, surface[..., 2], centres)
+            body = _with_usual_body(body, surface, centres, uncut | loose.any(axis=2))
             whole = np.where((uncut & ~covers.any(axis=1))[..., None], surface, np.nan)
             other = is_other(area)
             body[other] = whole[other] = np.nan
@@ -108,7 +127,9 @@ class Courses:
         intrinsics, cam_from_world = camera_arrays(clip)
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
         size = _median(side * surface[..., 2] / intrinsics[:, 0])
-        return cls(entity, surface, body, whole, cam_from_world, own_sd, sd, size, calibrated)
+        return cls(
+            entity, surface, body, whole, loose, cam_from_world, own_sd, sd, size, calibrated
+        )
 
     @cached_property
     def _world_from_cam(self) -> F64:
@@ -124,7 +145,8 @@ class Courses:
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
         xyz = apply(middle, apply(self._world_from_cam, in_camera))
         errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
-        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated)
+        loose = self.loose[index]
+        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated, loose)
 
 
 def _median(values: F64) -> F64:
@@ -162,15 +184,36 @@ def _centres(boxes: F64, surface: F64, intrinsics: F64, exact: NDArray[np.bool_]
     return np.where(exact[:, None, None], of_box, surface[..., :2] / surface[..., 2:])
 
 
-def _with_usual_body(body: F64, surface: F64, centres: F64, uncut: NDArray[np.bool_]) -> F64:
-    """`body` (E, T, 3), where it is unknown: as far behind the surface, and aside of the ray
-    `centres` (E, T, 2), as it usually is."""
+def _completed(clip: Tables, boxes: F64, z: F64, centres: F64) -> tuple[F64, F64]:
+    """`centres` (E, T, 2), those of outlines that the picture's border cuts completed to the usual
+    extent from the side that is seen; and their errors, 0 where nothing is cut. What the left or
+    the right border cuts rises and falls as exactly as ever."""
+    row = clip.table("clips").to_pylist()[0]
+    low = boxes[..., :2] <= 0
+    high = boxes[..., 2:] >= np.array([row["source_width"], row["source_height"]])
+    lens = camera_arrays(clip)[0]
+    first, last = ((side - lens[:, 2:]) / lens[:, :2] for side in np.split(boxes, 2, axis=-1))
+    extent = (last - first) * z[..., None]
+    usual = _median(np.where(low | high, np.nan, extent).swapaxes(1, 2))
+    known = np.isfinite(usual)
+    half = np.where(known, usual, np.fmax.reduce(extent, axis=1))[:, None] / z[..., None] / 2
+    error = half * np.where(known, _HIDDEN_USUAL, _HIDDEN_MOST)[:, None]
+    completed = np.where(low, last - half, first + half)
+    return (
+        np.where(low ^ high, completed, centres),
+        np.where(low & high, half, np.where(low | high, error, 0.0)),
+    )
+
+
+def _with_usual_body(body: F64, surface: F64, centres: F64, told: NDArray[np.bool_]) -> F64:
+    """`body` (E, T, 3), where it is unknown and `told` (E, T): as far behind the surface, and aside
+    of the ray `centres` (E, T, 2), as it usually is."""
     aside = body[..., :2] / body[..., 2:] - centres
     behind = body[..., 2] - surface[..., 2]
     filled = body.copy()
     for e in range(len(body)):
         known = np.isfinite(behind[e])
-        missing = uncut[e] & ~known & np.isfinite(surface[e, :, 2])
+        missing = told[e] & ~known & np.isfinite(surface[e, :, 2])
         usual_aside = np.median(aside[e, known], axis=0) if known.any() else np.zeros(2)
         z = surface[e, missing, 2] + (np.median(behind[e, known]) if known.any() else 0.0)
         ray = centres[e, missing] + usual_aside

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import LIKELY, Departure, MaskPaths, departures
-from massannot.geometry.kinks import PathPart, laws_of, parts_of, runs_of
+from massannot.geometry.kinks import PathPart, Run, laws_of, parts_of, runs_of, unlawful_parts
+from massannot.geometry.laws import Law
 from massannot.geometry.motion_events import (
     Down,
     MotionEvent,
@@ -117,44 +118,49 @@ class FindEvents(Stage):
         paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
         exact = dict(zip(paths, single_exact(courses.frame_rel_sd).tolist(), strict=True))
         paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
-        runs = {
-            entity: runs_of(
+
+        def runs(entity: int, path: Course) -> list[Run]:
+            return runs_of(
                 path.xyz,
                 t_s,
                 focal_px=focal_px,
                 range_rel_sd=path.frame_rel_sd,
                 cuts=cuts[entity],
+                loose=path.loose,
             )
-            for entity, path in paths.items()
-        }
 
-        def cut(entity: int, down_in_world: Down | None, *, leads: bool) -> list[PathPart]:
-            down = _in_path(down_in_world, paths[entity])
+        whole = {entity: runs(entity, path.uncut()) for entity, path in paths.items()}
+
+        def laws(entity: int, down: Down) -> tuple[Law, ...]:
             unit_error = 0.0 if units[entity] == 1.0 else _UNIT_ERROR
-            return parts_of(
-                runs[entity],
-                laws_of(
-                    down.direction,
-                    down.tilt,
-                    unit=units[entity],
-                    unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
-                ),
-                leads=leads,
+            return laws_of(
+                down.direction,
+                down.tilt,
+                unit=units[entity],
+                unit_error=max(unit_error, 0.0 if exact[entity] else _DEPTH_ERROR),
             )
 
-        down_in_world = _down(paths, {entity: cut(entity, None, leads=False) for entity in paths})
-        parts = {entity: cut(entity, down_in_world, leads=True) for entity in paths}
-        found = {
-            entity: motion_events(
-                parts[entity],
-                _in_path(down_in_world, path),
+        tilted = Down(_CAMERA_DOWN, TILTED)
+        first = {entity: parts_of(whole[entity], laws(entity, tilted)) for entity in paths}
+        down_in_world = _down(paths, first)
+        found = {}
+        for entity, path in paths.items():
+            down = _in_path(down_in_world, path)
+            of_path = laws(entity, down)
+            found[entity] = motion_events(
+                parts_of(whole[entity], of_path),
+                unlawful_parts(
+                    runs(entity, path) if path.is_cut else whole[entity],
+                    of_path,
+                    self.rules.steep(down, unit=units[entity], flat=not exact[entity]),
+                    least_s=self.rules.impossible_s,
+                ),
+                down,
                 unit=units[entity],
                 flat=not exact[entity],
                 rules=self.rules,
                 least_score=self.least_score,
             )
-            for entity, path in paths.items()
-        }
         turned = {entity: paths[entity].world_from_fixed[:3, :3] for entity in found}
         return list(_rows(clip, found, turned, masks))
 

