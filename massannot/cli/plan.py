@@ -12,10 +12,9 @@ from massannot.cli.app import AsJson, app, print_json
 from massannot.cli.flag_groups import takes
 from massannot.cli.options import RecipeOptions, SelectOptions
 from massannot.cli.single_flags import DepthMaps, Quiet
+from massannot.storage.allocator import ALLOCATOR
 
 INTERRUPTED = 75
-ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Arrow's own allocator keeps much of what a million names took. Read when Arrow is imported."""
 
 
 @app.command()

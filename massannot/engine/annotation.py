@@ -39,6 +39,7 @@ from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.recipes.added_phrases import with_phrases
 from massannot.recipes.corrected import corrected
 from massannot.stages._stage import StageFailed, StageTime
+from massannot.storage.allocator import give_back
 from massannot.tables import _consistency as consistency
 from massannot.video.reader import VideoEnd, release
 from massannot.video.video_id import video_row
@@ -152,6 +153,7 @@ class ShardAnnotation:
                 key, "read", DuplicateVideo(f"the same frames as clip {twin.clip_index} of {name}")
             )
             return
+        give_back()
         self._journal.write(Begun(key))
         cost = float(clip.frames.pixels_THWC.size)
         number = self._worker.number

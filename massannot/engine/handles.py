@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 import select
 import subprocess
 from collections import deque
@@ -18,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from massannot.dataset.layout import Layout
 from massannot.engine.messages import Work
 from massannot.engine.worker_config import WorkerConfig
+from massannot.storage.allocator import ALLOCATOR
 from massannot.video.child_process import start_child
 
 
@@ -151,6 +153,7 @@ def start_process(log: Path, module: str) -> tuple[Connection, subprocess.Popen[
             lambda descriptor: ["-m", module, str(descriptor)],
             stdout=output,
             stderr=output,
+            variables={k: v for k, v in ALLOCATOR.items() if k not in os.environ},
             own_session=True,
         )
     return Connection(ours.detach()), popen

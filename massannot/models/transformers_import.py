@@ -1,10 +1,11 @@
 """transformers in a worker: without what only training, sharding and compiling need.
 
 Importing a network's class of transformers 5.23 imports torch's compiler, for marks on functions
-that it must not compile, torch.distributed.tensor, and scipy, for a loss; building the network
-without memory, as from_pretrained does, imports sympy. That is 110 MB and 3 CPU-seconds of which no
-forward pass uses anything. `infer_only` says that this process is a worker; in others, a notebook
-that may train among them, nothing is left out.
+that it must not compile, torch.distributed.tensor, scipy, for a loss, and, where accelerate is
+installed, boto3, for training in Amazon's cloud; building the network without memory, as
+from_pretrained does, imports sympy. That is 120 MB and 3 CPU-seconds of which no forward pass uses
+anything. `infer_only` says that this process is a worker; in others, a notebook that may train
+among them, nothing is left out.
 
 Unusual: as long as `inferring` runs, these look as if they were not installed, the compiler is one
 whose marks do nothing, and a network is built with memory, which costs none before it is written.
@@ -74,7 +75,7 @@ def _training_absent() -> Iterator[None]:
     import torch.distributed
 
     compiler = _MarksOnly(Path(torch.__file__).parent / "_dynamo")
-    hidden: dict[str, Any] = {"scipy": None, "torch._dynamo": compiler}
+    hidden: dict[str, Any] = {"scipy": None, "boto3": None, "torch._dynamo": compiler}
     hidden = {name: module for name, module in hidden.items() if name not in sys.modules}
     is_available = torch.distributed.is_available
     sys.modules.update(hidden)

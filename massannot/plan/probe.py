@@ -31,7 +31,7 @@ from massannot.errors import ClipError
 from massannot.inputs.span import Span
 from massannot.plan.planned_videos import PlannedVideo, PlannedVideos
 from massannot.storage import durable
-from massannot.video.header import Header
+from massannot.video.decoder_messages import Header
 from massannot.video.reader import probe
 from massannot.video.sampling import Sampling
 

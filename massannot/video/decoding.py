@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -24,84 +22,15 @@ from massannot.errors import (
     UnsupportedCodec,
     VideoChanged,
 )
-from massannot.geometry.active_area import Area
 from massannot.video.clip_making import Making, Shown
-from massannot.video.header import Header, header_of, open_container, open_file, video_stream
-from massannot.video.sampling import Cut, CutRules, EmptySpan, SpanCutter
-from massannot.video.shot_rule import ShotRule
+from massannot.video.decoder_messages import DecodedClip, DecodeJob, Ending, Header, Opened
+from massannot.video.header import header_of, open_container, open_file, video_stream
+from massannot.video.sampling import Cut, EmptySpan, SpanCutter
 from massannot.video.shots import SmallPictures
 from massannot.video.shots_in_time import ShotsInTime
 from massannot.video.shown_frames import ShownFrames
 from massannot.video.to_rgb import Look, ToRGB, display_size, look_of, working_size
 from massannot.video.video_id import video_id
-
-
-@dataclass(frozen=True)
-class DecodeJob:
-    """A file and how to cut it; plain values, sent to the decoder process."""
-
-    path: str
-    spans: tuple[tuple[Fraction | None, Fraction | None], ...]
-    rules: CutRules
-    long_side: int
-    shots: ShotRule | None = None
-    expected_size: int | None = None
-    expected_mtime_ns: int | None = None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Facts about a video that its first shown frame settles."""
-
-    header: Header
-    video_id: str
-    width: int
-    height: int
-    rotation: int
-    sample_aspect: Fraction
-    color_space: str
-    color_range: str
-    first_pts: int
-
-
-@dataclass(frozen=True)
-class DecodedClip:
-    """A finished clip; its pictures travel as a descriptor of (n, height, width, 3) uint8."""
-
-    clip_index: int
-    spans: tuple[int, ...]
-    """More than one where several spans hold the very same frames."""
-    first_pts: int
-    end_pts: int
-    pts: tuple[int, ...]
-    keyframes: tuple[bool, ...]
-    damaged_frames: tuple[bool, ...]
-    source_width: int
-    source_height: int
-    width: int
-    height: int
-    damaged_so_far: bool
-    shot: int | None
-    """Of the video's shots; None: they were not looked for."""
-    active_xyxy: Area
-    """The part of the source picture between black bars."""
-    shared_frames: tuple[bool | None, ...] = ()
-    """Whether a later clip begins with the frame; None: clips share none."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return len(self.pts), self.height, self.width, 3
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Facts about a video when reading stopped. Counts are None where it stopped early."""
-
-    n_frames: int | None
-    duration_s: float | None
-    variable_rate: bool | None
-    damaged: bool
-    failures: tuple[tuple[int, ClipError], ...]
 
 
 class Outbox(Protocol):

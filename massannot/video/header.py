@@ -1,4 +1,4 @@
-"""Header: the container and stream of a video file, and its claims before anything is decoded.
+"""A file's Header: its container and stream, and their claims before anything is decoded.
 
 Each way in which a path is not a video has its own exception. Runs in the decoder process.
 """
@@ -9,7 +9,6 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -28,25 +27,7 @@ from massannot.errors import (
     VideoNotFound,
 )
 from massannot.storage.store import Entry, Store, StoreRefused, is_remote, store_of
-
-
-@dataclass(frozen=True)
-class Header:
-    """Claims of the container, before any frame is decoded. Sizes are as stored, unrotated."""
-
-    size_bytes: int
-    mtime_ns: int
-    container: str
-    codec: str
-    pixel_format: str | None
-    width: int
-    height: int
-    sample_aspect: Fraction
-    time_base: Fraction
-    frame_rate: Fraction | None
-    duration_s: float | None
-    n_frames: int | None
-
+from massannot.video.decoder_messages import Header
 
 HEADER_BYTES = 3 << 20
 """As much is read of a file in a bucket or a tar to see its header."""

@@ -29,9 +29,17 @@ from massannot.storage.fetch import fetched
 from massannot.storage.path import resolved
 from massannot.storage.store import is_remote
 from massannot.video.byte_budget import ByteBudget
-from massannot.video.decoder_process import DecoderProcess, JobFailed, Need, ProbeJob
-from massannot.video.decoding import DecodedClip, DecodeJob, Ending, Opened
-from massannot.video.header import Header
+from massannot.video.decoder_messages import (
+    DecodedClip,
+    DecodeJob,
+    Ending,
+    Header,
+    JobFailed,
+    Need,
+    Opened,
+    ProbeJob,
+)
+from massannot.video.decoder_process import DecoderProcess
 from massannot.video.sampling import Sampling, exact
 from massannot.video.video_id import clip_id
 

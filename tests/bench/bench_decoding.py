@@ -17,7 +17,8 @@ from statistics import median
 
 import numpy as np
 
-from massannot.video.decoding import DecodedClip, DecodeJob, Opened, decode
+from massannot.video.decoder_messages import DecodedClip, DecodeJob, Opened
+from massannot.video.decoding import decode
 from massannot.video.film_encoder import FilmWriter
 from massannot.video.sampling import CutRules
 

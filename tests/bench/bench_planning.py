@@ -19,11 +19,11 @@ from fractions import Fraction
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
-from massannot.cli.plan import ALLOCATOR
 from massannot.jobs import plan as planning
 from massannot.plan import planned_videos, probe
 from massannot.recipes.model_flags import ModelFlags, run_spec
-from massannot.video.header import Header
+from massannot.storage.allocator import ALLOCATOR
+from massannot.video.decoder_messages import Header
 from tests.bench.bench_plan import largest_mib
 
 FEW, MANY = 1_000, 1_000_000

@@ -21,7 +21,7 @@ from massannot.plan.probe import AT_ONCE, Expected, Probed, expected, probe_all,
 from massannot.recipes.digests import record_of
 from massannot.recipes.model_flags import ModelFlags, run_spec
 from massannot.recipes.spec import RunSpec, Selection
-from massannot.video.header import Header
+from massannot.video.decoder_messages import Header
 from massannot.video.sampling import Sampling
 from tests.faults.tiny_run import write_videos
 

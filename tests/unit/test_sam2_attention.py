@@ -15,9 +15,20 @@ SIDE, N_POINTERS = 6, 8
 
 
 @pytest.mark.parametrize("rows", [256, 10], ids=["all places at once", "in parts"])
-@pytest.mark.parametrize("width", [128, 256], ids=["fused", "a memory much narrower than keys"])
+@pytest.mark.parametrize(
+    ("width", "dtype", "near"),
+    [
+        pytest.param(128, None, 2e-5, id="fused"),
+        pytest.param(256, None, 2e-5, id="a memory much narrower than keys"),
+        pytest.param(128, torch.bfloat16, 0.05, id="bfloat16, a memory half as wide as keys"),
+    ],
+)
 def test_what_is_seen_in_memories_is_what_the_library_sees(
-    monkeypatch: pytest.MonkeyPatch, width: int, rows: int
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    dtype: torch.dtype | None,
+    near: float,
+    rows: int,
 ) -> None:
     monkeypatch.setattr(products, "HELD", rows * (2 * SIDE * SIDE + N_POINTERS))
     config = modeling_sam2_video.Sam2VideoConfig(
@@ -34,7 +45,7 @@ def test_what_is_seen_in_memories_is_what_the_library_sees(
         position.expand(3, -1, -1).transpose(0, 1), places.transpose(0, 1), N_POINTERS,
     )  # fmt: skip
     net = SimpleNamespace(memory_attention=module)
-    found = attention.MemoryAttention(net)(
+    found = attention.MemoryAttention(net, products=dtype)(
         picture, position, memory, places, n_pointer_tokens=N_POINTERS
     )
-    np.testing.assert_allclose(found, wanted.reshape(found.shape), atol=2e-5)
+    np.testing.assert_allclose(found, wanted.reshape(found.shape), atol=near)

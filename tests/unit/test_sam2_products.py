@@ -65,6 +65,7 @@ def test_gradients_pass(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_is_attended_is_what_torch_attends(monkeypatch, dtype, width, held):
     monkeypatch.setattr(products, "HELD", held)
+    monkeypatch.setattr(products, "SEVERAL", held)
     query, key = torch.randn(5, 2, 9, width), torch.randn(5, 2, 13, width)
     value = torch.randn(5, 13, 2, 32).transpose(1, 2)
     scores = (query @ key.mT * 0.2).softmax(-1)

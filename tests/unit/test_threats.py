@@ -34,7 +34,7 @@ NEVER = {"eval", "exec", "compile", "pickle.load", "pickle.loads", "marshal.load
          "os.popen", "yaml.load", "shelve.open", "__import__"}  # fmt: skip
 
 ALL_WORDS = {*NEVER, "shell=", "trust_remote_code", "torch.load", "np.load"}
-BETWEEN_OUR_PROCESSES = {"ray.py", "worker_process.py", "decoder_process.py"}
+BETWEEN_OUR_PROCESSES = {"ray.py", "worker_process.py", "decoder_messages.py"}
 """Pickles that a worker or decoder of this very run has just sent."""
 
 

@@ -23,7 +23,7 @@ NETWORKS = {
     "sam2_video": "Sam2VideoModel",
     "depth_anything": "DepthAnythingForDepthEstimation",
 }
-NOT_NEEDED = {"scipy", "sympy", "torch._dynamo", "torch.distributed.tensor", "pandas"}
+NOT_NEEDED = {"scipy", "sympy", "torch._dynamo", "torch.distributed.tensor", "boto3", "pandas"}
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def decoders_of(pid: int) -> list[int]:
             command = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(parent) == pid and b"massannot.video.decoder_process" in command:
+        if int(parent) == pid and b"massannot.video.decoder_service" in command:
             found.append(int(entry.name))
     return found
 
@@ -187,6 +187,17 @@ def test_a_reader_that_is_closed_ends_its_process(film: Path) -> None:
     reader, _, pid = started(film)
     reader.close()
     assert pid not in decoders_of(os.getpid())
+
+
+def test_a_reader_imports_no_codec(film: Path) -> None:
+    program = f"""
+import sys
+from massannot.video.reader import read_clips
+from massannot.video.sampling import Sampling
+print(len(list(read_clips({str(film)!r}, sampling=Sampling()))), "av" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "False"], done.stderr
 
 
 def test_a_process_is_used_again(film: Path) -> None:

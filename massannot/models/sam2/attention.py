@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from massannot.models.sam2.products import NARROW, applied, attended, product
+from massannot.models.sam2.products import NARROW, NARROW_IN_BFLOAT16, applied, attended, product
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,8 @@ class MemoryLayer:
         )
         back = layer.cross_attn_image
         self._outer: tuple[torch.Tensor, torch.Tensor] | None = None
-        narrow = back.k_proj.out_features >= NARROW * back.v_proj.in_features
+        times = NARROW if products is None else NARROW_IN_BFLOAT16
+        narrow = back.k_proj.out_features >= times * back.v_proj.in_features
         if narrow and back.num_attention_heads == 1 and not places.turn.is_cuda:
             inner, outer = back.v_proj, back.o_proj
             self._outer = outer.weight @ inner.weight, outer.weight @ inner.bias + outer.bias
