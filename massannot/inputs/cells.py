@@ -72,7 +72,7 @@ def _csv(path: Path, *, delimiter: str = ",") -> Iterator[Mapping[str, Any]]:
     reader = csv.DictReader(text, strict=True, delimiter=delimiter)
     for name, n in Counter(reader.fieldnames or ()).items():
         if n > 1 and name:
-            raise UsageError(f"{path}: found {n} columns {name!r}, expected each name once")
+            raise UsageError(f"{path}: found the column {name!r} more than once")
     for row in reader:
         if None in row:
             raise UsageError(

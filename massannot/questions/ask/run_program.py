@@ -73,8 +73,7 @@ class ProgramRun:
 
     @property
     def basis(self) -> Basis:
-        """The weakest ground of the intervals that were read; none: events alone, as sure as their
-        scores."""
+        """The weakest ground of intervals read; none: of events alone, as sure as their scores."""
         return max(self.bases or {"none"}, key=ORDER_OF_BASES.index)
 
     def result(self, program: p.Operation) -> Gives:
@@ -386,8 +385,7 @@ class ProgramRun:
             if row["kind"] in wanted and takes_part(row, thing):
                 if (row.get("score") or 1.0) < SURE_SCORE:
                     raise Unanswerable(f"{row['kind']}: it is not sure that it happened")
-                t_s = row["t_s"]
-                t_s = times[0] + times[-1] - t_s if self.how == "reversed" else t_s
+                t_s = times[0] + times[-1] - row["t_s"] if self.how == "reversed" else row["t_s"]
                 if self.how == "shifted":
                     began, lasts = times[len(times) // 2], times[-1] - times[0]
                     t_s = times[0] + (t_s - began) % max(lasts, 1e-9)
