@@ -110,6 +110,8 @@ class Frames:
     """Width of a source pixel over its height."""
     active_xyxy: Area | None = None
     """The part of the source picture between black bars; None: all of it."""
+    uri: str = ""
+    """Where the file lies, as the user named it; empty: nobody said."""
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -331,6 +331,7 @@ def _clip(
             source_height=decoded.source_height,
             sample_aspect=video.sample_aspect,
             active_xyxy=decoded.active_xyxy,
+            uri=video.uri,
         ),
         tables=MappingProxyType(
             {

@@ -36,9 +36,9 @@ from massannot.models.recorded.matching import (
     Rows,
     RowTimes,
     check_shape,
-    file_for,
     rows_for,
 )
+from massannot.models.recorded.video_names import VideoName, file_for
 
 KNOWN = ("intrinsics", "K", "cam_from_world", "world_from_cam", "size", "origin", *TIMES)
 
@@ -95,7 +95,7 @@ class RecordedCameras:
             return self._of_dataset(frames) if self._dataset else self._of_file(frames)
 
     def _of_file(self, frames: Frames) -> Cameras:
-        where = file_for(self.path, frames, endings=(".npz", ".json"))
+        where = file_for(self.path, VideoName.of(frames), endings=(".npz", ".json"))
         file = ArrayFile.read(where, known=KNOWN)
         intrinsics, poses = _intrinsics(file, frames), _poses(file)
         n_rows = {len(a) for a in (intrinsics, poses) if a is not None and len(a) > 1}

@@ -46,9 +46,10 @@ def read_cvat(path: str) -> CvatFile:
     task = read_task(Path(path))
     film = film_of(task)
     pts = _pts_of(task, film)
-    names = [file_path(task.film).stem, *(film.get(k) for k in ("source_id", "video_id"))]
+    called = [str(file_path(task.film)), *(film.get(k) for k in ("source_id", "video_id"))]
+    names = [str(name) for name in called if name not in (None, ".")]
     video = RecordedVideo(
-        names=tuple(dict.fromkeys(str(name) for name in names if name)),
+        names=tuple(dict.fromkeys(names)),
         width=task.width,
         height=task.height,
         n_rows=len(task.frames),
@@ -56,6 +57,7 @@ def read_cvat(path: str) -> CvatFile:
         pts=pts,
         numbers=None if pts else list(task.frames),
         counts_from_zero=True,
+        is_unnamed=not names,
     )
     parts = [f"{n} {what}" for what, n in sorted(task.left_out.items())]
     note = f"{counted(len(task.tracks), 'track')} read, {counted(len(video.objects), 'thing')}"

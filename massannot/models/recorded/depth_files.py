@@ -31,10 +31,10 @@ from massannot.models.recorded.matching import (
     RecordedDataset,
     RowTimes,
     check_shape,
-    file_for,
     rows_for,
 )
 from massannot.models.recorded.picture_names import numbers_in, order_of
+from massannot.models.recorded.video_names import VideoName, file_for
 
 KNOWN = ("depth", "depths", "kind", "scale", *TIMES)
 
@@ -104,7 +104,7 @@ class RecordedDepth:
         return DepthMaps(values, record.kind)
 
     def _of_files(self, frames: Frames) -> _Record:
-        where = file_for(self.path, frames, endings=(".npz", ".npy"))
+        where = file_for(self.path, VideoName.of(frames), endings=(".npz", ".npy"))
         if where.is_dir():
             return self._of_folder(where)
         file = ArrayFile.read(where, known=KNOWN)

@@ -24,8 +24,8 @@ Id = int | str
 # fmt: off
 READ: Mapping[str, tuple[str, ...]] = {
     "videos": (
-        "id", "name", "source_id", "video_id", "file_name", "file_names", "width", "height",
-        "length", "pts", "t_s", "fps",
+        "id", "name", "source_id", "video_id", "uri", "file_name", "file_names", "width",
+        "height", "length", "pts", "t_s", "fps",
     ),
     "images": (
         "id", "file_name", "video_id", "width", "height", "frame_index", "frame_id", "frame",

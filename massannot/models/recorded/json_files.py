@@ -43,7 +43,7 @@ from massannot.models.recorded.recorded_videos import (
     RecordedObject,
     RecordedVideo,
     ascending_numbers,
-    file_path,
+    folder_of,
     frame_numbers,
     length_of,
     times_of,
@@ -178,7 +178,7 @@ class _Reading:
         """The image's video: its id, or the folder of its file."""
         where = f"{self._lists.path}: image {key!r}"
         if image.get("video_id") is None:
-            return file_path(image.get("file_name", "")).parent.name
+            return folder_of(image.get("file_name", ""))
         if videos:
             return referred(image, "video_id", videos, where=where, what="videos")
         return id_of(image, "video_id", where=where)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,22 +185,6 @@ def rows_for(frames: Frames, times: RowTimes, *, where: str) -> Rows:
             f"{frames.pts[-1]})"
         )
     return rows
-
-
-def file_for(path: str, frames: Frames, *, endings: Sequence[str]) -> Path:
-    """`path` itself if it is a file; in a folder, the entry named like the clip's video: an ending
-    of `endings`, or a folder. Raises ModelFailed naming the paths that were tried."""
-    root = Path(path)
-    if root.is_file():
-        return root
-    for name in (frames.source_id, frames.video_id):
-        for candidate in (*(root / f"{name}{ending}" for ending in endings), root / name):
-            if candidate.exists():
-                return candidate
-    raise ModelFailed(
-        f"{root}: nothing for video {frames.source_id!r}; expected {frames.source_id}"
-        f"{' or '.join(endings)} or a folder {frames.source_id}/"
-    )
 
 
 def check_shape(

@@ -49,6 +49,7 @@ class RecordedVideo:
     """One video of a file: its objects, and the frames of its rows."""
 
     names: tuple[str, ...]
+    """Ids, names and paths of it, see video_names.py; none: it may be any video."""
     width: int
     height: int
     n_rows: int
@@ -60,11 +61,8 @@ class RecordedVideo:
     """The rows' frame numbers, as the file counts them."""
     counts_from_zero: bool = False
     """Whether these are indices."""
-
-    @property
-    def is_unnamed(self) -> bool:
-        """Whether it has at most a number for a name, which may be any video's."""
-        return all(name.isdigit() for name in self.names)
+    is_unnamed: bool = False
+    """Whether it has at most a number in the file for a name, and so may be any video's."""
 
     @cached_property
     def by_row(self) -> Mapping[int, Sequence[int]]:
@@ -95,24 +93,41 @@ def video_of(
     counts_from_zero: bool = False,
 ) -> RecordedVideo:
     names = names_of(video)
+    number = () if video.get("id") is None else (str(video["id"]),)
     fps = video.get("fps")
     if fps is not None and not number_of(fps, where=f"video {names}", name="fps") > 0:
         raise UsageError(f"video {names}: fps {fps!r}, expected a positive number")
-    width, height = size
     return RecordedVideo(
-        names, width, height, n_rows, objects, pts, t_s, fps, numbers, counts_from_zero
+        names or number,
+        *size,
+        n_rows,
+        objects,
+        pts,
+        t_s,
+        fps,
+        numbers,
+        counts_from_zero,
+        is_unnamed=not names,
     )
 
 
 def names_of(video: Entry) -> tuple[str, ...]:
-    """Every name under which a clip may ask for this video."""
-    names = [video[key] for key in ("name", "source_id", "video_id", "id") if key in video]
-    names += [file_path(video["file_name"]).stem] if video.get("file_name") else []
+    """Every name under which a clip may ask for this video. An `id` that is a text is one where it
+    has no other: beside names it only counts the entries of the file."""
+    names = [video.get(key) for key in ("name", "source_id", "video_id", "uri")]
+    names += [str(file_path(video["file_name"]))] if video.get("file_name") else []
     files = video.get("file_names")
-    named = files if isinstance(files, list) else []
-    folders = {file_path(file).parent.name for file in named if file}
-    names += [folder for folder in folders if folder]
-    return tuple(dict.fromkeys(str(name) for name in names))
+    names += [folder_of(file) for file in files if file] if isinstance(files, list) else []
+    given = [str(name) for name in names if name not in (None, "")]
+    if not given and isinstance(video.get("id"), str):
+        given = [video["id"]]
+    return tuple(dict.fromkeys(given))
+
+
+def folder_of(file: Any) -> str:
+    """The folder of a picture, as far as its name tells; empty: it does not. Raises UsageError."""
+    folder = str(file_path(file).parent)
+    return "" if folder == "." else folder
 
 
 def file_path(name: Any) -> PurePosixPath:

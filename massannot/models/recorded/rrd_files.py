@@ -79,6 +79,7 @@ def _video(found: Recording) -> RecordedVideo:
         n_rows=len(moments),
         objects=tuple(objects),
         counts_from_zero=True,
+        is_unnamed=not found.video_names,
         **found.row_times(moments),
     )
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from massannot.clip import Frames
 from massannot.counts import counted
@@ -40,11 +39,11 @@ from massannot.models.recorded.matching import (
     Rows,
     RowTimes,
     check_shape,
-    file_for,
     rows_for,
 )
 from massannot.models.recorded.rrd_files import RrdPoints, read_rrd_points
 from massannot.models.recorded.rrd_recording import rrd_paths
+from massannot.models.recorded.video_names import NamedAnswers, VideoName, file_for
 
 KNOWN = ("tracks", "visible", "visibility", "confidence", "size", "origin", *TIMES)
 
@@ -122,7 +121,7 @@ class RecordedTracks:
         return track_of
 
     def _of_file(self, frames: Frames) -> _Recorded:
-        where = file_for(self.path, frames, endings=(".npz",))
+        where = file_for(self.path, VideoName.of(frames), endings=(".npz",))
         file = ArrayFile.read(where, known=KNOWN)
         tracks, seen, confidence = _checked(file)
         xy = corner_from_center(tracks) if one_origin(file) == "center" else tracks
@@ -137,12 +136,12 @@ class RecordedTracks:
 
     def _of_recordings(self, frames: Frames) -> _Recorded:
         """Of several of one video, the one with most of these frames."""
-        wanted = {frames.source_id, frames.video_id}
-        mine = [each for each in self._logged if wanted & set(each.names) or not each.names]
-        if not mine:
-            raise ModelFailed(f"{self.path}: no recording of video {frames.source_id!r}")
-        pts = {*frames.pts.tolist()}
-        logged = max(mine, key=lambda each: len({*_listed(each.times.pts)} & pts))
+        if len(self._logged) == 1 and not self._logged[0].names:
+            logged = self._logged[0]
+        else:
+            named = NamedAnswers([each.names for each in self._logged])
+            pts = [each.times.pts for each in self._logged]
+            logged = self._logged[named.one_for(frames, pts, where=self.path)]
         check_shape(logged.size, frames, where=logged.where)
         _check_inside(logged.xy, logged.visible, *logged.size, where=logged.where)
         times = logged.times if self.fps is None else replace(logged.times, fps=self.fps)
@@ -170,10 +169,6 @@ class RecordedTracks:
         rows = rows_for(frames, RowTimes(len(times), pts=pts, shared=True), where=self.path)
         factor = np.divide([frames.width, frames.height], [clips.width, clips.height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
-
-
-def _listed(pts: ArrayLike | None) -> list[int]:
-    return [] if pts is None else np.asarray(pts).tolist()
 
 
 def _checked(file: ArrayFile) -> tuple[F64, Bool, F32]:
