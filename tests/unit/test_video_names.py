@@ -4,6 +4,7 @@ by its path where names alone do not tell."""
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 
 from massannot.clip import Frames
-from massannot.errors import ModelFailed
+from massannot.errors import ModelFailed, UsageError
+from massannot.jobs.plan import videos_of
 from massannot.models.recorded.cuboid_files import RecordedCuboids
 from massannot.models.recorded.depth_files import RecordedDepth
 from massannot.models.recorded.object_files import RecordedMasks
 from massannot.models.recorded.video_names import NamedAnswers, VideoName, file_for
+from massannot.recipes.model_flags import ModelFlags, run_spec
+from tests.faults.tiny_run import write_videos
 from tests.unit.test_answers import HEIGHT, WIDTH, T, frames_at
 
 
@@ -159,3 +163,46 @@ def test_cuboids_are_found_by_the_file_where_a_manifest_has_an_id(tmp_path: Path
     model.setup(device="cpu")
     given = model.cuboids(frames_of("ball.mp4", own_id="clip-17"))
     assert np.isfinite(given.centre[0, :, 2]).nonzero()[0].tolist() == [3]
+
+
+def named(folder: Path, kind: str, *names: str) -> str:
+    """Answers of a kind, one under each of the names."""
+    path = folder / f"{kind}.json"
+    if kind == "masks":
+        videos = [{"id": number, "name": name} for number, name in enumerate(names)]
+        return two_videos(*videos, path=path)
+    for name in names:
+        (folder / kind / name).parent.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / kind / f"{name}.npz", depth=np.full((T, 8, 12), 2.0, np.float32))
+    return str(folder / kind)
+
+
+@pytest.mark.parametrize("kind", ["masks", "depth", "cameras", "tracks"])
+def test_two_videos_do_not_share_an_answer_by_their_name(tmp_path: Path, kind: str) -> None:
+    for camera in ("cam1", "cam2"):
+        write_videos(tmp_path / "films" / camera, 1)
+
+    def planned(*names: str) -> int:
+        files = {kind: named(tmp_path, kind, *names)}
+        flags = ModelFlags(profile="none", files=files)
+        return len(videos_of(run_spec([str(tmp_path / "films")], ["box"], flags=flags)))
+
+    assert planned("cam1/v000", "cam2/v000") == 2
+    assert planned("cam3/v001", "v002") == 2  # of neither: their clips fail by name
+    shutil.rmtree(tmp_path / kind, ignore_errors=True)
+    with pytest.raises(
+        UsageError,
+        match=rf"--({kind}|boxes) .*cam1/v000.mp4 and .*cam2/v000.mp4 would both be answered by .*v000.*"
+        "expected names with their folders, such as 'cam2/v000'",
+    ):
+        planned("v000")
+
+
+def test_the_id_of_one_video_is_not_the_name_of_another(tmp_path: Path) -> None:
+    write_videos(tmp_path / "films", 2)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("video,id,entities\nfilms/v000.mp4,v001,box\n")
+    flags = ModelFlags(profile="none", files={"depth": named(tmp_path, "depth", "v001")})
+    spec = run_spec([str(rows), str(tmp_path / "films/v001.mp4")], ["box"], flags=flags)
+    with pytest.raises(UsageError, match="would both be answered by"):
+        videos_of(spec)

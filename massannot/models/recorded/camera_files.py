@@ -28,7 +28,7 @@ from massannot.models.recorded.array_files import (
     check_names,
     one_origin,
 )
-from massannot.models.recorded.cuboid_files import rows_of, video_for
+from massannot.models.recorded.cuboid_files import named_videos, rows_of, video_for
 from massannot.models.recorded.cuboid_json import CuboidVideo, cuboid_videos
 from massannot.models.recorded.matching import (
     NO_ROW,
@@ -38,10 +38,11 @@ from massannot.models.recorded.matching import (
     check_shape,
     rows_for,
 )
-from massannot.models.recorded.video_names import VideoName, file_for
+from massannot.models.recorded.video_names import VideoName, file_for, named_file
 
 KNOWN = ("intrinsics", "K", "cam_from_world", "world_from_cam", "size", "origin", *TIMES)
 
+_ENDINGS = (".npz", ".json")
 _FIELD_OF_VIEW_DEG = (1.0, 170.0)
 """A pinhole sees no more, a lens for video hardly less."""
 _RIGID = 0.01
@@ -87,6 +88,13 @@ class RecordedCameras:
         one_set = intrinsics is not None and intrinsics.size in (4, 9)
         return one_set and file.first("cam_from_world", "world_from_cam") is None
 
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        if self._of_cuboids is not None:
+            return named_videos(self._of_cuboids).name_for(video)
+        found = None if self._dataset else named_file(self.path, video, endings=_ENDINGS)
+        return None if found is None else str(found)
+
     def estimate_cameras(self, frames: Frames) -> Cameras:
         """See protocols.CameraEstimator. Raises ModelFailed when a frame has no camera."""
         if self._of_cuboids is not None:
@@ -95,7 +103,7 @@ class RecordedCameras:
             return self._of_dataset(frames) if self._dataset else self._of_file(frames)
 
     def _of_file(self, frames: Frames) -> Cameras:
-        where = file_for(self.path, VideoName.of(frames), endings=(".npz", ".json"))
+        where = file_for(self.path, VideoName.of(frames), endings=_ENDINGS)
         file = ArrayFile.read(where, known=KNOWN)
         intrinsics, poses = _intrinsics(file, frames), _poses(file)
         n_rows = {len(a) for a in (intrinsics, poses) if a is not None and len(a) > 1}

@@ -19,7 +19,7 @@ from massannot.models.recorded.cuboid_json import Cuboid, CuboidVideo, cuboid_vi
 from massannot.models.recorded.json_entries import Box
 from massannot.models.recorded.matching import NO_ROW, Rows, RowTimes, check_shape, rows_for
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
-from massannot.models.recorded.video_names import NamedAnswers
+from massannot.models.recorded.video_names import NamedAnswers, VideoName
 
 _NEAR_M = 0.01
 """Of a cuboid that reaches behind the camera, what is nearer than this is not projected."""
@@ -59,6 +59,10 @@ class RecordedCuboids:
     def names_videos(self) -> bool:
         """Whether the file says of which video it speaks; after `setup`."""
         return all(video.names for video in self._videos)
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        return named_videos(self._videos).name_for(video)
 
     def cuboids(self, frames: Frames) -> GivenCuboids:
         """See protocols.CuboidSource. Raises ModelFailed when the file does not fit the clip."""
@@ -107,12 +111,15 @@ def note_of(videos: tuple[CuboidVideo, ...]) -> str:
     return note + (f", left out: {outside} outside of the picture" if outside else "")
 
 
+def named_videos(videos: tuple[CuboidVideo, ...]) -> NamedAnswers:
+    return NamedAnswers([video.names for video in videos])
+
+
 def video_for(videos: tuple[CuboidVideo, ...], frames: Frames, *, where: str) -> CuboidVideo:
     """The clip's video. Raises ModelFailed where the file has none."""
     place = 0
     if len(videos) > 1 or videos[0].names:
-        named = NamedAnswers([video.names for video in videos])
-        place = named.one_for(frames, [video.pts for video in videos], where=where)
+        place = named_videos(videos).one_for(frames, [video.pts for video in videos], where=where)
     check_shape(videos[place].size, frames, where=where)
     return videos[place]
 

@@ -34,10 +34,11 @@ from massannot.models.recorded.matching import (
     rows_for,
 )
 from massannot.models.recorded.picture_names import numbers_in, order_of
-from massannot.models.recorded.video_names import VideoName, file_for
+from massannot.models.recorded.video_names import VideoName, file_for, named_file
 
 KNOWN = ("depth", "depths", "kind", "scale", *TIMES)
 
+_ENDINGS = (".npz", ".npy")
 _FARTHEST_M = 1000.0
 """Median of a map: beyond that metres are millimetres."""
 _FARTHEST_WHOLE_M = 100.0
@@ -75,6 +76,11 @@ class RecordedDepth:
         """Whether `path` says of which video it speaks: a single file has no name."""
         return Path(self.path).is_dir()
 
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        found = None if self._dataset else named_file(self.path, video, endings=_ENDINGS)
+        return None if found is None else str(found)
+
     def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
         """See protocols.DepthEstimator; frames without a record are unknown everywhere.
 
@@ -104,7 +110,7 @@ class RecordedDepth:
         return DepthMaps(values, record.kind)
 
     def _of_files(self, frames: Frames) -> _Record:
-        where = file_for(self.path, VideoName.of(frames), endings=(".npz", ".npy"))
+        where = file_for(self.path, VideoName.of(frames), endings=_ENDINGS)
         if where.is_dir():
             return self._of_folder(where)
         file = ArrayFile.read(where, known=KNOWN)

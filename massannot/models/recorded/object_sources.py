@@ -25,7 +25,7 @@ from massannot.models.recorded.matching import (
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
 from massannot.models.recorded.rrd_files import read_rrd
 from massannot.models.recorded.rrd_recording import rrd_paths
-from massannot.models.recorded.video_names import NamedAnswers
+from massannot.models.recorded.video_names import NamedAnswers, VideoName
 
 _RowOf = Mapping[tuple[str, int], tuple[int, int]]
 """(clip_id, frame) to the row and its pts."""
@@ -76,6 +76,10 @@ class RecordedObjects:
     def names_videos(self) -> bool:
         """Whether it says of which video it speaks."""
         return self._dataset is not None or not any(video.is_unnamed for video in self._videos)
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        return self._named.name_for(video)
 
     def of(self, frames: Frames) -> ClipObjects:
         """The recorded objects of a clip, read once. Raises ModelFailed when there are none."""

@@ -43,7 +43,7 @@ from massannot.models.recorded.matching import (
 )
 from massannot.models.recorded.rrd_files import RrdPoints, read_rrd_points
 from massannot.models.recorded.rrd_recording import rrd_paths
-from massannot.models.recorded.video_names import NamedAnswers, VideoName, file_for
+from massannot.models.recorded.video_names import NamedAnswers, VideoName, file_for, named_file
 
 KNOWN = ("tracks", "visible", "visibility", "confidence", "size", "origin", *TIMES)
 
@@ -75,9 +75,20 @@ class RecordedTracks:
         return ModelCard("recorded_tracks", weights=self.path)
 
     @property
+    def _named(self) -> NamedAnswers:
+        return NamedAnswers([each.names for each in self._logged])
+
+    @property
     def names_videos(self) -> bool:
         """Whether `path` says of which video it speaks: a single file has no name."""
         return Path(self.path).is_dir() or any(each.names for each in self._logged)
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        if self._logged:
+            return self._named.name_for(video)
+        found = None if self._dataset else named_file(self.path, video, endings=(".npz",))
+        return None if found is None else str(found)
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
         """See protocols.PointTracker. Raises ModelFailed when the file does not fit the clip."""
@@ -139,9 +150,8 @@ class RecordedTracks:
         if len(self._logged) == 1 and not self._logged[0].names:
             logged = self._logged[0]
         else:
-            named = NamedAnswers([each.names for each in self._logged])
             pts = [each.times.pts for each in self._logged]
-            logged = self._logged[named.one_for(frames, pts, where=self.path)]
+            logged = self._logged[self._named.one_for(frames, pts, where=self.path)]
         check_shape(logged.size, frames, where=logged.where)
         _check_inside(logged.xy, logged.visible, *logged.size, where=logged.where)
         times = logged.times if self.fps is None else replace(logged.times, fps=self.fps)

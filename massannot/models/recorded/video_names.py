@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from massannot.clip import Frames
 from massannot.errors import ModelFailed
+from massannot.models.protocols import Model
 
 _WHOLE = 1_000_000
 """How well an id fits: better than any number of parts of a path."""
@@ -55,6 +57,11 @@ class VideoName:
         return tuple(each for each in (self.video_id, self.own_id) if each is not None)
 
     @property
+    def alone(self) -> tuple[str, ...]:
+        """Those that another video may have as well: the file's, and the ids."""
+        return (self.parts[-1], *self.ids)
+
+    @property
     def tails(self) -> Iterator[str]:
         """`data/cam1/0001`, `cam1/0001`, `0001`."""
         return ("/".join(self.parts[first:]) for first in range(len(self.parts)))
@@ -80,6 +87,18 @@ class VideoName:
         return n_equal
 
 
+class GoesByName(Model, Protocol):
+    """A model whose answers come from a file or a folder."""
+
+    @property
+    def names_videos(self) -> bool:
+        """Whether it says of which video it speaks, or need not; after `setup`."""
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """Which of its answers goes by a name or path of a video that was not read yet; None: none
+        does, or what is read decides."""
+
+
 class NamedAnswers:
     """Answers by their names: each has none, one or several."""
 
@@ -97,6 +116,11 @@ class NamedAnswers:
         fits = [max(map(video.fit, self._names[place])) for place in places]
         best = max(fits, default=0)
         return [place for place, fit in zip(places, fits) if fit == best > 0]
+
+    def name_for(self, video: VideoName) -> str | None:
+        """The name of the only answer that fits a video best; None: none does, or several."""
+        places = self.of(video)
+        return self._shown(places) if len(places) == 1 else None
 
     def one_for(self, frames: Frames, pts: Sequence[ArrayLike | None], *, where: str) -> int:
         """The place of the answer for a clip. Where a file has a video's clips one by one, it is
@@ -127,18 +151,26 @@ class NamedAnswers:
         return (", ".join(names[:10]) + (", ..." if len(names) > 10 else "")) or "none"
 
 
-def file_for(path: str, video: VideoName, *, endings: Sequence[str]) -> Path:
-    """`path` itself if it is a file; in a folder, the entry named like the clip's video: an ending
-    of `endings`, or a folder. Raises ModelFailed naming the paths that were tried."""
+def named_file(path: str, video: VideoName, *, endings: Sequence[str]) -> Path | None:
+    """The entry of a folder that is named like the video: with an ending of `endings`, or a folder;
+    None: there is none, or `path` is no folder."""
     root = Path(path)
-    if root.is_file():
-        return root
     for name in (*video.ids[::-1], *video.tails):
         for candidate in (*(root / f"{name}{ending}" for ending in endings), root / name):
             if candidate.exists():
                 return candidate
-    expected = " or ".join(f"{video.own_id or video.parts[-1]}{ending}" for ending in endings)
-    raise ModelFailed(f"{root}: nothing for video {video.shown}; expected {expected} or a folder")
+    return None
+
+
+def file_for(path: str, video: VideoName, *, endings: Sequence[str]) -> Path:
+    """`path` itself if it is a file, else its entry. Raises ModelFailed where it has none."""
+    found = Path(path) if Path(path).is_file() else named_file(path, video, endings=endings)
+    if found is None:
+        expected = " or ".join(f"{video.own_id or video.parts[-1]}{ending}" for ending in endings)
+        raise ModelFailed(
+            f"{path}: nothing for video {video.shown}; expected {expected} or a folder"
+        )
+    return found
 
 
 def _listed(pts: ArrayLike | None) -> list[int]:
