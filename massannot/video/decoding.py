@@ -74,6 +74,8 @@ class DecodedClip:
     first_pts: int
     end_pts: int
     pts: tuple[int, ...]
+    numbers: tuple[int, ...]
+    """0.. of all frames that the video shows."""
     keyframes: tuple[bool, ...]
     damaged_frames: tuple[bool, ...]
     source_width: int
@@ -201,14 +203,14 @@ class _Decoding:
     def _numbered(self, shown: ShownFrames) -> Iterator[tuple[Shown, int | None]]:
         """The frames in order, each with its shot (0 where shots are not looked for)."""
         sampler: SpanCutter | None = None
-        for frame in shown:
+        for number, frame in enumerate(shown):
             look = self._look(frame)
             size = display_size(frame, look)
             if sampler is None:
                 self._begin(frame, look, size)
                 sampler = self._cutter(frame.pts)
             is_sampled = bool(sampler.step(frame.pts).taking)
-            held = self._held(frame, size, shown, is_sampled=is_sampled)
+            held = self._held(frame, number, size, shown, is_sampled=is_sampled)
             if self.shots is None:
                 yield held, 0
             else:
@@ -219,6 +221,7 @@ class _Decoding:
     def _held(
         self,
         frame: av.VideoFrame,
+        number: int,
         size: tuple[int, int],
         shown: ShownFrames,
         *,
@@ -233,6 +236,7 @@ class _Decoding:
         other_size, self.size = size != self.size, size
         return Shown(
             pts=frame.pts,
+            number=number,
             keyframe=bool(frame.key_frame),
             suspect=shown.suspect,
             damaged=shown.damaged,
@@ -331,6 +335,7 @@ class _Decoding:
                 first_pts=first_pts,
                 end_pts=end_pts,
                 pts=pts,
+                numbers=tuple(making.numbers),
                 keyframes=tuple(making.keyframes),
                 damaged_frames=tuple(making.damaged),
                 source_width=making.source_size[0],

@@ -192,8 +192,8 @@ def test_two_videos_do_not_share_an_answer_by_their_name(tmp_path: Path, kind: s
     shutil.rmtree(tmp_path / kind, ignore_errors=True)
     with pytest.raises(
         UsageError,
-        match=rf"--({kind}|boxes) .*cam1/v000.mp4 and .*cam2/v000.mp4 would both be answered by .*v000.*"
-        "expected names with their folders, such as 'cam2/v000'",
+        match=rf"--({kind}|boxes) .*cam1/v000.mp4 and .*cam2/v000.mp4 would both be answered by "
+        ".*v000.*expected names with their folders, such as 'cam2/v000'",
     ):
         planned("v000")
 

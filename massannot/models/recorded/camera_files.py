@@ -31,13 +31,10 @@ from massannot.models.recorded.array_files import (
 from massannot.models.recorded.cuboid_files import named_videos, rows_of, video_for
 from massannot.models.recorded.cuboid_json import CuboidVideo, cuboid_videos
 from massannot.models.recorded.matching import (
-    NO_ROW,
     RecordedDataset,
-    Rows,
-    RowTimes,
     check_shape,
-    rows_for,
 )
+from massannot.models.recorded.row_times import NO_ROW, Rows, RowTimes, rows_for
 from massannot.models.recorded.video_names import VideoName, file_for, named_file
 
 KNOWN = ("intrinsics", "K", "cam_from_world", "world_from_cam", "size", "origin", *TIMES)
@@ -187,10 +184,16 @@ def _intrinsics(file: ArrayFile, frames: Frames) -> F64:
         _check_matrices(values, where=str(where))
         values = values[..., [0, 1, 0, 1], [0, 1, 2, 2]]
     values = np.atleast_2d(values)
-    if values.ndim != 2 or values.shape[1] != 4 or not np.all(values[:, :2] > 0):
+    if values.ndim != 2 or values.shape[1] != 4:
         raise UsageError(
-            f"{where}: intrinsics {given.shape}, expected positive fx fy cx cy as (4,), (T, 4), "
+            f"{where}: intrinsics {given.shape}, expected fx fy cx cy as (4,), (T, 4), "
             "(3, 3) or (T, 3, 3)"
+        )
+    if np.any(values[:, :2] <= 0):
+        row = int(np.argmax(np.any(values[:, :2] <= 0, axis=1)))
+        raise UsageError(
+            f"{where}: intrinsics with fx {values[row, 0]:g}, fy {values[row, 1]:g} (row {row}), "
+            "expected positive ones"
         )
     if one_origin(file) == "center":
         values = np.c_[values[:, :2], corner_from_center(values[:, 2:])]

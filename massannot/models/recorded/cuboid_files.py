@@ -16,9 +16,10 @@ from massannot.errors import UsageError
 from massannot.geometry.camera import apply, project
 from massannot.models.protocols import F64, GivenCuboids, ModelCard
 from massannot.models.recorded.cuboid_json import Cuboid, CuboidVideo, cuboid_videos
-from massannot.models.recorded.json_entries import Box
-from massannot.models.recorded.matching import NO_ROW, Rows, RowTimes, check_shape, rows_for
+from massannot.models.recorded.json_entries import Box, json_of
+from massannot.models.recorded.matching import check_shape
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
+from massannot.models.recorded.row_times import NO_ROW, Rows, RowTimes, rows_for
 from massannot.models.recorded.video_names import NamedAnswers, VideoName
 
 _NEAR_M = 0.01
@@ -44,9 +45,9 @@ class RecordedCuboids:
         """Read the file. Raises UsageError."""
         found = cuboid_videos(self.path)
         if found is None:
-            raise UsageError(
-                f"{self.path}: expected a JSON file whose object has samples, see docs/answers.md"
-            )
+            expected = "a JSON file whose object has samples, see docs/answers.md"
+            json_of(self.path, expected=expected)
+            raise UsageError(f"{self.path}: expected {expected}")
         self._videos = found
 
     def destroy(self) -> None:

@@ -7,8 +7,8 @@ CVAT keeps a mask as a track of its own. Otherwise a track of boxes is a thing, 
 its own frame.
 
 CVAT numbers pictures and stores no times. `NAME.frames.json` beside the file, named like it or like
-the film, which `massannot export cvat` writes, has the time of each; without it the rate has to be
-said, or be that of the clip.
+the film, which `massannot export cvat` writes, has the time of each; without it the numbers are
+those of the film's pictures.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def read_cvat(path: str) -> CvatFile:
         pts=pts,
         numbers=None if pts else list(task.frames),
         counts_from_zero=True,
+        numbers_are_frames=True,
         is_unnamed=not names,
     )
     parts = [f"{n} {what}" for what, n in sorted(task.left_out.items())]

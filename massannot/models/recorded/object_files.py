@@ -32,9 +32,9 @@ from massannot.models.protocols import (
     point_of,
 )
 from massannot.models.recorded.json_entries import Box
-from massannot.models.recorded.matching import NO_ROW
 from massannot.models.recorded.object_sources import ClipObjects, RecordedObjects
 from massannot.models.recorded.recorded_videos import RecordedObject, plain_name
+from massannot.models.recorded.row_times import NO_ROW
 from massannot.models.recorded.video_names import VideoName
 
 _LEAST_OVERLAP = 0.1

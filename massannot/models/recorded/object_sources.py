@@ -17,12 +17,10 @@ from massannot.models.recorded.cvat_files import read_cvat
 from massannot.models.recorded.json_files import read_json
 from massannot.models.recorded.matching import (
     RecordedDataset,
-    Rows,
-    RowTimes,
     check_shape,
-    rows_for,
 )
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
+from massannot.models.recorded.row_times import Rows, RowTimes, rows_for
 from massannot.models.recorded.rrd_files import read_rrd
 from massannot.models.recorded.rrd_recording import rrd_paths
 from massannot.models.recorded.video_names import NamedAnswers, VideoName
@@ -95,6 +93,7 @@ class RecordedObjects:
             t_s=video.t_s,
             fps=video.fps or self.fps,
             numbers=video.numbers,
+            numbers_are_frames=video.numbers_are_frames or self.first_number is not None,
             first_number=0 if video.counts_from_zero else self.first_number,
             shared=self._dataset is not None,
         )

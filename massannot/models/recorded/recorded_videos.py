@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models.recorded.json_entries import Box, Entry, number_of
@@ -61,6 +61,8 @@ class RecordedVideo:
     """The rows' frame numbers, as the file counts them."""
     counts_from_zero: bool = False
     """Whether these are indices."""
+    numbers_are_frames: bool = False
+    """Whether they count the video's pictures, see RowTimes."""
     is_unnamed: bool = False
     """Whether it has at most a number in the file for a name, and so may be any video's."""
 
@@ -91,6 +93,7 @@ def video_of(
     t_s: Sequence[Any] | None,
     numbers: Sequence[int] | None,
     counts_from_zero: bool = False,
+    numbers_are_frames: bool = False,
 ) -> RecordedVideo:
     names = names_of(video)
     number = () if video.get("id") is None else (str(video["id"]),)
@@ -107,6 +110,7 @@ def video_of(
         fps,
         numbers,
         counts_from_zero,
+        numbers_are_frames,
         is_unnamed=not names,
     )
 
@@ -156,10 +160,14 @@ def ascending_numbers(files: Any, *, where: str) -> list[int] | None:
     return numbers
 
 
-def frame_numbers(images: Sequence[Entry], *, where: str) -> tuple[list[int] | None, bool]:
-    """The images' frame numbers, and whether they are indices: explicit ones, or in the names.
+def frame_numbers(
+    images: Sequence[Entry], *, where: str
+) -> tuple[list[int] | None, Literal["frame_index", "frame_id", "frame", "file_name"]]:
+    """The images' frame numbers, and the key that has them: explicit ones, or those in the names.
     Raises UsageError for numbers that repeat."""
-    for key in ("frame_index", "frame_id", "frame"):
+    keys: tuple[Literal["frame_index", "frame_id", "frame"], ...]
+    keys = ("frame_index", "frame_id", "frame")
+    for key in keys:
         if all(image.get(key) is not None for image in images):
             numbers = [image[key] for image in images]
             if not all(type(number) is int for number in numbers):
@@ -167,10 +175,10 @@ def frame_numbers(images: Sequence[Entry], *, where: str) -> tuple[list[int] | N
             twice = [number for number, n in Counter(numbers).items() if n > 1]
             if twice:
                 raise UsageError(f"{where}: {key} {twice[0]} is there twice, expected each once")
-            return numbers, key == "frame_index"
+            return numbers, key
     names = [image.get("file_name", "") for image in images]
     try:
-        return (numbers_in(names) if all(names) else None), False
+        return (numbers_in(names) if all(names) else None), "file_name"
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

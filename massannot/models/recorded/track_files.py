@@ -34,13 +34,10 @@ from massannot.models.recorded.array_files import (
     one_origin,
 )
 from massannot.models.recorded.matching import (
-    NO_ROW,
     RecordedDataset,
-    Rows,
-    RowTimes,
     check_shape,
-    rows_for,
 )
+from massannot.models.recorded.row_times import NO_ROW, Rows, RowTimes, rows_for
 from massannot.models.recorded.rrd_files import RrdPoints, read_rrd_points
 from massannot.models.recorded.rrd_recording import rrd_paths
 from massannot.models.recorded.video_names import NamedAnswers, VideoName, file_for, named_file
