@@ -143,6 +143,11 @@ def test_the_longer_path_is_the_closer_one(tmp_path: Path) -> None:
     assert other == tmp_path / "0001"
 
 
+def test_a_tar_is_a_folder_of_its_members() -> None:
+    named = NamedAnswers([("a.tar/000",), ("b.tar/000",)])
+    assert named.of(VideoName.at("s3://bucket/b.tar#000.mp4", own_id="000")) == [1]
+
+
 def test_a_part_of_a_name_is_no_name() -> None:
     named = NamedAnswers([("0001",), ("10001", "x/0001.mp4"), ("clip", "cam1")])
     assert named.of(VideoName.at("x/0001.mp4")) == [1]

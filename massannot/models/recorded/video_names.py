@@ -46,9 +46,8 @@ class VideoName:
 
     @classmethod
     def at(cls, uri: str, *, own_id: str | None = None, video_id: str | None = None) -> VideoName:
-        """Of the file at `uri`, which may lie in a bucket or, as TAR#MEMBER, in a tar."""
-        tar, mark, member = uri.rpartition("#")
-        *folders, file = _parts(member if mark and tar.endswith(".tar") else uri)
+        """Of the file at `uri`, in a bucket too; a tar (TAR#MEMBER) counts as a folder."""
+        *folders, file = _parts(uri.replace(".tar#", ".tar/"))
         stem = PurePosixPath(file).stem
         return cls((*folders, stem), file, own_id if own_id != stem else None, video_id)
 
