@@ -110,6 +110,12 @@ class Frames:
     """Width of a source pixel over its height."""
     active_xyxy: Area | None = None
     """The part of the source picture between black bars; None: all of it."""
+    uri: str = ""
+    """Where the file lies, as the user named it; empty: nobody said."""
+    numbers: npt.NDArray[np.int64] | None = None
+    """(T,) 0.. of each among all pictures that the video shows; None: nobody counted."""
+    video_s: float | None = None
+    """Seconds that the video lasts, as its header says; None: it does not."""
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +141,14 @@ class Frames:
     @property
     def width(self) -> int:
         return int(self.pixels_THWC.shape[2])
+
+    @property
+    def are_all(self) -> bool | None:
+        """Whether these are all pictures of the video from the first to the last of them; None:
+        nobody counted."""
+        if self.numbers is None:
+            return None
+        return bool(self.numbers[-1] - self.numbers[0] == len(self) - 1)
 
     @property
     def source_from_working(self) -> npt.NDArray[np.float64]:

@@ -6,13 +6,15 @@ time, they stay: a clip that was there is never lost for want of something more.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import pyarrow as pa
 
@@ -34,7 +36,7 @@ from massannot.dataset.standing import StandingShard
 from massannot.dataset.steps import AddedPhrases
 from massannot.engine.prefetch import Item, read_in_turn
 from massannot.engine.progress import ClipBegun, ClipDone, ClipFailed
-from massannot.errors import ClipError
+from massannot.errors import ClipError, MassannotWarning
 from massannot.plan.planned_videos import PlannedVideo, Shard
 from massannot.recipes.added_phrases import with_phrases
 from massannot.recipes.corrected import corrected
@@ -160,7 +162,8 @@ class ShardAnnotation:
         self._worker.report(ClipBegun(number, key.uri, key.clip_index, cost, len(clip)))
         times: list[StageTime] = []
         try:
-            done = self._annotated(key, clip, times)
+            with _warnings_heard() as heard:
+                done = self._annotated(key, clip, times)
         except StageFailed as error:
             self._fail(key, error.stage, error)
             return
@@ -177,6 +180,7 @@ class ShardAnnotation:
                 waited_s,
                 tuple(times),
                 self._worker.load(),
+                tuple(dict.fromkeys(heard)),
             )
         )
 
@@ -282,6 +286,30 @@ class ShardAnnotation:
         uri, index = failed.clip.uri, failed.clip.clip_index
         what = (failed.stage, failed.reason, failed.message, failed.status)
         self._worker.report(ClipFailed(self._worker.number, uri, index, *what))
+
+
+@contextlib.contextmanager
+def _warnings_heard() -> Iterator[list[str]]:
+    """The sentences of our own warnings, which go to the log as well, as all others do."""
+    show, heard = warnings.showwarning, list[str]()
+
+    def hear(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, MassannotWarning):
+            heard.append(str(message))
+        show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = hear
+    try:
+        yield heard
+    finally:
+        warnings.showwarning = show
 
 
 def unread(shard: Shard, past: Past) -> list[tuple[int, PlannedVideo]]:

@@ -73,6 +73,8 @@ class ClipDone:
     waited_s: float
     times: tuple[StageTime, ...]
     load: Load | None = None
+    warnings: tuple[str, ...] = ()
+    """Sentences for a person, as of answers of a file that no frame has."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class RunSummary:
     """Stopped on request before everything was settled: the same command continues."""
     questions: QuestionCounts = field(default_factory=QuestionCounts)
     """Of manifests, about the videos of committed shards; no clips, so not among `failed`."""
+    warnings: tuple[str, ...] = ()
+    """Of the clips of this start, each sentence once."""
 
     @property
     def counts(self) -> str:
@@ -73,11 +75,13 @@ class Tally:
         self.frames = 0
         self.stage_seconds: Counter[str] = Counter()
         self.shards: set[str] = set()
+        self.warnings: dict[str, None] = {}
 
     def add(self, event: Event) -> None:
         if isinstance(event, ClipDone):
             self.clips += 1
             self.frames += event.n_frames
+            self.warnings.update(dict.fromkeys(event.warnings))
             self.stage_seconds["read"] += event.waited_s  # type: ignore[assignment]  # seconds
             for time in event.times:
                 self.stage_seconds[time.stage] += time.seconds  # type: ignore[assignment]
@@ -132,6 +136,7 @@ def summarize(
         stage_seconds=dict(tally.stage_seconds),
         interrupted=interrupted,
         questions=together(questions),
+        warnings=tuple(tally.warnings),
     )
 
 

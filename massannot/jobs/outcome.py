@@ -20,6 +20,7 @@ from massannot.recipes.spec import RunSpec
 
 DONE, TOO_MANY_FAILED, INTERRUPTED = 0, 3, 75
 
+SHOWN_WARNINGS = 10
 MUCH_AT_EDGE = 0.2
 """Share of a clip's depth at the edge of the trained range from which another profile is named."""
 
@@ -67,6 +68,9 @@ def run_lines(run: RunSummary) -> list[str]:
     if run.interrupted:
         lines.append("interrupted; the same command continues")
     lines += [f"{f.status}: {f.clips} x {f.reason}" for f in run.failures]
+    lines += [f"warning: {sentence}" for sentence in run.warnings[:SHOWN_WARNINGS]]
+    if len(run.warnings) > SHOWN_WARNINGS:
+        lines.append(f"warnings: {len(run.warnings) - SHOWN_WARNINGS} more in _run/logs")
     return [*lines, *run.copy_lines, *run.questions.lines]
 
 

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from massannot.clip import Phrase
@@ -27,6 +28,7 @@ from massannot.inputs.manifest import read_manifests
 from massannot.inputs.sources import chosen, find
 from massannot.inputs.span import Span
 from massannot.inputs.text import TextColumn
+from massannot.models.recorded.video_names import GoesByName, VideoName
 from massannot.models.text_prompts import expected_words, unknown_words
 from massannot.plan import folder as plan_folder
 from massannot.plan.deal import deal
@@ -153,24 +155,60 @@ def videos_of(
             'for example -p "a ball"'
         )
     refuse_unknown_words(spec, planned)
-    _refuse_unnamed_answers(spec, len(planned))
+    _refuse_unclear_answers(spec, planned)
     _refuse_sizes_of_nothing(spec, planned)
     return planned
 
 
-def _refuse_unnamed_answers(spec: RunSpec, n_videos: int) -> None:
-    """Raises UsageError for a file that names no video, which every one of several would take."""
-    for job, answerer in spec.models.items() if n_videos > 1 else ():
-        if answerer.kind != "file" or not Path(answerer.name).is_file():
-            continue  # a folder names videos by its entries; a missing file is the workers' to find
-        answers = model(spec, job)
+def _refuse_unclear_answers(spec: RunSpec, videos: PlannedVideos) -> None:
+    """Raises UsageError for a file that names no video, which every one of several would take, and
+    for answers that two of them would share, because both go by one name."""
+    files = [job for job, answerer in spec.models.items() if answerer.kind == "file"]
+    twins = _of_one_name(videos) if files and len(videos) > 1 else []
+    for job in files if len(videos) > 1 else ():
+        path = spec.models[job].name
+        if not Path(path).is_file() and not (twins and Path(path).is_dir()):
+            continue  # a folder names videos by its entries; a missing one is the workers' to find
+        answers = cast(GoesByName, model(spec, job))
         answers.setup(device="cpu")
         if not answers.names_videos:
             raise UsageError(
-                f"{JOBS[job].flag} {answerer.name}: names no video, and there are {n_videos}; "
+                f"{JOBS[job].flag} {path}: names no video, and there are {len(videos)}; "
                 "expected names in the file (docs/answers.md), or a folder with a file a video, "
                 "named by the video's id or its name without the ending"
             )
+        first_with: dict[str, str] = {}
+        for name, uri in twins:
+            answer = answers.answer_for(name)
+            other = uri if answer is None else first_with.setdefault(answer, uri)
+            if other != uri:
+                raise UsageError(
+                    f"{JOBS[job].flag} {path}: {other} and {uri} would both be answered by "
+                    f"{answer}; expected names with their folders, such as "
+                    f"{'/'.join(name.parts[-2:])!r} (docs/answers.md)"
+                )
+
+
+def _of_one_name(videos: PlannedVideos) -> list[tuple[VideoName, str]]:
+    """The names and addresses of videos whose file's name, or own id, is another's too."""
+    of_each = ({each for name in _names(video) for each in name.alone} for video in videos)
+    hashes = np.fromiter((hash(each) for names in of_each for each in names), np.int64)
+    values, counts = np.unique(hashes, return_counts=True)
+    shared = set(values[counts > 1].tolist())
+    if not shared:
+        return []
+    return [
+        (name, video.uri)
+        for video in videos
+        for name in _names(video)
+        if shared & {hash(each) for each in name.alone}
+    ]
+
+
+def _names(video: PlannedVideo) -> list[VideoName]:
+    """A name for each of its own ids, or one without."""
+    ids = dict.fromkeys([video.source_id, *(span.source_id for span in video.spans)])
+    return [VideoName.at(video.uri, own_id=own_id) for own_id in ids]
 
 
 def _refuse_sizes_of_nothing(spec: RunSpec, videos: PlannedVideos) -> None:

@@ -95,6 +95,7 @@ def _clip_of(standing: Mapping[str, pa.Table]) -> Clip:
         source_width=row["source_width"],
         source_height=row["source_height"],
         active_xyxy=None if None in edges else Area(*edges),
+        uri=row["uri"],
     )
     clip = Clip(
         clip_id=row["clip_id"],

@@ -21,6 +21,8 @@ class Shown:
     """A frame that was decoded, until its shot is known."""
 
     pts: int
+    number: int
+    """0.. of those that the video shows."""
     keyframe: bool
     suspect: bool
     damaged: bool
@@ -42,6 +44,7 @@ class Making:
     working_size: tuple[int, int]
     reserved: int
     pts: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     keyframes: list[bool] = field(default_factory=list)
     damaged: list[bool] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ class Making:
             self.reserved += self.MORE_FRAMES * self.frame_bytes
         _write(self.descriptor, frame.picture, at=self.used)
         self.pts.append(frame.pts)
+        self.numbers.append(frame.number)
         self.keyframes.append(frame.keyframe)
         self.damaged.append(frame.suspect)
 
@@ -85,6 +89,7 @@ class Making:
         """Its last frame."""
         return Shown(
             pts=self.pts[-1],
+            number=self.numbers[-1],
             keyframe=self.keyframes[-1],
             suspect=self.damaged[-1],
             damaged=False,

@@ -78,6 +78,8 @@ class DecodedClip:
     first_pts: int
     end_pts: int
     pts: tuple[int, ...]
+    numbers: tuple[int, ...]
+    """0.. of all frames that the video shows."""
     keyframes: tuple[bool, ...]
     damaged_frames: tuple[bool, ...]
     source_width: int

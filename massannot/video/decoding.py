@@ -130,14 +130,14 @@ class _Decoding:
     def _numbered(self, shown: ShownFrames) -> Iterator[tuple[Shown, int | None]]:
         """The frames in order, each with its shot (0 where shots are not looked for)."""
         sampler: SpanCutter | None = None
-        for frame in shown:
+        for number, frame in enumerate(shown):
             look = self._look(frame)
             size = display_size(frame, look)
             if sampler is None:
                 self._begin(frame, look, size)
                 sampler = self._cutter(frame.pts)
             is_sampled = bool(sampler.step(frame.pts).taking)
-            held = self._held(frame, size, shown, is_sampled=is_sampled)
+            held = self._held(frame, number, size, shown, is_sampled=is_sampled)
             if self.shots is None:
                 yield held, 0
             else:
@@ -148,6 +148,7 @@ class _Decoding:
     def _held(
         self,
         frame: av.VideoFrame,
+        number: int,
         size: tuple[int, int],
         shown: ShownFrames,
         *,
@@ -162,6 +163,7 @@ class _Decoding:
         other_size, self.size = size != self.size, size
         return Shown(
             pts=frame.pts,
+            number=number,
             keyframe=bool(frame.key_frame),
             suspect=shown.suspect,
             damaged=shown.damaged,
@@ -260,6 +262,7 @@ class _Decoding:
                 first_pts=first_pts,
                 end_pts=end_pts,
                 pts=pts,
+                numbers=tuple(making.numbers),
                 keyframes=tuple(making.keyframes),
                 damaged_frames=tuple(making.damaged),
                 source_width=making.source_size[0],

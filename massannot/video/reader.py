@@ -140,7 +140,8 @@ def _read(
                 assert pixels is not None
                 video = _video(source, opened, damaged=message.damaged_so_far)
                 span = united([spans[index] for index in message.spans])
-                clip = _clip(message, pixels, video, span, sampling)
+                header_s = opened.header.duration_s
+                clip = _clip(message, pixels, video, span, sampling, header_s)
                 reader.hand_over(clip.frames, pixels)
                 if reader.budget.try_acquire(pixels.nbytes, reader=reader):
                     process.grant(pixels.nbytes)  # so that it goes on while the caller works
@@ -307,7 +308,12 @@ def _video(
 
 
 def _clip(
-    decoded: DecodedClip, pixels: SharedPixels, video: Video, span: Span, sampling: Sampling
+    decoded: DecodedClip,
+    pixels: SharedPixels,
+    video: Video,
+    span: Span,
+    sampling: Sampling,
+    header_s: float | None,
 ) -> Clip:
     pts = np.array(decoded.pts, np.int64)
     t_s = np.array([float((p - video.first_pts) * video.time_base) for p in decoded.pts])
@@ -339,6 +345,9 @@ def _clip(
             source_height=decoded.source_height,
             sample_aspect=video.sample_aspect,
             active_xyxy=decoded.active_xyxy,
+            uri=video.uri,
+            numbers=np.array(decoded.numbers, np.int64),
+            video_s=header_s,
         ),
         tables=MappingProxyType(
             {

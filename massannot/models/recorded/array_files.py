@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.errors import ModelFailed, UsageError
-from massannot.models.recorded.matching import RowTimes
-from massannot.storage.json_text import parsed
+from massannot.models.recorded.json_entries import json_of, kind_of
+from massannot.models.recorded.row_times import RowTimes
 
 TIMES = ("pts", "t_s", "fps")
 
@@ -149,8 +149,11 @@ def _of_numpy(path: Path) -> Mapping[str, NDArray[Any]]:
 
 
 def _of_json(path: Path) -> Mapping[str, NDArray[Any]]:
+    expected = "an object of arrays, {name: numbers}, or an npz"
+    content = json_of(path, expected=expected)
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: found {kind_of(content)}, expected {expected}")
     try:
-        content = parsed(path.read_text(encoding="utf-8-sig"))
         return {name: np.asarray(value) for name, value in content.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path}: expected a JSON object of arrays: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: expected {expected}: {error}") from error

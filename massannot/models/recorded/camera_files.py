@@ -28,20 +28,18 @@ from massannot.models.recorded.array_files import (
     check_names,
     one_origin,
 )
-from massannot.models.recorded.cuboid_files import rows_of, video_for
+from massannot.models.recorded.cuboid_files import named_videos, rows_of, video_for
 from massannot.models.recorded.cuboid_json import CuboidVideo, cuboid_videos
 from massannot.models.recorded.matching import (
-    NO_ROW,
     RecordedDataset,
-    Rows,
-    RowTimes,
     check_shape,
-    file_for,
-    rows_for,
 )
+from massannot.models.recorded.row_times import NO_ROW, Rows, RowTimes, rows_for
+from massannot.models.recorded.video_names import VideoName, file_for, named_file
 
 KNOWN = ("intrinsics", "K", "cam_from_world", "world_from_cam", "size", "origin", *TIMES)
 
+_ENDINGS = (".npz", ".json")
 _FIELD_OF_VIEW_DEG = (1.0, 170.0)
 """A pinhole sees no more, a lens for video hardly less."""
 _RIGID = 0.01
@@ -87,6 +85,13 @@ class RecordedCameras:
         one_set = intrinsics is not None and intrinsics.size in (4, 9)
         return one_set and file.first("cam_from_world", "world_from_cam") is None
 
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        if self._of_cuboids is not None:
+            return named_videos(self._of_cuboids).name_for(video)
+        found = None if self._dataset else named_file(self.path, video, endings=_ENDINGS)
+        return None if found is None else str(found)
+
     def estimate_cameras(self, frames: Frames) -> Cameras:
         """See protocols.CameraEstimator. Raises ModelFailed when a frame has no camera."""
         if self._of_cuboids is not None:
@@ -95,7 +100,7 @@ class RecordedCameras:
             return self._of_dataset(frames) if self._dataset else self._of_file(frames)
 
     def _of_file(self, frames: Frames) -> Cameras:
-        where = file_for(self.path, frames, endings=(".npz", ".json"))
+        where = file_for(self.path, VideoName.of(frames), endings=_ENDINGS)
         file = ArrayFile.read(where, known=KNOWN)
         intrinsics, poses = _intrinsics(file, frames), _poses(file)
         n_rows = {len(a) for a in (intrinsics, poses) if a is not None and len(a) > 1}
@@ -179,10 +184,16 @@ def _intrinsics(file: ArrayFile, frames: Frames) -> F64:
         _check_matrices(values, where=str(where))
         values = values[..., [0, 1, 0, 1], [0, 1, 2, 2]]
     values = np.atleast_2d(values)
-    if values.ndim != 2 or values.shape[1] != 4 or not np.all(values[:, :2] > 0):
+    if values.ndim != 2 or values.shape[1] != 4:
         raise UsageError(
-            f"{where}: intrinsics {given.shape}, expected positive fx fy cx cy as (4,), (T, 4), "
+            f"{where}: intrinsics {given.shape}, expected fx fy cx cy as (4,), (T, 4), "
             "(3, 3) or (T, 3, 3)"
+        )
+    if np.any(values[:, :2] <= 0):
+        row = int(np.argmax(np.any(values[:, :2] <= 0, axis=1)))
+        raise UsageError(
+            f"{where}: intrinsics with fx {values[row, 0]:g}, fy {values[row, 1]:g} (row {row}), "
+            "expected positive ones"
         )
     if one_origin(file) == "center":
         values = np.c_[values[:, :2], corner_from_center(values[:, 2:])]

@@ -12,13 +12,15 @@ import numpy as np
 
 from massannot.clip import Frames
 from massannot.counts import counted
-from massannot.errors import ModelFailed, UsageError
+from massannot.errors import UsageError
 from massannot.geometry.camera import apply, project
 from massannot.models.protocols import F64, GivenCuboids, ModelCard
 from massannot.models.recorded.cuboid_json import Cuboid, CuboidVideo, cuboid_videos
-from massannot.models.recorded.json_entries import Box
-from massannot.models.recorded.matching import NO_ROW, Rows, RowTimes, check_shape, rows_for
+from massannot.models.recorded.json_entries import Box, json_of
+from massannot.models.recorded.matching import check_shape
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
+from massannot.models.recorded.row_times import NO_ROW, Rows, RowTimes, rows_for
+from massannot.models.recorded.video_names import NamedAnswers, VideoName
 
 _NEAR_M = 0.01
 """Of a cuboid that reaches behind the camera, what is nearer than this is not projected."""
@@ -43,9 +45,9 @@ class RecordedCuboids:
         """Read the file. Raises UsageError."""
         found = cuboid_videos(self.path)
         if found is None:
-            raise UsageError(
-                f"{self.path}: expected a JSON file whose object has samples, see docs/answers.md"
-            )
+            expected = "a JSON file whose object has samples, see docs/answers.md"
+            json_of(self.path, expected=expected)
+            raise UsageError(f"{self.path}: expected {expected}")
         self._videos = found
 
     def destroy(self) -> None:
@@ -58,6 +60,10 @@ class RecordedCuboids:
     def names_videos(self) -> bool:
         """Whether the file says of which video it speaks; after `setup`."""
         return all(video.names for video in self._videos)
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        return named_videos(self._videos).name_for(video)
 
     def cuboids(self, frames: Frames) -> GivenCuboids:
         """See protocols.CuboidSource. Raises ModelFailed when the file does not fit the clip."""
@@ -90,6 +96,7 @@ def recorded_objects(videos: tuple[CuboidVideo, ...]) -> tuple[RecordedVideo, ..
             pts=video.pts,
             t_s=video.t_s,
             fps=video.fps,
+            is_unnamed=not video.names,
         )
         for video in videos
     )
@@ -105,15 +112,17 @@ def note_of(videos: tuple[CuboidVideo, ...]) -> str:
     return note + (f", left out: {outside} outside of the picture" if outside else "")
 
 
+def named_videos(videos: tuple[CuboidVideo, ...]) -> NamedAnswers:
+    return NamedAnswers([video.names for video in videos])
+
+
 def video_for(videos: tuple[CuboidVideo, ...], frames: Frames, *, where: str) -> CuboidVideo:
     """The clip's video. Raises ModelFailed where the file has none."""
-    wanted = {frames.source_id, frames.video_id}
-    for video in videos:
-        if wanted & set(video.names) or (len(videos) == 1 and not video.names):
-            check_shape(video.size, frames, where=where)
-            return video
-    names = ", ".join(name for video in videos for name in video.names) or "none"
-    raise ModelFailed(f"{where}: no video {frames.source_id!r}; it has: {names}")
+    place = 0
+    if len(videos) > 1 or videos[0].names:
+        place = named_videos(videos).one_for(frames, [video.pts for video in videos], where=where)
+    check_shape(videos[place].size, frames, where=where)
+    return videos[place]
 
 
 def rows_of(video: CuboidVideo, frames: Frames, *, fps: float | None, where: str) -> Rows:

@@ -31,6 +31,7 @@ from massannot.geometry.camera import (
 )
 from massannot.models.protocols import F64
 from massannot.models.recorded.json_entries import Entry, id_of, number_of, required
+from massannot.models.recorded.metres import too_far
 from massannot.models.recorded.recorded_videos import times_of_images
 from massannot.storage.json_text import parsed
 
@@ -107,7 +108,7 @@ def _video(entry: Entry, where: str) -> CuboidVideo:
     _known(entry, _VIDEO, where=where)
     width, height = _numbers(entry, "size", 2, where=where)
     if min(width, height) < 1 or width % 1 or height % 1:
-        raise UsageError(f"{where}: size {[width, height]}, expected [width, height] in pixels")
+        raise UsageError(f"{where}: size {entry['size']}, expected [width, height] in pixels")
     boxes_in = required(entry, "boxes_in", where=where)
     if boxes_in not in BOXES_IN:
         raise UsageError(f"{where}: boxes_in {boxes_in!r}, expected {' or '.join(BOXES_IN)}")
@@ -239,16 +240,30 @@ def _cuboids(
             width, length, height = _numbers(box, "size", 3, where=where)
             if min(width, length, height) <= 0:
                 raise UsageError(
-                    f"{where}: size {[width, length, height]}, expected a positive width, length "
-                    "and height"
+                    f"{where}: size {box['size']}, expected a positive width, length and height"
                 )
             thing.cam_from_box[row] = cam_from_boxes[row] @ _pose(box, where)
             thing.extent[row] = np.array([length, width, height])
             categories.add(category)
+    _check_metres(samples, tuple(things.values()), where=places[0].rpartition(": ")[0])
     if unknown := sorted(set(fronts) - categories):
         raise UsageError(f"{places[0].rpartition(': ')[0]}: fronts {unknown}, expected some of "
                          f"{sorted(categories)}")  # fmt: skip
     return tuple(things.values())
+
+
+def _check_metres(samples: Sequence[Entry], things: Sequence[Cuboid], *, where: str) -> None:
+    """Raises UsageError for lengths that are millimetres."""
+    poses = [pose for thing in things for pose in thing.cam_from_box.values()]
+    far = np.linalg.norm(np.array(poses).reshape(-1, 4, 4)[:, :3, 3], axis=1)
+    lengths = [box[key] for sample in samples for box in sample.get("boxes", ())
+               for key in ("translation", "size")]  # fmt: skip
+    whole = bool(lengths) and bool(np.all(np.array(lengths) % 1 == 0))
+    if found := too_far(far, all_whole=whole):
+        raise UsageError(
+            f"{where}: the median distance of boxes from the camera is {found}; are these "
+            "millimetres? Lengths are metres: write translation / 1000 and size / 1000"
+        )
 
 
 def _fronts(entry: Entry, where: str) -> Collection[str]:

@@ -7,8 +7,8 @@ CVAT keeps a mask as a track of its own. Otherwise a track of boxes is a thing, 
 its own frame.
 
 CVAT numbers pictures and stores no times. `NAME.frames.json` beside the file, named like it or like
-the film, which `massannot export cvat` writes, has the time of each; without it the rate has to be
-said, or be that of the clip.
+the film, which `massannot export cvat` writes, has the time of each; without it the numbers are
+those of the film's pictures.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ def read_cvat(path: str) -> CvatFile:
     task = read_task(Path(path))
     film = film_of(task)
     pts = _pts_of(task, film)
-    names = [file_path(task.film).stem, *(film.get(k) for k in ("source_id", "video_id"))]
+    called = [str(file_path(task.film)), *(film.get(k) for k in ("source_id", "video_id"))]
+    names = [str(name) for name in called if name not in (None, ".")]
     video = RecordedVideo(
-        names=tuple(dict.fromkeys(str(name) for name in names if name)),
+        names=tuple(dict.fromkeys(names)),
         width=task.width,
         height=task.height,
         n_rows=len(task.frames),
@@ -56,6 +57,8 @@ def read_cvat(path: str) -> CvatFile:
         pts=pts,
         numbers=None if pts else list(task.frames),
         counts_from_zero=True,
+        numbers_are_frames=True,
+        is_unnamed=not names,
     )
     parts = [f"{n} {what}" for what, n in sorted(task.left_out.items())]
     note = f"{counted(len(task.tracks), 'track')} read, {counted(len(video.objects), 'thing')}"

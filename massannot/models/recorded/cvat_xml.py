@@ -24,7 +24,7 @@ import numpy as np
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.json_entries import Box
-from massannot.models.recorded.segmentations import counts_of
+from massannot.models.recorded.segmentations import check_polygons, counts_of
 
 _NOT_READ = ("polyline", "points", "ellipse", "cuboid", "skeleton")
 _FLAGS = {"0": False, "1": True}
@@ -221,6 +221,7 @@ def _mask_counts(element: ElementTree.Element, where: str, size: tuple[int, int]
 def _polygon_counts(element: ElementTree.Element, where: str, size: tuple[int, int]) -> str:
     try:
         flat = [float(v) for pair in element.get("points", "").split(";") for v in pair.split(",")]
+        check_polygons([flat], height=size[1], width=size[0])
         counts = counts_of([flat], height=size[1], width=size[0])
     except ValueError as error:
         raise UsageError(f"{where}: polygon: {error}") from error

@@ -27,21 +27,17 @@ from massannot.errors import ModelFailed, UsageError
 from massannot.models.protocols import F32, ModelCard
 from massannot.models.recorded.array_files import TIMES, ArrayFile, a_clip_fails, check_names
 from massannot.models.recorded.matching import (
-    NO_ROW,
     RecordedDataset,
-    RowTimes,
     check_shape,
-    file_for,
-    rows_for,
 )
+from massannot.models.recorded.metres import too_far
 from massannot.models.recorded.picture_names import numbers_in, order_of
+from massannot.models.recorded.row_times import NO_ROW, RowTimes, rows_for
+from massannot.models.recorded.video_names import VideoName, file_for, named_file
 
 KNOWN = ("depth", "depths", "kind", "scale", *TIMES)
 
-_FARTHEST_M = 1000.0
-"""Median of a map: beyond that metres are millimetres."""
-_FARTHEST_WHOLE_M = 100.0
-"""The same, where all values are whole numbers."""
+_ENDINGS = (".npz", ".npy")
 
 
 @dataclass
@@ -75,6 +71,11 @@ class RecordedDepth:
         """Whether `path` says of which video it speaks: a single file has no name."""
         return Path(self.path).is_dir()
 
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        found = None if self._dataset else named_file(self.path, video, endings=_ENDINGS)
+        return None if found is None else str(found)
+
     def estimate_depth(self, frames: Frames, *, focal_px: float | None = None) -> DepthMaps:
         """See protocols.DepthEstimator; frames without a record are unknown everywhere.
 
@@ -104,7 +105,7 @@ class RecordedDepth:
         return DepthMaps(values, record.kind)
 
     def _of_files(self, frames: Frames) -> _Record:
-        where = file_for(self.path, frames, endings=(".npz", ".npy"))
+        where = file_for(self.path, VideoName.of(frames), endings=_ENDINGS)
         if where.is_dir():
             return self._of_folder(where)
         file = ArrayFile.read(where, known=KNOWN)
@@ -135,7 +136,14 @@ class RecordedDepth:
         order = order_of(numbers, len(files))
         maps = [self._map(files[place]) for place in order]
         ordered = [numbers[place] for place in order]
-        times = RowTimes(len(maps), fps=self.fps, numbers=ordered, first_number=self.first_number)
+        first = self.first_number
+        times = RowTimes(
+            len(maps),
+            fps=self.fps,
+            numbers=ordered,
+            numbers_are_frames=first is not None,
+            first_number=first,
+        )
         return _Record(where, maps, self.kind, times)
 
     def _map(self, file: Path) -> NDArray[Any]:
@@ -200,15 +208,10 @@ def _scaled(maps: NDArray[Any], scale: float | None, *, where: str) -> NDArray[A
 def _check_metres(values: F32, *, where: str) -> None:
     """Raises ModelFailed for metres that are millimetres: no scene is so far away."""
     known = values[np.isfinite(values)]
-    if not known.size:
-        return
-    middle, whole = float(np.median(known)), bool(np.all(known % 1 == 0))
-    if middle > (_FARTHEST_WHOLE_M if whole else _FARTHEST_M):
+    if found := too_far(known, all_whole=bool(np.all(known % 1 == 0))):
         raise ModelFailed(
-            f"{where}: the median of metric depth is {middle:g} m"
-            + (", all of it whole numbers" if whole else "")
-            + "; are these millimetres? Write depth / 1000, or in the npz scale=0.001; for depth "
-            "without a unit kind='relative'"
+            f"{where}: the median of metric depth is {found}; are these millimetres? Write depth / "
+            "1000, or in the npz scale=0.001; for depth without a unit kind='relative'"
         )
 
 

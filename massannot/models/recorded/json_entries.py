@@ -12,10 +12,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from massannot import tables
 from massannot.errors import UsageError
+from massannot.storage.json_text import parsed
 
 Box = tuple[float, float, float, float]
 Entry = Mapping[str, Any]
@@ -24,8 +26,8 @@ Id = int | str
 # fmt: off
 READ: Mapping[str, tuple[str, ...]] = {
     "videos": (
-        "id", "name", "source_id", "video_id", "file_name", "file_names", "width", "height",
-        "length", "pts", "t_s", "fps",
+        "id", "name", "source_id", "video_id", "uri", "file_name", "file_names", "width",
+        "height", "length", "pts", "t_s", "fps",
     ),
     "images": (
         "id", "file_name", "video_id", "width", "height", "frame_index", "frame_id", "frame",
@@ -48,6 +50,35 @@ IGNORED = (
 """Keys that say nothing about where a thing is: those of the formats, and of our own export."""
 
 
+_STARTS = {
+    b"\x1f\x8b": "a compressed file (gunzip unpacks it)",
+    b"PK\x03\x04": "a zip file (unpack it)",
+    b"\xff\xfe": "UTF-16 (iconv -f UTF-16 -t UTF-8 writes UTF-8)",
+    b"\xfe\xff": "UTF-16 (iconv -f UTF-16 -t UTF-8 writes UTF-8)",
+}
+"""First bytes of what is no JSON in UTF-8."""
+
+
+def json_of(path: str | Path, *, expected: str) -> Any:
+    """The value in a JSON file in UTF-8. Raises UsageError, with what is `expected` there and the
+    way to it, for any other file."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}; expected {expected}"
+        ) from error
+    for start, found in _STARTS.items():
+        if content.startswith(start):
+            raise UsageError(f"{path}: found {found}; expected {expected}")
+    try:
+        return parsed(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: found no text in UTF-8; expected {expected}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}; expected {expected}") from error
+
+
 @dataclass
 class JsonLists:
     """The lists of one file, and what of them is read."""
@@ -62,13 +93,15 @@ class JsonLists:
         and for an id that occurs twice."""
         values = self.content.get(name, [] if optional else None)
         if not isinstance(values, list):
-            raise UsageError(f"{self.path}: {name} is {_kind(values)}, expected a list of objects")
+            raise UsageError(
+                f"{self.path}: {name} is {kind_of(values)}, expected a list of objects"
+            )
         entries: list[tuple[str, Entry]] = []
         first_with: dict[Id, str] = {}
         for number, entry in enumerate(values):
             where = f"{self.path}: {name}[{number}]"
             if not isinstance(entry, dict):
-                raise UsageError(f"{where} is {_kind(entry)}, expected an object")
+                raise UsageError(f"{where} is {kind_of(entry)}, expected an object")
             if "id" in entry:
                 own = id_of(entry, "id", where=where)
                 where += f" (id {own!r})"
@@ -215,6 +248,7 @@ def _letters(key: str) -> str:
     return re.sub("[^a-z]", "", key.lower())
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Of a JSON value, for messages."""
     names = {type(None): "null or missing", dict: "an object", list: "a list", str: "a text"}
     return names.get(type(value), f"a {type(value).__name__}")

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from massannot.counts import counted
@@ -31,6 +30,7 @@ from massannot.models.recorded.json_entries import (
     box_of,
     id_of,
     is_crowd,
+    json_of,
     number_of,
     referred,
     required,
@@ -43,15 +43,20 @@ from massannot.models.recorded.recorded_videos import (
     RecordedObject,
     RecordedVideo,
     ascending_numbers,
-    file_path,
+    folder_of,
     frame_numbers,
     length_of,
     times_of,
     times_of_images,
     video_of,
 )
-from massannot.models.recorded.segmentations import counts_of
-from massannot.storage.json_text import parsed
+from massannot.models.recorded.segmentations import check_polygons, counts_of
+
+_EXPECTED = (
+    "COCO (images, annotations, categories) or YouTube-VIS JSON (videos, annotations, categories), "
+    "CVAT's XML for video (.xml), Rerun's recordings (.rrd) or a folder that massannot wrote; rows "
+    "of other tools, such as MOT's text, have to be written as one of these (docs/answers.md)"
+)
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,9 @@ class RecordedFile:
 def read_json(path: str, *, crowd: bool = False) -> RecordedFile:
     """Every video of a file. Raises UsageError for one that is of neither kind, and for one that
     contradicts itself, naming the entry."""
-    try:
-        content = parsed(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not a JSON file: {error}") from error
+    content = json_of(path, expected=_EXPECTED)
     if not isinstance(content, dict) or not ({"videos", "images"} & set(content)):
-        raise UsageError(
-            f"{path}: expected COCO (images, annotations, categories) or YouTube-VIS JSON (videos, "
-            "annotations, categories)"
-        )
+        raise UsageError(f"{path}: expected {_EXPECTED}")
     reading = _Reading(JsonLists(path, content), crowd=crowd)
     by_video = "images" not in content or (not content["images"] and content.get("videos"))
     videos = reading.by_video() if by_video else reading.by_image()
@@ -178,7 +177,7 @@ class _Reading:
         """The image's video: its id, or the folder of its file."""
         where = f"{self._lists.path}: image {key!r}"
         if image.get("video_id") is None:
-            return file_path(image.get("file_name", "")).parent.name
+            return folder_of(image.get("file_name", ""))
         if videos:
             return referred(image, "video_id", videos, where=where, what="videos")
         return id_of(image, "video_id", where=where)
@@ -199,7 +198,7 @@ class _Reading:
         if len(sizes) > 1:
             raise UsageError(f"{name} have several sizes, {sorted(sizes)}, expected one")
         (size,) = sizes
-        numbers, are_indices = frame_numbers(list(images.values()), where=name)
+        numbers, key_of_number = frame_numbers(list(images.values()), where=name)
         ids = [list(images)[place] for place in order_of(numbers, len(images))]
         ordered = [images[i] for i in ids]
         objects = self._things(ids, annotations, size, states)
@@ -211,7 +210,8 @@ class _Reading:
             pts=times_of_images(ordered, "pts", where=name),
             t_s=times_of_images(ordered, "t_s", where=name),
             numbers=None if numbers is None else sorted(numbers),
-            counts_from_zero=are_indices,
+            counts_from_zero=key_of_number == "frame_index",
+            numbers_are_frames=key_of_number != "file_name",
         )
 
     def _things(
@@ -301,6 +301,7 @@ class _Reading:
     ) -> None:
         """A box, a mask, or both of a thing in one row."""
         try:
+            check_polygons(segmentation, height=size[1], width=size[0])
             counts = counts_of(segmentation, height=size[1], width=size[0])
         except (ValueError, TypeError) as error:
             raise UsageError(f"{where}: {error}") from error

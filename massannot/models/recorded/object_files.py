@@ -32,9 +32,10 @@ from massannot.models.protocols import (
     point_of,
 )
 from massannot.models.recorded.json_entries import Box
-from massannot.models.recorded.matching import NO_ROW
 from massannot.models.recorded.object_sources import ClipObjects, RecordedObjects
 from massannot.models.recorded.recorded_videos import RecordedObject, plain_name
+from massannot.models.recorded.row_times import NO_ROW
+from massannot.models.recorded.video_names import VideoName
 
 _LEAST_OVERLAP = 0.1
 """IoU of a prompt with the object it means."""
@@ -73,6 +74,10 @@ class _OfAFile:
     def names_videos(self) -> bool:
         """Whether the file says of which video it speaks; after `setup`."""
         return self._objects is not None and self._objects.names_videos
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        return self._objects.answer_for(video) if self._objects is not None else None
 
     def _of(self, frames: Frames) -> ClipObjects:
         if self._objects is None:

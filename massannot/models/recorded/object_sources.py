@@ -11,21 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from massannot.clip import Frames
-from massannot.errors import ModelFailed
 from massannot.models.recorded.cuboid_files import note_of, recorded_objects
 from massannot.models.recorded.cuboid_json import cuboid_videos
 from massannot.models.recorded.cvat_files import read_cvat
 from massannot.models.recorded.json_files import read_json
 from massannot.models.recorded.matching import (
     RecordedDataset,
-    Rows,
-    RowTimes,
     check_shape,
-    rows_for,
 )
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
+from massannot.models.recorded.row_times import Rows, RowTimes, rows_for
 from massannot.models.recorded.rrd_files import read_rrd
 from massannot.models.recorded.rrd_recording import rrd_paths
+from massannot.models.recorded.video_names import NamedAnswers, VideoName
 
 _RowOf = Mapping[tuple[str, int], tuple[int, int]]
 """(clip_id, frame) to the row and its pts."""
@@ -52,6 +50,7 @@ class RecordedObjects:
     """Whether regions marked iscrowd are things."""
     note: str = field(default="", init=False)
     _videos: Sequence[RecordedVideo] = field(default_factory=list, init=False, repr=False)
+    _named: NamedAnswers = field(default=NamedAnswers(()), init=False, repr=False)
     _dataset: RecordedDataset | None = field(default=None, init=False, repr=False)
 
     def load(self) -> None:
@@ -69,11 +68,16 @@ class RecordedObjects:
         elif self._dataset is None:
             file = read_json(self.path, crowd=self.crowd)
             self._videos, self.note = file.videos, file.note
+        self._named = NamedAnswers([video.names for video in self._videos])
 
     @property
     def names_videos(self) -> bool:
         """Whether it says of which video it speaks."""
         return self._dataset is not None or not any(video.is_unnamed for video in self._videos)
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        return self._named.name_for(video)
 
     def of(self, frames: Frames) -> ClipObjects:
         """The recorded objects of a clip, read once. Raises ModelFailed when there are none."""
@@ -89,21 +93,18 @@ class RecordedObjects:
             t_s=video.t_s,
             fps=video.fps or self.fps,
             numbers=video.numbers,
+            numbers_are_frames=video.numbers_are_frames or self.first_number is not None,
             first_number=0 if video.counts_from_zero else self.first_number,
             shared=self._dataset is not None,
         )
         return ClipObjects(video, rows_for(frames, times, where=self.path))
 
     def _of_file(self, frames: Frames) -> RecordedVideo:
-        wanted = {frames.source_id, frames.video_id}
-        named = [video for video in self._videos if wanted & set(video.names)]
-        if named:  # where a file has a video's clips one by one, the one with most of these frames
-            return max(named, key=lambda video: len({*(video.pts or ())} & {*frames.pts.tolist()}))
         if len(self._videos) == 1 and self._videos[0].is_unnamed:
             return self._videos[0]
-        names = sorted({name for video in self._videos for name in video.names})
-        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise ModelFailed(f"{self.path}: no video {frames.source_id!r}; it has: {shown or 'none'}")
+        pts = [video.pts for video in self._videos]
+        place = self._named.one_for(frames, pts, where=self.path)
+        return self._videos[place]
 
     def _of_dataset(self, frames: Frames) -> RecordedVideo:
         assert self._dataset is not None

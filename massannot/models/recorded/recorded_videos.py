@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from massannot.errors import UsageError
 from massannot.models.recorded.json_entries import Box, Entry, number_of
@@ -49,6 +49,7 @@ class RecordedVideo:
     """One video of a file: its objects, and the frames of its rows."""
 
     names: tuple[str, ...]
+    """Ids, names and paths of it, see video_names.py; none: it may be any video."""
     width: int
     height: int
     n_rows: int
@@ -60,11 +61,10 @@ class RecordedVideo:
     """The rows' frame numbers, as the file counts them."""
     counts_from_zero: bool = False
     """Whether these are indices."""
-
-    @property
-    def is_unnamed(self) -> bool:
-        """Whether it has at most a number for a name, which may be any video's."""
-        return all(name.isdigit() for name in self.names)
+    numbers_are_frames: bool = False
+    """Whether they count the video's pictures, see RowTimes."""
+    is_unnamed: bool = False
+    """Whether it has at most a number in the file for a name, and so may be any video's."""
 
     @cached_property
     def by_row(self) -> Mapping[int, Sequence[int]]:
@@ -93,26 +93,45 @@ def video_of(
     t_s: Sequence[Any] | None,
     numbers: Sequence[int] | None,
     counts_from_zero: bool = False,
+    numbers_are_frames: bool = False,
 ) -> RecordedVideo:
     names = names_of(video)
+    number = () if video.get("id") is None else (str(video["id"]),)
     fps = video.get("fps")
     if fps is not None and not number_of(fps, where=f"video {names}", name="fps") > 0:
         raise UsageError(f"video {names}: fps {fps!r}, expected a positive number")
-    width, height = size
     return RecordedVideo(
-        names, width, height, n_rows, objects, pts, t_s, fps, numbers, counts_from_zero
+        names or number,
+        *size,
+        n_rows,
+        objects,
+        pts,
+        t_s,
+        fps,
+        numbers,
+        counts_from_zero,
+        numbers_are_frames,
+        is_unnamed=not names,
     )
 
 
 def names_of(video: Entry) -> tuple[str, ...]:
-    """Every name under which a clip may ask for this video."""
-    names = [video[key] for key in ("name", "source_id", "video_id", "id") if key in video]
-    names += [file_path(video["file_name"]).stem] if video.get("file_name") else []
+    """Every name under which a clip may ask for this video. An `id` that is a text is one where it
+    has no other: beside names it only counts the entries of the file."""
+    names = [video.get(key) for key in ("name", "source_id", "video_id", "uri")]
+    names += [str(file_path(video["file_name"]))] if video.get("file_name") else []
     files = video.get("file_names")
-    named = files if isinstance(files, list) else []
-    folders = {file_path(file).parent.name for file in named if file}
-    names += [folder for folder in folders if folder]
-    return tuple(dict.fromkeys(str(name) for name in names))
+    names += [folder_of(file) for file in files if file] if isinstance(files, list) else []
+    given = [str(name) for name in names if name not in (None, "")]
+    if not given and isinstance(video.get("id"), str):
+        given = [video["id"]]
+    return tuple(dict.fromkeys(given))
+
+
+def folder_of(file: Any) -> str:
+    """The folder of a picture, as far as its name tells; empty: it does not. Raises UsageError."""
+    folder = str(file_path(file).parent)
+    return "" if folder == "." else folder
 
 
 def file_path(name: Any) -> PurePosixPath:
@@ -141,10 +160,14 @@ def ascending_numbers(files: Any, *, where: str) -> list[int] | None:
     return numbers
 
 
-def frame_numbers(images: Sequence[Entry], *, where: str) -> tuple[list[int] | None, bool]:
-    """The images' frame numbers, and whether they are indices: explicit ones, or in the names.
+def frame_numbers(
+    images: Sequence[Entry], *, where: str
+) -> tuple[list[int] | None, Literal["frame_index", "frame_id", "frame", "file_name"]]:
+    """The images' frame numbers, and the key that has them: explicit ones, or those in the names.
     Raises UsageError for numbers that repeat."""
-    for key in ("frame_index", "frame_id", "frame"):
+    keys: tuple[Literal["frame_index", "frame_id", "frame"], ...]
+    keys = ("frame_index", "frame_id", "frame")
+    for key in keys:
         if all(image.get(key) is not None for image in images):
             numbers = [image[key] for image in images]
             if not all(type(number) is int for number in numbers):
@@ -152,10 +175,10 @@ def frame_numbers(images: Sequence[Entry], *, where: str) -> tuple[list[int] | N
             twice = [number for number, n in Counter(numbers).items() if n > 1]
             if twice:
                 raise UsageError(f"{where}: {key} {twice[0]} is there twice, expected each once")
-            return numbers, key == "frame_index"
+            return numbers, key
     names = [image.get("file_name", "") for image in images]
     try:
-        return (numbers_in(names) if all(names) else None), False
+        return (numbers_in(names) if all(names) else None), "file_name"
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

@@ -21,8 +21,8 @@ from massannot.counts import counted
 from massannot.errors import UsageError
 from massannot.geometry import rle
 from massannot.models.recorded.json_entries import Box
-from massannot.models.recorded.matching import RowTimes
 from massannot.models.recorded.recorded_videos import RecordedObject, RecordedVideo
+from massannot.models.recorded.row_times import RowTimes
 from massannot.models.recorded.rrd_recording import Moment, Recording, recordings, rrd_paths
 
 MASKS = "massannot.masks:"
@@ -79,6 +79,7 @@ def _video(found: Recording) -> RecordedVideo:
         n_rows=len(moments),
         objects=tuple(objects),
         counts_from_zero=True,
+        is_unnamed=not found.video_names,
         **found.row_times(moments),
     )
 

@@ -73,8 +73,7 @@ class Recording:
     @property
     def video_names(self) -> tuple[str, ...]:
         clip = self.clip
-        stem = Path(clip["uri"]).stem if clip.get("uri") else None
-        names = (clip.get("source_id"), clip.get("video_id"), stem)
+        names = [clip.get(key) for key in ("source_id", "video_id", "uri")]
         return tuple(dict.fromkeys(name for name in names if name))
 
     def size(self) -> tuple[int, int]:

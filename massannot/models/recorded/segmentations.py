@@ -41,6 +41,24 @@ def counts_of(segmentation: Any, *, height: int, width: int) -> str | None:
     return rle.encode(_of_runs(counts, height, width))
 
 
+def check_polygons(segmentation: Any, *, height: int, width: int) -> None:
+    """Raises ValueError where all corners of polygons are in shares of the picture, or beside it:
+    the mask would be empty. Of other forms nothing is checked."""
+    if not segmentation or not isinstance(segmentation, list):
+        return
+    corners = np.concatenate(_polygons(segmentation))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if min(height, width) > 2 and np.all(low >= 0) and np.all(high <= 1):
+        raise ValueError(
+            f"segmentation {_shown(segmentation)} lies within the first pixel; expected pixels, "
+            "not shares of the picture: multiply by width and height"
+        )
+    if np.any(high <= 0) or np.any(low >= [width, height]):
+        raise ValueError(
+            f"segmentation {_shown(segmentation)} lies outside of the picture of {width}x{height}"
+        )
+
+
 def _of_runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
     if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
         raise ValueError(f"counts {_shown(counts)}: expected a text or a list of run lengths")

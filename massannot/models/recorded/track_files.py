@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from massannot.clip import Frames
 from massannot.counts import counted
@@ -35,16 +34,13 @@ from massannot.models.recorded.array_files import (
     one_origin,
 )
 from massannot.models.recorded.matching import (
-    NO_ROW,
     RecordedDataset,
-    Rows,
-    RowTimes,
     check_shape,
-    file_for,
-    rows_for,
 )
+from massannot.models.recorded.row_times import NO_ROW, Rows, RowTimes, rows_for
 from massannot.models.recorded.rrd_files import RrdPoints, read_rrd_points
 from massannot.models.recorded.rrd_recording import rrd_paths
+from massannot.models.recorded.video_names import NamedAnswers, VideoName, file_for, named_file
 
 KNOWN = ("tracks", "visible", "visibility", "confidence", "size", "origin", *TIMES)
 
@@ -76,9 +72,20 @@ class RecordedTracks:
         return ModelCard("recorded_tracks", weights=self.path)
 
     @property
+    def _named(self) -> NamedAnswers:
+        return NamedAnswers([each.names for each in self._logged])
+
+    @property
     def names_videos(self) -> bool:
         """Whether `path` says of which video it speaks: a single file has no name."""
         return Path(self.path).is_dir() or any(each.names for each in self._logged)
+
+    def answer_for(self, video: VideoName) -> str | None:
+        """See GoesByName."""
+        if self._logged:
+            return self._named.name_for(video)
+        found = None if self._dataset else named_file(self.path, video, endings=(".npz",))
+        return None if found is None else str(found)
 
     def track(self, frames: Frames, *, queries_txy: F64) -> PointTracks:
         """See protocols.PointTracker. Raises ModelFailed when the file does not fit the clip."""
@@ -122,7 +129,7 @@ class RecordedTracks:
         return track_of
 
     def _of_file(self, frames: Frames) -> _Recorded:
-        where = file_for(self.path, frames, endings=(".npz",))
+        where = file_for(self.path, VideoName.of(frames), endings=(".npz",))
         file = ArrayFile.read(where, known=KNOWN)
         tracks, seen, confidence = _checked(file)
         xy = corner_from_center(tracks) if one_origin(file) == "center" else tracks
@@ -137,12 +144,11 @@ class RecordedTracks:
 
     def _of_recordings(self, frames: Frames) -> _Recorded:
         """Of several of one video, the one with most of these frames."""
-        wanted = {frames.source_id, frames.video_id}
-        mine = [each for each in self._logged if wanted & set(each.names) or not each.names]
-        if not mine:
-            raise ModelFailed(f"{self.path}: no recording of video {frames.source_id!r}")
-        pts = {*frames.pts.tolist()}
-        logged = max(mine, key=lambda each: len({*_listed(each.times.pts)} & pts))
+        if len(self._logged) == 1 and not self._logged[0].names:
+            logged = self._logged[0]
+        else:
+            pts = [each.times.pts for each in self._logged]
+            logged = self._logged[self._named.one_for(frames, pts, where=self.path)]
         check_shape(logged.size, frames, where=logged.where)
         _check_inside(logged.xy, logged.visible, *logged.size, where=logged.where)
         times = logged.times if self.fps is None else replace(logged.times, fps=self.fps)
@@ -170,10 +176,6 @@ class RecordedTracks:
         rows = rows_for(frames, RowTimes(len(times), pts=pts, shared=True), where=self.path)
         factor = np.divide([frames.width, frames.height], [clips.width, clips.height])
         return _Recorded.of(rows, xy * factor, seen, confidence)
-
-
-def _listed(pts: ArrayLike | None) -> list[int]:
-    return [] if pts is None else np.asarray(pts).tolist()
 
 
 def _checked(file: ArrayFile) -> tuple[F64, Bool, F32]:
