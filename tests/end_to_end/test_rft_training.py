@@ -92,7 +92,7 @@ def test_scores_have_every_condition_family_and_chance(world: Path, tmp_path: Pa
     assert {(row.by, row.what) for row in rows} == {
         *(("category", name) for name in FAMILIES),
         ("answer type", "multiple_choice"),
-        *(("needs", what) for what in ("profile", "pictures")),
+        ("needs", "profile"),
         ("all", "all"),
     }
     assert all(row.chance == 0.5 for row in rows)

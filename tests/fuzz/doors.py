@@ -13,7 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def _read_tar(path: Path) -> object:
 def _frames() -> Any:
     from tests.unit.test_answers import frames_at
 
-    return frames_at()
+    return replace(frames_at(), uri="ball.mp4")
 
 
 def _write_objects(folder: Path) -> None:
