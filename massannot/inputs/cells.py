@@ -70,7 +70,14 @@ def _tsv(path: Path) -> Iterator[Mapping[str, Any]]:
 def _csv(path: Path, *, delimiter: str = ",") -> Iterator[Mapping[str, Any]]:
     text = io.StringIO(_text(path), newline="")
     reader = csv.DictReader(text, strict=True, delimiter=delimiter)
-    for name, n in Counter(reader.fieldnames or ()).items():
+    names = reader.fieldnames or ()
+    other = next((mark for mark in ";\t," if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        raise UsageError(
+            f"{path}: found one column {names[0]!r}, expected columns separated by {delimiter!r}; "
+            f"this file has {other!r} between them"
+        )
+    for name, n in Counter(names).items():
         if n > 1 and name:
             raise UsageError(f"{path}: found the column {name!r} more than once")
     for row in reader:
