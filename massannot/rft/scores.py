@@ -28,7 +28,14 @@ from massannot.rft.answer import Answered
 F64 = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 _BAR, _GAP, _WIDE, _TOP = 18, 6, 300, 30
-_COLOURS = {"blind": "#9e9e9e", "plain": "#5b8db8", "profile": "#d9822b"}
+_COLOURS = {
+    "blind": "#9e9e9e",
+    "plain": "#5b8db8",
+    "profile": "#d9822b",
+    "all geometry": "#8e44ad",
+    "selected geometry": "#2e7d32",
+    "selected geometry and profile": "#8a6d1f",
+}
 
 
 def picture(rows: Sequence[AnswerScore]) -> Image.Image:
