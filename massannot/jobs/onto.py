@@ -27,7 +27,7 @@ from massannot.jobs.run import RunOptions, execute
 from massannot.models.weights import require
 from massannot.plan.planned_videos import PlannedVideos
 from massannot.recipes.digests import record_of
-from massannot.recipes.models import needed_weights
+from massannot.recipes.models import needed_weights, vocabulary_of_detector
 from massannot.recipes.spec import RunSpec
 from massannot.stages.detect_phrases import DetectPhrases
 
@@ -59,7 +59,8 @@ def add_phrases(
     pipeline = spec.pipeline()
     if not any(isinstance(stage, DetectPhrases) for stage in pipeline.stages):
         raise UsageError(f"--add-phrase: recipe {pipeline.name} of {out} looks for no phrases")
-    refuse_unknown_words(replace(spec, phrases=phrases), PlannedVideos(()))
+    vocabulary = vocabulary_of_detector(spec)
+    refuse_unknown_words(replace(spec, phrases=phrases), PlannedVideos(()), vocabulary)
     require(needed_weights(spec))
     with Watcher(quiet=quiet, verbose=verbose) as watcher:
         watcher.say(f"{', '.join(map(repr, phrases))} besides, in {out}, profile {spec.profile}")

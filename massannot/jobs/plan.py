@@ -154,7 +154,7 @@ def videos_of(
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'
         )
-    refuse_unknown_words(spec, planned)
+    refuse_unknown_words(spec, planned, vocabulary)
     _refuse_unclear_answers(spec, planned)
     _refuse_sizes_of_nothing(spec, planned)
     return planned
@@ -223,10 +223,11 @@ def _refuse_sizes_of_nothing(spec: RunSpec, videos: PlannedVideos) -> None:
         )
 
 
-def refuse_unknown_words(spec: RunSpec, videos: PlannedVideos) -> None:
+def refuse_unknown_words(
+    spec: RunSpec, videos: PlannedVideos, vocabulary: frozenset[str] | None
+) -> None:
     """Raises UsageError for -p with words that the detector's vocabulary lacks, and where no phrase
     of any manifest has other ones; a clip with a few such phrases fails later, by name."""
-    vocabulary = vocabulary_of_detector(spec)
     if vocabulary is None:
         return
     unknown = unknown_words(spec.phrases, vocabulary)

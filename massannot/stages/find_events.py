@@ -141,14 +141,14 @@ class FindEvents(Stage):
             )
 
         tilted = Down(_CAMERA_DOWN, TILTED)
-        first = {entity: parts_of(whole[entity], laws(entity, tilted)) for entity in paths}
-        down_in_world = _down(paths, first)
+        parts = {entity: parts_of(whole[entity], laws(entity, tilted)) for entity in paths}
+        down_in_world = _down(paths, parts)
         found = {}
         for entity, path in paths.items():
             down = _in_path(down_in_world, path)
             of_path = laws(entity, down)
             found[entity] = motion_events(
-                parts_of(whole[entity], of_path),
+                parts[entity] if down_in_world is None else parts_of(whole[entity], of_path),
                 unlawful_parts(
                     runs(entity, path) if path.is_cut else whole[entity],
                     of_path,
