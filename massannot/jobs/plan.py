@@ -150,9 +150,11 @@ def videos_of(
     if needs_phrases and not any(span.phrases for spans in planned.spans for span in spans):
         if unknown:
             raise _no_such_words(spec, unknown, vocabulary)
+        bad = [row.problem.message for row in rows if row.problem is not None]
         raise UsageError(
             "nothing to look for: found no -p and no manifest that names entities; say what, "
             'for example -p "a ball"'
+            + (f"; {counted(len(bad), 'row')} cannot be asked, the first: {bad[0]}" if bad else "")
         )
     refuse_unknown_words(spec, planned, vocabulary)
     _refuse_unclear_answers(spec, planned)

@@ -298,3 +298,9 @@ def test_a_noun_of_a_question_that_the_profile_does_not_know_costs_no_clip(tmp_p
     ]
     with pytest.raises(UsageError, match="'hippos': profile embedded does not know 'hippos'"):
         planned()
+
+
+def test_a_manifest_of_bad_rows_alone_says_why(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text('{"video": "https://films.example/a.mp4", "entities": "a"}')
+    with pytest.raises(UsageError, match="1 row cannot be asked, the first: .*address of https"):
+        videos_of(run_spec([str(tmp_path / "m.jsonl")]))
