@@ -302,5 +302,5 @@ def test_a_noun_of_a_question_that_the_profile_does_not_know_costs_no_clip(tmp_p
 
 def test_a_manifest_of_bad_rows_alone_says_why(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text('{"video": "https://films.example/a.mp4", "entities": "a"}')
-    with pytest.raises(UsageError, match="1 row cannot be asked, the first: .*address of https"):
+    with pytest.raises(UsageError, match=r"1 row cannot be asked, the first: .*address of https"):
         videos_of(run_spec([str(tmp_path / "m.jsonl")]))
