@@ -3,8 +3,10 @@
 Clips cut from one span and shot share a frame: the last of the earlier is the first of the later.
 Both have masks of it, made apart; entities whose masks overlap there are one thing, one to one:
 those of one phrase by less, since detectors confuse phrases more often than masks confuse things.
-A thing that both clips lost sight of there begins a new identity, and so does everything after a
-cut: that it is one of those before is proposed by its looks, with a score, and never taken over.
+A thing of the earlier clip that was out of sight there is known again in the later one by phrase
+and looks, as within a clip, if nothing else could be it. Whatever returns later still, or after a
+cut, or may be one of several, begins an identity: that it is one of those before is proposed, with
+a score, and never taken over.
 
 The rows follow from the clips' rows alone, whatever the order in which the clips were made.
 """
@@ -25,14 +27,16 @@ from massannot import tables
 from massannot.dataset.touching import with_earlier
 from massannot.geometry import rle
 from massannot.geometry.appearance import F32, similarity
-from massannot.geometry.assignment import best_pairs
+from massannot.geometry.assignment import F64, best_pairs
 
 ReadTable = Callable[[str], pa.Table]
 """A clip's rows of a table by its name; no rows where it has none."""
 Row = dict[str, Any]
 
 LEAST_LIKENESS = 0.75
-"""Of a thing that is proposed to be one seen before; see IdentityOptions.same_look."""
+"""Of a thing that is one seen before; see IdentityOptions.same_look."""
+CLEARLY = 0.1
+"""Of the likeness of a thing that returns: how much less everything else has to look like it."""
 LEAST_OVERLAP = 0.3
 """Of the two masks of a shared frame. Low, since the assignment is one-to-one; see
 IdentityOptions.same_overlap."""
@@ -91,8 +95,8 @@ class _Clip:
     looks: dict[int, F32]
     """Of entities that were looked at."""
     identity: dict[int, int] = field(default_factory=dict)
-    links: dict[int, tuple[str, int, float]] = field(default_factory=dict)
-    """Entity to (clip_id, entity, overlap)."""
+    links: dict[int, tuple[str, str, int, float]] = field(default_factory=dict)
+    """Entity to (how, clip_id, entity, overlap or likeness)."""
     proposals: dict[int, tuple[int, float]] = field(default_factory=dict)
     """Entity to (identity, likeness)."""
 
@@ -114,6 +118,11 @@ class _Clip:
     def video_id(self) -> str:
         return str(self.row["video_id"])
 
+    def take(self, entity: int, earlier: _Clip, of: int, *, how: str, score: float) -> None:
+        """`entity` is entity `of` of a clip that ends where this one begins."""
+        self.identity[entity] = earlier.identity[of]
+        self.links[entity] = how, earlier.clip_id, of, score
+
     def masks(self, frame: int) -> dict[int, str]:
         """Run lengths of the entities that are seen in a frame."""
         masks = self.read("masks")
@@ -131,7 +140,7 @@ def _rows(clips: Sequence[_Clip]) -> Iterator[Row]:
     for clip, befores in with_earlier(clips):
         for before in befores:
             _link(before, clip)
-        known.propose(clip)
+        known.recognize(clip, befores)
         for entity in sorted(clip.texts):
             if entity not in clip.identity:
                 clip.identity[entity] = n_identities
@@ -139,7 +148,7 @@ def _rows(clips: Sequence[_Clip]) -> Iterator[Row]:
         known.add(clip)
         for entity, identity in sorted(clip.identity.items()):
             proposed, likeness = clip.proposals.get(entity, (None, None))
-            from_clip, from_entity, score = clip.links.get(entity, (None, None, None))
+            how, from_clip, from_entity, score = clip.links.get(entity, ("first", None, None, None))
             yield {
                 "video_id": clip.video_id,
                 "clip_id": clip.clip_id,
@@ -147,7 +156,7 @@ def _rows(clips: Sequence[_Clip]) -> Iterator[Row]:
                 "identity": identity,
                 "linked_from_clip_id": from_clip,
                 "linked_from_entity": from_entity,
-                "how": "first" if from_clip is None else "shared_frame",
+                "how": how,
                 "score": score,
                 "proposed_identity": proposed,
                 "proposed_score": likeness,
@@ -163,9 +172,10 @@ class _Known:
         self._looks: dict[int, list[F32]] = defaultdict(list)
         self._root: dict[int, int] = {}
 
-    def propose(self, clip: _Clip) -> None:
-        """For entities of `clip` that nothing links: identities of their phrase that are not in it,
-        one to one, by the greatest likeness to any entity of theirs."""
+    def recognize(self, clip: _Clip, befores: Sequence[_Clip]) -> None:
+        """For entities of `clip` that no mask links: identities of their phrase that are not in it,
+        one to one, by the greatest likeness to any entity of theirs. One that a clip of `befores`
+        has and that stands alone is taken over, another is proposed."""
         new = [e for e in sorted(clip.looks) if e not in clip.identity]
         here = {self._root[identity] for identity in clip.identity.values()}
         old = [identity for identity in sorted(self._looks) if identity not in here]
@@ -183,7 +193,20 @@ class _Known:
             ]
         )
         for row, column in zip(*best_pairs(likeness, least=LEAST_LIKENESS), strict=True):
-            clip.proposals[new[row]] = old[column], float(likeness[row, column])
+            entity, root, score = new[row], old[column], float(likeness[row, column])
+            last = self._in(befores, root)
+            if last is not None and _stands_alone(likeness, row, column):
+                clip.take(entity, *last, how="look", score=score)
+            else:
+                clip.proposals[entity] = root, score
+
+    def _in(self, clips: Sequence[_Clip], root: int) -> tuple[_Clip, int] | None:
+        """The clip and the entity that are a thing; None: it is in none of them."""
+        for clip in clips:
+            for entity, identity in sorted(clip.identity.items()):
+                if self._root[identity] == root:
+                    return clip, entity
+        return None
 
     def add(self, clip: _Clip) -> None:
         """Remember the clip's entities, all of which have an identity."""
@@ -193,6 +216,12 @@ class _Known:
             self._texts.setdefault(root, clip.texts[entity])
             if entity in clip.looks:
                 self._looks[root].append(clip.looks[entity])
+
+
+def _stands_alone(likeness: F64, row: int, column: int) -> bool:
+    """Whether everything else in a row and a column is clearly less alike. NaN: no likeness."""
+    others = np.append(np.delete(likeness[row], column), np.delete(likeness[:, column], row))
+    return not (others > likeness[row, column] - CLEARLY).any()
 
 
 def _link(earlier: _Clip, later: _Clip) -> None:
@@ -211,6 +240,5 @@ def _link(earlier: _Clip, later: _Clip) -> None:
 
     overlap = np.array([[overlap_of(a, b) for b in new] for a in old])
     for row, column in zip(*best_pairs(overlap, least=LEAST_OVERLAP), strict=True):
-        entity = new[column]
-        later.identity[entity] = earlier.identity[old[row]]
-        later.links[entity] = (earlier.clip_id, old[row], float(overlap[row, column]))
+        score = float(overlap[row, column])
+        later.take(new[column], earlier, old[row], how="shared_frame", score=score)

@@ -3,7 +3,7 @@ its committed rows alone; clip tables never depend on another clip."""
 
 from massannot.tables._spec import FLOAT32, INT32, STRING, Column, Reference, TableSpec
 
-HOW = ("first", "shared_frame")
+HOW = ("first", "shared_frame", "look")
 
 SPEC = TableSpec(
     name="identities",
@@ -31,13 +31,14 @@ SPEC = TableSpec(
             "how",
             STRING,
             "first: nothing links it to an earlier entity; shared_frame: its mask in the frame "
-            "that two clips share, and that of an entity of the earlier clip.",
+            "that two clips share, and that of an entity of the earlier clip; look: it was out of "
+            "sight there, and only that entity has its phrase and looks like it.",
             one_of=HOW,
         ),
         Column(
             "score",
             FLOAT32,
-            "Intersection over union of those two masks; null: no link.",
+            "Intersection over union of those two masks, or likeness of the looks; null: no link.",
             nullable=True,
         ),
         Column(

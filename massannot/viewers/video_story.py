@@ -46,8 +46,8 @@ def video_story(
 
 
 def _things(dataset: Dataset, clip: ClipView, place: Mapping[str, int]) -> dict[str, Json]:
-    """Entity of the clip to its number in the video, the other clips in which it is seen, the
-    likeness of its masks in the frame that it shares with the clip before, and a proposal."""
+    """Entity of the clip to its number in the video, the other clips in which it is seen, by
+    what it is known from the clip before and how well, and a proposal."""
     rows = dataset.of_video("identities", clip).to_pylist()
     seen: defaultdict[int, set[int]] = defaultdict(set)
     for row in rows:
@@ -57,7 +57,8 @@ def _things(dataset: Dataset, clip: ClipView, place: Mapping[str, int]) -> dict[
         str(row["entity"]): {
             "identity": row["identity"],
             "clips": sorted(seen[row["identity"]] - {place[clip.clip_id]}),
-            "overlap": None if row["score"] is None else round(row["score"], 2),
+            "how": row["how"],
+            "score": None if row["score"] is None else round(row["score"], 2),
             "proposed": row["proposed_identity"],
             "proposed_score": (
                 None if row["proposed_score"] is None else round(row["proposed_score"], 2)

@@ -48,8 +48,18 @@ LINKS = [
     pytest.param(TWO_SHOTS, [SAME, SAME, SAME, {0: 3, 1: 4, 2: 5}], id="touching, then a cut"),
     pytest.param(
         (ONE, replace(TWO, hidden=((0, 9),)), THREE),
-        [SAME, {2: 2, 0: 3, 1: 1}, {1: 1, 2: 2, 0: 3}],
+        [SAME, SAME, SAME],
         id="hidden in the shared frame",
+    ),
+    pytest.param(
+        (ONE, replace(TWO, hidden=((0, 9), (1, 9))), THREE),
+        [SAME, {2: 2, 0: 3, 1: 4}, {1: 4, 2: 2, 0: 3}],
+        id="two that look alike are hidden in it",
+    ),
+    pytest.param(
+        (ONE, replace(TWO, things=(1, 2)), THREE),
+        [SAME, {1: 1, 2: 2}, {1: 1, 2: 2, 0: 3}],
+        id="away for a whole clip",
     ),
     pytest.param(
         (replace(ONE, shares_last=False), TWO), [SAME, {2: 3, 0: 4, 1: 5}], id="not marked"
@@ -110,6 +120,23 @@ def test_links_name_the_entity_of_the_earlier_clip_and_the_overlap() -> None:
         ("shared_frame", ONE.clip_id, thing) for thing in TWO.things
     ]
     assert [row["score"] for row in later] == [1.0] * 3
+
+
+def test_what_returns_alone_of_its_kind_is_linked_by_its_look_and_else_proposed() -> None:
+    hidden_box = replace(TWO, hidden=((2, 9),))
+    both_balls = replace(TWO, hidden=((0, 9), (1, 9)))
+    for part, thing, how, score, proposed in [
+        (hidden_box, 2, "look", 1.0, None),
+        (both_balls, 0, "first", None, 0),
+        (both_balls, 1, "first", None, 1),
+    ]:
+        rows = long_film.linked((ONE, part)).to_pylist()
+        (row,) = (
+            r for r in rows if r["clip_id"] == TWO.clip_id and part.things[r["entity"]] == thing
+        )
+        linked_from = (None, None) if how == "first" else (ONE.clip_id, thing)
+        assert (row["how"], row["score"], row["proposed_identity"]) == (how, score, proposed)
+        assert (row["linked_from_clip_id"], row["linked_from_entity"]) == linked_from
 
 
 def test_a_thing_after_a_cut_is_proposed_by_phrase_and_look_and_stays_its_own() -> None:

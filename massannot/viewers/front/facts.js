@@ -48,6 +48,11 @@ function videoStory(data) {
   const chip = (clip) => clip.here
     ? el("b.chip.here", { "aria-current": "page" }, clip.text)
     : clip.link ? el("a.chip", { href: safeLink(clip.link) }, clip.text) : el("span.chip", null, clip.text);
+  const knownBy = {
+    first: () => "",
+    shared_frame: (score) => `overlap of ${number(score)} in the shared frame`,
+    look: (score) => `look, likeness ${number(score)}`,
+  };
   const shots = new Set(clips.map((clip) => clip.shot));
   const parts = [...shots].map((shot) => el("p.chips", null,
     shots.size > 1 ? el("span.sub", null, `Shot ${shot + 1}: `) : null,
@@ -57,14 +62,14 @@ function videoStory(data) {
     return [
       entity.name, String(thing.identity),
       thing.clips.length ? el("span.chips", null, thing.clips.map((k) => chip(clips[k]))) : "this clip alone",
-      number(thing.overlap),
+      knownBy[thing.how](thing.score),
       thing.proposed === null ? "" : `perhaps thing ${thing.proposed} (likeness ${number(thing.proposed_score)})`,
     ];
   });
   return el("div", null,
     n_clips > clips.length ? el("p.sub", null, `${clips.length} of ${counted(n_clips, "clip")}, the nearest.`) : null, parts,
     dataTable("Things through the video",
-      ["entity", "#thing of the video", "also seen in", "#overlap with the clip before", "proposed"], rows));
+      ["entity", "#thing of the video", "also seen in", "known by", "proposed"], rows));
 }
 
 function motionTable(data, player) {
