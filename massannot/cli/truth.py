@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from massannot.cli.app import AsJson, app, print_json, scenes_app
+from massannot.cli.single_flags import Quiet
 from massannot.errors import UsageError
 from massannot.jobs.heartbeat import never_silent
 
@@ -41,6 +42,7 @@ def scenes_render(
     fronts: Annotated[
         int, typer.Option(help="Bodies with a front: arrow blocks and toy cars.", min=0, max=6)
     ] = 0,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Render physics clips with exact depth, masks, tracks, cameras and events.
@@ -73,7 +75,7 @@ def scenes_render(
         out,
         seeds=range(seed, seed + count),
         options=options,
-        progress=lambda record: print(record.description, file=sys.stderr),
+        progress=lambda record: None if quiet else print(record.description, file=sys.stderr),
     )
     if as_json:
         print_json([{"video": str(out / r.video), "seed": r.seed} for r in records])
