@@ -23,7 +23,7 @@ from tools.embedded.render_data import MOST_BODIES
 H, W = 128, 160
 INPUT = (126, 154)
 CANONICAL_PX = 150.0
-BODIES = 0.7
+BODIES = 1.5
 """Weight of the mean over bodies beside the mean over pixels."""
 NORMALIZE = Normalization()
 
