@@ -248,7 +248,7 @@ def as_text(
             result = f"never found in {clips}; try another word for it"
         lines.append(f"  {phrase.text!r}: {result}")
     if things := _things(known.n_identities, known.n_clips):
-        lines.append(f"{things}; a thing that returns after a cut or an absence counts anew")
+        lines.append(f"{things}; a thing that returns after a cut or a long absence counts anew")
     if known.given_boxes:
         parts = [f"{n} {reason}" for reason, n in sorted(known.given_boxes.items())]
         lines.append(f"given boxes in these frames: {', '.join(parts)}")
