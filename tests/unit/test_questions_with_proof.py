@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import tables
+from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
+from massannot.dataset.record import RunRecord
 from massannot.errors import BadQuestion, UsageError
 from massannot.exporters._published_questions import PublishOptions, publish_questions
+from massannot.inputs.manifest import read_manifests
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, ask
 from massannot.questions.ask.audit_answers import audit
@@ -148,6 +151,19 @@ def test_every_answer_is_proved(asked: Path) -> None:
     manifest = [json.loads(line) for line in (asked / "questions.jsonl").read_text().splitlines()]
     assert len(manifest) == found.questions
     assert all(row["end_s"] > row["start_s"] and row["answer"] for row in manifest)
+
+
+def test_the_manifest_names_films_from_where_it_lies(data: Path, tmp_path: Path) -> None:
+    """The tables name them from where the run was begun, another folder."""
+    out, dest = tmp_path / "run" / "out", tmp_path / "far" / "asked"
+    shutil.copytree(data, out)
+    record = RunRecord(spec={"folder": str(tmp_path / "run"), "sampling": {"fps": None}})
+    run_record.begin(Layout(out), record)
+    ask(out, dest, Asking(families=FEW, min_margin=1.0))
+    films = {question.uri for question in read_manifests([str(dest / "questions.jsonl")])}
+    uris = open_dataset(out).table("clips")["uri"].to_pylist()
+    assert films
+    assert films <= {str(tmp_path / "run" / uri) for uri in uris}
 
 
 def test_only_a_simulation_makes_events_exact(data: Path, asked: Path) -> None:
