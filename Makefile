@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 RFT := --family faster --family in_front --family right_of
 SEEN := --family colour --family side --family order
 
-.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs page peers clean
+.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench bench-gpu guard calibration schemas docs page peers clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -18,6 +18,7 @@ help:
 	@echo "make check      format, lint, types, import layers, schemas"
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make bench-gpu  seconds a clip by profile, busy share and memory, where there is CUDA"
 	@echo "make fuzz       COUNT damaged inputs through every door; make soak: CLIPS clips under kills"
 	@echo "make calibration  make the shipped calibrations again: renders and annotates 512 clips twice"
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
@@ -86,6 +87,9 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+bench-gpu: setup
+	$(BIN)/python -m tests.bench.on_gpu
 
 calibration: setup
 	$(BIN)/python -m tools.make_calibrations --work calibration-out
