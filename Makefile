@@ -25,7 +25,7 @@ help:
 	@echo "make rft        the tiny model of docs/training.md, at full length"
 	@echo "make geometry   its ablation: profile as text, geometry as tokens"
 	@echo "make schemas    write schemas/ from the table declarations"
-	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
+	@echo "make page       docs/demo/: the demo's clip and ten questions, as pages to open without a server"
 	@echo "make peers      datasets, pycocotools, rerun-sdk, datumaro and lmms-eval read what is exported"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
@@ -166,6 +166,12 @@ $(GEOMETRY_ARMS): $(G)/%:
 page: setup
 	$(BIN)/massannot demo -o demo-out
 	$(BIN)/python tools/demo_page.py demo-out/annotated docs/demo/index.html
+	$(BIN)/massannot scenes render demo-out/seven --seed 7 --frames 48 -q
+	$(BIN)/massannot annotate demo-out/seven/videos --profile none --scenes demo-out/seven -q --fps all \
+		--oracle detect,masks,depth,tracks,cameras --no-films -o demo-out/exact -p "a cyan cylinder . \
+		a red ball . a red cone . a white ball . a white cylinder . an orange cone ."
+	$(BIN)/massannot questions ask demo-out/exact demo-out/asked --uneven
+	$(BIN)/massannot questions explain demo-out/asked --all -o docs/demo/questions.html
 
 schemas: setup
 	$(BIN)/massannot schemas
