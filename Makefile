@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 RFT := --family faster --family in_front --family right_of
 SEEN := --family colour --family side --family order
 
-.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench guard calibration schemas docs page peers clean
+.PHONY: help setup rft geometry demo check format test test-together test-alone test-slow test-gpu faults fuzz soak bench bench-gpu guard calibration schemas docs page peers clean
 
 help:
 	@echo "make demo       install into .venv and annotate a rendered clip: summary, film, page"
@@ -18,13 +18,14 @@ help:
 	@echo "make check      format, lint, types, import layers, schemas"
 	@echo "make test-slow  the tests that take minutes; make test-gpu: those that need CUDA"
 	@echo "make faults     the tests that kill processes; make bench: the numbers of BENCHMARKS.md"
+	@echo "make bench-gpu  seconds a clip by profile, busy share and memory, where there is CUDA"
 	@echo "make fuzz       COUNT damaged inputs through every door; make soak: CLIPS clips under kills"
 	@echo "make calibration  make the shipped calibrations again: renders and annotates 512 clips twice"
 	@echo "make guard      do BASE (default HEAD~1) and HEAD (the working tree) write the same datasets?"
 	@echo "make rft        the tiny model of docs/training.md, at full length"
 	@echo "make geometry   its ablation: profile as text, geometry as tokens"
 	@echo "make schemas    write schemas/ from the table declarations"
-	@echo "make page       docs/demo/: the demo's clip as one page to open without a server"
+	@echo "make page       docs/demo/: the demo's clip and ten questions, as pages to open without a server"
 	@echo "make peers      datasets, pycocotools, rerun-sdk, datumaro and lmms-eval read what is exported"
 	@echo "make docs       the documentation as pages, docs/_build/html; a warning is an error"
 
@@ -86,6 +87,9 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+bench-gpu: setup
+	$(BIN)/python -m tests.bench.on_gpu
 
 calibration: setup
 	$(BIN)/python -m tools.make_calibrations --work calibration-out
@@ -162,6 +166,12 @@ $(GEOMETRY_ARMS): $(G)/%:
 page: setup
 	$(BIN)/massannot demo -o demo-out
 	$(BIN)/python tools/demo_page.py demo-out/annotated docs/demo/index.html
+	$(BIN)/massannot scenes render demo-out/seven --seed 7 --frames 48 -q
+	$(BIN)/massannot annotate demo-out/seven/videos --profile none --scenes demo-out/seven -q --fps all \
+		--oracle detect,masks,depth,tracks,cameras --no-films -o demo-out/exact -p "a cyan cylinder . \
+		a red ball . a red cone . a white ball . a white cylinder . an orange cone ."
+	$(BIN)/massannot questions ask demo-out/exact demo-out/asked --uneven
+	$(BIN)/massannot questions explain demo-out/asked --all -o docs/demo/questions.html
 
 schemas: setup
 	$(BIN)/massannot schemas

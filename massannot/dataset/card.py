@@ -258,6 +258,7 @@ Every column's meaning, unit and frame of reference stand in the Parquet files' 
 ## Models
 {_models(record.weights)}
 {_lines(f"* {note}" for note in record.notes)}
+
 ## Made by
 {_made_by(record.starts)}
 {besides}"""
@@ -298,7 +299,7 @@ def _models(weights: Sequence[run_record.LoadedWeights]) -> str:
     if not with_weights:
         return "No model with weights took part.\n"
     named = _lines(
-        f"* {w.name}: {w.weights} {w.revision}, sha256 {w.sha256[:16]}, "
+        f"* {w.name}: {f'{w.weights} {w.revision}'.strip()}, sha256 {w.sha256[:16]}, "
         f"licence {w.license or 'not stated'}" + (f"; {w.note}" if w.note else "")
         for w in with_weights
     )

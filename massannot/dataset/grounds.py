@@ -26,6 +26,7 @@ from massannot.errors import BadTable
 from massannot.storage.json_text import our_own, parsed
 from massannot.storage.parquet import readable
 from massannot.tables._spec import INTERVAL_BASES
+from massannot.tables.motions import in_one_reference
 
 MOST_FILES = 64
 """Files of a table that are read: enough for a median, and quick in a dataset of any size."""
@@ -57,7 +58,7 @@ class Grounds:
     half_90: tuple[float, float, float] | None = None
     """Median half width of a position along x, y, z of the camera, in the scale's unit."""
     length_half_90: float | None = None
-    """The same of the length of a motion in the camera's frame of reference."""
+    """The same of the length of a motion, in the world where it is known."""
     unseen: Mapping[str, int] = field(default_factory=dict)
     """Entities that have the state in a frame or more, by state; `placed nowhere`: in all."""
     n_entities: int = 0
@@ -152,7 +153,7 @@ def grounds_of(dataset: Dataset) -> Grounds:
 
 _POSITIONS = ("clip_id", "entity", "scale_type", "state", "x_cam", "x_world", *_HALVES,
               "interval_basis")  # fmt: skip
-_MOTIONS = ("reference", "length_low_90", "length_high_90")
+_MOTIONS = ("clip_id", "reference", "length_low_90", "length_high_90")
 
 
 class _States:
@@ -260,10 +261,9 @@ def _medians(positions: list[pa.Table]) -> tuple[float, float, float] | None:
 def _median_length(motions: list[pa.Table]) -> float | None:
     halves = []
     for table in motions:
-        camera = table.filter(pc.equal(table["reference"], "camera"))
+        once = in_one_reference(table)
         low, high = (
-            camera[name].to_numpy().astype(np.float64)
-            for name in ("length_low_90", "length_high_90")
+            once[name].to_numpy().astype(np.float64) for name in ("length_low_90", "length_high_90")
         )
         halves.append((high - low)[np.isfinite(high - low)] / 2)
     return _median(halves)

@@ -17,9 +17,12 @@ def groups_of_videos(dataset: Dataset) -> Mapping[str, tuple[str, ...]]:
     """By uri: the groups that the video is in, such as `source_kind=generated`; none where the
     manifest says nothing."""
     rows = dataset.table_or_empty("videos").to_pylist()
-    return {
-        row["uri"]: tuple(f"{name}={row[name]}" for name in COLUMNS if row[name]) for row in rows
-    }
+    return {row["uri"]: groups_of(row) for row in rows}
+
+
+def groups_of(video: Mapping[str, object]) -> tuple[str, ...]:
+    """The groups of a row of `videos`, or of whatever else states COLUMNS."""
+    return tuple(f"{name}={video[name]}" for name in COLUMNS if video[name])
 
 
 def places_by_group(dataset: Dataset, uris: Sequence[str]) -> dict[str, list[int]]:

@@ -102,12 +102,15 @@ def publish_questions(proven: Path, dest: Path, *, options: PublishOptions) -> P
     looked, verdicts = looked_at(joined), question_verdicts(joined)
     refuse_less(looked.questions if looked and looked.questions.n else None, options.min_acceptance)
     questions, rejected = _left(asked, verdicts, options)
+    clips = asked.table("clips").select(["clip_id", "uri", "video_id"]).to_pylist()
+    video_of = {row[key]: row["video_id"] for row in clips for key in ("clip_id", "uri")}
+    stated = asked.table("questions").to_pylist()
+    left = [{"video_id": video_of[ids[0]]} for ids in questions["clip_ids"].to_pylist()]
+    sides(stated, left, video_of, options)  # too few videos: refused before films are written
     check = check_manifest(proven)
     ids = [row["id"] for row in read_rows(proven)]
     blind = {ids[number]: score for number, score in check.blind_score}
     programs = {row["question_id"]: row for row in asked.table("question_programs").to_pylist()}
-    clips = asked.table("clips").select(["clip_id", "uri", "video_id"]).to_pylist()
-    video_of = {row[key]: row["video_id"] for row in clips for key in ("clip_id", "uri")}
     source = AskedDataset(asked, open_dataset(joined.layout.out), rows=questions)
     bench = bench_examples(source, dest, BenchOptions())
     rows = [
@@ -115,7 +118,7 @@ def publish_questions(proven: Path, dest: Path, *, options: PublishOptions) -> P
         for one in bench.examples
         for name in (one.row["question_id"],)
     ]
-    side = sides(asked.table("questions").to_pylist(), rows, video_of, options)
+    side = sides(stated, rows, video_of, options)
     counts: dict[Split, int] = {}
     (dest / "data").mkdir()
     for split in SPLITS:

@@ -13,6 +13,7 @@ from typing import Any
 
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
+from massannot.dataset.source_groups import groups_of, groups_of_videos
 from massannot.errors import UsageError
 from massannot.inputs.cells import read_cells
 from massannot.inputs.manifest import is_manifest, read_manifests
@@ -26,12 +27,17 @@ _COMPLETIONS = ("filtered_resps", "resps", *_TEXTS)
 
 
 def read_questions(data: Path) -> list[Row]:
-    """The rows of `questions`, of a dataset's folder or of a manifest. Raises UsageError for
-    another path and where there are none."""
+    """The rows of `questions`, of a dataset's folder or of a manifest, each with its
+    video's `sources` (dataset/source_groups.py). Raises UsageError for another path and where there
+    are none."""
     if data.is_file() and is_manifest(data.name):
-        rows: list[Row] = [q.row() for q in read_manifests([str(data)]) if q.problem is None]
+        asked = [q for q in read_manifests([str(data)]) if q.problem is None]
+        rows: list[Row] = [{**q.row(), "sources": groups_of(vars(q))} for q in asked]
     else:
-        rows = list(Dataset(Layout(data)).table_or_empty("questions").to_pylist())
+        dataset = Dataset(Layout(data))
+        sources = groups_of_videos(dataset)
+        questions = dataset.table_or_empty("questions").to_pylist()
+        rows = [{**row, "sources": sources.get(row["uri"], ())} for row in questions]
     rows = [row for row in rows if row["question"] and row["answer"] is not None]
     if not rows:
         raise UsageError(

@@ -48,6 +48,8 @@ class Answered:
     format: float
     seed: int = 0
     """Of the training; trainings that differ in nothing else are one condition."""
+    sources: tuple[str, ...] = ()
+    """What the manifest says of where the video is from, such as `source_kind=generated`."""
 
 
 def answers(

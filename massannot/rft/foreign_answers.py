@@ -79,6 +79,7 @@ def _judged(row: Row, said: str | None, reader: Reader, rule: str, judge: Judge 
         said=text,
         accuracy=right,
         format=float(answer is not None),
+        sources=row["sources"],
     )
     return Judged(answered, answer is not None, error, name)
 

@@ -126,12 +126,14 @@ def write(found: ForeignScores, folder: Path) -> None:
 
 
 def _belongs(each: Judged, row: scores.AnswerScore) -> bool:
+    if row.by == "source":
+        return row.what in each.answered.sources
     what = {"category": each.answered.category, "answer type": each.answered.problem_type}
     return what.get(row.by, "all") == row.what
 
 
 def _of_row(found: ForeignScores, row: scores.AnswerScore) -> list[tuple[str, float, int]]:
-    return found.errors.get(row.what, []) if row.by != "answer type" else []
+    return found.errors.get(row.what, []) if row.by in ("category", "all") else []
 
 
 def _errors(found: ForeignScores, row: scores.AnswerScore) -> str:

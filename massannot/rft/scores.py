@@ -95,7 +95,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-By = Literal["category", "needs", "answer type", "all"]
+By = Literal["category", "needs", "answer type", "source", "all"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class AnswerScore:
     condition: str
     by: By
     what: str
-    """The category or the answer type; "profile" or "pictures": the families that follow from
-    these; "all": the mean over all questions."""
+    """The category, the answer type or where the videos are from; "profile" or "pictures": the
+    families that follow from these; "all": the mean over all questions."""
     accuracy: ConfidenceInterval
     """Over videos, and over seeds where there are several; `n` is the number of videos."""
     n_questions: int
@@ -119,14 +119,17 @@ class AnswerScore:
 def scores(
     answered: Sequence[Answered], *, seed: int = 0, against: str | None = None
 ) -> list[AnswerScore]:
-    """By condition in the order given, then by category, evidence, answer type and all. `against`:
-    the condition that the others are compared with, see `answer.refuse_other_baseline`."""
+    """By condition in the order given, then by category, evidence, answer type, source and all.
+    `against`: the condition that the others are compared with, see `answer.refuse_other_baseline`.
+    """
     by_key: dict[tuple[str, By, str], list[Answered]] = defaultdict(list)
     is_known = {answer.category for answer in answered} <= set(FAMILIES)
     for answer in answered:
         by_key[answer.condition, "category", answer.category].append(answer)
         by_key[answer.condition, "answer type", answer.problem_type].append(answer)
         by_key[answer.condition, "all", "all"].append(answer)
+        for source in answer.sources:
+            by_key[answer.condition, "source", source].append(answer)
         if is_known:
             needs = "profile" if FAMILIES[answer.category].n_lines else "pictures"
             by_key[answer.condition, "needs", needs].append(answer)
@@ -174,6 +177,7 @@ def title(row: AnswerScore) -> str:
         "category": row.what,
         "needs": f"from the {row.what}",
         "answer type": f"answers: {row.what}",
+        "source": row.what,
         "all": "all questions",
     }[row.by]
 

@@ -2,6 +2,7 @@
 first, as in MASS's motion profile."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from massannot.tables._spec import (
     BOOL,
@@ -99,3 +100,10 @@ SPEC = TableSpec(
         Reference(("clip_id", "segment"), "segments"),
     ),
 )
+
+
+def in_one_reference(motions: pa.Table) -> pa.Table:
+    """Each motion once: in the world of clips that have rows there, else in the camera."""
+    is_world = pc.equal(motions["reference"], "world")
+    posed = motions["clip_id"].filter(is_world).unique()
+    return motions.filter(pc.equal(is_world, pc.is_in(motions["clip_id"], value_set=posed)))

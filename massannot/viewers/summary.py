@@ -20,6 +20,7 @@ from massannot.dataset.reading import ClipView, Dataset
 from massannot.dataset.touching import n_frames_once
 from massannot.errors import UsageError
 from massannot.questions.profile import entity_names, motion_profile
+from massannot.tables.motions import in_one_reference
 
 _LIMITS = {
     "over_phrase_limit": "detect_phrases.max_per_phrase",
@@ -141,7 +142,7 @@ class Facts:
     """Median over clips of the background's 3D path length a second, in the scale's unit."""
     above_noise: int
     n_motions: int
-    """Motions in the camera's frame of reference, and how many exceed the noise."""
+    """Motions, in the world where it is known, and how many exceed the noise."""
     failures: Mapping[str, int]
     given_boxes: Mapping[str, int] = field(default_factory=dict)
     """Of a person or a file: `used`, or the reason why one is no entity's."""
@@ -169,9 +170,9 @@ class Facts:
 def facts(dataset: Dataset) -> Facts:
     """Read the small tables of a dataset."""
     clips = dataset.table("clips")
-    motions = dataset.table_or_empty("motions")
-    in_camera = [r for r in motions.select(["reference", "above_noise"]).to_pylist()
-                 if r["reference"] == "camera"]  # fmt: skip
+    motions = in_one_reference(
+        dataset.table_or_empty("motions").select(["clip_id", "reference", "above_noise"])
+    )
     floors = [f for f in clips["noise_floor"].to_pylist() if f is not None]
     columns = ["clip_id", "intrinsics_origin", "pose_origin"]
     origins = dataset.table_or_empty("cameras").select(columns).to_pylist()
@@ -192,8 +193,8 @@ def facts(dataset: Dataset) -> Facts:
         n_moving=list(static.values()).count(False),
         n_moving_posed=sum(static.get(clip_id) is False for clip_id in posed),
         noise_floor=float(np.median(floors)) if floors else None,
-        above_noise=sum(r["above_noise"] is True for r in in_camera),
-        n_motions=len(in_camera),
+        above_noise=motions["above_noise"].to_pylist().count(True),
+        n_motions=motions.num_rows,
         failures=dict(Counter(dataset.table_or_empty("failures")["class"].to_pylist())),
         given_boxes=dict(Counter(r["rejected"] or "used" for r in boxes if r["origin"] == "given")),
         over_limits=dict(limits),
@@ -248,7 +249,7 @@ def as_text(
             result = f"never found in {clips}; try another word for it"
         lines.append(f"  {phrase.text!r}: {result}")
     if things := _things(known.n_identities, known.n_clips):
-        lines.append(f"{things}; a thing that returns after a cut or an absence counts anew")
+        lines.append(f"{things}; a thing that returns after a cut or a long absence counts anew")
     if known.given_boxes:
         parts = [f"{n} {reason}" for reason, n in sorted(known.given_boxes.items())]
         lines.append(f"given boxes in these frames: {', '.join(parts)}")

@@ -189,3 +189,12 @@ def test_a_judge_decides_free_text_where_it_is_named(
 def test_a_judge_elsewhere_is_refused(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         judge(name)
+
+
+def test_scores_are_split_by_where_videos_are_from(tmp_path: Path) -> None:
+    made = {"source_kind": "generated", "generator": "a model"}
+    stated = [q | made if q["video"] == "b.mp4" else q for q in QUESTIONS]
+    found = score(answers(tmp_path), data=lines(tmp_path / "questions.jsonl", stated))
+    split = {r.what: (r.accuracy.value, r.n_questions) for r in found.rows if r.by == "source"}
+    right = pytest.approx(2.5 / 3)  # near, way and half of why
+    assert split == {"generator=a model": (right, 3), "source_kind=generated": (right, 3)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,20 @@ CALIBRATED = {
 WIDE = {f"{axis}_half_90": half for axis, half in zip("xyz", (0.01, 0.02, 0.3), strict=True)}
 
 
-def write(folder: Path, change: Callable[[str, Row], Row], recipe: Row = CALIBRATED) -> Dataset:
-    """The small dataset of three clips, its positions and entities changed."""
+def write(
+    folder: Path,
+    change: Callable[[str, Row], Row],
+    recipe: Row = CALIBRATED,
+    motions: Sequence[Row] = (),
+) -> Dataset:
+    """The small dataset of three clips, its positions and entities changed, with these motions."""
     layout = Layout(folder)
     run_record.begin(layout, replace(RECORD, recipe=recipe))
     found = small_tables(("clip-a", "clip-b", "clip-c"))
     for name in ("positions", "entities"):
         rows = [{**row, **change(name, row)} for row in found[name].to_pylist()]
         found[name] = tables.spec(name).from_rows(rows)
+    found["motions"] = tables.spec("motions").from_rows(motions)
     staged = stage(layout, "000000", layout.new_attempt("000000"), found)
     assert commits.put(layout, staged)
     commits.publish(layout, staged)
@@ -121,6 +127,26 @@ def test_the_summary_has_the_lines(mixed: Dataset) -> None:
     text = summary.as_text(known, out=Path("out"), models=(), notes=(), looks=())
     assert all(line in text.splitlines() for line in grounds_of(mixed).lines)
     assert json.loads(json.dumps(known.as_json()))["grounds"]["clips"]["internal"] == 1
+
+
+def motion(clip_id: str, reference: str, above_noise: bool | None, half: float) -> Row:
+    numbers = [f"{name}_{axis}" for name in ("first", "last", "motion") for axis in "xyz"]
+    return {"clip_id": clip_id, "entity": 0, "segment": 0, "reference": reference,
+            "scale_type": "metric", **dict.fromkeys(numbers, 0.0), "path": 1.0, "t0_s": 0.0,
+            "t1_s": 1.0, "above_noise": above_noise, "length_low_90": 1.0 - half,
+            "length_high_90": 1.0 + half}  # fmt: skip
+
+
+def test_motions_of_a_moving_camera_are_counted_in_the_world(tmp_path: Path) -> None:
+    """In such a camera's frame no noise is known, and everything moves."""
+    motions = [
+        motion("clip-a", "camera", None, 0.5),
+        motion("clip-a", "world", True, 0.02),
+        motion("clip-b", "camera", False, 0.06),
+    ]
+    known = summary.facts(write(tmp_path / "out", one_of_each, motions=motions))
+    assert (known.above_noise, known.n_motions) == (1, 2)
+    assert known.grounds.length_half_90 == pytest.approx(0.04, abs=1e-6)
 
 
 def test_the_card_has_the_lines_and_the_calibrations_hash(mixed: Dataset) -> None:

@@ -14,15 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from massannot import tables
+from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import open_dataset
+from massannot.dataset.record import RunRecord
 from massannot.errors import BadQuestion, UsageError
+from massannot.exporters._published_questions import PublishOptions, publish_questions
+from massannot.inputs.manifest import read_manifests
 from massannot.questions.ask import program as p
 from massannot.questions.ask.ask_dataset import Asking, ask
 from massannot.questions.ask.audit_answers import audit
 from massannot.questions.ask.blind_check import check_manifest, read_rows
 from massannot.questions.ask.cited_rows import ClipRows, DatasetRows, MissingRow
-from massannot.questions.ask.derivation import derivation
+from massannot.questions.ask.derivation import Derivation, derivation
 from massannot.questions.ask.family import families_of
 from massannot.questions.ask.phases import levels, up_and_down
 from massannot.questions.ask.questions_of_clip import answered
@@ -147,6 +151,19 @@ def test_every_answer_is_proved(asked: Path) -> None:
     manifest = [json.loads(line) for line in (asked / "questions.jsonl").read_text().splitlines()]
     assert len(manifest) == found.questions
     assert all(row["end_s"] > row["start_s"] and row["answer"] for row in manifest)
+
+
+def test_the_manifest_names_films_from_where_it_lies(data: Path, tmp_path: Path) -> None:
+    """The tables name them from where the run was begun, another folder."""
+    out, dest = tmp_path / "run" / "out", tmp_path / "far" / "asked"
+    shutil.copytree(data, out)
+    record = RunRecord(spec={"folder": str(tmp_path / "run"), "sampling": {"fps": None}})
+    run_record.begin(Layout(out), record)
+    ask(out, dest, Asking(families=FEW, min_margin=1.0))
+    films = {question.uri for question in read_manifests([str(dest / "questions.jsonl")])}
+    uris = open_dataset(out).table("clips")["uri"].to_pylist()
+    assert films
+    assert films <= {str(tmp_path / "run" / uri) for uri in uris}
 
 
 def test_only_a_simulation_makes_events_exact(data: Path, asked: Path) -> None:
@@ -330,6 +347,19 @@ def test_random_distractors_beside_smooth_answers_are_found(tmp_path: Path) -> N
     (found,) = check_manifest(path).families
     assert found.leaks
     assert found.best.accuracy > 0.8
+
+
+def test_each_of_many_options_has_its_letter() -> None:
+    """As a writer of the user's may give."""
+    options = [str(number) for number in range(12)]
+    found = Derivation({"options": options}, {}, (), (), (), {}).options
+    assert (found[0], found[-1], len(found)) == ("A. 0", "L. 11", 12)
+
+
+def test_too_few_videos_are_refused_before_a_film_is_written(asked: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found too few for a test and a val split"):
+        publish_questions(asked, tmp_path / "new", options=PublishOptions(val=0.5, test=0.5))
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_explanation_says_each_step_and_what_does_not_hold(

@@ -8,6 +8,7 @@ asked about. Equal arguments give equal bytes.
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from massannot import tables
+from massannot.dataset import record as run_record
 from massannot.dataset.layout import Layout
-from massannot.dataset.reading import open_dataset
+from massannot.dataset.reading import Dataset, open_dataset
 from massannot.dataset.record import refuse_foreign_card
 from massannot.errors import BadTable, UsageError
 from massannot.questions.ask import program as p
@@ -42,6 +44,8 @@ from massannot.questions.ask.seen_to_hold import Profile, offered, profile_of
 from massannot.questions.ask.writer import Writer, writer_of
 from massannot.storage.durable import sha256_of, write_over
 from massannot.storage.parquet import write_parquet
+from massannot.storage.path import resolved
+from massannot.storage.store import is_remote
 
 Row = dict[str, Any]
 
@@ -277,6 +281,21 @@ def _write(
         "counts": counts,
     }
     write_over(layout.out / SOURCE, (json.dumps(source, indent=1, sort_keys=True) + "\n").encode())
-    lines = [json.dumps(manifest_row(row), ensure_ascii=False) for row in rows["questions"]]
+    named = {uri: _named_from(layout.out, uri, dataset) for uri in clips["uri"].to_pylist()}
+    lines = [
+        json.dumps(manifest_row(row, video=named[row["uri"]]), ensure_ascii=False)
+        for row in rows["questions"]
+    ]
     write_over(layout.out / MANIFEST, "".join(f"{line}\n" for line in sorted(lines)).encode())
     write_over(layout.card, card_of(made, rows, counts, profile).encode())
+
+
+def _named_from(folder: Path, uri: str, dataset: Dataset) -> str:
+    """A video's name in a manifest of `folder`: manifests name videos from where they lie, tables
+    from where the run was begun."""
+    record = run_record.read(dataset.layout)
+    begun_in = None if record is None else record.spec.get("folder")
+    path = resolved(uri, folder=begun_in or os.getcwd())
+    if path == uri or is_remote(str(folder)):
+        return path
+    return os.path.relpath(path, folder)

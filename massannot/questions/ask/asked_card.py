@@ -16,10 +16,11 @@ from massannot.questions.ask.seen_to_hold import Profile
 Row = dict[str, Any]
 
 
-def manifest_row(row: Row) -> Row:
-    """A line of `questions.jsonl` from a row of `questions`; unknown is left out."""
+def manifest_row(row: Row, *, video: str) -> Row:
+    """A line of `questions.jsonl` from a row of `questions`; unknown is left out. `video`: its name
+    from the manifest."""
     further = json.loads(row["further"])
-    named = {**row, **further, "id": row["question_id"], "video": row["uri"]}
+    named = {**row, **further, "id": row["question_id"], "video": video}
     boxes = row["evidence_boxes"]
     named["evidence_boxes"] = [boxes[i : i + 5] for i in range(0, len(boxes), 5)] if boxes else None
     for name in ("question_id", "uri", "clip_id", "clip_ids", "further"):

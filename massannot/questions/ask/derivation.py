@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +39,7 @@ class Derivation:
     def options(self) -> tuple[str, ...]:
         """With their letters."""
         found = self.question["options"] or ()
-        return tuple(f"{'ABCDEFGH'[i]}. {option}" for i, option in enumerate(found))
+        return tuple(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, found))
 
     @property
     def text(self) -> str:
