@@ -7,7 +7,7 @@ without running a model. Unknown features are NaN.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,6 +196,10 @@ class MotionEvidence:
     """(N, 3, 3) what the errors of estimated poses add to it; 0 in the camera."""
     features: F64
     """(N, F), see MOTION_FEATURES."""
+    ends: I64
+    """(N, 2) rows of the positions that it lies between."""
+    in_world: Bool
+    """(N,) else in the camera."""
 
     @property
     def length(self) -> F64:
@@ -271,7 +275,10 @@ def motion_evidence(
     pose_cov = np.where(in_world[:, None, None], _of_poses(clip, positions, a, b), 0.0)
     cov = own_a + own_b + (shared**2)[:, None, None] * motion[:, :, None] * motion[:, None, :]
     path, seconds = numbers(motions, "path"), t_s[last] - t_s[first]
-    bare = MotionEvidence(motion, path, seconds, cov, pose_cov, np.zeros((len(a), 0)))
+    ends_ab = np.stack([a, b], axis=1)
+    bare = MotionEvidence(
+        motion, path, seconds, cov, pose_cov, np.zeros((len(a), 0)), ends_ab, in_world
+    )
     total = np.sqrt(np.einsum("nii->n", cov))
     names = {name: n for n, name in enumerate(POSITION_FEATURES)}
     between = [slice(i, j + 1) for i, j in zip(a, b, strict=True)]
@@ -294,7 +301,7 @@ def motion_evidence(
             ]
         )
     features = features.reshape(-1, len(MOTION_FEATURES))
-    return MotionEvidence(motion, path, seconds, cov, pose_cov, features)
+    return replace(bare, features=features)
 
 
 def _of_poses(clip: Tables, positions: PositionEvidence, first: I64, last: I64) -> F64:

@@ -101,9 +101,9 @@ def picture_tracks(clip: Clip) -> PictureTracks:
     )
 
 
-def space_tracks(clip: Clip) -> SpaceTracks:
+def space_tracks(clip: Tables, *, n_frames: int) -> SpaceTracks:
     """The table tracks_xyz of a clip."""
-    table, n_frames = clip.table("tracks_xyz"), len(clip)
+    table = clip.table("tracks_xyz")
     return SpaceTracks(
         entity=numbers(table, "entity").astype(np.int64),
         xyz=np.stack([lists(table, axis, n_frames) for axis in "xyz"], axis=-1),
@@ -159,7 +159,7 @@ def background_paths(clip: Clip, *, camera_static: bool | None) -> BackgroundPat
     assumed = words(clip.table("cameras"), "pose_origin", "assumed").any()
     if clip.table("tracks_xyz").num_rows == 0 or (assumed and camera_static is not True):
         return None
-    background = space_tracks(clip).of(BACKGROUND)
+    background = space_tracks(clip, n_frames=len(clip)).of(BACKGROUND)
     world_from_cam = inverse(camera_arrays(clip)[1])
     xyz = apply(world_from_cam[:, None], background.xyz)
     noise = jitter(xyz, background.measured, t_s=clip.frames.t_s)

@@ -72,7 +72,7 @@ class LocateEntities(Stage):
         if depth is None or depth.kind == "affine" or len(entities) == 0:
             return clip.with_table("positions", spec.empty())
         surfaces = masked_surfaces(clip, depth.values, least_outline=self.least_outline)
-        tracks, (present, hidden_by) = space_tracks(clip), presences(clip)
+        tracks, (present, hidden_by) = space_tracks(clip, n_frames=len(clip)), presences(clip)
         world_from_cam = inverse(camera_arrays(clip)[1])
         known = world_known(clip)
         columns: list[dict[str, Any]] = []

@@ -132,7 +132,7 @@ class Evidence:
 def evidence_of_all(clip: Clip) -> dict[int, Evidence]:
     """The evidence about each entity; every table is read once."""
     tracks = picture_tracks(clip)
-    lifted = space_tracks(clip) if clip.table("tracks_xyz").num_rows else None
+    lifted = space_tracks(clip, n_frames=len(clip)) if clip.table("tracks_xyz").num_rows else None
     masks, positions = (rows_by_entity(clip.table(name)) for name in ("masks", "positions"))
     found = {}
     for entity in numbers(clip.table("entities"), "entity").astype(np.int64).tolist():

@@ -9,6 +9,7 @@ the clip itself shows:
     all three  by how far a second depth model is apart, where one was asked, if that is more
     clip      that of things of known size, where one is given; else unknown: a factor on all
               distances shows in nothing here
+    motions   no less than what stands still seems to move meanwhile (_background_floor.py)
 
 and quality is a rank, no probability. What cannot be said is null, and its ground none.
 """
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from massannot.clip import Clip
 from massannot.geometry.background_fit import SIGMA_FROM_MAD
 from massannot.geometry.calibration import Calibration, PositionCalibration
+from massannot.stages._background_floor import above_background
 from massannot.stages._evidence import (
     MotionEvidence,
     PositionErrors,
@@ -121,6 +123,8 @@ def stated(clip: Tables, calibration: Calibration | None) -> dict[str, pa.Table]
         else calibrated_errors(evidence, calibration.position)
     )
     motion = motion_evidence(clip, evidence, errors, n_frames=n_frames)
+    if calibration is None:
+        motion = above_background(clip, motion, evidence, n_frames=n_frames)
     right = None if calibration is None else calibration.quality(quality_features(evidence, errors))
     return {
         "positions": _positions(given["positions"], evidence, errors, calibration),

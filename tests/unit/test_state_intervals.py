@@ -15,6 +15,7 @@ from massannot.errors import UsageError
 from massannot.evaluate.calibrate import LEAST_CLIPS, TrueClip, calibrate
 from massannot.evaluate.clip_truth import ClipTruth
 from massannot.evaluate.position_scores import surface_centres
+from massannot.geometry.background_fit import SIGMA_FROM_MAD
 from massannot.geometry.calibration import (
     Calibration,
     MotionCalibration,
@@ -30,7 +31,9 @@ from massannot.stages._evidence import (
     position_evidence,
     quality_features,
 )
+from massannot.stages._track_arrays import BACKGROUND
 from massannot.stages.state_intervals import ChosenCalibration, StateIntervals, stated
+from massannot.tables._matrices import symmetric_matrices
 from tests.unit.plane_world import PlaneWorld
 from tests.unit.stated_intervals import stated_clips
 
@@ -98,6 +101,46 @@ def test_without_a_calibration_intervals_are_internal(clip: Clip) -> None:
         assert found[name]["cov"].null_count == 0
     assert set(found["entities"]["quality_basis"].to_pylist()) == {"internal"}
     assert found["positions"]["z_half_90"].null_count == 0
+
+
+def farther_at_the_end(clip: Clip, share: float) -> Clip:
+    """With all background points farther by `share` in the last frame."""
+    points = clip.table("tracks_xyz")
+    rows = points.to_pylist()
+    for row in rows:
+        if row["entity"] == BACKGROUND:
+            for axis in "xyz":
+                row[axis][-1] = row[axis][-1] and row[axis][-1] * (1 + share)
+    return clip.with_table("tracks_xyz", pa.Table.from_pylist(rows, schema=points.schema))
+
+
+def test_without_a_calibration_a_motion_is_no_surer_than_what_stands_still(clip: Clip) -> None:
+    seen = farther_at_the_end(clip, 0.05)
+    for row, before in zip(
+        stated(seen, None)["motions"].to_pylist(), stated(clip, None)["motions"].to_pylist()
+    ):
+        place = np.array([row[f"first_{axis}"] for axis in "xyz"])
+        ray, distance = place / np.linalg.norm(place), np.linalg.norm(place)
+        cov, own = (
+            symmetric_matrices(pa.chunked_array([[r["cov"]]]), size=3)[0] for r in (row, before)
+        )
+        assert ray @ cov @ ray == pytest.approx((0.05 * SIGMA_FROM_MAD * distance) ** 2, rel=0.1)
+        across = np.eye(3) - np.outer(ray, ray)
+        np.testing.assert_allclose(across @ cov @ across, across @ own @ across, atol=1e-6)
+
+
+def test_background_says_nothing_where_nobody_knows_how_the_camera_moved(clip: Clip) -> None:
+    def unknown(clip: Clip) -> Clip:
+        for name, said in {
+            "clips": {"camera_static": None},
+            "cameras": {"pose_origin": "assumed"},
+        }.items():
+            rows = [row | said for row in clip.table(name).to_pylist()]
+            clip = clip.with_table(name, pa.Table.from_pylist(rows, schema=clip.table(name).schema))
+        return clip
+
+    seen, bare = (unknown(c) for c in (farther_at_the_end(clip, 0.05), clip))
+    assert stated(seen, None)["motions"]["cov"].equals(stated(bare, None)["motions"]["cov"])
 
 
 def test_without_a_calibration_what_a_clip_has_in_common_is_null(clip: Clip) -> None:
