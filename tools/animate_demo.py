@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import av
 import numpy as np
-from massannot.viewers.palette import PAPER
 from PIL import Image
 
 from massannot.dataset.reading import open_dataset
 from massannot.viewers.clip_drawing import ClipDrawing, GetTable
+from massannot.viewers.overlay import PAPER
 from massannot.viewers.top_view import TopView
 
 PICTURE_WIDTH = 560

@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 from massannot.counts import counted
 
-PACKAGE = Path(__file__).parents[2] / "massannot"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "massannot"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 420
 
@@ -94,3 +96,47 @@ def test_a_count_has_its_plural(n: int, thing: str, sentence: str) -> None:
 def test_few_modules_lie_loose() -> None:
     loose = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     assert loose == {"clip", "counts", "demo", "doctor", "errors", "plugins", "version"}
+
+
+@cache
+def source_of(module: str) -> Path | None:
+    """The file of one of our modules; None: there is none."""
+    place = ROOT.joinpath(*module.split("."))
+    files = (place.with_suffix(".py"), place / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+@cache
+def names_of(file: Path) -> set[str]:
+    """What can be imported from a file of ours."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return found
+
+
+def test_tools_and_benchmarks_import_what_is_there() -> None:
+    """Those that no test runs among them."""
+    absent = []
+    for file in [*ROOT.glob("tools/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("*/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or node.level:
+                continue
+            module = str(node.module)
+            if module.split(".")[0] not in ("massannot", "tools", "tests"):
+                continue
+            home = source_of(module)
+            names = names_of(home) if home else set()
+            absent += [
+                f"{file.relative_to(ROOT)}: {module}.{alias.name}"
+                for alias in node.names
+                if alias.name not in names
+                and not source_of(f"{module}.{alias.name}")
+                and not ROOT.joinpath(*module.split("."), alias.name).is_dir()
+            ]
+    assert absent == []
