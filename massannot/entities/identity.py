@@ -65,7 +65,7 @@ _SMALLEST_PART = 0.05
 _PHRASE_WEIGHT = 0.15
 _LOOK_WEIGHT = 0.15
 _PLACE_WEIGHT = 0.1
-_CLEARLY = 0.1
+CLEARLY = 0.1
 """Difference of looks from which on one of two things is clearly the more similar one."""
 CLEAR_AGREEMENT = 0.03
 """Of `agreement`, from which on one of two tracks clearly fits better: the looks of look-alikes in
@@ -269,7 +269,7 @@ def _may_be(
     """Whether looks and size allow that what was seen is `track`, one of `tracks`."""
     likeness = track.likeness(look)
     closest = max(other.likeness(look) for other in tracks)
-    if abs(size) > _MOST_DOUBLINGS or likeness < closest - _CLEARLY:
+    if abs(size) > _MOST_DOUBLINGS or likeness < closest - CLEARLY:
         return False
     return likeness - _SIZE_WEIGHT * abs(size) >= options.same_look
 
@@ -297,7 +297,7 @@ def has_jumped(
     """Whether it is `track` that came over to the thing of `other`, in frame `met`, not the other
     way round: the one that looks less like itself now; if equal, the one that moved further in that
     frame; if equal, `other`, the later born. Likenesses 0..1, to the own sightings."""
-    if abs(like_itself - other_like_itself) > _CLEARLY:
+    if abs(like_itself - other_like_itself) > CLEARLY:
         return like_itself < other_like_itself
     return track.step_at(met) > other.step_at(met) + _JUMP * track.masks[met].area ** 0.5
 

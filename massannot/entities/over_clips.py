@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from massannot import tables
 from massannot.dataset.touching import with_earlier
+from massannot.entities.identity import CLEARLY
 from massannot.geometry import rle
 from massannot.geometry.appearance import F32, similarity
 from massannot.geometry.assignment import F64, best_pairs
@@ -35,8 +36,6 @@ Row = dict[str, Any]
 
 LEAST_LIKENESS = 0.75
 """Of a thing that is one seen before; see IdentityOptions.same_look."""
-CLEARLY = 0.1
-"""Of the likeness of a thing that returns: how much less everything else has to look like it."""
 LEAST_OVERLAP = 0.3
 """Of the two masks of a shared frame. Low, since the assignment is one-to-one; see
 IdentityOptions.same_overlap."""
@@ -219,7 +218,7 @@ class _Known:
 
 
 def _stands_alone(likeness: F64, row: int, column: int) -> bool:
-    """Whether everything else in a row and a column is clearly less alike. NaN: no likeness."""
+    """Whether everything else in a row and a column is less alike by CLEARLY. NaN: no likeness."""
     others = np.append(np.delete(likeness[row], column), np.delete(likeness[:, column], row))
     return not (others > likeness[row, column] - CLEARLY).any()
 

@@ -275,10 +275,8 @@ def motion_evidence(
     pose_cov = np.where(in_world[:, None, None], _of_poses(clip, positions, a, b), 0.0)
     cov = own_a + own_b + (shared**2)[:, None, None] * motion[:, :, None] * motion[:, None, :]
     path, seconds = numbers(motions, "path"), t_s[last] - t_s[first]
-    ends_ab = np.stack([a, b], axis=1)
-    bare = MotionEvidence(
-        motion, path, seconds, cov, pose_cov, np.zeros((len(a), 0)), ends_ab, in_world
-    )
+    none, between_rows = np.zeros((len(a), 0)), np.stack([a, b], axis=1)
+    bare = MotionEvidence(motion, path, seconds, cov, pose_cov, none, between_rows, in_world)
     total = np.sqrt(np.einsum("nii->n", cov))
     names = {name: n for n, name in enumerate(POSITION_FEATURES)}
     between = [slice(i, j + 1) for i, j in zip(a, b, strict=True)]

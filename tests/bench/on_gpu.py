@@ -92,13 +92,21 @@ def annotated(films: list[str], work: Path, profile: str, device: str) -> tuple[
         return seconds, Sampled(None, None)
     sampler.terminate()
     said, _ = sampler.communicate()
-    rows = [list(map(float, line.split(","))) for line in said.splitlines() if line.count(",") == 1]
-    return seconds, Sampled(sum(r[0] for r in rows) / len(rows) / 100, max(r[1] for r in rows))
+    busy, memory_mb = (_numbers(said, column) for column in (0, 1))
+    return seconds, Sampled(
+        sum(busy) / len(busy) / 100 if busy else None, max(memory_mb, default=None)
+    )
+
+
+def _numbers(said: str, column: int) -> list[float]:
+    """Of the whole lines; a GPU that is cut into instances says [N/A] instead of its busy share."""
+    cells = [line.split(",")[column].strip() for line in said.splitlines() if line.count(",") == 1]
+    return [float(cell) for cell in cells if cell.replace(".", "").isdigit()]
 
 
 def _sampler(device: str) -> subprocess.Popen[str]:
     command = [
-        "nvidia-smi", f"--id={device.removeprefix('cuda:') or 0}", f"--loop-ms={SAMPLE_MS}",
+        "nvidia-smi", f"--id={device.partition(':')[2] or 0}", f"--loop-ms={SAMPLE_MS}",
         "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits",
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

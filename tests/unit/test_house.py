@@ -123,7 +123,7 @@ def names_of(file: Path) -> set[str]:
 def test_tools_and_benchmarks_import_what_is_there() -> None:
     """Those that no test runs among them."""
     absent = []
-    for file in [*ROOT.glob("tools/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("*/*.py")]:
+    for file in {*ROOT.glob("tools/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("*/*.py")}:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ImportFrom) or node.level:
                 continue
