@@ -68,10 +68,10 @@ def _try_weights(name: str, folder: Path, *, device: str, dtype: str, as_json: b
     import sys
 
     from massannot.doctor import examine
-    from massannot.jobs.weights_trial import try_profile
     from massannot.models.profiles import named
     from massannot.models.runtime import pick, refuse_emulated
     from massannot.models.weights import require
+    from massannot.models.weights_trial import try_profile
     from massannot.recipes.model_flags import refuse_unknown_dtype
 
     refuse_unknown_dtype(dtype)

@@ -256,7 +256,7 @@ tracks = open_dataset("THIS/FOLDER").clip(CLIP_ID).tracks()   # numpy: tracks.xy
 Every column's meaning, unit and frame of reference stand in the Parquet files' own metadata.
 {_empty([name for name, n in rows.items() if n == 0])}{_certainty(grounds)}
 ## Models
-{_models(record.weights)}
+{_models(record)}
 {_lines(f"* {note}" for note in record.notes)}
 
 ## Made by
@@ -294,8 +294,8 @@ def _prompts(prompts: Sequence[str]) -> str:
     return ", asked for " + ", ".join(f"`{text}`" for text in prompts) if prompts else ""
 
 
-def _models(weights: Sequence[run_record.LoadedWeights]) -> str:
-    with_weights = [w for w in weights if w.weights]
+def _models(record: run_record.RunRecord) -> str:
+    with_weights = [w for w in record.weights if w.weights]
     if not with_weights:
         return "No model with weights took part.\n"
     named = _lines(
@@ -304,11 +304,37 @@ def _models(weights: Sequence[run_record.LoadedWeights]) -> str:
         for w in with_weights
     )
     strictest = strictest_license(with_weights)
-    return named + (
+    moved = precision_line(record.deviations)
+    return (named + (f"\n* {moved}" if moved else "")) + (
         f"\n\nThe strictest of these licences: {strictest}. Whether it binds what the weights "
         "answered is for you to judge.\n"
         if strictest
         else "\n"
+    )
+
+
+_MOVED = {
+    "detect": "boxes by {:.2g} pixels",
+    "masks": "{:.2g} % of the pixels of masks",
+    "depth": "depth by {:.2g} %",
+    "second_depth": "the second depth by {:.2g} %",
+    "cameras": "the focal length by {:.2g} %",
+    "tracks": "points by {:.2g} pixels",
+}
+
+
+def precision_line(deviations: Sequence[run_record.Deviation]) -> str:
+    """What a run's lower precision moves; empty: it has none, or nobody measured."""
+    if not deviations:
+        return ""
+    moved = (
+        _MOVED[one.job].format(one.value if one.measure == "moved_px" else 100 * one.value)
+        for one in deviations
+    )
+    names = " and ".join(dict.fromkeys(one.dtype for one in deviations))
+    return (
+        f"in {names}, beside float32 on a rendered clip, medians: {', '.join(moved)} "
+        f"({deviations[0].device})"
     )
 
 

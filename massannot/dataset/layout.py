@@ -142,11 +142,15 @@ def drop_plans(layout: Layout) -> None:
         shared_plan.drop(layout.out / "_run" / "plan")
 
 
+def cache_folder() -> Path:
+    """This user's folder, on this machine, for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "massannot"
+
+
 def working_folder(out: Path) -> Path:
     """The local folder of an output folder in a bucket: its own, and the same at every start."""
     address = str(out)
     chosen = os.environ.get(WORK_DIR)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "massannot"
     readable = re.sub(r"[^A-Za-z0-9.-]+", "-", address.partition("://")[2])[-60:].strip("-.")
     digest = hashlib.blake2b(address.encode(), digest_size=6).hexdigest()
-    return (Path(chosen) if chosen else home) / f"{readable}-{digest}"
+    return (Path(chosen) if chosen else cache_folder()) / f"{readable}-{digest}"

@@ -233,6 +233,7 @@ def _begin(
         "recipe": _public(record.recipe),
         "digest": record.digest,
         "weights": [asdict(weights) for weights in record.weights],
+        **({"deviations": [asdict(one) for one in record.deviations]} if record.deviations else {}),
         "versions": dict(record.starts[0].versions) if record.starts else {},
         **({} if restate is None else {"calibration": [restate.name, restate.sha256]}),
         "files": [{"name": f.name, "rows": f.rows, "shards": len(f.shards)} for f in files],

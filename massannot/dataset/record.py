@@ -3,7 +3,8 @@
 `_run/spec.json` holds the first start: the RunSpec, the digests of code, weights and answers, the
 recipe's description. Every later start is compared with it, and another spec is refused with the
 difference. `starts/NNNNNN.json` holds each later start that differs from all before it,
-`weights.json` the weights that the first worker loaded.
+`weights.json` the weights that the first worker loaded, `deviations.json` how far it found them in
+lower precision from float32.
 
 Many jobs start at once, on many machines, and a bucket knows no locks: so each file is written
 once and the first writer wins. One exception: a folder in which no worker ever loaded its models
@@ -16,18 +17,21 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from massannot.dataset import record_v0
+from massannot.dataset.differences import shown_differences
 from massannot.dataset.layout import Layout, drop_plans
 from massannot.errors import OtherRecipe, UsageError
 from massannot.storage import durable
 from massannot.storage.json_text import our_own, parsed
 from massannot.storage.store import without_secrets
+
+Found = TypeVar("Found")
 
 PACKAGES = (
     "massannot",
@@ -38,7 +42,6 @@ PACKAGES = (
     "transformers",
     "opencv-python-headless",
 )
-ABSENT = "(none)"
 WHICH_VIDEOS = ("sources", "select", "shard_pixels", "folder")
 """Fields of a spec that a later start may change: it adds videos."""
 
@@ -55,6 +58,19 @@ class LoadedWeights:
     n_parameters: int
     note: str = ""
     """About the answers of a file: what of it is used, what is left out and why."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far a network in lower precision answers from itself in float32, on a rendered clip."""
+
+    job: str
+    dtype: str
+    device: str
+    """The processor's or the GPU's name."""
+    measure: str
+    """moved_px, changed_rel: medians; changed_share: of the pixels of float32's masks."""
+    value: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,8 @@ class RunRecord:
     """Pipeline.notes: which answers are oracles', which weights are not for real video."""
     weights: tuple[LoadedWeights, ...] = ()
     """Empty until a worker has loaded them."""
+    deviations: tuple[Deviation, ...] = ()
+    """Of networks in lower precision; empty until the first worker has measured them."""
     starts: tuple[Start, ...] = ()
     """Those that differ, in order: a thousand jobs of an array with one command are one."""
 
@@ -104,9 +122,10 @@ class RunRecord:
         return fps
 
     def to_json(self) -> dict[str, Any]:
-        """What spec.json holds: all but `weights` and later starts."""
+        """What spec.json holds: all but what workers find, and later starts."""
         values = _plain(asdict(self))
-        return {name: value for name, value in values.items() if name != "weights"}
+        found = ("weights", "deviations")
+        return {name: value for name, value in values.items() if name not in found}
 
 
 def begin(
@@ -218,6 +237,12 @@ def add_weights(layout: Layout, wanted: RunRecord, loaded: Sequence[LoadedWeight
         )
 
 
+def add_deviations(layout: Layout, measured: Sequence[Deviation]) -> None:
+    """Record what lower precision does; the first worker's word stands."""
+    if measured:
+        durable.write_once(_deviations_path(layout), _text(list(measured)))
+
+
 ANEW = "choose another output folder"
 
 
@@ -262,7 +287,12 @@ def _read(layout: Layout) -> RunRecord:
         starts = tuple(Start(**start) for start in values.pop("starts"))
         record = RunRecord(**{**values, "notes": tuple(values["notes"])})
     later = tuple(_later_starts(layout))
-    return replace(record, weights=_read_weights(layout), starts=(*starts, *later))
+    return replace(
+        record,
+        weights=_read_weights(layout),
+        deviations=_read_found(_deviations_path(layout), Deviation),
+        starts=(*starts, *later),
+    )
 
 
 def from_json(values: Mapping[str, Any]) -> RunRecord:
@@ -273,13 +303,16 @@ def from_json(values: Mapping[str, Any]) -> RunRecord:
 
 
 def _read_weights(layout: Layout) -> tuple[LoadedWeights, ...]:
-    path = _weights_path(layout)
+    return _read_found(_weights_path(layout), LoadedWeights)
+
+
+def _read_found(path: Path, kind: Callable[..., Found]) -> tuple[Found, ...]:
     try:
         content = path.read_bytes()
-    except FileNotFoundError:  # none are loaded yet
+    except FileNotFoundError:  # no worker has been ready yet
         return ()
     with our_own(path, ANEW):
-        return tuple(LoadedWeights(**item) for item in parsed(content))
+        return tuple(kind(**item) for item in parsed(content))
 
 
 def _later_starts(layout: Layout) -> Iterator[Start]:
@@ -294,6 +327,10 @@ def _read_start(path: Path) -> Start:
 
 def _weights_path(layout: Layout) -> Path:
     return layout.run / "weights.json"
+
+
+def _deviations_path(layout: Layout) -> Path:
+    return layout.run / "deviations.json"
 
 
 def _start_path(layout: Layout, number: int) -> Path:
@@ -326,50 +363,6 @@ def without_credentials(argv: Sequence[str]) -> str:
 
 
 _SECRET = r"(?:token|secret|password|passwd|signature|credential|api[-_]?key|access[-_]?key)"
-
-
-def differences(stored: Any, wanted: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """(name, stored value, wanted value) of each leaf of two JSON values that differs."""
-    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
-        for key in dict.fromkeys((*stored, *wanted)):
-            inner = f"{name}.{key}" if name else str(key)
-            yield from differences(stored.get(key, ABSENT), wanted.get(key, ABSENT), inner)
-    elif isinstance(stored, list) and isinstance(wanted, list) and _all_maps(stored + wanted):
-        yield from differences(_by_name_or_number(stored), _by_name_or_number(wanted), name)
-    elif stored != wanted:
-        yield name, _shown(stored), _shown(wanted)
-
-
-def shown_differences(stored: Any, wanted: Any) -> str:
-    """The same as lines for people; empty where nothing differs."""
-    rows = list(differences(stored, wanted))
-    if not rows:
-        return ""
-    header = ("what", "stored", "wanted")
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
-    ]
-    return "".join(f"  {line}\n" for line in lines)
-
-
-def _all_maps(items: Sequence[Any]) -> bool:
-    return bool(items) and all(isinstance(item, Mapping) for item in items)
-
-
-def _by_name_or_number(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Items by what they are called, or by their number where that is not theirs alone."""
-    names = [str(item.get("stage") or item.get("name") or "") for item in items]
-    return {
-        name if name and names.count(name) == 1 else f"{name}[{number}]": item
-        for number, (name, item) in enumerate(zip(names, items, strict=True))
-    }
-
-
-def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _by_name(weights: Sequence[LoadedWeights]) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from massannot.dataset import commits
 from massannot.dataset.journal import ClipKey, Died, Failed, Journal, read_past
 from massannot.dataset.layout import Layout
 from massannot.dataset.leases import Leases
-from massannot.dataset.record import RunRecord, add_weights
+from massannot.dataset.record import RunRecord, add_deviations, add_weights
 from massannot.engine.handles import WorkerHandle, Workplace
 from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
 from massannot.engine.progress import (
@@ -129,8 +129,8 @@ class Driver:
 
     def run_here(self) -> None:
         """One worker in this process; a clip that kills it kills the run."""
-        pipeline, weights = load(self._configs[0], self._report)
-        add_weights(self._layout, self._record, weights)
+        pipeline, loaded = load(self._configs[0], self._report)
+        self._note(loaded)
         worker = worker_of(
             self._configs[0],
             pipeline,
@@ -235,10 +235,14 @@ class Driver:
             for message in worker.messages():
                 self._hear(worker, message)
 
+    def _note(self, loaded: Loaded) -> None:
+        add_weights(self._layout, self._record, loaded.weights)
+        add_deviations(self._layout, loaded.deviations)
+
     def _hear(self, worker: WorkerHandle, message: Any) -> None:
         match message:
-            case Loaded(weights):
-                add_weights(self._layout, self._record, weights)
+            case Loaded():
+                self._note(message)
                 worker.ready = True
             case WantsMore():
                 worker.wants_more = True

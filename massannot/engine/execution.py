@@ -16,7 +16,7 @@ from massannot.dataset import commits
 from massannot.dataset.card import write_card
 from massannot.dataset.layout import Layout
 from massannot.dataset.leases import Leases
-from massannot.dataset.record import RunRecord
+from massannot.dataset.record import Deviation, RunRecord
 from massannot.engine.driver import Driver, StopSignals
 from massannot.engine.handles import ChildProcesses, Workplace
 from massannot.engine.progress import Event, Progress, RunBegun, silent
@@ -41,12 +41,14 @@ def run(
     progress: Progress = silent,
     license: str | None = None,
     reader: Reader | None = None,
+    deviations: Callable[[str], tuple[Deviation, ...]] | None = None,
 ) -> RunSummary:
     """Annotate everything in `shards` that the output folder does not hold yet.
 
     `record` is the run's, already begun (see record.begin). `build_pipeline` is picklable, because
-    each worker builds its own. `reader` replaces the decoding of files. Raises OtherRecipe,
-    NothingToRun, WorkerBroke; KeyboardInterrupt at the second Ctrl-C.
+    each worker builds its own. `reader` replaces the decoding of files. `deviations` says of a
+    device how far the run's precision moves answers on it; one worker asks, once for a run. Raises
+    OtherRecipe, NothingToRun, WorkerBroke; KeyboardInterrupt at the second Ctrl-C.
     """
     started = time.monotonic()
     commits.recover(layout)
@@ -56,6 +58,7 @@ def run(
         with signals:
             progress(RunBegun(sum(shard.n_clips for shard in left), len(left)))
             with Leases(layout) as leases, _workplace(settings, layout) as (workplace, devices):
+                first = not record.deviations
                 configs = [
                     WorkerConfig(
                         _shared_out(layout, settings),
@@ -65,6 +68,7 @@ def run(
                         reader or _reader(record),
                         settings.memory_bytes,
                         driver_name(settings.share),
+                        deviations=deviations if first and number == 0 else None,
                     )
                     for number, device in enumerate(devices)
                 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from massannot.dataset.record import LoadedWeights
+from massannot.dataset.record import Deviation, LoadedWeights
 from massannot.engine.worker import ShardEnd
 from massannot.errors import MassannotError
 from massannot.plan.folder import PlannedShard
@@ -26,9 +26,10 @@ class Stop:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The models are there: which weights they are."""
+    """The models are there: which weights they are, and what their precision does, if measured."""
 
     weights: tuple[LoadedWeights, ...]
+    deviations: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from massannot.dataset.layout import WORK_DIR, Layout
-from massannot.dataset.record import LoadedWeights
+from massannot.dataset.record import Deviation, LoadedWeights
+from massannot.engine.messages import Loaded
 from massannot.engine.progress import Progress, WorkerReady, load_of
 from massannot.engine.worker import Reader, ReadPlanned, Worker
 from massannot.stages._stage import Pipeline
@@ -37,6 +38,8 @@ class WorkerConfig:
     """Who gives it, see `driver_name`."""
     work_dir: str | None = field(default_factory=lambda: os.environ.get(WORK_DIR))
     """Where a dataset in a bucket has its working folder: on every machine where the driver has."""
+    deviations: Callable[[str], tuple[Deviation, ...]] | None = None
+    """Says of a device how far lower precision moves answers on it; None: another worker asks."""
 
 
 def driver_name(share: str) -> str:
@@ -47,15 +50,16 @@ def driver_name(share: str) -> str:
     return f"{share}.{machine}" if share else machine
 
 
-def load(config: WorkerConfig, report: Progress) -> tuple[Pipeline, tuple[LoadedWeights, ...]]:
-    """The pipeline, set up, and the cards of its weights."""
+def load(config: WorkerConfig, report: Progress) -> tuple[Pipeline, Loaded]:
+    """The pipeline, set up, and what it has loaded."""
     started = time.perf_counter()
+    deviations = () if config.deviations is None else config.deviations(config.device)
     pipeline = config.build_pipeline()
     pipeline.setup(device=config.device)
     cards = [LoadedWeights(**asdict(card)) for stage in pipeline.stages for card in stage.cards()]
     LOG.info("models ready on %s after %.1f s", config.device, time.perf_counter() - started)
     report(WorkerReady(config.number, config.device, time.perf_counter() - started))
-    return pipeline, tuple(dict.fromkeys(cards))
+    return pipeline, Loaded(tuple(dict.fromkeys(cards)), deviations)
 
 
 def worker_of(

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from massannot.engine.messages import Broken, Loaded, ShardEnded, Stop, WantsMore, Work
+from massannot.engine.messages import Broken, ShardEnded, Stop, WantsMore, Work
 from massannot.engine.worker import Worker
 from massannot.engine.worker_config import WorkerConfig, load, worker_of
 from massannot.errors import MassannotError
@@ -37,7 +37,7 @@ def serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = _Line(connection)
     try:
-        pipeline, weights = load(config, line.send)
+        pipeline, loaded = load(config, line.send)
         if all(type(stage).__module__.startswith("massannot.") for stage in pipeline.stages):
             leave_pandas_out()  # a stage of somebody else may ask Arrow for it
         worker = worker_of(
@@ -47,7 +47,7 @@ def serve(connection: Connection) -> None:
             is_stopping=stopping.is_set,
             wants_more=lambda: line.send(WantsMore()),
         )
-        line.send(Loaded(weights))
+        line.send(loaded)
         for work in line.listen(worker, stopping):
             end = worker.work(work.shard, isolated=work.isolated)
             line.send(ShardEnded(work.shard.id, end))

@@ -13,9 +13,10 @@ from typing import Any
 
 from massannot.dataset import plans
 from massannot.dataset import record as run_record
+from massannot.dataset.card import precision_line
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
-from massannot.dataset.record import LoadedWeights, RunRecord
+from massannot.dataset.record import RunRecord
 from massannot.engine import local
 from massannot.engine.progress import Progress, silent
 from massannot.engine.settings import ExecutorSettings
@@ -270,7 +271,7 @@ def _as_text(
     text = as_text(
         facts(done.dataset),
         out=done.out,
-        models=_model_lines(() if current is None else current.weights),
+        models=[] if current is None else _model_lines(current),
         notes=record.notes,
         looks=looks,
     )
@@ -281,16 +282,17 @@ def _as_text(
     return "\n".join([text, *warnings, *lines])
 
 
-def _model_lines(weights: Sequence[LoadedWeights]) -> list[str]:
-    """A line a job: which model, whose weights, under which licence."""
+def _model_lines(record: RunRecord) -> list[str]:
+    """A line a job: which model, whose weights, under which licence; and what precision moves."""
     lines = []
-    for card in weights:
+    for card in record.weights:
         source = f" {card.weights}" if card.weights else ""
         commit = f" @ {card.revision[:8]}" if card.revision and card.weights else ""
         license = f" ({card.license})" if card.license else ""
         note = f": {card.note}" if card.note else ""
         lines.append(f"{card.name}{source}{commit}{license}{note}")
-    return list(dict.fromkeys(lines))
+    moved = precision_line(record.deviations)
+    return list(dict.fromkeys(lines)) + ([moved] if moved else [])
 
 
 def _as_json(done: Annotated, films: list[Path], report: Path | None, code: int) -> dict[str, Any]:

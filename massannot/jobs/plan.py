@@ -21,6 +21,7 @@ import pyarrow as pa
 from massannot.clip import Phrase
 from massannot.counts import counted
 from massannot.dataset import record as run_record
+from massannot.dataset.differences import shown_differences
 from massannot.dataset.plans import difference_of_plans
 from massannot.dataset.record import RunRecord
 from massannot.errors import OtherRecipe, UsageError
@@ -294,7 +295,7 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def _refuse_other_plan(folder: Path, existing: RunRecord, wanted: RunRecord) -> None:
-    found = run_record.shown_differences(
+    found = shown_differences(
         *({"spec": r.spec, "code": r.code, "answers": r.answers} for r in (existing, wanted))
     )
     if found:

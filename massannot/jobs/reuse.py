@@ -29,9 +29,10 @@ import pyarrow as pa
 from massannot.clip import Clip
 from massannot.dataset import record as run_record
 from massannot.dataset.depth_cache import depth_file, depth_folder, keep, load
+from massannot.dataset.differences import shown_differences
 from massannot.dataset.layout import Layout
 from massannot.dataset.reading import Dataset
-from massannot.dataset.record import RunRecord, shown_differences
+from massannot.dataset.record import RunRecord
 from massannot.errors import OtherRecipe, UsageError
 from massannot.jobs.previews import KeepPreview
 from massannot.jobs.previews import previews as preview_folder

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from massannot.counts import counted
@@ -31,6 +32,7 @@ from massannot.models.weights import require
 from massannot.plan import folder as plan_folder
 from massannot.plan.folder import FinishedPlan, PlannedShard, share_of
 from massannot.recipes import registry
+from massannot.recipes.deviations import deviations, narrow_jobs
 from massannot.recipes.digests import code_outside, record_of
 from massannot.recipes.models import needed_weights
 from massannot.recipes.spec import RunSpec
@@ -164,6 +166,7 @@ def execute(
         WorkerPipeline.of(spec, layout, options.reuse, options.keep_depth, previews),
         settings=replace(settings, patience=patience_with(spec, settings.patience)),
         progress=progress,
+        deviations=partial(deviations, spec) if narrow_jobs(spec) else None,
     )
 
 

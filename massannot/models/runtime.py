@@ -8,6 +8,7 @@ equal bits; only a clip that did not fit is done with half of everything, and it
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
 import subprocess
 import sys
@@ -105,10 +106,29 @@ def cpu_has_bfloat16() -> bool:
     """Whether this machine's processor multiplies bfloat16 by itself; elsewhere it is emulated,
     slower than float32 and less exact."""
     try:
-        flags = set(Path("/proc/cpuinfo").read_text().split())
+        return bool(_bfloat16_flags(Path("/proc/cpuinfo").read_text()))
     except OSError:
         return False
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _bfloat16_flags(cpuinfo: str) -> list[str]:
+    return sorted({"avx512_bf16", "amx_bf16", "bf16"} & set(cpuinfo.split()))
+
+
+def device_name(device: str) -> str:
+    """What the maker calls the GPU, or the processor, with what it has for bfloat16; the device
+    itself where no one says."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or device
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    names = (value.strip() for name, _, value in lines if name.strip() == "model name")
+    return " ".join([next(names, platform.machine()), *_bfloat16_flags(cpuinfo)])
 
 
 def refuse_emulated(dtype: str, *, device: str) -> None:

@@ -38,7 +38,7 @@ def record_of(spec: RunSpec, pipeline: Pipeline | None = None) -> RunRecord:
         recipe=pipeline.describe(),
         digest=pipeline.digest,
         code=code_of(spec),
-        weights_digests={w.source: _of_weights(w) for w in needed_weights(spec)},
+        weights_digests={w.source: digest_of_weights(w) for w in needed_weights(spec)},
         answers=dict(_of_answers(spec)),
         notes=pipeline.notes,
     )
@@ -86,7 +86,7 @@ def _of_python(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _of_weights(wanted: weights.Weights) -> str:
+def digest_of_weights(wanted: weights.Weights) -> str:
     """A hub's commit means the same files for ever; of local files the bytes count."""
     if wanted.on_hub:
         return wanted.revision

@@ -133,14 +133,14 @@ def _built(answerer: Answerer, job: Job) -> Any:
     weights = weights_of(answerer, job)
     profile = profile_of(answerer)
     if profile is not None:
-        own = _job_of_profiles(job)
+        own = job_of_profiles(job)
         chosen = profile if weights is None else profile.using(own, weights)
         return chosen.model(own).build()
     adapter = profiles.adapter(answerer.name)
     return adapter() if weights is None else adapter(weights)
 
 
-def _job_of_profiles(job: Job) -> Job:
+def job_of_profiles(job: Job) -> Job:
     return "depth" if job == "second_depth" else job
 
 
@@ -154,7 +154,7 @@ def profile_of(answerer: Answerer) -> Profile | None:
 def weights_of(answerer: Answerer, job: Job) -> Weights | None:
     """What the answerer loads: its own weights or the profile's, at the pinned revision."""
     profile = profile_of(answerer)
-    weights = None if profile is None else profile.model(_job_of_profiles(job)).weights
+    weights = None if profile is None else profile.model(job_of_profiles(job)).weights
     if answerer.weights is not None:
         weights = Weights.named(answerer.weights)
     if weights is None or answerer.revision is None:

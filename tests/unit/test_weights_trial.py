@@ -14,11 +14,10 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from massannot.jobs import weights_trial
-from massannot.jobs.weights_trial import APART, EXPECTED, Trial, try_profile
-from massannot.models import runtime
+from massannot.models import runtime, weights_trial
 from massannot.models.profiles import Job, Profile, ProfileModel, named
 from massannot.models.protocols import Cameras, DepthMaps, Detections, ModelCard, PointTracks
+from massannot.models.weights_trial import APART, EXPECTED, Trial, try_profile
 from tests.in_process import run_massannot
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from massannot.clip import Frames
 from massannot.errors import MassannotError
 from massannot.models.profiles import Job, Profile, ProfileModel
+from massannot.models.protocols import Model
 from massannot.scenes.render import render
 from massannot.scenes.true_answers import Answers
 from massannot.scenes.world import Scene, SceneOptions, make_scene
@@ -89,14 +91,32 @@ def _beside(
     )
 
 
+def moved(narrow: Model, exact: Model, job: Job, *, device: str) -> dict[str, float]:
+    """How far what one model answers on the rendered clip lies from the other's answer, by the name
+    in APART; empty where the two cannot be laid beside each other. Loads one after the other."""
+    answers = []
+    for model in (exact, narrow):
+        model.setup(device=device)
+        with _clip() as (frames, truth):
+            answers.append(_TRIALS[job](model, frames, truth)[2])
+        model.destroy()
+    return _apart(job, *answers)
+
+
 def _try_all(
     models: Sequence[ProfileModel], *, device: str, dtype: str
 ) -> list[tuple[Trial, NDArray[Any] | None]]:
+    with _clip() as (frames, truth):
+        return [_try(one, frames, truth, device=device, dtype=dtype) for one in models]
+
+
+@contextmanager
+def _clip() -> Iterator[tuple[Frames, Answers]]:
+    """The rendered clip; models that do two jobs keep with its frames what they found for both."""
     scene = make_scene(SEED, OPTIONS)
     frames = _frames(scene)
-    truth = Answers.of(scene, frames)
-    try:  # one model may do two jobs and keep with the frames what it found for both
-        return [_try(one, frames, truth, device=device, dtype=dtype) for one in models]
+    try:
+        yield frames, Answers.of(scene, frames)
     finally:
         frames.forget()
 
