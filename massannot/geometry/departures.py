@@ -120,7 +120,10 @@ def departures(
 
 
 def _is_steady(path: MaskPath, frame: int, most: float = _STEADY) -> bool:
-    """Whether as much of the thing is seen as in the frame before, but for a change of ln area."""
+    """Whether as much of the thing is seen as in the frame before, but for a change of ln area; of
+    a frame after the last one that is not known."""
+    if frame == len(path):
+        return False
     one, two = path.area[frame - 1 : frame + 1]
     return min(one, two) >= _LEAST_PX and abs(math.log(two / one)) <= most
 

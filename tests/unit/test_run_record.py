@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from massannot.dataset import record as run_record
+from massannot.dataset.differences import differences
 from massannot.dataset.layout import Layout
 from massannot.dataset.record import (
     LoadedWeights,
     RunRecord,
     Start,
-    differences,
     without_credentials,
 )
 from massannot.errors import OtherRecipe
