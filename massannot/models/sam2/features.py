@@ -13,8 +13,6 @@ prompt encoder.
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,19 +74,11 @@ class ClipFeatures:
             width=self._image_size,
             interpolation="bilinear",
         )
-        with self._precision():
-            coarse, *finer = self._encoder(self._normalize(levels))
-        if self._encoder_dtype is not None:
-            coarse, *finer = (x.float() for x in (coarse, *finer))
+        coarse, *finer = self._encoder(self._normalize(levels), narrow=self._encoder_dtype)
         return [
             FrameFeatures(coarse[i : i + 1], tuple(x[i : i + 1] for x in finer))
             for i in range(end - first)
         ]
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self._encoder_dtype is None:
-            return nullcontext()
-        return torch.autocast(self._pixels.device.type, dtype=self._encoder_dtype)
 
 
 def box_corners(box_xyxy: F32, *, width: int, height: int, side: int) -> F32:

@@ -11,6 +11,7 @@ and drops are not computed.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,13 +84,19 @@ class HieraEncoder(torch.nn.Module):
             self.position = torch.nn.Buffer(position, persistent=False)
             """(1, N, C): the encoding of the coarse grid's places."""
 
-    def forward(self, values_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The coarse map (B, N, C) and the finer ones, (B, N, 4 C') and (B, 4 N, 4 C'')."""
+    def forward(
+        self, values_B3HW: torch.Tensor, *, narrow: torch.dtype | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The coarse map (B, N, C) and the finer ones, (B, N, 4 C') and (B, 4 N, 4 C''). `narrow`:
+        lower precision for the products of the later half of the blocks. Unusual: not of all, for
+        each adds its error, and half of them move half as many pixels of masks (BENCHMARKS.md)."""
         tokens = self._patches(values_B3HW).flatten(2).transpose(1, 2)
         tokens = tokens.index_select(1, self._order) + self._places
         levels = []
+        device, half = values_B3HW.device.type, len(self._blocks) // 2
         for index, block in enumerate(self._blocks):
-            tokens = block(tokens)
+            with _autocast(device, None if index < half else narrow):
+                tokens = block(tokens)
             if index in self._stage_ends:
                 levels.append(tokens)
         projections = self._finest, self._finer, self._coarse, self._coarsest
@@ -197,7 +204,7 @@ class _Block(torch.nn.Module):
             tokens = tokens.index_select(1, self._move)
         normed = self._norms[0](tokens)
         if self._proj is not None:
-            tokens = applied(self._proj, normed)
+            tokens = applied(self._proj, normed).to(tokens.dtype)
             if self._pools:
                 tokens = _pooled(tokens, self._group)
         tokens = tokens + self._attended(normed)
@@ -224,6 +231,10 @@ class _Block(torch.nn.Module):
         if self._window:
             seen = seen.index_select(1, self._out_of)
         return applied(attention.proj, seen)
+
+
+def _autocast(device: str, narrow: torch.dtype | None) -> AbstractContextManager[Any]:
+    return nullcontext() if narrow is None else torch.autocast(device, dtype=narrow)
 
 
 def _pooled(tokens_BNC: torch.Tensor, group: tuple[int, int]) -> torch.Tensor:
