@@ -10,12 +10,14 @@ touched.
 was prompted, and leaves where its way ends: where its masks have been empty for long, where the
 thing is known already (that frame is not run), or where it meets another track. Unusual: a track
 that meets one which was lost before it began is that one, found again: the two become one, without
-a comparison of looks.
+a comparison of looks. And where a thing was found beside its own mask, that mask had gone astray:
+the way back replaces it up to where both agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -266,22 +268,63 @@ def go_back(
     `patience`: empty masks after which a way ends. Raises BadModelOutput.
     """
     remaining = list(tracks)
-    way = {start.object_id: (start.frame, track) for track in tracks for start in track.starts}
-    n_empty = dict.fromkeys(way, 0)
-    for frame in range(max((start for start, _ in way.values()), default=0) - 1, -1, -1):
-        active = {k: track for k, (start, track) in way.items() if start > frame}
-        for object_id in [k for k, track in active.items() if _is_seen(track, frame)]:
-            del active[object_id], way[object_id]
+    ways = {
+        start.object_id: _WayBack(start.frame, track, {} if start.corrects else None)
+        for track in tracks
+        for start in track.starts
+    }
+    for frame in range(max((way.start for way in ways.values()), default=0) - 1, -1, -1):
+        active = {k: way for k, way in ways.items() if way.start > frame}
+        for object_id in [k for k, way in active.items() if way.is_over(frame)]:
+            del active[object_id], ways[object_id]
         if not active:
             continue
         for masks in propagated(session, frames, frame, frame - 1, objects=sorted(active)):
             for object_id, mask, score in zip(masks.objects.tolist(), masks.masks, masks.score):
                 source = source_mask(mask, frames=frames, score=score)
-                n_empty[object_id] = 0 if source.area else n_empty[object_id] + 1
-                ended = _step(active[object_id], remaining, frame=frame, source=source)
-                if ended or n_empty[object_id] >= patience:
-                    del way[object_id]
+                way = active[object_id]
+                if way.step(frame, source, remaining) or way.n_empty >= patience:
+                    del ways[object_id]
     return remaining
+
+
+@dataclass(eq=False)
+class _WayBack:
+    """From the prompt of an object towards the first frame."""
+
+    start: int
+    track: EntityTrack
+    others: dict[int, FrameMask] | None
+    """Masks of a way that corrects, until it meets those of the way forward; None: it does not."""
+    n_empty: int = 0
+
+    def is_over(self, frame: int) -> bool:
+        """Whether there is nothing to be asked in this frame and those before it. Where a way that
+        corrects has come to the sighting before, and never agreed with the way forward from there,
+        each has had the half that is nearer to its own box."""
+        if not _is_seen(self.track, frame):
+            return False
+        if self.others is None:
+            return True
+        if all(sighting.frame != frame for sighting in self.track.sightings):
+            return False
+        middle = (frame + self.start) / 2
+        near = {at: mask for at, mask in self.others.items() if at >= middle and mask.area}
+        self.track.masks.update(near)
+        return True
+
+    def step(self, frame: int, source: FrameMask, tracks: list[EntityTrack]) -> bool:
+        """Take the mask of a frame; whether the way ends with it. A track that turns out to be
+        another one leaves `tracks`."""
+        if self.others is None:
+            self.n_empty = 0 if source.area else self.n_empty + 1
+            return _step(self.track, tracks, frame=frame, source=source)
+        forward = self.track.masks.get(frame)
+        if forward is not None and forward.agrees(source):
+            self.track.masks.update(self.others)
+            return True
+        self.others[frame] = source
+        return False
 
 
 class DetectedBox(NamedTuple):

@@ -27,6 +27,10 @@ from massannot.geometry.region import Region
 from massannot.models.protocols import F32, Bool, BoxBatches, FrameMasks, MaskSession
 
 
+_AGREE = 0.7
+"""IoU from which on two masks say the same of a thing."""
+
+
 class FrameMask(NamedTuple):
     """A mask in source pixels."""
 
@@ -46,6 +50,10 @@ class FrameMask(NamedTuple):
         ax0, ay0, ax1, ay1 = self.box_xyxy
         bx0, by0, bx1, by1 = other.box_xyxy
         return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1
+
+    def agrees(self, other: FrameMask) -> bool:
+        """Whether two masks of a thing in a frame say the same of it."""
+        return self.meets(other) and rle.iou(self.counts, other.counts) >= _AGREE
 
 
 def source_mask(mask: Bool, *, frames: Frames, score: float) -> FrameMask:
@@ -159,6 +167,8 @@ class TrackStart(NamedTuple):
 
     frame: int
     object_id: int
+    corrects: bool = False
+    """Whether the masks before had come to be somewhere else by then."""
 
 
 @dataclass(eq=False)
@@ -184,7 +194,9 @@ class EntityTrack:
     def resume(self, sighting: Sighting) -> None:
         """Go on with the object that `sighting` started."""
         self.sightings.append(sighting)
-        self.starts.append(TrackStart(sighting.frame, sighting.object_id))
+        before = self.masks.get(sighting.frame)
+        corrects = before is not None and before.area > 0 and not before.agrees(sighting.mask)
+        self.starts.append(TrackStart(sighting.frame, sighting.object_id, corrects))
         self.object_id = sighting.object_id
         self.region = sighting.region
         self.masks[sighting.frame] = sighting.mask
