@@ -26,7 +26,6 @@ from massannot.geometry.appearance import similarity
 from massannot.geometry.region import Region
 from massannot.models.protocols import F32, Bool, BoxBatches, FrameMasks, MaskSession
 
-
 _AGREE = 0.7
 """IoU from which on two masks say the same of a thing."""
 

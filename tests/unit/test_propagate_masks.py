@@ -538,10 +538,36 @@ class ForgetfulSession(DrawnSession):
 def test_a_thing_detected_again_is_followed_afresh_where_that_is_wanted(
     renew: bool,
 ) -> None:
+    """It moves halfway between two key frames: there the masks of both boxes part."""
     path = line(T, (60, 60), (60, 60))
-    path[32:] = (72, 60)
+    path[16:] = (72, 60)
     world = World([Thing("a ball", RED, 30, path)])
     clip = annotated(world, masks=ForgetfulMasks(world), renew=renew)
     assert clip.table("entities").num_rows == 1
     later = 0 if renew else None
-    assert entity_of(clip, world, 0) == [0] * 32 + [later] * (T - 32)
+    assert entity_of(clip, world, 0) == [0] * 16 + [later] * (T - 16)
+
+
+@dataclasses.dataclass
+class StrayMasks(DrawnMasks):
+    """Exact up to 20 frames from the prompt's; farther away half of the mask is beside the thing."""
+
+    def session(self, frames: Frames) -> DrawnSession:
+        return StraySession(self)
+
+
+class StraySession(DrawnSession):
+    def _mask(self, object_id: int, frame: int) -> Mask:
+        mask = super()._mask(object_id, frame)
+        is_near = abs(frame - self.objects[object_id][1]) <= 20
+        return mask if is_near else np.roll(mask, 10, axis=1)
+
+
+def test_masks_that_went_astray_are_corrected_from_the_next_box() -> None:
+    world = World([Thing("a ball", RED, 30, line(T, (60, 60), (90, 60)))])
+    exact, found = (
+        {row["frame"]: row["counts"] for row in annotated(world, masks=masks, renew=True)
+         .table("masks").to_pylist()}
+        for masks in (DrawnMasks(world), StrayMasks(world))
+    )  # fmt: skip
+    assert [frame for frame in range(33) if found[frame] != exact[frame]] == []
