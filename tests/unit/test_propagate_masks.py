@@ -550,7 +550,7 @@ def test_a_thing_detected_again_is_followed_afresh_where_that_is_wanted(
 
 @dataclasses.dataclass
 class StrayMasks(DrawnMasks):
-    """Exact up to 20 frames from the prompt's; farther away half of the mask is beside the thing."""
+    """Exact up to 20 frames from the prompt; farther away half of the mask is beside the thing."""
 
     def session(self, frames: Frames) -> DrawnSession:
         return StraySession(self)
