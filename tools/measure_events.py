@@ -7,8 +7,8 @@ kind, over the scenes that obey physics: the share of clear true events that are
 0.2 s, and the share of stated ones that are true (evaluate/event_scores.py). For each law: how well
 a clip's highest score tells its violating twins from the others (AUC: the chance that a twin has
 the higher one), the share of twins with an event of that law, and the false alarms. The scores are
-those of `FindEvents(least_score=0)`, so that clips without an event have an order too. Intervals
-are 95 %, by the bootstrap over clips.
+those of `FindEvents(least_score=0, least_departure=0)`, so that clips without an event have an
+order too. Intervals are 95 %, by the bootstrap over clips.
 
 `--again` finds the events again, in the tables that are there: after a change of the rules. Scores
 of laws are always those of the rules as they are.
@@ -42,7 +42,6 @@ LAWS = {
 }
 LEAST_FLIGHT_S = 0.3
 """Of a violated flight, in full view."""
-ALARM = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +51,9 @@ class Measured:
     law: str | None
     counts: dict[str, tuple[int, int, int, int]]
     """Clear, clear and found, stated, right; by kind; of a clip that obeys physics."""
-    alarm: dict[str, float]
-    """Highest score of the events of each law."""
+    highest: dict[str, float]
+    """Score of the events of each law, stated or not."""
+    is_stated: dict[str, bool]
 
 
 def measure(view: ClipView, scene: Scene, *, again: bool, laws: bool = False) -> Measured | None:
@@ -63,8 +63,14 @@ def measure(view: ClipView, scene: Scene, *, again: bool, laws: bool = False) ->
     if law == "gravity" and shown_s < LEAST_FLIGHT_S - 1e-6:
         return None
     counts = {} if law or laws else _counts(view, scene, again=again)
-    every = FindEvents(least_score=0.0).events(view)
-    return Measured(law, counts, {name: _highest(every, kinds) for name, kinds in LAWS.items()})
+    every = FindEvents(least_score=0.0, least_departure=0.0).events(view)
+    stated = set(FindEvents().events(view)["kind"].to_pylist())
+    return Measured(
+        law,
+        counts,
+        {name: _highest(every, kinds) for name, kinds in LAWS.items()},
+        {name: not stated.isdisjoint(kinds) for name, kinds in LAWS.items()},
+    )
 
 
 def _counts(view: ClipView, scene: Scene, *, again: bool) -> dict[str, tuple[int, int, int, int]]:
@@ -95,29 +101,31 @@ def report(clips: Sequence[Measured], *, seed: int = 0) -> dict[str, dict[str, o
                 share = ratio_over_clips(n[:, part], n[:, whole], seed=seed)
                 found[kind][name] = [round(x, 3) for x in (share.value, share.low, share.high)]
                 found[kind]["clear" if name == "recall" else "stated"] = int(n[:, whole].sum())
-    normal = np.array([[clip.alarm[law] for law in LAWS] for clip in usual])
-    for number, law in enumerate(LAWS):
-        twins = [clip.alarm[law] for clip in clips if clip.law == law]
-        if twins and len(usual):
-            found[f"law {law}"] = _law(np.array(twins), normal[:, number], seed=seed)
+    for law in LAWS:
+        twins = [clip for clip in clips if clip.law == law]
+        if twins and usual:
+            found[f"law {law}"] = _law(law, twins, usual, seed=seed)
     return dict(found)
 
 
-def _law(twins: np.ndarray, normal: np.ndarray, *, seed: int) -> dict[str, object]:
-    scores = np.r_[twins, normal]
+def _law(
+    law: str, twins: Sequence[Measured], usual: Sequence[Measured], *, seed: int
+) -> dict[str, object]:
+    scores = np.array([clip.highest[law] for clip in (*twins, *usual)])
     is_twin = np.arange(len(scores)) < len(twins)
+    alarms = np.array([clip.is_stated[law] for clip in usual])
 
     def auc(clips: np.ndarray) -> float:
         one, two = scores[clips[is_twin[clips]]][:, None], scores[clips[~is_twin[clips]]]
         return float(((one > two) + 0.5 * (one == two)).mean()) if one.size and two.size else np.nan
 
     area = bootstrap(auc, n_clips=len(scores), seed=seed)
-    false = bootstrap(lambda c: float((normal[c] >= ALARM).mean()), n_clips=len(normal), seed=seed)
+    false = bootstrap(lambda c: float(alarms[c].mean()), n_clips=len(alarms), seed=seed)
     return {
         "auc": [round(x, 3) for x in (area.value, area.low, area.high)],
         "twins": len(twins),
-        "with an event": round(float((twins >= ALARM).mean()), 3),
-        "scenes": len(normal),
+        "with an event": round(float(np.mean([clip.is_stated[law] for clip in twins])), 3),
+        "scenes": len(usual),
         "false alarms": [round(x, 3) for x in (false.value, false.low, false.high)],
     }
 

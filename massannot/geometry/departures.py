@@ -26,6 +26,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from massannot.geometry import rle
 from massannot.geometry.presence import MaskPath
 
 F64 = NDArray[np.float64]
@@ -60,12 +61,16 @@ _ASIDE = 0.5
 """Share of a thing's box in another's box, up to which it stands aside of it."""
 _SAME_PLACE = 0.5
 """Intersection over union of boxes from which on two masks are in one place."""
+_SHARED = 0.15
+"""Share of a mask inside another from which on it is not known which thing it shows."""
 _SCRAP = 0.35
 """Share of its usual area up to which what is left of a mask is not the thing."""
 
 
 LIKELY = 0.5
 """Score from which on an event is stated."""
+SURE = 0.8
+"""The same of a departure: that a mask errs is likelier than what cannot be."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def departures(
     jumped = np.minimum(_jumped(xyz / size, LEAST_SIZES), _jumped_in_picture(path, xyz[:, 2]))
     likely = (jumped[1:] >= least_score) | _may_vanish(path.area)[2:]
     for frame in (2 + np.flatnonzero(likely)).tolist():
-        if not _is_steady(path, frame - 1):
+        if not _is_steady(path, frame - 1) or _is_shared(paths, index, frame - 1):
             continue
         vanished = _vanishes(paths, index, frame) if _is_aside(paths, index, frame - 1) else 0.0
         score = float(np.nan_to_num(jumped[frame - 1]))  # without a place there is no jump
@@ -126,6 +131,17 @@ def _is_steady(path: MaskPath, frame: int, most: float = _STEADY) -> bool:
         return False
     one, two = path.area[frame - 1 : frame + 1]
     return min(one, two) >= _LEAST_PX and abs(math.log(two / one)) <= most
+
+
+def _is_shared(paths: MaskPaths, index: int, frame: int) -> bool:
+    """Whether a good part of the mask is another thing's too."""
+    path = paths.paths[index]
+    near = np.flatnonzero(paths.met(paths.boxes_xyxy[index, frame], frame, but=index)).tolist()
+    return any(
+        rle.intersection_area(path.counts[frame] or "", paths.paths[n].counts[frame] or "")
+        >= _SHARED * path.area[frame]
+        for n in near
+    )
 
 
 def _is_aside(paths: MaskPaths, index: int, frame: int) -> bool:

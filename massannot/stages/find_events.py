@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from massannot import tables
 from massannot.clip import Clip
-from massannot.geometry.departures import LIKELY, Departure, MaskPaths, departures
+from massannot.geometry.departures import LIKELY, SURE, Departure, MaskPaths, departures
 from massannot.geometry.kinks import PathPart, Run, laws_of, parts_of, runs_of, unlawful_parts
 from massannot.geometry.laws import Law
 from massannot.geometry.motion_events import (
@@ -71,6 +71,8 @@ class FindEvents(Stage):
     rules: MotionRules = field(default_factory=MotionRules)
     least_score: float = LIKELY
     """Events of a lower score are left out; 0 keeps all, to order clips by how near they come."""
+    least_departure: float = SURE
+    """The same of what vanishes or is elsewhere at once."""
 
     reads: ClassVar[tuple[str, ...]] = (
         "frames",
@@ -91,8 +93,8 @@ class FindEvents(Stage):
         masks = mask_paths(clip)
         rows: list[Row] = [*self.flights.rows(clip), *_seen(clip, masks)]
         courses = Courses.of(clip, most_covered=_COVERED)
-        gone = _departures(courses, masks, min(self.least_score, LIKELY))
-        rows += (row for row in _gone(clip, gone) if row["score"] >= self.least_score)
+        gone = _departures(courses, masks, min(self.least_departure, LIKELY))
+        rows += (row for row in _gone(clip, gone) if row["score"] >= self.least_departure)
         if clip.table("positions").num_rows and world_known(clip):
             cuts = {
                 entity: [one.frame for one in mine if one.score >= LIKELY]

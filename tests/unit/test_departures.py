@@ -99,6 +99,15 @@ def test_a_jump_along_the_ray_is_told_where_the_thing_looks_as_much_smaller() ->
     assert gone(takes_in_what_is_behind, farther) == []
 
 
+@pytest.mark.parametrize(("over", "expected"), [(3.0, [("teleport", AT)]), (8.0, [])])
+def test_a_mask_that_lies_on_anothers_is_not_known_to_be_the_things(
+    over: float, expected: list[tuple[str, int]]
+) -> None:
+    """A propagator that lost a thing to another one jumps back to it at the next box."""
+    other = discs(way(84.0 - over), 24 + STILL)
+    assert gone(discs(way(later(60, 150)), 24 + STILL), 3 + STILL, other) == expected
+
+
 def test_a_mask_that_is_lost_and_found_again_has_not_jumped() -> None:
     x = 60 + STILL
     x[AT] = 120

@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from massannot import tables
+from massannot.geometry.departures import Departure
 from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of, unlawful_parts
 from massannot.geometry.motion_events import Down, MotionEvent, MotionRules, motion_events
 from massannot.geometry.presence import MaskPath
+from massannot.stages import find_events
 from massannot.stages._courses import Courses, is_other
 from massannot.stages.find_events import FindEvents, _Touching
 from tests.unit.test_flight import along_floor, bouncing, clip_with, contacts, sliding, with_noise
@@ -98,6 +100,16 @@ def test_what_comes_near_to_an_event_has_a_score_below_an_even_chance() -> None:
     assert [{**row, "event": n} for n, row in enumerate(likely)] == stated
     assert any(row["kind"] == "weightless" for row in stated)
     assert any(row["kind"] == "contact_begin" and 1e-3 < row["score"] < 0.5 for row in every)
+
+
+def test_a_departure_has_to_be_surer_than_other_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    def seems_gone(*args: object, **options: object) -> list[Departure]:
+        return [Departure("vanish", 5, 0.7)]
+
+    monkeypatch.setattr(find_events, "departures", seems_gone)
+    clip = clip_with(with_noise(falling(9.81)))
+    assert "vanish" not in FindEvents().events(clip)["kind"].to_pylist()
+    assert "vanish" in FindEvents(least_departure=0.5).events(clip)["kind"].to_pylist()
 
 
 def test_what_slides_to_rest_stops_and_touches_nothing() -> None:
