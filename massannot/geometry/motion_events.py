@@ -51,6 +51,8 @@ class MotionRules:
     """Acceleration of a fall."""
     least_side_s: float = 0.06
     """Of a rise before an apex, and of the fall after it."""
+    least_side_flat_s: float = 0.1
+    """The same where distances are not known: a fall goes through almost any three places there."""
     still: float = 0.1
     moving: float = 0.25
     """Speeds."""
@@ -170,7 +172,7 @@ class _Finder:
             t_s = part.t0_s - float(part.velocity(part.t0_s) @ down) / pull
             first_s, last_s = self._bounds(part)
             side = min(t_s - first_s, last_s - t_s)
-            if side < rules.least_side_s:
+            if side < (rules.least_side_flat_s if self.flat else rules.least_side_s):
                 continue
             sd = _sd(part.acceleration_covariance, down)
             t_sd_s = _sd(part.velocity_covariance(t_s), down) / pull

@@ -26,14 +26,20 @@ DOWN = Down(np.array([0.0, 1.0, 0.0]), 0.2)
 
 
 def events(
-    path: F64, t_s: F64 = T_S, *, cuts: tuple[int, ...] = (), least_score: float = 0.5
+    path: F64,
+    t_s: F64 = T_S,
+    *,
+    cuts: tuple[int, ...] = (),
+    least_score: float = 0.5,
+    flat: bool = False,
 ) -> list[MotionEvent]:
     laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
     runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts)
     rules = MotionRules()
     steep = rules.steep(DOWN, unit=1.0, flat=False)
     unlawful = unlawful_parts(runs, laws, steep, least_s=rules.impossible_s)
-    return motion_events(parts_of(runs, laws), unlawful, DOWN, unit=1.0, least_score=least_score)
+    parts = parts_of(runs, laws)
+    return motion_events(parts, unlawful, DOWN, unit=1.0, flat=flat, least_score=least_score)
 
 
 def times(found: list[MotionEvent], kind: str) -> list[float]:
@@ -110,6 +116,18 @@ def test_a_departure_has_to_be_surer_than_other_events(monkeypatch: pytest.Monke
     clip = clip_with(with_noise(falling(9.81)))
     assert "vanish" not in FindEvents().events(clip)["kind"].to_pylist()
     assert "vanish" in FindEvents(least_departure=0.5).events(clip)["kind"].to_pylist()
+
+
+@pytest.mark.parametrize(("flat", "n_apexes"), [(False, 1), (True, 0)])
+def test_an_apex_needs_a_longer_rise_where_distances_are_not_known(
+    flat: bool, n_apexes: int
+) -> None:
+    """Thrown up 0.08 s before its turning point."""
+    t_s = np.arange(12) / 24
+    height = -1.0 + 0.5 * GRAVITY * (t_s - 0.08) ** 2
+    path = np.stack([0.2 * t_s, height, 4 + 0 * t_s], axis=-1)
+    found = events(with_noise(path, across=0.0003, along=0.001), t_s, flat=flat)
+    assert len(times(found, "apex")) == n_apexes
 
 
 def test_what_slides_to_rest_stops_and_touches_nothing() -> None:
