@@ -93,13 +93,16 @@ def _beside(
 
 def moved(narrow: Model, exact: Model, job: Job, *, device: str) -> dict[str, float]:
     """How far what one model answers on the rendered clip lies from the other's answer, by the name
-    in APART; empty where the two cannot be laid beside each other. Loads one after the other."""
+    in APART; empty where the two cannot be laid beside each other. Loads one after the other.
+    Raises what models raise."""
     answers = []
     for model in (exact, narrow):
-        model.setup(device=device)
-        with _clip() as (frames, truth):
-            answers.append(_TRIALS[job](model, frames, truth)[2])
-        model.destroy()
+        try:
+            model.setup(device=device)
+            with _clip() as (frames, truth):
+                answers.append(_TRIALS[job](model, frames, truth)[2])
+        finally:  # what did not fit leaves no memory behind
+            model.destroy()
     return _apart(job, *answers)
 
 

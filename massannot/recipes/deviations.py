@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +25,8 @@ from massannot.recipes.digests import code_digests, digest_of_weights
 from massannot.recipes.spec import RunSpec
 from massannot.stages._stage import with_option
 from massannot.storage import durable
+
+LOG = logging.getLogger(__name__)
 
 NARROW = ("bf16", "fp16", "bfloat16", "float16")
 
@@ -51,6 +54,7 @@ def _measured(spec: RunSpec, device: str) -> Iterator[Deviation]:
         kept = cache_folder() / "deviations" / f"{_key(spec, job, device)}.json"
         found = _read(kept)
         if found is None:
+            LOG.info("how far %s moves the answers of %s: beside float32", dtype, job)
             narrow = models.model(spec, job)
             exact = with_option(narrow, "dtype", "float32", where=job)
             try:
