@@ -3,7 +3,7 @@
 #
 # Expected: rows that are new after `resize` hold the fill value, as in HDF5.
 # Seen:     some hold what was there before the array was made shorter. zarr takes away whole chunks
-#           only; of a chunk that the new end cuts, the rows behind the end stay in the store. Twenty
+#           some hold what was there before the array was cut. zarr takes away whole chunks
 #           pictures in chunks of eight, labelled 1 to 20, made ten long and twenty again:
 #
 #             picture          0 to 9     10 to 15    16 to 19
@@ -14,8 +14,8 @@
 #           So it is with shards too, and with rows and columns of one picture. Nothing warns.
 #
 # Known: https://github.com/zarr-developers/zarr-python/issues/1017 (open).
-# A film that is cut and grows again has old labels where nobody drew. Write the fill value over what
-# is cut before `resize`, or over what is new after it.
+# A film that is cut and grows again has old labels where nobody drew. Write the fill value over
+# what is cut before `resize`, or over what is new after it.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -77,7 +77,7 @@ picture = zarr.create_array(
 picture[:] = 7
 picture.resize((5, 3))
 picture.resize((8, 8))
-print("a picture of 8 by 8, cut to 5 by 3 and grown:", np.count_nonzero(picture[:]), "pixels of label 7")
+print("8 by 8, cut to 5 by 3 and grown:", np.count_nonzero(picture[:]), "pixels of label 7")
 assert (picture[:] == 7).all(), "zarr changed in two directions"
 
 array = labels("wiped.zarr", 3)
