@@ -2,8 +2,8 @@
 # zarr 3.1.6 against HDF5 2.0.0 in h5py 3.16.0, an array that is made shorter and longer again
 #
 # Expected: rows that are new after `resize` hold the fill value, as in HDF5.
-# Seen:     some hold what was there before the array was made shorter. zarr takes away whole chunks
-#           some hold what was there before the array was cut. zarr takes away whole chunks
+# Seen:     some hold what was there before the array was cut: zarr takes away whole chunks, and
+#           leaves what lies beyond the end in the chunk that was cut. Twenty
 #           pictures in chunks of eight, labelled 1 to 20, made ten long and twenty again:
 #
 #             picture          0 to 9     10 to 15    16 to 19
