@@ -245,9 +245,9 @@ class Encoder(torch.nn.Module):
         super().__init__()
         self.inner, self.frames, self.position = inner, 0, inner.position
 
-    def forward(self, values: torch.Tensor) -> Any:
+    def forward(self, values: torch.Tensor, *, narrow: torch.dtype | None) -> Any:
         self.frames += len(values)
-        return self.inner(values)
+        return self.inner(values, narrow=narrow)
 
 
 @pytest.mark.parametrize("encode_batch", [1, 4])
