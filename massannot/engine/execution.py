@@ -58,7 +58,7 @@ def run(
         with signals:
             progress(RunBegun(sum(shard.n_clips for shard in left), len(left)))
             with Leases(layout) as leases, _workplace(settings, layout) as (workplace, devices):
-                first = not record.deviations
+                asked = None if record.deviations else deviations
                 configs = [
                     WorkerConfig(
                         _shared_out(layout, settings),
@@ -68,7 +68,7 @@ def run(
                         reader or _reader(record),
                         settings.memory_bytes,
                         driver_name(settings.share),
-                        deviations=deviations if first and number == 0 else None,
+                        deviations=asked if number == 0 else None,
                     )
                     for number, device in enumerate(devices)
                 ]

@@ -275,7 +275,7 @@ def go_back(
     }
     for frame in range(max((way.start for way in ways.values()), default=0) - 1, -1, -1):
         active = {k: way for k, way in ways.items() if way.start > frame}
-        for object_id in [k for k, way in active.items() if way.is_over(frame)]:
+        for object_id in [k for k, way in active.items() if way.ends_at(frame)]:
             del active[object_id], ways[object_id]
         if not active:
             continue
@@ -298,10 +298,10 @@ class _WayBack:
     """Masks of a way that corrects, until it meets those of the way forward; None: it does not."""
     n_empty: int = 0
 
-    def is_over(self, frame: int) -> bool:
-        """Whether there is nothing to be asked in this frame and those before it. Where a way that
-        corrects has come to the sighting before, and never agreed with the way forward from there,
-        each has had the half that is nearer to its own box."""
+    def ends_at(self, frame: int) -> bool:
+        """End the way where nothing is left to be asked in this frame and those before it; whether
+        it ended. Where one that corrects has come to the sighting before, and never agreed with the
+        way forward from there, each gets the half that is nearer to its own box."""
         if not _is_seen(self.track, frame):
             return False
         if self.others is None:

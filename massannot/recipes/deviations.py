@@ -11,12 +11,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 from massannot.dataset.layout import cache_folder
-from massannot.dataset.record import Deviation
+from massannot.dataset.record import Deviation, this_start
 from massannot.errors import MassannotError
 from massannot.models.profiles import Job
 from massannot.models.runtime import device_name
@@ -51,8 +50,8 @@ def _measured(spec: RunSpec, device: str) -> Iterator[Deviation]:
     from massannot.models import weights_trial  # it renders: a driver need not know how
 
     for job, dtype in narrow_jobs(spec).items():
-        kept = cache_folder() / "deviations" / f"{_key(spec, job, device)}.json"
-        found = _read(kept)
+        key = _key(spec, job, device)
+        found = _read(key)
         if found is None:
             LOG.info("how far %s moves the answers of %s: beside float32", dtype, job)
             narrow = models.model(spec, job)
@@ -63,7 +62,7 @@ def _measured(spec: RunSpec, device: str) -> Iterator[Deviation]:
                 )
             except (MassannotError, RuntimeError, ValueError):
                 continue
-            _keep(kept, found)
+            _keep(key, found)
         for measure, value in found.items():
             yield Deviation(job, dtype, device_name(device), measure, value)
 
@@ -72,29 +71,34 @@ def _key(spec: RunSpec, job: Job, device: str) -> str:
     """Of everything that decides what comes out."""
     options = {name: value for name, value in spec.options.items() if name.startswith(f"{job}.")}
     weights = models.weights_of(spec.models[job], job)
-    versions = [metadata.version(package) for package in ("torch", "transformers", "numpy")]
     deciding = [
         "" if weights is None else digest_of_weights(weights),
         options,
         device_name(device),
-        versions,
+        this_start().versions,
         code_digests()["models"],
         code_digests()["scenes"],
     ]
     return hashlib.blake2b(json.dumps(deciding).encode(), digest_size=12).hexdigest()
 
 
-def _read(kept: Path) -> Mapping[str, float] | None:
+def _file(key: str) -> Path:
+    """Raises RuntimeError for a user without a home."""
+    return cache_folder() / "deviations" / f"{key}.json"
+
+
+def _read(key: str) -> Mapping[str, float] | None:
     try:
-        values: Any = json.loads(kept.read_bytes())
-    except (OSError, ValueError):  # nothing yet, or what a full disk left
+        values: Any = json.loads(_file(key).read_bytes())
+    except (OSError, ValueError, RuntimeError):  # nothing yet, or what a full disk left
         return None
     return values if isinstance(values, dict) else None
 
 
-def _keep(kept: Path, found: Mapping[str, float]) -> None:
+def _keep(key: str, found: Mapping[str, float]) -> None:
     try:
+        kept = _file(key)
         kept.parent.mkdir(parents=True, exist_ok=True)
         durable.write_over(kept, json.dumps(found).encode())
-    except OSError:  # a machine without a home measures at each run
+    except (OSError, RuntimeError):  # who has no home, or may not write there, measures each time
         return

@@ -63,6 +63,15 @@ def test_what_was_measured_on_this_machine_stands(monkeypatch: pytest.MonkeyPatc
     assert len(calls) == 6
 
 
+def test_a_user_without_a_home_measures_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("massannot.recipes.deviations.cache_folder", no_home)
+    monkeypatch.setattr(weights_trial, "moved", lambda *_, **__: {"moved_px": 0.5})
+    assert {one.value for one in deviations(_spec("bf16"), "cpu")} == {0.5}
+
+
 def test_a_network_that_cannot_answer_the_clip_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def moved(narrow: object, exact: object, job: str, *, device: str) -> dict[str, float]:
         if job == "masks":
