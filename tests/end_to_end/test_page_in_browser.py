@@ -367,6 +367,17 @@ def first_of_sample(tab: Tab, address: str) -> str:
     return str(tab.js("document.querySelector('.card').dataset.clip"))
 
 
+def hear_again(tab: Tab) -> None:
+    """Come back to the page until it has asked the server again, which it does not while an answer
+    is outstanding, and wait until it has been answered."""
+    tab.js(
+        "(async () => { const ask = fetch; const answered = new Promise((done) => { window.fetch = "
+        "async (...all) => { const answer = await ask(...all); setTimeout(done, 100); return answer; "
+        "}; }); const again = setInterval(() => window.dispatchEvent(new Event('focus')), 20); "
+        "await answered; clearInterval(again); window.fetch = ask; })()"
+    )
+
+
 def saved(tab: Tab, words: str) -> None:
     tab.until(
         f"document.querySelector('#review .said').textContent.startsWith({json.dumps(words)})"
@@ -401,6 +412,8 @@ def test_every_decision_is_a_line_and_undo_takes_it_back(tab: Tab, small: Path) 
         assert tab.js(shown) is True
         tab.size(1300, 900)
         tab.key("r")
+        saved(tab, "Not saved: choose a reason")
+        hear_again(tab)
         saved(tab, "Not saved: choose a reason")
         tab.js("document.querySelector('#review details').open = true")
         tab.js("document.querySelector('#review select').value = 'mask'")

@@ -12,6 +12,7 @@ from tests.asked_tables import write_asked_about
 from tests.browser import Tab
 from tests.end_to_end.test_page_in_browser import (  # noqa: F401
     first_of_sample,
+    hear_again,
     lines_of,
     running,
     served,
@@ -38,10 +39,14 @@ def test_a_question_is_changed_accepted_and_taken_back(tab: Tab, small: Path) ->
         said(tab, "Not decided")
         tab.click("[data-question-decision=reject]")
         said(tab, "Not saved: choose a reason")
+        hear_again(tab)
+        said(tab, "Not saved: choose a reason")
         fill(tab, "question", "Where is <b>it</b> now?")
         fill(tab, "start_s", "2")
         fill(tab, "end_s", "1")
         tab.click("[data-question-decision=accept]")
+        said(tab, "NOT saved: start_s: found 2, expected less than end_s, 1")
+        hear_again(tab)
         said(tab, "NOT saved: start_s: found 2, expected less than end_s, 1")
         fill(tab, "end_s", "2.5")
         tab.click("[data-question-decision=accept]")

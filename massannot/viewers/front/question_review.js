@@ -44,23 +44,29 @@ class QuestionReview {
   tell() {
     const mine = this.mine;
     const open = waiting.read().some((one) => one.question_id === this.question.id);
-    this.said.textContent = open ? "Not saved yet" : mine ? `Saved: ${decided(mine)}` : "Not decided";
+    this.said.textContent = open ? "Not saved yet"
+      : this.wanting || (mine ? `Saved: ${decided(mine)}` : "Not decided");
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }
     this.buttons.withdraw.disabled = !mine;
   }
 
+  /** Why the last decision was not saved; it stands until the next one, whatever the server says since. */
+  refuse(why) {
+    this.wanting = why;
+    this.tell();
+  }
+
   decide(decision) {
+    this.wanting = "";
     const spans = [this.fields.start_s, this.fields.end_s];
     if (decision === "reject" && !this.reason.value) {
       this.reason.focus();
-      this.said.textContent = "Not saved: choose a reason";
-      return;
+      return this.refuse("Not saved: choose a reason");
     }
     if (decision === "accept" && !spans.every((field) => field.validity.valid)) {
-      this.said.textContent = "Not saved: a span is in seconds from 0 on";
-      return;
+      return this.refuse("Not saved: a span is in seconds from 0 on");
     }
     const value = (field) => field.type === "number" ? Number(field.value) : field.value;
     const edits = decision !== "accept" ? {} : Object.fromEntries(Object.entries(this.fields)
@@ -70,7 +76,8 @@ class QuestionReview {
       question_id: this.question.id, decision, reason: decision === "reject" ? this.reason.value : null,
       rows_hash: this.bar.data.review.rows_hash, ...edits,
     });
-    this.said.textContent = kept ? "Saving" : TOO_LARGE;
+    if (!kept) return this.refuse(TOO_LARGE);
+    this.said.textContent = "Saving";
   }
 }
 

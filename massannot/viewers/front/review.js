@@ -138,11 +138,17 @@ class ReviewBar {
     document.body.dataset.saved = String(text.startsWith("Saved"));
   }
 
+  /** Why the last decision was not saved; it stands until the next one, whatever the server says since. */
+  refuse(why) {
+    this.wanting = why;
+    this.say(why);
+  }
+
   decide(decision) {
-    this.wanting = decision === "reject" && !this.reason.value ? "Not saved: choose a reason" : "";
-    if (this.wanting) {
+    this.wanting = "";
+    if (decision === "reject" && !this.reason.value) {
       this.reason.focus();
-      return this.say(this.wanting);
+      return this.refuse("Not saved: choose a reason");
     }
     const rejected = decision === "reject";
     const kept = this.submit({
@@ -150,8 +156,8 @@ class ReviewBar {
       reason: rejected ? this.reason.value : null, note: this.note.value || null,
       fixes: rejected ? this.fixes : [], rows_hash: this.data.review.rows_hash,
     });
-    this.wanting = kept ? "" : TOO_LARGE;
-    this.say(this.wanting || "Saving");
+    if (kept) this.say("Saving");
+    else this.refuse(TOO_LARGE);
   }
 
   /** Keep a decision until the server has it; false: the browser does not. */
@@ -175,8 +181,8 @@ class ReviewBar {
       for (const [one, why] of refused) {
         const panel = this.panels.find((p) => p.question.id === one.question_id);
         const other = one.clip_id === this.data.id ? "" : `clip ${one.clip_id}, `;
-        if (panel) panel.said.textContent = `NOT saved: ${why}`;
-        else this.say(`NOT saved: ${other}${why}`);
+        if (panel) panel.refuse(`NOT saved: ${why}`);
+        else this.refuse(`NOT saved: ${other}${why}`);
       }
     } catch {
       this.say(waiting.read().length ? "NOT saved yet, the server does not answer; trying again"
