@@ -371,9 +371,10 @@ def hear_again(tab: Tab) -> None:
     """Come back to the page until it has asked the server again, which it does not while an answer
     is outstanding, and wait until it has been answered."""
     tab.js(
-        "(async () => { const ask = fetch; const answered = new Promise((done) => { window.fetch = "
-        "async (...all) => { const answer = await ask(...all); setTimeout(done, 100); return answer; "
-        "}; }); const again = setInterval(() => window.dispatchEvent(new Event('focus')), 20); "
+        "(async () => { const ask = fetch; const answered = new Promise((done) => { "
+        "window.fetch = async (...all) => { const answer = await ask(...all); "
+        "setTimeout(done, 100); return answer; }; }); "
+        "const again = setInterval(() => window.dispatchEvent(new Event('focus')), 20); "
         "await answered; clearInterval(again); window.fetch = ask; })()"
     )
 
