@@ -6,8 +6,9 @@ that came along or with the box of the frame before, then looks; a box that matc
 thing of its own. No score, limit or doubled place refuses one.
 
 A thing is prompted afresh at each of its boxes, so that between two boxes the mask comes from the
-earlier one; before its first box, and where it was lost, one pass runs backwards. A mask that a
-person drew is the prompt in its box's place, and stays as it is. Of masks that a file gave only
+earlier one; where it comes out beside the later one's, that one's way back corrects it
+(way_back.py). Before its first box, and where it was lost, one pass runs backwards too. A mask that
+a person drew is the prompt in its box's place, and stays as it is. Of masks that a file gave only
 those frames are kept of which something is known.
 """
 
@@ -22,15 +23,17 @@ from massannot.entities.following import DetectedBox
 from massannot.entities.identity import IdentityOptions, known_things, returned_things
 from massannot.entities.track import (
     EntityTrack,
+    FrameMask,
     Sighting,
     given_mask,
     masks_of_boxes,
     propagated,
     source_mask,
 )
+from massannot.entities.way_back import WayBack
 from massannot.geometry.appearance import describe
 from massannot.geometry.region import Region
-from massannot.models.protocols import Bool, GivenMasks, MaskSession
+from massannot.models.protocols import GivenMasks, MaskSession
 
 _AT_ONCE = 64
 """Objects propagated together: of given things there is no limit, and each mask is a picture."""
@@ -57,14 +60,17 @@ class GivenFollowing:
         self._options = options
         self._done = -1  # everything is propagated up to this frame
         self._n_objects = 0
-        self._ways: dict[int, tuple[int, EntityTrack]] = {}
-        """Objects whose way back is to be gone, their frame, and their thing."""
+        self._ways: dict[int, WayBack] = {}
+        """By object, those that are to be gone."""
 
     def go_to(self, key: int, numbers: Collection[int | None] = ()) -> None:
-        """Propagate every thing to frame `key`, that one included, but for things of `numbers`:
-        they have boxes there. Raises BadModelOutput."""
+        """Propagate every thing to frame `key`, that one included, but for those of `numbers`,
+        which have boxes there, whose masks are a file's or where no frame lies between two boxes:
+        then none can have gone astray. Raises BadModelOutput."""
         first, self._done = self._done + 1, key
-        renewed = {id(self._by_number[n]) for n in numbers if n in self._by_number}
+        exact = isinstance(self._session, GivenMasks)
+        boxed = [self._by_number[n] for n in numbers if n in self._by_number]
+        renewed = {id(t) for t in boxed if exact or t.sightings[-1].frame == key - 1}
         live = {t.object_id: t for t in self._tracks if t.object_id is not None}
         for end, is_renewed in ((key, True), (key + 1, False)):
             tracks = {k: t for k, t in live.items() if (id(t) in renewed) == is_renewed}
@@ -77,7 +83,8 @@ class GivenFollowing:
             for masks in propagated(self._session, self._frames, first, end, objects=part):
                 for object_id, mask, score in zip(masks.objects.tolist(), masks.masks, masks.score):
                     track = tracks[object_id]
-                    self._keep(track, object_id, masks.frame, mask, score)
+                    source = source_mask(mask, frames=self._frames, score=score)
+                    self._keep(track, object_id, masks.frame, source)
                     if id(track) not in numbered:  # others are not matched by place
                         track.region = Region.of(mask)
 
@@ -162,7 +169,7 @@ class GivenFollowing:
     def _begin(self, sighting: Sighting) -> EntityTrack:
         track = EntityTrack.begin(sighting)
         self._tracks.append(track)
-        self._ways[sighting.object_id] = (sighting.frame, track)
+        self._ways[sighting.object_id] = WayBack(sighting.frame, track)
         return track
 
     def _resume(self, track: EntityTrack, sighting: Sighting) -> None:
@@ -171,28 +178,26 @@ class GivenFollowing:
         previous = track.object_id
         if previous is not None and previous not in self._ways:
             self._session.remove(previous)
-        if before is None or not before.area:
-            self._ways[sighting.object_id] = (sighting.frame, track)
         track.resume(sighting)
+        if before is None or not before.area:
+            self._ways[sighting.object_id] = WayBack(sighting.frame, track)
+        elif track.starts[-1].corrects and not isinstance(self._session, GivenMasks):
+            self._ways[sighting.object_id] = WayBack(sighting.frame, track, {})
 
-    def _keep(
-        self, track: EntityTrack, object_id: int, frame: int, mask: Bool, score: float
-    ) -> bool:
+    def _keep(self, track: EntityTrack, object_id: int, frame: int, source: FrameMask) -> bool:
         """Add a mask of which something is known; whether anything can be seen of it."""
         session = self._session
         if isinstance(session, GivenMasks) and not session.is_known(object_id, frame=frame):
             return False
-        track.masks[frame] = source_mask(mask, frames=self._frames, score=score)
-        return bool(track.masks[frame].area)
+        track.masks[frame] = source
+        return bool(source.area)
 
     def _go_back(self, patience: int) -> None:
         """Each object on its way back, until its thing is seen there already."""
         active = dict(self._ways)
-        n_empty = dict.fromkeys(active, 0)
-        for frame in range(max((start for start, _ in active.values()), default=0) - 1, -1, -1):
-            joined = [k for k, (start, _) in active.items() if start > frame]
-            joined = [k for k in sorted(joined) if not self._has_arrived(active, k, frame)]
-            for part in _parts(joined):
+        for frame in range(max((way.start for way in active.values()), default=0) - 1, -1, -1):
+            joined = sorted(k for k, way in active.items() if way.start > frame)
+            for part in _parts([k for k in joined if not self._has_arrived(active, k, frame)]):
                 for masks in propagated(
                     self._session, self._frames, frame, frame - 1, objects=part
                 ):
@@ -201,18 +206,24 @@ class GivenFollowing:
                     ):
                         if self._has_arrived(active, object_id, frame):
                             continue
-                        seen = self._keep(active[object_id][1], object_id, frame, mask, score)
-                        n_empty[object_id] = 0 if seen else n_empty[object_id] + 1
-                        if n_empty[object_id] >= patience:
+                        source = source_mask(mask, frames=self._frames, score=score)
+                        if self._ends(active[object_id], object_id, frame, source, patience):
                             del active[object_id]
 
-    @staticmethod
-    def _has_arrived(
-        active: dict[int, tuple[int, EntityTrack]], object_id: int, frame: int
+    def _ends(
+        self, way: WayBack, object_id: int, frame: int, source: FrameMask, patience: int
     ) -> bool:
-        """Whether an object's thing is seen in `frame` already: then its way has ended."""
-        existing = active[object_id][1].masks.get(frame)
-        if existing is None or not existing.area:
+        """Take the mask of a frame; whether the way ends with it."""
+        if way.others is not None:
+            return way.correct(frame, source)
+        seen = self._keep(way.track, object_id, frame, source)
+        way.n_empty = 0 if seen else way.n_empty + 1
+        return way.n_empty >= patience
+
+    @staticmethod
+    def _has_arrived(active: dict[int, WayBack], object_id: int, frame: int) -> bool:
+        """Whether nothing is left to be asked in `frame`: then its way has ended."""
+        if not active[object_id].ends_at(frame):
             return False
         del active[object_id]
         return True

@@ -25,11 +25,12 @@ import pyarrow.compute as pc
 
 from massannot.clip import Clip
 from massannot.entities.between_bars import BetweenBars
-from massannot.entities.following import DetectedBox, EntityFollowing, go_back
+from massannot.entities.following import DetectedBox, EntityFollowing
 from massannot.entities.given import GivenFollowing
 from massannot.entities.identity import IdentityOptions, joined_fragments
 from massannot.entities.rows import with_entities
 from massannot.entities.track import EntityTrack
+from massannot.entities.way_back import go_back
 from massannot.models.protocols import GivenMasks, MaskPropagator, MaskSession
 from massannot.stages._stage import Stage
 

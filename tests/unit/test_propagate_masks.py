@@ -15,6 +15,7 @@ from massannot import tables
 from massannot.clip import Clip, Frames
 from massannot.geometry import rle
 from massannot.models.protocols import FrameMasks
+from massannot.stages.detect_phrases import DetectPhrases
 from massannot.stages.propagate_masks import PropagateMasks
 from tests.drawn_world import (
     BLUE,
@@ -563,11 +564,38 @@ class StraySession(DrawnSession):
         return mask if is_near else np.roll(mask, 10, axis=1)
 
 
-def test_masks_that_went_astray_are_corrected_from_the_next_box() -> None:
+def detected(world: World, *, number: int | None) -> Clip:
+    """The world's clip with boxes every 32 frames; `number`: a person gave them, of one thing."""
+    clip = DetectPhrases(DrawnDetector(world), key_every=32).process(world.clip())
+    given = {} if number is None else {"origin": "given", "track": number}
+    rows = [{**row, **given} for row in clip.table("detections").to_pylist()]
+    return clip.with_table("detections", tables.spec("detections").from_rows(rows))
+
+
+@pytest.mark.parametrize("number", [None, 7], ids=["found", "given"])
+def test_masks_that_went_astray_are_corrected_from_the_next_box(number: int | None) -> None:
     world = World([Thing("a ball", RED, 30, line(T, (60, 60), (90, 60)))])
     exact, found = (
-        {row["frame"]: row["counts"] for row in annotated(world, masks=masks, renew=True)
-         .table("masks").to_pylist()}
+        {row["frame"]: row["counts"]
+         for row in PropagateMasks(propagator=masks, renew=True)
+         .process(detected(world, number=number)).table("masks").to_pylist()}
         for masks in (DrawnMasks(world), StrayMasks(world))
     )  # fmt: skip
     assert [frame for frame in range(33) if found[frame] != exact[frame]] == []
+
+
+@pytest.mark.parametrize(("every", "n_asked"), [(1, 0), (8, T - 1)])
+def test_a_person_s_boxes_cost_a_mask_a_frame_at_most(every: int, n_asked: int) -> None:
+    """None where every frame has a box; with a box in eight frames, one in each after the first."""
+    world = World([Thing("a ball", RED, 30, line(T, (60, 60), (90, 60)))])
+    clip = detected(world, number=7)
+    (first, *_) = clip.table("detections").to_pylist()
+    corners = ("x0", "y0", "x1", "y1")
+    rows = [
+        {**first, "detection": n, "frame": t, **dict(zip(corners, world.box(t, 0), strict=True))}
+        for n, t in enumerate(range(0, T, every))
+    ]
+    clip = clip.with_table("detections", tables.spec("detections").from_rows(rows))
+    masks = DrawnMasks(world)
+    PropagateMasks(propagator=masks).process(clip)
+    assert masks.n_asked == n_asked
