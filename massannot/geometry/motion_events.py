@@ -66,13 +66,11 @@ class MotionRules:
     """Vertical speed of something without weight: more than down may be off by."""
     least_drop: float = 0.1
     """Its way up or down, metres."""
-    least_steady_flat: float = 0.7
-    """The speed where distances are not known: what rolls nearer seems to sink."""
 
-    def steep(self, down: Down, *, unit: float, flat: bool) -> Steep:
+    def steep(self, down: Down, *, unit: float) -> Steep:
         """What rises or sinks too much to lie, roll or slide, in units of a path."""
-        speed = self.least_steady_flat if flat else self.least_steady
-        return Steep(down.direction, down.tilt, speed=speed * unit, way=self.least_drop * unit)
+        speed, way = self.least_steady * unit, self.least_drop * unit
+        return Steep(down.direction, down.tilt, speed=speed, way=way)
 
 
 @dataclass(frozen=True)
@@ -219,10 +217,9 @@ class _Finder:
         speed = float(np.linalg.norm(velocity))
         steady = abs(float(velocity @ down.direction)) - speed * math.sin(down.tilt)
         steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
-        least = rules.least_steady_flat if self.flat else rules.least_steady
         weightless = min(
             _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-            _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
+            _beyond(steady, max(rules.least_steady, rules.least_drop / span_s), steady_sd),
             needed,
         )
         yield replace(event, kind="weightless", rule="straight", score=weightless)

@@ -36,6 +36,8 @@ class Course:
     """Whether the two come from clips whose truth is known; else they are lower bounds."""
     loose: F64
     """(T, 2) errors of x/z and y/z beside those of a whole outline: the border cuts it there."""
+    area: F64
+    """(T,) of the mask, source px; NaN or 0: none."""
 
     @property
     def is_cut(self) -> bool:
@@ -53,7 +55,24 @@ class Course:
         z = self.xyz[:, 2]
         return replace(self, xyz=self.xyz / z[:, None] * _median(z))
 
+    def at_depth_of_size(self) -> Course:
+        """The same rays, each as far as its outline's area says, where the usual one is as far as
+        the usual place: what rolls away gets smaller, what rises does not. Where the border cuts
+        the outline it is as far as in the nearest frame where it does not."""
+        z = self.xyz[:, 2]
+        (whole,) = np.nonzero((z > 0) & (self.area > 0) & ~self.loose.any(axis=1))
+        if not len(whole):
+            return self.at_one_depth()
+        size = np.sqrt(self.area[whole])
+        depth = np.median(z[whole]) * np.median(size) / size
+        nearest = np.abs(np.arange(len(z))[:, None] - whole).argmin(axis=1)
+        return replace(
+            self, xyz=self.xyz / z[:, None] * depth[nearest, None], frame_rel_sd=_SIZE_ERROR
+        )
 
+
+_SIZE_ERROR = 0.05
+"""Relative error of a distance that an outline's size says."""
 _EXACT = 0.01
 """Relative error of single depths up to which they are used one by one."""
 _USUAL = 0.9
@@ -83,6 +102,8 @@ class Courses:
     """(E, T, 3) the surface where the body is: at whole outlines, if these are asked for."""
     loose: F64
     """(E, T, 2) errors of x/z and y/z of a body whose outline the border cuts; 0: it does not."""
+    area: F64
+    """(E, T) of the masks."""
     cam_from_world: F64
     frame_rel_sd: F64
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
@@ -109,8 +130,8 @@ class Courses:
         own_sd = np.nan_to_num(_median(own))
         covers, whole = _may_cover(boxes, surface[..., 2]), surface
         loose = np.zeros((*shape, 2))
+        area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
         if most_covered:
-            area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
             covers = _covers_more(clip, entity, boxes, covers, most_covered)
             covers &= ~_is_usual(area, np.asarray(covers.any(axis=1)))[:, None]
             uncut = _dense(measured, ("cut_share",), entity, shape)[..., 0] == 0
@@ -128,7 +149,7 @@ class Courses:
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
         size = _median(side * surface[..., 2] / intrinsics[:, 0])
         return cls(
-            entity, surface, body, whole, loose, cam_from_world, own_sd, sd, size, calibrated
+            entity, surface, body, whole, loose, area, cam_from_world, own_sd, sd, size, calibrated
         )
 
     @cached_property
@@ -145,8 +166,8 @@ class Courses:
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
         xyz = apply(middle, apply(self._world_from_cam, in_camera))
         errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
-        loose = self.loose[index]
-        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated, loose)
+        frames_say = self.loose[index], self.area[index]
+        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated, *frames_say)
 
 
 def _median(values: F64) -> F64:

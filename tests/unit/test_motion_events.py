@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from massannot import tables
+from massannot.clip import Clip
 from massannot.geometry.departures import Departure
 from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of, unlawful_parts
 from massannot.geometry.motion_events import Down, MotionEvent, MotionRules, motion_events
@@ -36,7 +37,7 @@ def events(
     laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
     runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts)
     rules = MotionRules()
-    steep = rules.steep(DOWN, unit=1.0, flat=False)
+    steep = rules.steep(DOWN, unit=1.0)
     unlawful = unlawful_parts(runs, laws, steep, least_s=rules.impossible_s)
     parts = parts_of(runs, laws)
     return motion_events(parts, unlawful, DOWN, unit=1.0, flat=flat, least_score=least_score)
@@ -239,6 +240,59 @@ def test_a_mask_whose_area_is_not_that_of_the_frames_around_it_is_another_things
     assert [np.flatnonzero(row).tolist() for row in other] == [[], [], [7], [15, 16, 17, 18, 19]]
 
 
+def clip_with_masks(
+    surface: F64, boxes: F64, t_s: F64, *, area: F64 | None = None, **of_positions: float
+) -> Clip:
+    """One thing whose masks have these boxes (T, 4) and areas (T,)."""
+    clip = clip_with(None, t_s=t_s, surface=surface)
+    masks = [
+        {
+            "clip_id": clip.clip_id,
+            "entity": 0,
+            "frame": t,
+            "area": 1000 if area is None else round(area[t]),
+            "score": 1.0,
+            **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
+            "height": 120,
+            "width": 200,
+            "counts": "",
+            "state": "visible",
+        }
+        for t, box in enumerate(boxes)
+    ]
+    positions = [{**row, **of_positions} for row in clip.table("positions").to_pylist()]
+    for name, rows in (("masks", masks), ("positions", positions)):
+        clip = clip.with_table(name, tables.spec(name).from_rows(rows))
+    return clip
+
+
+SIZES = [
+    ("keeps its size, so it rises", 0.0, {"weightless"}),
+    ("gets smaller as what rolls away does", 2.0, set()),
+]
+
+
+@pytest.mark.parametrize(("what", "power", "kinds"), SIZES, ids=[s[0] for s in SIZES])
+def test_the_size_of_an_outline_tells_what_rises_from_what_rolls_away(
+    what: str, power: float, kinds: set[str]
+) -> None:
+    """It goes up in the picture as on a floor from 2.75 to 5.4 m away; its depth is estimated, and
+    says nothing."""
+    t_s, focal = np.arange(19) / 12, 150.0
+    z = 2.75 + 1.75 * t_s
+    area = 200 * (2.75 / z) ** power
+    half = np.sqrt(area) / 2
+    x, y = 100 + 0 * z, 60 + 0.9 * focal / z
+    boxes = np.column_stack([x - half, y - half, x + half, y + half])
+    surface = np.column_stack([0 * z, 0.9 * 3.5 / z, 3.5 + 0 * z])
+    clip = clip_with_masks(surface, boxes, t_s, area=area, cut_share=0.0, range_rel_sd=0.08)
+    course = Courses.of(clip, most_covered=0.2).path(0).at_depth_of_size()
+    far = course.xyz[:, 2]
+    assert far / far[9] == pytest.approx((z / z[9]) ** (power / 2), rel=0.01)
+    found = {row["kind"] for row in FindEvents().events(clip).to_pylist()}
+    assert found & {"upward_acceleration", "weightless"} == kinds
+
+
 CUT = [
     ("rises", -1.0, {"upward_acceleration"}),
     ("falls", 1.0, set()),
@@ -257,30 +311,10 @@ def test_what_the_border_cuts_all_the_time_tells_of_gravity_by_the_sides_that_ar
         [175 + t_s, 40 - 20 * sign + fall, np.full(n, 200), 80 - 20 * sign + fall]
     )
     surface = np.column_stack([(boxes[:, 0] + 112.5 - 200) * far / focal, 0 * t_s, far + 0 * t_s])
-    clip = clip_with(None, t_s=t_s, surface=surface)
-    masks = [
-        {
-            "clip_id": clip.clip_id,
-            "entity": 0,
-            "frame": t,
-            "area": 1000,
-            "score": 1.0,
-            **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
-            "height": 120,
-            "width": 200,
-            "counts": "",
-            "state": "visible",
-        }
-        for t, box in enumerate(boxes)
-    ]
-    positions = [
-        {**row, "cut_share": 0.3, "range_rel_sd": 0.005}
-        for row in clip.table("positions").to_pylist()
-    ]
-    for name, rows in (("masks", masks), ("positions", positions)):
-        clip = clip.with_table(name, tables.spec(name).from_rows(rows))
+    clip = clip_with_masks(surface, boxes, t_s, cut_share=0.3, range_rel_sd=0.005)
     course = Courses.of(clip, most_covered=0.2).path(0)
     assert course.is_cut
+    assert course.at_depth_of_size().xyz[:, 2] == pytest.approx(far)
     assert not np.isfinite(course.uncut().xyz).any()
     assert (course.loose[:, 0] > 0.01).all()
     assert not course.loose[:, 1].any()
