@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.geometry.laws import (
+    Impossible,
     Law,
-    Steep,
     Stretch,
     StretchSums,
     cut_by_laws,
@@ -220,13 +220,13 @@ def parts_of(runs: Sequence[Run], laws: Sequence[Law]) -> list[PathPart]:
 
 
 def unlawful_parts(
-    runs: Sequence[Run], laws: Sequence[Law], steep: Steep, *, least_s: float
+    runs: Sequence[Run], laws: Sequence[Law], impossible: Impossible, *, least_s: float
 ) -> list[PathPart]:
     """What cannot be and explains most, of each run and law; see unlawful_stretches."""
     return [
         _part(stretch, run.number, run.frames, run.t_s)
         for run in runs
-        for stretch in unlawful_stretches(run.sums, laws, steep, least_s=least_s)
+        for stretch in unlawful_stretches(run.sums, laws, impossible, least_s=least_s)
     ]
 
 

@@ -17,7 +17,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +92,7 @@ def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
         return []
     costs = np.stack([sums.costs(law) for law in laws])
     law_of = costs.argmin(axis=0)
-    last = _cheapest(sums, costs.min(axis=0))[1]
+    last = _cheapest(sums, costs.min(axis=0))
     chosen = []
     stop = len(sums.path)
     while stop:
@@ -105,8 +104,10 @@ def cut_by_laws(sums: StretchSums, laws: Sequence[Law]) -> list[Stretch]:
 
 
 @dataclass(frozen=True, eq=False)
-class Steep:
-    """From when on what hardly accelerates rises or sinks, as nothing that rolls or slides does."""
+class Impossible:
+    """What things that obey physics do not do: rise or sink as steeply without an acceleration, as
+    nothing that rolls or slides does; and gain speed upward at once where they rise already, for
+    what they lay on is below them."""
 
     down: F64
     """(3,) of length 1."""
@@ -115,8 +116,14 @@ class Steep:
     speed: float
     way: float
     """Up or down, beyond what the tilt explains: both."""
+    rising: float
+    """Speed upward from which on a thing rises."""
+    push: float
+    """What it gains of it."""
+    price: float
+    """Of such a push, in squared standard errors: another thing may come from below."""
 
-    def of(self, sums: StretchSums) -> NDArray[np.bool_]:
+    def is_steep(self, sums: StretchSums) -> NDArray[np.bool_]:
         """(S,) by the ends of each stretch of three places and more: two may be a fall's. Half of
         the way is enough, so that no long way is level in two halves."""
         step = sums.path[sums.end - 1] - sums.path[sums.first]
@@ -125,9 +132,14 @@ class Steep:
         long = sums.end - sums.first >= _SHARED
         return np.asarray(long & (way >= np.maximum(self.way / 2, self.speed * lasts_s)))
 
+    def price_of(self, before: F64, after: F64) -> F64:
+        """(A, B) of coming from each of (A,) downward speeds to each of (B,)."""
+        gain = before[:, None] - after
+        return np.where((before[:, None] < -self.rising) & (gain > self.push), self.price, 0.0)
+
 
 def unlawful_stretches(
-    sums: StretchSums, laws: Sequence[Law], steep: Steep, *, least_s: float
+    sums: StretchSums, laws: Sequence[Law], impossible: Impossible, *, least_s: float
 ) -> Iterator[Stretch]:
     """Under each law that is not lawful, or not lawful where it is steep, the stretch of `least_s`
     and more that explains most: by how much more lawful laws cost for the whole path, if they have
@@ -136,12 +148,14 @@ def unlawful_stretches(
     long = (sums.end - sums.first > _SHARED) & (lasts_s >= least_s - 1e-6)
     if not long.any():
         return
-    is_steep = steep.of(sums)
+    is_steep = impossible.is_steep(sums)
     costs = [sums.costs(law) for law in laws]
     unlawful = [law.is_level & is_steep if law.is_lawful else np.ones_like(long) for law in laws]
-    lawful_costs = [np.where(no, np.inf, of) for no, of in zip(unlawful, costs, strict=True)]
-    cost = np.min(lawful_costs, axis=0)
-    until, after = _cheapest(sums, cost)[0], _cheapest_after(sums, cost)
+    can = [n for n, law in enumerate(laws) if law.is_lawful]
+    lawful_costs = np.where([unlawful[n] for n in can], np.inf, [costs[n] for n in can])
+    speeds = sums.speeds([laws[n] for n in can], impossible.down)
+    sinks = np.choose(lawful_costs.argmin(axis=0), speeds)
+    until, after = _cheapest_around(sums, lawful_costs.min(axis=0), sinks, impossible)
     around = until[sums.first] + after[sums.end]
     for law, no, own in zip(laws, unlawful, costs, strict=True):
         lead = np.where(long & no, until[-1] - around - own, -np.inf)
@@ -151,31 +165,43 @@ def unlawful_stretches(
             yield replace(found, lead=float(lead[at]))
 
 
-def _cheapest(sums: StretchSums, cost: F64) -> tuple[F64, I64]:
-    """(N + 1,) the least cost of the first n places, cut into stretches of costs (S,), and the
-    last stretch of that cutting."""
+def _cheapest(sums: StretchSums, cost: F64) -> I64:
+    """(N + 1,) the last stretch of the cheapest cutting of the first n places into stretches of
+    costs (S,)."""
     n = len(sums.path)
     best, last = np.full(n + 1, np.inf), np.full(n + 1, -1)
     best[0] = 0.0
-    order, bounds = sums.by_end
-    firsts, by_end = sums.first[order], cost[order]
-    for stop, (low, high) in enumerate(pairwise(bounds), start=2):
-        total = best[firsts[low:high]] + by_end[low:high]
+    for stop in range(2, n + 1):
+        ending = sums.ending(stop)
+        total = best[sums.first[ending]] + cost[ending]
         choice = int(total.argmin())
-        best[stop], last[stop] = total[choice], order[low + choice]
-    return best, last
+        best[stop], last[stop] = total[choice], ending[choice]
+    return last
 
 
-def _cheapest_after(sums: StretchSums, cost: F64) -> F64:
-    """(N + 1,) the least cost of the places from n on."""
+def _cheapest_around(
+    sums: StretchSums, cost: F64, sinks: F64, impossible: Impossible
+) -> tuple[F64, F64]:
+    """(N + 1,) twice: the least cost of the first n places, and of those from n on, cut into
+    stretches of costs (S,) and what their meetings cost. `sinks` (2, S): speeds downward at the
+    first and the last place of each."""
     n = len(sums.path)
-    best = np.full(n + 1, np.inf)
-    best[n] = 0.0
-    bounds = np.searchsorted(sums.first, np.arange(n))  # stretches are in order of their beginnings
-    for start in range(n - 2, -1, -1):
-        of_start = slice(bounds[start], bounds[start + 1])
-        best[start] = (cost[of_start] + best[sums.end[of_start]]).min()
-    return best
+    until = np.where(sums.first == 0, cost, np.inf)
+    after = np.where(sums.end == n, cost, np.inf)
+    met = [
+        (before, behind, impossible.price_of(sinks[1, before], sinks[0, behind]))
+        for before, behind in ((sums.ending(at), sums.beginning(at)) for at in range(2, n - 1))
+    ]
+    for before, behind, price in met:
+        cheapest = (until[before, None] + price).min(axis=0)
+        until[behind] = cost[behind] + cheapest
+    for before, behind, price in reversed(met):
+        after[before] = cost[before] + (price + after[behind]).min(axis=1)
+    best = np.full((2, n + 1), np.inf)
+    best[0, 0] = best[1, n] = 0.0
+    np.minimum.at(best[0], sums.end, until)
+    np.minimum.at(best[1], sums.first, after)
+    return best[0], best[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,17 +243,42 @@ class StretchSums:
             places, t, middle_s, weights, origin, running, first, end, np.concatenate(reduced, -1)
         )
 
+    def beginning(self, place: int) -> I64:
+        """The stretches that begin with a place; they are in order of their beginnings."""
+        low, high = np.searchsorted(self.first, (place, place + 1))
+        return np.arange(low, high)
+
+    def ending(self, place: int) -> I64:
+        """The stretches that end before a place."""
+        order, bounds = self._by_end
+        return order[bounds[place] : bounds[place + 1]]
+
     @cached_property
-    def by_end(self) -> tuple[I64, list[int]]:
-        """(S,) the stretches in order of their ends, and from which on they end at 2, 3, ..., N."""
+    def _by_end(self) -> tuple[I64, list[int]]:
+        """(S,) the stretches in order of their ends, and from which on they end at 0, 1, ..., N."""
         order = np.argsort(self.end, kind="stable")
-        ends = np.arange(2, len(self.path) + 2)
+        ends = np.arange(len(self.path) + 2)
         return order, np.searchsorted(self.end[order], ends).tolist()
 
     def costs(self, law: Law) -> F64:
         """(S,) of stretches under a law."""
         left = _eliminated(self.of_acceleration + _expectation(law)[..., None], 3)[0, 0]
         return np.asarray(np.maximum(left, 0.0) + law.price)
+
+    def speeds(self, laws: Sequence[Law], axis: F64) -> F64:
+        """(L, 2, S) along `axis` (3,), under each law, at the first and the last place of each
+        stretch: what it is from the one to the other on the whole, less and plus what it gains."""
+        places = self.path @ axis
+        lasts_s = self.t[self.end - 1] - self.t[self.first]
+        whole = (places[self.end - 1] - places[self.first]) / lasts_s
+        system = np.zeros((5, 5, len(whole)))
+        system[4, :3] = system[:3, 4] = axis[:, None]
+        found = []
+        for law in laws:
+            system[:4, :4] = self.of_acceleration + _expectation(law)[..., None]
+            half = -_eliminated(system.copy(), 3)[1, 0]
+            found.append([whole - half * lasts_s, whole + half * lasts_s])
+        return np.array(found)
 
     def stretch(self, first: int, end: int, law: Law) -> Stretch:
         """One, with its time 0 in the middle."""

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massannot.geometry.departures import LIKELY
-from massannot.geometry.kinks import FREE, GRAVITY, Kink, PathPart, kinks_of
-from massannot.geometry.laws import Steep
+from massannot.geometry.kinks import FREE, GRAVITY, RARE, Kink, PathPart, kinks_of
+from massannot.geometry.laws import Impossible
 
 F64 = NDArray[np.float64]
 
@@ -67,10 +67,22 @@ class MotionRules:
     least_drop: float = 0.1
     """Its way up or down, metres."""
 
-    def steep(self, down: Down, *, unit: float) -> Steep:
-        """What rises or sinks too much to lie, roll or slide, in units of a path."""
-        speed, way = self.least_steady * unit, self.least_drop * unit
-        return Steep(down.direction, down.tilt, speed=speed, way=way)
+    least_rise: float = 0.1
+    """Speed of what rises, so that nothing it lay on pushes it any more."""
+    least_push: float = 0.3
+    """What it gains upward by a blow that comes all the same."""
+
+    def impossible(self, down: Down, *, unit: float) -> Impossible:
+        """What nothing does that obeys physics, in units of a path."""
+        return Impossible(
+            down.direction,
+            down.tilt,
+            speed=self.least_steady * unit,
+            way=self.least_drop * unit,
+            rising=self.least_rise * unit,
+            push=self.least_push * unit,
+            price=RARE,
+        )
 
 
 @dataclass(frozen=True)

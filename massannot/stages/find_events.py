@@ -155,7 +155,7 @@ class FindEvents(Stage):
                 unlawful_parts(
                     whole[entity] if exact[entity] and not path.is_cut else runs(entity, judged),
                     of_path,
-                    self.rules.steep(down, unit=units[entity]),
+                    self.rules.impossible(down, unit=units[entity]),
                     least_s=self.rules.impossible_s,
                 ),
                 down,

@@ -12,6 +12,7 @@ from massannot import tables
 from massannot.clip import Clip
 from massannot.geometry.departures import Departure
 from massannot.geometry.kinks import GRAVITY, laws_of, parts_of, runs_of, unlawful_parts
+from massannot.geometry.laws import StretchSums, weights_of
 from massannot.geometry.motion_events import Down, MotionEvent, MotionRules, motion_events
 from massannot.geometry.presence import MaskPath
 from massannot.stages import find_events
@@ -37,8 +38,8 @@ def events(
     laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
     runs = runs_of(path, t_s, focal_px=150.0, range_rel_sd=0.0, cuts=cuts)
     rules = MotionRules()
-    steep = rules.steep(DOWN, unit=1.0)
-    unlawful = unlawful_parts(runs, laws, steep, least_s=rules.impossible_s)
+    impossible = rules.impossible(DOWN, unit=1.0)
+    unlawful = unlawful_parts(runs, laws, impossible, least_s=rules.impossible_s)
     parts = parts_of(runs, laws)
     return motion_events(parts, unlawful, DOWN, unit=1.0, flat=flat, least_score=least_score)
 
@@ -197,12 +198,41 @@ def test_what_cannot_be_is_said_once_and_graded_where_it_is_not() -> None:
     assert len(times(found, "upward_acceleration")) == 1
     scores = [
         event.score
-        for pull in (9.81, -2.5, -9.81)
+        for pull in (9.81, -0.5, -9.81)
         for event in events(with_noise(falling(pull), along=0.003), least_score=0)
         if event.kind == "upward_acceleration"
     ]
     assert scores == sorted(scores)
     assert scores[0] < scores[1] < 0.5 < scores[2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_half_a_second_of_a_fall_upward_is_told_though_blows_between_frames_would_explain_it(
+    seed: int,
+) -> None:
+    """At rest, then upward for six frames: none of the blows could come from what it lay on."""
+    t_s = np.arange(14) / 12
+    rise = GRAVITY / 2 * np.maximum(t_s - 8 / 12, 0) ** 2
+    path = np.stack([0.3 + 0 * t_s, 0.6 - rise, 4 + 0 * t_s], axis=-1)
+    found = events(with_noise(path, across=0.002, along=0.006, seed=seed), t_s)
+    assert times(found, "upward_acceleration") == pytest.approx([8 / 12], abs=0.13)
+
+
+def test_the_speeds_of_all_stretches_are_those_of_each() -> None:
+    """Between two places and its ends a parabola has the same mean speed."""
+    t_s = np.sort(np.random.default_rng(3).uniform(0, 1, 9))
+    path = np.stack([t_s, 3 * t_s - 4 * t_s**2, 3 + t_s**2], axis=-1)
+    sums = StretchSums.of(path, t_s, weights_of(path, np.full(3, 1e-3), np.zeros((9, 2))))
+    laws = laws_of(DOWN.direction, DOWN.tilt, unit=1.0, unit_error=0.0)
+    axis = np.array([0.36, 0.48, 0.8])
+    found = sums.speeds(laws, axis)
+    for n, law in enumerate(laws):
+        for at, (first, end) in enumerate(zip(sums.first.tolist(), sums.end.tolist())):
+            one = sums.stretch(first, end, law)
+            _, _, half = one.coefficients.reshape(3, 3)
+            mean = (path[end - 1] - path[first]) @ axis / (t_s[end - 1] - t_s[first])
+            gain = half @ axis * (t_s[end - 1] - t_s[first])
+            assert found[n, :, at] == pytest.approx([mean - gain, mean + gain], abs=1e-6)
 
 
 STRUCK = [
