@@ -7,7 +7,7 @@ thing of its own. No score, limit or doubled place refuses one.
 
 A thing is prompted afresh at each of its boxes, so that between two boxes the mask comes from the
 earlier one; where it comes out beside the later one's, that one's way back corrects it
-(way_back.py). Before its first box, and where it was lost, one pass runs backwards too. A mask that
+(way_back.py), up to where it agrees or to the box before. Before its first box, and where it was lost, one pass runs backwards too. A mask that
 a person drew is the prompt in its box's place, and stays as it is. Of masks that a file gave only
 those frames are kept of which something is known.
 """
@@ -70,7 +70,7 @@ class GivenFollowing:
         first, self._done = self._done + 1, key
         exact = isinstance(self._session, GivenMasks)
         boxed = [self._by_number[n] for n in numbers if n in self._by_number]
-        renewed = {id(t) for t in boxed if exact or t.sightings[-1].frame == key - 1}
+        renewed = {id(track) for track in boxed if exact or track.is_sighted(key - 1)}
         live = {t.object_id: t for t in self._tracks if t.object_id is not None}
         for end, is_renewed in ((key, True), (key + 1, False)):
             tracks = {k: t for k, t in live.items() if (id(t) in renewed) == is_renewed}
@@ -160,7 +160,7 @@ class GivenFollowing:
         elif number in self._by_number:
             track, key = self._by_number[number], sighting.frame
             track.sightings.append(sighting)
-            if track.object_id is not None:
+            if track.object_id is not None and key not in track.masks:
                 self._propagate({track.object_id: track}, key, key + 1)
         else:
             self._by_number[number] = EntityTrack(sightings=[sighting], starts=[])
@@ -174,15 +174,17 @@ class GivenFollowing:
 
     def _resume(self, track: EntityTrack, sighting: Sighting) -> None:
         """Go on from the box. The object before is done with, unless its way back is to come."""
-        before = track.masks.get(sighting.frame - 1)
+        frame = sighting.frame
+        before, follows = track.masks.get(frame - 1), track.is_sighted(frame - 1)
         previous = track.object_id
         if previous is not None and previous not in self._ways:
             self._session.remove(previous)
         track.resume(sighting)
-        if before is None or not before.area:
-            self._ways[sighting.object_id] = WayBack(sighting.frame, track)
-        elif track.starts[-1].corrects and not isinstance(self._session, GivenMasks):
-            self._ways[sighting.object_id] = WayBack(sighting.frame, track, {})
+        exact = isinstance(self._session, GivenMasks)
+        if track.starts[-1].corrects and not exact and not follows:
+            self._ways[sighting.object_id] = WayBack(frame, track, {})
+        elif before is None or not before.area:
+            self._ways[sighting.object_id] = WayBack(frame, track)
 
     def _keep(self, track: EntityTrack, object_id: int, frame: int, source: FrameMask) -> bool:
         """Add a mask of which something is known; whether anything can be seen of it."""

@@ -230,6 +230,10 @@ class EntityTrack:
         """Frames with a mask that is not empty, ascending."""
         return sorted(frame for frame, mask in self.masks.items() if mask.area)
 
+    def is_sighted(self, frame: int) -> bool:
+        """Whether a box was there in which the thing was seen."""
+        return any(sighting.frame == frame and sighting.mask.area for sighting in self.sightings)
+
     def likeness(self, look: F32) -> float:
         """0..1: how much `look` is like this thing at its most similar sighting."""
         return max(similarity(sighting.look, look) for sighting in self.sightings)

@@ -68,7 +68,7 @@ class WayBack:
             return False
         if self.others is None:
             return True
-        if all(sighting.frame != frame for sighting in self.track.sightings):
+        if not self.track.is_sighted(frame):
             return False
         middle = (frame + self.start) / 2
         near = {at: mask for at, mask in self.others.items() if at >= middle and mask.area}

@@ -572,6 +572,22 @@ def detected(world: World, *, number: int | None) -> Clip:
     return clip.with_table("detections", tables.spec("detections").from_rows(rows))
 
 
+def test_a_box_in_which_nothing_is_seen_ends_no_way_back() -> None:
+    """At frame 20 the propagator sees nothing in its box, so its mask there is the astray one."""
+    world = World([Thing("a ball", RED, 30, line(T, (60, 60), (90, 60)))])
+    clip = detected(world, number=7)
+    rows = clip.table("detections").to_pylist()[:2]
+    unseen = {**rows[0], "frame": 20, "x0": 150.0, "y0": 5.0, "x1": 150.2, "y1": 5.2}
+    rows = [{**row, "detection": n} for n, row in enumerate([rows[0], unseen, rows[1]])]
+    clip = clip.with_table("detections", tables.spec("detections").from_rows(rows))
+    exact, found = (
+        {row["frame"]: row["counts"] for row in PropagateMasks(propagator=masks)
+         .process(clip).table("masks").to_pylist()}
+        for masks in (DrawnMasks(world), StrayMasks(world))
+    )  # fmt: skip
+    assert [frame for frame in range(33) if found[frame] != exact[frame]] == []
+
+
 @pytest.mark.parametrize("number", [None, 7], ids=["found", "given"])
 def test_masks_that_went_astray_are_corrected_from_the_next_box(number: int | None) -> None:
     world = World([Thing("a ball", RED, 30, line(T, (60, 60), (90, 60)))])
@@ -585,7 +601,7 @@ def test_masks_that_went_astray_are_corrected_from_the_next_box(number: int | No
 
 
 @pytest.mark.parametrize(("every", "n_asked"), [(1, 0), (8, T - 1)])
-def test_a_person_s_boxes_cost_a_mask_a_frame_at_most(every: int, n_asked: int) -> None:
+def test_a_person_s_box_costs_one_mask_where_nothing_went_astray(every: int, n_asked: int) -> None:
     """None where every frame has a box; with a box in eight frames, one in each after the first."""
     world = World([Thing("a ball", RED, 30, line(T, (60, 60), (90, 60)))])
     clip = detected(world, number=7)

@@ -44,8 +44,8 @@ class QuestionReview {
   tell() {
     const mine = this.mine;
     const open = waiting.read().some((one) => one.question_id === this.question.id);
-    this.said.textContent = open ? "Not saved yet"
-      : this.wanting || (mine ? `Saved: ${decided(mine)}` : "Not decided");
+    this.said.textContent = this.wanting || (open ? "Not saved yet"
+      : mine ? `Saved: ${decided(mine)}` : "Not decided");
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }

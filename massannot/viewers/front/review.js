@@ -17,15 +17,14 @@ const waiting = {
   drop: (request) => waiting.write(waiting.read().filter((one) => one.request !== request)),
 };
 
-/** Send them all, those too that are added meanwhile. `refused(decision, why)` hears what the server
- * does not take. */
-async function sendWaiting(refused) {
+/** Send them all, those too that are added meanwhile. `heard(decision, error)`: the answer to each. */
+async function sendWaiting(heard) {
   for (let one; (one = waiting.read()[0]); ) {
     const answer = await fromServer("../api/reviews", {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(one),
     });
     waiting.drop(one.request);
-    if (answer.error) refused(one, answer.error);
+    heard(one, answer.error);
   }
 }
 
@@ -113,7 +112,7 @@ class ReviewBar {
     if (!safeNext(review.next)) this.next.removeAttribute("href");
     const mine = review.mine;
     const open = waiting.read().find((one) => one.clip_id === this.data.id && !one.question_id);
-    this.say(open ? "Not saved yet" : this.wanting || this.standing(review));
+    this.say(this.wanting || (open ? "Not saved yet" : this.standing(review)));
     for (const [decision, button] of Object.entries(this.buttons)) {
       button.classList.toggle("chosen", mine?.decision === decision);
     }
@@ -175,15 +174,20 @@ class ReviewBar {
     if (this.sending) return;
     this.sending = true;
     try {
-      const refused = [];
-      await sendWaiting((one, why) => refused.push([one, why]));
+      let elsewhere = "";
+      const last = new Map(); // of a clip or a question, what came of its last decision
+      await sendWaiting((one, error) => last.set(`${one.clip_id} ${one.question_id}`, [one, error]))
+        .finally(() => {
+          for (const [one, error] of last.values()) {
+            if (!error) continue;
+            const panel = this.panels.find((p) => p.question.id === one.question_id);
+            if (panel) panel.refuse(`NOT saved: ${error}`);
+            else if (one.clip_id === this.data.id) this.refuse(`NOT saved: ${error}`);
+            else elsewhere = `NOT saved: clip ${one.clip_id}, ${error}`;
+          }
+        });
       await this.refresh();
-      for (const [one, why] of refused) {
-        const panel = this.panels.find((p) => p.question.id === one.question_id);
-        const other = one.clip_id === this.data.id ? "" : `clip ${one.clip_id}, `;
-        if (panel) panel.refuse(`NOT saved: ${why}`);
-        else this.refuse(`NOT saved: ${other}${why}`);
-      }
+      if (elsewhere) this.say(elsewhere);
     } catch {
       this.say(waiting.read().length ? "NOT saved yet, the server does not answer; trying again"
         : "The server does not answer");
