@@ -6,10 +6,10 @@ that came along or with the box of the frame before, then looks; a box that matc
 thing of its own. No score, limit or doubled place refuses one.
 
 A thing is prompted afresh at each of its boxes, so that between two boxes the mask comes from the
-earlier one; where it comes out beside the later one's, that one's way back corrects it
-(way_back.py), up to where it agrees or to the box before. Before its first box, and where it was lost, one pass runs backwards too. A mask that
-a person drew is the prompt in its box's place, and stays as it is. Of masks that a file gave only
-those frames are kept of which something is known.
+earlier one; where it comes out beside the later one's, that one's way back corrects it, up to where
+both agree or to the box before (way_back.py). Before its first box, and where it was lost, one pass
+runs backwards too. A mask that a person drew is the prompt in its box's place, and stays as it is.
+Of masks that a file gave only those frames are kept of which something is known.
 """
 
 from __future__ import annotations

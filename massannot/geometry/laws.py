@@ -154,8 +154,7 @@ def unlawful_stretches(
     can = [n for n, law in enumerate(laws) if law.is_lawful]
     lawful_costs = np.where([unlawful[n] for n in can], np.inf, [costs[n] for n in can])
     speeds = sums.speeds([laws[n] for n in can], impossible.down)
-    sinks = np.choose(lawful_costs.argmin(axis=0), speeds)
-    until, after = _cheapest_around(sums, lawful_costs.min(axis=0), sinks, impossible)
+    until, after = _cheapest_around(sums, lawful_costs, speeds, impossible)
     around = until[sums.first] + after[sums.end]
     for law, no, own in zip(laws, unlawful, costs, strict=True):
         lead = np.where(long & no, until[-1] - around - own, -np.inf)
@@ -180,27 +179,32 @@ def _cheapest(sums: StretchSums, cost: F64) -> I64:
 
 
 def _cheapest_around(
-    sums: StretchSums, cost: F64, sinks: F64, impossible: Impossible
+    sums: StretchSums, costs: F64, sinks: F64, impossible: Impossible
 ) -> tuple[F64, F64]:
     """(N + 1,) twice: the least cost of the first n places, and of those from n on, cut into
-    stretches of costs (S,) and what their meetings cost. `sinks` (2, S): speeds downward at the
-    first and the last place of each."""
+    stretches, each under one of L laws, of costs (L, S) and what their meetings cost. `sinks`
+    (L, 2, S): speeds downward where each stretch meets the one before and the one behind."""
     n = len(sums.path)
-    until = np.where(sums.first == 0, cost, np.inf)
-    after = np.where(sums.end == n, cost, np.inf)
+    until = np.where(sums.first == 0, costs, np.inf)
+    after = np.where(sums.end == n, costs, np.inf)
     met = [
-        (before, behind, impossible.price_of(sinks[1, before], sinks[0, behind]))
+        (
+            before,
+            behind,
+            impossible.price_of(sinks[:, 1, before].ravel(), sinks[:, 0, behind].ravel()),
+        )
         for before, behind in ((sums.ending(at), sums.beginning(at)) for at in range(2, n - 1))
     ]
     for before, behind, price in met:
-        cheapest = (until[before, None] + price).min(axis=0)
-        until[behind] = cost[behind] + cheapest
+        cheapest = (until[:, before].reshape(-1, 1) + price).min(axis=0)
+        until[:, behind] = costs[:, behind] + cheapest.reshape(len(costs), -1)
     for before, behind, price in reversed(met):
-        after[before] = cost[before] + (price + after[behind]).min(axis=1)
+        cheapest = (price + after[:, behind].reshape(1, -1)).min(axis=1)
+        after[:, before] = costs[:, before] + cheapest.reshape(len(costs), -1)
     best = np.full((2, n + 1), np.inf)
     best[0, 0] = best[1, n] = 0.0
-    np.minimum.at(best[0], sums.end, until)
-    np.minimum.at(best[1], sums.first, after)
+    np.minimum.at(best[0], sums.end, until.min(axis=0))
+    np.minimum.at(best[1], sums.first, after.min(axis=0))
     return best[0], best[1]
 
 
@@ -266,18 +270,22 @@ class StretchSums:
         return np.asarray(np.maximum(left, 0.0) + law.price)
 
     def speeds(self, laws: Sequence[Law], axis: F64) -> F64:
-        """(L, 2, S) along `axis` (3,), under each law, at the first and the last place of each
-        stretch: what it is from the one to the other on the whole, less and plus what it gains."""
+        """(L, 2, S) along `axis` (3,), under each law, half a step before the first place of each
+        stretch and half a step after its last one, where it meets others; a step is that to the
+        next place beyond. Between its own places it has its mean speed in the middle."""
         places = self.path @ axis
+        steps_s = np.diff(self.t, prepend=self.t[:1], append=self.t[-1:])
         lasts_s = self.t[self.end - 1] - self.t[self.first]
         whole = (places[self.end - 1] - places[self.first]) / lasts_s
+        before_s = lasts_s + steps_s[self.first]
+        behind_s = lasts_s + steps_s[self.end]
         system = np.zeros((5, 5, len(whole)))
         system[4, :3] = system[:3, 4] = axis[:, None]
         found = []
         for law in laws:
             system[:4, :4] = self.of_acceleration + _expectation(law)[..., None]
             half = -_eliminated(system.copy(), 3)[1, 0]
-            found.append([whole - half * lasts_s, whole + half * lasts_s])
+            found.append([whole - half * before_s, whole + half * behind_s])
         return np.array(found)
 
     def stretch(self, first: int, end: int, law: Law) -> Stretch:

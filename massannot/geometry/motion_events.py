@@ -64,6 +64,8 @@ class MotionRules:
     frames may hide in four places on a line."""
     least_steady: float = 0.15
     """Vertical speed of something without weight: more than down may be off by."""
+    least_steady_flat: float = 0.7
+    """The same where not even its size says how far it is: what rolls nearer seems to sink."""
     least_drop: float = 0.1
     """Its way up or down, metres."""
 
@@ -72,12 +74,16 @@ class MotionRules:
     least_push: float = 0.3
     """What it gains upward by a blow that comes all the same."""
 
-    def impossible(self, down: Down, *, unit: float) -> Impossible:
+    def steady(self, *, flat: bool) -> float:
+        """Vertical speed of something without weight. `flat`: nothing says how far it is."""
+        return self.least_steady_flat if flat else self.least_steady
+
+    def impossible(self, down: Down, *, unit: float, flat: bool = False) -> Impossible:
         """What nothing does that obeys physics, in units of a path."""
         return Impossible(
             down.direction,
             down.tilt,
-            speed=self.least_steady * unit,
+            speed=self.steady(flat=flat) * unit,
             way=self.least_drop * unit,
             rising=self.least_rise * unit,
             push=self.least_push * unit,
@@ -117,16 +123,18 @@ def motion_events(
     *,
     unit: float,
     flat: bool = False,
+    judged_flat: bool = False,
     rules: MotionRules | None = None,
     least_score: float = LIKELY,
 ) -> list[MotionEvent]:
     """The events of a path in order of time; those below `least_score` are left out.
 
     `parts`: the path; `unlawful`: what cannot be and explains most of it (kinks.py). `unit`: what a
-    metre is, in units of the path; `flat`: all places of it are as far away.
+    metre is, in units of the path; `flat`: all places of it are as far away; `judged_flat`: those
+    of `unlawful` too.
     """
     kinks = tuple(kinks_of(parts, meet=not flat))
-    found = _Finder(parts, unlawful, kinks, down, unit, flat, rules or MotionRules())
+    found = _Finder(parts, unlawful, kinks, down, unit, flat, judged_flat, rules or MotionRules())
     events = [
         *found.contacts(),
         *found.apexes(),
@@ -144,6 +152,7 @@ class _Finder:
     down: Down
     unit: float
     flat: bool
+    judged_flat: bool
     rules: MotionRules
 
     def contacts(self) -> Iterator[MotionEvent]:
@@ -229,9 +238,10 @@ class _Finder:
         speed = float(np.linalg.norm(velocity))
         steady = abs(float(velocity @ down.direction)) - speed * math.sin(down.tilt)
         steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
+        least = rules.steady(flat=self.judged_flat)
         weightless = min(
             _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-            _beyond(steady, max(rules.least_steady, rules.least_drop / span_s), steady_sd),
+            _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
             needed,
         )
         yield replace(event, kind="weightless", rule="straight", score=weightless)

@@ -36,8 +36,6 @@ class Course:
     """Whether the two come from clips whose truth is known; else they are lower bounds."""
     loose: F64
     """(T, 2) errors of x/z and y/z beside those of a whole outline: the border cuts it there."""
-    area: F64
-    """(T,) of the mask, source px; NaN or 0: none."""
 
     @property
     def is_cut(self) -> bool:
@@ -54,21 +52,6 @@ class Course:
         model that reads depth off the ground takes for farther away; its rays are right."""
         z = self.xyz[:, 2]
         return replace(self, xyz=self.xyz / z[:, None] * _median(z))
-
-    def at_depth_of_size(self) -> Course:
-        """The same rays, each as far as its outline's area says, where the usual one is as far as
-        the usual place: what rolls away gets smaller, what rises does not. Where the border cuts
-        the outline it is as far as in the nearest frame where it does not."""
-        z = self.xyz[:, 2]
-        (whole,) = np.nonzero((z > 0) & (self.area > 0) & ~self.loose.any(axis=1))
-        if not len(whole):
-            return self.at_one_depth()
-        size = np.sqrt(self.area[whole])
-        depth = np.median(z[whole]) * np.median(size) / size
-        nearest = np.abs(np.arange(len(z))[:, None] - whole).argmin(axis=1)
-        return replace(
-            self, xyz=self.xyz / z[:, None] * depth[nearest, None], frame_rel_sd=_SIZE_ERROR
-        )
 
 
 _SIZE_ERROR = 0.05
@@ -103,7 +86,9 @@ class Courses:
     loose: F64
     """(E, T, 2) errors of x/z and y/z of a body whose outline the border cuts; 0: it does not."""
     area: F64
-    """(E, T) of the masks."""
+    """(E, T) of the masks, source px."""
+    focal_px: F64
+    """(T,) of the source picture."""
     cam_from_world: F64
     frame_rel_sd: F64
     """(E,) median relative standard deviation along the ray of single frames; 0: not known."""
@@ -149,7 +134,18 @@ class Courses:
         side = np.sqrt((boxes[..., 2:] - boxes[..., :2]).prod(axis=-1))
         size = _median(side * surface[..., 2] / intrinsics[:, 0])
         return cls(
-            entity, surface, body, whole, loose, area, cam_from_world, own_sd, sd, size, calibrated
+            entity,
+            surface,
+            body,
+            whole,
+            loose,
+            area,
+            intrinsics[:, 0],
+            cam_from_world,
+            own_sd,
+            sd,
+            size,
+            calibrated,
         )
 
     @cached_property
@@ -159,15 +155,36 @@ class Courses:
     def path(self, entity: int) -> Course:
         """Of one entity. Unusual: the camera that stands still is that of the middle frame with a
         place, so that depth errs along the rays of a moving one too."""
+        index, of_body, in_camera = self._places(entity)
+        return self._course(index, of_body, in_camera, float(self.frame_rel_sd[index]))
+
+    def path_of_size(self, entity: int) -> Course | None:
+        """The same, each place as far from its frame's camera as the outline's area says, where the
+        usual one is as far as the usual place: what rolls away gets smaller, what rises does not.
+        Where the border cuts the outline it is as far as in the nearest frame where it does not;
+        None: there is none."""
+        index, of_body, in_camera = self._places(entity)
+        z, area = in_camera[:, 2], self.area[index]
+        (whole,) = np.nonzero((z > 0) & (area > 0) & ~self.loose[index].any(axis=1))
+        if not len(whole):
+            return None
+        angle = np.sqrt(area[whole]) / self.focal_px[whole]
+        depth = np.median(z[whole] * angle) / angle
+        nearest = np.abs(np.arange(len(z))[:, None] - whole).argmin(axis=1)
+        return self._course(index, of_body, in_camera * (depth[nearest] / z)[:, None], _SIZE_ERROR)
+
+    def _places(self, entity: int) -> tuple[int, bool, F64]:
+        """The entity's index, and its places (T, 3) in frames' cameras: of the body or not."""
         (index,) = np.flatnonzero(self.entity == entity)
-        of_body = np.isfinite(self.body[index, :, 0]).sum() >= _LEAST_BODY_FRAMES
-        in_camera = self.body[index] if of_body else self.whole[index]
+        of_body = bool(np.isfinite(self.body[index, :, 0]).sum() >= _LEAST_BODY_FRAMES)
+        return int(index), of_body, self.body[index] if of_body else self.whole[index]
+
+    def _course(self, index: int, of_body: bool, in_camera: F64, frame_rel_sd: float) -> Course:
         frames = np.flatnonzero(np.isfinite(in_camera[:, 0]))
         middle = self.cam_from_world[frames[len(frames) // 2] if len(frames) else 0]
         xyz = apply(middle, apply(self._world_from_cam, in_camera))
-        errors = float(self.frame_rel_sd[index]), float(self.shared_rel_sd[index])
-        frames_say = self.loose[index], self.area[index]
-        return Course(xyz, bool(of_body), inverse(middle), *errors, self.calibrated, *frames_say)
+        errors = frame_rel_sd, float(self.shared_rel_sd[index])
+        return Course(xyz, of_body, inverse(middle), *errors, self.calibrated, self.loose[index])
 
 
 def _median(values: F64) -> F64:

@@ -117,9 +117,9 @@ class FindEvents(Stage):
         units = _units(clip, courses)
         t_s = numbers(clip.table("frames"), "t_s")
         focal_px = float(np.median(camera_arrays(clip)[0][:, 0]))
-        measured = {entity: courses.path(entity) for entity in courses.entity.tolist()}
-        exact = dict(zip(measured, single_exact(courses.frame_rel_sd).tolist(), strict=True))
-        paths = {e: path if exact[e] else path.at_one_depth() for e, path in measured.items()}
+        paths = {entity: courses.path(entity) for entity in courses.entity.tolist()}
+        exact = dict(zip(paths, single_exact(courses.frame_rel_sd).tolist(), strict=True))
+        paths = {e: path if exact[e] else path.at_one_depth() for e, path in paths.items()}
 
         def runs(entity: int, path: Course) -> list[Run]:
             return runs_of(
@@ -149,18 +149,20 @@ class FindEvents(Stage):
         for entity, path in paths.items():
             down = _in_path(down_in_world, path)
             of_path = laws(entity, down)
-            judged = path if exact[entity] else measured[entity].at_depth_of_size()
+            sized = None if exact[entity] else courses.path_of_size(entity)
+            judged_flat = not exact[entity] and sized is None
             found[entity] = motion_events(
                 parts[entity] if down_in_world is None else parts_of(whole[entity], of_path),
                 unlawful_parts(
-                    whole[entity] if exact[entity] and not path.is_cut else runs(entity, judged),
+                    runs(entity, sized or path) if sized or path.is_cut else whole[entity],
                     of_path,
-                    self.rules.impossible(down, unit=units[entity]),
+                    self.rules.impossible(down, unit=units[entity], flat=judged_flat),
                     least_s=self.rules.impossible_s,
                 ),
                 down,
                 unit=units[entity],
                 flat=not exact[entity],
+                judged_flat=judged_flat,
                 rules=self.rules,
                 least_score=self.least_score,
             )
