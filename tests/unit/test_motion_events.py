@@ -327,6 +327,27 @@ def test_the_size_of_an_outline_tells_what_rises_from_what_rolls_away(
     assert found & {"upward_acceleration", "weightless"} == kinds
 
 
+def test_what_stands_still_before_a_camera_that_comes_nearer_stays_in_one_place() -> None:
+    """Its size says how far it is from the camera of its own frame."""
+    t_s, focal = np.arange(13) / 12, 150.0
+    z = 5.0 - t_s
+    half = 0.2 * focal / z
+    x, y = 100 + 0.3 * focal / z, 60 + 0.8 * focal / z
+    boxes = np.column_stack([x - half, y - half, x + half, y + half])
+    surface = np.column_stack([0.3 + 0 * z, 0.8 + 0 * z, z])
+    area = (2 * half) ** 2
+    clip = clip_with_masks(surface, boxes, t_s, area=area, cut_share=0.0, range_rel_sd=0.08)
+    rows = clip.table("cameras").to_pylist()
+    for row, moved in zip(rows, t_s.tolist(), strict=True):
+        pose = np.eye(4)
+        pose[2, 3] = -moved
+        row["cam_from_world"] = pose.ravel().tolist()
+    clip = clip.with_table("cameras", tables.spec("cameras").from_rows(rows))
+    course = Courses.of(clip, most_covered=0.2).path_of_size(0)
+    assert course is not None
+    assert np.ptp(course.xyz, axis=0) == pytest.approx(0, abs=0.06)
+
+
 CUT = [
     ("rises", -1.0, {"upward_acceleration"}),
     ("falls", 1.0, set()),
