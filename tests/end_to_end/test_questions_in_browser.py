@@ -51,7 +51,8 @@ def test_a_question_is_changed_accepted_and_taken_back(tab: Tab, small: Path) ->
         tab.js(  # once more, and at once what is right, which stands
             f"(() => {{ const panel = document.querySelector('{PANEL}'); "
             "const accept = panel.querySelector('[data-question-decision=accept]'); "
-            "accept.click(); panel.querySelector('[name=end_s]').value = '2.5'; accept.click(); })()"
+            "accept.click(); panel.querySelector('[name=end_s]').value = '2.5'; "
+            "accept.click(); })()"
         )
         said(tab, "Saved: accepted")
         hear_again(tab)
