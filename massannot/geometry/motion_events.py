@@ -68,22 +68,18 @@ class MotionRules:
     """The same where not even its size says how far it is: what rolls nearer seems to sink."""
     least_drop: float = 0.1
     """Its way up or down, metres."""
-
     least_rise: float = 0.1
     """Speed of what rises, so that nothing it lay on pushes it any more."""
     least_push: float = 0.3
     """What it gains upward by a blow that comes all the same."""
 
-    def steady(self, *, flat: bool) -> float:
-        """Vertical speed of something without weight. `flat`: nothing says how far it is."""
-        return self.least_steady_flat if flat else self.least_steady
-
     def impossible(self, down: Down, *, unit: float, flat: bool = False) -> Impossible:
-        """What nothing does that obeys physics, in units of a path."""
+        """What nothing does that obeys physics, in units of a path. `flat`: nothing says how far
+        the thing is."""
         return Impossible(
             down.direction,
             down.tilt,
-            speed=self.steady(flat=flat) * unit,
+            speed=(self.least_steady_flat if flat else self.least_steady) * unit,
             way=self.least_drop * unit,
             rising=self.least_rise * unit,
             push=self.least_push * unit,
@@ -119,27 +115,25 @@ def falls(parts: Sequence[PathPart]) -> Iterator[tuple[F64, float]]:
 def motion_events(
     parts: Sequence[PathPart],
     unlawful: Sequence[PathPart],
-    down: Down,
+    impossible: Impossible,
     *,
     unit: float,
     flat: bool = False,
-    judged_flat: bool = False,
     rules: MotionRules | None = None,
     least_score: float = LIKELY,
 ) -> list[MotionEvent]:
     """The events of a path in order of time; those below `least_score` are left out.
 
-    `parts`: the path; `unlawful`: what cannot be and explains most of it (kinks.py). `unit`: what a
-    metre is, in units of the path; `flat`: all places of it are as far away; `judged_flat`: those
-    of `unlawful` too.
+    `parts`: the path; `unlawful`: what is `impossible` and explains most of it (kinks.py). `unit`:
+    what a metre is, in units of the path; `flat`: all places of it are as far away.
     """
     kinks = tuple(kinks_of(parts, meet=not flat))
-    found = _Finder(parts, unlawful, kinks, down, unit, flat, judged_flat, rules or MotionRules())
+    found = _Finder(parts, unlawful, kinks, impossible, unit, flat, rules or MotionRules())
     events = [
         *found.contacts(),
         *found.apexes(),
         *found.rests(),
-        *found.impossible(),
+        *found.against_physics(),
     ]
     return sorted((e for e in events if e.score >= least_score), key=lambda e: (e.t_s, e.kind))
 
@@ -149,14 +143,13 @@ class _Finder:
     parts: Sequence[PathPart]
     unlawful: Sequence[PathPart]
     kinks: tuple[Kink, ...]
-    down: Down
+    impossible: Impossible
     unit: float
     flat: bool
-    judged_flat: bool
     rules: MotionRules
 
     def contacts(self) -> Iterator[MotionEvent]:
-        rules, unit, down = self.rules, self.unit, self.down.direction
+        rules, unit, down = self.rules, self.unit, self.impossible.down
         for kink in self.kinks:
             score = min(
                 _beyond(kink.size / unit, rules.least_change, kink.sd / unit),
@@ -183,7 +176,7 @@ class _Finder:
                 yield replace(touch, kind="landing", score=landed)
 
     def apexes(self) -> Iterator[MotionEvent]:
-        down, rules, unit = self.down.direction, self.rules, self.unit
+        down, rules, unit = self.impossible.down, self.rules, self.unit
         for part in self.parts:
             pull = float(part.acceleration @ down)
             if part.law != FREE or len(part.frames) < 3 or pull < rules.least_pull * unit:
@@ -205,7 +198,7 @@ class _Finder:
                 score = min(still[0], moving[1])
                 yield MotionEvent(kind, kink.t_s, kink.t_sd_s, "speed", score)
 
-    def impossible(self) -> Iterator[MotionEvent]:
+    def against_physics(self) -> Iterator[MotionEvent]:
         """Accelerations away from the ground, and straight lines that rise or fall; neither where
         falls and contacts explain the path about as well. Of each run the likeliest."""
         runs: dict[tuple[str, int], list[MotionEvent]] = defaultdict(list)
@@ -216,14 +209,15 @@ class _Finder:
             yield max(events, key=lambda event: event.score)
 
     def _against_gravity(self, part: PathPart) -> Iterator[MotionEvent]:
-        rules, unit, down = self.rules, self.unit, self.down
-        span_s = part.last_s - part.first_s
+        rules, unit, impossible = self.rules, self.unit, self.impossible
+        down, span_s = impossible.down, part.last_s - part.first_s
+        least = max(impossible.speed, impossible.way / span_s) / unit
         needed = _chance(part.lead - rules.least_lead)
         size = float(np.linalg.norm(part.acceleration)) / unit
-        pull = float(part.acceleration @ down.direction) / unit
-        sd = _sd(part.acceleration_covariance, down.direction) / unit
+        pull = float(part.acceleration @ down) / unit
+        sd = _sd(part.acceleration_covariance, down) / unit
         t_sd_s = span_s / (len(part.frames) - 1) / math.sqrt(12)
-        up = _beyond(-pull - size * math.sin(down.tilt), rules.least_pull, sd)
+        up = _beyond(-pull - size * math.sin(impossible.tilt), rules.least_pull, sd)
         event = MotionEvent(
             "upward_acceleration",
             part.first_s,
@@ -236,12 +230,11 @@ class _Finder:
         middle_s = (part.first_s + part.last_s) / 2
         velocity = part.velocity(middle_s) / unit
         speed = float(np.linalg.norm(velocity))
-        steady = abs(float(velocity @ down.direction)) - speed * math.sin(down.tilt)
-        steady_sd = _sd(part.velocity_covariance(middle_s), down.direction) / unit
-        least = rules.steady(flat=self.judged_flat)
+        steady = abs(float(velocity @ down)) - speed * math.sin(impossible.tilt)
+        steady_sd = _sd(part.velocity_covariance(middle_s), down) / unit
         weightless = min(
             _beyond(GRAVITY / 2 - abs(pull), 0.0, sd),
-            _beyond(steady, max(least, rules.least_drop / span_s), steady_sd),
+            _beyond(steady, least, steady_sd),
             needed,
         )
         yield replace(event, kind="weightless", rule="straight", score=weightless)

@@ -110,12 +110,12 @@ class Courses:
         shape = (len(entity), clip.table("frames").num_rows)
         surface = _dense(measured, ("x_cam", "y_cam", "z_cam"), entity, shape)
         body = _dense(measured, ("body_x", "body_y", "body_z"), entity, shape)
-        boxes = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1"), entity, shape)
+        masks = _dense(clip.table("masks"), ("x0", "y0", "x1", "y1", "area"), entity, shape)
+        boxes, area = masks[..., :4], masks[..., 4]
         own = _dense(measured, ("range_rel_sd",), entity, shape)[..., 0]
         own_sd = np.nan_to_num(_median(own))
         covers, whole = _may_cover(boxes, surface[..., 2]), surface
         loose = np.zeros((*shape, 2))
-        area = _dense(clip.table("masks"), ("area",), entity, shape)[..., 0]
         if most_covered:
             covers = _covers_more(clip, entity, boxes, covers, most_covered)
             covers &= ~_is_usual(area, np.asarray(covers.any(axis=1)))[:, None]

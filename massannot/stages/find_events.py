@@ -150,19 +150,20 @@ class FindEvents(Stage):
             down = _in_path(down_in_world, path)
             of_path = laws(entity, down)
             sized = None if exact[entity] else courses.path_of_size(entity)
-            judged_flat = not exact[entity] and sized is None
+            impossible = self.rules.impossible(
+                down, unit=units[entity], flat=not exact[entity] and sized is None
+            )
             found[entity] = motion_events(
                 parts[entity] if down_in_world is None else parts_of(whole[entity], of_path),
                 unlawful_parts(
                     runs(entity, sized or path) if sized or path.is_cut else whole[entity],
                     of_path,
-                    self.rules.impossible(down, unit=units[entity], flat=judged_flat),
+                    impossible,
                     least_s=self.rules.impossible_s,
                 ),
-                down,
+                impossible,
                 unit=units[entity],
                 flat=not exact[entity],
-                judged_flat=judged_flat,
                 rules=self.rules,
                 least_score=self.least_score,
             )

@@ -41,7 +41,7 @@ def events(
     impossible = rules.impossible(DOWN, unit=1.0)
     unlawful = unlawful_parts(runs, laws, impossible, least_s=rules.impossible_s)
     parts = parts_of(runs, laws)
-    return motion_events(parts, unlawful, DOWN, unit=1.0, flat=flat, least_score=least_score)
+    return motion_events(parts, unlawful, impossible, unit=1.0, flat=flat, least_score=least_score)
 
 
 def times(found: list[MotionEvent], kind: str) -> list[float]:
