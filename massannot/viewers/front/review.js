@@ -175,11 +175,13 @@ class ReviewBar {
     this.sending = true;
     try {
       let elsewhere = "";
+      const about = (one) => `${one.clip_id} ${one.question_id}`;
       const last = new Map(); // of a clip or a question, what came of its last decision
-      await sendWaiting((one, error) => last.set(`${one.clip_id} ${one.question_id}`, [one, error]))
+      await sendWaiting((one, error) => last.set(about(one), [one, error]))
         .finally(() => {
+          const open = new Set(waiting.read().map(about)); // a later decision has no answer yet
           for (const [one, error] of last.values()) {
-            if (!error) continue;
+            if (!error || open.has(about(one))) continue;
             const panel = this.panels.find((p) => p.question.id === one.question_id);
             if (panel) panel.refuse(`NOT saved: ${error}`);
             else if (one.clip_id === this.data.id) this.refuse(`NOT saved: ${error}`);
